@@ -1,0 +1,1 @@
+"""The Reservations API: domain, application, adapters, entrypoints; arrows point inwards only."""

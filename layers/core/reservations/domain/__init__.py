@@ -1,0 +1,1 @@
+"""Facts and the pure functions over them; standard library only."""

@@ -1,0 +1,65 @@
+"""The access token: proof that its bearer made the reservation. It is not stored, but computed."""
+
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+_ACCESS = "reservation-access:v1:"
+_DOCUMENT = "reservation-document:v1:"
+_NOBODY = UUID(int=0)
+_MINIMUM_KEY_BYTES = 32  # RFC 2104, section 3: not shorter than the hash
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KeyRing:
+    """Secrets by key id; `current` is the one that new reservations get, the others still verify.
+
+    Raises:
+        ValueError: the current key is missing, or a key is shorter than 32 bytes.
+    """
+
+    current: str
+    keys: Mapping[str, bytes] = field(repr=False)
+
+    def __post_init__(self) -> None:
+        if self.current not in self.keys:
+            raise ValueError("the key ring lacks its current key")
+        if any(len(key) < _MINIMUM_KEY_BYTES for key in self.keys.values()):
+            raise ValueError(f"every access-token key needs at least {_MINIMUM_KEY_BYTES} bytes")
+
+    def issue(self, kid: str, reservation_id: UUID) -> str:
+        """Compute a reservation's token; always the same, so that a replayed answer can show it.
+
+        Raises:
+            KeyError: the ring has no such key any more.
+        """
+        return f"{kid}.{self._derive(kid, _ACCESS, reservation_id)}"
+
+    def document_name(self, kid: str, reservation_id: UUID) -> str:
+        """Compute a document name that nobody else can guess; the same every time.
+
+        Raises:
+            KeyError: the ring has no such key any more.
+        """
+        return self._derive(kid, _DOCUMENT, reservation_id)
+
+    def verify(self, token: str, kid: str, reservation_id: UUID) -> bool:
+        """Whether the token is the reservation's, in a time that tells nothing about it."""
+        if kid not in self.keys:
+            return self.verify_nothing(token)
+        return _same(token, self.issue(kid, reservation_id))
+
+    def verify_nothing(self, token: str) -> bool:
+        """Refuse a token for a code that does not exist, as slowly as for one that does."""
+        _same(token, self.issue(self.current, _NOBODY))
+        return False
+
+    def _derive(self, kid: str, subject: str, reservation_id: UUID) -> str:
+        digest = hmac.digest(self.keys[kid], f"{subject}{reservation_id}".encode(), "sha256")
+        return urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _same(token: str, expected: str) -> bool:
+    return hmac.compare_digest(token.encode(errors="backslashreplace"), expected.encode())

@@ -1,0 +1,184 @@
+"""What is known of a reservation: its reason to be closed and its ledger of calls to providers."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from reservations.domain.money import Money
+
+
+class Operation(StrEnum):
+    """A logical operation at a provider: one ledger row, whatever the number of attempts."""
+
+    CHARGE = "charge"
+    REFUND = "refund"
+    BOOK = "book"
+    CANCEL_BOOKING = "cancel_booking"
+
+
+class Provider(StrEnum):
+    """Who answers for an operation; the value is its name in the webhook's URL."""
+
+    PAYMENTS = "payments"
+    SUPPLIER = "supplier"
+
+
+PROVIDER_OF = {
+    Operation.CHARGE: Provider.PAYMENTS,
+    Operation.REFUND: Provider.PAYMENTS,
+    Operation.BOOK: Provider.SUPPLIER,
+    Operation.CANCEL_BOOKING: Provider.SUPPLIER,
+}
+
+
+class Status(StrEnum):
+    """How a call stands, as far as we know."""
+
+    STARTED = "started"
+    UNKNOWN = "unknown"
+    NOT_FOUND = "not_found"
+    PENDING = "pending"
+    DECLINED = "declined"
+    VOIDED = "voided"
+    SUCCEEDED = "succeeded"
+    CANCELLED = "cancelled"
+
+
+class Reason(StrEnum):
+    """Why a reservation is closed; none while it lives."""
+
+    PAYMENT_DECLINED = "payment_declined"
+    SUPPLIER_REJECTED = "supplier_rejected"
+    SUPPLIER_CANCELLED = "supplier_cancelled"
+    CUSTOMER_CANCELLED = "customer_cancelled"
+    EXPIRED = "expired"
+
+
+OPEN = frozenset({Status.STARTED, Status.UNKNOWN, Status.PENDING})
+
+# Knowledge only grows: an answer moves a call to a higher rank or changes nothing, so a stale one
+# is harmless.
+RANK = {
+    Status.STARTED: 0,
+    Status.UNKNOWN: 1,
+    Status.NOT_FOUND: 2,
+    Status.PENDING: 3,
+    Status.DECLINED: 4,
+    Status.VOIDED: 4,
+    Status.SUCCEEDED: 5,
+    Status.CANCELLED: 6,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One row of the ledger.
+
+    `check_at` says when to act on it again: while open, to inquire; once not found, to send again;
+    closed, to look whether something changed late. `quiet_from` is where those late looks count
+    from.
+    """
+
+    operation: Operation
+    key: str
+    started_at: datetime
+    sent_at: datetime
+    deadline_at: datetime
+    status: Status = Status.STARTED
+    money: Money | None = None
+    target: str | None = None  # the payment a refund gives back, the booking a cancellation ends
+    provider_id: str | None = None
+    locator: str | None = None  # the supplier's own reference, the one a hotel knows
+    attempts: int = 1
+    looks: int = 0
+    closed_at: datetime | None = None
+    quiet_from: datetime | None = None
+    missing_since: datetime | None = None
+    void_asked: bool = False
+    check_at: datetime | None = None
+
+    @property
+    def open(self) -> bool:
+        return self.status in OPEN
+
+    def due(self, now: datetime) -> bool:
+        return self.check_at is not None and self.check_at <= now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """All that the saga decides from."""
+
+    reservation_id: UUID
+    price: Money
+    created_at: datetime
+    calls: tuple[Call, ...] = ()
+    reason: Reason | None = None
+    accepted_minor: int | None = None  # the sum an operator took in place of the price
+    confirmed_at: datetime | None = None  # stamped once
+    ended_at: datetime | None = None  # stamped once
+
+    def of(self, operation: Operation) -> list[Call]:
+        return [call for call in self.calls if call.operation is operation]
+
+    def find(self, key: str) -> Call | None:
+        return next((call for call in self.calls if call.key == key), None)
+
+    def row(self, key: str) -> Call:
+        """The call with that key, which must exist.
+
+        Raises:
+            LookupError: it was never begun: a defect of ours.
+        """
+        call = self.find(key)
+        if call is None:
+            raise LookupError(f"no call under {key}")
+        return call
+
+    def put(self, call: Call) -> "Facts":
+        """Replace the row with the call's key, or add it at the end."""
+        if self.find(call.key) is None:
+            return replace(self, calls=(*self.calls, call))
+        return replace(
+            self, calls=tuple(call if old.key == call.key else old for old in self.calls)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A payment, a booking or a refund as its provider tells it."""
+
+    provider_id: str
+    status: Status
+    money: Money | None = None
+    locator: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Everything a provider has under our reference."""
+
+    seen: tuple[Seen, ...]
+
+    @classmethod
+    def of(cls, seen: Iterable[Seen]) -> "Listing":
+        return cls(tuple(seen))
+
+
+@dataclass(frozen=True, slots=True)
+class NotSent:
+    """Surely nothing reached the provider; `retry_after_s` is the pause it asked for, if any."""
+
+    retry_after_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """The request left and nothing usable came back: it may or may not have acted."""
+
+    retry_after_s: int | None = None
+
+
+Outcome = Seen | Listing | NotSent | NoAnswer

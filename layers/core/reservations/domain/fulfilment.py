@@ -1,0 +1,127 @@
+"""What is owed to the traveler once the saga has spoken: the voucher, then each mail once.
+
+It never changes the state. A send is written down before it is made, as the mail service has no
+idempotency key: one whose answer is not known is repeated once, so two copies arrive only where a
+send was cut off.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
+from reservations.domain.saga import PublicStatus, Settled, State, Wait, public_status, state_of
+
+
+@dataclass(frozen=True, slots=True)
+class IssueVoucher:
+    """Make the PDF and store it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendMail:
+    """Send a mail of this kind."""
+
+    kind: MailKind
+
+
+Errand = IssueVoucher | SendMail
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailRule:
+    """Whoever reads `word` is owed a mail of `kind`; if `state` is given, only in that state."""
+
+    word: PublicStatus
+    kind: MailKind
+    state: State | None = None
+
+
+MAIL_RULES = (
+    MailRule(word=PublicStatus.CONFIRMADA, kind=MailKind.CONFIRMED),
+    MailRule(word=PublicStatus.RECHAZADA, kind=MailKind.REJECTED),
+    MailRule(word=PublicStatus.RECHAZADA, kind=MailKind.REFUNDED, state=State.REFUNDED),
+    MailRule(word=PublicStatus.EXPIRADA, kind=MailKind.EXPIRED),
+    MailRule(word=PublicStatus.EXPIRADA, kind=MailKind.REFUNDED, state=State.REFUNDED),
+    MailRule(word=PublicStatus.CANCELADA, kind=MailKind.CANCELLED),
+)
+"""In order: a later mail waits for an earlier one. What is owed lapses when the word changes."""
+
+
+def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
+    """The one thing to hand over now, or when to try again; the voucher goes before its mail."""
+    if state_of(reservation.facts) is State.SUPPLIER_CONFIRMED and reservation.voucher is None:
+        return IssueVoucher()
+    wishes = (_wish(reservation, kind, now) for kind in _owed(reservation))
+    return next((wish for wish in wishes if wish is not None), Settled())
+
+
+def _owed(reservation: Reservation) -> Iterator[MailKind]:
+    word, state = public_status(reservation.facts), state_of(reservation.facts)
+    return (rule.kind for rule in MAIL_RULES if rule.word is word and rule.state in (None, state))
+
+
+def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail | Wait | None:
+    """None once the mail rests: sent, refused, or repeated and still not known."""
+    send = reservation.send_of(kind)
+    if send is None:
+        return SendMail(kind)
+    if send.check_at is None:
+        return None
+    return SendMail(kind) if send.check_at <= now else Wait(send.check_at)
+
+
+def begin_send(
+    reservation: Reservation, kind: MailKind, now: datetime, policy: Policy
+) -> Reservation:
+    """Write down a send before it is made; one whose answer stays unknown is repeated once."""
+    before = reservation.send_of(kind)
+    repeats = before is not None and before.status in (MailStatus.STARTED, MailStatus.UNKNOWN)
+    send = MailSend(
+        kind=kind,
+        status=MailStatus.STARTED,
+        attempts=before.attempts + 1 if before else 1,
+        sent_at=now,
+        check_at=None if repeats else now + policy.mail_repeat,
+    )
+    return reservation.put_send(send)
+
+
+def record_send(
+    reservation: Reservation,
+    kind: MailKind,
+    status: MailStatus,
+    now: datetime,
+    policy: Policy,
+    *,
+    ses_id: str | None = None,
+) -> Reservation:
+    """Keep what the mail service said; `ses_id` is its own id of a mail it took."""
+    send = reservation.send_of(kind)
+    if send is None:
+        raise LookupError(f"no send of {kind} was begun")
+    return reservation.put_send(_learnt(send, status, ses_id, now, policy))
+
+
+def _learnt(
+    send: MailSend, status: MailStatus, ses_id: str | None, now: datetime, policy: Policy
+) -> MailSend:
+    if send.status is MailStatus.SENT:
+        return send
+    match status:
+        case MailStatus.SENT | MailStatus.REFUSED:
+            return replace(send, status=status, ses_id=ses_id, check_at=None)
+        case MailStatus.NOT_SENT:
+            return _not_sent(send, now, policy)
+        case _:
+            return replace(send, status=MailStatus.UNKNOWN)
+
+
+def _not_sent(send: MailSend, now: datetime, policy: Policy) -> MailSend:
+    """Back to what was known before: a repeat that did not leave is still to be made."""
+    repeated = send.check_at is None
+    rung = policy.rung(min(send.attempts - 1, policy.unasked_ladder_limit))
+    return replace(
+        send, status=MailStatus.UNKNOWN if repeated else MailStatus.NOT_SENT, check_at=now + rung
+    )

@@ -1,0 +1,272 @@
+"""What changes: the row written before a call, the answer after it, what comes from outside.
+
+Knowledge only grows. Every answer is filed under the provider's own id, a higher-ranked status
+replaces a lower one, and nothing is ever taken back: answers may come late, twice or out of order.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from reservations.domain.facts import (
+    OPEN,
+    PROVIDER_OF,
+    RANK,
+    Call,
+    Facts,
+    Listing,
+    NoAnswer,
+    NotSent,
+    Operation,
+    Outcome,
+    Provider,
+    Reason,
+    Seen,
+    Status,
+)
+from reservations.domain.policy import Policy
+from reservations.domain.saga import FINAL, Action, Sent, State, Verb, live, state_of, verdict
+
+# What is looked at again long after it closed; a refund or a cancellation that succeeded stays so.
+_LOOKED_AFTER = frozenset({Operation.CHARGE, Operation.BOOK})
+
+
+def begin(facts: Facts, action: Action, now: datetime, policy: Policy) -> Facts:
+    """Write down a call before it leaves, and when to look if nothing is ever heard of it."""
+    if action.verb in (Verb.INQUIRE, Verb.VOID):
+        call = facts.row(action.key)
+        void_asked = call.void_asked or action.verb is Verb.VOID
+        return facts.put(
+            replace(call, void_asked=void_asked, check_at=now + policy.rung(call.looks))
+        )
+    return facts.put(_sent(facts.find(action.key), action, now, policy))
+
+
+def _sent(before: Call | None, action: Action, now: datetime, policy: Policy) -> Call:
+    """A fresh row, or the one that was not found, sent again under the same key."""
+    return Call(
+        operation=action.operation,
+        key=action.key,
+        money=action.money,
+        target=action.target,
+        attempts=before.attempts + 1 if before else 1,
+        started_at=before.started_at if before else now,
+        sent_at=now,
+        deadline_at=now + _patience(action.operation, policy),
+        check_at=now + policy.rung(0),
+    )
+
+
+def _patience(operation: Operation, policy: Policy) -> timedelta:
+    return policy.refund_deadline if operation is Operation.REFUND else policy.deadline
+
+
+def record(facts: Facts, sent: Sent, outcome: Outcome, now: datetime, policy: Policy) -> Facts:
+    """Keep what came of a call as facts, then whatever they close."""
+    call = facts.row(sent.action.key)
+    answer = _Answer(asked_at=sent.at, now=now, policy=policy)
+    match outcome:
+        case Listing():
+            facts = answer.file_listing(facts, call, outcome)
+        case Seen():
+            facts = answer.file_answer(facts, call, outcome)
+        case NotSent() | NoAnswer() if sent.action.verb is Verb.INQUIRE:
+            facts = facts.put(_not_asked(call, outcome, now, policy))
+        case NotSent() if call.status is Status.STARTED and sent.attempt == call.attempts:
+            facts = facts.put(_not_sent(call, outcome, now, policy))
+        case NotSent() | NoAnswer() if call.status is Status.STARTED:
+            look_at = now + _pause(outcome, policy.rung(call.looks), policy)
+            facts = facts.put(replace(call, status=Status.UNKNOWN, check_at=look_at))
+        case NotSent() | NoAnswer():
+            facts = facts.put(answer.looked(call))
+    return _conclude(facts, now, policy)
+
+
+def _not_asked(call: Call, outcome: NotSent | NoAnswer, now: datetime, policy: Policy) -> Call:
+    """An inquiry without an answer tells nothing, and does not climb to the hourly rung."""
+    if not call.open:
+        return replace(call, check_at=call.check_at and now + policy.aftercare[0])
+    looks = min(call.looks + 1, policy.unasked_ladder_limit)
+    return replace(call, looks=looks, check_at=now + _pause(outcome, policy.rung(looks), policy))
+
+
+def _not_sent(call: Call, outcome: NotSent, now: datetime, policy: Policy) -> Call:
+    """It may be sent again, after a pause that grows but never costs an hour."""
+    rung = policy.rung(min(call.attempts - 1, policy.unasked_ladder_limit))
+    send_at = now + _pause(outcome, rung, policy)
+    return replace(call, status=Status.NOT_FOUND, closed_at=now, quiet_from=now, check_at=send_at)
+
+
+def _pause(outcome: NotSent | NoAnswer, rung: timedelta, policy: Policy) -> timedelta:
+    """The provider's Retry-After (RFC 9110, section 10.2.3) within our bounds, else the rung."""
+    if outcome.retry_after_s is None:
+        return rung
+    return max(
+        policy.rung(0), min(timedelta(seconds=outcome.retry_after_s), policy.retry_after_limit)
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """When a provider was asked, and when its answer is recorded."""
+
+    asked_at: datetime
+    now: datetime
+    policy: Policy
+
+    def file_answer(self, facts: Facts, call: Call, seen: Seen) -> Facts:
+        """A cancellation that succeeded tells of its booking too."""
+        facts = self.file(facts, call.operation, call.target, seen)
+        if (
+            call.operation is Operation.CANCEL_BOOKING
+            and call.target
+            and seen.status is Status.SUCCEEDED
+        ):
+            cancelled = Seen(provider_id=call.target, status=Status.CANCELLED)
+            facts = self.file(facts, Operation.BOOK, None, cancelled)
+        return facts
+
+    def file_listing(self, facts: Facts, call: Call, listing: Listing) -> Facts:
+        """File all that a provider has; a row it does not list gathers evidence of its absence."""
+        # A supplier lists bookings only: a cancellation is seen by the booking it ends.
+        ending = call.operation is Operation.CANCEL_BOOKING
+        operation, target = (Operation.BOOK, None) if ending else (call.operation, call.target)
+        known = {row.provider_id for row in _rows(facts, operation, target)}
+        for seen in sorted(
+            listing.seen, key=lambda seen: (seen.provider_id not in known, -RANK[seen.status])
+        ):
+            facts = self.file(facts, operation, target, seen)
+        listed = {seen.provider_id for seen in listing.seen}
+        for row in _rows(facts, operation, target):
+            if row.provider_id not in listed:
+                facts = facts.put(self.missing(row))
+        return self.conclude_cancellations(facts) if operation is Operation.BOOK else facts
+
+    def conclude_cancellations(self, facts: Facts) -> Facts:
+        gone = {booking.provider_id for booking in facts.of(Operation.BOOK) if not live(booking)}
+        for row in facts.of(Operation.CANCEL_BOOKING):
+            if row.status in (Status.SUCCEEDED, Status.DECLINED):
+                continue
+            done = replace(row, status=Status.SUCCEEDED, closed_at=self.now, check_at=None)
+            facts = facts.put(done if row.target in gone else self.missing(row))
+        return facts
+
+    def file(self, facts: Facts, operation: Operation, target: str | None, seen: Seen) -> Facts:
+        """Into the row with the provider's id, else ours that has none yet, else one of its own."""
+        rows = facts.of(operation)
+        row = next((row for row in rows if row.provider_id == seen.provider_id), None)
+        nameless = (row for row in rows if row.target == target and row.provider_id is None)
+        row = row or next(nameless, None)
+        return facts.put(self.learn(row or self.found(operation, target, seen), seen))
+
+    def found(self, operation: Operation, target: str | None, seen: Seen) -> Call:
+        """A row for what we never sent, or no longer know that we did."""
+        return Call(
+            operation=operation,
+            key=f"seen:{operation}:{seen.provider_id}",
+            target=target,
+            started_at=self.now,
+            sent_at=self.now,
+            deadline_at=self.now + _patience(operation, self.policy),
+        )
+
+    def learn(self, call: Call, seen: Seen) -> Call:
+        """Take what the provider says, unless we already know better."""
+        if RANK[seen.status] <= RANK[call.status]:
+            return self.looked(call)
+        closed_at = None if seen.status in OPEN else self.now
+        changed = replace(
+            call,
+            status=seen.status,
+            provider_id=seen.provider_id,
+            money=seen.money or call.money,
+            locator=seen.locator or call.locator,
+            closed_at=closed_at,
+            quiet_from=closed_at,
+            looks=0,
+            missing_since=None,
+        )
+        return replace(changed, check_at=next_look(changed, self.now, self.now, self.policy))
+
+    def missing(self, call: Call) -> Call:
+        """Not listed: that counts only if asked after the last send, and closes only when sure.
+
+        That takes two listings without it, apart, the last one long after the call could still have
+        been running: providers list with a delay.
+        """
+        if call.status not in (Status.STARTED, Status.UNKNOWN) or self.asked_at < call.sent_at:
+            return self.looked(call)
+        since = call.missing_since or self.asked_at
+        sent_long_ago = call.sent_at + self.policy.call_limit + self.policy.visibility
+        sure_at = max(since + self.policy.not_found_gap, sent_long_ago)
+        if self.asked_at >= sure_at:
+            return self.absent(call)
+        soon = max(sure_at, self.now + self.policy.rung(0))
+        look_at = min(self.now + self.policy.rung(call.looks + 1), soon)
+        return replace(call, looks=call.looks + 1, missing_since=since, check_at=look_at)
+
+    def absent(self, call: Call) -> Call:
+        return replace(
+            call,
+            status=Status.NOT_FOUND,
+            closed_at=self.now,
+            quiet_from=self.now,
+            check_at=self.now,
+            looks=0,
+            missing_since=None,
+        )
+
+    def looked(self, call: Call) -> Call:
+        """Asked, and nothing new: the next look is due."""
+        seen = replace(call, looks=call.looks + call.open)
+        return replace(seen, check_at=next_look(seen, self.asked_at, self.now, self.policy))
+
+
+def _rows(facts: Facts, operation: Operation, target: str | None) -> list[Call]:
+    return [call for call in facts.of(operation) if call.target == target]
+
+
+def next_look(call: Call, asked_at: datetime, now: datetime, policy: Policy) -> datetime | None:
+    """The ladder while open; once closed, the first late look after the one asked."""
+    if call.open:
+        return now + policy.rung(call.looks)
+    if call.operation not in _LOOKED_AFTER and call.status is not Status.NOT_FOUND:
+        return None
+    return next((at for at in _late_looks(call, policy) if at > asked_at), None)
+
+
+def _late_looks(call: Call, policy: Policy) -> Iterator[datetime]:
+    assert call.quiet_from is not None  # set whenever a call closes
+    for after in policy.aftercare:
+        yield call.quiet_from + after
+
+
+def close(facts: Facts, reason: Reason, now: datetime, policy: Policy) -> Facts:
+    """Close a reservation; the first reason stays for ever."""
+    return _conclude(replace(facts, reason=facts.reason or reason), now, policy)
+
+
+def cancel(facts: Facts, now: datetime, policy: Policy) -> Facts:
+    """Do what the customer asks: from here on, everything is taken back."""
+    return close(facts, Reason.CUSTOMER_CANCELLED, now, policy)
+
+
+def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
+    """A webhook: look now at all its sender holds, and later again, as its listing may lag."""
+    for call in facts.calls:
+        if PROVIDER_OF[call.operation] is provider and (
+            call.open or call.operation in _LOOKED_AFTER
+        ):
+            facts = facts.put(replace(call, check_at=now, quiet_from=None if call.open else now))
+    return facts
+
+
+def _conclude(facts: Facts, now: datetime, policy: Policy) -> Facts:
+    """Take the verdict, and stamp what is remembered for ever."""
+    facts = replace(facts, reason=facts.reason or verdict(facts, now, policy))
+    state = state_of(facts)
+    if facts.confirmed_at is None and state is State.SUPPLIER_CONFIRMED:
+        facts = replace(facts, confirmed_at=now)
+    if facts.ended_at is None and state in FINAL:
+        facts = replace(facts, ended_at=now)
+    return facts

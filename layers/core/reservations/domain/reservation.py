@@ -1,0 +1,109 @@
+"""The reservation: what was asked for, the facts since, and what has been handed over."""
+
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import UUID
+
+from reservations.domain.facts import Facts
+
+
+class Language(StrEnum):
+    SPANISH = "es"
+    ENGLISH = "en"
+
+
+class DocumentType(StrEnum):
+    VOUCHER = "voucher"
+
+
+class MailKind(StrEnum):
+    """Each is sent once to a reservation."""
+
+    CONFIRMED = "confirmed"
+    REJECTED = "rejected"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+
+
+class MailStatus(StrEnum):
+    STARTED = "started"
+    UNKNOWN = "unknown"  # the request left and no answer came
+    NOT_SENT = "not_sent"  # surely not sent: to be tried again
+    SENT = "sent"
+    REFUSED = "refused"  # the mail service will never take it: a person must look
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What the traveler chose, as the frontend told it."""
+
+    offer_id: str
+    description: str
+    starts_on: date
+    ends_on: date
+    guests: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Customer:
+    """Personal data, and the payment token; kept in one table, shown in no log."""
+
+    full_name: str = field(repr=False)
+    email: str = field(repr=False)
+    phone: str | None = field(default=None, repr=False)
+    payment_token: str | None = field(default=None, repr=False)
+    language: Language = Language.SPANISH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    type: DocumentType
+    s3_key: str
+    sha256: str
+    issued_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSend:
+    """The send ledger: written before the send, since the mail service has no idempotency key."""
+
+    kind: MailKind
+    status: MailStatus
+    attempts: int
+    sent_at: datetime
+    check_at: datetime | None = None
+    ses_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reservation:
+    """One reservation as stored; replaced inside the transaction that holds its row lock."""
+
+    reservation_id: UUID
+    code: str
+    client_id: str
+    token_kid: str
+    offer: Offer
+    facts: Facts
+    documents: tuple[Document, ...] = ()
+    sends: tuple[MailSend, ...] = ()
+    next_check_at: datetime | None
+    version: int = 1
+    updated_at: datetime
+
+    def send_of(self, kind: MailKind) -> MailSend | None:
+        return next((send for send in self.sends if send.kind is kind), None)
+
+    def put_send(self, send: MailSend) -> "Reservation":
+        """Replace the send of that kind, or add it at the end."""
+        if self.send_of(send.kind) is None:
+            return replace(self, sends=(*self.sends, send))
+        return replace(
+            self, sends=tuple(send if old.kind is send.kind else old for old in self.sends)
+        )
+
+    @property
+    def voucher(self) -> Document | None:
+        return {document.type: document for document in self.documents}.get(DocumentType.VOUCHER)

@@ -1,0 +1,85 @@
+"""How every transaction ends: plan again, so each reservation acts, wakes in time, or rests."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reservations.domain.fulfilment import Errand, IssueVoucher, SendMail, fulfil
+from reservations.domain.learning import close
+from reservations.domain.messages import Queue
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import Reservation
+from reservations.domain.saga import Action, Close, Settled, Wait, plan, wanted_queue
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """A reservation with its next wake-up, and who has to be told: (queue, message type) pairs."""
+
+    reservation: Reservation
+    hints: tuple[tuple[Queue, str], ...] = ()
+    action: Action | None = None
+    errand: Errand | None = None
+
+
+def settle(reservation: Reservation, now: datetime, policy: Policy) -> Settlement:
+    """Close what is to be closed, and set `next_check_at`: none only if nothing will be due."""
+    reservation, planned = decide(reservation, now, policy)
+    owed = fulfil(reservation, now)
+    wishes = [
+        _wish(planned, now, policy),
+        _wish(owed, now, policy),
+        _next_deadline(reservation, now),
+    ]
+    next_check_at = min((at for at in wishes if at is not None), default=None)
+    todo = [
+        thing for thing in (planned, owed) if isinstance(thing, Action | IssueVoucher | SendMail)
+    ]
+    return Settlement(
+        reservation=replace(reservation, next_check_at=next_check_at),
+        hints=tuple((queue, f"{queue}.due") for queue in map(_queue_of, todo)),
+        action=planned if isinstance(planned, Action) else None,
+        errand=None if isinstance(owed, Wait | Settled) else owed,
+    )
+
+
+def decide(
+    reservation: Reservation, now: datetime, policy: Policy
+) -> tuple[Reservation, Action | Wait | Settled]:
+    """Apply what closes the reservation, and tell what to do after that."""
+    planned = plan(reservation.facts, now, policy)
+    while isinstance(planned, Close):
+        reservation = replace(
+            reservation, facts=close(reservation.facts, planned.reason, now, policy)
+        )
+        planned = plan(reservation.facts, now, policy)
+    return reservation, planned
+
+
+def _wish(
+    planned: Action | Errand | Wait | Settled, now: datetime, policy: Policy
+) -> datetime | None:
+    match planned:
+        case Wait(until):
+            return until
+        case Settled():
+            return None
+        case _:
+            return (
+                now + policy.hint_lease
+            )  # for whoever is told now; if the message is lost, tell again
+
+
+def _next_deadline(reservation: Reservation, now: datetime) -> datetime | None:
+    """When an open call will be late: the review must show at once, not at the next look."""
+    deadlines = (call.deadline_at for call in reservation.facts.calls if call.open)
+    return min((at for at in deadlines if at > now), default=None)
+
+
+def _queue_of(todo: Action | Errand) -> Queue:
+    match todo:
+        case IssueVoucher():
+            return Queue.VOUCHER
+        case SendMail():
+            return Queue.NOTIFICATION
+        case _:
+            return wanted_queue(todo)

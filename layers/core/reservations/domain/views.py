@@ -1,0 +1,165 @@
+"""What the traveler sees of a reservation."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from reservations.domain.facts import Call, Facts, Operation, Status
+from reservations.domain.money import Money
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import DocumentType, MailStatus, Reservation
+from reservations.domain.saga import (
+    FINAL,
+    PublicStatus,
+    State,
+    held,
+    hold_ends_at,
+    kept_charge,
+    public_status,
+    reviews,
+    state_of,
+)
+
+
+class Step(StrEnum):
+    """How a condition of the confirmation stands; failed: it will not hold, or no longer does."""
+
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class RefundStatus(StrEnum):
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """The three conditions: our code, the payment, the supplier's confirmation."""
+
+    code: Step = Step.DONE
+    payment: Step
+    supplier: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money on its way back, or back."""
+
+    status: RefundStatus
+    money: Money
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """The part of an answer that changes; two equal views are one version."""
+
+    status: PublicStatus
+    progress: Progress
+    refund: Refund | None
+    documents: tuple[DocumentType, ...]  # those that are valid now
+    expires_at: datetime | None  # when an offer that is not paid lapses
+    requires_support: bool
+
+
+PROGRESS: Mapping[State, Progress] = {
+    State.CREATED: Progress(payment=Step.PENDING, supplier=Step.PENDING),
+    State.PAYMENT_IN_PROGRESS: Progress(payment=Step.PENDING, supplier=Step.PENDING),
+    State.PAID: Progress(payment=Step.DONE, supplier=Step.PENDING),
+    State.SUPPLIER_CONFIRMED: Progress(payment=Step.DONE, supplier=Step.DONE),
+    State.CANCELLATION_IN_PROGRESS: Progress(payment=Step.PENDING, supplier=Step.FAILED),
+    State.REFUND_IN_PROGRESS: Progress(payment=Step.DONE, supplier=Step.FAILED),
+    State.REFUNDED: Progress(payment=Step.DONE, supplier=Step.FAILED),
+    State.PAYMENT_FAILED: Progress(payment=Step.FAILED, supplier=Step.FAILED),
+    State.EXPIRED: Progress(payment=Step.FAILED, supplier=Step.FAILED),
+    State.CANCELLED: Progress(payment=Step.FAILED, supplier=Step.FAILED),
+}
+"""One exception: while a cancellation is in progress, money that we hold shows a payment done."""
+
+_SPEAKING_ORDER = (RefundStatus.FAILED, RefundStatus.PENDING, RefundStatus.DONE)
+
+
+def view(reservation: Reservation, now: datetime, policy: Policy) -> View:
+    facts = reservation.facts
+    status = public_status(facts)
+    confirmed = status is PublicStatus.CONFIRMADA
+    refused = any(send.status is MailStatus.REFUSED for send in reservation.sends)
+    return View(
+        status=status,
+        progress=_progress(facts),
+        # Beside a confirmed trip, the return of a second payment would only alarm.
+        refund=None if confirmed else _refund(facts),
+        # The voucher of a trip that no longer stands is not shown any more.
+        documents=tuple(document.type for document in reservation.documents) if confirmed else (),
+        expires_at=_expires_at(facts, policy),
+        requires_support=refused or bool(reviews(facts, now)),
+    )
+
+
+def at_rest(facts: Facts) -> bool:
+    """Whether nothing more is to be expected: a reader may stop asking."""
+    status = public_status(facts)
+    if status in (PublicStatus.RECHAZADA, PublicStatus.EXPIRADA):
+        return state_of(facts) in FINAL
+    return status in (PublicStatus.CONFIRMADA, PublicStatus.CANCELADA)
+
+
+def reads_differently(
+    before: Reservation, after: Reservation, now: datetime, policy: Policy
+) -> bool:
+    """Whether a reader would see another answer than the one stored at `before.updated_at`."""
+    return view(before, before.updated_at, policy) != view(after, now, policy)
+
+
+def _progress(facts: Facts) -> Progress:
+    state = state_of(facts)
+    if state is State.CANCELLATION_IN_PROGRESS and held(facts):
+        return Progress(payment=Step.DONE, supplier=Step.FAILED)
+    return PROGRESS[state]
+
+
+def _expires_at(facts: Facts, policy: Policy) -> datetime | None:
+    if facts.reason is not None or kept_charge(facts) is not None:
+        return None
+    return hold_ends_at(facts, policy)
+
+
+def _refund(facts: Facts) -> Refund | None:
+    """All that is given back, as one: failed speaks before pending, pending before done."""
+    returns = {
+        charge: status
+        for charge in facts.of(Operation.CHARGE)
+        if (status := _return_of(charge, facts))
+    }
+    total = _total(charge.money for charge in returns)
+    if total is None:
+        return None
+    speaks = next(status for status in _SPEAKING_ORDER if status in returns.values())
+    return Refund(speaks, total)
+
+
+def _return_of(charge: Call, facts: Facts) -> RefundStatus | None:
+    """How the money of a charge comes back; none while it is not to be given back."""
+    refunds = {
+        refund.status
+        for refund in facts.of(Operation.REFUND)
+        if refund.target == charge.provider_id
+    }
+    if Status.SUCCEEDED in refunds:
+        return RefundStatus.DONE
+    if Status.DECLINED in refunds:
+        return RefundStatus.FAILED
+    owed = facts.reason is not None and charge.status is Status.SUCCEEDED
+    return RefundStatus.PENDING if refunds or owed else None
+
+
+def _total(sums: Iterable[Money | None]) -> Money | None:
+    """The sum in the currency of the first: sums in two currencies do not add up."""
+    known = [money for money in sums if money is not None]
+    if not known:
+        return None
+    currency = known[0].currency
+    return Money(sum(money.minor for money in known if money.currency == currency), currency)

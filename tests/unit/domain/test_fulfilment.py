@@ -1,0 +1,234 @@
+"""What is handed over once the saga has spoken: the voucher first, each mail once."""
+
+from datetime import timedelta
+
+import pytest
+
+from reservations.domain.facts import Call, Reason, Status
+from reservations.domain.fulfilment import (
+    MAIL_RULES,
+    IssueVoucher,
+    SendMail,
+    begin_send,
+    fulfil,
+    record_send,
+)
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
+from reservations.domain.saga import PublicStatus, Settled, Wait
+from tests.builders import (
+    MINUTE,
+    NOON,
+    SECOND,
+    a_booking,
+    a_charge,
+    a_refund,
+    a_reservation,
+    a_send,
+    a_voucher,
+    some_facts,
+)
+
+LATER = NOON + 5 * SECOND
+
+
+def confirmed(*sends: MailSend) -> Reservation:
+    return a_reservation(a_charge(), a_booking(), documents=(a_voucher(),), sends=sends)
+
+
+def closed(
+    reason: Reason, *calls: Call, sends: tuple[MailSend, ...] = (), ended: bool = True
+) -> Reservation:
+    facts = some_facts(*calls, reason=reason, ended_at=NOON if ended else None)
+    return a_reservation(facts=facts, sends=sends)
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [[], [a_charge(Status.UNKNOWN)], [a_charge()], [a_charge(), a_booking(Status.PENDING)]],
+)
+def test_nothing_is_owed_while_in_process(calls: list[Call]) -> None:
+    assert fulfil(a_reservation(*calls), NOON) == Settled()
+
+
+def test_the_voucher_comes_before_its_mail() -> None:
+    assert fulfil(a_reservation(a_charge(), a_booking()), NOON) == IssueVoucher()
+    assert fulfil(confirmed(), NOON) == SendMail(MailKind.CONFIRMED)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind"),
+    [
+        (Reason.PAYMENT_DECLINED, MailKind.REJECTED),
+        (Reason.SUPPLIER_REJECTED, MailKind.REJECTED),
+        (Reason.EXPIRED, MailKind.EXPIRED),
+        (Reason.SUPPLIER_CANCELLED, MailKind.CANCELLED),
+        (Reason.CUSTOMER_CANCELLED, MailKind.CANCELLED),
+    ],
+)
+def test_each_end_has_its_mail(reason: Reason, kind: MailKind) -> None:
+    assert fulfil(closed(reason), NOON) == SendMail(kind)
+    assert fulfil(closed(reason, sends=(a_send(kind),)), NOON) == Settled()
+
+
+def test_a_rejection_is_told_before_the_money_is_back() -> None:
+    rejected = closed(Reason.SUPPLIER_REJECTED, a_charge(), ended=False)
+
+    assert fulfil(rejected, NOON) == SendMail(MailKind.REJECTED)
+
+
+def test_a_cancellation_is_told_once_it_has_ended() -> None:
+    assert fulfil(closed(Reason.CUSTOMER_CANCELLED, a_charge(), ended=False), NOON) == Settled()
+
+
+@pytest.mark.parametrize(
+    ("reason", "first"),
+    [
+        (Reason.SUPPLIER_REJECTED, MailKind.REJECTED),
+        (Reason.PAYMENT_DECLINED, MailKind.REJECTED),
+        (Reason.EXPIRED, MailKind.EXPIRED),
+    ],
+)
+def test_the_refund_is_told_after_the_bad_news(reason: Reason, first: MailKind) -> None:
+    back = (a_charge(), a_refund())
+    sent = a_send(first)
+
+    assert fulfil(closed(reason, *back), NOON) == SendMail(first)
+    assert fulfil(closed(reason, *back, sends=(sent,)), NOON) == SendMail(MailKind.REFUNDED)
+    both = (sent, a_send(MailKind.REFUNDED))
+    assert fulfil(closed(reason, *back, sends=both), NOON) == Settled()
+
+
+def test_the_refund_of_a_cancellation_is_told_in_its_one_mail() -> None:
+    sends = (a_send(MailKind.CANCELLED),)
+    cancelled = closed(Reason.CUSTOMER_CANCELLED, a_charge(), a_refund(), sends=sends)
+
+    assert fulfil(cancelled, NOON) == Settled()
+
+
+@pytest.mark.parametrize("sends", [(), (a_send(status=MailStatus.NOT_SENT, check_at=NOON),)])
+def test_a_confirmation_that_was_not_sent_lapses_when_the_trip_no_longer_stands(
+    sends: tuple[MailSend, ...],
+) -> None:
+    cancelled = closed(Reason.CUSTOMER_CANCELLED, sends=sends)
+
+    assert fulfil(cancelled, NOON) == SendMail(MailKind.CANCELLED)
+
+
+def test_a_later_mail_waits_for_the_earlier_one() -> None:
+    trying = a_send(MailKind.REJECTED, MailStatus.NOT_SENT, check_at=NOON + MINUTE)
+    rejected = closed(Reason.SUPPLIER_REJECTED, a_charge(), a_refund(), sends=(trying,))
+
+    assert fulfil(rejected, NOON) == Wait(NOON + MINUTE)
+
+
+@pytest.mark.parametrize("status", [MailStatus.STARTED, MailStatus.UNKNOWN, MailStatus.NOT_SENT])
+def test_a_mail_whose_time_has_come_is_sent_again(status: MailStatus) -> None:
+    trying = confirmed(a_send(status=status, check_at=NOON + MINUTE))
+
+    assert fulfil(trying, NOON + MINUTE - SECOND) == Wait(NOON + MINUTE)
+    assert fulfil(trying, NOON + MINUTE) == SendMail(MailKind.CONFIRMED)
+
+
+@pytest.mark.parametrize(
+    "status",
+    [MailStatus.STARTED, MailStatus.UNKNOWN, MailStatus.SENT, MailStatus.REFUSED],
+)
+def test_a_mail_that_is_not_to_be_repeated_rests(status: MailStatus) -> None:
+    assert fulfil(confirmed(a_send(status=status, check_at=None)), NOON) == Settled()
+
+
+def test_every_kind_of_mail_has_a_rule_and_every_final_word_has_a_mail() -> None:
+    assert {rule.kind for rule in MAIL_RULES} == set(MailKind)
+    told = {rule.word for rule in MAIL_RULES}
+    assert told == set(PublicStatus) - {PublicStatus.EN_PROCESO, PublicStatus.EN_CANCELACION}
+
+
+# --- the send ledger -------------------------------------------------------------------------------
+
+
+def begun(reservation: Reservation) -> Reservation:
+    return begin_send(reservation, MailKind.CONFIRMED, NOON, STANDARD)
+
+
+def recorded(reservation: Reservation, status: MailStatus, ses_id: str | None = None) -> MailSend:
+    told = record_send(reservation, MailKind.CONFIRMED, status, LATER, STANDARD, ses_id=ses_id)
+    send = told.send_of(MailKind.CONFIRMED)
+    assert send is not None
+    return send
+
+
+def test_a_send_is_written_down_before_it_is_made() -> None:
+    assert begun(confirmed()).sends == (
+        a_send(status=MailStatus.STARTED, check_at=NOON + STANDARD.mail_repeat),
+    )
+
+
+@pytest.mark.parametrize("status", [MailStatus.STARTED, MailStatus.UNKNOWN])
+def test_the_repeat_of_an_unknown_send_is_the_last(status: MailStatus) -> None:
+    [send] = begun(confirmed(a_send(status=status, check_at=NOON))).sends
+
+    assert (send.attempts, send.check_at) == (2, None)
+
+
+def test_a_send_that_did_not_leave_costs_no_repeat() -> None:
+    tried = a_send(status=MailStatus.NOT_SENT, attempts=7, check_at=NOON)
+
+    [send] = begun(confirmed(tried)).sends
+
+    assert (send.attempts, send.check_at) == (8, NOON + STANDARD.mail_repeat)
+
+
+def test_a_send_that_was_taken_keeps_the_id_the_mail_service_gave() -> None:
+    send = recorded(begun(confirmed()), MailStatus.SENT, ses_id="ses-1")
+
+    assert (send.status, send.ses_id, send.check_at) == (MailStatus.SENT, "ses-1", None)
+
+
+def test_a_refused_send_is_never_tried_again() -> None:
+    send = recorded(begun(confirmed()), MailStatus.REFUSED)
+
+    assert (send.status, send.check_at) == (MailStatus.REFUSED, None)
+
+
+def test_an_unknown_send_keeps_the_time_of_its_repeat() -> None:
+    send = recorded(begun(confirmed()), MailStatus.UNKNOWN)
+
+    assert (send.status, send.check_at) == (MailStatus.UNKNOWN, NOON + STANDARD.mail_repeat)
+
+
+@pytest.mark.parametrize(("attempts", "pause"), [(0, 30 * SECOND), (1, MINUTE), (9, 5 * MINUTE)])
+def test_a_send_that_did_not_leave_is_tried_again_up_the_ladder(
+    attempts: int, pause: timedelta
+) -> None:
+    tried = a_send(status=MailStatus.NOT_SENT, attempts=attempts, check_at=NOON)
+
+    send = recorded(begun(confirmed(tried)), MailStatus.NOT_SENT)
+
+    assert (send.status, send.check_at) == (MailStatus.NOT_SENT, LATER + pause)
+
+
+def test_a_repeat_that_did_not_leave_is_still_the_one_repeat() -> None:
+    repeated = begun(confirmed(a_send(status=MailStatus.UNKNOWN, check_at=NOON)))
+
+    send = recorded(repeated, MailStatus.NOT_SENT)
+
+    assert (send.status, send.check_at) == (MailStatus.UNKNOWN, LATER + MINUTE)
+
+
+@pytest.mark.parametrize("late", [MailStatus.UNKNOWN, MailStatus.NOT_SENT, MailStatus.REFUSED])
+def test_a_mail_that_was_sent_stays_sent(late: MailStatus) -> None:
+    sent = a_send(ses_id="ses-1")
+
+    assert recorded(confirmed(sent), late) == sent
+
+
+def test_the_answer_to_a_send_that_was_never_begun_is_a_defect() -> None:
+    with pytest.raises(LookupError, match="confirmed"):
+        recorded(confirmed(), MailStatus.SENT)
+
+
+def test_one_kind_of_mail_does_not_touch_another() -> None:
+    other = a_send(MailKind.CANCELLED)
+
+    assert begun(confirmed(other)).send_of(MailKind.CANCELLED) == other

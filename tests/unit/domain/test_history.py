@@ -1,0 +1,170 @@
+"""The history that follows from a change, and what a traveler reads of it."""
+
+from dataclasses import replace
+from itertools import chain
+
+import pytest
+
+from reservations.domain import history
+from reservations.domain.facts import Call, Operation, Reason, Status
+from reservations.domain.history import CALLS, CLOSED, MAILS, TEXTS, changes
+from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
+from tests.builders import (
+    NOON,
+    a_booking,
+    a_cancellation,
+    a_charge,
+    a_customer,
+    a_refund,
+    a_reservation,
+    a_send,
+    a_voucher,
+    some_facts,
+)
+
+
+def test_a_new_reservation_was_accepted() -> None:
+    assert changes(None, a_reservation()) == ("reservation.accepted",)
+
+
+def test_what_did_not_change_is_no_news() -> None:
+    looked = a_reservation(a_charge(Status.UNKNOWN, looks=4))
+
+    assert changes(a_reservation(a_charge(Status.UNKNOWN)), looked) == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "event"),
+    [
+        (a_charge(Status.STARTED), "payment.started"),
+        (a_charge(Status.UNKNOWN), "payment.unknown"),
+        (a_charge(Status.NOT_FOUND), "payment.not_found"),
+        (a_charge(Status.PENDING), "payment.pending"),
+        (a_charge(Status.DECLINED), "payment.declined"),
+        (a_charge(Status.VOIDED), "payment.voided"),
+        (a_charge(Status.SUCCEEDED), "payment.succeeded"),
+        (a_refund(Status.STARTED), "refund.started"),
+        (a_refund(Status.DECLINED), "refund.rejected"),
+        (a_refund(Status.SUCCEEDED), "refund.succeeded"),
+        (a_booking(Status.STARTED), "booking.started"),
+        (a_booking(Status.DECLINED), "booking.rejected"),
+        (a_booking(Status.SUCCEEDED), "booking.confirmed"),
+        (a_booking(Status.CANCELLED), "booking.cancelled"),
+        (a_cancellation(Status.STARTED), "booking_cancellation.started"),
+        (a_cancellation(Status.DECLINED), "booking_cancellation.rejected"),
+        (a_cancellation(Status.SUCCEEDED), "booking_cancellation.succeeded"),
+    ],
+)
+def test_a_call_that_is_new_or_has_moved_is_news(call: Call, event: str) -> None:
+    other = Status.UNKNOWN if call.status is not Status.UNKNOWN else Status.STARTED
+    before = a_reservation(replace(call, status=other))
+
+    assert changes(a_reservation(), a_reservation(call)) == (event,)
+    assert changes(before, a_reservation(call)) == (event,)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(Status.NOT_FOUND, Status.STARTED), (Status.STARTED, Status.NOT_FOUND)],
+)
+def test_sending_again_in_vain_is_news_only_the_first_time(before: Status, after: Status) -> None:
+    def reservation(status: Status, attempts: int) -> Reservation:
+        return a_reservation(a_charge(status, attempts=attempts))
+
+    assert len(changes(reservation(before, 1), reservation(after, 1))) == 1
+    assert changes(reservation(before, 2), reservation(after, 2)) == ()
+
+
+def test_asking_to_void_a_payment_is_news_once() -> None:
+    pending = a_reservation(a_charge(Status.PENDING))
+    asked = a_reservation(a_charge(Status.PENDING, void_asked=True))
+
+    assert changes(pending, asked) == ("payment.void_asked",)
+    assert changes(asked, asked) == ()
+
+
+def test_a_confirmation_follows_the_booking_that_caused_it() -> None:
+    paid = a_reservation(a_charge())
+    confirmed = a_reservation(facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON))
+
+    assert changes(paid, confirmed) == ("booking.confirmed", "reservation.confirmed")
+
+
+def test_a_refusal_is_told_with_its_cause_and_its_end() -> None:
+    declined = some_facts(a_charge(Status.DECLINED), reason=Reason.PAYMENT_DECLINED, ended_at=NOON)
+
+    assert changes(a_reservation(a_charge(Status.STARTED)), a_reservation(facts=declined)) == (
+        "payment.declined",
+        "reservation.closed.payment_declined",
+        "reservation.ended",
+    )
+
+
+def test_an_accepted_sum_is_news() -> None:
+    accepted = a_reservation(facts=some_facts(accepted_minor=100))
+
+    assert changes(a_reservation(), accepted) == ("review.sum_accepted",)
+
+
+def test_a_voucher_is_news_once() -> None:
+    issued = a_reservation(documents=(a_voucher(),))
+
+    assert changes(a_reservation(), issued) == ("voucher.issued",)
+    assert changes(issued, issued) == ()
+
+
+@pytest.mark.parametrize("status", [MailStatus.SENT, MailStatus.REFUSED, MailStatus.UNKNOWN])
+@pytest.mark.parametrize("kind", list(MailKind))
+def test_the_fate_of_a_mail_is_news_but_not_its_attempts(
+    kind: MailKind, status: MailStatus
+) -> None:
+    started = a_reservation(sends=(a_send(kind, MailStatus.STARTED),))
+    told = a_reservation(sends=(a_send(kind, status),))
+
+    assert changes(a_reservation(), started) == ()
+    assert changes(started, told) == (f"mail.{status}.{kind}",)
+    assert changes(told, told) == ()
+
+
+# --- texts -----------------------------------------------------------------------------------------
+
+SINGLE = {
+    value
+    for name, value in vars(history).items()
+    if name.isupper() and not name.startswith("_") and isinstance(value, str)
+}
+EVENTS = SINGLE.union(CALLS.values(), CLOSED.values(), MAILS.values())
+
+
+def test_every_event_that_can_happen_has_a_text_and_no_text_is_idle() -> None:
+    assert set(TEXTS) == EVENTS
+
+
+def test_every_operation_has_an_event_for_every_status() -> None:
+    assert set(CALLS) == {(operation, status) for operation in Operation for status in Status}
+    assert len(set(CALLS.values())) == len(CALLS)
+
+
+def test_every_event_is_a_stable_dotted_code_that_fits_its_column() -> None:
+    parts = set(chain.from_iterable(event.split(".") for event in EVENTS))
+
+    assert all(part.replace("_", "").isalpha() and part == part.lower() for part in parts)
+    assert max(map(len, EVENTS)) <= 64
+
+
+@pytest.mark.parametrize("language", list(Language))
+def test_every_text_is_a_short_sentence_without_personal_data(language: Language) -> None:
+    customer = a_customer()
+    for text in TEXTS.values():
+        sentence = text.in_language(language)
+        assert sentence.endswith(".")
+        assert len(sentence) <= 120
+        assert customer.full_name not in sentence
+        assert "{" not in sentence
+
+
+def test_a_text_is_read_in_the_language_that_is_asked_for() -> None:
+    text = TEXTS["reservation.confirmed"]
+
+    assert text.in_language(Language.SPANISH) == "Tu reserva está confirmada."
+    assert text.in_language(Language.ENGLISH) == "Your reservation is confirmed."

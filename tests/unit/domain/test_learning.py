@@ -1,0 +1,617 @@
+"""What a call, an answer, a silence, a webhook or a cancellation changes in the facts."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from reservations.domain.facts import (
+    Call,
+    Facts,
+    Listing,
+    NoAnswer,
+    NotSent,
+    Operation,
+    Outcome,
+    Provider,
+    Reason,
+    Seen,
+    Status,
+)
+from reservations.domain.learning import begin, cancel, close, record, wake
+from reservations.domain.money import Money
+from reservations.domain.policy import STANDARD
+from reservations.domain.saga import Action, Sent, State, Verb, plan, state_of
+from tests.builders import (
+    BOOK_KEY,
+    CHARGE_KEY,
+    HOUR,
+    MINUTE,
+    NOON,
+    PRICE,
+    SECOND,
+    a_booking,
+    a_cancellation,
+    a_charge,
+    a_refund,
+    some_facts,
+)
+
+LATER = NOON + 5 * SECOND
+
+PAID = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
+BOOKED = Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="HOTEL-77")
+NOTHING = Listing(())
+
+
+def about(call: Call, verb: Verb) -> Action:
+    return Action(
+        verb=verb, key=call.key, operation=call.operation, target=call.target, money=call.money
+    )
+
+
+def learnt(
+    facts: Facts,
+    verb: Verb,
+    outcome: Outcome,
+    *,
+    key: str = CHARGE_KEY,
+    asked_at: datetime = NOON,
+    now: datetime = LATER,
+    attempt: int = 1,
+) -> Facts:
+    sent = Sent(action=about(facts.row(key), verb), at=asked_at, attempt=attempt)
+    return record(facts, sent, outcome, now, STANDARD)
+
+
+def inquired(
+    facts: Facts,
+    outcome: Outcome,
+    *,
+    key: str = CHARGE_KEY,
+    asked_at: datetime = NOON,
+    now: datetime = LATER,
+) -> Facts:
+    return learnt(facts, Verb.INQUIRE, outcome, key=key, asked_at=asked_at, now=now)
+
+
+# --- begin ----------------------------------------------------------------------------------------
+
+
+def test_a_first_call_is_written_as_started_with_its_deadline_and_its_first_look() -> None:
+    facts = some_facts()
+    action = plan(facts, NOON, STANDARD)
+    assert isinstance(action, Action)
+
+    [call] = begin(facts, action, NOON, STANDARD).calls
+
+    assert call == a_charge(
+        Status.STARTED,
+        started_at=NOON,
+        sent_at=NOON,
+        deadline_at=NOON + 30 * MINUTE,
+        check_at=NOON + 30 * SECOND,
+    )
+
+
+def test_a_refund_has_a_day() -> None:
+    facts = some_facts(a_charge(), reason=Reason.EXPIRED)
+    action = plan(facts, NOON, STANDARD)
+    assert isinstance(action, Action)
+
+    refund = begin(facts, action, NOON, STANDARD).row("refund:pay_1")
+
+    assert refund.deadline_at == NOON + timedelta(days=1)
+    assert (refund.target, refund.money) == ("pay_1", PRICE)
+
+
+def test_a_call_sent_again_keeps_its_key_and_its_beginning_and_counts_its_attempts() -> None:
+    lost = a_charge(Status.NOT_FOUND, attempts=2)
+    facts = begin(some_facts(lost), about(lost, Verb.CHARGE), NOON + MINUTE, STANDARD)
+
+    [call] = facts.calls
+
+    assert (call.key, call.started_at, call.sent_at) == (CHARGE_KEY, NOON, NOON + MINUTE)
+    assert (call.status, call.attempts) == (Status.STARTED, 3)
+
+
+@pytest.mark.parametrize(("verb", "void_asked"), [(Verb.INQUIRE, False), (Verb.VOID, True)])
+def test_a_look_only_leases_the_time_of_the_next(verb: Verb, void_asked: bool) -> None:
+    pending = a_charge(Status.PENDING, looks=2, check_at=NOON)
+
+    [call] = begin(some_facts(pending), about(pending, verb), NOON, STANDARD).calls
+
+    assert call == replace(pending, void_asked=void_asked, check_at=NOON + 2 * MINUTE)
+
+
+def test_an_inquiry_does_not_forget_that_a_void_was_asked() -> None:
+    pending = a_charge(Status.PENDING, void_asked=True)
+
+    [call] = begin(some_facts(pending), about(pending, Verb.INQUIRE), NOON, STANDARD).calls
+
+    assert call.void_asked
+
+
+def test_a_look_at_a_call_that_was_never_begun_is_a_defect() -> None:
+    with pytest.raises(LookupError, match="charge:"):
+        begin(some_facts(), about(a_charge(), Verb.INQUIRE), NOON, STANDARD)
+
+
+# --- answers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "status", [Status.SUCCEEDED, Status.DECLINED, Status.VOIDED, Status.PENDING]
+)
+def test_an_answer_becomes_a_fact(status: Status) -> None:
+    facts = learnt(some_facts(a_charge(Status.STARTED)), Verb.CHARGE, replace(PAID, status=status))
+
+    [call] = facts.calls
+    assert (call.status, call.provider_id, call.money) == (status, "pay_1", PRICE)
+
+
+@pytest.mark.parametrize(
+    ("status", "closed_at", "check_at"),
+    [
+        (Status.SUCCEEDED, LATER, LATER + 10 * MINUTE),
+        (Status.PENDING, None, LATER + 30 * SECOND),
+    ],
+)
+def test_an_answer_sets_the_next_look(
+    status: Status, closed_at: datetime | None, check_at: datetime
+) -> None:
+    unknown = a_charge(Status.UNKNOWN, looks=4, missing_since=NOON)
+
+    [call] = learnt(some_facts(unknown), Verb.CHARGE, replace(PAID, status=status)).calls
+
+    assert (call.closed_at, call.quiet_from, call.check_at) == (closed_at, closed_at, check_at)
+    assert (call.looks, call.missing_since) == (0, None)
+
+
+def test_a_stale_answer_changes_nothing_but_the_looks() -> None:
+    paid = a_charge(check_at=None)
+
+    facts = learnt(some_facts(paid), Verb.CHARGE, replace(PAID, status=Status.PENDING))
+
+    assert facts.row(CHARGE_KEY) == replace(paid, check_at=NOON + 10 * MINUTE)
+
+
+def test_another_sum_is_learnt_as_it_is() -> None:
+    dollars = Money(PRICE.minor, "USD")
+
+    facts = learnt(some_facts(a_charge(Status.STARTED)), Verb.CHARGE, replace(PAID, money=dollars))
+
+    assert facts.row(CHARGE_KEY).money == dollars
+
+
+def test_the_locator_is_learnt_with_the_booking_and_kept() -> None:
+    facts = some_facts(a_charge(), a_booking(Status.STARTED))
+
+    facts = learnt(facts, Verb.BOOK, BOOKED, key=BOOK_KEY)
+    facts = learnt(
+        facts,
+        Verb.INQUIRE,
+        Listing.of([Seen(provider_id="bkg_1", status=Status.CANCELLED)]),
+        key=BOOK_KEY,
+    )
+
+    assert facts.row(BOOK_KEY).status is Status.CANCELLED
+    assert facts.row(BOOK_KEY).locator == "HOTEL-77"
+
+
+def test_an_answer_under_another_id_gets_a_row_of_its_own() -> None:
+    facts = learnt(some_facts(a_charge()), Verb.CHARGE, replace(PAID, provider_id="pay_2"))
+
+    first, second = facts.calls
+    assert first == a_charge()
+    assert (second.key, second.provider_id) == ("seen:charge:pay_2", "pay_2")
+    assert (second.started_at, second.sent_at) == (LATER, LATER)
+
+
+def test_an_answer_to_one_row_is_filed_under_the_row_that_has_its_id() -> None:
+    ours, other = (
+        a_charge(Status.UNKNOWN),
+        a_charge(Status.PENDING, provider_id="pay_2", key="seen:charge:pay_2"),
+    )
+
+    facts = learnt(some_facts(ours, other), Verb.CHARGE, replace(PAID, provider_id="pay_2"))
+
+    assert facts.row(CHARGE_KEY) == ours
+    assert facts.row("seen:charge:pay_2").status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.PENDING, Status.DECLINED])
+def test_the_answer_to_a_refund_becomes_a_fact(status: Status) -> None:
+    facts = some_facts(a_charge(), a_refund(Status.STARTED), reason=Reason.EXPIRED)
+
+    facts = learnt(facts, Verb.REFUND, Seen(provider_id="ref_1", status=status), key="refund:pay_1")
+
+    refund = facts.row("refund:pay_1")
+    assert (refund.status, refund.provider_id, refund.money) == (status, "ref_1", PRICE)
+
+
+def test_a_refund_that_is_done_is_never_looked_at_again() -> None:
+    facts = some_facts(a_charge(), a_refund(Status.STARTED), reason=Reason.EXPIRED)
+
+    facts = learnt(
+        facts,
+        Verb.REFUND,
+        Seen(provider_id="ref_1", status=Status.SUCCEEDED),
+        key="refund:pay_1",
+    )
+
+    assert facts.row("refund:pay_1").check_at is None
+
+
+def test_a_cancellation_that_succeeds_tells_of_its_booking() -> None:
+    facts = some_facts(
+        a_booking(), a_cancellation(Status.STARTED), reason=Reason.CUSTOMER_CANCELLED
+    )
+
+    facts = learnt(
+        facts,
+        Verb.CANCEL_BOOKING,
+        Seen(provider_id="bkg_1", status=Status.SUCCEEDED),
+        key="cancel:bkg_1",
+    )
+
+    assert facts.row("cancel:bkg_1").status is Status.SUCCEEDED
+    assert facts.row(BOOK_KEY).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("status", [Status.DECLINED, Status.PENDING])
+def test_a_cancellation_that_does_not_succeed_leaves_its_booking_alive(status: Status) -> None:
+    facts = some_facts(
+        a_booking(), a_cancellation(Status.STARTED), reason=Reason.CUSTOMER_CANCELLED
+    )
+
+    facts = learnt(
+        facts, Verb.CANCEL_BOOKING, Seen(provider_id="bkg_1", status=status), key="cancel:bkg_1"
+    )
+
+    assert facts.row("cancel:bkg_1").status is status
+    assert facts.row(BOOK_KEY) == a_booking()
+
+
+def test_a_void_answers_with_the_payment_as_it_stands() -> None:
+    pending = a_charge(Status.PENDING, void_asked=True)
+    facts = some_facts(pending, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert learnt(facts, Verb.VOID, PAID).row(CHARGE_KEY).status is Status.SUCCEEDED
+
+
+# --- no answer ------------------------------------------------------------------------------------
+
+
+def test_a_call_without_an_answer_is_unknown_and_asked_about_soon() -> None:
+    [call] = learnt(some_facts(a_charge(Status.STARTED)), Verb.CHARGE, NoAnswer()).calls
+
+    assert call == a_charge(Status.UNKNOWN, check_at=LATER + 30 * SECOND)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "pause"),
+    [(1, 30 * SECOND), (2, MINUTE), (3, 2 * MINUTE), (4, 5 * MINUTE), (40, 5 * MINUTE)],
+)
+def test_a_call_that_was_not_sent_is_sent_again_after_a_growing_pause(
+    attempts: int, pause: timedelta
+) -> None:
+    started = a_charge(Status.STARTED, attempts=attempts)
+
+    [call] = learnt(some_facts(started), Verb.CHARGE, NotSent(), attempt=attempts).calls
+
+    assert (call.status, call.closed_at) == (Status.NOT_FOUND, LATER)
+    assert call.check_at == LATER + pause
+
+
+@pytest.mark.parametrize(
+    ("retry_after_s", "pause"),
+    [(0, 30 * SECOND), (90, 90 * SECOND), (300, 5 * MINUTE), (86400, 5 * MINUTE)],
+)
+@pytest.mark.parametrize("kind", [NotSent, NoAnswer])
+def test_a_provider_that_says_when_to_come_back_is_obeyed_within_bounds(
+    kind: type[NotSent] | type[NoAnswer], retry_after_s: int, pause: timedelta
+) -> None:
+    facts = some_facts(a_charge(Status.STARTED))
+
+    assert learnt(facts, Verb.CHARGE, kind(retry_after_s)).row(CHARGE_KEY).check_at == LATER + pause
+
+
+def test_an_attempt_that_was_not_sent_says_nothing_of_a_later_one() -> None:
+    again = a_charge(Status.STARTED, attempts=2)
+
+    [call] = learnt(some_facts(again), Verb.CHARGE, NotSent(), attempt=1).calls
+
+    assert call.status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("outcome", [NotSent(), NoAnswer()])
+def test_silence_says_nothing_of_a_call_that_is_known_better(outcome: NotSent | NoAnswer) -> None:
+    pending = a_charge(Status.PENDING, void_asked=True)
+    facts = some_facts(pending, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert learnt(facts, Verb.VOID, outcome).row(CHARGE_KEY) == replace(
+        pending, looks=1, check_at=LATER + MINUTE
+    )
+
+
+@pytest.mark.parametrize("outcome", [NotSent(), NoAnswer()])
+@pytest.mark.parametrize(("looks", "pause"), [(0, MINUTE), (2, 5 * MINUTE), (9, 5 * MINUTE)])
+def test_an_inquiry_without_an_answer_is_repeated_within_five_minutes(
+    outcome: NotSent | NoAnswer, looks: int, pause: timedelta
+) -> None:
+    unknown = a_charge(Status.UNKNOWN, looks=looks)
+
+    [call] = inquired(some_facts(unknown), outcome).calls
+
+    assert (call.status, call.check_at) == (Status.UNKNOWN, LATER + pause)
+
+
+@pytest.mark.parametrize(("check_at", "next_at"), [(NOON, LATER + 10 * MINUTE), (None, None)])
+def test_a_late_look_without_an_answer_is_repeated_only_if_one_was_due(
+    check_at: datetime | None, next_at: datetime | None
+) -> None:
+    facts = inquired(some_facts(a_charge(check_at=check_at)), NoAnswer())
+
+    assert facts.row(CHARGE_KEY).check_at == next_at
+
+
+# --- listings -------------------------------------------------------------------------------------
+
+
+def test_a_listing_is_filed_whole_best_news_first() -> None:
+    refused = Seen(provider_id="pay_9", status=Status.DECLINED, money=PRICE)
+
+    facts = inquired(some_facts(a_charge(Status.UNKNOWN)), Listing.of([refused, PAID]))
+
+    assert facts.row(CHARGE_KEY).provider_id == "pay_1"
+    assert facts.row("seen:charge:pay_9").status is Status.DECLINED
+
+
+def test_a_listing_gives_each_known_id_to_its_row() -> None:
+    ours = a_charge(Status.PENDING, provider_id="pay_9")
+    refused = Seen(provider_id="pay_9", status=Status.DECLINED, money=PRICE)
+
+    facts = inquired(some_facts(ours), Listing.of([PAID, refused]))
+
+    assert facts.row(CHARGE_KEY).status is Status.DECLINED
+    assert facts.row("seen:charge:pay_1").status is Status.SUCCEEDED
+
+
+SURE_AT = NOON + STANDARD.call_limit + STANDARD.visibility
+
+
+def test_not_being_listed_once_is_only_evidence() -> None:
+    facts = inquired(some_facts(a_charge(Status.UNKNOWN)), NOTHING, asked_at=SURE_AT, now=SURE_AT)
+
+    [call] = facts.calls
+    assert (call.status, call.missing_since) == (Status.UNKNOWN, SURE_AT)
+
+
+@pytest.mark.parametrize(
+    ("missing_since", "asked_at", "status"),
+    [
+        (NOON, SURE_AT - SECOND, Status.UNKNOWN),
+        (NOON, SURE_AT, Status.NOT_FOUND),
+        (SURE_AT, SURE_AT + 59 * SECOND, Status.UNKNOWN),
+        (SURE_AT, SURE_AT + 60 * SECOND, Status.NOT_FOUND),
+    ],
+)
+def test_a_call_is_not_found_after_two_listings_apart_long_after_it_was_sent(
+    missing_since: datetime, asked_at: datetime, status: Status
+) -> None:
+    unknown = a_charge(Status.UNKNOWN, missing_since=missing_since)
+
+    [call] = inquired(some_facts(unknown), NOTHING, asked_at=asked_at, now=asked_at).calls
+
+    assert call.status is status
+
+
+def test_a_call_that_is_not_found_may_be_sent_again_at_once() -> None:
+    unknown = a_charge(Status.UNKNOWN, missing_since=NOON)
+
+    facts = inquired(some_facts(unknown), NOTHING, asked_at=SURE_AT, now=SURE_AT)
+
+    assert plan(facts, SURE_AT, STANDARD) == about(unknown, Verb.CHARGE)
+
+
+def test_the_look_that_makes_it_sure_comes_as_soon_as_it_can() -> None:
+    unknown = a_charge(Status.UNKNOWN, looks=5)
+
+    [call] = inquired(some_facts(unknown), NOTHING, asked_at=SURE_AT, now=SURE_AT).calls
+
+    assert call.check_at == SURE_AT + STANDARD.not_found_gap
+
+
+def test_a_listing_asked_for_before_the_last_send_is_no_evidence() -> None:
+    again = a_charge(Status.UNKNOWN, missing_since=NOON, sent_at=SURE_AT + SECOND)
+
+    [call] = inquired(some_facts(again), NOTHING, asked_at=SURE_AT, now=SURE_AT).calls
+
+    assert (call.status, call.missing_since) == (Status.UNKNOWN, NOON)
+
+
+@pytest.mark.parametrize("status", [Status.PENDING, Status.SUCCEEDED, Status.DECLINED])
+def test_what_a_provider_has_told_of_does_not_vanish_by_not_being_listed(status: Status) -> None:
+    facts = inquired(some_facts(a_charge(status)), NOTHING, asked_at=SURE_AT, now=SURE_AT)
+
+    assert facts.row(CHARGE_KEY).status is status
+
+
+def test_the_refunds_of_one_payment_say_nothing_of_another() -> None:
+    facts = some_facts(
+        a_charge(),
+        a_charge(provider_id="pay_2", key="seen:charge:pay_2"),
+        a_refund(Status.UNKNOWN),
+        a_refund(Status.UNKNOWN, of="pay_2"),
+        reason=Reason.EXPIRED,
+    )
+    done = Listing.of([Seen(provider_id="ref_1", status=Status.SUCCEEDED)])
+
+    facts = inquired(facts, done, key="refund:pay_1")
+
+    assert facts.row("refund:pay_1").status is Status.SUCCEEDED
+    assert facts.row("refund:pay_2") == a_refund(Status.UNKNOWN, of="pay_2")
+
+
+def test_a_refund_somebody_made_by_hand_counts_for_its_payment() -> None:
+    facts = some_facts(a_charge(), a_refund(Status.PENDING), reason=Reason.EXPIRED)
+    listing = Listing.of(
+        [
+            Seen(provider_id="ref_pay_1", status=Status.DECLINED),
+            Seen(provider_id="ref_9", status=Status.SUCCEEDED),
+        ]
+    )
+
+    facts = inquired(facts, listing, key="refund:pay_1")
+
+    assert facts.row("seen:refund:ref_9").target == "pay_1"
+    assert state_of(facts) is State.REFUNDED
+
+
+@pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
+def test_a_cancellation_is_done_when_its_booking_is_listed_as_cancelled(status: Status) -> None:
+    facts = some_facts(a_booking(), a_cancellation(status), reason=Reason.CUSTOMER_CANCELLED)
+    gone = Listing.of([Seen(provider_id="bkg_1", status=Status.CANCELLED)])
+
+    facts = inquired(facts, gone, key="cancel:bkg_1")
+
+    assert facts.row("cancel:bkg_1").status is Status.SUCCEEDED
+    assert facts.row("cancel:bkg_1").check_at is None
+
+
+def test_a_cancellation_whose_booking_stays_alive_is_found_not_to_have_arrived() -> None:
+    lost = a_cancellation(Status.UNKNOWN, missing_since=NOON)
+    facts = some_facts(a_booking(), lost, reason=Reason.CUSTOMER_CANCELLED)
+
+    facts = inquired(facts, Listing.of([BOOKED]), key="cancel:bkg_1", asked_at=SURE_AT, now=SURE_AT)
+
+    assert facts.row("cancel:bkg_1").status is Status.NOT_FOUND
+
+
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.DECLINED])
+def test_a_cancellation_that_was_answered_is_not_touched_by_a_listing(status: Status) -> None:
+    answered = a_cancellation(status)
+    facts = some_facts(a_booking(), answered, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert inquired(facts, Listing.of([BOOKED]), key=BOOK_KEY).row("cancel:bkg_1") == answered
+
+
+# --- late looks -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked_after", "next_after"),
+    [
+        (timedelta(0), 10 * MINUTE),
+        (10 * MINUTE, HOUR),
+        (HOUR, 6 * HOUR),
+        (6 * HOUR, 24 * HOUR),
+        (23 * HOUR, 24 * HOUR),
+        (24 * HOUR, 72 * HOUR),
+        (72 * HOUR, None),
+    ],
+)
+def test_a_closed_charge_is_looked_at_by_the_clock_and_then_rests(
+    asked_after: timedelta, next_after: timedelta | None
+) -> None:
+    asked_at = NOON + asked_after
+
+    facts = inquired(
+        some_facts(a_charge()), Listing.of([PAID]), asked_at=asked_at, now=asked_at + SECOND
+    )
+
+    expected = None if next_after is None else NOON + next_after
+    assert facts.row(CHARGE_KEY).check_at == expected
+
+
+@pytest.mark.parametrize(
+    ("looks", "pause"),
+    [
+        (0, MINUTE),
+        (1, 2 * MINUTE),
+        (2, 5 * MINUTE),
+        (3, 10 * MINUTE),
+        (4, 20 * MINUTE),
+        (5, HOUR),
+        (50, HOUR),
+    ],
+)
+def test_an_open_charge_is_looked_at_less_and_less(looks: int, pause: timedelta) -> None:
+    pending = a_charge(Status.PENDING, looks=looks)
+    still = Listing.of([replace(PAID, status=Status.PENDING)])
+
+    [call] = inquired(some_facts(pending), still).calls
+
+    assert (call.looks, call.check_at) == (looks + 1, LATER + pause)
+
+
+# --- what comes from outside --------------------------------------------------------------------
+
+
+def test_a_webhook_makes_all_that_its_sender_holds_due_and_nothing_else() -> None:
+    facts = some_facts(
+        a_charge(),
+        a_refund(Status.PENDING),
+        a_refund(of="pay_0"),
+        a_booking(),
+        a_cancellation(Status.UNKNOWN),
+        reason=Reason.EXPIRED,
+    )
+
+    woken = wake(facts, Provider.PAYMENTS, LATER)
+
+    due = {call.key for call in woken.calls if call.due(LATER)}
+    assert due == {CHARGE_KEY, "refund:pay_1"}
+    assert woken.row(CHARGE_KEY).quiet_from == LATER
+    assert woken.row("refund:pay_1").quiet_from is None
+    assert woken.of(Operation.BOOK) == facts.of(Operation.BOOK)
+
+
+def test_a_webhook_of_the_supplier_wakes_bookings_and_open_cancellations() -> None:
+    facts = some_facts(
+        a_charge(), a_booking(), a_cancellation(Status.PENDING), reason=Reason.CUSTOMER_CANCELLED
+    )
+
+    woken = wake(facts, Provider.SUPPLIER, LATER)
+
+    assert {call.key for call in woken.calls if call.due(LATER)} == {BOOK_KEY, "cancel:bkg_1"}
+
+
+def test_a_cancellation_before_anything_was_charged_ends_at_once() -> None:
+    facts = cancel(some_facts(), LATER, STANDARD)
+
+    assert (facts.reason, facts.ended_at) == (Reason.CUSTOMER_CANCELLED, LATER)
+
+
+def test_the_first_reason_stays() -> None:
+    facts = close(some_facts(), Reason.EXPIRED, NOON, STANDARD)
+
+    assert cancel(facts, LATER, STANDARD).reason is Reason.EXPIRED
+
+
+# --- what is remembered ---------------------------------------------------------------------------
+
+
+def test_the_answer_that_leaves_no_way_forward_closes_the_reservation() -> None:
+    facts = learnt(
+        some_facts(a_charge(Status.STARTED)), Verb.CHARGE, replace(PAID, status=Status.DECLINED)
+    )
+
+    assert (facts.reason, facts.ended_at) == (Reason.PAYMENT_DECLINED, LATER)
+
+
+def test_the_confirmation_is_stamped_once() -> None:
+    facts = some_facts(a_charge(), a_booking(Status.STARTED))
+
+    confirmed = learnt(facts, Verb.BOOK, BOOKED, key=BOOK_KEY)
+    seen_again = inquired(confirmed, Listing.of([BOOKED]), key=BOOK_KEY, now=LATER + HOUR)
+
+    assert confirmed.confirmed_at == LATER
+    assert seen_again.confirmed_at == LATER
+
+
+def test_the_end_is_stamped_once() -> None:
+    ended = some_facts(a_charge(Status.UNKNOWN), reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON)
+
+    assert inquired(ended, Listing.of([PAID])).ended_at == NOON

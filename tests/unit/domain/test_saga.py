@@ -1,0 +1,575 @@
+"""What the facts add up to, and the one thing to do about them, rule by rule."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from reservations.domain.facts import Call, Facts, Operation, Reason, Status
+from reservations.domain.messages import Queue
+from reservations.domain.money import Money
+from reservations.domain.policy import STANDARD
+from reservations.domain.saga import (
+    Action,
+    Close,
+    PublicStatus,
+    Review,
+    Settled,
+    State,
+    Verb,
+    Wait,
+    held,
+    hold_ends_at,
+    kept_booking,
+    kept_charge,
+    plan,
+    public_status,
+    reviews,
+    state_of,
+    wanted_queue,
+)
+from tests.builders import (
+    BOOK_KEY,
+    CHARGE_KEY,
+    HOUR,
+    MINUTE,
+    NOON,
+    PRICE,
+    SECOND,
+    a_booking,
+    a_cancellation,
+    a_charge,
+    a_refund,
+    some_facts,
+)
+
+ANOTHER_SUM = Money(34150, "EUR")
+ANOTHER_CURRENCY = Money(PRICE.minor, "USD")
+
+CHARGE = Action(verb=Verb.CHARGE, key=CHARGE_KEY, operation=Operation.CHARGE, money=PRICE)
+BOOK = Action(verb=Verb.BOOK, key=BOOK_KEY, operation=Operation.BOOK)
+
+
+def planned(facts: Facts, now: datetime = NOON) -> Action | Close | Wait | Settled:
+    return plan(facts, now, STANDARD)
+
+
+def a_second_charge(status: Status = Status.SUCCEEDED, at: datetime = NOON + MINUTE) -> Call:
+    return a_charge(status, provider_id="pay_2", key="seen:charge:pay_2", at=at)
+
+
+def a_second_booking(status: Status = Status.SUCCEEDED, at: datetime = NOON + MINUTE) -> Call:
+    return a_booking(status, provider_id="bkg_2", key="seen:book:bkg_2", at=at)
+
+
+def refund_of(charge: Call) -> Action:
+    return Action(
+        verb=Verb.REFUND,
+        key=f"refund:{charge.provider_id}",
+        operation=Operation.REFUND,
+        target=charge.provider_id,
+        money=charge.money,
+    )
+
+
+def cancellation_of(booking: Call) -> Action:
+    return Action(
+        verb=Verb.CANCEL_BOOKING,
+        key=f"cancel:{booking.provider_id}",
+        operation=Operation.CANCEL_BOOKING,
+        target=booking.provider_id,
+    )
+
+
+# --- states and words -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("calls", "state", "word"),
+    [
+        ([], State.CREATED, PublicStatus.EN_PROCESO),
+        ([a_charge(Status.STARTED)], State.PAYMENT_IN_PROGRESS, PublicStatus.EN_PROCESO),
+        ([a_charge(Status.NOT_FOUND)], State.PAYMENT_IN_PROGRESS, PublicStatus.EN_PROCESO),
+        ([a_charge()], State.PAID, PublicStatus.EN_PROCESO),
+        ([a_charge(), a_booking(Status.PENDING)], State.PAID, PublicStatus.EN_PROCESO),
+        ([a_booking()], State.CREATED, PublicStatus.EN_PROCESO),
+        ([a_charge(), a_booking()], State.SUPPLIER_CONFIRMED, PublicStatus.CONFIRMADA),
+    ],
+)
+def test_a_live_reservation_is_confirmed_only_with_money_and_service(
+    calls: list[Call], state: State, word: PublicStatus
+) -> None:
+    facts = some_facts(*calls)
+
+    assert (state_of(facts), public_status(facts)) == (state, word)
+
+
+@pytest.mark.parametrize(
+    ("calls", "state"),
+    [
+        ([], State.EXPIRED),
+        ([a_charge(Status.DECLINED)], State.EXPIRED),
+        ([a_charge(Status.PENDING)], State.CANCELLATION_IN_PROGRESS),
+        ([a_charge(), a_booking()], State.CANCELLATION_IN_PROGRESS),
+        ([a_charge(), a_booking(Status.UNKNOWN)], State.CANCELLATION_IN_PROGRESS),
+        ([a_charge(), a_booking(Status.CANCELLED)], State.REFUND_IN_PROGRESS),
+        ([a_charge(), a_refund(Status.PENDING)], State.REFUND_IN_PROGRESS),
+        ([a_charge(), a_refund()], State.REFUNDED),
+        ([a_charge(), a_refund(), a_second_charge()], State.REFUND_IN_PROGRESS),
+    ],
+)
+def test_a_closed_reservation_cancels_then_refunds_then_ends(
+    calls: list[Call], state: State
+) -> None:
+    assert state_of(some_facts(*calls, reason=Reason.EXPIRED)) is state
+
+
+@pytest.mark.parametrize(
+    ("reason", "state", "word"),
+    [
+        (Reason.PAYMENT_DECLINED, State.PAYMENT_FAILED, PublicStatus.RECHAZADA),
+        (Reason.SUPPLIER_REJECTED, State.CANCELLED, PublicStatus.RECHAZADA),
+        (Reason.EXPIRED, State.EXPIRED, PublicStatus.EXPIRADA),
+        (Reason.SUPPLIER_CANCELLED, State.CANCELLED, PublicStatus.CANCELADA),
+        (Reason.CUSTOMER_CANCELLED, State.CANCELLED, PublicStatus.CANCELADA),
+    ],
+)
+def test_the_reason_gives_the_last_state_and_the_last_word(
+    reason: Reason, state: State, word: PublicStatus
+) -> None:
+    facts = some_facts(reason=reason, ended_at=NOON)
+
+    assert (state_of(facts), public_status(facts)) == (state, word)
+
+
+@pytest.mark.parametrize("reason", [Reason.SUPPLIER_CANCELLED, Reason.CUSTOMER_CANCELLED])
+def test_a_cancellation_is_in_progress_until_it_has_ended_once(reason: Reason) -> None:
+    late_payment = some_facts(a_charge(), reason=reason, ended_at=NOON)
+
+    assert public_status(some_facts(reason=reason)) is PublicStatus.EN_CANCELACION
+    assert public_status(late_payment) is PublicStatus.CANCELADA
+
+
+# --- what is kept and what is held ---------------------------------------------------------------
+
+
+def test_the_first_payment_in_time_is_kept_not_the_first_in_the_ledger() -> None:
+    later, earlier = a_charge(at=NOON + HOUR), a_second_charge(at=NOON)
+
+    assert kept_charge(some_facts(later, earlier)) == earlier
+
+
+@pytest.mark.parametrize("wrong", [ANOTHER_SUM, ANOTHER_CURRENCY])
+def test_a_payment_of_the_right_sum_is_kept_before_an_earlier_wrong_one(wrong: Money) -> None:
+    right = a_second_charge()
+
+    assert kept_charge(some_facts(a_charge(money=wrong), right)) == right
+
+
+def test_a_sum_that_an_operator_accepted_is_a_right_one() -> None:
+    accepted = a_charge(money=ANOTHER_SUM)
+
+    facts = some_facts(accepted, a_second_charge(), accepted_minor=ANOTHER_SUM.minor)
+
+    assert kept_charge(facts) == accepted
+
+
+def test_an_accepted_sum_is_one_of_the_currency_of_the_price() -> None:
+    facts = some_facts(a_charge(money=ANOTHER_CURRENCY), accepted_minor=ANOTHER_CURRENCY.minor)
+
+    assert reviews(facts, NOON) == {Review.MONEY_MISMATCH}
+
+
+@pytest.mark.parametrize("status", [Status.STARTED, Status.NOT_FOUND, Status.DECLINED])
+def test_a_payment_that_we_began_to_give_back_is_not_kept_but_held(status: Status) -> None:
+    facts = some_facts(a_charge(), a_refund(status))
+
+    assert kept_charge(facts) is None
+    assert held(facts) == [a_charge()]
+
+
+def test_money_given_back_is_no_longer_held() -> None:
+    assert held(some_facts(a_charge(), a_refund(), a_second_charge())) == [a_second_charge()]
+
+
+def test_the_first_booking_in_time_is_kept_unless_we_began_to_cancel_it() -> None:
+    first, second = a_booking(at=NOON + HOUR), a_second_booking(at=NOON)
+
+    assert kept_booking(some_facts(first, second)) == second
+    assert kept_booking(some_facts(first, second, a_cancellation(of="bkg_2"))) == first
+
+
+def test_nothing_is_kept_once_closed() -> None:
+    facts = some_facts(a_charge(), a_booking(), reason=Reason.CUSTOMER_CANCELLED)
+
+    assert (kept_charge(facts), kept_booking(facts)) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("calls", "end"),
+    [
+        ([], NOON + 2 * HOUR),
+        ([a_charge(Status.NOT_FOUND, at=NOON + HOUR)], NOON + 2 * HOUR),
+        ([a_charge(Status.STARTED, at=NOON + HOUR)], NOON + HOUR + 15 * MINUTE),
+        ([a_charge(Status.UNKNOWN), a_second_charge(at=NOON + MINUTE)], NOON + 16 * MINUTE),
+    ],
+)
+def test_the_hold_counts_from_the_last_charge_that_may_have_arrived(
+    calls: list[Call], end: datetime
+) -> None:
+    assert hold_ends_at(some_facts(*calls), STANDARD) == end
+
+
+# --- reviews --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ([a_charge()], set()),
+        ([a_charge(money=ANOTHER_SUM)], {Review.MONEY_MISMATCH}),
+        ([a_charge(money=ANOTHER_CURRENCY)], {Review.MONEY_MISMATCH}),
+        ([a_charge(), a_refund(Status.DECLINED)], {Review.REFUND_REFUSED}),
+        ([a_charge(), a_booking(), a_cancellation(Status.DECLINED)], {Review.CANCEL_REFUSED}),
+        ([a_charge(), a_booking(Status.CANCELLED), a_cancellation(Status.DECLINED)], set()),
+    ],
+)
+def test_a_person_must_look_while_something_is_wrong(
+    calls: list[Call], expected: set[Review]
+) -> None:
+    assert reviews(some_facts(*calls), NOON) == expected
+
+
+def test_a_refused_refund_whose_money_went_back_another_way_needs_nobody() -> None:
+    by_hand = a_refund(key="seen:refund:ref_9", provider_id="ref_9")
+
+    assert not reviews(some_facts(a_charge(), a_refund(Status.DECLINED), by_hand), NOON)
+
+
+@pytest.mark.parametrize(
+    ("late_by", "expected"), [(-SECOND, set()), (timedelta(0), {Review.DEADLINE})]
+)
+def test_a_call_that_is_open_at_its_deadline_needs_a_person(
+    late_by: timedelta, expected: set[Review]
+) -> None:
+    facts = some_facts(a_charge(Status.PENDING))
+
+    assert reviews(facts, NOON + STANDARD.deadline + late_by) == expected
+
+
+def test_an_accepted_sum_needs_nobody() -> None:
+    facts = some_facts(a_charge(money=ANOTHER_SUM), accepted_minor=ANOTHER_SUM.minor)
+
+    assert not reviews(facts, NOON)
+
+
+# --- step 0: the verdict --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [Status.DECLINED, Status.VOIDED])
+def test_a_payment_that_fails_closes_the_reservation(status: Status) -> None:
+    assert planned(some_facts(a_charge(status))) == Close(Reason.PAYMENT_DECLINED)
+
+
+def test_a_payment_that_we_voided_expires_the_reservation() -> None:
+    facts = some_facts(a_charge(Status.VOIDED, void_asked=True))
+
+    assert planned(facts) == Close(Reason.EXPIRED)
+
+
+@pytest.mark.parametrize("open_status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
+def test_nothing_closes_while_a_payment_may_still_succeed(open_status: Status) -> None:
+    facts = some_facts(a_charge(open_status, check_at=None), a_second_charge(Status.DECLINED))
+
+    assert not isinstance(planned(facts, NOON + 5 * MINUTE), Close)
+
+
+def test_a_second_payment_that_fails_does_not_close_a_paid_reservation() -> None:
+    assert planned(some_facts(a_charge(), a_second_charge(Status.DECLINED))) == BOOK
+
+
+@pytest.mark.parametrize(
+    ("late_by", "expected"),
+    [(-SECOND, Wait(NOON + 2 * HOUR + 2 * MINUTE)), (timedelta(0), Close(Reason.EXPIRED))],
+)
+def test_without_any_payment_the_reservation_expires_after_hold_and_grace(
+    late_by: timedelta, expected: Wait | Close
+) -> None:
+    now = NOON + STANDARD.hold_limit + STANDARD.grace + late_by
+
+    assert planned(some_facts(), now) == expected
+
+
+@pytest.mark.parametrize("status", [Status.DECLINED, Status.CANCELLED])
+def test_a_booking_that_fails_closes_the_reservation(status: Status) -> None:
+    facts = some_facts(a_charge(), a_booking(status))
+
+    assert planned(facts) == Close(Reason.SUPPLIER_REJECTED)
+
+
+def test_a_booking_that_fails_beside_one_that_may_succeed_closes_nothing() -> None:
+    facts = some_facts(a_charge(), a_booking(Status.DECLINED), a_second_booking(Status.PENDING))
+
+    assert not isinstance(planned(facts), Close)
+
+
+@pytest.mark.parametrize(
+    ("late_by", "expected"),
+    [(-SECOND, BOOK), (timedelta(0), Close(Reason.SUPPLIER_REJECTED))],
+)
+def test_a_supplier_that_never_gets_the_request_is_given_up_after_the_window(
+    late_by: timedelta, expected: Action | Close
+) -> None:
+    facts = some_facts(a_charge(), a_booking(Status.NOT_FOUND))
+
+    assert planned(facts, NOON + STANDARD.book_window + late_by) == expected
+
+
+def test_losing_a_confirmed_booking_closes_the_reservation_as_cancelled_by_the_supplier() -> None:
+    facts = some_facts(a_charge(), a_booking(Status.CANCELLED), confirmed_at=NOON)
+
+    assert planned(facts) == Close(Reason.SUPPLIER_CANCELLED)
+
+
+def test_a_confirmed_reservation_with_another_booking_stays_confirmed() -> None:
+    facts = some_facts(
+        a_charge(), a_booking(Status.CANCELLED), a_second_booking(), confirmed_at=NOON
+    )
+
+    assert planned(facts) == Settled()
+
+
+# --- step 1: look before you leap ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
+def test_an_open_call_is_asked_about_when_due(status: Status) -> None:
+    charge = a_charge(status)
+    due_at = NOON + STANDARD.ladder[0]
+
+    assert planned(some_facts(charge), due_at - SECOND) == Wait(due_at)
+    assert planned(some_facts(charge), due_at) == Action(
+        verb=Verb.INQUIRE, key=CHARGE_KEY, operation=Operation.CHARGE, money=PRICE
+    )
+
+
+def test_a_refund_is_asked_about_with_its_payment() -> None:
+    facts = some_facts(
+        a_charge(), a_refund(Status.UNKNOWN, check_at=NOON), reason=Reason.CUSTOMER_CANCELLED
+    )
+
+    assert planned(facts) == Action(
+        verb=Verb.INQUIRE,
+        key="refund:pay_1",
+        operation=Operation.REFUND,
+        target="pay_1",
+        money=PRICE,
+    )
+
+
+VOID = Action(
+    verb=Verb.VOID, key=CHARGE_KEY, operation=Operation.CHARGE, target="pay_1", money=PRICE
+)
+OVER = NOON + STANDARD.hold + STANDARD.grace
+
+
+@pytest.mark.parametrize(
+    ("facts", "now"),
+    [
+        (some_facts(a_charge(Status.PENDING), reason=Reason.CUSTOMER_CANCELLED), NOON),
+        (some_facts(a_charge(Status.PENDING), a_second_charge(at=NOON)), NOON),
+        (some_facts(a_charge(Status.PENDING, check_at=OVER + HOUR)), OVER),
+    ],
+)
+def test_a_pending_payment_that_nobody_wants_is_voided_at_once(facts: Facts, now: datetime) -> None:
+    assert planned(facts, now) == VOID
+
+
+def test_a_void_is_asked_again_only_when_due() -> None:
+    asked = a_charge(Status.PENDING, void_asked=True, check_at=NOON + MINUTE)
+    facts = some_facts(asked, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert planned(facts) == Wait(NOON + MINUTE)
+    assert planned(facts, NOON + MINUTE) == VOID
+
+
+def test_a_pending_payment_is_not_voided_within_its_time() -> None:
+    pending = a_charge(Status.PENDING, check_at=OVER + HOUR)
+
+    assert planned(some_facts(pending), OVER - SECOND) == Wait(OVER)
+
+
+# --- step 2: the service rule -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.PENDING])
+def test_a_second_booking_is_cancelled(status: Status) -> None:
+    second = a_second_booking(status)
+
+    assert planned(some_facts(a_charge(), a_booking(), second)) == cancellation_of(second)
+
+
+def test_a_pending_booking_is_left_alone_while_it_may_be_the_one() -> None:
+    pending = a_booking(Status.PENDING)
+
+    assert planned(some_facts(a_charge(), pending)) == Wait(NOON + STANDARD.ladder[0])
+
+
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.PENDING])
+def test_the_booking_of_a_closed_reservation_is_cancelled_before_the_money_goes_back(
+    status: Status,
+) -> None:
+    booking = a_booking(status)
+    facts = some_facts(a_charge(), booking, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert planned(facts) == cancellation_of(booking)
+
+
+def test_a_cancellation_that_did_not_arrive_is_sent_again_after_its_pause() -> None:
+    lost = a_cancellation(Status.NOT_FOUND, check_at=NOON + MINUTE)
+    facts = some_facts(a_booking(), lost, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert planned(facts) == Wait(NOON + MINUTE)
+    assert planned(facts, NOON + MINUTE) == cancellation_of(a_booking())
+
+
+# --- step 3: the money rule -----------------------------------------------------------------------
+
+
+def test_a_second_payment_goes_back_while_the_trip_stands() -> None:
+    facts = some_facts(a_charge(), a_booking(), a_second_charge())
+
+    assert planned(facts) == refund_of(a_second_charge())
+
+
+def test_a_payment_of_another_sum_goes_back_as_it_came() -> None:
+    wrong = a_charge(money=ANOTHER_SUM)
+    facts = some_facts(wrong, a_booking(), a_second_charge())
+
+    assert planned(facts) == refund_of(wrong)
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+@pytest.mark.parametrize("late_by", [timedelta(0), timedelta(days=1)])
+def test_a_payment_that_succeeds_after_closing_goes_back(
+    reason: Reason, late_by: timedelta
+) -> None:
+    late = a_charge(at=NOON + late_by)
+
+    assert planned(some_facts(late, reason=reason), NOON + late_by) == refund_of(late)
+
+
+@pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN])
+def test_the_money_of_a_closed_reservation_waits_while_a_booking_may_live(status: Status) -> None:
+    facts = some_facts(a_charge(), a_booking(status), reason=Reason.CUSTOMER_CANCELLED)
+
+    assert planned(facts) == Wait(NOON + STANDARD.ladder[0])
+
+
+def test_a_refund_is_never_sent_twice_while_the_first_may_have_arrived() -> None:
+    facts = some_facts(a_charge(), a_refund(Status.UNKNOWN), reason=Reason.EXPIRED)
+
+    assert planned(facts) == Wait(NOON + STANDARD.ladder[0])
+
+
+def test_a_refused_refund_waits_for_a_person_with_a_daily_reminder() -> None:
+    facts = some_facts(a_charge(), a_refund(Status.DECLINED), reason=Reason.EXPIRED)
+
+    assert planned(facts) == Wait(NOON + timedelta(days=1))
+
+
+# --- step 4: forward ------------------------------------------------------------------------------
+
+
+def test_a_new_reservation_is_charged() -> None:
+    assert planned(some_facts()) == CHARGE
+
+
+def test_no_charge_begins_once_the_hold_is_over() -> None:
+    hold_ends = NOON + STANDARD.hold_limit
+
+    assert planned(some_facts(), hold_ends - SECOND) == CHARGE
+    assert planned(some_facts(), hold_ends) == Wait(hold_ends + STANDARD.grace)
+
+
+@pytest.mark.parametrize("check_at", [None, NOON])
+def test_a_charge_that_did_not_arrive_is_sent_again_under_its_key(
+    check_at: datetime | None,
+) -> None:
+    assert planned(some_facts(a_charge(Status.NOT_FOUND, check_at=check_at))) == CHARGE
+
+
+def test_a_charge_that_did_not_arrive_waits_for_its_pause() -> None:
+    facts = some_facts(a_charge(Status.NOT_FOUND, check_at=NOON + MINUTE))
+
+    assert planned(facts) == Wait(NOON + MINUTE)
+
+
+def test_a_paid_reservation_is_booked() -> None:
+    assert planned(some_facts(a_charge())) == BOOK
+
+
+@pytest.mark.parametrize("wrong", [ANOTHER_SUM, ANOTHER_CURRENCY])
+def test_a_wrong_sum_is_not_booked_until_a_person_accepts_it(wrong: Money) -> None:
+    facts = some_facts(a_charge(money=wrong))
+
+    assert planned(facts) == Wait(NOON + timedelta(days=1))
+
+
+def test_an_accepted_sum_is_booked() -> None:
+    facts = some_facts(a_charge(money=ANOTHER_SUM), accepted_minor=ANOTHER_SUM.minor)
+
+    assert planned(facts) == BOOK
+
+
+def test_a_refused_refund_of_a_second_payment_does_not_stop_the_booking() -> None:
+    facts = some_facts(
+        a_charge(), a_second_charge(), a_refund(Status.DECLINED, of="pay_2", at=NOON + MINUTE)
+    )
+
+    assert planned(facts, NOON + MINUTE) == BOOK
+
+
+@pytest.mark.parametrize("reason", list(Reason))
+def test_nothing_goes_forward_once_closed(reason: Reason) -> None:
+    assert planned(some_facts(reason=reason, ended_at=NOON)) == Settled()
+
+
+# --- steps 5 and 6: aftercare and rest --------------------------------------------------------
+
+
+def test_a_closed_charge_is_looked_at_again_later() -> None:
+    declined = a_charge(Status.DECLINED, check_at=NOON + 10 * MINUTE)
+    facts = some_facts(declined, reason=Reason.PAYMENT_DECLINED, ended_at=NOON)
+
+    assert planned(facts) == Wait(NOON + 10 * MINUTE)
+    assert planned(facts, NOON + 10 * MINUTE) == Action(
+        verb=Verb.INQUIRE, key=CHARGE_KEY, operation=Operation.CHARGE, money=PRICE
+    )
+
+
+def test_a_charge_that_did_not_arrive_is_looked_for_once_closed_instead_of_sent() -> None:
+    facts = some_facts(a_charge(Status.NOT_FOUND, check_at=NOON), reason=Reason.EXPIRED)
+
+    assert planned(facts) == Action(
+        verb=Verb.INQUIRE, key=CHARGE_KEY, operation=Operation.CHARGE, money=PRICE
+    )
+
+
+def test_a_confirmed_reservation_with_nothing_to_look_at_is_settled() -> None:
+    assert planned(some_facts(a_charge(), a_booking())) == Settled()
+
+
+# --- where the work goes --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operation", "queue"),
+    [
+        (Operation.CHARGE, Queue.PAYMENT),
+        (Operation.REFUND, Queue.PAYMENT),
+        (Operation.BOOK, Queue.SUPPLIER),
+        (Operation.CANCEL_BOOKING, Queue.SUPPLIER),
+    ],
+)
+def test_an_action_goes_to_the_queue_of_its_provider(operation: Operation, queue: Queue) -> None:
+    assert wanted_queue(Action(verb=Verb.INQUIRE, key="any", operation=operation)) is queue

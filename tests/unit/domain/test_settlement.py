@@ -1,0 +1,154 @@
+"""How a transaction ends: something to do, a time to wake, or rest."""
+
+from datetime import timedelta
+
+import pytest
+
+from reservations.domain.facts import Call, Operation, Reason, Status
+from reservations.domain.fulfilment import IssueVoucher, SendMail
+from reservations.domain.messages import Queue
+from reservations.domain.policy import SHORT, STANDARD, Policy
+from reservations.domain.reservation import MailKind, MailStatus, Reservation
+from reservations.domain.saga import Action, State, Verb, Wait, state_of
+from reservations.domain.settlement import Settlement, decide, settle
+from tests.builders import (
+    BOOK_KEY,
+    CHARGE_KEY,
+    HOUR,
+    MINUTE,
+    NOON,
+    PRICE,
+    SECOND,
+    a_booking,
+    a_charge,
+    a_reservation,
+    a_send,
+    a_voucher,
+    some_facts,
+)
+
+
+def settled(reservation: Reservation, policy: Policy = STANDARD) -> Settlement:
+    return settle(reservation, NOON, policy)
+
+
+@pytest.mark.parametrize("policy", [STANDARD, SHORT])
+def test_a_new_reservation_tells_the_payment_step_and_is_told_again_if_that_is_lost(
+    policy: Policy,
+) -> None:
+    result = settled(a_reservation(), policy)
+
+    assert result.action == Action(
+        verb=Verb.CHARGE, key=CHARGE_KEY, operation=Operation.CHARGE, money=PRICE
+    )
+    assert result.hints == ((Queue.PAYMENT, "payment.due"),)
+    assert result.reservation.next_check_at == NOON + policy.hint_lease
+
+
+def test_a_paid_reservation_tells_the_supplier_step() -> None:
+    result = settled(a_reservation(a_charge()))
+
+    assert result.action == Action(verb=Verb.BOOK, key=BOOK_KEY, operation=Operation.BOOK)
+    assert result.hints == ((Queue.SUPPLIER, "supplier.due"),)
+
+
+def test_a_call_in_flight_only_sets_the_timer() -> None:
+    result = settled(a_reservation(a_charge(Status.STARTED)))
+
+    assert (result.hints, result.action, result.errand) == ((), None, None)
+    assert result.reservation.next_check_at == NOON + 30 * SECOND
+
+
+def test_a_confirmed_reservation_tells_the_voucher_step() -> None:
+    result = settled(a_reservation(a_charge(), a_booking()))
+
+    assert result.errand == IssueVoucher()
+    assert result.hints == ((Queue.VOUCHER, "voucher.due"),)
+    assert result.reservation.next_check_at == NOON + STANDARD.hint_lease
+
+
+def test_money_and_mail_are_told_together() -> None:
+    result = settled(a_reservation(a_charge(), reason=Reason.SUPPLIER_REJECTED))
+
+    assert result.errand == SendMail(MailKind.REJECTED)
+    assert result.hints == (
+        (Queue.PAYMENT, "payment.due"),
+        (Queue.NOTIFICATION, "notification.due"),
+    )
+
+
+def test_a_reservation_that_is_done_rests() -> None:
+    done = a_reservation(a_charge(), a_booking(), documents=(a_voucher(),), sends=(a_send(),))
+
+    result = settled(done)
+
+    assert result == Settlement(reservation=result.reservation)
+    assert result.reservation.next_check_at is None
+
+
+@pytest.mark.parametrize(
+    ("look_after", "mail_after", "wakes_after"),
+    [(HOUR, MINUTE, MINUTE), (MINUTE, HOUR, MINUTE)],
+)
+def test_the_earlier_of_the_two_wishes_wins(
+    look_after: timedelta, mail_after: timedelta, wakes_after: timedelta
+) -> None:
+    waiting = a_reservation(
+        a_charge(check_at=NOON + look_after),
+        a_booking(),
+        documents=(a_voucher(),),
+        sends=(a_send(status=MailStatus.UNKNOWN, check_at=NOON + mail_after),),
+    )
+
+    assert settled(waiting).reservation.next_check_at == NOON + wakes_after
+
+
+def test_a_mail_to_repeat_keeps_a_finished_saga_awake() -> None:
+    waiting = a_reservation(
+        a_charge(),
+        a_booking(),
+        documents=(a_voucher(),),
+        sends=(a_send(status=MailStatus.UNKNOWN, check_at=NOON + MINUTE),),
+    )
+
+    assert settled(waiting).reservation.next_check_at == NOON + MINUTE
+
+
+@pytest.mark.parametrize(
+    ("call", "wakes_after"),
+    [
+        (a_charge(Status.PENDING, check_at=NOON + HOUR, deadline_at=NOON + SECOND), SECOND),
+        (a_charge(Status.PENDING, check_at=NOON + MINUTE, deadline_at=NOON), MINUTE),
+    ],
+)
+def test_a_reservation_wakes_when_a_call_becomes_late_so_that_the_review_shows(
+    call: Call, wakes_after: timedelta
+) -> None:
+    assert settled(a_reservation(call)).reservation.next_check_at == NOON + wakes_after
+
+
+def test_what_the_facts_close_is_closed_on_the_way() -> None:
+    lapsed = a_reservation(facts=some_facts(created_at=NOON - STANDARD.hold_limit - STANDARD.grace))
+
+    result = settled(lapsed)
+
+    assert result.reservation.facts.reason is Reason.EXPIRED
+    assert result.reservation.facts.ended_at == NOON
+    assert result.errand == SendMail(MailKind.EXPIRED)
+
+
+def test_deciding_closes_and_tells_what_comes_next_without_touching_the_timer() -> None:
+    rejected = a_reservation(a_charge(), a_booking(Status.DECLINED))
+
+    reservation, action = decide(rejected, NOON, STANDARD)
+
+    assert isinstance(action, Action)
+    assert (action.verb, action.target) == (Verb.REFUND, "pay_1")
+    assert state_of(reservation.facts) is State.REFUND_IN_PROGRESS
+    assert reservation.next_check_at == rejected.next_check_at
+
+
+def test_deciding_when_nothing_is_due_tells_until_when() -> None:
+    waiting = a_reservation(a_charge(Status.STARTED))
+
+    assert decide(waiting, NOON, STANDARD) == (waiting, Wait(NOON + 30 * SECOND))

@@ -1,0 +1,173 @@
+"""Every small combination of facts has a state, a word, a plan and a view: none is a mystery."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from reservations.domain.facts import Call, Facts, Operation, Reason, Status
+from reservations.domain.learning import close, next_look
+from reservations.domain.policy import STANDARD
+from reservations.domain.saga import (
+    FINAL,
+    Action,
+    Close,
+    PublicStatus,
+    Settled,
+    State,
+    Wait,
+    plan,
+    public_status,
+    reviews,
+    state_of,
+)
+from reservations.domain.settlement import settle
+from reservations.domain.views import Step, view
+from tests.builders import (
+    NOON,
+    PRICE,
+    RESERVATION_ID,
+    SECOND,
+    a_booking,
+    a_cancellation,
+    a_charge,
+    a_refund,
+    a_reservation,
+)
+
+SIDE_STATUSES = [
+    Status.STARTED,
+    Status.UNKNOWN,
+    Status.PENDING,
+    Status.SUCCEEDED,
+    Status.DECLINED,
+    Status.NOT_FOUND,
+]
+
+# Just now, before and after the hold and its grace, the booking window and the last late look.
+MOMENTS = [NOON + seconds * SECOND for seconds in (1, 700, 1021, 7500, 300_000)]
+
+
+def rows(
+    a_row: Callable[..., Call], statuses: Iterable[Status], **changes: Any
+) -> list[Call | None]:
+    """No such row, or one in each status with its next look set, as the saga would leave it."""
+    built = [a_row(status, **changes) for status in statuses]
+    return [None, *(replace(row, check_at=next_look(row, NOON, NOON, STANDARD)) for row in built)]
+
+
+CHARGES = rows(a_charge, [status for status in Status if status is not Status.CANCELLED])
+SECOND_CHARGES = rows(
+    a_charge,
+    (Status.PENDING, Status.SUCCEEDED, Status.DECLINED),
+    provider_id="pay_2",
+    key="seen:charge:pay_2",
+)
+BOOKINGS = rows(a_booking, [status for status in Status if status is not Status.VOIDED])
+SECOND_BOOKINGS = rows(
+    a_booking,
+    (Status.PENDING, Status.SUCCEEDED, Status.CANCELLED),
+    provider_id="bkg_2",
+    key="seen:book:bkg_2",
+)
+REFUNDS = rows(a_refund, SIDE_STATUSES)
+CANCELLATIONS = rows(a_cancellation, SIDE_STATUSES)
+
+
+def ledgers() -> Iterator[tuple[Call, ...]]:
+    for charge, second_charge, booking, second_booking, refund, cancellation in product(
+        CHARGES, SECOND_CHARGES, BOOKINGS, SECOND_BOOKINGS, REFUNDS, CANCELLATIONS
+    ):
+        paid = charge and charge.status is Status.SUCCEEDED
+        booked = booking and booking.status in (Status.SUCCEEDED, Status.CANCELLED)
+        if (refund and not paid) or (cancellation and not booked):
+            continue
+        row = (charge, second_charge, booking, second_booking, refund, cancellation)
+        yield tuple(call for call in row if call)
+
+
+LEDGERS = list(ledgers())
+
+
+def points(reason: Reason | None) -> Iterator[Facts]:
+    for calls, confirmed_at in product(LEDGERS, (None, NOON)):
+        yield Facts(
+            reservation_id=RESERVATION_ID,
+            price=PRICE,
+            created_at=NOON,
+            calls=calls,
+            reason=reason,
+            confirmed_at=confirmed_at,
+        )
+
+
+def has_succeeded(facts: Facts, operation: Operation) -> bool:
+    return any(call.status is Status.SUCCEEDED for call in facts.of(operation))
+
+
+@pytest.mark.parametrize("reason", [None, *Reason])
+def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None) -> None:
+    for facts, now in product(points(reason), MOMENTS):
+        todo = plan(facts, now, STANDARD)
+        match todo:
+            case Wait(until):
+                assert until > now, (facts, now)
+            case Settled():
+                state = state_of(facts)
+                assert state in FINAL or state is State.SUPPLIER_CONFIRMED, (facts, now)
+                assert not any(call.open for call in facts.calls), (facts, now)
+                assert not reviews(facts, now), (facts, now)
+            case Close():
+                assert facts.reason is None, (facts, now)
+            case Action():
+                assert facts.find(todo.key) or todo.key.endswith(
+                    (str(facts.reservation_id), "pay_1", "pay_2", "bkg_1", "bkg_2")
+                )
+
+
+@pytest.mark.parametrize("reason", [None, *Reason])
+def test_every_point_has_a_word_that_is_true(reason: Reason | None) -> None:
+    for facts in points(reason):
+        if public_status(facts) is PublicStatus.CONFIRMADA:
+            assert has_succeeded(facts, Operation.CHARGE), facts
+            assert has_succeeded(facts, Operation.BOOK), facts
+
+
+def test_closing_is_final_at_every_point() -> None:
+    late = NOON + timedelta(days=30)
+    for facts in points(None):
+        todo = plan(facts, late, STANDARD)
+        if isinstance(todo, Close):
+            closed = close(facts, todo.reason, late, STANDARD)
+            assert not isinstance(plan(closed, late, STANDARD), Close), facts
+
+
+@pytest.mark.parametrize("reason", [None, *Reason])
+def test_every_point_is_left_with_a_timer_in_the_future_or_is_settled(
+    reason: Reason | None,
+) -> None:
+    now = MOMENTS[1]
+    for facts in points(reason):
+        settlement = settle(a_reservation(facts=facts), now, STANDARD)
+        wakes_at = settlement.reservation.next_check_at
+        if wakes_at is None:
+            assert (settlement.hints, settlement.action, settlement.errand) == ((), None, None)
+            assert isinstance(plan(settlement.reservation.facts, now, STANDARD), Settled), facts
+        else:
+            assert wakes_at > now, facts
+
+
+@pytest.mark.parametrize("reason", [None, *Reason])
+def test_every_point_can_be_shown_without_a_contradiction(reason: Reason | None) -> None:
+    for facts in points(reason):
+        shown = view(a_reservation(facts=facts), NOON, STANDARD)
+        confirmed = shown.status is PublicStatus.CONFIRMADA
+        assert confirmed == (shown.progress.payment is shown.progress.supplier is Step.DONE), facts
+        assert not (confirmed and (shown.refund or shown.expires_at)), facts
+
+
+def test_the_space_is_as_large_as_the_documents_say() -> None:
+    assert len(LEDGERS) * 2 * len([None, *Reason]) * len(MOMENTS) == 268_800

@@ -1,0 +1,241 @@
+"""What the traveler sees of a reservation."""
+
+from datetime import datetime
+
+import pytest
+
+from reservations.domain.facts import Call, Facts, Reason, Status
+from reservations.domain.money import Money
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import DocumentType, MailStatus, Reservation
+from reservations.domain.saga import PublicStatus, State
+from reservations.domain.views import (
+    PROGRESS,
+    Progress,
+    Refund,
+    RefundStatus,
+    Step,
+    View,
+    at_rest,
+    reads_differently,
+    view,
+)
+from tests.builders import (
+    HOUR,
+    MINUTE,
+    NOON,
+    PRICE,
+    SECOND,
+    a_booking,
+    a_charge,
+    a_refund,
+    a_reservation,
+    a_send,
+    a_voucher,
+    some_facts,
+)
+
+PENDING, DONE, FAILED = Step.PENDING, Step.DONE, Step.FAILED
+
+
+def seen(reservation: Reservation, now: datetime = NOON) -> View:
+    return view(reservation, now, STANDARD)
+
+
+def a_second_charge(money: Money = PRICE) -> Call:
+    return a_charge(provider_id="pay_2", key="seen:charge:pay_2", at=NOON + MINUTE, money=money)
+
+
+def test_a_new_reservation_is_in_process_until_its_offer_lapses() -> None:
+    assert seen(a_reservation()) == View(
+        status=PublicStatus.EN_PROCESO,
+        progress=Progress(code=DONE, payment=PENDING, supplier=PENDING),
+        refund=None,
+        documents=(),
+        expires_at=NOON + 2 * HOUR,
+        requires_support=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("calls", "payment", "supplier"),
+    [
+        ([a_charge(Status.UNKNOWN)], PENDING, PENDING),
+        ([a_charge()], DONE, PENDING),
+        ([a_charge(), a_booking(Status.PENDING)], DONE, PENDING),
+        ([a_charge(), a_booking()], DONE, DONE),
+    ],
+)
+def test_progress_of_a_live_reservation(calls: list[Call], payment: Step, supplier: Step) -> None:
+    assert seen(a_reservation(*calls)).progress == Progress(payment=payment, supplier=supplier)
+
+
+@pytest.mark.parametrize(
+    ("reason", "calls", "payment"),
+    [
+        (Reason.PAYMENT_DECLINED, [a_charge(Status.DECLINED)], FAILED),
+        (Reason.EXPIRED, [], FAILED),
+        (Reason.SUPPLIER_REJECTED, [a_charge(), a_booking(Status.DECLINED)], DONE),
+        (Reason.SUPPLIER_REJECTED, [a_charge(), a_refund()], DONE),
+        (Reason.CUSTOMER_CANCELLED, [a_charge(Status.PENDING)], PENDING),
+        (Reason.CUSTOMER_CANCELLED, [a_charge(), a_booking()], DONE),
+    ],
+)
+def test_progress_of_a_closed_reservation(reason: Reason, calls: list[Call], payment: Step) -> None:
+    shown = seen(a_reservation(*calls, reason=reason))
+
+    assert shown.progress == Progress(payment=payment, supplier=FAILED)
+
+
+def test_every_state_shows_a_progress() -> None:
+    assert set(PROGRESS) == set(State)
+
+
+# --- refunds ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("calls", "refund"),
+    [
+        ([a_charge(Status.DECLINED)], None),
+        ([a_charge()], Refund(RefundStatus.PENDING, PRICE)),
+        ([a_charge(), a_refund(Status.NOT_FOUND)], Refund(RefundStatus.PENDING, PRICE)),
+        ([a_charge(), a_refund(Status.PENDING)], Refund(RefundStatus.PENDING, PRICE)),
+        ([a_charge(), a_refund(Status.DECLINED)], Refund(RefundStatus.FAILED, PRICE)),
+        ([a_charge(), a_refund()], Refund(RefundStatus.DONE, PRICE)),
+    ],
+)
+def test_a_closed_reservation_shows_what_it_gives_back(
+    calls: list[Call], refund: Refund | None
+) -> None:
+    assert seen(a_reservation(*calls, reason=Reason.CUSTOMER_CANCELLED)).refund == refund
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "status"),
+    [
+        (Status.SUCCEEDED, Status.SUCCEEDED, RefundStatus.DONE),
+        (Status.SUCCEEDED, Status.PENDING, RefundStatus.PENDING),
+        (Status.DECLINED, Status.PENDING, RefundStatus.FAILED),
+        (Status.SUCCEEDED, Status.DECLINED, RefundStatus.FAILED),
+    ],
+)
+def test_two_refunds_are_told_as_one_by_the_worst_of_them(
+    first: Status, second: Status, status: RefundStatus
+) -> None:
+    shown = seen(
+        a_reservation(
+            a_charge(),
+            a_second_charge(),
+            a_refund(first),
+            a_refund(second, of="pay_2"),
+            reason=Reason.CUSTOMER_CANCELLED,
+        )
+    )
+
+    assert shown.refund == Refund(status, Money(2 * PRICE.minor, "EUR"))
+
+
+def test_sums_in_two_currencies_are_not_added() -> None:
+    shown = seen(
+        a_reservation(
+            a_charge(), a_second_charge(Money(100, "USD")), reason=Reason.CUSTOMER_CANCELLED
+        )
+    )
+
+    assert shown.refund == Refund(RefundStatus.PENDING, PRICE)
+
+
+def test_a_refund_refused_and_made_by_hand_is_done() -> None:
+    by_hand = a_refund(key="seen:refund:ref_9", provider_id="ref_9")
+    calls = (a_charge(), a_refund(Status.DECLINED), by_hand)
+
+    shown = seen(a_reservation(*calls, reason=Reason.EXPIRED))
+
+    assert shown.refund == Refund(RefundStatus.DONE, PRICE)
+
+
+def test_the_return_of_a_second_payment_is_not_shown_beside_a_confirmed_trip() -> None:
+    surplus = (a_second_charge(), a_refund(Status.PENDING, of="pay_2"))
+
+    assert seen(a_reservation(a_charge(), *surplus)).refund is not None
+    assert seen(a_reservation(a_charge(), a_booking(), *surplus)).refund is None
+
+
+# --- the rest --------------------------------------------------------------------------------------
+
+
+def test_the_voucher_is_shown_while_the_trip_stands() -> None:
+    issued = (a_voucher(),)
+    standing = a_reservation(a_charge(), a_booking(), documents=issued)
+    cancelled = a_reservation(documents=issued, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert seen(standing).documents == (DocumentType.VOUCHER,)
+    assert seen(cancelled).documents == ()
+
+
+@pytest.mark.parametrize(
+    ("reservation", "expires_at"),
+    [
+        (a_reservation(a_charge(Status.STARTED)), NOON + 15 * MINUTE),
+        (a_reservation(a_charge()), None),
+        (a_reservation(reason=Reason.EXPIRED), None),
+    ],
+)
+def test_only_an_offer_that_waits_to_be_paid_expires(
+    reservation: Reservation, expires_at: datetime | None
+) -> None:
+    assert seen(reservation).expires_at == expires_at
+
+
+@pytest.mark.parametrize(
+    ("reservation", "expected"),
+    [
+        (a_reservation(a_charge(money=Money(1, "EUR"))), True),
+        (a_reservation(sends=(a_send(status=MailStatus.REFUSED),)), True),
+        (a_reservation(sends=(a_send(status=MailStatus.UNKNOWN),)), False),
+    ],
+)
+def test_support_is_required_when_a_person_must_look(
+    reservation: Reservation, expected: bool
+) -> None:
+    assert seen(reservation).requires_support is expected
+
+
+def test_a_reservation_reads_differently_when_something_shown_has_changed() -> None:
+    before = a_reservation(a_charge(Status.UNKNOWN))
+    looked = a_reservation(a_charge(Status.UNKNOWN, looks=3))
+    paid = a_reservation(a_charge())
+
+    assert not reads_differently(before, looked, NOON + MINUTE, STANDARD)
+    assert reads_differently(before, paid, NOON + MINUTE, STANDARD)
+
+
+def test_a_reservation_reads_differently_once_its_deadline_has_passed() -> None:
+    waiting = a_reservation(a_charge(Status.UNKNOWN))
+    deadline = NOON + STANDARD.deadline
+
+    assert not reads_differently(waiting, waiting, deadline - SECOND, STANDARD)
+    assert reads_differently(waiting, waiting, deadline, STANDARD)
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (some_facts(a_charge()), False),
+        (some_facts(a_charge(), a_booking()), True),
+        (some_facts(a_charge(), reason=Reason.SUPPLIER_REJECTED), False),
+        (some_facts(a_charge(), a_refund(), reason=Reason.SUPPLIER_REJECTED), True),
+        (some_facts(reason=Reason.EXPIRED), True),
+        (some_facts(a_charge(), reason=Reason.CUSTOMER_CANCELLED), False),
+        (some_facts(a_charge(), reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON), True),
+    ],
+)
+def test_a_reader_may_stop_asking_once_nothing_more_is_expected(
+    facts: Facts, expected: bool
+) -> None:
+    assert at_rest(facts) is expected
+
+
+def test_facts_alone_make_the_view() -> None:
+    assert seen(a_reservation(facts=some_facts())) == seen(a_reservation())
