@@ -1,0 +1,35 @@
+"""Every minute, and for a little over a minute: stored hints and due reservations become queue messages."""
+
+import time
+from typing import Any
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from reservations import wiring
+from reservations.application.poll_outbox import poll_until
+from reservations.entrypoints import observability
+
+RUN_S = 61  # the next run begins before this one ends, so that nothing waits in between
+CLOSING_MS = 10_000  # a round has its own time-outs; none begins with less than this left
+
+
+@observability.function
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    ends_at = time.monotonic() + RUN_S
+    polled = poll_until(
+        lambda: time.monotonic() >= ends_at or context.get_remaining_time_in_millis() < CLOSING_MS,
+        uow=wiring.unit_of_work(ping=True),
+        publisher=wiring.publisher(),
+        policy=wiring.policy(),
+        pause=time.sleep,
+    )
+    counts = {
+        "published": polled.published,
+        "woken": polled.woken,
+        "unanswered": polled.unanswered,
+        "dead": polled.dead,
+    }
+    observability.logger.info("outbox polled", extra=counts)
+    if polled.dead:
+        observability.count("OutboxDead")
+    return counts

@@ -1,0 +1,1 @@
+"""MySQL: tables, migrations, unit of work, idempotency store."""

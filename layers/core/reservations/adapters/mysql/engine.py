@@ -1,0 +1,180 @@
+"""One connection an execution environment: opened at first use, and again when it was lost."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, CursorResult, Engine, Executable, create_engine, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.pool import NullPool
+
+from reservations.adapters.mysql.readiness import check
+from reservations.domain.errors import DatabaseBusyError, DatabaseUnavailableError
+
+CONNECT_SECONDS = 1
+ANSWER_SECONDS = 5  # above the server's lock wait, below an API function's time
+
+# Error numbers, the same on MySQL and MariaDB where both have them.
+DUPLICATE = 1062
+_DEADLOCKS = {1213, 1020}  # 1020: MariaDB with innodb_snapshot_isolation
+_LOCKED = {1205, 3572}  # 3572: MySQL's answer to NOWAIT, where MariaDB gives 1205
+_LOST = {1053, 1927, 2006, 2013, 2055, 4031}  # 4031: MySQL closed an idle connection and says so
+
+_NOW = text("SELECT UTC_TIMESTAMP(6)")
+
+Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+def engine_for(url: str, *, answer_seconds: int = ANSWER_SECONDS) -> Engine:
+    """Describe how to connect; opens nothing.
+
+    TLS is asked for in the URL: `ssl_ca`, `ssl_verify_cert`, `ssl_verify_identity`.
+    """
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        hide_parameters=True,  # an error's text is logged, and what it was about is personal
+        connect_args={
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": answer_seconds,
+            "write_timeout": answer_seconds,
+        },
+    )
+
+
+def error_number(error: BaseException) -> int | None:
+    """Return the server's or the driver's error number, if the error has one."""
+    orig = getattr(error, "orig", None)
+    number = orig.args[0] if isinstance(orig, BaseException) and orig.args else None
+    return number if isinstance(number, int) else None
+
+
+class Database:
+    """The environment's connection; a transaction begins with its first statement.
+
+    A connection that died while idle is replaced and the first statement repeated, which loses
+    nothing; with `ping` it is asked before each transaction. The schema and the server's settings
+    are checked once.
+    """
+
+    def __init__(self, engine: Engine, *, ping: bool = False) -> None:
+        self._engine = engine
+        self._ping = ping
+        self._connection: Connection | None = None
+        self._checked = False
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection is not None and self._connection.in_transaction()
+
+    def begin(self) -> None:
+        """Make sure that no earlier transaction is left open."""
+        self.rollback()
+        if self._ping:
+            self.execute(text("SELECT 1"))
+            self.rollback()
+
+    def execute(
+        self, statement: Executable, parameters: Parameters | None = None
+    ) -> CursorResult[Any]:
+        """Run one statement.
+
+        Raises:
+            IntegrityError: a key or a reference is violated; the statement alone is undone.
+            DatabaseBusyError: a lock was not granted; the transaction is rolled back.
+            DatabaseUnavailableError: no connection, or it was lost; the transaction is gone.
+            SchemaOutdatedError: see `readiness.check`.
+        """
+        first = not self.in_transaction
+        try:
+            return self._connected().execute(statement, parameters)
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            if not (first and _is_lost(error) and not _timed_out(error)):
+                raise self._translated(error) from error
+        self._drop()
+        try:
+            return self._connected().execute(statement, parameters)
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise self._translated(error) from error
+
+    def now(self) -> datetime:
+        now: datetime = self.execute(_NOW).scalar_one()
+        return now.replace(tzinfo=UTC)
+
+    def commit(self) -> None:
+        """
+        Raises:
+            DatabaseUnavailableError: with `effect_unknown`, as the server may have committed.
+        """
+        if self._connection is None:
+            return
+        try:
+            self._connection.commit()
+        except DBAPIError as error:
+            self._drop()
+            message = "the connection was lost during the commit"
+            raise DatabaseUnavailableError(message, effect_unknown=True) from error
+
+    def rollback(self) -> None:
+        """Undo what is not committed; never fails, as the server itself undoes what is cut off."""
+        if self._connection is None:
+            return
+        try:
+            self._connection.rollback()
+        except DBAPIError:
+            self._drop()
+
+    def close(self) -> None:
+        """Give the connection back to the server; the next statement opens another."""
+        self.rollback()
+        self._drop()
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.invalidated:
+            self._drop()
+            self._connection = self._opened()
+        if not self._checked:
+            try:
+                check(self._connection)
+            finally:
+                self._connection.rollback()
+            self._checked = True
+        return self._connection
+
+    def _opened(self) -> Connection:
+        try:
+            return self._engine.connect()
+        except DBAPIError as error:
+            raise DatabaseUnavailableError("no connection to the database") from error
+
+    def _translated(self, error: DBAPIError) -> Exception:
+        """Leave no transaction behind and say what happened; a defect of ours stays what it is."""
+        number = error_number(error)
+        if _is_lost(error):
+            self._drop()
+            return DatabaseUnavailableError("the connection to the database was lost")
+        self.rollback()
+        if number in _DEADLOCKS:
+            return DatabaseBusyError("deadlock", deadlock=True)
+        if number in _LOCKED:
+            return DatabaseBusyError("a lock was not granted in time")
+        return error
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.invalidate()
+            connection.close()
+
+
+def _is_lost(error: DBAPIError) -> bool:
+    return error.connection_invalidated or error_number(error) in _LOST
+
+
+def _timed_out(error: DBAPIError) -> bool:
+    """Tell silence from a closed connection: the driver gives both the number 2013."""
+    return error.orig is not None and isinstance(error.orig.__context__, TimeoutError)

@@ -1,0 +1,181 @@
+"""Powertools idempotency inside the business transaction: one commit for the effect and the answer.
+
+No record in progress is ever visible: a duplicate waits on the key until the first one ends.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, NoReturn
+
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyItemAlreadyExistsError,
+    IdempotencyItemNotFoundError,
+)
+from aws_lambda_powertools.utilities.idempotency.persistence.base import BasePersistenceLayer
+from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import (
+    STATUS_CONSTANTS,
+    DataRecord,
+)
+from sqlalchemy import Row, bindparam, func, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+
+from reservations.adapters.mysql.engine import DUPLICATE, Database, error_number
+from reservations.adapters.mysql.tables import IDEMPOTENCY
+from reservations.domain.errors import DatabaseBusyError
+
+KEPT = timedelta(days=30)  # published: a key is forgotten after this
+ATTEMPTS = 3  # of a first statement that deadlocked, nothing being lost yet
+_PAUSE_SECONDS = (0.02, 0.2)
+
+_NOW = func.utc_timestamp(text("6"))
+_ROW = IDEMPOTENCY.c
+_KEY = (
+    _ROW.client_id == bindparam("client_id_"),
+    _ROW.operation == bindparam("operation_"),
+    _ROW.idempotency_key == bindparam("key_"),
+)
+_EXPIRY = func.timestampadd(text("MICROSECOND"), bindparam("kept"), _NOW)
+_PUT = insert(IDEMPOTENCY).values(
+    client_id=bindparam("client_id_"),
+    operation=bindparam("operation_"),
+    idempotency_key=bindparam("key_"),
+    fingerprint=bindparam("fingerprint_"),
+    expires_at=_EXPIRY,
+)
+_READ = select(IDEMPOTENCY, (_ROW.expires_at <= _NOW).label("expired")).where(*_KEY)
+_LOCK = _READ.with_for_update()
+_TAKE_OVER = (
+    update(IDEMPOTENCY)
+    .where(*_KEY)
+    .values(fingerprint=bindparam("fingerprint_"), response=None, expires_at=_EXPIRY)
+)
+_COMPLETE = update(IDEMPOTENCY).where(*_KEY).values(response=bindparam("response_"))
+
+
+class Conclusion(StrEnum):
+    COMMITTED = "committed"
+    REPLAYED = "replayed"
+
+
+class MySqlIdempotencyStore(BasePersistenceLayer):
+    """The record of one request; make one a request.
+
+    `conclusion` stays none unless the answer is stored: whoever answers must check it. What this
+    raises arrives as the `__cause__` of Powertools' IdempotencyPersistenceLayerError.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        client_id: str,
+        operation: str,
+        key: str,
+        pause: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Name the key's scope: our client's id and the literal operation, never a function."""
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.conclusion: Conclusion | None = None
+        self._database = database
+        self._key = {"client_id_": client_id, "operation_": operation, "key_": key}
+        self._pause = pause
+
+    def release(self) -> None:
+        """Undo what is not committed; call it in a `finally`, as Powertools may leave it open."""
+        self._database.rollback()
+
+    def _put_record(self, data_record: DataRecord) -> None:
+        # Waiters that all hold the key's shared lock deadlock when the first one rolls back
+        # (https://bugs.mysql.com/bug.php?id=43210). It is their first statement: nothing is lost.
+        again = Retrying(
+            retry=retry_if_exception(_is_deadlock),
+            stop=stop_after_attempt(ATTEMPTS),
+            wait=wait_random(*_PAUSE_SECONDS),
+            sleep=self._pause,
+            reraise=True,
+        )
+        try:
+            again(self._claim, data_record)
+        except DatabaseBusyError as busy:
+            if busy.deadlock:
+                raise
+            raise IdempotencyItemAlreadyExistsError(old_data_record=_in_progress()) from busy
+
+    def _claim(self, record: DataRecord) -> None:
+        """Insert the key, uncommitted; one that exists is replayed or, once expired, taken over."""
+        if not record.payload_hash:
+            raise RuntimeError("payload validation is not configured")
+        try:
+            self._database.execute(_PUT, self._values(record))
+        except IntegrityError as error:
+            self._database.rollback()  # the failed insert keeps a shared lock on the key
+            if error_number(error) != DUPLICATE:
+                raise
+            self._replay_or_take_over(record)
+
+    def _replay_or_take_over(self, record: DataRecord) -> None:
+        row = self._database.execute(_READ, self._key).one_or_none()
+        if row is not None and not row.expired:
+            self._database.rollback()
+            self._replay(record, _completed(row))
+        if not self._takes_over(record):
+            self._database.rollback()
+            self._claim(record)  # the record changed in between
+
+    def _replay(self, record: DataRecord, stored: DataRecord) -> NoReturn:
+        # Powertools compares the payloads only of a record that it fetches itself.
+        self._validate_payload(record, stored)
+        self.conclusion = Conclusion.REPLAYED
+        raise IdempotencyItemAlreadyExistsError(old_data_record=stored)
+
+    def _takes_over(self, record: DataRecord) -> bool:
+        row = self._database.execute(_LOCK, self._key).one_or_none()
+        if row is None or not row.expired:
+            return False
+        self._database.execute(_TAKE_OVER, self._values(record))
+        return True
+
+    def _values(self, record: DataRecord) -> dict[str, Any]:
+        kept = KEPT // timedelta(microseconds=1)
+        return {**self._key, "fingerprint_": record.payload_hash, "kept": kept}
+
+    def _get_record(self, idempotency_key: str) -> DataRecord:
+        row = self._database.execute(_READ, self._key).one_or_none()
+        self._database.rollback()
+        if row is None:
+            raise IdempotencyItemNotFoundError
+        return _completed(row)
+
+    def _update_record(self, data_record: DataRecord) -> None:
+        response = {"response_": data_record.response_data}
+        try:
+            if self._database.execute(_COMPLETE, self._key | response).rowcount != 1:
+                raise RuntimeError("the key's row is not in this transaction")
+            self._database.commit()
+            self.conclusion = Conclusion.COMMITTED
+        finally:
+            self._database.rollback()  # nothing is left to undo after a commit
+
+    def _delete_record(self, data_record: DataRecord) -> None:
+        self._database.rollback()  # never raises, so that the function's own error is the one seen
+
+
+def _is_deadlock(error: BaseException) -> bool:
+    return isinstance(error, DatabaseBusyError) and error.deadlock
+
+
+def _in_progress() -> DataRecord:
+    return DataRecord(idempotency_key="", status=STATUS_CONSTANTS["INPROGRESS"])
+
+
+def _completed(row: Row[Any]) -> DataRecord:
+    """Leave the expiry out: it is the database's clock that decides it."""
+    return DataRecord(
+        idempotency_key=row.idempotency_key,
+        status=STATUS_CONSTANTS["COMPLETED"],
+        response_data=row.response or "",
+        payload_hash=row.fingerprint,
+    )

@@ -1,0 +1,236 @@
+"""Rows to reservations and back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from reservations.domain.facts import Call, Facts, Operation, Reason, Status
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.money import Money
+from reservations.domain.reservation import (
+    Customer,
+    Document,
+    DocumentType,
+    Language,
+    MailKind,
+    MailSend,
+    MailStatus,
+    Offer,
+    Reservation,
+)
+from reservations.domain.saga import reviews, state_of
+
+Values = dict[str, Any]
+
+
+def reservation_from(
+    row: Row[Any],
+    *,
+    calls: Sequence[Call],
+    documents: Sequence[Document],
+    sends: Sequence[MailSend],
+) -> Reservation:
+    """Put together what lies in four tables."""
+    return Reservation(
+        reservation_id=row.id,
+        code=row.code,
+        client_id=row.client_id,
+        token_kid=row.token_kid,
+        offer=Offer(
+            offer_id=row.offer_id,
+            description=row.description,
+            starts_on=row.starts_on,
+            ends_on=row.ends_on,
+            guests=row.guests,
+        ),
+        facts=Facts(
+            reservation_id=row.id,
+            price=Money(row.price_minor, row.currency),
+            created_at=row.created_at,
+            calls=tuple(calls),
+            reason=None if row.reason is None else Reason(row.reason),
+            accepted_minor=row.accepted_minor,
+            confirmed_at=row.confirmed_at,
+            ended_at=row.ended_at,
+        ),
+        documents=tuple(documents),
+        sends=tuple(sends),
+        next_check_at=row.next_check_at,
+        version=row.version,
+        updated_at=row.updated_at,
+    )
+
+
+def fixed_values(reservation: Reservation) -> Values:
+    """Return what is written once, when the reservation is made."""
+    offer, facts = reservation.offer, reservation.facts
+    return {
+        "id": reservation.reservation_id,
+        "code": reservation.code,
+        "client_id": reservation.client_id,
+        "offer_id": offer.offer_id,
+        "description": offer.description,
+        "starts_on": offer.starts_on,
+        "ends_on": offer.ends_on,
+        "guests": offer.guests,
+        "price_minor": facts.price.minor,
+        "currency": facts.price.currency,
+        "created_at": facts.created_at,
+    }
+
+
+def changing_values(reservation: Reservation, *, now: datetime) -> Values:
+    """Return what changes, with the projections of the facts; writing it ends a poller's lease."""
+    facts = reservation.facts
+    return {
+        "token_kid": reservation.token_kid,
+        "reason": facts.reason,
+        "accepted_minor": facts.accepted_minor,
+        "state": state_of(facts),
+        "settled": reservation.next_check_at is None,
+        "review": ",".join(sorted(reviews(facts, now))),
+        "confirmed_at": facts.confirmed_at,
+        "ended_at": facts.ended_at,
+        "next_check_at": reservation.next_check_at,
+        "lease_token": None,
+        "version": reservation.version,
+        "updated_at": reservation.updated_at,
+    }
+
+
+def call_from(row: Row[Any]) -> Call:
+    return Call(
+        operation=Operation(row.operation),
+        key=row.call_key,
+        started_at=row.started_at,
+        sent_at=row.sent_at,
+        deadline_at=row.deadline_at,
+        status=Status(row.status),
+        money=None if row.money_minor is None else Money(row.money_minor, row.currency),
+        target=row.target,
+        provider_id=row.provider_id,
+        locator=row.locator,
+        attempts=row.attempts,
+        looks=row.looks,
+        closed_at=row.closed_at,
+        quiet_from=row.quiet_from,
+        missing_since=row.missing_since,
+        void_asked=row.void_asked,
+        check_at=row.check_at,
+    )
+
+
+def call_values(reservation_id: UUID, call: Call) -> Values:
+    return {
+        "reservation_id": reservation_id,
+        "call_key": call.key,
+        "operation": call.operation,
+        "target": call.target,
+        "started_at": call.started_at,
+        **changing_call_values(call),
+    }
+
+
+def changing_call_values(call: Call) -> Values:
+    """Return all but what a ledger row keeps from its beginning."""
+    return {
+        "status": call.status,
+        "provider_id": call.provider_id,
+        "locator": call.locator,
+        "money_minor": call.money.minor if call.money else None,
+        "currency": call.money.currency if call.money else None,
+        "attempts": call.attempts,
+        "looks": call.looks,
+        "sent_at": call.sent_at,
+        "closed_at": call.closed_at,
+        "quiet_from": call.quiet_from,
+        "missing_since": call.missing_since,
+        "void_asked": call.void_asked,
+        "check_at": call.check_at,
+        "deadline_at": call.deadline_at,
+    }
+
+
+def document_from(row: Row[Any]) -> Document:
+    return Document(
+        type=DocumentType(row.type), s3_key=row.s3_key, sha256=row.sha256, issued_at=row.issued_at
+    )
+
+
+def document_values(reservation_id: UUID, document: Document) -> Values:
+    return {
+        "reservation_id": reservation_id,
+        "type": document.type,
+        "s3_key": document.s3_key,
+        "sha256": document.sha256,
+        "issued_at": document.issued_at,
+    }
+
+
+def send_from(row: Row[Any]) -> MailSend:
+    return MailSend(
+        kind=MailKind(row.kind),
+        status=MailStatus(row.status),
+        attempts=row.attempts,
+        sent_at=row.sent_at,
+        check_at=row.check_at,
+        ses_id=row.ses_id,
+    )
+
+
+def send_values(reservation_id: UUID, send: MailSend) -> Values:
+    return {
+        "reservation_id": reservation_id,
+        "kind": send.kind,
+        "status": send.status,
+        "attempts": send.attempts,
+        "sent_at": send.sent_at,
+        "check_at": send.check_at,
+        "ses_id": send.ses_id,
+    }
+
+
+def customer_from(row: Row[Any]) -> Customer:
+    return Customer(
+        full_name=row.full_name,
+        email=row.email,
+        phone=row.phone,
+        payment_token=row.payment_token,
+        language=Language(row.language),
+    )
+
+
+def customer_values(reservation_id: UUID, customer: Customer) -> Values:
+    return {
+        "reservation_id": reservation_id,
+        "full_name": customer.full_name,
+        "email": customer.email,
+        "phone": customer.phone,
+        "payment_token": customer.payment_token,
+        "language": customer.language,
+    }
+
+
+def hint_from(row: Row[Any]) -> Hint:
+    return Hint(
+        message_id=row.message_id,
+        queue=Queue(row.queue),
+        reservation_id=row.reservation_id,
+        type=row.type,
+        occurred_at=row.occurred_at,
+        traceparent=row.traceparent,
+    )
+
+
+def hint_values(hint: Hint) -> Values:
+    return {
+        "message_id": hint.message_id,
+        "queue": hint.queue,
+        "reservation_id": hint.reservation_id,
+        "type": hint.type,
+        "occurred_at": hint.occurred_at,
+        "traceparent": hint.traceparent,
+    }

@@ -1,0 +1,81 @@
+"""Whether the database is what the code was written for: its revision and its settings."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import ProgrammingError
+
+from reservations.domain.errors import SchemaOutdatedError
+
+# In order. Any other is newer: migrations expand before they contract, so this code runs on it.
+REVISIONS: Final = ("0001",)
+HEAD: Final = REVISIONS[-1]
+
+_NO_SUCH_TABLE = 1146
+_CURRENT = text("SELECT version_num FROM alembic_version")
+_SETTINGS = text(
+    "SHOW VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation', 'time_zone',"
+    " 'system_time_zone', 'sql_mode', 'innodb_lock_wait_timeout', 'wait_timeout')"
+)
+
+Settings = Mapping[str, str]
+
+# A frozen Lambda keeps its socket: its locks live as long as the server's wait_timeout lets them.
+_RULES: Final[tuple[tuple[str, Callable[[Settings], bool]], ...]] = (
+    ("transaction_isolation must be READ-COMMITTED", lambda s: _isolation(s) == "READ-COMMITTED"),
+    ("time_zone must be +00:00", lambda s: _time_zone(s) in {"+00:00", "UTC"}),
+    ("sql_mode must contain STRICT_TRANS_TABLES", lambda s: "STRICT_TRANS_TABLES" in s["sql_mode"]),
+    (
+        "innodb_lock_wait_timeout must be at most 5",
+        lambda s: int(s["innodb_lock_wait_timeout"]) <= 5,
+    ),
+    ("wait_timeout must be at most 120", lambda s: int(s["wait_timeout"]) <= 120),
+)
+
+
+def current(connection: Connection) -> str | None:
+    """Return the schema's revision; none before the first migration."""
+    try:
+        return connection.execute(_CURRENT).scalar()
+    except ProgrammingError as error:
+        if error.orig is None or error.orig.args[0] != _NO_SUCH_TABLE:
+            raise
+        return None
+
+
+def check(connection: Connection) -> None:
+    """Refuse a database that this code would misuse, naming all that is wrong with it at once.
+
+    The settings are the server's: a SET in each session would pin the connections of RDS Proxy
+    (https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-pinning.html).
+
+    Raises:
+        SchemaOutdatedError: with what to do.
+    """
+    found = [*_schema_faults(current(connection)), *_setting_faults(connection)]
+    if found:
+        raise SchemaOutdatedError("; ".join(found))
+
+
+def _schema_faults(revision: str | None) -> list[str]:
+    if revision is None:
+        return ["the schema has not been created: run the migrations"]
+    if revision in REVISIONS[:-1]:
+        return [f"the schema is at revision {revision}, not {HEAD}: run the migrations"]
+    return []
+
+
+def _setting_faults(connection: Connection) -> list[str]:
+    rows = connection.execute(_SETTINGS)
+    settings = {name.lower(): value for name, value in rows}
+    return [rule for rule, holds in _RULES if not holds(settings)]
+
+
+def _isolation(settings: Settings) -> str:
+    return settings.get("transaction_isolation") or settings["tx_isolation"]  # MySQL, else MariaDB
+
+
+def _time_zone(settings: Settings) -> str:
+    zone = settings["time_zone"]
+    return settings["system_time_zone"] if zone == "SYSTEM" else zone

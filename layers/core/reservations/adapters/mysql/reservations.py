@@ -1,0 +1,302 @@
+"""Reservations in MySQL: read whole, written as the difference to what was read."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from reservations.adapters.mysql import mapping
+from reservations.adapters.mysql.engine import DUPLICATE, Database, error_number
+from reservations.adapters.mysql.tables import (
+    CUSTOMER,
+    DOCUMENT,
+    HISTORY,
+    MAIL_SEND,
+    PROVIDER_ATTEMPT,
+    PROVIDER_CALL,
+    RESERVATION,
+)
+from reservations.application.bookkeeping import payment_token_is_spent, revised
+from reservations.application.ports import Attempt, HistoryEntry, Reservations
+from reservations.domain.errors import (
+    DuplicateCodeError,
+    KnowledgeLostError,
+    ReservationNotFoundError,
+)
+from reservations.domain.facts import RANK, Call, Facts, Status
+from reservations.domain.history import changes
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import Customer, MailStatus, Reservation
+
+_BY_ID = select(RESERVATION).where(RESERVATION.c.id == bindparam("id"))
+_LOCK = _BY_ID.with_for_update()
+_BY_CODE = select(RESERVATION).where(RESERVATION.c.code == bindparam("code"))
+_CUSTOMER = select(CUSTOMER).where(CUSTOMER.c.reservation_id == bindparam("id"))
+_CALL_ID = select(PROVIDER_CALL.c.id).where(
+    PROVIDER_CALL.c.reservation_id == bindparam("id"), PROVIDER_CALL.c.call_key == bindparam("key")
+)
+_HISTORY = select(HISTORY).where(HISTORY.c.reservation_id == bindparam("id")).order_by(HISTORY.c.id)
+_DUE = (
+    select(RESERVATION)
+    .where(RESERVATION.c.next_check_at <= bindparam("now"))
+    .order_by(RESERVATION.c.next_check_at, RESERVATION.c.id)
+    .limit(bindparam("limit", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+_LEASE = (
+    update(RESERVATION)
+    .where(RESERVATION.c.id.in_(bindparam("ids", expanding=True)))
+    .values(next_check_at=bindparam("until"), lease_token=bindparam("token"))
+)
+_FORGET_TOKEN = (
+    update(CUSTOMER)
+    .where(CUSTOMER.c.reservation_id == bindparam("id"), CUSTOMER.c.payment_token.is_not(None))
+    .values(payment_token=None)
+)
+
+
+def _children(table: Table) -> Select[Any]:
+    return (
+        select(table)
+        .where(table.c.reservation_id.in_(bindparam("ids", expanding=True)))
+        .order_by(table.c.id)
+    )
+
+
+_CALLS, _DOCUMENTS, _SENDS = _children(PROVIDER_CALL), _children(DOCUMENT), _children(MAIL_SEND)
+
+
+class MySqlReservations(Reservations):
+    """The reservations of one transaction; `forget_reads` begins the next."""
+
+    def __init__(self, database: Database, *, policy: Policy) -> None:
+        self._database = database
+        self._policy = policy
+        self._reads: dict[UUID, Reservation] = {}
+
+    def forget_reads(self) -> None:
+        self._reads.clear()
+
+    def add(self, reservation: Reservation, customer: Customer) -> None:
+        reservation_id, now = reservation.reservation_id, reservation.updated_at
+        self._insert_reservation(
+            mapping.fixed_values(reservation) | mapping.changing_values(reservation, now=now)
+        )
+        self._database.execute(insert(CUSTOMER), mapping.customer_values(reservation_id, customer))
+        bare = replace(
+            reservation, facts=replace(reservation.facts, calls=()), documents=(), sends=()
+        )
+        self._write_difference(bare, reservation)
+        self._add_history(None, reservation, now=now, actor="system")
+        self._reads[reservation_id] = reservation
+
+    def lock(self, reservation_id: UUID) -> Reservation:
+        row = self._database.execute(_LOCK, {"id": reservation_id}).one_or_none()
+        if row is None:
+            raise ReservationNotFoundError
+        [reservation] = self._whole([row])
+        self._reads[reservation_id] = reservation
+        return reservation
+
+    def find(self, code: str) -> Reservation | None:
+        """Read the row first: what changes in between shows under the older version."""
+        rows = self._database.execute(_BY_CODE, {"code": code}).all()
+        return next(iter(self._whole(rows)), None)
+
+    def save(
+        self, reservation: Reservation, *, now: datetime, actor: str = "system"
+    ) -> Reservation:
+        before = self._reads.get(reservation.reservation_id)
+        if before is None:
+            raise LookupError("only what this unit of work locked or added can be saved")
+        after = revised(before, reservation, now=now, policy=self._policy)
+        self._write_difference(before, after)
+        self._write_reservation(before, after, now=now)
+        if payment_token_is_spent(after.facts):
+            self._database.execute(_FORGET_TOKEN, {"id": after.reservation_id})
+        self._add_history(before, after, now=now, actor=actor)
+        self._reads[after.reservation_id] = after
+        return after
+
+    def customer(self, reservation_id: UUID) -> Customer:
+        row = self._database.execute(_CUSTOMER, {"id": reservation_id}).one_or_none()
+        if row is None:
+            raise ReservationNotFoundError
+        return mapping.customer_from(row)
+
+    def add_attempt(self, reservation_id: UUID, attempt: Attempt) -> None:
+        key = {"id": reservation_id, "key": attempt.call_key}
+        call_id = self._database.execute(_CALL_ID, key).scalar()
+        if call_id is None:
+            raise LookupError(f"no call {attempt.call_key}")
+        values = {
+            "call_id": call_id,
+            "verb": attempt.verb,
+            "sent_at": attempt.sent_at,
+            "outcome": attempt.outcome,
+            "http_status": attempt.http_status,
+            "elapsed_ms": attempt.elapsed_ms,
+        }
+        self._database.execute(insert(PROVIDER_ATTEMPT), values)
+
+    def history(self, reservation_id: UUID) -> list[HistoryEntry]:
+        rows = self._database.execute(_HISTORY, {"id": reservation_id})
+        return [HistoryEntry(event=row.event, at=row.at, actor=row.actor) for row in rows]
+
+    def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
+        now = self._database.now()
+        rows = self._database.execute(_DUE, {"now": now, "limit": limit}).all()
+        if not rows:
+            return []
+        until = now + lease
+        self._database.execute(
+            _LEASE, {"ids": [row.id for row in rows], "until": until, "token": uuid4()}
+        )
+        leased = [replace(r, next_check_at=until) for r in self._whole(rows)]
+        self._reads.update((r.reservation_id, r) for r in leased)
+        return leased
+
+    # --- reading
+
+    def _whole(self, rows: Sequence[Row[Any]]) -> list[Reservation]:
+        """Read what belongs to each row; the order of the ledger is the order of its ids."""
+        ids = [row.id for row in rows]
+        if not ids:
+            return []
+        calls, documents, sends = (
+            self._grouped(statement, ids) for statement in (_CALLS, _DOCUMENTS, _SENDS)
+        )
+        return [
+            mapping.reservation_from(
+                row,
+                calls=[mapping.call_from(call) for call in calls[row.id]],
+                documents=[mapping.document_from(document) for document in documents[row.id]],
+                sends=[mapping.send_from(send) for send in sends[row.id]],
+            )
+            for row in rows
+        ]
+
+    def _grouped(self, statement: Select[Any], ids: list[UUID]) -> dict[UUID, list[Row[Any]]]:
+        groups: dict[UUID, list[Row[Any]]] = defaultdict(list)
+        for row in self._database.execute(statement, {"ids": ids}):
+            groups[row.reservation_id].append(row)
+        return groups
+
+    # --- writing
+
+    def _insert_reservation(self, values: mapping.Values) -> None:
+        try:
+            self._database.execute(insert(RESERVATION), values)
+        except IntegrityError as error:
+            if error_number(error) == DUPLICATE and "uq_reservation_code" in str(error.orig):
+                raise DuplicateCodeError("the code is taken") from error
+            raise
+
+    def _write_reservation(self, before: Reservation, after: Reservation, *, now: datetime) -> None:
+        row = RESERVATION.c
+        statement = update(RESERVATION).where(
+            row.id == after.reservation_id,
+            row.version == before.version,
+            or_(row.reason.is_(None), row.reason == after.facts.reason),
+            or_(row.confirmed_at.is_(None), row.confirmed_at == after.facts.confirmed_at),
+            or_(row.ended_at.is_(None), row.ended_at == after.facts.ended_at),
+        )
+        values = mapping.changing_values(after, now=now)
+        self._change_one(statement.values(values), "the reason or a stamp is set once")
+
+    def _write_difference(self, before: Reservation, after: Reservation) -> None:
+        self._write_calls(before.facts, after.facts)
+        self._write_documents(before, after)
+        self._write_sends(before, after)
+
+    def _write_calls(self, before: Facts, after: Facts) -> None:
+        known = {call.key: call for call in before.calls}
+        if not known.keys() <= {call.key for call in after.calls}:
+            raise KnowledgeLostError("a ledger row is never taken away")
+        reservation_id = after.reservation_id
+        for call in after.calls:
+            if call.key not in known:
+                values = mapping.call_values(reservation_id, call)
+                self._database.execute(insert(PROVIDER_CALL), values)
+            elif call != known[call.key]:
+                statement = update(PROVIDER_CALL).where(*_takes(reservation_id, call))
+                self._change_one(
+                    statement.values(mapping.changing_call_values(call)),
+                    "a call's status only grows, and its provider's id never changes",
+                )
+
+    def _write_documents(self, before: Reservation, after: Reservation) -> None:
+        issued = {document.type: document for document in before.documents}
+        for document in after.documents:
+            values = mapping.document_values(after.reservation_id, document)
+            if document.type not in issued:
+                self._database.execute(insert(DOCUMENT), values)
+            elif document != issued[document.type]:
+                row = DOCUMENT.c
+                same = and_(row.reservation_id == after.reservation_id, row.type == document.type)
+                self._change_one(update(DOCUMENT).where(same).values(values), "no such document")
+
+    def _write_sends(self, before: Reservation, after: Reservation) -> None:
+        for send in after.sends:
+            values, old = mapping.send_values(after.reservation_id, send), before.send_of(send.kind)
+            if old is None:
+                self._database.execute(insert(MAIL_SEND), values)
+            elif send != old:
+                row = MAIL_SEND.c
+                same = and_(row.reservation_id == after.reservation_id, row.kind == send.kind)
+                statement = update(MAIL_SEND).where(same, row.status != MailStatus.SENT)
+                self._change_one(statement.values(values), "a mail that was sent stays sent")
+
+    def _change_one(self, statement: Any, promise: str) -> None:
+        # The driver counts the rows that matched, changed or not (CLIENT.FOUND_ROWS).
+        if self._database.execute(statement).rowcount != 1:
+            raise KnowledgeLostError(promise)
+
+    def _add_history(
+        self, before: Reservation | None, after: Reservation, *, now: datetime, actor: str
+    ) -> None:
+        rows = [
+            {"reservation_id": after.reservation_id, "event": event, "at": now, "actor": actor}
+            for event in changes(before, after)
+        ]
+        if rows:
+            self._database.execute(insert(HISTORY), rows)
+
+
+def _takes(reservation_id: UUID, call: Call) -> tuple[ColumnElement[bool], ...]:
+    """The condition under which a ledger row may become `call`: knowledge only grows.
+
+    Only our own re-send of what was not found goes back to the start, and it is another attempt.
+    """
+    row = PROVIDER_CALL.c
+    lower = [s for s in Status if RANK[s] < RANK[call.status] or s is call.status]
+    again = (
+        and_(row.status == Status.NOT_FOUND, row.attempts < call.attempts)
+        if call.status is Status.STARTED
+        else ~true()
+    )
+    return (
+        row.reservation_id == reservation_id,
+        row.call_key == call.key,
+        or_(row.status.in_(lower), again),
+        or_(row.provider_id.is_(None), row.provider_id == call.provider_id),
+        row.attempts <= call.attempts,
+    )

@@ -1,0 +1,67 @@
+"""One transaction on the environment's connection."""
+
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+from reservations.adapters.mysql.engine import Database
+from reservations.adapters.mysql.outbox import MySqlOutbox
+from reservations.adapters.mysql.reservations import MySqlReservations
+from reservations.application.ports import UnitOfWork
+from reservations.domain.policy import Policy
+
+
+class MySqlUnitOfWork(UnitOfWork):
+    """A transaction of its own, READ COMMITTED; it may be entered again after it was left."""
+
+    def __init__(
+        self, database: Database, *, policy: Policy, traceparent: str | None = None
+    ) -> None:
+        self._database = database
+        self.reservations = MySqlReservations(database, policy=policy)
+        self.outbox = MySqlOutbox(database)
+        self.traceparent = traceparent
+
+    def __enter__(self) -> Self:
+        self._database.begin()
+        self.reservations.forget_reads()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._database.rollback()
+
+    def now(self) -> datetime:
+        return self._database.now()
+
+    def commit(self) -> None:
+        self._database.commit()
+
+
+class JoinedUnitOfWork(MySqlUnitOfWork):
+    """Takes part in the transaction of an idempotency store, which alone commits and rolls back."""
+
+    def __enter__(self) -> Self:
+        """
+        Raises:
+            RuntimeError: no transaction is open, so nobody would commit what is written.
+        """
+        if not self._database.in_transaction:
+            raise RuntimeError("no idempotent operation is under way")
+        self.reservations.forget_reads()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Leave the transaction to the store."""
+
+    def commit(self) -> None:
+        """Leave the commit to the store."""

@@ -1,0 +1,40 @@
+"""Parameters from SSM Parameter Store."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from reservations.domain.errors import SettingsError
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+SSM_CONFIG = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 3})
+
+_BATCH = 10  # GetParameters takes no more names
+
+
+class SsmParameters:
+    """Reads parameters, decrypted, by their full names."""
+
+    def __init__(self, ssm: "SSMClient") -> None:
+        self._ssm = ssm
+
+    def read(self, names: Collection[str]) -> Mapping[str, str]:
+        """Return the values of those that exist.
+
+        Raises:
+            SettingsError: Parameter Store did not answer, or forbids it.
+        """
+        found: dict[str, str] = {}
+        wanted = sorted(names)
+        for start in range(0, len(wanted), _BATCH):
+            batch = wanted[start : start + _BATCH]
+            try:
+                answer = self._ssm.get_parameters(Names=batch, WithDecryption=True)
+            except (BotoCoreError, ClientError) as error:
+                raise SettingsError(f"parameters could not be read: {', '.join(batch)}") from error
+            found |= {parameter["Name"]: parameter["Value"] for parameter in answer["Parameters"]}
+        return found

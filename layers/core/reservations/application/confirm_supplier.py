@@ -1,0 +1,44 @@
+"""Carry out what is due about the service: book it, ask about it, or cancel it."""
+
+from datetime import datetime
+from uuid import UUID
+
+from reservations.application.ports import Reply, SupplierApi, SupplierRequest, UnitOfWork
+from reservations.application.provider_step import Step, take_provider_step
+from reservations.domain.messages import Queue
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import Customer, Reservation
+from reservations.domain.saga import Action
+
+
+def confirm_supplier(
+    reservation_id: UUID,
+    *,
+    uow: UnitOfWork,
+    supplier: SupplierApi,
+    policy: Policy,
+    not_after: datetime,
+) -> Step:
+    """Book, inquire or cancel: whichever the facts ask for now, if one is due; see `process_payment`."""
+
+    def perform(reservation: Reservation, customer: Customer, action: Action) -> Reply:
+        offer = reservation.offer
+        return supplier.perform(
+            SupplierRequest(
+                verb=action.verb,
+                operation=action.operation,
+                reference=reservation_id,
+                key=action.key,
+                target=action.target,
+                offer_id=offer.offer_id,
+                starts_on=offer.starts_on,
+                ends_on=offer.ends_on,
+                guests=offer.guests,
+                lead_guest=customer.full_name,
+                not_after=not_after,
+            )
+        )
+
+    return take_provider_step(
+        reservation_id, uow=uow, policy=policy, queue=Queue.SUPPLIER, perform=perform
+    )

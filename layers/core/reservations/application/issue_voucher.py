@@ -1,0 +1,72 @@
+"""Make the voucher of a confirmed reservation."""
+
+from dataclasses import replace
+from datetime import datetime
+from hashlib import sha256
+from uuid import UUID
+
+from reservations.application.ports import DocumentStore, UnitOfWork, Voucher, VoucherRenderer
+from reservations.application.settlement import settle_and_save
+from reservations.application.vouchers import voucher_key, voucher_of
+from reservations.domain.access_token import KeyRing
+from reservations.domain.fulfilment import IssueVoucher, fulfil
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import Document, DocumentType, Reservation
+
+
+def issue_voucher(
+    reservation_id: UUID,
+    *,
+    uow: UnitOfWork,
+    renderer: VoucherRenderer,
+    store: DocumentStore,
+    policy: Policy,
+    keys: KeyRing,
+    support_contact: str,
+) -> bool:
+    """Render, store and register the voucher, if one is owed; tell whether it was issued now.
+
+    Rendering and storing repeat harmlessly: equal content under the same key.
+
+    Raises:
+        ReservationNotFoundError: there is no such reservation.
+        UnavailableError: the database or the store did not answer; a retry is safe.
+    """
+    owed = _look(reservation_id, uow=uow, policy=policy, support_contact=support_contact)
+    if owed is None:
+        return False
+    reservation, voucher = owed
+    key, content = voucher_key(reservation, keys=keys), renderer.render(voucher)
+    store.put(key, content)
+    with uow:
+        reservation = uow.reservations.lock(reservation_id)
+        now = uow.now()
+        issued = isinstance(fulfil(reservation, now), IssueVoucher)
+        if issued:
+            reservation = _with_voucher(reservation, key=key, content=content, now=now)
+        settle_and_save(reservation, uow=uow, policy=policy, now=now)
+        uow.commit()
+    return issued
+
+
+def _look(
+    reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, support_contact: str
+) -> tuple[Reservation, Voucher] | None:
+    with uow:
+        reservation = uow.reservations.lock(reservation_id)
+        now = uow.now()
+        if isinstance(fulfil(reservation, now), IssueVoucher):
+            customer = uow.reservations.customer(reservation_id)
+            return reservation, voucher_of(reservation, customer, support_contact=support_contact)
+        settle_and_save(reservation, uow=uow, policy=policy, now=now)
+        uow.commit()
+        return None
+
+
+def _with_voucher(
+    reservation: Reservation, *, key: str, content: bytes, now: datetime
+) -> Reservation:
+    voucher = Document(
+        type=DocumentType.VOUCHER, s3_key=key, sha256=sha256(content).hexdigest(), issued_at=now
+    )
+    return replace(reservation, documents=(*reservation.documents, voucher))

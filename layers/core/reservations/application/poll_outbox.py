@@ -1,0 +1,107 @@
+"""Turn stored hints and due reservations into queue messages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from reservations.application.ports import MessagePublisher, UnitOfWork
+from reservations.application.settlement import hints_of
+from reservations.domain.identifiers import uuid7
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import Reservation
+from reservations.domain.settlement import settle
+
+BATCH = 100  # rows a claim
+DEAD_AFTER = 5  # refusals that are our own fault, before a message is set aside for a person
+IDLE_WAITS_S = (0.2, 0.4, 0.8, 1.6, 2.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polled:
+    """Counts of one round, or of a whole run."""
+
+    published: int = 0
+    woken: int = 0
+    unanswered: int = 0
+    dead: int = 0
+
+    def __add__(self, other: "Polled") -> "Polled":
+        return Polled(
+            published=self.published + other.published,
+            woken=self.woken + other.woken,
+            unanswered=self.unanswered + other.unanswered,
+            dead=self.dead + other.dead,
+        )
+
+
+def poll_until(
+    finished: Callable[[], bool],
+    *,
+    uow: UnitOfWork,
+    publisher: MessagePublisher,
+    policy: Policy,
+    pause: Callable[[float], None],
+) -> Polled:
+    """Poll round after round until `finished`, waiting longer (seconds) the longer there is nothing to do."""
+    total, idle = Polled(), 0
+    while not finished():
+        done = poll_outbox(uow=uow, publisher=publisher, policy=policy)
+        total += done
+        idle = 0 if done.published or done.woken else min(idle + 1, len(IDLE_WAITS_S))
+        if idle:
+            pause(IDLE_WAITS_S[idle - 1])
+    return total
+
+
+def poll_outbox(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -> Polled:
+    """Publish the hints that are stored, then wake the reservations whose time has come; one round of each."""
+    return _publish_stored(uow=uow, publisher=publisher, policy=policy) + _wake_due(
+        uow=uow, publisher=publisher, policy=policy
+    )
+
+
+def _publish_stored(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -> Polled:
+    with uow:
+        messages = uow.outbox.claim(limit=BATCH, lease=policy.hint_lease)
+        uow.commit()
+    if not messages:
+        return Polled()
+    result = publisher.publish([message.hint for message in messages])
+    accepted = [m for m in messages if m.hint.message_id in result.accepted]
+    refused = [m for m in messages if m.hint.message_id in result.refused]
+    with uow:
+        uow.outbox.mark_published(accepted)
+        dead = uow.outbox.mark_refused(refused, dead_after=DEAD_AFTER)
+        uow.commit()
+    return Polled(
+        published=len(accepted), unanswered=len(messages) - len(accepted) - len(refused), dead=dead
+    )
+
+
+def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -> Polled:
+    """A hint that is not accepted needs no record: the reservation is due again when the lease ends."""
+    hints: list[Hint] = []
+    with uow:
+        due = uow.reservations.claim_due(limit=BATCH, lease=policy.hint_lease)
+        now = uow.now()
+        for reservation in due:
+            settlement = settle(reservation, now, policy)
+            hints += hints_of(settlement, now=now, traceparent=None) or [
+                _look_again(reservation, now=now)
+            ]
+        uow.commit()
+    if not hints:
+        return Polled()
+    return Polled(woken=len(publisher.publish(hints).accepted))
+
+
+def _look_again(reservation: Reservation, *, now: datetime) -> Hint:
+    """Nobody in particular has to act: any step closes it or sets its next wake-up."""
+    return Hint(
+        message_id=uuid7(now),
+        queue=Queue.PAYMENT,
+        reservation_id=reservation.reservation_id,
+        type="check.due",
+        occurred_at=now,
+    )

@@ -1,0 +1,295 @@
+"""The outside world, as the use cases see it."""
+
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from types import TracebackType
+from typing import Protocol, Self
+from uuid import UUID
+
+from reservations.domain.facts import Operation, Outcome
+from reservations.domain.messages import Hint
+from reservations.domain.money import Money
+from reservations.domain.reservation import Customer, Language, MailKind, Reservation
+from reservations.domain.saga import Verb
+
+# --- the database -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One line of a reservation's timeline."""
+
+    event: str
+    at: datetime
+    actor: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Evidence of one request to a provider; `elapsed_ms` is its whole duration in milliseconds."""
+
+    call_key: str
+    verb: Verb
+    sent_at: datetime
+    outcome: str
+    http_status: int | None
+    elapsed_ms: int
+
+
+class Reservations(Protocol):
+    """The reservations of one unit of work."""
+
+    def add(self, reservation: Reservation, customer: Customer) -> None:
+        """Stage a new reservation with its first history line.
+
+        Raises:
+            DuplicateCodeError: another reservation has this code; the transaction is still usable.
+        """
+
+    def lock(self, reservation_id: UUID) -> Reservation:
+        """Read a reservation whole, holding its row lock until the unit of work ends.
+
+        Raises:
+            ReservationNotFoundError: there is none.
+            DatabaseBusyError: the lock was not granted within the server's lock wait.
+        """
+
+    def find(self, code: str) -> Reservation | None:
+        """Read by canonical code, without a lock."""
+
+    def save(
+        self, reservation: Reservation, *, now: datetime, actor: str = "system"
+    ) -> Reservation:
+        """Write what differs from what this unit of work read, add the history that follows from the difference,
+        and raise the version when a reader would see another answer; return what is stored. The payment token is
+        forgotten once no charge can need it.
+
+        Raises:
+            KnowledgeLostError: the change would lower a call's status, change a provider's id or a stamp.
+        """
+
+    def customer(self, reservation_id: UUID) -> Customer:
+        """Read the personal data; only the step that needs it asks."""
+
+    def add_attempt(self, reservation_id: UUID, attempt: Attempt) -> None: ...
+
+    def history(self, reservation_id: UUID) -> list[HistoryEntry]: ...
+
+    def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
+        """Take up to `limit` reservations whose time has come, skipping those others hold, and move their
+        `next_check_at` on by `lease`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutboxMessage:
+    """A stored hint, claimed under a lease; `row_id` is the outbox's own."""
+
+    row_id: int
+    hint: Hint
+
+
+class Outbox(Protocol):
+    """Hints stored with the change that caused them, published later, at least once."""
+
+    def add(self, hint: Hint) -> None: ...
+
+    def claim(self, *, limit: int, lease: timedelta) -> list[OutboxMessage]:
+        """Take up to `limit` due messages, skipping those others hold; they come back when the lease ends."""
+
+    def mark_published(self, messages: Collection[OutboxMessage]) -> None:
+        """Only those still under this unit's lease are marked."""
+
+    def mark_refused(self, messages: Collection[OutboxMessage], *, dead_after: int) -> int:
+        """Count a refusal that is the sender's fault; return how many died of it (the `dead_after`th refusal)."""
+
+
+class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
+    """One transaction: leaving the block without `commit` stores nothing."""
+
+    reservations: Reservations
+    outbox: Outbox
+    traceparent: str | None  # W3C Trace Context of this invocation; hints carry it on
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def now(self) -> datetime:
+        """The database's clock, aware UTC; ask after the lock is granted."""
+
+    def commit(self) -> None:
+        """
+        Raises:
+            DatabaseUnavailableError: with `effect_unknown`, as the server may have committed.
+        """
+
+
+# --- providers --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaymentRequest:
+    """One request to the payments API; `key` is the same on every attempt of a logical operation.
+
+    `not_after`: the request is refused, as not sent, when its own time limit would end later.
+    """
+
+    verb: Verb  # CHARGE, VOID, REFUND or INQUIRE
+    operation: Operation
+    reference: UUID
+    key: str
+    money: Money
+    target: str | None = None  # the payment to void, to refund, or whose refunds are asked for
+    payment_token: str | None = field(default=None, repr=False)
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupplierRequest:
+    """One request to the supplier's API; see `PaymentRequest`."""
+
+    verb: Verb  # BOOK, CANCEL_BOOKING or INQUIRE
+    operation: Operation
+    reference: UUID
+    key: str
+    target: str | None = None  # the booking to cancel
+    offer_id: str
+    starts_on: date
+    ends_on: date
+    guests: int
+    lead_guest: str | None = field(default=None, repr=False)
+    not_after: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What came of a request, with the evidence; `alarm` names what a person should know of."""
+
+    outcome: Outcome
+    http_status: int | None
+    elapsed_ms: int
+    alarm: str | None = None
+
+
+class PaymentsApi(Protocol):
+    def perform(self, request: PaymentRequest) -> Reply:
+        """Carry out one request; never raises for what the provider answers or does not."""
+
+
+class SupplierApi(Protocol):
+    def perform(self, request: SupplierRequest) -> Reply:
+        """Carry out one request; never raises for what the provider answers or does not."""
+
+
+# --- queues, documents, mail ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the queue did with a batch; what is in neither set was not answered for and stays pending."""
+
+    accepted: frozenset[UUID]
+    refused: frozenset[UUID]  # the sender's fault: sending the same again cannot help
+
+
+class MessagePublisher(Protocol):
+    def publish(self, hints: Sequence[Hint]) -> Published:
+        """Send each hint to its queue; an unreachable queue leaves its hints in neither set."""
+
+
+class DocumentStore(Protocol):
+    """Private objects, reached by links that expire."""
+
+    def put(self, key: str, content: bytes) -> None:
+        """
+        Raises:
+            DocumentStoreUnavailableError: not stored, or not known to be.
+        """
+
+    def get(self, key: str) -> bytes | None: ...
+
+    def exists(self, key: str) -> bool: ...
+
+    def link(self, key: str, *, filename: str, lifetime: timedelta) -> str:
+        """A URL that serves the object for `lifetime`, as a download named `filename`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voucher:
+    """What the PDF says; equal content gives equal bytes."""
+
+    code: str
+    language: Language
+    guest: str = field(repr=False)
+    description: str
+    starts_on: date
+    ends_on: date
+    guests: int
+    price: Money
+    supplier_locator: str
+    issued_on: date
+    confirmed_at: datetime
+    support_contact: str
+
+
+class VoucherRenderer(Protocol):
+    def render(self, voucher: Voucher) -> bytes:
+        """One A4 page, as PDF."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """What a mail says; `refund` is what was or is being given back, if anything was paid."""
+
+    kind: MailKind
+    language: Language
+    to: str = field(repr=False)
+    guest: str = field(repr=False)
+    code: str
+    description: str
+    starts_on: date
+    ends_on: date
+    guests: int
+    price: Money
+    supplier_locator: str | None
+    refund: Money | None
+    refund_done: bool
+    support_contact: str
+    voucher_pdf: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class MailAccepted:
+    """The mail service took it under this id of its own."""
+
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailRefused:
+    """It will never take this mail: a repeat cannot help."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailNotSent:
+    """Surely not sent: connection refused, throttled, sending paused."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailUnknown:
+    """The request left and no answer came."""
+
+
+MailOutcome = MailAccepted | MailRefused | MailNotSent | MailUnknown
+
+
+class Mailer(Protocol):
+    def send(self, mail: Mail) -> MailOutcome:
+        """Send one mail; never raises for what the mail service answers or does not."""

@@ -1,0 +1,88 @@
+"""The step both providers share: lock, plan, write down, act, lock, record."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from reservations.application.ports import Attempt, Reply, UnitOfWork
+from reservations.application.settlement import settle_and_save
+from reservations.domain.learning import begin, record
+from reservations.domain.messages import Queue
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import Customer, Reservation
+from reservations.domain.saga import Action, Sent, wanted_queue
+from reservations.domain.settlement import decide
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What a step did, for logs and metrics; both none when nothing was due here."""
+
+    action: Action | None = None
+    reply: Reply | None = None
+
+
+NOTHING_DUE = Step()
+
+Perform = Callable[[Reservation, Customer, Action], Reply]
+
+
+def take_provider_step(
+    reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, queue: Queue, perform: Perform
+) -> Step:
+    """Do the one thing that is due at the provider behind `queue`, if anything is.
+
+    `perform` runs outside any transaction and never raises for a provider's answer or silence.
+
+    Raises:
+        ReservationNotFoundError: there is no such reservation.
+        UnavailableError: the database did not answer; what was written stays true, so a retry is safe.
+    """
+    with uow:
+        reservation = uow.reservations.lock(reservation_id)
+        now = uow.now()
+        reservation, action = decide(reservation, now, policy)
+        if not isinstance(action, Action) or wanted_queue(action) is not queue:
+            settle_and_save(reservation, uow=uow, policy=policy, now=now)
+            uow.commit()
+            return NOTHING_DUE
+        reservation = replace(reservation, facts=begin(reservation.facts, action, now, policy))
+        customer = uow.reservations.customer(reservation_id)
+        settle_and_save(reservation, uow=uow, policy=policy, now=now)
+        uow.commit()
+
+    sent = Sent(action=action, at=now, attempt=_attempt(reservation, action))
+    reply = perform(reservation, customer, action)
+
+    _record(reservation_id, sent, reply, uow=uow, policy=policy)
+    return Step(action=action, reply=reply)
+
+
+def _attempt(reservation: Reservation, action: Action) -> int:
+    call = reservation.facts.find(action.key)
+    assert call is not None  # `begin` wrote it
+    return call.attempts
+
+
+def _record(
+    reservation_id: UUID, sent: Sent, reply: Reply, *, uow: UnitOfWork, policy: Policy
+) -> None:
+    with uow:
+        reservation = uow.reservations.lock(reservation_id)
+        now = uow.now()
+        facts = record(reservation.facts, sent, reply.outcome, now, policy)
+        settle_and_save(replace(reservation, facts=facts), uow=uow, policy=policy, now=now)
+        uow.reservations.add_attempt(reservation_id, _evidence(sent, reply, sent_at=sent.at))
+        uow.commit()
+
+
+def _evidence(sent: Sent, reply: Reply, *, sent_at: datetime) -> Attempt:
+    return Attempt(
+        call_key=sent.action.key,
+        verb=sent.action.verb,
+        sent_at=sent_at,
+        outcome=type(reply.outcome).__name__,
+        http_status=reply.http_status,
+        elapsed_ms=reply.elapsed_ms,
+    )

@@ -1,0 +1,97 @@
+"""What its owner may read of a reservation."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from reservations.application.ports import DocumentStore, HistoryEntry, UnitOfWork, VoucherRenderer
+from reservations.application.vouchers import stored_voucher, voucher_of
+from reservations.domain.access_token import KeyRing
+from reservations.domain.codes import canonical
+from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
+from reservations.domain.reservation import Reservation
+from reservations.domain.saga import State, state_of
+
+LINK_LIFETIME = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Who asks: an API client that holds a reservation's access token."""
+
+    client_id: str
+    access_token: str = field(repr=False)
+
+
+def find_owned(code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing) -> Reservation:
+    """Read a reservation for its owner.
+
+    An unknown code, a wrong check symbol, a wrong token and another client's reservation are told apart by nothing,
+    not even by time: each costs one HMAC (CWE-204, CWE-208).
+
+    Raises:
+        ReservationNotFoundError: any of the four.
+    """
+    reservation = _find(code, uow=uow)
+    if reservation is None:
+        keys.verify_nothing(reader.access_token)
+        raise ReservationNotFoundError
+    owned = keys.verify(reader.access_token, reservation.token_kid, reservation.reservation_id)
+    if not owned or reservation.client_id != reader.client_id:
+        raise ReservationNotFoundError
+    return reservation
+
+
+def _find(code: str, *, uow: UnitOfWork) -> Reservation | None:
+    try:
+        return uow.reservations.find(canonical(code))
+    except InvalidReservationCodeError:
+        return None
+
+
+def read_reservation(code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing) -> Reservation:
+    """
+    Raises:
+        ReservationNotFoundError: see `find_owned`.
+    """
+    with uow:
+        return find_owned(code, reader=reader, uow=uow, keys=keys)
+
+
+def read_timeline(
+    code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing
+) -> tuple[Reservation, list[HistoryEntry]]:
+    """
+    Raises:
+        ReservationNotFoundError: see `find_owned`.
+    """
+    with uow:
+        reservation = find_owned(code, reader=reader, uow=uow, keys=keys)
+        return reservation, uow.reservations.history(reservation.reservation_id)
+
+
+def link_to_voucher(
+    code: str,
+    *,
+    reader: Reader,
+    uow: UnitOfWork,
+    keys: KeyRing,
+    store: DocumentStore,
+    renderer: VoucherRenderer,
+    support_contact: str,
+) -> str:
+    """A link that serves the voucher for `LINK_LIFETIME`; a voucher the store has lost is made again.
+
+    Raises:
+        ReservationNotFoundError: see `find_owned`, or there is no valid voucher.
+        DocumentStoreUnavailableError: the store did not answer.
+    """
+    with uow:
+        reservation = find_owned(code, reader=reader, uow=uow, keys=keys)
+        document = reservation.voucher
+        if document is None or state_of(reservation.facts) is not State.SUPPLIER_CONFIRMED:
+            raise ReservationNotFoundError
+        customer = uow.reservations.customer(reservation.reservation_id)
+    if not store.exists(document.s3_key):
+        content = voucher_of(reservation, customer, support_contact=support_contact)
+        stored_voucher(document.s3_key, content, store=store, renderer=renderer)
+    return store.link(document.s3_key, filename=f"{reservation.code}.pdf", lifetime=LINK_LIFETIME)

@@ -1,0 +1,41 @@
+"""How every transaction ends: plan again, set the timer, stage the hints."""
+
+from datetime import datetime
+
+from reservations.application.ports import UnitOfWork
+from reservations.domain.identifiers import uuid7
+from reservations.domain.messages import Hint
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import Reservation
+from reservations.domain.settlement import Settlement, settle
+
+
+def settle_and_save(
+    reservation: Reservation,
+    *,
+    uow: UnitOfWork,
+    policy: Policy,
+    now: datetime,
+    actor: str = "system",
+) -> Reservation:
+    """Store a reservation with its next wake-up, and the hints for whoever acts next, in one transaction."""
+    settlement = settle(reservation, now, policy)
+    stored = uow.reservations.save(settlement.reservation, now=now, actor=actor)
+    for hint in hints_of(settlement, now=now, traceparent=uow.traceparent):
+        uow.outbox.add(hint)
+    return stored
+
+
+def hints_of(settlement: Settlement, *, now: datetime, traceparent: str | None) -> list[Hint]:
+    """The messages a settlement asks for, ready to be stored or sent."""
+    return [
+        Hint(
+            message_id=uuid7(now),
+            queue=queue,
+            reservation_id=settlement.reservation.reservation_id,
+            type=message_type,
+            occurred_at=now,
+            traceparent=traceparent,
+        )
+        for queue, message_type in settlement.hints
+    ]

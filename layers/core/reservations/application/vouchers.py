@@ -1,0 +1,48 @@
+"""What a voucher says and where it lies; equal reservations give equal bytes."""
+
+from reservations.application.ports import DocumentStore, Voucher, VoucherRenderer
+from reservations.domain.access_token import KeyRing
+from reservations.domain.reservation import Customer, Reservation
+from reservations.domain.saga import kept_booking
+
+
+def voucher_of(reservation: Reservation, customer: Customer, *, support_contact: str) -> Voucher:
+    """The content of a confirmed reservation's voucher."""
+    booking, confirmed_at = kept_booking(reservation.facts), reservation.facts.confirmed_at
+    assert booking is not None  # asked for in SUPPLIER_CONFIRMED only
+    assert confirmed_at is not None
+    offer = reservation.offer
+    return Voucher(
+        code=reservation.code,
+        language=customer.language,
+        guest=customer.full_name,
+        description=offer.description,
+        starts_on=offer.starts_on,
+        ends_on=offer.ends_on,
+        guests=offer.guests,
+        price=reservation.facts.price,
+        supplier_locator=booking.locator or booking.provider_id or "",
+        issued_on=confirmed_at.date(),
+        confirmed_at=confirmed_at,
+        support_contact=support_contact,
+    )
+
+
+def voucher_key(reservation: Reservation, *, keys: KeyRing) -> str:
+    """Where the voucher lies: a name that cannot be guessed, and holds nothing of the traveler."""
+    return f"vouchers/{keys.document_name(reservation.token_kid, reservation.reservation_id)}.pdf"
+
+
+def stored_voucher(
+    key: str, voucher: Voucher, *, store: DocumentStore, renderer: VoucherRenderer
+) -> bytes:
+    """Read a voucher back, making it again if the store has lost it.
+
+    Raises:
+        DocumentStoreUnavailableError: the store did not answer.
+    """
+    content = store.get(key)
+    if content is None:
+        content = renderer.render(voucher)
+        store.put(key, content)
+    return content

@@ -1,0 +1,192 @@
+"""Typed settings: what each function reads from SSM Parameter Store and from its environment.
+
+A parameter's name is the field's, with hyphens, under the path in `SETTINGS_PATH` (`/reservations/prod/database-url`).
+Nothing here has a default: a missing setting is reported, with all the others that are missing.
+"""
+
+import base64
+from collections.abc import Callable, Collection, Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    Json,
+    SecretStr,
+    TypeAdapter,
+    ValidationError,
+)
+
+from reservations.domain.access_token import KeyRing
+from reservations.domain.errors import SettingsError
+from reservations.domain.policy import SHORT, STANDARD, Policy
+
+ReadParameters = Callable[[Collection[str]], Mapping[str, str]]
+
+Url = Annotated[str, AfterValidator(lambda value: str(HttpUrl(value)).rstrip("/"))]
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+class Timeouts(Settings):
+    """Limits of one HTTP call to a provider, in seconds.
+
+    The supplier's read limit is the one Hotelbeds asks its clients for (60 s).
+    """
+
+    payments_connect: float = Field(default=2, gt=0)
+    payments_read: float = Field(default=10, gt=0)
+    supplier_connect: float = Field(default=3, gt=0)
+    supplier_read: float = Field(default=60, gt=0)
+
+
+SHORT_TIMEOUTS = Timeouts(payments_connect=1, payments_read=2, supplier_connect=1, supplier_read=2)
+
+PROFILES: dict[str, tuple[Policy, Timeouts]] = {
+    "standard": (STANDARD, Timeouts()),
+    "short": (SHORT, SHORT_TIMEOUTS),
+}
+
+
+class SagaProfile(Settings):
+    """A named set of durations, and what differs from it, in seconds."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    profile: Literal["standard", "short"]
+    policy: dict[str, Any] = Field(default_factory=dict)
+    timeouts: dict[str, float] = Field(default_factory=dict)
+
+    def durations(self) -> Policy:
+        known = {
+            name: getattr(PROFILES[self.profile][0], name) for name in Policy.__dataclass_fields__
+        }
+        return TypeAdapter(Policy).validate_python(known | self.policy)
+
+    def limits(self) -> Timeouts:
+        return Timeouts.model_validate(PROFILES[self.profile][1].model_dump() | self.timeouts)
+
+
+class DatabaseSettings(Settings):
+    database_url: SecretStr
+
+
+class SagaSettings(Settings):
+    saga_policy: Json[SagaProfile]
+
+
+class PaymentsSettings(Settings):
+    payments_url: Url
+    payments_api_key: SecretStr
+
+
+class SupplierSettings(Settings):
+    supplier_url: Url
+    supplier_api_key: SecretStr
+
+
+class ContactSettings(Settings):
+    """Who a traveler calls: told in vouchers and mails."""
+
+    support_contact: str = Field(min_length=1, max_length=120)
+
+
+class MailSettings(Settings):
+    mail_sender: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
+
+
+def _key_ring(value: dict[str, Any]) -> KeyRing:
+    try:
+        keys = {
+            kid: base64.b64decode(secret, validate=True) for kid, secret in value["keys"].items()
+        }
+        return KeyRing(current=value["current"], keys=keys)
+    except (KeyError, AttributeError, TypeError) as error:
+        raise ValueError("not a key ring") from error
+
+
+class AccessTokenSettings(Settings):
+    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, hide_input_in_errors=True)
+
+    access_token_keys: Annotated[Json[dict[str, Any]], AfterValidator(_key_ring)]
+
+    @property
+    def key_ring(self) -> KeyRing:
+        ring: Any = self.access_token_keys
+        assert isinstance(ring, KeyRing)
+        return ring
+
+
+class ApiSettings(Settings):
+    """`api_clients` maps the ids of API keys, which the gateway tells, to the names of our clients."""
+
+    public_base_url: Url
+    api_clients: Json[dict[str, str]]
+
+
+class QueueSettings(Settings):
+    """From the environment: the queues' URLs."""
+
+    payment_queue_url: Url
+    supplier_queue_url: Url
+    voucher_queue_url: Url
+    notification_queue_url: Url
+
+
+class DeadLetterSettings(Settings):
+    """From the environment: where a message goes that can never be handled."""
+
+    dead_letter_queue_url: Url
+
+
+class DocumentSettings(Settings):
+    """From the environment: the private bucket."""
+
+    document_bucket: str = Field(min_length=3, max_length=63)
+
+
+class ParameterPath(Settings):
+    """From the environment: where this deployment's parameters lie."""
+
+    settings_path: str = Field(pattern=r"^/[a-zA-Z0-9_./-]+[a-zA-Z0-9]$")
+
+    def name_of(self, field: str) -> str:
+        return f"{self.settings_path}/{field.replace('_', '-')}"
+
+
+def from_environment(model: type[S], environment: Mapping[str, str]) -> S:
+    """
+    Raises:
+        SettingsError: naming every variable that is missing or malformed.
+    """
+    names = {field: field.upper() for field in model.model_fields}
+    return _build(model, names, environment)
+
+
+def from_parameters(model: type[S], path: ParameterPath, read: ReadParameters) -> S:
+    """
+    Raises:
+        SettingsError: naming every parameter that is missing or malformed.
+    """
+    names = {field: path.name_of(field) for field in model.model_fields}
+    return _build(model, names, read(names.values()))
+
+
+def _build(model: type[S], names: Mapping[str, str], values: Mapping[str, str]) -> S:
+    missing = sorted(name for name in names.values() if not values.get(name))
+    if missing:
+        raise SettingsError(f"missing settings: {', '.join(missing)}")
+    try:
+        return model.model_validate({field: values[name] for field, name in names.items()})
+    except ValidationError as error:
+        malformed = sorted({names[str(e["loc"][0])] for e in error.errors(include_input=False)})
+        # The cause would carry the value, which may be a secret.
+        raise SettingsError(f"malformed settings: {', '.join(malformed)}") from None

@@ -1,0 +1,1 @@
+"""HTTP and queue edges, imported by the functions; Powertools lives here."""

@@ -1,0 +1,159 @@
+"""How a reservation is shown. What is stored for a replay holds no token and no address: both are rendered anew."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from aws_lambda_powertools.event_handler import Response
+
+from reservations.application.ports import HistoryEntry
+from reservations.domain.access_token import KeyRing
+from reservations.domain.codes import display
+from reservations.domain.history import TEXTS
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import Language, Reservation
+from reservations.domain.views import View, at_rest, view
+from reservations.entrypoints import http
+
+# Seconds between polls, by the reservation's age: fast while most journeys end, then out of the way.
+_POLL_EVERY_S = (
+    (timedelta(seconds=30), 2),
+    (timedelta(minutes=2), 5),
+    (timedelta(minutes=10), 15),
+)
+_POLL_AT_LAST_S = 60
+
+NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+
+
+def stored_answer(reservation: Reservation, *, now: datetime, policy: Policy) -> dict[str, Any]:
+    """The answer to a creation, as the idempotency store keeps it."""
+    return {
+        "status": int(HTTPStatus.ACCEPTED),
+        "retry_after_s": poll_after_s(reservation, now=now),
+        "reservation_id": str(reservation.reservation_id),
+        "token_kid": reservation.token_kid,
+        "body": _body(reservation, view(reservation, now, policy)),
+    }
+
+
+def created(
+    stored: Mapping[str, Any], *, base_url: str, keys: KeyRing, replayed: bool
+) -> Response[str]:
+    """Render a stored answer; the first time and every other time alike, but for the header that tells them apart."""
+    body = _with_links(stored["body"], base_url=base_url)
+    token = keys.issue(stored["token_kid"], UUID(stored["reservation_id"]))
+    headers = {
+        "Location": body["_links"]["self"],
+        "Retry-After": str(stored["retry_after_s"]),
+        "ETag": etag(body["version"]),
+        "Cache-Control": "no-store",  # the answer carries the access token
+        **({"Idempotency-Replayed": "true"} if replayed else {}),
+    }
+    return http.json_response(
+        HTTPStatus(stored["status"]), body | {"access_token": token}, headers=headers
+    )
+
+
+def shown(
+    reservation: Reservation,
+    *,
+    now: datetime,
+    policy: Policy,
+    base_url: str,
+    if_none_match: str | None,
+) -> Response[str]:
+    """The reservation as it stands; 304 when the caller has this version already (RFC 9110, section 13.1.2)."""
+    headers = {"ETag": etag(reservation.version), "Cache-Control": "private, no-cache"}
+    if not at_rest(reservation.facts):
+        headers["Retry-After"] = str(poll_after_s(reservation, now=now))
+    if _matches(if_none_match, reservation.version):
+        return Response(HTTPStatus.NOT_MODIFIED, headers=headers | {"Vary": http.VARY})
+    body = _with_links(_body(reservation, view(reservation, now, policy)), base_url=base_url)
+    return http.json_response(HTTPStatus.OK, body, headers=headers)
+
+
+def timeline(
+    reservation: Reservation, history: list[HistoryEntry], *, language: Language
+) -> Response[str]:
+    """What happened, in the caller's language and without personal data."""
+    events = [
+        {
+            "type": entry.event,
+            "occurred_at": http.rfc3339(entry.at),
+            "message": TEXTS[entry.event].in_language(language),
+        }
+        for entry in history
+    ]
+    body = {"reservation_code": display(reservation.code), "events": events}
+    return http.json_response(
+        HTTPStatus.OK, body, headers={"Cache-Control": "private, no-cache"}, language=language
+    )
+
+
+def voucher_link(url: str, *, expires_at: datetime, as_json: bool) -> Response[str]:
+    """A redirect; in the body for browsers, as S3 refuses a signed link that arrives with an Authorization header."""
+    if as_json:
+        return http.json_response(
+            HTTPStatus.OK, {"url": url, "expires_at": http.rfc3339(expires_at)}, headers=NO_STORE
+        )
+    return Response(HTTPStatus.SEE_OTHER, headers={"Location": url, "Vary": http.VARY, **NO_STORE})
+
+
+def etag(version: int) -> str:
+    return f'W/"{version}"'
+
+
+def poll_after_s(reservation: Reservation, *, now: datetime) -> int:
+    age = now - reservation.facts.created_at
+    return next((seconds for limit, seconds in _POLL_EVERY_S if age < limit), _POLL_AT_LAST_S)
+
+
+def _matches(if_none_match: str | None, version: int) -> bool:
+    """Weak comparison: W/"3" and "3" are the same to it."""
+    candidates = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
+    return "*" in candidates or f'"{version}"' in candidates
+
+
+def _body(reservation: Reservation, seen: View) -> dict[str, Any]:
+    offer, price, refund = reservation.offer, reservation.facts.price, seen.refund
+    return {
+        "reservation_code": display(reservation.code),
+        "status": seen.status.value,
+        "progress": {
+            "code": seen.progress.code.value,
+            "payment": seen.progress.payment.value,
+            "supplier": seen.progress.supplier.value,
+        },
+        "offer": {
+            "offer_id": offer.offer_id,
+            "description": offer.description,
+            "starts_on": offer.starts_on.isoformat(),
+            "ends_on": offer.ends_on.isoformat(),
+            "guests": offer.guests,
+        },
+        "price": {"amount": price.amount, "currency": price.currency},
+        "refund": refund
+        and {
+            "status": refund.status.value,
+            "amount": refund.money.amount,
+            "currency": refund.money.currency,
+        },
+        "documents": [document.value for document in seen.documents],
+        "created_at": http.rfc3339(reservation.facts.created_at),
+        "updated_at": http.rfc3339(reservation.updated_at),
+        "expires_at": seen.expires_at and http.rfc3339(seen.expires_at),
+        "version": reservation.version,
+        "requires_support": seen.requires_support,
+    }
+
+
+def _with_links(body: Mapping[str, Any], *, base_url: str) -> dict[str, Any]:
+    itself = f"{base_url}/v1/reservations/{body['reservation_code']}"
+    return {
+        **body,
+        "documents": [{"type": name, "url": f"{itself}/{name}"} for name in body["documents"]],
+        "_links": {"self": itself, "timeline": f"{itself}/timeline", "cancel": f"{itself}/cancel"},
+    }

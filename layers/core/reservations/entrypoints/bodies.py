@@ -1,0 +1,249 @@
+"""The body of POST /v1/reservations: what it may hold, and what is wrong with one that does not."""
+
+import json
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from reservations.application.create_reservation import CreateReservation
+from reservations.domain.errors import InvalidMoneyError
+from reservations.domain.money import Money
+from reservations.domain.reservation import Customer, Language, Offer
+from reservations.entrypoints.problems import FieldError, ProblemError, Text
+
+MAX_BODY_BYTES = 64 * 1024
+
+_EMAIL = re.compile(  # https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address, with a dot required
+    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
+    r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+"
+)
+_ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+_BIDI_CONTROLS = set(
+    "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)  # they reorder what follows them
+_REPLACEMENT = "\ufffd"  # what a gateway puts where the bytes were not UTF-8
+
+
+def _error(code: str, *, member: str | None = None) -> PydanticCustomError:
+    """`member` names the one at fault where a rule spans several."""
+    return PydanticCustomError(code, code, {"member": member})
+
+
+def _printable(value: str) -> str:
+    value = unicodedata.normalize("NFC", value.strip())
+    if any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES or c in _BIDI_CONTROLS for c in value):
+        raise _error("control_character")
+    if not value:
+        raise _error("too_short")
+    return value
+
+
+def _email(value: str) -> str:
+    value = value.strip(" ")
+    if not _EMAIL.fullmatch(value):
+        raise _error("malformed_email")
+    return value
+
+
+def _iso_date(value: Any) -> date:
+    if not isinstance(value, str):
+        raise _error("wrong_type")
+    if not _ISO_DATE.fullmatch(value):  # `fromisoformat` alone also takes 20270501 and 2027-W17-6
+        raise _error("malformed_date")
+    try:
+        return date.fromisoformat(value)
+    except ValueError as error:
+        raise _error("malformed_date") from error
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class CustomerBody(_Body):
+    full_name: Annotated[str, Field(max_length=120), AfterValidator(_printable)]
+    email: Annotated[str, Field(max_length=254), AfterValidator(_email)]
+    phone: Annotated[str, Field(pattern=r"\A\+[0-9]{7,15}\z")] | None = None
+
+
+class OfferBody(_Body):
+    offer_id: Annotated[str, Field(pattern=r"\A[A-Za-z0-9._-]{1,64}\z")]
+    description: Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+    starts_on: Annotated[date, BeforeValidator(_iso_date)]
+    ends_on: Annotated[date, BeforeValidator(_iso_date)]
+    guests: Annotated[int, Field(ge=1, le=20)]
+
+    @model_validator(mode="after")
+    def _lies_ahead(self, info: ValidationInfo) -> Self:
+        assert info.context is not None  # `parse_reservation` gives it
+        if self.starts_on < info.context["today"]:
+            raise _error("in_the_past", member="starts_on")
+        if self.ends_on <= self.starts_on:
+            raise _error("not_after_start", member="ends_on")
+        return self
+
+
+class PriceBody(_Body):
+    amount: Annotated[str, Field(max_length=16)]
+    currency: str
+
+    @model_validator(mode="after")
+    def _is_money(self) -> Self:
+        try:
+            Money.parse(self.amount, self.currency)
+        except InvalidMoneyError as error:
+            member = "currency" if error.reason == "unknown_currency" else "amount"
+            raise _error(error.reason, member=member) from error
+        return self
+
+
+class ReservationBody(_Body):
+    """As `docs/contratos/openapi.yaml` has it; unknown members are refused."""
+
+    customer: CustomerBody
+    offer: OfferBody
+    price: PriceBody
+    payment_token: Annotated[str, Field(pattern=r"\A[A-Za-z0-9_-]{1,128}\z")]
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What makes two requests the same: the values as read, whatever their spelling."""
+        price = Money.parse(self.price.amount, self.price.currency)
+        return self.model_dump(mode="json", exclude={"price"}) | {
+            "price": [price.minor, price.currency]
+        }
+
+    def to_command(self, *, client_id: str, language: Language) -> CreateReservation:
+        return CreateReservation(
+            client_id=client_id,
+            offer=Offer(**self.offer.model_dump()),
+            price=Money.parse(self.price.amount, self.price.currency),
+            customer=Customer(
+                full_name=self.customer.full_name,
+                email=self.customer.email,
+                phone=self.customer.phone,
+                payment_token=self.payment_token,
+                language=language,
+            ),
+        )
+
+
+def parse_reservation(body: bytes, *, today: date) -> ReservationBody:
+    """Read a body strictly; `today` is UTC, and a trip may not start before it.
+
+    Raises:
+        ProblemError: `malformed_json`, `body_too_large` or `validation_failed` with every fault found.
+    """
+    try:
+        return ReservationBody.model_validate(parse_json(body), context={"today": today})
+    except ValidationError as error:
+        raise ProblemError(
+            "validation_failed", errors=_faults(error)
+        ) from None  # the cause holds the input
+
+
+def parse_json(body: bytes) -> dict[str, Any]:
+    """Read a JSON object (RFC 8259) without duplicate members, NaN or deep nesting.
+
+    Raises:
+        ProblemError: `malformed_json` or `body_too_large`.
+    """
+    if len(body) > MAX_BODY_BYTES:
+        raise ProblemError("body_too_large")
+    try:
+        text = body.decode()
+        if _REPLACEMENT in text:
+            raise ProblemError("malformed_json")
+        parsed = json.loads(
+            text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
+        )
+    except (ValueError, RecursionError) as error:
+        raise ProblemError("malformed_json") from error
+    if not isinstance(parsed, dict):
+        raise ProblemError("malformed_json")
+    return parsed
+
+
+def _without_duplicates(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    parsed = dict(members)
+    if len(parsed) != len(members):
+        raise ValueError("duplicate member")
+    return parsed
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+# pydantic's error types, in our words; a test sends one body for each.
+_CODE_OF = {
+    "missing": "missing",
+    "extra_forbidden": "unknown_member",
+    "string_type": "wrong_type",
+    "int_type": "wrong_type",
+    "model_type": "wrong_type",
+    "dict_type": "wrong_type",
+    "string_too_long": "too_long",
+    "string_pattern_mismatch": "malformed",
+    "string_unicode": "control_character",
+    "greater_than_equal": "out_of_range",
+    "less_than_equal": "out_of_range",
+}
+
+FAULTS = {
+    "missing": Text("Falta este dato.", "This member is missing."),
+    "unknown_member": Text(
+        "Contiene un miembro que no se admite.", "It has a member that is not accepted."
+    ),
+    "wrong_type": Text("El tipo no es el esperado.", "The type is not the expected one."),
+    "too_long": Text("Es demasiado largo.", "It is too long."),
+    "too_short": Text("No puede estar vacío.", "It must not be empty."),
+    "malformed": Text("El formato no es válido.", "The format is not valid."),
+    "control_character": Text(
+        "Contiene caracteres no admitidos.", "It has characters that are not accepted."
+    ),
+    "malformed_email": Text(
+        "No es una dirección de correo válida.", "It is not a valid e-mail address."
+    ),
+    "malformed_date": Text("Debe ser una fecha AAAA-MM-DD.", "It must be a date, YYYY-MM-DD."),
+    "in_the_past": Text("La fecha ya pasó.", "The date has passed."),
+    "not_after_start": Text("Debe ser posterior al inicio.", "It must be after the start."),
+    "out_of_range": Text("El valor está fuera de los límites.", "The value is out of range."),
+    "unknown_currency": Text(
+        "No es una moneda ISO 4217 en uso.", "It is not an ISO 4217 currency in use."
+    ),
+    "not_a_decimal": Text(
+        "Debe ser un importe como «342.50».", "It must be an amount such as “342.50”."
+    ),
+    "wrong_decimals": Text(
+        "Los decimales no son los de la moneda.", "The decimals are not those of the currency."
+    ),
+}
+
+
+def _faults(error: ValidationError) -> tuple[FieldError, ...]:
+    return tuple(_fault(fault) for fault in error.errors(include_input=False, include_url=False))
+
+
+def _fault(fault: Any) -> FieldError:
+    code = _CODE_OF.get(fault["type"], fault["type"])
+    path = [str(step) for step in fault["loc"]]
+    if code == "unknown_member":
+        path.pop()  # its name is the client's own text, and is not echoed
+    if member := fault.get("ctx", {}).get("member"):
+        path.append(member)
+    return FieldError("".join(f"/{step}" for step in path), code, FAULTS[code])

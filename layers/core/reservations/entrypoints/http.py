@@ -1,0 +1,189 @@
+"""The HTTP edge: what a request says, and the two kinds of answer it gets."""
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+
+from reservations.application.read_reservation import Reader
+from reservations.domain.errors import ReservationsError
+from reservations.domain.reservation import Language
+from reservations.entrypoints.observability import count, logger
+from reservations.entrypoints.problems import (
+    CATALOGUE,
+    FieldError,
+    Problem,
+    ProblemError,
+    problem_of,
+)
+
+JSON = "application/json"
+PROBLEM_JSON = "application/problem+json"
+VARY = "x-api-key, Authorization, Accept-Language"
+
+_KEY = re.compile(
+    r'"([A-Za-z0-9_-]{16,255})"|([A-Za-z0-9_-]{16,255})'
+)  # a quoted structured-field string too
+_BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+) *", re.IGNORECASE)  # RFC 6750, section 2.1
+_KEY_HELP = f'<{CATALOGUE["idempotency_key_missing"].type}>; rel="describedby"'
+
+
+def resolver() -> APIGatewayRestResolver:
+    """A resolver that answers every failure with a problem, and never with a 500."""
+    app = APIGatewayRestResolver()
+
+    def unknown_route(_: Exception) -> Response[str]:
+        return problem_response(CATALOGUE["not_found"], app.current_event)
+
+    def refused(error: ProblemError) -> Response[str]:
+        return problem_response(error.problem, app.current_event, errors=error.errors)
+
+    def ours(error: ReservationsError) -> Response[str]:
+        problem = problem_of(error)
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            logger.exception("request failed", extra={"code": error.code})
+            count("RequestUnavailable")
+        return problem_response(problem, app.current_event)
+
+    def unexpected(_: Exception) -> Response[str]:
+        logger.exception("request failed unexpectedly")
+        count("UnhandledError")
+        return problem_response(CATALOGUE["service_unavailable"], app.current_event)
+
+    app.not_found(unknown_route)
+    app.exception_handler(ProblemError)(refused)
+    app.exception_handler(ReservationsError)(ours)
+    app.exception_handler(Exception)(unexpected)
+    return app
+
+
+def client_id(event: APIGatewayProxyEvent, clients: Mapping[str, str]) -> str:
+    """The API client behind the gateway's API key.
+
+    Raises:
+        ProblemError: the key belongs to no client of ours.
+    """
+    key_id = event.request_context.identity.api_key_id
+    if key_id is None or key_id not in clients:
+        raise ProblemError("unauthorized")
+    return clients[key_id]
+
+
+def reader(event: APIGatewayProxyEvent, clients: Mapping[str, str]) -> Reader:
+    """
+    Raises:
+        ProblemError: no client, or no bearer token at all; whether the token is right is the use case's to say.
+    """
+    match = _BEARER.fullmatch(header(event, "Authorization") or "")
+    if match is None:
+        raise ProblemError("unauthorized")
+    return Reader(client_id=client_id(event, clients), access_token=match[1])
+
+
+def header(event: APIGatewayProxyEvent, name: str) -> str | None:
+    value: str | None = event.headers.get(name)  # Powertools looks names up case-insensitively
+    return value
+
+
+def idempotency_key(event: APIGatewayProxyEvent) -> str:
+    """
+    Raises:
+        ProblemError: the header is missing or malformed; a malformed key is never looked up.
+    """
+    value = header(event, "Idempotency-Key")
+    if value is None:
+        raise ProblemError("idempotency_key_missing")
+    match = _KEY.fullmatch(value)
+    if match is None:
+        raise ProblemError("idempotency_key_invalid")
+    return match[1] or match[2]
+
+
+def json_body(event: APIGatewayProxyEvent) -> bytes:
+    """The raw body of a JSON request.
+
+    Raises:
+        ProblemError: it is declared as something else, or is not what its encoding says.
+    """
+    media_type = (header(event, "Content-Type") or "").partition(";")[0].strip().lower()
+    if media_type != JSON:
+        raise ProblemError("unsupported_media_type")
+    try:
+        return (event.decoded_body or "").encode()
+    except (ValueError, UnicodeError) as error:
+        raise ProblemError("malformed_json") from error
+
+
+def wants_json(event: APIGatewayProxyEvent) -> bool:
+    return JSON in (header(event, "Accept") or "").lower()
+
+
+def language(event: APIGatewayProxyEvent) -> Language:
+    """Spanish, unless English is preferred to it (RFC 9110, section 12.5.4)."""
+    weights = {"es": 0.0, "en": 0.0}
+    for choice in (header(event, "Accept-Language") or "").split(","):
+        tag, _, parameters = choice.strip().partition(";")
+        primary = tag.strip().lower().partition("-")[0]
+        if primary in weights:
+            weights[primary] = max(weights[primary], _weight(parameters))
+    return Language.ENGLISH if weights["en"] > weights["es"] else Language.SPANISH
+
+
+def _weight(parameters: str) -> float:
+    match = re.fullmatch(r"\s*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*", parameters)
+    return float(match[1]) if match else float(not parameters)
+
+
+def json_response(
+    status: HTTPStatus,
+    body: Mapping[str, Any],
+    *,
+    headers: Mapping[str, str],
+    language: Language | None = None,
+) -> Response[str]:
+    """Members in alphabetical order, so that a replay repeats the first answer byte for byte."""
+    spoken = {"Content-Language": language.value} if language else {}
+    return Response(status, JSON, to_json(body), headers={"Vary": VARY, **spoken, **headers})
+
+
+def problem_response(
+    problem: Problem, event: APIGatewayProxyEvent, *, errors: tuple[FieldError, ...] = ()
+) -> Response[str]:
+    """RFC 9457, in the caller's language; nothing of the request is repeated in it."""
+    spoken = language(event)
+    request_id = event.request_context.request_id or "00000000-0000-0000-0000-000000000000"
+    body = {
+        "type": problem.type,
+        "title": problem.title.in_language(spoken),
+        "status": int(problem.status),
+        "detail": problem.detail.in_language(spoken),
+        "instance": f"urn:uuid:{request_id}",
+        "code": problem.code,
+        "request_id": request_id,
+        "retryable": problem.retryable,
+        "retry_after_s": problem.retry_after_s,
+        "effect": problem.effect,
+        "errors": [
+            {"pointer": e.pointer, "code": e.code, "message": e.message.in_language(spoken)}
+            for e in errors
+        ],
+    }
+    headers = {"Content-Language": spoken.value, "Cache-Control": "no-store", "Vary": VARY}
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(problem.retry_after_s)
+    if problem.code == "idempotency_key_missing":
+        headers["Link"] = _KEY_HELP
+    return Response(problem.status, PROBLEM_JSON, to_json(body), headers=headers)
+
+
+def to_json(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,95 @@
+"""Run something once per idempotency key; every further request with the key gets the first one's answer."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from aws_lambda_powertools.shared.constants import IDEMPOTENCY_DISABLED_ENV
+from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyAlreadyInProgressError,
+    IdempotencyPersistenceLayerError,
+    IdempotencyValidationError,
+)
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from reservations import wiring
+from reservations.adapters.mysql.idempotency import Conclusion
+from reservations.domain.errors import (
+    DatabaseUnavailableError,
+    IdempotencyKeyReusedError,
+    RequestInFlightError,
+    ReservationsError,
+    SettingsError,
+)
+from reservations.entrypoints.observability import count
+
+Command = TypeVar("Command")
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyScope:
+    """Whose key it is, and for what; `operation` is a literal that outlives any function's name."""
+
+    client_id: str
+    operation: str
+    key: str
+
+
+def once(
+    function: Callable[[Command], Answer],
+    command: Command,
+    *,
+    scope: KeyScope,
+    fingerprint: dict[str, Any],
+    context: LambdaContext,
+) -> tuple[Answer, bool]:
+    """Return the stored answer and whether it was replayed; `function` joins the store's transaction.
+
+    Raises:
+        IdempotencyKeyReusedError: the key was used with another fingerprint.
+        RequestInFlightError: another request holds the key for longer than the server's lock wait.
+        UnavailableError: nothing was stored, or (`effect_unknown`) the commit's fate is not known.
+    """
+    if os.environ.get(IDEMPOTENCY_DISABLED_ENV):
+        raise SettingsError(
+            f"{IDEMPOTENCY_DISABLED_ENV} must not be set: nothing would be committed"
+        )
+    store = wiring.idempotency_store(
+        client_id=scope.client_id, operation=scope.operation, key=scope.key
+    )
+    run = idempotent_function(
+        lambda *, request: function(command),
+        data_keyword_argument="request",
+        persistence_store=store,
+        config=IdempotencyConfig(
+            event_key_jmespath="[client_id, key]",
+            payload_validation_jmespath="fingerprint",
+            raise_on_no_idempotency_key=True,
+            hash_function="sha256",
+            lambda_context=context,
+        ),
+        key_prefix=scope.operation,
+    )
+    request = {"client_id": scope.client_id, "key": scope.key, "fingerprint": fingerprint}
+    try:
+        answer: Answer = run(request=request)
+    except IdempotencyValidationError as error:
+        count("IdempotencyKeyReused")
+        raise IdempotencyKeyReusedError from error
+    except IdempotencyAlreadyInProgressError as error:
+        raise RequestInFlightError from error
+    except IdempotencyPersistenceLayerError as error:
+        raise _cause(error) from error
+    finally:
+        store.release()
+    if store.conclusion is None:
+        raise DatabaseUnavailableError("the answer was not stored")
+    return answer, store.conclusion is Conclusion.REPLAYED
+
+
+def _cause(error: IdempotencyPersistenceLayerError) -> BaseException:
+    """Powertools wraps what the store raises; our own errors say more."""
+    return error.__cause__ if isinstance(error.__cause__, ReservationsError) else error

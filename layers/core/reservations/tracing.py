@@ -1,0 +1,33 @@
+"""W3C Trace Context: one trace from the request through outbox and queue to the providers.
+
+Stands in for OpenTelemetry's propagator, whose import alone costs more than a warm request; only `traceparent` is
+carried, no spans are exported.
+"""
+
+import re
+import secrets
+from contextvars import ContextVar
+
+# https://www.w3.org/TR/trace-context/#traceparent-header-field-values
+_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+_current: ContextVar[str | None] = ContextVar("traceparent", default=None)
+
+
+def begin(traceparent: str | None) -> str:
+    """Continue the caller's trace from here on; return the trace's id."""
+    continued = continue_trace(traceparent)
+    _current.set(continued)
+    return continued.split("-")[1]
+
+
+def current() -> str | None:
+    return _current.get()
+
+
+def continue_trace(traceparent: str | None) -> str:
+    """A new span of the caller's trace; of a new trace if the caller has none, or one that cannot be read."""
+    match = _TRACEPARENT.fullmatch(traceparent or "")
+    trace_id = match[1] if match else secrets.token_hex(16)
+    return f"00-{trace_id}-{secrets.token_hex(8)}-01"

@@ -1,0 +1,211 @@
+"""Which adapter stands behind each port.
+
+Clients, the engine and settings are made at first use and kept while the execution environment lives; a unit of work
+never is. Adapters are imported where they are made, so that no function pays at its cold start for another's.
+"""
+
+import os
+import random
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+
+from reservations import config, tracing
+from reservations.adapters.ssm import SSM_CONFIG, SsmParameters
+from reservations.application import ports
+from reservations.domain.access_token import KeyRing
+from reservations.domain.messages import Queue
+from reservations.domain.policy import Policy
+
+if TYPE_CHECKING:
+    from reservations.adapters.mysql.engine import Database
+    from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
+    from reservations.adapters.sqs import SqsDeadLetters
+
+_JITTER = 0.2  # of the ladder, either way
+_random = random.SystemRandom()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+# --- settings
+
+
+@cache
+def _parameters() -> SsmParameters:
+    return SsmParameters(boto3.client("ssm", config=SSM_CONFIG))
+
+
+@cache
+def _read(model: type[config.Settings]) -> config.Settings:
+    path = config.from_environment(config.ParameterPath, os.environ)
+    return config.from_parameters(model, path, _parameters().read)
+
+
+def _settings(model: type[config.S]) -> config.S:
+    """The same as `_read`, which forgets the type in remembering the value."""
+    settings = _read(model)
+    assert isinstance(settings, model)
+    return settings
+
+
+def policy() -> Policy:
+    """The durations, with the ladder stretched at random for this piece of work."""
+    durations = _settings(config.SagaSettings).saga_policy.durations()
+    return durations.jittered(_random.uniform(1 - _JITTER, 1 + _JITTER))
+
+
+def key_ring() -> KeyRing:
+    return _settings(config.AccessTokenSettings).key_ring
+
+
+def api_settings() -> config.ApiSettings:
+    return _settings(config.ApiSettings)
+
+
+def support_contact() -> str:
+    return _settings(config.ContactSettings).support_contact
+
+
+def public_base_url() -> str:
+    return api_settings().public_base_url
+
+
+# --- the database
+
+
+@cache
+def _database(*, ping: bool) -> "Database":
+    from reservations.adapters.mysql.engine import Database, engine_for
+
+    url = _settings(config.DatabaseSettings).database_url.get_secret_value()
+    return Database(engine_for(url), ping=ping)
+
+
+def unit_of_work(*, ping: bool = False) -> ports.UnitOfWork:
+    """A transaction of its own; workers `ping` first, as their connection has slept between messages."""
+    from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
+
+    return MySqlUnitOfWork(_database(ping=ping), policy=policy(), traceparent=tracing.current())
+
+
+def joined_unit_of_work() -> ports.UnitOfWork:
+    """Part of the transaction of `idempotency_store`, which commits it."""
+    from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
+
+    return JoinedUnitOfWork(_database(ping=False), policy=policy(), traceparent=tracing.current())
+
+
+def idempotency_store(*, client_id: str, operation: str, key: str) -> "MySqlIdempotencyStore":
+    from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
+
+    database = _database(ping=False)
+    return MySqlIdempotencyStore(database, client_id=client_id, operation=operation, key=key)
+
+
+# --- providers
+
+
+@cache
+def payments_api() -> ports.PaymentsApi:
+    from reservations.adapters.payments_api import HttpPaymentsApi
+    from reservations.adapters.provider_http import ProviderHttp
+
+    settings, limits = (
+        _settings(config.PaymentsSettings),
+        _settings(config.SagaSettings).saga_policy.limits(),
+    )
+    return HttpPaymentsApi(
+        ProviderHttp(
+            base_url=settings.payments_url,
+            api_key=settings.payments_api_key.get_secret_value(),
+            connect_seconds=limits.payments_connect,
+            read_seconds=limits.payments_read,
+            now=_utc_now,
+            traceparent=tracing.current,
+        )
+    )
+
+
+@cache
+def supplier_api() -> ports.SupplierApi:
+    from reservations.adapters.provider_http import ProviderHttp
+    from reservations.adapters.supplier_api import HttpSupplierApi
+
+    settings, limits = (
+        _settings(config.SupplierSettings),
+        _settings(config.SagaSettings).saga_policy.limits(),
+    )
+    return HttpSupplierApi(
+        ProviderHttp(
+            base_url=settings.supplier_url,
+            api_key=settings.supplier_api_key.get_secret_value(),
+            connect_seconds=limits.supplier_connect,
+            read_seconds=limits.supplier_read,
+            now=_utc_now,
+            traceparent=tracing.current,
+        )
+    )
+
+
+# --- queues, documents, mail
+
+
+@cache
+def publisher() -> ports.MessagePublisher:
+    from reservations.adapters.sqs import SQS_CONFIG, SqsMessagePublisher
+
+    urls = config.from_environment(config.QueueSettings, os.environ)
+    return SqsMessagePublisher(
+        boto3.client("sqs", config=SQS_CONFIG),
+        queue_urls={
+            Queue.PAYMENT: urls.payment_queue_url,
+            Queue.SUPPLIER: urls.supplier_queue_url,
+            Queue.VOUCHER: urls.voucher_queue_url,
+            Queue.NOTIFICATION: urls.notification_queue_url,
+        },
+    )
+
+
+@cache
+def dead_letters() -> "SqsDeadLetters":
+    from reservations.adapters.sqs import SQS_CONFIG, SqsDeadLetters
+
+    url = config.from_environment(config.DeadLetterSettings, os.environ).dead_letter_queue_url
+    return SqsDeadLetters(boto3.client("sqs", config=SQS_CONFIG), queue_url=url)
+
+
+@cache
+def document_store() -> ports.DocumentStore:
+    from reservations.adapters.s3 import S3_CONFIG, S3DocumentStore
+
+    bucket = config.from_environment(config.DocumentSettings, os.environ).document_bucket
+    return S3DocumentStore(boto3.client("s3", config=S3_CONFIG), bucket=bucket)
+
+
+def voucher_renderer() -> ports.VoucherRenderer:
+    from reservations.adapters.voucher_pdf import FpdfVoucherRenderer
+
+    return FpdfVoucherRenderer()
+
+
+@cache
+def mailer() -> ports.Mailer:
+    from reservations.adapters.ses import SES_CONFIG, SesMailer
+
+    sender = _settings(config.MailSettings).mail_sender
+    return SesMailer(boto3.client("ses", config=SES_CONFIG), sender=sender)
+
+
+def migrate_database() -> str:
+    """Bring the schema to this code's revision, and return it."""
+    from reservations.adapters.mysql import schema
+    from reservations.adapters.mysql.engine import engine_for
+
+    url = _settings(config.DatabaseSettings).database_url.get_secret_value()
+    schema.upgrade(engine_for(url, answer_seconds=schema.STATEMENT_SECONDS))
+    return schema.HEAD

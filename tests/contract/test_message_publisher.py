@@ -1,0 +1,188 @@
+"""What every publisher promises, and what SQS's partial answers mean."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from operator import attrgetter
+from uuid import UUID
+
+import boto3
+import pytest
+from botocore.stub import ANY, Stubber
+from moto import mock_aws
+from mypy_boto3_sqs import SQSClient
+
+from reservations.adapters.hint_codec import decode_hint
+from reservations.adapters.sqs import SQS_CONFIG, SqsDeadLetters, SqsMessagePublisher
+from reservations.application.ports import MessagePublisher, Published
+from reservations.domain.errors import QueueUnavailableError
+from reservations.domain.messages import Hint, Queue
+from tests.fakes import RecordingPublisher
+
+A_HINT = Hint(
+    message_id=UUID("0195511f-3c00-7abc-8def-000000000000"),
+    queue=Queue.PAYMENT,
+    reservation_id=UUID("0195511f-3c00-7abc-8def-0123456789ab"),
+    type="reservation.accepted",
+    occurred_at=datetime(2027, 3, 1, 12, tzinfo=UTC),
+    traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+)
+
+
+def hints(count: int, queue: Queue = Queue.PAYMENT) -> list[Hint]:
+    """Hints whose ids are told apart by the queue and their number."""
+    first = (list(Queue).index(queue) + 1) << 16
+    return [
+        replace(A_HINT, queue=queue, message_id=UUID(int=A_HINT.message_id.int + first + n))
+        for n in range(count)
+    ]
+
+
+def ids(of: list[Hint]) -> frozenset[UUID]:
+    return frozenset(hint.message_id for hint in of)
+
+
+@dataclass(frozen=True)
+class Side:
+    """A publisher, what arrived behind it, and a way to take one of its queues away."""
+
+    publisher: MessagePublisher
+    arrived: Callable[[], list[Hint]]
+    lose: Callable[[Queue], None]
+
+
+def a_client() -> SQSClient:
+    return boto3.client(
+        "sqs",
+        region_name="eu-west-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=SQS_CONFIG,
+    )
+
+
+def _recording() -> Side:
+    fake = RecordingPublisher()
+    return Side(fake, arrived=lambda: fake.hints, lose=fake.unreachable.add)
+
+
+def _sqs() -> Side:
+    client = a_client()
+    urls = {queue: client.create_queue(QueueName=queue.value)["QueueUrl"] for queue in Queue}
+
+    def arrived() -> list[Hint]:
+        return [hint for queue, url in urls.items() for hint in _drain(client, queue, url)]
+
+    def lose(queue: Queue) -> None:
+        client.delete_queue(QueueUrl=urls[queue])
+
+    return Side(SqsMessagePublisher(client, queue_urls=urls), arrived=arrived, lose=lose)
+
+
+def _drain(client: SQSClient, queue: Queue, url: str) -> Iterator[Hint]:
+    while messages := client.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in messages:
+            yield decode_hint(message["Body"], queue=queue)
+            client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+@pytest.fixture(params=[_recording, _sqs])
+def side(request: pytest.FixtureRequest) -> Iterator[Side]:
+    with mock_aws():
+        yield request.param()
+
+
+@pytest.mark.parametrize("count", [0, 1, 10, 11, 25])
+def test_every_hint_arrives_as_it_was(side: Side, count: int) -> None:
+    sent = hints(count)
+
+    assert side.publisher.publish(sent) == Published(accepted=ids(sent), refused=frozenset())
+    assert sorted(side.arrived(), key=attrgetter("message_id")) == sent
+
+
+def test_each_hint_goes_to_its_own_queue(side: Side) -> None:
+    turns = zip(*(hints(3, queue) for queue in Queue), strict=True)
+    sent = [hint for turn in turns for hint in turn]
+
+    side.publisher.publish(sent)
+
+    assert {hint.message_id: hint.queue for hint in side.arrived()} == {
+        hint.message_id: hint.queue for hint in sent
+    }
+
+
+def test_a_queue_out_of_reach_leaves_its_own_hints_pending_and_no_others(side: Side) -> None:
+    side.lose(Queue.PAYMENT)
+    lost, sent = hints(12, Queue.PAYMENT), hints(12, Queue.SUPPLIER)
+
+    assert side.publisher.publish([*lost, *sent]) == Published(
+        accepted=ids(sent), refused=frozenset()
+    )
+
+
+def test_a_batch_that_sqs_takes_in_part_is_taken_in_part() -> None:
+    taken, ours, theirs = hints(3)
+    client = a_client()
+    failed = {"Code": "x"}
+    with Stubber(client) as stubber:
+        stubber.add_response(
+            "send_message_batch",
+            {
+                "Successful": [{"Id": "0", "MessageId": "1", "MD5OfMessageBody": "m"}],
+                "Failed": [
+                    {"Id": "1", "SenderFault": True, **failed},
+                    {"Id": "2", "SenderFault": False, **failed},
+                ],
+            },
+            {"QueueUrl": "https://queue", "Entries": ANY},
+        )
+        publisher = SqsMessagePublisher(client, queue_urls={Queue.PAYMENT: "https://queue"})
+
+        published = publisher.publish([taken, ours, theirs])
+
+    assert published == Published(accepted=ids([taken]), refused=ids([ours]))
+
+
+def test_a_failing_batch_does_not_undo_what_was_taken_before_it() -> None:
+    sent = hints(11)
+    client = a_client()
+    with Stubber(client) as stubber:
+        successful = [{"Id": str(n), "MessageId": "1", "MD5OfMessageBody": "m"} for n in range(10)]
+        stubber.add_response("send_message_batch", {"Successful": successful, "Failed": []})
+        stubber.add_client_error("send_message_batch", "ServiceUnavailable", http_status_code=503)
+        publisher = SqsMessagePublisher(client, queue_urls={Queue.PAYMENT: "https://queue"})
+
+        published = publisher.publish(sent)
+
+    assert published == Published(accepted=ids(sent[:10]), refused=frozenset())
+
+
+def test_the_recording_publisher_refuses_what_it_is_told_to() -> None:
+    publisher = RecordingPublisher()
+    refused, taken = hints(2)
+    publisher.refusing.add(refused.message_id)
+
+    assert publisher.publish([refused, taken]) == Published(
+        accepted=ids([taken]), refused=ids([refused])
+    )
+
+
+def test_a_dead_letter_keeps_its_body_and_says_why() -> None:
+    with mock_aws():
+        client = a_client()
+        url = client.create_queue(QueueName="dead")["QueueUrl"]
+        SqsDeadLetters(client, queue_url=url).bury("{", reason="not_json")
+
+        [letter] = client.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
+
+    assert letter["Body"] == "{"
+    assert letter["MessageAttributes"]["reason"]["StringValue"] == "not_json"
+
+
+def test_a_dead_letter_that_is_not_taken_is_an_error_so_that_its_message_comes_again() -> None:
+    client = a_client()
+    with Stubber(client) as stubber:
+        stubber.add_client_error("send_message", "ServiceUnavailable", http_status_code=503)
+
+        with pytest.raises(QueueUnavailableError):
+            SqsDeadLetters(client, queue_url="https://queue").bury("{", reason="not_json")

@@ -1,0 +1,438 @@
+"""The payments API we rely on: our client, the simulator and the document keep one promise."""
+
+import base64
+import hashlib
+import hmac
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from local.simulators.payments import Payments
+from reservations.application.ports import PaymentRequest, PaymentsApi, Reply
+from reservations.domain.facts import Listing, NoAnswer, NotSent, Operation, Seen, Status
+from reservations.domain.money import Money
+from reservations.domain.saga import Verb
+from tests.providers import Contract, Receiver, Simulator, eventually
+
+PRICE = Money(34250, "EUR")
+A_GOOD_TOKEN = "tok_ok"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def a_charge(token: str = A_GOOD_TOKEN) -> PaymentRequest:
+    reference = uuid4()
+    return PaymentRequest(
+        verb=Verb.CHARGE,
+        operation=Operation.CHARGE,
+        reference=reference,
+        key=f"charge:{reference}",
+        money=PRICE,
+        payment_token=token,
+        not_after=datetime.now(UTC) + timedelta(minutes=1),
+    )
+
+
+def an_inquiry(charge: PaymentRequest) -> PaymentRequest:
+    return replace(charge, verb=Verb.INQUIRE, payment_token=None)
+
+
+def a_void(charge: PaymentRequest, payment_id: str) -> PaymentRequest:
+    return replace(charge, verb=Verb.VOID, target=payment_id, payment_token=None)
+
+
+def a_refund(charge: PaymentRequest, payment_id: str, money: Money = PRICE) -> PaymentRequest:
+    return replace(
+        charge,
+        verb=Verb.REFUND,
+        operation=Operation.REFUND,
+        key=f"refund:{payment_id}",
+        money=money,
+        target=payment_id,
+        payment_token=None,
+    )
+
+
+def seen(reply: Reply) -> Seen:
+    assert isinstance(reply.outcome, Seen)
+    return reply.outcome
+
+
+def listed(reply: Reply) -> tuple[Seen, ...]:
+    assert isinstance(reply.outcome, Listing)
+    return reply.outcome.seen
+
+
+@pytest.mark.parametrize(
+    ("token", "status"),
+    [
+        ("tok_ok", Status.SUCCEEDED),
+        ("tok_declined", Status.DECLINED),
+        ("tok_pending", Status.PENDING),
+        ("tok_never_heard_of", Status.DECLINED),
+    ],
+)
+def test_a_charge_is_answered_as_its_token_says(
+    payments_api: PaymentsApi, token: str, status: Status
+) -> None:
+    payment = seen(payments_api.perform(a_charge(token)))
+
+    assert (payment.status, payment.money) == (status, PRICE)
+
+
+def test_a_charge_sent_again_under_its_key_takes_the_money_once(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge()
+
+    first, second = payments_api.perform(charge), payments_api.perform(charge)
+
+    assert seen(first) == seen(second)
+    assert first.http_status == 201
+    [row] = payments_simulator.ledger("charges", charge.reference)
+    assert row == {
+        "payment_id": seen(first).provider_id,
+        "reference": str(charge.reference),
+        "amount": "342.50",
+        "currency": "EUR",
+        "status": "succeeded",
+    }
+
+
+def test_the_same_charge_sent_at_the_same_time_takes_the_money_once(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge()
+
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(payments_api.perform, [charge] * 8))
+
+    assert len({seen(reply).provider_id for reply in replies}) == 1
+    assert len(payments_simulator.ledger("charges", charge.reference)) == 1
+
+
+def test_a_key_with_another_body_is_refused_and_told_as_a_broken_contract(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge()
+    payments_api.perform(charge)
+
+    reply = payments_api.perform(replace(charge, money=Money(100, "EUR")))
+
+    assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 422, "contract")
+    assert len(payments_simulator.ledger("charges", charge.reference)) == 1
+
+
+def test_nothing_under_a_reference_is_an_empty_listing(payments_api: PaymentsApi) -> None:
+    assert listed(payments_api.perform(an_inquiry(a_charge()))) == ()
+
+
+def test_money_taken_without_an_answer_is_found_by_our_reference(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge("tok_timeout")
+
+    silence = payments_api.perform(charge)
+    again = payments_api.perform(charge)
+    [payment] = listed(payments_api.perform(an_inquiry(charge)))
+
+    assert (silence.outcome, silence.http_status, silence.alarm) == (NoAnswer(), None, None)
+    assert again.outcome == NoAnswer()
+    assert (payment.status, payment.money) == (Status.SUCCEEDED, PRICE)
+    assert len(payments_simulator.ledger("charges", charge.reference)) == 1
+
+
+def test_a_failure_is_never_replayed(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge("tok_flaky")
+
+    first, second, third = (payments_api.perform(charge) for _ in range(3))
+
+    assert (first.outcome, first.http_status) == (NoAnswer(), 500)
+    assert (second.outcome, second.http_status) == (NotSent(retry_after_s=1), 503)
+    assert seen(third).status is Status.SUCCEEDED
+    assert len(payments_simulator.ledger("charges", charge.reference)) == 1
+
+
+def test_a_lost_charge_takes_nothing_however_often_it_is_sent(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge("tok_lost")
+
+    replies = [payments_api.perform(charge) for _ in range(4)]
+
+    assert all(isinstance(reply.outcome, NoAnswer | NotSent) for reply in replies)
+    assert listed(payments_api.perform(an_inquiry(charge))) == ()
+    assert payments_simulator.ledger("charges", charge.reference) == []
+
+
+def test_a_pending_payment_succeeds_later(payments_api: PaymentsApi) -> None:
+    charge = a_charge("tok_pending")
+    payment = seen(payments_api.perform(charge))
+
+    def settled() -> bool:
+        [now] = listed(payments_api.perform(an_inquiry(charge)))
+        assert now.provider_id == payment.provider_id
+        return now.status is Status.SUCCEEDED
+
+    assert eventually(settled)
+
+
+def test_a_pending_payment_that_is_voided_never_succeeds(payments_api: PaymentsApi) -> None:
+    unwanted, later = a_charge("tok_pending"), a_charge("tok_pending")
+    payment = seen(payments_api.perform(unwanted))
+
+    voided = seen(payments_api.perform(a_void(unwanted, payment.provider_id)))
+    payments_api.perform(later)
+    eventually(
+        lambda: listed(payments_api.perform(an_inquiry(later)))[0].status is Status.SUCCEEDED
+    )
+
+    assert voided.status is Status.VOIDED
+    assert listed(payments_api.perform(an_inquiry(unwanted))) == (voided,)
+
+
+def test_voiding_a_payment_that_succeeded_returns_it_as_it_stands(
+    payments_api: PaymentsApi,
+) -> None:
+    charge = a_charge()
+    payment = seen(payments_api.perform(charge))
+
+    assert seen(payments_api.perform(a_void(charge, payment.provider_id))) == payment
+
+
+def test_a_refund_sent_again_under_its_key_gives_the_money_back_once(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge()
+    payment = seen(payments_api.perform(charge))
+    refund = a_refund(charge, payment.provider_id)
+
+    first, second = seen(payments_api.perform(refund)), seen(payments_api.perform(refund))
+    inquiry = replace(refund, verb=Verb.INQUIRE)
+
+    assert first == second
+    assert first.status is Status.SUCCEEDED
+    assert listed(payments_api.perform(inquiry)) == (first,)
+    [row] = payments_simulator.ledger("refunds")
+    assert row == {
+        "refund_id": first.provider_id,
+        "payment_id": payment.provider_id,
+        "amount": "342.50",
+    }
+
+
+def test_no_more_is_given_back_than_was_taken(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge()
+    payment = seen(payments_api.perform(charge))
+    payments_api.perform(a_refund(charge, payment.provider_id, Money(34200, "EUR")))
+
+    excess = replace(a_refund(charge, payment.provider_id, Money(51, "EUR")), key="refund:excess")
+    reply = payments_api.perform(excess)
+
+    assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 422, "contract")
+    assert len(payments_simulator.ledger("refunds")) == 1
+
+
+def test_a_declined_payment_is_not_refunded(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge("tok_declined")
+    payment = seen(payments_api.perform(charge))
+
+    reply = payments_api.perform(a_refund(charge, payment.provider_id))
+
+    assert (reply.outcome, reply.alarm) == (NoAnswer(), "contract")
+    assert payments_simulator.ledger("refunds") == []
+
+
+def test_a_payment_that_does_not_exist_is_no_answer(payments_api: PaymentsApi) -> None:
+    charge = a_charge()
+
+    void = payments_api.perform(a_void(charge, "pay_nowhere"))
+    refund = payments_api.perform(a_refund(charge, "pay_nowhere"))
+
+    assert (void.outcome, void.http_status, void.alarm) == (NoAnswer(), 404, "contract")
+    assert (refund.outcome, refund.http_status, refund.alarm) == (NoAnswer(), 404, "contract")
+
+
+def test_in_an_outage_nothing_is_done_and_it_is_known(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge()
+    payments_simulator.faults("outage")
+
+    during = payments_api.perform(charge)
+    payments_simulator.faults("ok")
+    taken_during = payments_simulator.ledger("charges")
+    after = payments_api.perform(charge)
+
+    assert (during.outcome, during.http_status) == (NotSent(retry_after_s=2), 503)
+    assert taken_during == []
+    assert seen(after).status is Status.SUCCEEDED
+
+
+def test_an_answer_slower_than_our_limit_leaves_a_charge_that_is_found(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge()
+    payments_simulator.faults("slow", latency_ms=10_000)
+
+    reply = payments_api.perform(charge)
+    payments_simulator.faults("ok")
+
+    assert reply.outcome == NoAnswer()
+    assert len(listed(payments_api.perform(an_inquiry(charge)))) == 1
+
+
+def test_a_killed_provider_remembers_every_key(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge()
+    before = seen(payments_api.perform(charge))
+    payments_simulator.kill()
+
+    refused = payments_api.perform(charge)
+    payments_simulator.start()
+    after = seen(payments_api.perform(charge))
+
+    assert (refused.outcome, refused.http_status) == (NotSent(), None)
+    assert before == after
+    assert len(payments_simulator.ledger("charges", charge.reference)) == 1
+
+
+def test_a_provider_killed_before_it_answers_has_taken_the_money_once(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge("tok_timeout")
+    replies: list[Reply] = []
+    caller = threading.Thread(target=lambda: replies.append(payments_api.perform(charge)))
+    caller.start()
+    eventually(lambda: payments_simulator.ledger("charges", charge.reference))
+    payments_simulator.kill()
+    caller.join()
+    payments_simulator.start()
+
+    [payment] = listed(payments_api.perform(an_inquiry(charge)))
+
+    assert replies[0].outcome == NoAnswer()
+    assert payment.status is Status.SUCCEEDED
+    assert len(payments_simulator.ledger("charges", charge.reference)) == 1
+
+
+def test_a_payment_that_settles_is_told_by_a_signed_webhook(
+    payments_api: PaymentsApi,
+    payments_simulator: Simulator,
+    payments_contract: Contract,
+    receiver: Receiver,
+) -> None:
+    payments_simulator.tell(receiver.url, SECRET)
+    charge = a_charge("tok_pending")
+    payment = seen(payments_api.perform(charge))
+
+    [webhook] = eventually(lambda: receiver.received)
+
+    body = payments_contract.check_webhook("paymentChanged", webhook)
+    assert body["type"] == "payment.succeeded"
+    assert body["data"] == {
+        "reference": str(charge.reference),
+        "payment_id": payment.provider_id,
+    }
+    # Written from the specification, not with the simulator's own code.
+    signed = b".".join(
+        [
+            webhook.headers["webhook-id"].encode(),
+            webhook.headers["webhook-timestamp"].encode(),
+            webhook.body,
+        ]
+    )
+    key = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    assert webhook.headers["webhook-signature"] == f"v1,{expected}"
+
+
+def test_a_webhook_that_is_not_taken_comes_again_with_its_id(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    with Receiver(refusals=1) as receiver:
+        payments_simulator.tell(receiver.url, SECRET)
+        payments_api.perform(a_charge("tok_pending"))
+
+        first, second = eventually(lambda: receiver.received[1:] and receiver.received)
+
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    assert first.body == second.body
+
+
+def test_a_kill_loses_no_webhook(
+    payments_api: PaymentsApi, payments_simulator: Simulator, receiver: Receiver
+) -> None:
+    payments_simulator.tell(receiver.url, SECRET)
+    charge = a_charge("tok_pending")
+    payments_api.perform(charge)
+    payments_simulator.kill()
+    payments_simulator.start()
+
+    [webhook] = eventually(lambda: receiver.received)
+
+    assert str(charge.reference).encode() in webhook.body
+
+
+GOOD = {"reference": "r", "amount": "1.00", "currency": "EUR", "token": "tok_ok"}
+WITH_KEY = {"Authorization": "Bearer k", "Idempotency-Key": "a-key"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (401, {"Idempotency-Key": "a-key"}, GOOD),
+        (400, {"Authorization": "Bearer k"}, GOOD),
+        (400, WITH_KEY, None),
+        (422, WITH_KEY, {**GOOD, "amount": 1.0}),
+        (422, WITH_KEY, {**GOOD, "amount": "0.00"}),
+        (422, WITH_KEY, {**GOOD, "amount": "-1.00"}),
+        (422, WITH_KEY, {**GOOD, "amount": "1,00"}),
+        (422, WITH_KEY, {**GOOD, "currency": "euro"}),
+        (422, WITH_KEY, {**GOOD, "reference": ""}),
+        (422, WITH_KEY, {**GOOD, "card": "4111"}),
+        (422, WITH_KEY, {"reference": "r"}),
+        (413, WITH_KEY, {**GOOD, "token": "t" * 70_000}),
+    ],
+)
+def test_a_request_outside_the_contract_is_refused_and_does_nothing(
+    payments_simulator: Simulator,
+    payments_contract: Contract,
+    status: int,
+    headers: dict[str, str],
+    body: dict[str, Any] | None,
+) -> None:
+    with httpx.Client(base_url=payments_simulator.url, trust_env=False) as client:
+        response = client.post("/payments", headers=headers, json=body)
+
+    assert response.status_code == status
+    payments_contract.check_answer(response.request, response)
+    assert payments_simulator.ledger("charges") == []
+
+
+def test_a_listing_needs_a_reference(
+    payments_simulator: Simulator, payments_contract: Contract
+) -> None:
+    with httpx.Client(base_url=payments_simulator.url, trust_env=False) as client:
+        response = client.get("/payments", headers={"Authorization": "Bearer k"})
+
+    assert response.status_code == 400
+    payments_contract.check_answer(response.request, response)
+
+
+def test_the_simulator_offers_what_the_document_says(payments_contract: Contract) -> None:
+    routes = Payments(pending_seconds=1).routes
+
+    assert {(route.method, route.template) for route in routes} == payments_contract.operations()

@@ -1,0 +1,312 @@
+"""The supplier's API we rely on: our client, the simulator and the document keep one promise."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from local.simulators.supplier import Supplier
+from reservations.application.ports import Reply, SupplierApi, SupplierRequest
+from reservations.domain.facts import Listing, NoAnswer, NotSent, Operation, Seen, Status
+from reservations.domain.saga import Verb
+from tests.providers import Contract, Receiver, Simulator, eventually
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def a_booking(offer_id: str = "HTL-MAD-001") -> SupplierRequest:
+    reference = uuid4()
+    return SupplierRequest(
+        verb=Verb.BOOK,
+        operation=Operation.BOOK,
+        reference=reference,
+        key=f"book:{reference}",
+        offer_id=offer_id,
+        starts_on=date(2027, 5, 1),
+        ends_on=date(2027, 5, 4),
+        guests=2,
+        lead_guest="Ana Pérez",
+        not_after=datetime.now(UTC) + timedelta(minutes=1),
+    )
+
+
+def an_inquiry(booking: SupplierRequest) -> SupplierRequest:
+    return replace(booking, verb=Verb.INQUIRE, lead_guest=None)
+
+
+def a_cancellation(booking: SupplierRequest, booking_id: str) -> SupplierRequest:
+    return replace(
+        booking,
+        verb=Verb.CANCEL_BOOKING,
+        operation=Operation.CANCEL_BOOKING,
+        key=f"cancel:{booking_id}",
+        target=booking_id,
+        lead_guest=None,
+    )
+
+
+def seen(reply: Reply) -> Seen:
+    assert isinstance(reply.outcome, Seen)
+    return reply.outcome
+
+
+def listed(reply: Reply) -> tuple[Seen, ...]:
+    assert isinstance(reply.outcome, Listing)
+    return reply.outcome.seen
+
+
+@pytest.mark.parametrize(
+    ("offer_id", "status"),
+    [
+        ("HTL-MAD-001", Status.SUCCEEDED),
+        ("REJ-MAD-001", Status.DECLINED),
+        ("PEN-MAD-001", Status.PENDING),
+        ("NOT-HEARD-OF", Status.DECLINED),
+    ],
+)
+def test_a_booking_is_answered_as_its_offer_says(
+    supplier_api: SupplierApi, offer_id: str, status: Status
+) -> None:
+    booking = seen(supplier_api.perform(a_booking(offer_id)))
+
+    assert booking.status is status
+    assert (booking.locator is not None) == (status is Status.SUCCEEDED)
+
+
+def test_a_booking_sent_again_under_its_key_is_made_once(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    request = a_booking()
+
+    first, second = supplier_api.perform(request), supplier_api.perform(request)
+
+    assert seen(first) == seen(second)
+    assert first.http_status == 201
+    [row] = supplier_simulator.ledger("bookings", request.reference)
+    assert row == {
+        "booking_id": seen(first).provider_id,
+        "reference": str(request.reference),
+        "offer_id": "HTL-MAD-001",
+        "status": "confirmed",
+    }
+
+
+def test_the_same_booking_sent_at_the_same_time_is_made_once(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    request = a_booking()
+
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(supplier_api.perform, [request] * 8))
+
+    assert len({seen(reply).provider_id for reply in replies}) == 1
+    assert len(supplier_simulator.ledger("bookings", request.reference)) == 1
+
+
+def test_a_key_with_another_body_is_refused_and_told_as_a_broken_contract(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    request = a_booking()
+    supplier_api.perform(request)
+
+    reply = supplier_api.perform(replace(request, guests=3))
+
+    assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 422, "contract")
+    assert len(supplier_simulator.ledger("bookings", request.reference)) == 1
+
+
+def test_nothing_under_a_reference_is_an_empty_listing(supplier_api: SupplierApi) -> None:
+    assert listed(supplier_api.perform(an_inquiry(a_booking()))) == ()
+
+
+def test_a_booking_without_an_answer_is_found_by_our_reference(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    request = a_booking("TMO-MAD-001")
+
+    silence = supplier_api.perform(request)
+    [booking] = listed(supplier_api.perform(an_inquiry(request)))
+
+    assert (silence.outcome, silence.http_status, silence.alarm) == (NoAnswer(), None, None)
+    assert booking.status is Status.SUCCEEDED
+    assert booking.locator is not None
+    assert len(supplier_simulator.ledger("bookings", request.reference)) == 1
+
+
+def test_a_failure_is_never_replayed(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    request = a_booking("FLK-MAD-001")
+
+    first, second, third = (supplier_api.perform(request) for _ in range(3))
+
+    assert (first.outcome, first.http_status) == (NoAnswer(), 500)
+    assert (second.outcome, second.http_status) == (NotSent(retry_after_s=1), 503)
+    assert seen(third).status is Status.SUCCEEDED
+    assert len(supplier_simulator.ledger("bookings", request.reference)) == 1
+
+
+def test_a_cancellation_sent_again_under_its_key_ends_the_booking_once(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    request = a_booking()
+    booking = seen(supplier_api.perform(request))
+    cancellation = a_cancellation(request, booking.provider_id)
+
+    first, second = supplier_api.perform(cancellation), supplier_api.perform(cancellation)
+
+    ended = Seen(provider_id=booking.provider_id, status=Status.SUCCEEDED)
+    assert (seen(first), seen(second)) == (ended, ended)
+    [now] = listed(supplier_api.perform(an_inquiry(request)))
+    assert now.status is Status.CANCELLED
+    [row] = supplier_simulator.ledger("bookings", request.reference)
+    assert row["status"] == "cancelled"
+
+
+def test_a_cancelled_pending_booking_is_never_confirmed(supplier_api: SupplierApi) -> None:
+    unwanted, later = a_booking("PEN-MAD-001"), a_booking("PEN-MAD-001")
+    booking = seen(supplier_api.perform(unwanted))
+
+    cancellation = supplier_api.perform(a_cancellation(unwanted, booking.provider_id))
+    supplier_api.perform(later)
+    eventually(
+        lambda: listed(supplier_api.perform(an_inquiry(later)))[0].status is Status.SUCCEEDED
+    )
+
+    assert seen(cancellation).status is Status.SUCCEEDED
+    [now] = listed(supplier_api.perform(an_inquiry(unwanted)))
+    assert now.status is Status.CANCELLED
+
+
+def test_a_rejected_booking_needs_no_cancellation(supplier_api: SupplierApi) -> None:
+    request = a_booking("REJ-MAD-001")
+    booking = seen(supplier_api.perform(request))
+
+    cancellation = supplier_api.perform(a_cancellation(request, booking.provider_id))
+
+    assert seen(cancellation).status is Status.SUCCEEDED
+    assert listed(supplier_api.perform(an_inquiry(request))) == (booking,)
+
+
+def test_a_booking_that_does_not_exist_is_no_answer(supplier_api: SupplierApi) -> None:
+    reply = supplier_api.perform(a_cancellation(a_booking(), "bkg_nowhere"))
+
+    assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 404, "contract")
+
+
+def test_in_an_outage_nothing_is_done_and_it_is_known(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    request = a_booking()
+    supplier_simulator.faults("outage")
+
+    during = supplier_api.perform(request)
+    made_during = supplier_simulator.ledger("bookings")
+    supplier_simulator.faults("ok")
+    after = supplier_api.perform(request)
+
+    assert (during.outcome, during.http_status) == (NotSent(retry_after_s=2), 503)
+    assert made_during == []
+    assert seen(after).status is Status.SUCCEEDED
+
+
+def test_a_killed_supplier_remembers_every_key(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    request = a_booking()
+    before = seen(supplier_api.perform(request))
+    supplier_simulator.kill()
+
+    refused = supplier_api.perform(request)
+    supplier_simulator.start()
+    after = seen(supplier_api.perform(request))
+
+    assert (refused.outcome, refused.http_status) == (NotSent(), None)
+    assert before == after
+    assert len(supplier_simulator.ledger("bookings", request.reference)) == 1
+
+
+def test_a_booking_that_is_confirmed_later_is_told_by_a_webhook(
+    supplier_api: SupplierApi,
+    supplier_simulator: Simulator,
+    supplier_contract: Contract,
+    receiver: Receiver,
+) -> None:
+    supplier_simulator.tell(receiver.url, SECRET)
+    request = a_booking("PEN-MAD-001")
+    booking = seen(supplier_api.perform(request))
+
+    [webhook] = eventually(lambda: receiver.received)
+
+    body = supplier_contract.check_webhook("bookingChanged", webhook)
+    assert body["type"] == "booking.confirmed"
+    assert body["data"] == {
+        "reference": str(request.reference),
+        "booking_id": booking.provider_id,
+    }
+    [now] = listed(supplier_api.perform(an_inquiry(request)))
+    assert now.status is Status.SUCCEEDED
+    assert now.locator is not None
+
+
+def test_the_guest_is_not_in_the_ledger(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    supplier_api.perform(replace(a_booking(), lead_guest="CANARY-GUEST"))
+    supplier_simulator.stop()  # the journal is folded into the file
+
+    kept = supplier_simulator.state.read_bytes()
+    supplier_simulator.start()
+
+    assert b"HTL-MAD-001" in kept
+    assert b"CANARY" not in kept
+
+
+GOOD = {
+    "reference": "r",
+    "offer_id": "HTL-1",
+    "starts_on": "2027-05-01",
+    "ends_on": "2027-05-04",
+    "guests": 2,
+    "lead_guest": "Ana Pérez",
+}
+WITH_KEY = {"Authorization": "Bearer k", "Idempotency-Key": "a-key"}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body"),
+    [
+        (401, {"Idempotency-Key": "a-key"}, GOOD),
+        (400, {"Authorization": "Bearer k"}, GOOD),
+        (400, WITH_KEY, None),
+        (422, WITH_KEY, {**GOOD, "guests": 0}),
+        (422, WITH_KEY, {**GOOD, "guests": "2"}),
+        (422, WITH_KEY, {**GOOD, "starts_on": "1 May"}),
+        (422, WITH_KEY, {**GOOD, "ends_on": "2027-04-30"}),
+        (422, WITH_KEY, {**GOOD, "email": "ana@example.com"}),
+        (422, WITH_KEY, {"reference": "r"}),
+    ],
+)
+def test_a_request_outside_the_contract_is_refused_and_does_nothing(
+    supplier_simulator: Simulator,
+    supplier_contract: Contract,
+    status: int,
+    headers: dict[str, str],
+    body: dict[str, Any] | None,
+) -> None:
+    with httpx.Client(base_url=supplier_simulator.url, trust_env=False) as client:
+        response = client.post("/bookings", headers=headers, json=body)
+
+    assert response.status_code == status
+    supplier_contract.check_answer(response.request, response)
+    assert supplier_simulator.ledger("bookings") == []
+
+
+def test_the_simulator_offers_what_the_document_says(supplier_contract: Contract) -> None:
+    routes = Supplier(pending_seconds=1).routes
+
+    assert {(route.method, route.template) for route in routes} == supplier_contract.operations()

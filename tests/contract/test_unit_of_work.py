@@ -1,0 +1,598 @@
+"""What every unit of work promises: the one in memory is held to the same as the two databases."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
+from reservations.application.ports import Attempt, OutboxMessage, UnitOfWork
+from reservations.domain.codes import new_code
+from reservations.domain.errors import (
+    DuplicateCodeError,
+    KnowledgeLostError,
+    ReservationNotFoundError,
+)
+from reservations.domain.facts import Call, Facts, Reason, Status
+from reservations.domain.identifiers import uuid7
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import MailStatus, Reservation
+from reservations.domain.saga import Verb
+from tests.builders import (
+    CHARGE_KEY,
+    HOUR,
+    MINUTE,
+    NOON,
+    RESERVATION_ID,
+    a_booking,
+    a_charge,
+    a_customer,
+    a_reservation,
+    a_send,
+    a_voucher,
+)
+from tests.databases import ENGINES, SchemaOf, connections_to
+from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
+
+AnotherUnit = Callable[[], UnitOfWork]
+NO_LEASE = timedelta(0)
+LATER = NOON + MINUTE
+
+
+@pytest.fixture(
+    params=["in memory", *(pytest.param(engine, marks=pytest.mark.mysql) for engine in ENGINES)]
+)
+def another_unit(request: pytest.FixtureRequest, schema_of: SchemaOf) -> Iterator[AnotherUnit]:
+    """Open one more unit of work on the same store."""
+    if request.param == "in memory":
+        memory = InMemoryDatabase(now=NOON + 100 * 365 * 24 * HOUR)  # later than any row here
+        yield lambda: InMemoryUnitOfWork(memory)
+        return
+    with connections_to(schema_of(request.param)) as connect:
+        yield lambda: MySqlUnitOfWork(connect(), policy=STANDARD)
+
+
+@pytest.fixture
+def uow(another_unit: AnotherUnit) -> UnitOfWork:
+    return another_unit()
+
+
+def store(uow: UnitOfWork, reservation: Reservation) -> None:
+    with uow:
+        uow.reservations.add(reservation, a_customer())
+        uow.commit()
+
+
+def stored(uow: UnitOfWork, reservation_id: UUID = RESERVATION_ID) -> Reservation:
+    with uow:
+        return uow.reservations.lock(reservation_id)
+
+
+def save(uow: UnitOfWork, *, now: datetime = LATER, **changes: Any) -> Reservation:
+    """Lock the reservation, save it with `changes` and commit."""
+    with uow:
+        locked = uow.reservations.lock(RESERVATION_ID)
+        saved = uow.reservations.save(replace(locked, **changes), now=now)
+        uow.commit()
+        return saved
+
+
+def with_calls(*calls: Call, **changes: Any) -> Facts:
+    return replace(a_reservation(*calls).facts, **changes)
+
+
+def a_hint(reservation_id: UUID = RESERVATION_ID, queue: Queue = Queue.PAYMENT) -> Hint:
+    return Hint(
+        message_id=uuid7(NOON),
+        queue=queue,
+        reservation_id=reservation_id,
+        type="payment.due",
+        occurred_at=NOON,
+        traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    )
+
+
+def another_reservation(**changes: Any) -> Reservation:
+    reservation_id = uuid7(NOON)
+    facts = replace(a_reservation().facts, reservation_id=reservation_id)
+    other = a_reservation(facts=facts, reservation_id=reservation_id, code=new_code())
+    return replace(other, **changes)
+
+
+# --- one transaction
+
+
+def test_what_was_added_is_read_back_whole(uow: UnitOfWork) -> None:
+    reservation = a_reservation(
+        a_charge(),
+        a_booking(check_at=LATER),
+        documents=(a_voucher(),),
+        sends=(a_send(ses_id="0102"),),
+    )
+    reservation = replace(reservation, facts=replace(reservation.facts, confirmed_at=NOON))
+
+    store(uow, reservation)
+
+    assert stored(uow) == reservation
+
+
+def test_a_closed_reservation_is_read_back_whole(uow: UnitOfWork) -> None:
+    facts = with_calls(
+        a_charge(Status.NOT_FOUND, attempts=2, looks=3, missing_since=NOON),
+        reason=Reason.EXPIRED,
+        accepted_minor=100,
+        ended_at=LATER,
+    )
+    reservation = a_reservation(facts=facts, next_check_at=None)
+
+    store(uow, reservation)
+
+    assert stored(uow) == reservation
+
+
+def test_leaving_without_commit_stores_nothing(uow: UnitOfWork) -> None:
+    with uow:
+        uow.reservations.add(a_reservation(), a_customer())
+        uow.outbox.add(a_hint())
+
+    with uow, pytest.raises(ReservationNotFoundError):
+        uow.reservations.lock(RESERVATION_ID)
+    with uow:
+        assert uow.outbox.claim(limit=1, lease=HOUR) == []
+
+
+def test_an_error_inside_the_block_stores_nothing(uow: UnitOfWork) -> None:
+    store(uow, a_reservation())
+
+    other = another_reservation()
+
+    with contextlib.suppress(DuplicateCodeError), uow:
+        uow.reservations.add(other, a_customer())
+        uow.reservations.add(another_reservation(code=a_reservation().code), a_customer())
+
+    with uow, pytest.raises(ReservationNotFoundError):
+        uow.reservations.lock(other.reservation_id)
+
+
+def test_nobody_sees_what_is_not_committed(uow: UnitOfWork, another_unit: AnotherUnit) -> None:
+    with uow, another_unit() as other:
+        uow.reservations.add(a_reservation(), a_customer())
+        unseen = other.reservations.find(a_reservation().code)
+        uow.commit()
+        seen = other.reservations.find(a_reservation().code)
+
+    assert unseen is None
+    assert seen == a_reservation()
+
+
+def test_the_clock_is_aware_and_runs_on_utc(uow: UnitOfWork) -> None:
+    with uow:
+        now = uow.now()
+
+    assert now.utcoffset() == timedelta(0)
+
+
+# --- adding and reading
+
+
+def test_a_taken_code_is_refused_and_the_transaction_goes_on(uow: UnitOfWork) -> None:
+    store(uow, a_reservation())
+    rival = another_reservation()
+
+    with uow:
+        with pytest.raises(DuplicateCodeError):
+            uow.reservations.add(replace(rival, code=a_reservation().code), a_customer())
+        uow.reservations.add(rival, a_customer())
+        uow.commit()
+
+    assert stored(uow, rival.reservation_id) == rival
+
+
+def test_a_reservation_is_found_by_its_code_only_when_it_is_exactly_that(uow: UnitOfWork) -> None:
+    store(uow, a_reservation())
+
+    with uow:
+        assert uow.reservations.find(a_reservation().code) == a_reservation()
+        assert uow.reservations.find(a_reservation().code.lower()) is None
+        assert uow.reservations.find(another_reservation().code) is None
+
+
+def test_an_unknown_reservation_cannot_be_locked(uow: UnitOfWork) -> None:
+    with uow, pytest.raises(ReservationNotFoundError):
+        uow.reservations.lock(RESERVATION_ID)
+
+
+def test_the_customer_is_read_back(uow: UnitOfWork) -> None:
+    store(uow, a_reservation())
+
+    with uow:
+        assert uow.reservations.customer(RESERVATION_ID) == a_customer()
+        with pytest.raises(ReservationNotFoundError):
+            uow.reservations.customer(uuid7(NOON))
+
+
+# --- saving the difference
+
+
+def test_only_what_was_read_in_this_transaction_can_be_saved(uow: UnitOfWork) -> None:
+    store(uow, a_reservation())
+
+    with uow:
+        found = uow.reservations.find(a_reservation().code)
+        assert found is not None
+        with pytest.raises(LookupError):
+            uow.reservations.save(found, now=LATER)
+
+
+def test_new_and_changed_calls_are_stored_in_the_order_they_began(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(a_charge(Status.STARTED)))
+    paid = a_charge(at=NOON, check_at=LATER, looks=2)
+    booking = a_booking(Status.STARTED)
+
+    saved = save(uow, facts=with_calls(paid, booking))
+
+    assert stored(uow) == saved
+    assert saved.facts.calls == (paid, booking)
+
+
+def test_documents_and_mails_are_stored_and_changed(uow: UnitOfWork) -> None:
+    begun = a_send(status=MailStatus.STARTED, check_at=LATER)
+    store(uow, a_reservation(documents=(a_voucher(),), sends=(begun,)))
+    reissued = a_voucher(s3_key="vouchers/b.pdf", sha256="1" * 64)
+    done = a_send(ses_id="0102")
+
+    saved = save(uow, documents=(reissued,), sends=(done,))
+
+    assert (saved.documents, saved.sends) == ((reissued,), (done,))
+    assert stored(uow) == saved
+
+
+def test_a_change_that_a_reader_sees_raises_the_version(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(a_charge(Status.STARTED)))
+
+    saved = save(uow, facts=with_calls(a_charge()))
+
+    assert (saved.version, saved.updated_at) == (2, LATER)
+    assert stored(uow) == saved
+
+
+def test_a_change_that_no_reader_sees_keeps_the_version(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(a_charge(Status.STARTED)))
+
+    saved = save(uow, facts=with_calls(a_charge(Status.UNKNOWN)), next_check_at=LATER)
+
+    assert (saved.version, saved.updated_at, saved.next_check_at) == (1, NOON, LATER)
+    assert stored(uow) == saved
+
+
+def test_a_deadline_that_passes_raises_the_version_with_nothing_else_changed(
+    uow: UnitOfWork,
+) -> None:
+    store(uow, a_reservation(a_charge(Status.UNKNOWN)))
+
+    first = save(uow, now=NOON + STANDARD.deadline)
+    second = save(uow, now=NOON + STANDARD.deadline + MINUTE)
+
+    assert (first.version, second.version) == (2, 2)
+
+
+def test_saving_twice_in_one_transaction_goes_on_from_the_first(uow: UnitOfWork) -> None:
+    store(uow, a_reservation())
+
+    with uow:
+        first = uow.reservations.save(
+            replace(uow.reservations.lock(RESERVATION_ID), facts=with_calls(a_charge())), now=LATER
+        )
+        uow.reservations.save(replace(first, next_check_at=LATER), now=LATER)
+        uow.commit()
+
+    assert stored(uow) == replace(first, next_check_at=LATER)
+
+
+def test_the_history_tells_what_changed_and_who_changed_it(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(a_charge(Status.STARTED)))
+
+    with uow:
+        locked = uow.reservations.lock(RESERVATION_ID)
+        paid = replace(locked, facts=with_calls(a_charge()))
+        uow.reservations.save(paid, now=LATER, actor="operator")
+        uow.commit()
+
+    with uow:
+        lines = [(h.event, h.at, h.actor) for h in uow.reservations.history(RESERVATION_ID)]
+    assert lines == [
+        ("reservation.accepted", NOON, "system"),
+        ("payment.succeeded", LATER, "operator"),
+    ]
+
+
+def test_an_attempt_needs_the_call_it_is_evidence_of(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(a_charge()))
+    attempt = Attempt(
+        call_key=CHARGE_KEY,
+        verb=Verb.CHARGE,
+        sent_at=NOON,
+        outcome="Seen",
+        http_status=201,
+        elapsed_ms=12,
+    )
+
+    with uow:
+        uow.reservations.add_attempt(RESERVATION_ID, attempt)
+        uow.commit()
+    with uow, pytest.raises(LookupError):
+        uow.reservations.add_attempt(RESERVATION_ID, replace(attempt, call_key="charge:nobody"))
+
+
+# --- knowledge only grows
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (a_charge(), a_charge(Status.PENDING)),
+        (a_charge(), a_charge(Status.STARTED, attempts=2)),
+        (a_charge(Status.DECLINED), a_charge(Status.VOIDED)),
+        (a_charge(Status.UNKNOWN), a_charge(Status.STARTED, attempts=2)),
+        (a_charge(Status.NOT_FOUND), a_charge(Status.STARTED)),
+        (a_charge(Status.UNKNOWN, attempts=2), a_charge(Status.UNKNOWN)),
+        (a_charge(Status.PENDING), a_charge(provider_id="pay_2")),
+        (a_booking(), a_booking(Status.CANCELLED, provider_id="bkg_2")),
+    ],
+)
+def test_a_call_never_forgets(uow: UnitOfWork, before: Call, after: Call) -> None:
+    store(uow, a_reservation(before, facts=with_calls(before, confirmed_at=NOON)))
+
+    with pytest.raises(KnowledgeLostError):
+        save(uow, facts=with_calls(after, confirmed_at=NOON))
+
+    assert stored(uow).facts.calls == (before,)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (a_charge(Status.STARTED), a_charge(Status.NOT_FOUND)),
+        (a_charge(Status.NOT_FOUND), a_charge(Status.STARTED, attempts=2)),
+        (a_charge(Status.NOT_FOUND), a_charge(Status.DECLINED)),
+        (a_charge(Status.PENDING), a_charge(Status.PENDING, looks=4)),
+        (a_booking(), a_booking(Status.CANCELLED)),
+    ],
+)
+def test_a_call_learns(uow: UnitOfWork, before: Call, after: Call) -> None:
+    store(uow, a_reservation(before))
+
+    save(uow, facts=with_calls(after))
+
+    assert stored(uow).facts.calls == (after,)
+
+
+def test_a_call_is_never_taken_away(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(a_charge()))
+
+    with pytest.raises(KnowledgeLostError):
+        save(uow, facts=with_calls())
+
+
+@pytest.mark.parametrize(
+    "forgetful",
+    [
+        {"reason": None},
+        {"reason": Reason.CUSTOMER_CANCELLED},
+        {"confirmed_at": LATER},
+        {"confirmed_at": None},
+        {"ended_at": LATER},
+        {"ended_at": None, "reason": Reason.EXPIRED},
+    ],
+)
+def test_the_reason_and_the_stamps_are_set_once(uow: UnitOfWork, forgetful: dict[str, Any]) -> None:
+    stamps = {"reason": Reason.EXPIRED, "confirmed_at": NOON, "ended_at": NOON}
+    store(uow, a_reservation(facts=with_calls(**stamps)))
+
+    with pytest.raises(KnowledgeLostError):
+        save(uow, facts=with_calls(**stamps | forgetful))
+
+
+def test_a_mail_that_was_sent_stays_sent(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(sends=(a_send(ses_id="0102"),)))
+
+    with pytest.raises(KnowledgeLostError):
+        save(uow, sends=(a_send(status=MailStatus.UNKNOWN),))
+
+
+# --- the payment token
+
+
+@pytest.mark.parametrize(
+    ("facts", "kept"),
+    [
+        (with_calls(a_charge(Status.STARTED)), True),
+        (with_calls(a_charge(Status.UNKNOWN)), True),
+        (with_calls(a_charge(Status.PENDING)), True),
+        (with_calls(a_charge(Status.NOT_FOUND)), True),
+        (with_calls(a_charge(Status.SUCCEEDED)), False),
+        (with_calls(a_charge(Status.DECLINED)), False),
+        (with_calls(a_charge(Status.VOIDED)), False),
+        (with_calls(reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON), False),
+    ],
+)
+def test_the_payment_token_is_kept_while_a_charge_may_need_it(
+    uow: UnitOfWork, facts: Facts, kept: bool
+) -> None:
+    store(uow, a_reservation())
+
+    save(uow, facts=facts)
+
+    with uow:
+        token = uow.reservations.customer(RESERVATION_ID).payment_token
+    assert token == (a_customer().payment_token if kept else None)
+
+
+# --- due reservations
+
+
+def test_a_due_reservation_is_claimed_once_until_its_lease_ends(
+    uow: UnitOfWork, another_unit: AnotherUnit
+) -> None:
+    with uow:
+        uow.reservations.add(a_reservation(next_check_at=uow.now()), a_customer())
+        uow.commit()
+
+    with uow:
+        [claimed] = uow.reservations.claim_due(limit=10, lease=HOUR)
+        uow.commit()
+    with another_unit() as other:
+        again = other.reservations.claim_due(limit=10, lease=HOUR)
+
+    assert again == []
+    assert claimed.reservation_id == RESERVATION_ID
+    assert stored(uow) == claimed
+
+
+def test_a_lease_of_nothing_has_ended(uow: UnitOfWork) -> None:
+    with uow:
+        uow.reservations.add(a_reservation(next_check_at=uow.now()), a_customer())
+        uow.commit()
+
+    for _ in range(2):
+        with uow:
+            assert len(uow.reservations.claim_due(limit=10, lease=NO_LEASE)) == 1
+            uow.commit()
+
+
+def test_reservations_that_are_settled_or_not_due_are_not_claimed(uow: UnitOfWork) -> None:
+    with uow:
+        for next_check_at in (None, uow.now() + HOUR):
+            uow.reservations.add(another_reservation(next_check_at=next_check_at), a_customer())
+        uow.commit()
+
+    with uow:
+        assert uow.reservations.claim_due(limit=10, lease=HOUR) == []
+
+
+def test_claims_skip_what_another_holds_and_take_the_longest_due_first(
+    uow: UnitOfWork, another_unit: AnotherUnit
+) -> None:
+    with uow:
+        now = uow.now()
+        due = [another_reservation(next_check_at=now - age * MINUTE) for age in (1, 3, 2)]
+        for reservation in due:
+            uow.reservations.add(reservation, a_customer())
+        uow.commit()
+
+    with uow, another_unit() as other:
+        [mine] = uow.reservations.claim_due(limit=1, lease=HOUR)
+        theirs = other.reservations.claim_due(limit=10, lease=HOUR)
+
+    assert mine.reservation_id == due[1].reservation_id
+    assert [r.reservation_id for r in theirs] == [due[2].reservation_id, due[0].reservation_id]
+
+
+# --- the outbox
+
+
+def put_in_the_outbox(uow: UnitOfWork, *hints: Hint) -> None:
+    with uow:
+        for hint in hints:
+            uow.outbox.add(hint)
+        uow.commit()
+
+
+def claim(uow: UnitOfWork, *, lease: timedelta = HOUR) -> list[OutboxMessage]:
+    with uow:
+        messages = uow.outbox.claim(limit=10, lease=lease)
+        uow.commit()
+        return messages
+
+
+def test_hints_come_out_as_they_went_in(uow: UnitOfWork) -> None:
+    hints = [a_hint(queue=queue) for queue in Queue]
+    put_in_the_outbox(uow, *hints)
+
+    assert [message.hint for message in claim(uow)] == hints
+    assert claim(uow) == []
+
+
+def test_a_claim_takes_no_more_than_its_limit(uow: UnitOfWork) -> None:
+    put_in_the_outbox(uow, *[a_hint() for _ in range(3)])
+
+    with uow:
+        assert len(uow.outbox.claim(limit=2, lease=HOUR)) == 2
+        uow.commit()
+
+    assert len(claim(uow)) == 1
+
+
+def test_claims_skip_the_hints_that_another_holds(
+    uow: UnitOfWork, another_unit: AnotherUnit
+) -> None:
+    put_in_the_outbox(uow, a_hint(), a_hint())
+
+    with uow, another_unit() as other:
+        [mine] = uow.outbox.claim(limit=1, lease=HOUR)
+        [theirs] = other.outbox.claim(limit=10, lease=HOUR)
+
+    assert mine.row_id != theirs.row_id
+
+
+def test_what_is_not_marked_comes_back_when_the_lease_ends(uow: UnitOfWork) -> None:
+    put_in_the_outbox(uow, a_hint())
+
+    [first] = claim(uow, lease=NO_LEASE)
+    [second] = claim(uow, lease=NO_LEASE)
+
+    assert first == second
+
+
+def test_what_is_published_does_not_come_back(uow: UnitOfWork) -> None:
+    put_in_the_outbox(uow, a_hint(), a_hint())
+    [published, _] = claim(uow, lease=NO_LEASE)
+
+    with uow:
+        uow.outbox.mark_published([published])
+        uow.outbox.mark_published([])
+        uow.commit()
+
+    [left] = claim(uow)
+    assert left != published
+
+
+def test_a_slow_publisher_cannot_mark_what_another_took_over(
+    uow: UnitOfWork, another_unit: AnotherUnit
+) -> None:
+    put_in_the_outbox(uow, a_hint())
+    slow = claim(uow, lease=NO_LEASE)
+    other = another_unit()
+    claim(other, lease=NO_LEASE)
+
+    with uow:
+        uow.outbox.mark_published(slow)
+        dead = uow.outbox.mark_refused(slow, dead_after=1)
+        uow.commit()
+
+    assert dead == 0
+    assert claim(other) == slow
+
+
+def test_a_hint_dies_of_its_last_refusal_and_is_offered_no_more(uow: UnitOfWork) -> None:
+    put_in_the_outbox(uow, a_hint())
+
+    deaths = []
+    for _ in range(3):
+        refused = claim(uow, lease=NO_LEASE)
+        with uow:
+            deaths.append(uow.outbox.mark_refused(refused, dead_after=3))
+            uow.commit()
+
+    assert deaths == [0, 0, 1]
+    assert claim(uow) == []
+
+
+def test_nothing_refused_means_nobody_dead(uow: UnitOfWork) -> None:
+    with uow:
+        assert uow.outbox.mark_refused([], dead_after=1) == 0

@@ -1,0 +1,109 @@
+"""The create request as its function makes it: once per idempotency key, on a given connection.
+
+Run as a program it dies by SIGKILL at a chosen point: `create.py URL after-key|after-reservation|before-commit`.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, cast
+from unittest.mock import patch
+
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from sqlalchemy import CursorResult, Executable, Insert
+
+from reservations import wiring
+from reservations.adapters.mysql.engine import Database, Parameters, engine_for
+from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
+from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
+from reservations.application.create_reservation import CreateReservation, create_reservation
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import Offer
+from reservations.entrypoints.idempotency import Answer, KeyScope, once
+from tests.builders import PRICE, a_customer, an_offer
+
+SCOPE = KeyScope(client_id="web", operation="POST /v1/reservations", key="0123456789abcdef")
+
+_database: ContextVar[Database] = ContextVar("database")
+
+
+class Context:
+    """What Powertools asks of a Lambda context."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 10_000
+
+
+def _nothing() -> None: ...
+
+
+def create(
+    database: Database,
+    *,
+    scope: KeyScope = SCOPE,
+    offer: Offer | None = None,
+    then: Callable[[], Any] = _nothing,
+) -> tuple[Answer, bool]:
+    """Return the answer and whether it was replayed; `then` runs before the answer is stored."""
+
+    def accept(command: CreateReservation) -> Answer:
+        with JoinedUnitOfWork(database, policy=STANDARD) as uow:
+            reservation = create_reservation(command, uow=uow, policy=STANDARD, token_kid="k1")
+            extra = then()
+            uow.commit()
+        return {"status": 202, "body": {"reservation_code": reservation.code}, "extra": extra}
+
+    command = CreateReservation(
+        client_id=scope.client_id, offer=offer or an_offer(), price=PRICE, customer=a_customer()
+    )
+    _database.set(database)
+    return once(
+        accept,
+        command,
+        scope=scope,
+        fingerprint={"operation": scope.operation, "offer": command.offer.offer_id},
+        context=cast(LambdaContext, Context()),
+    )
+
+
+def _store(*, client_id: str, operation: str, key: str) -> MySqlIdempotencyStore:
+    database = _database.get()
+    return MySqlIdempotencyStore(database, client_id=client_id, operation=operation, key=key)
+
+
+@contextmanager
+def wired() -> Iterator[None]:
+    """Let `once` find the connection that `create` was given."""
+    with patch.object(wiring, "idempotency_store", _store):
+        yield
+
+
+class DyingDatabase(Database):
+    def __init__(self, url: str, *, moment: str) -> None:
+        super().__init__(engine_for(url))
+        self._moment = moment
+
+    def execute(
+        self, statement: Executable, parameters: Parameters | None = None
+    ) -> CursorResult[Any]:
+        result = super().execute(statement, parameters)
+        table = statement.table.name if isinstance(statement, Insert) else None
+        if (self._moment, table) in {
+            ("after-key", "idempotency"),
+            ("after-reservation", "reservation"),
+        }:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    def commit(self) -> None:
+        if self._moment == "before-commit":
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().commit()
+
+
+if __name__ == "__main__":
+    with wired():
+        create(DyingDatabase(sys.argv[1], moment=sys.argv[2]))

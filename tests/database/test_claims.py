@@ -1,0 +1,194 @@
+"""Claims under competition, and the indexes they stand on."""
+
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import Executable, insert, text
+from sqlalchemy.dialects import mysql
+
+from reservations.adapters.mysql import outbox, reservations
+from reservations.adapters.mysql.engine import Database
+from reservations.adapters.mysql.tables import OUTBOX, RESERVATION, OutboxStatus
+from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
+from reservations.domain.identifiers import uuid7
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.policy import STANDARD
+from tests.builders import MINUTE, NOON, RESERVATION_ID
+from tests.database.waiting import at_once
+from tests.databases import Connect
+
+LEASE = timedelta(hours=1)
+
+
+def fill_the_outbox(database: Database, *, pending: int, published: int = 0) -> None:
+    statuses = [OutboxStatus.PENDING] * pending + [OutboxStatus.PUBLISHED] * published
+    past = database.now() - MINUTE
+    rows = [
+        {
+            "message_id": uuid7(NOON),
+            "queue": Queue.PAYMENT,
+            "status": status,
+            "available_at": past,
+            "refusals": 0,
+            "reservation_id": RESERVATION_ID,
+            "type": "payment.due",
+            "occurred_at": NOON,
+        }
+        for status in statuses
+    ]
+    database.execute(insert(OUTBOX), rows)
+    database.commit()
+
+
+def fill_the_reservations(database: Database, *, due: int, settled: int) -> None:
+    now = database.now()
+    rows = [
+        {
+            "id": uuid7(NOON),
+            "code": f"{number:011d}",
+            "client_id": "web",
+            "token_kid": "k1",
+            "offer_id": "HTL-MAD-001",
+            "description": "Hotel Sol",
+            "starts_on": NOON.date(),
+            "ends_on": NOON.date(),
+            "guests": 2,
+            "price_minor": 100,
+            "currency": "EUR",
+            "state": "CREATED",
+            "settled": number >= due,
+            "review": "",
+            "next_check_at": now - MINUTE if number < due else None,
+            "version": 1,
+            "created_at": NOON,
+            "updated_at": NOON,
+        }
+        for number in range(due + settled)
+    ]
+    database.execute(insert(RESERVATION), rows)
+    database.commit()
+
+
+def drain(database: Database) -> list[int]:
+    """Claim, publish and mark until nothing is left; return the ids in the order claimed."""
+    uow = MySqlUnitOfWork(database, policy=STANDARD)
+    taken: list[int] = []
+    while True:
+        with uow:
+            messages = uow.outbox.claim(limit=20, lease=LEASE)
+            uow.commit()
+        if not messages:
+            return taken
+        taken += [message.row_id for message in messages]
+        with uow:
+            uow.outbox.mark_published(messages)
+            uow.commit()
+
+
+def test_four_pollers_publish_every_hint_once(database: Database, connect: Connect) -> None:
+    fill_the_outbox(database, pending=400)
+
+    pollers = [connect() for _ in range(4)]
+    taken = [row for f in at_once([partial(drain, p) for p in pollers]) for row in f.result()]
+
+    left = database.execute(text("SELECT COUNT(*) FROM outbox WHERE status <> 'published'"))
+    assert left.scalar_one() == 0
+    assert len(taken) == len(set(taken)) == 400
+
+
+def test_four_pollers_claim_every_due_reservation_once(
+    database: Database, connect: Connect
+) -> None:
+    fill_the_reservations(database, due=60, settled=20)
+
+    def claim_all(own: Database) -> list[UUID]:
+        uow = MySqlUnitOfWork(own, policy=STANDARD)
+        claimed: list[UUID] = []
+        while True:
+            with uow:
+                batch = uow.reservations.claim_due(limit=7, lease=LEASE)
+                uow.commit()
+            if not batch:
+                return claimed
+            claimed += [reservation.reservation_id for reservation in batch]
+
+    pollers = [connect() for _ in range(4)]
+    claimed = [row for f in at_once([partial(claim_all, p) for p in pollers]) for row in f.result()]
+
+    assert len(claimed) == len(set(claimed)) == 60
+
+
+def test_a_poller_that_dies_leaves_its_hints_to_the_next(
+    database: Database, connect: Connect
+) -> None:
+    fill_the_outbox(database, pending=3)
+    dying = connect()
+    unit = MySqlUnitOfWork(dying, policy=STANDARD)
+    with unit:
+        unit.outbox.claim(limit=2, lease=LEASE)
+        dying.close()  # before it commits
+
+    assert len(drain(database)) == 3
+
+
+def test_hints_are_stored_while_others_are_being_claimed(
+    database: Database, connect: Connect
+) -> None:
+    """READ COMMITTED locks no gaps, so that claiming never holds up a new reservation."""
+    fill_the_outbox(database, pending=3)
+    hint = Hint(
+        message_id=uuid7(NOON),
+        queue=Queue.PAYMENT,
+        reservation_id=RESERVATION_ID,
+        type="payment.due",
+        occurred_at=NOON,
+    )
+    impatient = connect()
+    impatient.execute(text("SET SESSION innodb_lock_wait_timeout = 1"))
+    impatient.rollback()
+
+    with MySqlUnitOfWork(database, policy=STANDARD) as claiming:
+        claiming.outbox.claim(limit=10, lease=LEASE)
+        with MySqlUnitOfWork(impatient, policy=STANDARD) as storing:
+            storing.outbox.add(hint)
+            storing.commit()
+
+    assert len(drain(database)) == 4
+
+
+# --- indexes
+
+
+def plan_of(database: Database, statement: Executable, **values: Any) -> Any:
+    compiled = statement.params(**values).compile(  # type: ignore[attr-defined]
+        dialect=mysql.dialect(), compile_kwargs={"literal_binds": True}
+    )
+    return database.execute(
+        text(f"EXPLAIN FORMAT=TRADITIONAL {compiled}".replace(":", r"\:"))
+    ).one()
+
+
+@pytest.mark.parametrize("limit", [1, 100])
+def test_the_outbox_is_claimed_by_its_index_in_order(database: Database, limit: int) -> None:
+    fill_the_outbox(database, pending=50, published=2000)
+    database.execute(text("ANALYZE TABLE outbox")).all()
+
+    plan = plan_of(database, outbox._CLAIM, limit=limit)
+
+    assert plan.key == "ix_outbox_claim"
+    assert "filesort" not in (plan.Extra or "")
+    assert int(plan.rows) < 500
+
+
+def test_due_reservations_are_claimed_by_their_index_in_order(database: Database) -> None:
+    fill_the_reservations(database, due=50, settled=1000)
+    database.execute(text("ANALYZE TABLE reservation")).all()
+
+    plan = plan_of(database, reservations._DUE, limit=100, now=database.now())
+
+    assert plan.key == "ix_reservation_next_check_at"
+    assert "filesort" not in (plan.Extra or "")
+    assert int(plan.rows) < 500

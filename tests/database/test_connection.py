@@ -1,0 +1,261 @@
+"""What the environment's one connection does when the server is wrong, busy or gone."""
+
+from functools import partial
+from threading import Barrier
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, text
+from sqlalchemy.exc import DBAPIError
+
+from local.database import Engine
+from reservations.adapters.mysql import readiness
+from reservations.adapters.mysql.engine import Database, engine_for
+from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
+from reservations.domain.errors import (
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    SchemaOutdatedError,
+)
+from reservations.domain.policy import STANDARD
+from tests.builders import RESERVATION_ID, a_customer, a_reservation
+from tests.database.waiting import DEADLINE_SECONDS, at_once, connection_id, kill
+from tests.databases import Connect, administrator, empty_schema, migrated_schema
+
+OTHER_ID = UUID("0195511f-3c00-7abc-8def-0123456789ac")
+OTHER_CODE = "23456789ABC"
+
+
+def unit_on(database: Database) -> MySqlUnitOfWork:
+    return MySqlUnitOfWork(database, policy=STANDARD)
+
+
+def store_two(database: Database) -> None:
+    first = a_reservation()
+    second_facts = a_reservation().facts
+    with unit_on(database) as uow:
+        uow.reservations.add(first, a_customer())
+        uow.reservations.add(
+            a_reservation(reservation_id=OTHER_ID, code=OTHER_CODE, facts=second_facts),
+            a_customer(),
+        )
+        uow.commit()
+
+
+# --- locks
+
+
+def test_a_row_that_another_holds_is_busy_and_leaves_no_transaction(
+    database: Database, connect: Connect
+) -> None:
+    store_two(database)
+    waiter = connect()
+    waiter.execute(text("SET SESSION innodb_lock_wait_timeout = 1"))
+    waiter.rollback()
+
+    with unit_on(database) as uow:
+        uow.reservations.lock(RESERVATION_ID)
+        with unit_on(waiter) as waiting, pytest.raises(DatabaseBusyError) as caught:
+            waiting.reservations.lock(RESERVATION_ID)
+
+    assert not caught.value.deadlock
+    assert not waiter.in_transaction
+
+
+def test_nowait_is_busy_on_both_engines(database: Database, connect: Connect) -> None:
+    store_two(database)
+    impatient = connect()
+
+    with unit_on(database) as uow:
+        uow.reservations.lock(RESERVATION_ID)
+        with pytest.raises(DatabaseBusyError):
+            impatient.execute(text("SELECT id FROM reservation FOR UPDATE NOWAIT"))
+
+
+def test_of_two_that_lock_each_others_rows_one_is_told_of_the_deadlock(
+    database: Database, connect: Connect
+) -> None:
+    store_two(database)
+    both_hold_one = Barrier(2)
+
+    def lock(connection: Database, first: UUID, second: UUID) -> bool:
+        """Tell whether this one was chosen to give way."""
+        with unit_on(connection) as uow:
+            uow.reservations.lock(first)
+            both_hold_one.wait(DEADLINE_SECONDS)
+            try:
+                uow.reservations.lock(second)
+            except DatabaseBusyError as busy:
+                return busy.deadlock and not connection.in_transaction
+            return False
+
+    ways = [(RESERVATION_ID, OTHER_ID), (OTHER_ID, RESERVATION_ID)]
+    chosen = [f.result() for f in at_once([partial(lock, connect(), *way) for way in ways])]
+
+    assert sorted(chosen) == [False, True]
+
+
+# --- lost connections
+
+
+@pytest.mark.parametrize("ping", [True, False])
+def test_a_connection_killed_while_idle_is_replaced(
+    url: str, engine_name: Engine, ping: bool
+) -> None:
+    database = Database(engine_for(url), ping=ping)
+    before = connection_id(database)
+    kill(engine_name, before)
+
+    with unit_on(database) as uow:
+        uow.now()
+    after = connection_id(database)
+    database.close()
+
+    assert after != before
+
+
+def test_a_connection_killed_in_a_transaction_is_not_replaced_in_it(
+    database: Database, engine_name: Engine
+) -> None:
+    store_two(database)
+    own = connection_id(database)
+
+    with unit_on(database) as uow:
+        uow.reservations.lock(RESERVATION_ID)
+        kill(engine_name, own)
+        with pytest.raises(DatabaseUnavailableError) as caught:
+            uow.now()
+
+    assert not caught.value.effect_unknown
+    with unit_on(database) as uow:
+        assert uow.reservations.lock(RESERVATION_ID) == a_reservation()
+
+
+def test_leaving_after_the_connection_died_raises_nothing_of_its_own(
+    database: Database, engine_name: Engine
+) -> None:
+    own = connection_id(database)
+
+    with unit_on(database) as uow:
+        uow.now()
+        kill(engine_name, own)
+
+    assert not database.in_transaction
+
+
+def test_a_commit_on_a_dead_connection_is_unknown(database: Database, engine_name: Engine) -> None:
+    own = connection_id(database)
+
+    with unit_on(database) as uow:
+        uow.reservations.add(a_reservation(), a_customer())
+        kill(engine_name, own)
+        with pytest.raises(DatabaseUnavailableError) as caught:
+            uow.commit()
+
+    assert caught.value.effect_unknown
+
+
+def test_a_server_that_is_not_there_is_unavailable() -> None:
+    database = Database(engine_for("mysql+pymysql://nobody:nothing@127.0.0.1:1/none"))
+
+    with pytest.raises(DatabaseUnavailableError) as caught:
+        database.now()
+
+    assert not caught.value.effect_unknown
+    assert "127.0.0.1" not in str(caught.value)
+
+
+def test_a_server_that_does_not_answer_in_time_is_not_asked_twice(url: str) -> None:
+    engine = engine_for(url, answer_seconds=1)
+    opened: list[Any] = []
+    event.listen(engine, "connect", lambda connection, _: opened.append(connection))
+    database = Database(engine)
+    database.now()
+    database.rollback()
+
+    with pytest.raises(DatabaseUnavailableError):
+        database.execute(text("SELECT SLEEP(30)"))
+
+    assert len(opened) == 1
+    database.close()
+
+
+def test_a_defect_of_ours_stays_what_it_is_and_leaves_no_transaction(database: Database) -> None:
+    with pytest.raises(DBAPIError):
+        database.execute(text("SELECT nothing FROM nowhere"))
+
+    assert not database.in_transaction
+
+
+# --- readiness
+
+
+def test_the_servers_settings_are_all_reported_at_once(database: Database, url: str) -> None:
+    with engine_for(url).connect() as connection:
+        connection.execute(
+            text(
+                "SET SESSION sql_mode = '', time_zone = '+02:00', wait_timeout = 28800,"
+                " innodb_lock_wait_timeout = 50"
+            )
+        )
+        connection.execute(text("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        with pytest.raises(SchemaOutdatedError) as caught:
+            readiness.check(connection)
+
+    for setting in (
+        "transaction_isolation",
+        "time_zone",
+        "sql_mode",
+        "innodb_lock_wait_timeout",
+        "wait_timeout",
+    ):
+        assert setting in str(caught.value)
+
+
+def test_a_schema_that_was_never_made_is_refused(engine_name: Engine) -> None:
+    with empty_schema(engine_name) as url:
+        database = Database(engine_for(url))
+        for _ in range(2):
+            with pytest.raises(SchemaOutdatedError, match="run the migrations"):
+                database.now()
+        database.close()
+
+
+@pytest.mark.parametrize(
+    ("revision", "refused"), [("0001", True), ("0002", False), ("9999", False)]
+)
+def test_only_an_older_schema_is_refused(
+    engine_name: Engine, monkeypatch: pytest.MonkeyPatch, revision: str, refused: bool
+) -> None:
+    monkeypatch.setattr(readiness, "REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr(readiness, "HEAD", "0002")
+    with empty_schema(engine_name) as url, engine_for(url).connect() as connection:
+        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        connection.execute(text(f"INSERT INTO alembic_version VALUES ('{revision}')"))
+
+        assert bool(list(readiness._schema_faults(readiness.current(connection)))) is refused
+
+
+def test_the_check_is_made_once_an_environment(engine_name: Engine) -> None:
+    with migrated_schema(engine_name) as url:
+        database = Database(engine_for(url))
+        database.now()
+        database.execute(text("DELETE FROM alembic_version"))
+        database.commit()
+        database.close()
+
+        database.now()
+        with pytest.raises(SchemaOutdatedError):
+            Database(engine_for(url)).now()
+        database.close()
+
+
+def test_an_account_without_rights_is_unavailable(url: str, engine_name: Engine) -> None:
+    with administrator(engine_name) as root:
+        root.execute(text("CREATE USER IF NOT EXISTS 'guest'@'127.0.0.1' IDENTIFIED BY 'guest'"))
+    host, _, name = url.partition("@")[2].partition("?")[0].partition("/")
+    database = Database(engine_for(f"mysql+pymysql://guest:guest@{host}/{name}"))
+
+    with pytest.raises(DatabaseUnavailableError):
+        database.now()

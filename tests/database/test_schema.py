@@ -1,0 +1,112 @@
+"""The migrations make exactly the tables that are declared, there and back."""
+
+import re
+from functools import partial
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import CheckConstraint, Connection, text
+
+from local.database import Engine
+from reservations.adapters.mysql import readiness, schema
+from reservations.adapters.mysql.engine import engine_for
+from reservations.adapters.mysql.tables import METADATA
+from reservations.domain.errors import DatabaseBusyError
+from tests.database.waiting import at_once
+from tests.databases import empty_schema
+
+_LITERAL = re.compile(r"_(ascii|utf8mb4)'")
+
+
+def definitions(connection: Connection) -> dict[str, str]:
+    """Return each table as the server tells it, but for the character set of a check's literals.
+
+    MySQL tells another one once an index was added by a statement of its own.
+    """
+    tables = [name for (name,) in connection.execute(text("SHOW TABLES"))]
+    return {
+        table: _LITERAL.sub("'", connection.execute(text(f"SHOW CREATE TABLE {table}")).one()[1])
+        for table in tables
+        if table != "alembic_version"
+    }
+
+
+def test_alembic_finds_no_difference(url: str) -> None:
+    with engine_for(url).connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, METADATA) == []
+
+
+def test_the_server_tells_migrated_and_declared_tables_alike(url: str, engine_name: Engine) -> None:
+    """Checks, collations and references are among what Alembic does not compare."""
+    with empty_schema(engine_name) as declared_url:
+        declared = engine_for(declared_url)
+        METADATA.create_all(declared)
+        with engine_for(url).connect() as ours, declared.connect() as theirs:
+            migrated, expected = definitions(ours), definitions(theirs)
+
+    assert migrated == expected
+    assert migrated.keys() == METADATA.tables.keys()
+
+
+def test_every_check_is_in_force(url: str) -> None:
+    declared = {
+        constraint.name
+        for table in METADATA.tables.values()
+        for constraint in table.constraints
+        if isinstance(constraint, CheckConstraint)
+    }
+    query = text(
+        "SELECT constraint_name FROM information_schema.check_constraints"
+        " WHERE constraint_schema = DATABASE()"
+    )
+    with engine_for(url).connect() as connection:
+        assert {name for (name,) in connection.execute(query)} == declared
+
+
+def test_the_code_knows_every_revision_in_order() -> None:
+    scripts = ScriptDirectory(str(schema._SCRIPTS)).walk_revisions()
+
+    assert tuple(reversed([script.revision for script in scripts])) == readiness.REVISIONS
+
+
+def test_migrations_go_up_and_down_one_by_one(engine_name: Engine) -> None:
+    with empty_schema(engine_name) as url:
+        engine = engine_for(url)
+        assert schema.current(engine) is None
+        seen = []
+        for revision in readiness.REVISIONS:
+            schema.upgrade(engine, revision=revision)
+            seen.append(schema.current(engine))
+        for revision in [*reversed(readiness.REVISIONS[:-1]), schema.BASE]:
+            schema.downgrade(engine, revision=revision)
+        schema.upgrade(engine)
+
+        assert tuple(seen) == readiness.REVISIONS
+        assert schema.current(engine) == schema.HEAD
+        schema.downgrade(engine)
+        with engine.connect() as connection:
+            assert definitions(connection) == {}
+
+
+def test_two_migrations_at_once_take_turns(engine_name: Engine) -> None:
+    with empty_schema(engine_name) as url:
+        migrate = partial(schema.upgrade, engine_for(url, answer_seconds=schema.STATEMENT_SECONDS))
+        for done in at_once([migrate, migrate]):
+            done.result()
+
+        assert schema.current(engine_for(url)) == schema.HEAD
+
+
+def test_a_migration_that_never_gets_its_turn_says_so(
+    engine_name: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "TURN_SECONDS", 0)
+    with empty_schema(engine_name) as url:
+        engine = engine_for(url)
+        with schema._turn(engine), pytest.raises(DatabaseBusyError):
+            schema.upgrade(engine)
+
+        assert schema.current(engine) is None

@@ -1,0 +1,106 @@
+"""Accepting a reservation: one transaction holds it and what sets it going."""
+
+import pytest
+
+from reservations.application import create_reservation as module
+from reservations.application.create_reservation import (
+    CODE_DRAWS,
+    CreateReservation,
+    create_reservation,
+)
+from reservations.domain.codes import new_code
+from reservations.domain.errors import DuplicateCodeError
+from reservations.domain.messages import Queue
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import Reservation
+from reservations.domain.saga import PublicStatus, public_status
+from tests.builders import CODE, NOON, PRICE, a_customer, a_reservation, an_offer
+from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
+from tests.unit.application.world import TRACEPARENT
+
+COMMAND = CreateReservation(
+    client_id="web", offer=an_offer(), price=PRICE, customer=a_customer(payment_token="tok_1")
+)
+
+
+@pytest.fixture
+def database() -> InMemoryDatabase:
+    return InMemoryDatabase()
+
+
+def create(database: InMemoryDatabase) -> Reservation:
+    with InMemoryUnitOfWork(database, traceparent=TRACEPARENT) as uow:
+        reservation = create_reservation(COMMAND, uow=uow, policy=STANDARD, token_kid="k1")
+        uow.commit()
+    return reservation
+
+
+def draw(monkeypatch: pytest.MonkeyPatch, *codes: str) -> None:
+    drawn = iter(codes)
+    monkeypatch.setattr(module, "new_code", lambda: next(drawn))
+
+
+def take(database: InMemoryDatabase, code: str) -> None:
+    with InMemoryUnitOfWork(database) as uow:
+        uow.reservations.add(a_reservation(code=code), a_customer())
+        uow.commit()
+
+
+def test_a_reservation_and_the_hint_that_sets_it_going_are_stored_together(
+    database: InMemoryDatabase,
+) -> None:
+    reservation = create(database)
+
+    assert database.reservations == {reservation.reservation_id: reservation}
+    assert database.customers == {reservation.reservation_id: COMMAND.customer}
+    [row] = database.outbox.values()
+    assert row.hint.queue is Queue.PAYMENT
+    assert row.hint.reservation_id == reservation.reservation_id
+    assert row.hint.traceparent == TRACEPARENT
+
+
+def test_what_was_asked_for_is_what_is_kept(database: InMemoryDatabase) -> None:
+    reservation = create(database)
+
+    assert reservation.offer == COMMAND.offer
+    assert reservation.facts.price == COMMAND.price
+    assert reservation.facts.created_at == NOON
+    assert (reservation.client_id, reservation.token_kid) == ("web", "k1")
+    assert public_status(reservation.facts) is PublicStatus.EN_PROCESO
+
+
+def test_a_reservation_whose_hint_is_lost_wakes_by_itself(database: InMemoryDatabase) -> None:
+    reservation = create(database)
+    assert reservation.next_check_at == NOON + STANDARD.hint_lease
+
+
+def test_without_a_commit_nothing_is_stored(database: InMemoryDatabase) -> None:
+    with InMemoryUnitOfWork(database) as uow:
+        create_reservation(COMMAND, uow=uow, policy=STANDARD, token_kid="k1")
+
+    assert not database.reservations
+    assert not database.customers
+    assert not database.outbox
+
+
+def test_a_code_that_is_taken_is_drawn_again(
+    database: InMemoryDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(database, CODE)
+    free = new_code()
+    draw(monkeypatch, CODE, CODE, free)
+
+    assert create(database).code == free
+
+
+def test_a_code_that_is_always_taken_is_a_failure(
+    database: InMemoryDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take(database, CODE)
+    draw(monkeypatch, *[CODE] * CODE_DRAWS)
+
+    with pytest.raises(DuplicateCodeError):
+        create(database)
+
+    assert len(database.reservations) == 1
+    assert not database.outbox

@@ -1,0 +1,281 @@
+"""The poller: what is stored gets out, what is due wakes, nothing is lost and nothing spins."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from reservations.application.poll_outbox import (
+    BATCH,
+    DEAD_AFTER,
+    IDLE_WAITS_S,
+    Polled,
+    poll_outbox,
+    poll_until,
+)
+from reservations.domain.codes import new_code
+from reservations.domain.facts import Status
+from reservations.domain.identifiers import uuid7
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import Reservation
+from tests.builders import HOUR, MINUTE, NOON, a_charge, a_customer, a_reservation, some_facts
+from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
+
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@pytest.fixture
+def database() -> InMemoryDatabase:
+    return InMemoryDatabase()
+
+
+@pytest.fixture
+def publisher() -> RecordingPublisher:
+    return RecordingPublisher()
+
+
+def store_hints(database: InMemoryDatabase, *queues: Queue) -> list[Hint]:
+    reservation_id = uuid7(NOON)
+    hints = [
+        Hint(
+            message_id=uuid7(NOON),
+            queue=queue,
+            reservation_id=reservation_id,
+            type=f"{queue}.due",
+            occurred_at=NOON,
+            traceparent=TRACEPARENT,
+        )
+        for queue in queues
+    ]
+    with InMemoryUnitOfWork(database) as uow:
+        for hint in hints:
+            uow.outbox.add(hint)
+        uow.commit()
+    return hints
+
+
+def store_reservation(
+    database: InMemoryDatabase, reservation: Reservation, *, due_at: datetime
+) -> Reservation:
+    waiting = replace(reservation, next_check_at=due_at)
+    with InMemoryUnitOfWork(database) as uow:
+        uow.reservations.add(waiting, a_customer())
+        uow.commit()
+    return waiting
+
+
+def poll(database: InMemoryDatabase, publisher: RecordingPublisher) -> Polled:
+    return poll_outbox(uow=InMemoryUnitOfWork(database), publisher=publisher, policy=STANDARD)
+
+
+# --- stored hints -----------------------------------------------------------------------------------
+
+
+def test_a_stored_hint_is_published_once_as_it_was_stored(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    hints = store_hints(database, Queue.PAYMENT, Queue.VOUCHER)
+
+    assert poll(database, publisher) == Polled(published=2)
+    database.now += HOUR
+    assert poll(database, publisher) == Polled()
+
+    assert publisher.hints == hints
+
+
+def test_a_round_takes_a_batch_and_leaves_the_rest_for_the_next(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    store_hints(database, *[Queue.PAYMENT] * (BATCH + 1))
+
+    assert poll(database, publisher).published == BATCH
+    assert poll(database, publisher).published == 1
+
+
+def test_an_unreachable_queue_holds_back_no_other_and_loses_nothing(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    for_payment, for_supplier = store_hints(database, Queue.PAYMENT, Queue.SUPPLIER)
+    publisher.unreachable = {Queue.PAYMENT}
+
+    assert poll(database, publisher) == Polled(published=1, unanswered=1)
+    assert publisher.hints == [for_supplier]
+
+    publisher.unreachable = set()
+    database.now += STANDARD.hint_lease
+    assert poll(database, publisher) == Polled(published=1)
+    assert publisher.hints == [for_supplier, for_payment]
+
+
+def test_an_outage_of_a_queue_kills_no_hint_however_long_it_lasts(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    store_hints(database, Queue.PAYMENT)
+    publisher.unreachable = {Queue.PAYMENT}
+
+    for _ in range(DEAD_AFTER + 1):
+        assert poll(database, publisher) == Polled(unanswered=1)
+        database.now += STANDARD.hint_lease
+
+    [row] = database.outbox.values()
+    assert row.status == "pending"
+
+
+def test_a_hint_that_the_queue_refuses_dies_at_the_fifth_refusal(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    [hint] = store_hints(database, Queue.PAYMENT)
+    publisher.refusing = {hint.message_id}
+
+    dead = []
+    for _ in range(DEAD_AFTER + 1):
+        dead.append(poll(database, publisher).dead)
+        database.now += STANDARD.hint_lease
+
+    assert dead == [0, 0, 0, 0, 1, 0]
+    [row] = database.outbox.values()
+    assert row.status == "dead"
+    assert publisher.hints == []
+
+
+def test_a_poller_that_dies_after_sending_costs_a_second_copy_and_no_loss(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    [hint] = store_hints(database, Queue.PAYMENT)
+    with InMemoryUnitOfWork(database) as uow:
+        [claimed] = uow.outbox.claim(limit=BATCH, lease=STANDARD.hint_lease)
+        uow.commit()
+    publisher.publish([claimed.hint])
+
+    assert poll(database, publisher) == Polled()
+    database.now += STANDARD.hint_lease
+    assert poll(database, publisher) == Polled(published=1)
+
+    assert publisher.hints == [hint, hint]
+
+
+# --- due reservations -----------------------------------------------------------------------------
+
+
+def test_a_reservation_whose_time_has_come_is_sent_to_the_step_that_is_due(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    paid = store_reservation(database, a_reservation(a_charge()), due_at=NOON)
+
+    assert poll(database, publisher) == Polled(woken=1)
+
+    [hint] = publisher.hints
+    assert (hint.queue, hint.reservation_id) == (Queue.SUPPLIER, paid.reservation_id)
+
+
+def test_a_reservation_whose_time_has_not_come_sleeps_on(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    store_reservation(database, a_reservation(a_charge()), due_at=NOON + MINUTE)
+
+    assert poll(database, publisher) == Polled()
+
+
+def test_a_reservation_with_nothing_to_do_yet_is_still_looked_at(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    waiting = a_charge(Status.PENDING, check_at=NOON + HOUR, deadline_at=NOON + HOUR)
+    store_reservation(database, a_reservation(waiting), due_at=NOON)
+
+    assert poll(database, publisher) == Polled(woken=1)
+
+    [hint] = publisher.hints
+    assert (hint.queue, hint.type) == (Queue.PAYMENT, "check.due")
+
+
+def test_a_woken_reservation_whose_hint_is_lost_is_woken_again_after_the_lease(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    store_reservation(database, a_reservation(), due_at=NOON)
+    publisher.unreachable = {Queue.PAYMENT}
+
+    assert poll(database, publisher) == Polled()
+    publisher.unreachable = set()
+    assert poll(database, publisher) == Polled()
+    database.now += STANDARD.hint_lease
+    assert poll(database, publisher) == Polled(woken=1)
+
+
+def test_two_pollers_at_once_wake_a_reservation_once(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    store_reservation(database, a_reservation(), due_at=NOON)
+
+    with InMemoryUnitOfWork(database) as other:
+        assert other.reservations.claim_due(limit=BATCH, lease=STANDARD.hint_lease)
+        assert poll(database, publisher) == Polled()
+        other.commit()
+
+    assert poll(database, publisher) == Polled()
+
+
+def test_waking_closes_nothing_by_itself(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    """The step that gets the hint does, under the reservation's lock."""
+    long_ago = NOON - 3 * HOUR
+    expired = replace(some_facts(), created_at=long_ago)
+    store_reservation(database, a_reservation(facts=expired), due_at=NOON)
+
+    poll(database, publisher)
+
+    [reservation] = database.reservations.values()
+    assert reservation.facts == expired
+
+
+# --- round after round ------------------------------------------------------------------------------
+
+
+def rounds(number: int) -> Iterator[bool]:
+    yield from [False] * number
+    yield True
+
+
+def test_waits_grow_while_there_is_nothing_to_do(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    waits: list[float] = []
+    finished = rounds(7)
+
+    total = poll_until(
+        lambda: next(finished),
+        uow=InMemoryUnitOfWork(database),
+        publisher=publisher,
+        policy=STANDARD,
+        pause=waits.append,
+    )
+
+    assert total == Polled()
+    assert waits == [*IDLE_WAITS_S, IDLE_WAITS_S[-1], IDLE_WAITS_S[-1]]
+    assert sorted(IDLE_WAITS_S) == list(IDLE_WAITS_S)
+
+
+def test_work_ends_the_waiting_and_is_counted_over_the_whole_run(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    waits: list[float] = []
+    finished = rounds(5)
+
+    def pause(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            store_hints(database, Queue.PAYMENT)
+            store_reservation(database, a_reservation(code=new_code()), due_at=NOON)
+
+    total = poll_until(
+        lambda: next(finished),
+        uow=InMemoryUnitOfWork(database),
+        publisher=publisher,
+        policy=STANDARD,
+        pause=pause,
+    )
+
+    assert total == Polled(published=1, woken=1)
+    assert waits == [*IDLE_WAITS_S[:2], *IDLE_WAITS_S[:2]]
