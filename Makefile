@@ -1,0 +1,81 @@
+# What a developer types and what CI calls; `make help` lists it. Everything made here lies under .local/ and .venv/.
+PYTHON ?= python3
+export PYTHON
+
+tools := .venv/bin
+stack := $(tools)/python -m local.stack
+uv := .local/bootstrap/bin/uv
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: bootstrap
+bootstrap:
+	@sh local/bootstrap.sh
+
+.PHONY: run
+run: bootstrap ## Start (or heal) the whole stack and make a reservation that ends CONFIRMADA
+	@exec $(stack) run
+
+.PHONY: up
+up: bootstrap ## Start (or heal) the stack without making a reservation
+	@exec $(stack) up
+
+.PHONY: test
+test: bootstrap ## Run every test on the stack; ARGS go to pytest (make test ARGS="-k voucher")
+	@exec $(stack) test $(ARGS)
+
+.PHONY: check
+check: bootstrap ## Format, lint, types, import contracts and template, as CI does
+	$(tools)/ruff format --check .
+	$(tools)/ruff check .
+	$(tools)/mypy
+	PYTHONPATH=layers/core $(tools)/lint-imports
+	AWS_DEFAULT_REGION=eu-west-1 SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.local/sam .local/venvs/sam/bin/sam validate --lint
+
+.PHONY: format
+format: bootstrap ## Format the code and mend what the linter can
+	$(tools)/ruff format .
+	$(tools)/ruff check --fix .
+
+.PHONY: docs
+docs: bootstrap ## Write anew what docs/ takes from the code
+	PYTHONPATH=layers/core $(tools)/python -m local.documents
+
+.PHONY: status
+status: set-up ## Say what of the stack runs
+	@$(stack) status
+
+.PHONY: logs
+logs: set-up ## Follow the logs of every process and function
+	@exec $(stack) logs
+
+.PHONY: down
+down: set-up ## Stop the stack; its data stay
+	@exec $(stack) down
+
+.PHONY: clean
+clean: set-up ## Stop the stack and delete its data
+	@exec $(stack) clean
+
+.PHONY: set-up
+set-up:
+	@test -x $(tools)/python || { echo "Nothing was set up here yet. Start with: make run"; exit 1; }
+
+# Requirements files with hashes instead of uv.lock, which records the host names of registries. LocalStack's two are
+# of a fixed day: later releases of what it needs break it, though its metadata allows them.
+compile = $(uv) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url
+portable := --universal --python-version 3.11
+localstack := --python-platform linux --exclude-newer 2026-03-05
+
+.PHONY: lock
+lock: bootstrap ## Make every lock anew from pyproject.toml
+	$(compile) $(portable) pyproject.toml --all-extras --group dev -o local/locks/dev.lock
+	$(compile) $(portable) --group pyproject.toml:lambda -o local/locks/lambda.lock
+	$(compile) $(portable) --group pyproject.toml:sam -o local/locks/sam.lock
+	$(compile) $(portable) pyproject.toml -o layers/dependencies/requirements.txt
+	printf 'fpdf2\nuharfbuzz\n' | $(compile) $(portable) -c local/locks/dev.lock - -o layers/pdf/requirements.txt
+	echo uv | $(compile) - -o local/locks/bootstrap.lock
+	echo 'localstack-core[runtime]==4.13.1' | $(compile) $(localstack) --python-version 3.11 - -o local/locks/localstack-py311.lock
+	echo 'localstack-core[runtime]==4.14.0' | $(compile) $(localstack) --python-version 3.13 - -o local/locks/localstack-py313.lock

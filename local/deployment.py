@@ -1,0 +1,278 @@
+"""Deploy the template to the embedded stack: `sam build`, then CloudFormation as `sam deploy` calls it.
+
+What CloudFormation cannot make (SecureString parameters) and what LocalStack does not do (custom
+resources, SES identities) is done here, around the deployment.
+"""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+from botocore.config import Config
+from botocore.exceptions import WaiterError
+
+from local.credentials import Secrets
+from local.paths import LOGS, ROOT, STATE, VENVS
+from local.processes import StackError
+
+STACK = "reservations"
+REGION = "eu-west-1"
+_PREFIX = "/reservations/local/"
+_SENDER = "reservas@example.com"
+_BUILD = STATE / "build"
+_CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+_SAM_SECONDS = 300
+_CONFIGURATION: list[str | Path] = [
+    "--config-file",
+    ROOT / "samconfig.toml",
+    "--config-env",
+    "local",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A setting in Parameter Store."""
+
+    value: str
+    secret: bool = False
+
+
+def parameters(
+    known: Secrets, *, database_url: str, payments_url: str, supplier_url: str
+) -> dict[str, Parameter]:
+    """Return the settings of the local target; `public-base-url` follows when the API has an id."""
+    key_ring = {"current": "k1", "keys": {"k1": known.access_token_key}}
+    return {
+        "database-url": Parameter(database_url, secret=True),
+        "payments-url": Parameter(payments_url),
+        "supplier-url": Parameter(supplier_url),
+        "payments-api-key": Parameter(known.payments_api_key, secret=True),
+        "supplier-api-key": Parameter(known.supplier_api_key, secret=True),
+        "access-token-keys": Parameter(json.dumps(key_ring), secret=True),
+        "webhook-secrets-payments": Parameter(
+            json.dumps([known.payments_webhook_secret]), secret=True
+        ),
+        "webhook-secrets-supplier": Parameter(
+            json.dumps([known.supplier_webhook_secret]), secret=True
+        ),
+        "mail-sender": Parameter(_SENDER),
+        "support-contact": Parameter("soporte@example.com"),
+        "saga-policy": Parameter(json.dumps({"profile": "short"})),
+    }
+
+
+def settings_fingerprint(settings: dict[str, Parameter]) -> str:
+    """Return what changes when LocalStack must start anew: its settings, or the code that runs it."""
+    digest = hashlib.sha256(repr(sorted(settings.items())).encode())
+    _add_files(digest, [ROOT / "local" / "localstack"])
+    return digest.hexdigest()
+
+
+def sources_fingerprint() -> str:
+    """Return what changes when the deployed code must: template, functions and layers."""
+    digest = hashlib.sha256()
+    _add_files(
+        digest, [ROOT / name for name in ("template.yaml", "samconfig.toml", "functions", "layers")]
+    )
+    return digest.hexdigest()
+
+
+def _add_files(digest: Any, places: list[Path]) -> None:
+    for path in sorted(path for place in places for path in _files(place)):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(ROOT)} {len(content)}\n".encode() + content)
+
+
+def _files(place: Path) -> Iterator[Path]:
+    if place.is_file():
+        yield place
+    yield from (
+        path for path in place.rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    )
+
+
+def client(service: str, endpoint: str) -> Any:
+    """Return a boto3 client of the embedded stack."""
+    return boto3.client(
+        service,  # type: ignore[call-overload]  # any service, by name
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 2}),
+    )
+
+
+def build(sources: str) -> None:
+    """Build functions and layers, unless they were built from these sources already."""
+    stamp = STATE / "built.txt"
+    if stamp.exists() and stamp.read_text() == sources:
+        return
+    stamp.unlink(missing_ok=True)
+    python = VENVS / "lambda" / "bin" / "python"
+    overrides = ["--parameter-overrides", f"PythonRuntime={_runtime()}"]
+    _sam(
+        "build",
+        ["--build-dir", _BUILD, "--cache-dir", STATE / "build-cache", *overrides],
+        {
+            "PYTHON": str(python),
+            "UV": str(STATE / "bootstrap" / "bin" / "uv"),
+            "TARGET": "",  # this machine, not Lambda's
+        },
+    )
+    stamp.write_text(sources)
+
+
+def deploy(endpoint: str, settings: dict[str, Parameter], known: Secrets) -> str:
+    """Deploy what was built to a LocalStack without the stack, and return the URL of the API.
+
+    Raises:
+        StackError: a resource could not be created, or the migration failed.
+    """
+    for name, parameter in settings.items():
+        _put_parameter(endpoint, name, parameter)
+    client("ses", endpoint).verify_email_identity(EmailAddress=_SENDER)
+    _create_stack(endpoint, known)
+    resources = _resources(endpoint)
+    [api] = [name for kind, name in resources.values() if kind == "AWS::ApiGateway::RestApi"]
+    api_url = f"{endpoint}/_aws/execute-api/{api}/live"
+    # Before any function runs: each reads its settings once.
+    _put_parameter(endpoint, "public-base-url", Parameter(api_url))
+    _migrate(endpoint, resources)
+    _publish_what_waits(endpoint, resources)
+    return api_url
+
+
+def _create_stack(endpoint: str, known: Secrets) -> None:
+    cloudformation = client("cloudformation", endpoint)
+    values = {
+        "PythonRuntime": _runtime(),
+        "WebApiKeyValue": known.web_api_key,
+        "PartnerApiKeyValue": known.partner_api_key,
+    }
+    cloudformation.create_stack(
+        StackName=STACK,
+        TemplateBody=json.dumps(_built_template()),
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value} for key, value in values.items()
+        ],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    try:
+        cloudformation.get_waiter("stack_create_complete").wait(
+            StackName=STACK, WaiterConfig={"Delay": 0.3, "MaxAttempts": 600}
+        )
+    except WaiterError as error:
+        raise StackError(
+            "\n    ".join(["CloudFormation could not create:", *_failures(cloudformation)]),
+            remedy=f"Mend template.yaml and run the command again; see also {LOGS}/localstack.log.",
+        ) from error
+
+
+def _built_template() -> dict[str, Any]:
+    """Return the template with its code where `sam build` put it.
+
+    LocalStack's bucket of this name takes a folder for a zip: zipping, uploading and unpacking the
+    same 20 MB on one machine would cost a third of the start.
+    """
+    template: dict[str, Any] = yaml.safe_load((_BUILD / "template.yaml").read_text())
+    for resource in template["Resources"].values():
+        property_of_code = _CODE.get(resource["Type"])
+        if property_of_code:
+            folder = _BUILD / resource["Properties"][property_of_code]
+            resource["Properties"][property_of_code] = {"Bucket": "hot-reload", "Key": str(folder)}
+    return template
+
+
+def _failures(cloudformation: Any) -> list[str]:
+    pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=STACK)
+    return [
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
+        for page in pages
+        for event in page["StackEvents"]
+        if event["ResourceStatus"].endswith("FAILED")
+    ]
+
+
+def _put_parameter(endpoint: str, name: str, parameter: Parameter) -> None:
+    client("ssm", endpoint).put_parameter(
+        Name=f"{_PREFIX}{name}",
+        Value=parameter.value,
+        Type="SecureString" if parameter.secret else "String",
+        Overwrite=True,
+    )
+
+
+def _runtime() -> str:
+    # The functions' environment was made with the interpreter that ours was made with.
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def _sam(command: str, arguments: list[str | Path], environment: dict[str, str]) -> None:
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"sam-{command}.log"
+    # The builder of a function looks for python3.x and pip in PATH.
+    path = os.pathsep.join([str(STATE / "bootstrap" / "bin"), os.environ["PATH"]])
+    with log.open("wb") as output:
+        result = subprocess.run(
+            [VENVS / "sam" / "bin" / "sam", command, *_CONFIGURATION, *arguments],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "PATH": path,
+                "SAM_CLI_TELEMETRY": "0",
+                "__SAM_CLI_APP_DIR": str(STATE / "sam"),  # instead of ~/.aws-sam
+                **environment,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            timeout=_SAM_SECONDS,
+        )
+    if result.returncode:
+        lines = log.read_text(errors="replace").splitlines()[-12:]
+        raise StackError(
+            "\n    ".join([f"sam {command} failed. Its last words:", *lines]), remedy=f"See {log}."
+        )
+
+
+def _resources(endpoint: str) -> dict[str, tuple[str, str]]:
+    """Return type and physical id of each resource of the stack, by logical id."""
+    pages = client("cloudformation", endpoint).get_paginator("list_stack_resources")
+    return {
+        resource["LogicalResourceId"]: (resource["ResourceType"], resource["PhysicalResourceId"])
+        for page in pages.paginate(StackName=STACK)
+        for resource in page["StackResourceSummaries"]
+    }
+
+
+def _migrate(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
+    """Run the migration: on AWS a custom resource does, which LocalStack skips without an error."""
+    if "MigrateDatabaseFunction" not in resources:
+        return
+    answer = client("lambda", endpoint).invoke(
+        FunctionName=resources["MigrateDatabaseFunction"][1], Payload=b"{}"
+    )
+    if "FunctionError" in answer:
+        error = json.loads(answer["Payload"].read())
+        raise StackError(
+            f"The migration failed: {error.get('errorMessage', error)}",
+            remedy="Mend the migration and run the command again; `make logs` shows the function's log.",
+        )
+
+
+def _publish_what_waits(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
+    """Run the poller once: its rule first fires up to 60 s after the deployment."""
+    if "PollOutboxFunction" in resources:
+        client("lambda", endpoint).invoke(
+            FunctionName=resources["PollOutboxFunction"][1], Payload=b"{}", InvocationType="Event"
+        )

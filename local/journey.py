@@ -1,0 +1,179 @@
+"""One reservation, from the request to CONFIRMADA, told as it happens."""
+
+import email
+import email.policy
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from local.paths import STATE
+from local.processes import StackError
+from local.progress import note, step
+
+_DEADLINE_SECONDS = 60
+_POLL_SECONDS = 0.1
+_AT_REST = {"CONFIRMADA", "CANCELADA", "RECHAZADA", "EXPIRADA"}
+
+
+def travel(stack: dict[str, Any]) -> None:
+    """Make a reservation, follow it until it has its voucher and its mail, and give an account.
+
+    Raises:
+        StackError: the API refused it, or it was not confirmed in a minute.
+    """
+    with httpx.Client(base_url=stack["api_url"], timeout=30) as api:
+        api.headers["x-api-key"] = stack["api_keys"]["web"]
+        request = _request()
+        with step("Reservation accepted") as current:
+            created = _accepted(api, request)
+            code = created["reservation_code"]
+            current.text += f": {code}, {created['status']}"
+        api.headers["authorization"] = f"Bearer {created['access_token']}"
+        with step("Journey") as current:
+            final = _followed(api, code)
+            current.text = f"Payment taken, supplier booked: {final['status']}"
+        folder = STATE / "journey" / code
+        with step("Voucher and mail fetched"):
+            papers = [_voucher(api, final, folder), _mail(stack, request, code, folder)]
+        _account(stack, request, created, papers, _timeline(api, code))
+
+
+def _request() -> dict[str, Any]:
+    starts_on = datetime.now(UTC).date() + timedelta(days=60)
+    return {
+        "customer": {
+            "full_name": "Ana Pérez",
+            # An address of its own, so that its mail can be told from those of earlier runs.
+            "email": f"ana.{uuid.uuid4().hex[:8]}@example.com",
+            "phone": "+34600111222",
+        },
+        "offer": {
+            "offer_id": "HTL-MAD-001",
+            "description": "Hotel Sol, doble",
+            "starts_on": starts_on.isoformat(),
+            "ends_on": (starts_on + timedelta(days=3)).isoformat(),
+            "guests": 2,
+        },
+        "price": {"amount": "342.50", "currency": "EUR"},
+        "payment_token": "tok_ok",
+    }
+
+
+def _accepted(api: httpx.Client, request: dict[str, Any]) -> dict[str, Any]:
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    answer = api.post("/v1/reservations", json=request, headers=headers)
+    if answer.status_code != httpx.codes.ACCEPTED:
+        raise StackError(
+            f"The API answered {answer.status_code} instead of 202: {answer.text[:500]}",
+            remedy="`make logs` shows what the function create_reservation says.",
+        )
+    return _object(answer)
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    content = answer.json()
+    return content if isinstance(content, dict) else {}
+
+
+def _until(what: str) -> Iterator[None]:
+    """Yield again and again until a minute is over, then fail with what was waited for."""
+    deadline = time.monotonic() + _DEADLINE_SECONDS
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(_POLL_SECONDS)
+    raise StackError(
+        f"{what} within {_DEADLINE_SECONDS} s.",
+        remedy="`make logs` shows what each function says; the reservation goes on meanwhile.",
+    )
+
+
+def _followed(api: httpx.Client, code: str) -> dict[str, Any]:
+    """Read the reservation until it is at rest and its voucher is there."""
+    reading: dict[str, Any] = {}
+    for _ in _until(f"{code} did not come to CONFIRMADA with its voucher"):
+        answer = api.get(f"/v1/reservations/{code}")
+        if answer.status_code != httpx.codes.OK:
+            continue  # a 503 says "ask again"
+        reading = _object(answer)
+        if reading["status"] in _AT_REST - {"CONFIRMADA"}:
+            raise StackError(
+                f"{code} ended {reading['status']}.",
+                remedy="`make logs` shows what each function says.",
+            )
+        if reading["status"] == "CONFIRMADA" and reading["documents"]:
+            break
+    return reading
+
+
+def _voucher(api: httpx.Client, reservation: dict[str, Any], folder: Path) -> Path:
+    # As browsers do: S3 refuses a presigned URL that arrives with our Authorization header.
+    url = reservation["documents"][0]["url"]
+    link = _object(api.get(url, headers={"accept": "application/json"}))["url"]
+    pdf = httpx.get(link, timeout=30).raise_for_status()
+    return _kept(folder / "voucher.pdf", pdf.content)
+
+
+def _mail(stack: dict[str, Any], request: dict[str, Any], code: str, folder: Path) -> Path:
+    """Find the confirmation among the mails that LocalStack caught instead of sending."""
+    recipient = request["customer"]["email"]
+    for _ in _until(f"No mail about {code} was sent"):
+        caught = httpx.get(f"{stack['aws_endpoint_url']}/_aws/ses", timeout=30).json()["messages"]
+        for message in caught:
+            raw = str(message.get("RawData") or "")
+            if recipient in json.dumps(message) and raw:
+                return _kept(folder / "confirmation.eml", raw.encode())
+    raise AssertionError("unreachable: the wait ends with an error")
+
+
+def _kept(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_bytes(content)
+    return path
+
+
+def _timeline(api: httpx.Client, code: str) -> list[dict[str, Any]]:
+    answer = api.get(f"/v1/reservations/{code}/timeline", headers={"accept-language": "en"})
+    events = _object(answer.raise_for_status()).get("events", [])
+    return events if isinstance(events, list) else []
+
+
+def _account(
+    stack: dict[str, Any],
+    request: dict[str, Any],
+    created: dict[str, Any],
+    papers: list[Path],
+    timeline: list[dict[str, Any]],
+) -> None:
+    code = created["reservation_code"]
+    voucher, mail = papers
+    subject = email.message_from_bytes(mail.read_bytes(), policy=email.policy.default)["subject"]
+    note(f"\n[bold]{code} is CONFIRMADA[/bold]")
+    for event in timeline:
+        note(f"  {_clock(event)}  {event['message']}")
+    note(f"""
+  Voucher   {voucher}
+  Mail      {mail}
+            “{subject}”
+
+  API       {stack["api_url"]}
+  API key   {stack["api_keys"]["web"]}
+
+Try it (the key makes a second request harmless):
+  curl -i {stack["api_url"]}/v1/reservations \\
+    -H 'x-api-key: {stack["api_keys"]["web"]}' -H 'Idempotency-Key: {uuid.uuid4()}' -H 'Content-Type: application/json' \\
+    -d '{json.dumps(request, ensure_ascii=False)}'
+  curl -i {created["_links"]["self"]} \\
+    -H 'x-api-key: {stack["api_keys"]["web"]}' -H 'Authorization: Bearer {created["access_token"]}'
+
+The stack stays up.  make logs: what it does   make down: stop it   make clean: stop it and delete its data""")
+
+
+def _clock(event: dict[str, Any]) -> str:
+    """Return the time of day of an event, in UTC to the millisecond."""
+    return datetime.fromisoformat(event["occurred_at"]).strftime("%H:%M:%S.%f")[:-3]

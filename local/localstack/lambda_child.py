@@ -1,0 +1,22 @@
+"""Runs in a function's process: ends with LocalStack, else hands over to AWS's runtime interface client.
+
+`PR_SET_PDEATHSIG` would not do: it fires when the *thread* that started us ends, not its process.
+"""
+
+import os
+import sys
+import threading
+
+
+def _leave_with_parent(lifeline: int) -> None:
+    os.read(lifeline, 1)  # returns only when the other end is closed, by kill -9 too
+    os._exit(1)
+
+
+threading.Thread(target=_leave_with_parent, args=(int(sys.argv[1]),), daemon=True).start()
+sys.path[0] = os.environ["LAMBDA_TASK_ROOT"]
+sys.argv = ["awslambdaric", sys.argv[2]]
+
+from awslambdaric.__main__ import main  # noqa: E402  the path of the function comes first
+
+main(sys.argv)

@@ -1,0 +1,113 @@
+"""Start LocalStack community as a plain process: `python -m local.localstack.launcher STATE PORT PYTHON`.
+
+LocalStack ships as a container image whose functions run in more containers; this replaces both, for
+machines without Docker. PYTHON is the interpreter of the functions.
+"""
+
+import functools
+import os
+import sys
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+
+_SERVICES = (
+    "apigateway",
+    "cloudformation",
+    "cloudwatch",
+    "events",
+    "iam",
+    "kms",
+    "lambda",
+    "logs",
+    "s3",
+    "ses",
+    "sns",
+    "sqs",
+    "ssm",
+    "sts",
+)
+_DEPLOY_POLL_SECONDS = 0.1
+
+
+def _configure(state: Path, address: str) -> None:
+    os.environ.update(
+        {
+            "GATEWAY_LISTEN": address,
+            "LOCALSTACK_HOST": address,
+            "OVERRIDE_IN_DOCKER": "0",  # inside a container it would ignore FILESYSTEM_ROOT
+            "FILESYSTEM_ROOT": str(state / "fs"),  # instead of /var/lib/localstack
+            "XDG_CACHE_HOME": str(state / "cache"),
+            "CONFIG_DIR": str(state / "config"),  # instead of ~/.localstack
+            "SQS_ENDPOINT_STRATEGY": "path",  # the default needs a DNS name
+            "DNS_ADDRESS": "0",  # as root it would open port 53
+            "DISABLE_EVENTS": "1",
+            "SKIP_SSL_CERT_DOWNLOAD": "1",
+            "S3_SKIP_SIGNATURE_VALIDATION": "0",  # else expired and altered links work, unlike on AWS
+            # Each service takes up to a second to load: they do while SAM builds, not while it deploys.
+            "EAGER_SERVICE_LOADING": "1",
+            "SERVICES": ",".join(_SERVICES),
+            "LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT": "20",
+            # A queue is asked once a second by default, an idle one every 10 s, one after an error
+            # every 60 s; AWS asks without a break.
+            "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.2",
+            "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "0.5",
+            "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_ERROR_SEC": "2",
+        }
+    )
+    (state / "tmp").mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = str(state / "tmp")  # functions are unpacked there
+
+
+def _listen_on_loopback_only() -> None:
+    from twisted.internet import endpoints
+
+    # LocalStack's server ignores the host in GATEWAY_LISTEN and binds 0.0.0.0.
+    endpoints.TCP4ServerEndpoint = functools.partial(
+        endpoints.TCP4ServerEndpoint, interface="127.0.0.1"
+    )
+
+
+def _deploy_without_long_naps() -> None:
+    from localstack.services.cloudformation.resource_provider import ResourceProviderExecutor
+
+    # It looks once a second whether a resource is ready, one resource after the other.
+    ResourceProviderExecutor.deploy_loop = functools.partialmethod(
+        ResourceProviderExecutor.deploy_loop, sleep_time=_DEPLOY_POLL_SECONDS
+    )
+
+
+def _run_functions_as_processes(state: Path, python: str) -> None:
+    from localstack.services.lambda_.invocation import runtime_executor
+
+    from local.localstack.process_executor import ProcessExecutor
+
+    executor = functools.partial(ProcessExecutor, folder=state / "lambda", python=python)
+    executor.prepare_version = ProcessExecutor.prepare_version  # type: ignore[attr-defined]
+    executor.cleanup_version = ProcessExecutor.cleanup_version  # type: ignore[attr-defined]
+    # get_runtime_executor() is copied by name into other modules, but asks this object at every call.
+    plugin = SimpleNamespace(load=lambda: executor)
+    runtime_executor.EXECUTOR_PLUGIN_MANAGER = SimpleNamespace(
+        exists=lambda name: True, load=lambda name: plugin
+    )
+
+
+def main() -> None:
+    """Start LocalStack and stay until SIGTERM. Its modules read the settings when they are imported."""
+    state, port, python = Path(sys.argv[1]).resolve(), sys.argv[2], sys.argv[3]
+    _configure(state, f"127.0.0.1:{port}")
+    _listen_on_loopback_only()
+    _run_functions_as_processes(state, python)
+    _deploy_without_long_naps()
+
+    from local.localstack import gateway_responses
+
+    gateway_responses.install()
+
+    from localstack.runtime.main import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,340 @@
+"""Run functions as local processes under AWS's own runtime interface client (awslambdaric).
+
+LocalStack community runs each function in a container and has no other way; AWS's runtime interface
+emulator would be one more binary and still need this glue. One execution environment is one child process
+and one small server of the Lambda Runtime API:
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import contextlib
+import json
+import os
+import queue
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from concurrent.futures import Future
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from localstack import config
+from localstack.services.lambda_.invocation.executor_endpoint import StatusErrorException
+from localstack.services.lambda_.invocation.lambda_models import InvocationResult
+from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
+
+_API = "/2018-06-01/runtime/"
+_CHILD = str(Path(__file__).with_name("lambda_child.py"))
+_MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100  # Lambda's quota for a synchronous answer
+_TOO_LARGE = "Function.ResponseSizeTooLarge"
+
+
+class _ExitedError(Exception):
+    """The function's process ended by itself."""
+
+
+class _Answer(NamedTuple):
+    body: bytes
+    is_error: bool
+
+
+class _Job(NamedTuple):
+    payload: dict[str, Any]
+    deadline_ms: int
+
+
+def _fault(kind: str, message: str) -> bytes:
+    return json.dumps({"errorType": kind, "errorMessage": message}).encode()
+
+
+class _Conversation:
+    """What one process and we say to each other; a new process gets a new one, so none hears old words."""
+
+    def __init__(self) -> None:
+        self.jobs: queue.Queue[_Job | None] = queue.Queue()
+        self.ready: Future[None] = Future()
+        self.answer: Future[_Answer] = Future()
+        self._end: _ExitedError | None = None
+
+    def ask(self, job: _Job) -> Future[_Answer]:
+        """Give the process one invocation and return its answer to be."""
+        self.answer = Future()
+        if self._end:  # it ended between two invocations, unnoticed by our poll
+            self.answer.set_exception(self._end)
+        self.jobs.put(job)
+        return self.answer
+
+    def process_ended(self, code: int) -> None:
+        """Fail whoever waits; the words are AWS's."""
+        status = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        self._end = _ExitedError(f"Runtime exited with error: {status}")
+        for future in (self.ready, self.answer):
+            if not future.done():
+                future.set_exception(self._end)
+        self.jobs.put(None)
+
+    def initialized(self) -> None:
+        if not self.ready.done():
+            self.ready.set_result(None)
+
+    def failed_to_initialize(self, body: bytes) -> None:
+        if not self.ready.done():
+            self.ready.set_exception(StatusErrorException("init failed", payload=body))
+
+    def answered(self, answer: _Answer) -> None:
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+
+class _RuntimeApi(ThreadingHTTPServer):
+    """The Lambda Runtime API of one execution environment, on a free loopback port."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _RuntimeApiHandler)
+        self.conversation = _Conversation()
+        threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.server_port}"
+
+
+class _RuntimeApiHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _RuntimeApi
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: each invocation would add two lines."""
+
+    def do_GET(self) -> None:
+        """Hand out the next invocation; that a process asks for it means it is initialized."""
+        conversation = self.server.conversation
+        conversation.initialized()
+        job = conversation.jobs.get()
+        if job is None:
+            self.close_connection = True
+            return
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": job.payload["invoke-id"],
+            "Lambda-Runtime-Deadline-Ms": str(job.deadline_ms),
+            "Lambda-Runtime-Invoked-Function-Arn": job.payload["invoked-function-arn"],
+            "Lambda-Runtime-Trace-Id": job.payload["trace-id"],
+        }
+        self._reply(200, job.payload["payload"].encode(), headers)
+
+    def do_POST(self) -> None:
+        """Take an answer, an error, or the news that the function could not be loaded."""
+        conversation, body = self.server.conversation, self._body()
+        if self.path == f"{_API}init/error":
+            conversation.failed_to_initialize(body)
+            self._reply(202)
+        elif len(body) > _MAX_RESPONSE_BYTES:
+            limit = f"({_MAX_RESPONSE_BYTES} bytes)"
+            message = f"Response payload size exceeded maximum allowed payload size {limit}."
+            self._reply(413)
+            conversation.answered(_Answer(_fault(_TOO_LARGE, message), is_error=True))
+        else:
+            self._reply(202)
+            conversation.answered(_Answer(body, is_error=self.path.endswith("/error")))
+
+    def _body(self) -> bytes:
+        if "chunked" not in self.headers.get("Transfer-Encoding", ""):
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def _reply(
+        self, status: int, body: bytes = b"{}", headers: dict[str, str] | None = None
+    ) -> None:
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class ProcessExecutor(RuntimeExecutor):
+    """One execution environment: LocalStack makes one per parallel call and keeps it warm."""
+
+    def __init__(self, id: str, function_version: Any, *, folder: Path, python: str) -> None:
+        super().__init__(id, function_version)
+        self._python = python
+        self._work = folder / "env" / id
+        self._log = folder / "logs" / f"{function_version.id.function_name}-{id[:8]}.log"
+        self._log_position = 0
+        self._api: _RuntimeApi | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lifeline: int | None = None
+
+    def start(self, env_vars: dict[str, str]) -> None:
+        """Open the Runtime API and start the function's process."""
+        (self._work / "tmp").mkdir(parents=True)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._api = _RuntimeApi()
+        self._environment = self._function_environment(env_vars)
+        self._spawn()
+
+    def _function_environment(self, env_vars: dict[str, str]) -> dict[str, str]:
+        function = self.function_version.config
+        task_root = str(function.code.get_unzipped_code_location())
+        site = f"python/lib/{function.runtime}/site-packages"
+        layers = [
+            str(layer.code.get_unzipped_code_location()) for layer in reversed(function.layers)
+        ]
+        assert self._api is not None
+        environment = {
+            **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
+            **{name: str(value) for name, value in env_vars.items()},
+            "AWS_LAMBDA_RUNTIME_API": self._api.address,
+            "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
+            "LAMBDA_TASK_ROOT": task_root,
+            "LAMBDA_RUNTIME_DIR": task_root,
+            # Import order as on AWS: the function, later layers, earlier ones, the runtime's packages.
+            "PYTHONPATH": os.pathsep.join(
+                f"{layer}/{leaf}" for layer in layers for leaf in (site, "python")
+            ),
+            "PYTHONUNBUFFERED": "1",
+            "TMPDIR": str(self._work / "tmp"),
+            "TZ": "UTC",
+            # The check of presigned links knows no role credentials; IAM is not enforced anyway.
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+        environment.pop("AWS_SESSION_TOKEN", None)
+        return environment
+
+    def _spawn(self) -> None:
+        """Start the process and wait for its first question, which ends the init phase."""
+        assert self._api is not None
+        conversation = self._api.conversation = _Conversation()
+        read_end, self._lifeline = os.pipe()
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(
+                [self._python, _CHILD, str(read_end), self.function_version.config.handler],
+                cwd=self._environment["LAMBDA_TASK_ROOT"],
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(read_end,),
+                start_new_session=True,
+            )
+        os.close(read_end)
+        self._process = process
+        threading.Thread(
+            target=lambda: conversation.process_ended(process.wait()), daemon=True
+        ).start()
+        try:
+            conversation.ready.result(timeout=config.LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT)
+        except _ExitedError as error:
+            fault = _fault("Runtime.ExitError", str(error))
+            raise StatusErrorException("init failed", payload=fault) from error
+        except TimeoutError as error:
+            self._kill()
+            fault = _fault("Sandbox.Timedout", "init timed out")
+            raise StatusErrorException("init failed", payload=fault) from error
+
+    def _kill(self) -> None:
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def stop(self) -> None:
+        """End the process and its API."""
+        self._kill()
+        if self._api is not None:
+            self._api.conversation.jobs.put(None)
+            self._api.shutdown()
+            self._api.server_close()
+        shutil.rmtree(self._work, ignore_errors=True)
+
+    def invoke(self, payload: dict[str, Any]) -> InvocationResult:
+        """Run one invocation; a process that is gone is started again first, as on AWS."""
+        began = time.monotonic()
+        answer = self._answer(payload)
+        milliseconds = (time.monotonic() - began) * 1000
+        return InvocationResult(
+            payload["invoke-id"],
+            answer.body,
+            answer.is_error,
+            logs=self._report(payload["invoke-id"], answer, milliseconds),
+        )
+
+    def _answer(self, payload: dict[str, Any]) -> _Answer:
+        assert self._api is not None and self._process is not None
+        request, timeout = (
+            f"RequestId: {payload['invoke-id']}",
+            self.function_version.config.timeout,
+        )
+        try:
+            if self._process.poll() is not None:
+                self._kill()
+                self._spawn()
+            job = _Job(payload, int((time.time() + timeout) * 1000))
+            answer = self._api.conversation.ask(job).result(timeout=timeout)
+        except TimeoutError:
+            self._kill()
+            message = f"{request} Error: Task timed out after {timeout:.2f} seconds"
+            return _Answer(_fault("Sandbox.Timedout", message), is_error=True)
+        except _ExitedError as error:
+            return _Answer(_fault("Runtime.ExitError", f"{request} Error: {error}"), is_error=True)
+        except StatusErrorException as error:
+            return _Answer(error.payload, is_error=True)
+        if answer.is_error and _TOO_LARGE.encode() in answer.body[:60]:
+            self._kill()  # awslambdaric leaves by itself after a 413; do not race with it
+        return answer
+
+    def _report(self, request_id: str, answer: _Answer, milliseconds: float) -> str:
+        """Return the log of one invocation in the form in which CloudWatch shows it."""
+        error = f"{answer.body.decode(errors='replace')[:2000]}\n" if answer.is_error else ""
+        return (
+            f"START RequestId: {request_id} Version: $LATEST\n{self._new_log()}{error}"
+            f"END RequestId: {request_id}\n"
+            f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms"
+            f"\tMemory Size: {self.function_version.config.memory_size} MB\n"
+        )
+
+    def _new_log(self) -> str:
+        with self._log.open("rb") as log:
+            log.seek(self._log_position)
+            text = log.read().decode(errors="replace").replace("\r", "\n")
+            self._log_position = log.tell()
+        return text if not text or text.endswith("\n") else f"{text}\n"
+
+    def get_address(self) -> str:
+        return "127.0.0.1"
+
+    def get_endpoint_from_executor(self) -> str:
+        return "127.0.0.1"
+
+    def get_runtime_endpoint(self) -> str:
+        return f"http://{self._api.address}" if self._api else ""
+
+    def get_logs(self) -> str:
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @classmethod
+    def prepare_version(cls, function_version: Any) -> None:
+        """Unpack the code and the layers of a version."""
+        layers = [layer.code for layer in function_version.config.layers]
+        for code in (function_version.config.code, *layers):
+            code.prepare_for_execution()
+
+    @classmethod
+    def cleanup_version(cls, function_version: Any) -> None:
+        """Leave the unpacked code: other versions may share it."""

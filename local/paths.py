@@ -1,0 +1,33 @@
+"""Where the stack keeps its things: all of it under `.local/`, none of it in the repository."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+STATE = ROOT / ".local"
+LOGS = STATE / "logs"
+VENVS = STATE / "venvs"
+STACK_FILE = STATE / "stack.json"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file, or an empty one when there is no readable file."""
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace a file at once and readable by its owner only: it may hold secrets."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(content, file, indent=2)
+        file.write("\n")
+    draft.replace(path)

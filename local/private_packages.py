@@ -1,0 +1,169 @@
+"""Unpack a Debian or Ubuntu package, with all it needs, into a folder of our own.
+
+Nothing is installed on the machine, so it works without root, and a server that needs a newer C library
+than the machine's (Debian 12 has no MySQL; the one in unstable needs glibc 2.38) brings its own loader.
+Containers would do the same; this stack is for machines that have none.
+"""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from local.paths import STATE
+from local.processes import StackError, exclusive
+
+# Needed by scripts of the server packages only, which we do not run; perl alone is half of the download.
+_UNNEEDED = re.compile(
+    r"perl|perl-base|perl-modules-.*|libperl.*|libdb5\.3.*|libgdbm.*|libc-gconv.*"
+)
+_APT_TIMEOUT_SECONDS = 300
+_PACKAGE = {
+    ("mysql", "debian"): "mysql-server-core",
+    ("mysql", "ubuntu"): "mysql-server-core-8.0",
+    ("mariadb", "debian"): "mariadb-server-core",
+    ("mariadb", "ubuntu"): "mariadb-server-core",
+}
+
+
+def distribution() -> str | None:
+    """Return `debian` or `ubuntu` where packages can be fetched, else None."""
+    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+        return None
+    release = platform.freedesktop_os_release()
+    names = [release.get("ID", ""), *release.get("ID_LIKE", "").split()]
+    return next((name for name in names if name in ("ubuntu", "debian")), None)
+
+
+def unpack(engine: str, prefix: Path) -> bool:
+    """Fetch the server of an engine into `prefix`, about 50 MB; returns whether there was need.
+
+    Raises:
+        StackError: apt could not fetch it, or there is no apt.
+    """
+    with exclusive(prefix.name):
+        if prefix.exists():
+            return False
+        system = distribution()
+        if system is None:
+            raise StackError(
+                f"No {engine} server is in PATH, and this machine has no apt-get to fetch one with.",
+                remedy=f"Install {'MySQL 8.0 or newer' if engine == 'mysql' else 'MariaDB'}.",
+            )
+        draft = prefix.with_name(f"{prefix.name}.part")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        apt = _Apt(draft / ".apt", from_unstable=(engine, system) == ("mysql", "debian"))
+        for package in apt.fetch(_PACKAGE[engine, system]):
+            unpacking = ["dpkg-deb", "-x", str(package), str(draft)]
+            subprocess.run(unpacking, check=True, timeout=_APT_TIMEOUT_SECONDS)
+        for unused in (".apt", "usr/share/doc", "usr/share/man", "usr/share/locale"):
+            shutil.rmtree(draft / unused, ignore_errors=True)
+        draft.rename(prefix)
+    return True
+
+
+def command(prefix: Path, program: str) -> list[str]:
+    """Return what runs an unpacked program with the loader and the libraries unpacked beside it."""
+    loader = next(iter(sorted(prefix.glob("**/ld-linux-*.so.*"))))
+    triplet = f"{platform.machine()}-linux-gnu"
+    folders = [
+        f"{root}/{triplet}{leaf}" for root in ("usr/lib", "lib") for leaf in ("", "/private")
+    ]
+    libraries = [str(prefix / folder) for folder in [*folders, "usr/lib/mysql/private"]]
+    binary = str(prefix / program)
+    return [str(loader), "--library-path", ":".join(libraries), "--argv0", binary, binary]
+
+
+class _Apt:
+    """apt-get with lists, cache and status of its own; the empty status makes it plan every dependency."""
+
+    def __init__(self, folder: Path, *, from_unstable: bool) -> None:
+        self._archives = folder / "cache" / "archives"
+        self._log = folder.parent.parent / f"{folder.parent.name}-apt.log"
+        self._archives.mkdir(parents=True)
+        (folder / "lists" / "partial").mkdir(parents=True)
+        (folder / "status").touch()
+        settings = {
+            "Dir::State::lists": folder / "lists",
+            "Dir::State::status": folder / "status",
+            "Dir::Cache": folder / "cache",
+            "Debug::NoLocking": 1,
+            "Acquire::Languages": "none",
+            "Acquire::Retries": 3,
+            "APT::Sandbox::User": "root" if os.geteuid() == 0 else "",
+            "APT::Install-Recommends": 0,
+        }
+        if from_unstable:
+            keyring = "/usr/share/keyrings/debian-archive-keyring.gpg"
+            sources = folder / "sources.list"
+            sources.write_text(f"deb [signed-by={keyring}] {_mirror()} sid main\n")
+            settings |= {"Dir::Etc::sourcelist": sources, "Dir::Etc::sourceparts": "-"}
+        self._command = [
+            "apt-get",
+            "-q",
+            *(f"-o{name}={value}" for name, value in settings.items()),
+        ]
+
+    def fetch(self, package: str) -> list[Path]:
+        """Download a package and its dependencies, and return the archives."""
+        self._run("update")
+        plan = self._run("-y", "--print-uris", "install", package)
+        names = {
+            line.split()[1].partition("_")[0] for line in plan.splitlines() if line.startswith("'")
+        }
+        self._run("download", *sorted(name for name in names if not _UNNEEDED.fullmatch(name)))
+        return sorted(self._archives.glob("*.deb"))
+
+    def _run(self, *arguments: str) -> str:
+        result = subprocess.run(
+            [*self._command, *arguments],
+            cwd=self._archives,
+            capture_output=True,
+            text=True,
+            timeout=_APT_TIMEOUT_SECONDS,
+        )
+        if result.returncode:
+            self._log.write_text(result.stdout + result.stderr)
+            raise StackError(
+                f"apt-get could not do `{arguments[0]}` for the database server.",
+                remedy=f"Check the network and /etc/apt, then see {self._log}.",
+            )
+        return result.stdout
+
+
+def _mirror() -> str:
+    """Return the mirror that this machine's own apt settings name."""
+    targets = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"],
+        capture_output=True,
+        text=True,
+        timeout=_APT_TIMEOUT_SECONDS,
+    ).stdout.split()
+    mirrors = [target for target in targets if "security" not in target]
+    if not mirrors:
+        raise StackError(
+            "The settings of apt name no Debian mirror.",
+            remedy="Add one to /etc/apt/sources.list, or put mysqld in PATH.",
+        )
+    return mirrors[0]
+
+
+def main(engine: str) -> int:
+    """Fetch a server before any Python package is installed, where it is fetched at all."""
+    began = time.monotonic()
+    try:
+        if distribution() and unpack(engine, STATE / f"{engine}-server"):
+            print(f"✓ {engine} server unpacked ({time.monotonic() - began:.0f} s)")
+    except StackError as error:
+        print(f"\n✗ {error}\n  {error.remedy}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""The payments and the supplier APIs of other teams, as servers programmed by their input."""

@@ -1,0 +1,129 @@
+"""What both simulators speak of: requests, answers, refusals, and how an input is to end."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from local.simulators.ledger import Transaction
+
+FAILURES_BEFORE_OK = 2
+
+
+class Body(BaseModel):
+    """A request body: exact types, no unknown members."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+BodyT = TypeVar("BodyT", bound=Body)
+
+
+class RefusedError(Exception):
+    """The request is not one that the contract allows; nothing was done."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """`silent`: what was done stands, and the caller never hears of it."""
+
+    status: int
+    body: dict[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    silent: bool = False
+
+
+def failure(status: int, code: str, message: str, **headers: str) -> Answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Answer(status=status, body={"error": {"code": code, "message": message}}, headers=named)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request whose route is known; `ids` are the variable parts of its path."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    ids: Mapping[str, str]
+    body: bytes
+    key: str = ""
+
+    def parse(self, model: type[BodyT]) -> BodyT:
+        """
+        Raises:
+            RefusedError: 400 when it is not JSON, 422 when it is not the JSON of the contract.
+        """
+        try:
+            return model.model_validate_json(self.body)
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            if first["type"] == "json_invalid":
+                raise RefusedError(400, "malformed_json", "the body is not JSON") from None
+            where = ".".join(str(part) for part in first["loc"]) or "body"
+            raise RefusedError(422, "validation_failed", f"{where}: {first['msg']}") from None
+
+    def fingerprint(self) -> str:
+        """Equal for requests that ask the same, however their JSON is written."""
+        content = json.dumps(json.loads(self.body), sort_keys=True) if self.body.strip() else ""
+        return hashlib.sha256(f"{self.method} {self.path}\n{content}".encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behavior:
+    """How a token or an offer ends: its status, after how many failures, and whether we say so."""
+
+    status: str
+    failures: float = 0
+    silent: bool = False
+
+
+def fails_now(behavior: Behavior, request: Request, transaction: Transaction) -> Answer | None:
+    """A failure of ours, nothing done: the second says so and when to come back, others do not."""
+    if not behavior.failures:
+        return None
+    times = transaction.count_failure(request.key)
+    if times > behavior.failures:
+        return None
+    if times == FAILURES_BEFORE_OK:
+        return failure(503, "overloaded", "nothing was done, come back", Retry_After="1")
+    return failure(500, "internal_error", "something broke")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`keyed`: it needs an Idempotency-Key, and acts once for each."""
+
+    method: str
+    template: str
+    act: Callable[[Request, Transaction], Answer]
+    keyed: bool = False
+
+    def match(self, path: str) -> Mapping[str, str] | None:
+        pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", self.template)
+        found = re.fullmatch(pattern, path)
+        return found.groupdict() if found else None
+
+
+class Provider(Protocol):
+    """One of the two APIs; its tables, its routes, and what it does by itself."""
+
+    name: str
+    schema: str
+    tables: tuple[str, ...]
+    routes: tuple[Route, ...]
+
+    def settle(self, transaction: Transaction) -> None:
+        """Decide what was pending until now, and announce it."""
+
+    def ledger(self, transaction: Transaction) -> dict[str, Any]:
+        """Everything it did, for a test to count."""

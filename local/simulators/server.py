@@ -1,0 +1,239 @@
+"""The HTTP side of both simulators: routes, credentials, keys, faults, silence and control."""
+
+import json
+import re
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Literal, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import Field, HttpUrl, TypeAdapter, ValidationError
+
+from local.simulators.ledger import Kept, Ledger, Transaction
+from local.simulators.provider import (
+    Answer,
+    Body,
+    Provider,
+    RefusedError,
+    Request,
+    Route,
+    failure,
+)
+from local.simulators.webhooks import key_of
+
+_BODY_LIMIT = 64 * 1024
+_DRAIN_LIMIT = 1024 * 1024
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_OUTAGE = failure(503, "unavailable", "nothing was done, come back", Retry_After="2")
+_URL = TypeAdapter(HttpUrl)
+
+
+class Faults(Body):
+    """`outage` does nothing and says so; `slow` acts at once and answers after `latency_ms`."""
+
+    mode: Literal["ok", "outage", "slow"]
+    latency_ms: int = Field(default=0, ge=0, le=120_000)
+
+
+class WebhookTarget(Body):
+    url: str = Field(min_length=1, max_length=2048)
+    secret: str = Field(min_length=1, max_length=255)
+
+
+class Desk:
+    """Answers requests for one provider."""
+
+    def __init__(self, *, provider: Provider, ledger: Ledger) -> None:
+        self._provider = provider
+        self._ledger = ledger
+        self._control = (
+            Route("GET", "/_sim/health", self._health),
+            Route("GET", "/_sim/ledger", self._tell_ledger),
+            Route("POST", "/_sim/faults", self._set_faults),
+            Route("POST", "/_sim/webhook", self._set_webhook),
+            Route("POST", "/_sim/reset", self._reset),
+        )
+
+    def answer(
+        self, *, method: str, target: str, headers: dict[str, str], body: bytes
+    ) -> tuple[Answer, float]:
+        """Return the answer, and the seconds to wait before giving it."""
+        try:
+            if urlsplit(target).path.startswith("/_sim/"):
+                return self._controlled(method, target, body), 0
+            return self._provided(method, target, headers, body)
+        except RefusedError as refusal:
+            return failure(refusal.status, refusal.code, str(refusal)), 0
+
+    def _controlled(self, method: str, target: str, body: bytes) -> Answer:
+        route, request = _routed(self._control, method, target, body, key="")
+        with self._ledger.transaction() as transaction:
+            return route.act(request, transaction)
+
+    def _provided(
+        self, method: str, target: str, headers: dict[str, str], body: bytes
+    ) -> tuple[Answer, float]:
+        with self._ledger.transaction() as transaction:
+            faults = Faults(**transaction.setting("faults") or {"mode": "ok"})
+            if faults.mode == "outage":
+                return _OUTAGE, 0
+            if not re.fullmatch(r"Bearer \S+", headers.get("authorization", "")):
+                raise RefusedError(401, "unauthorized", "Authorization: Bearer is required")
+            key = headers.get("idempotency-key", "")
+            route, request = _routed(self._provider.routes, method, target, body, key=key)
+            self._provider.settle(transaction)
+            answer = _once(route, request, transaction)
+        return answer, faults.latency_ms / 1000 if faults.mode == "slow" else 0
+
+    def _health(self, _: Request, __: Transaction) -> Answer:
+        return Answer(status=200, body={"status": "ok", "simulator": self._provider.name})
+
+    def _tell_ledger(self, _: Request, transaction: Transaction) -> Answer:
+        return Answer(status=200, body=self._provider.ledger(transaction))
+
+    def _set_faults(self, request: Request, transaction: Transaction) -> Answer:
+        faults = request.parse(Faults).model_dump()
+        transaction.set("faults", faults)
+        return Answer(status=200, body=faults)
+
+    def _set_webhook(self, request: Request, transaction: Transaction) -> Answer:
+        webhook = request.parse(WebhookTarget)
+        try:
+            _URL.validate_python(webhook.url)
+            key_of(webhook.secret)
+        except ValidationError:
+            raise RefusedError(422, "validation_failed", "url: not an HTTP address") from None
+        except ValueError:
+            raise RefusedError(422, "validation_failed", "secret: not whsec_ and base64") from None
+        transaction.set("webhook", webhook.model_dump())
+        return Answer(status=200, body={"url": webhook.url})
+
+    def _reset(self, _: Request, transaction: Transaction) -> Answer:
+        transaction.clear(self._provider.tables)
+        return Answer(status=200, body={"status": "ok"})
+
+
+def _routed(
+    routes: tuple[Route, ...], method: str, target: str, body: bytes, *, key: str
+) -> tuple[Route, Request]:
+    parts = urlsplit(target)
+    matching = [(route, ids) for route in routes if (ids := route.match(parts.path)) is not None]
+    if not matching:
+        raise RefusedError(404, "not_found", "there is nothing here")
+    for route, ids in matching:
+        if route.method == method:
+            query = dict(parse_qsl(parts.query))
+            return route, Request(
+                method=method, path=parts.path, query=query, ids=ids, body=body, key=key
+            )
+    raise RefusedError(405, "method_not_allowed", "not that method")
+
+
+def _once(route: Route, request: Request, transaction: Transaction) -> Answer:
+    """Act once for each key: an answer below 500 is kept and given again, a failure never is."""
+    if not route.keyed:
+        return route.act(request, transaction)
+    if not _KEY.fullmatch(request.key):
+        raise RefusedError(400, "idempotency_key_missing", "Idempotency-Key is required")
+    try:
+        fingerprint = request.fingerprint()
+    except (ValueError, RecursionError):
+        raise RefusedError(400, "malformed_json", "the body is not JSON") from None
+    if kept := transaction.recall(request.key):
+        if kept.fingerprint != fingerprint:
+            raise RefusedError(422, "idempotency_key_reused", "the key belongs to another request")
+        replayed = {"Idempotency-Replayed": "true"}
+        body = json.loads(kept.body)
+        return Answer(status=kept.status, body=body, headers=replayed, silent=kept.silent)
+    answer = route.act(request, transaction)
+    if answer.status < 500:
+        kept = Kept(
+            fingerprint=fingerprint,
+            status=answer.status,
+            body=json.dumps(answer.body),
+            silent=answer.silent,
+        )
+        transaction.remember(request.key, kept)
+    return answer
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a desk; `silence_seconds` is how long a caller waits for what is never said."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        *,
+        desk: Desk,
+        silence_seconds: float,
+        stopping: threading.Event,
+    ) -> None:
+        self.desk = desk
+        self.silence_seconds = silence_seconds
+        self.stopping = stopping
+        super().__init__(address, _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that hung up is part of the play; anything else is a defect and is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 60
+    # One write for the head and the body: two would wait for each other's acknowledgement.
+    wbufsize = -1
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def _serve(self) -> None:
+        server = cast(Server, self.server)
+        began = time.monotonic()
+        length = self.headers.get("Content-Length", "0")
+        if not length.isdecimal() or int(length) > _BODY_LIMIT:
+            self.close_connection = True
+            # Closing on unread bytes would reset the connection under the answer.
+            self.rfile.read(min(int(length), _DRAIN_LIMIT) if length.isdecimal() else 0)
+            return self._send(failure(413, "body_too_large", "at most 64 KiB"), began)
+        body = self.rfile.read(int(length))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        answer, delay = server.desk.answer(
+            method=self.command, target=self.path, headers=headers, body=body
+        )
+        if answer.silent:
+            server.stopping.wait(server.silence_seconds)
+            self.close_connection = True
+            return self._record("no answer", began)
+        if delay:
+            server.stopping.wait(delay)
+        return self._send(answer, began)
+
+    def _send(self, answer: Answer, began: float) -> None:
+        content = json.dumps(answer.body).encode()
+        self.send_response_only(answer.status)
+        self.send_header("Date", self.date_time_string())
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(content)
+        self._record(str(answer.status), began)
+
+    def _record(self, result: str, began: float) -> None:
+        elapsed_ms = (time.monotonic() - began) * 1000
+        if self.path != "/_sim/health":
+            print(f"{self.command} {self.path} {result} {elapsed_ms:.0f} ms", flush=True)

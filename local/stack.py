@@ -1,0 +1,345 @@
+"""The embedded stack: `python -m local.stack up|run|test|status|logs|down|clean`.
+
+Whatever is missing or dead is started; what runs is reused. LocalStack keeps nothing over a restart,
+so it is either the very process that was deployed to, with the same sources and settings, or it starts
+anew.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx
+
+from local import database, deployment, journey, processes
+from local.credentials import Secrets, stack_secrets
+from local.paths import LOGS, ROOT, STACK_FILE, STATE, VENVS, read_json, write_json
+from local.processes import Service, StackError
+from local.progress import complain, note, step
+
+_DEPLOYED = STATE / "deployed.json"
+_LOCALSTACK_STATE = STATE / "localstack"
+_SIMULATORS = ("payments", "supplier")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Blueprint:
+    """What the stack should be, before looking at what of it runs."""
+
+    engine: database.Engine
+    secrets: Secrets
+    urls: dict[str, str]
+    database_url: str
+    settings: dict[str, deployment.Parameter]
+    localstack: Service
+    simulators: list[Service]
+
+    @property
+    def fingerprint(self) -> dict[str, str]:
+        return {
+            "settings": deployment.settings_fingerprint(self.settings),
+            "sources": deployment.sources_fingerprint(),
+        }
+
+
+def _blueprint() -> _Blueprint:
+    secrets, engine = stack_secrets(), database.chosen_engine()
+    ports = {name: processes.port_of(name) for name in (engine, "localstack", *_SIMULATORS)}
+    urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
+    database_url = database.application_url(ports[engine])
+    return _Blueprint(
+        engine=engine,
+        secrets=secrets,
+        urls=urls,
+        database_url=database_url,
+        settings=deployment.parameters(
+            secrets,
+            database_url=database_url,
+            payments_url=urls["payments"],
+            supplier_url=urls["supplier"],
+        ),
+        localstack=_localstack(ports["localstack"]),
+        simulators=[_simulator(name, ports[name]) for name in _SIMULATORS],
+    )
+
+
+def _localstack(port: int) -> Service:
+    launcher = [VENVS / "localstack" / "bin" / "python", "-m", "local.localstack.launcher"]
+    python = VENVS / "lambda" / "bin" / "python"
+    return Service(
+        name="localstack",
+        command=[str(part) for part in (*launcher, _LOCALSTACK_STATE, port, python)],
+        healthy=lambda: _answers(f"http://127.0.0.1:{port}/_localstack/health"),
+        environment={"PYTHONPATH": str(ROOT)},
+    )
+
+
+def _simulator(name: str, port: int) -> Service:
+    ledger = STATE / "simulators" / f"{name}.sqlite"
+    command = [sys.executable, "-m", "local.simulators", name, "--port", port, "--state", ledger]
+    return Service(
+        name=name,
+        command=[str(part) for part in command],
+        healthy=lambda: _answers(f"http://127.0.0.1:{port}/_sim/health"),
+        environment={"PYTHONPATH": str(ROOT)},
+    )
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).status_code == httpx.codes.OK
+    except httpx.HTTPError:
+        return False
+
+
+def up() -> dict[str, Any]:
+    """Bring up what of the stack is down, and return its description.
+
+    Raises:
+        StackError: something could not be started or deployed; what this run started is stopped.
+    """
+    with (
+        processes.exclusive("stack", when_waiting=_say_waiting),
+        _all_or_nothing(),
+    ):
+        blueprint = _blueprint()
+        api_url = _url_of_the_living(blueprint)
+        if api_url is None:
+            STACK_FILE.unlink(missing_ok=True)
+            api_url = _raise_anew(blueprint)
+        _connect_webhooks(blueprint, api_url)
+        description = _description(blueprint, api_url)
+        write_json(STACK_FILE, description)
+    return description
+
+
+def _say_waiting() -> None:
+    note("… another run is working on the stack; waiting for it")
+
+
+@contextlib.contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    """Stop what was started within, if it fails or is interrupted."""
+    before = {name: processes.identity(name) for name in processes.running()}
+    try:
+        yield
+    except BaseException:
+        STACK_FILE.unlink(missing_ok=True)
+        for name in processes.running():
+            if processes.identity(name) != before.get(name):
+                processes.stop(name)
+        raise
+
+
+def _url_of_the_living(blueprint: _Blueprint) -> str | None:
+    """Return the API's URL if everything runs and is what it should be."""
+    deployed = read_json(_DEPLOYED)
+    services = [blueprint.localstack, *blueprint.simulators]
+    if (
+        _is_current(blueprint, deployed)
+        and processes.identity(blueprint.engine)
+        and all(processes.is_healthy(service) for service in services)
+    ):
+        server = database.ensure(blueprint.engine)  # it runs, as a query tells
+        note(f"✓ Everything runs already: {server.engine} {server.version}, LocalStack, simulators")
+        return str(deployed["api_url"])
+    return None
+
+
+def _is_current(blueprint: _Blueprint, deployed: dict[str, Any]) -> bool:
+    """Return whether this LocalStack process has these sources and settings."""
+    identity = processes.identity("localstack")
+    wanted = {**blueprint.fingerprint, "localstack": identity, "api_url": deployed.get("api_url")}
+    return identity is not None and deployed == wanted
+
+
+def _raise_anew(blueprint: _Blueprint) -> str:
+    """Start what is dead, everything at once as far as it does not depend on the rest."""
+    deployed = read_json(_DEPLOYED)
+    keep = _is_current(blueprint, deployed) and processes.is_healthy(blueprint.localstack)
+    if not keep:
+        _DEPLOYED.unlink(missing_ok=True)
+        processes.stop("localstack", seconds=1)  # it has nothing to save
+        shutil.rmtree(_LOCALSTACK_STATE, ignore_errors=True)
+        processes.start(blueprint.localstack)
+    dead = [service for service in blueprint.simulators if not processes.is_healthy(service)]
+    for service in dead:
+        Path(service.command[-1]).parent.mkdir(parents=True, exist_ok=True)
+        processes.start(service)
+    with _database_in_background(blueprint.engine):
+        if not keep:
+            with step("Functions and layers built"):
+                deployment.build(blueprint.fingerprint["sources"])
+    with step("Database") as current:
+        server = database.ensure(blueprint.engine)
+        current.text = f"{server.engine} {server.version} on {server.host}:{server.port}"
+    with step("Simulators of payments and supplier"):
+        for service in dead:
+            processes.wait_until_healthy(service)
+    with step(f"LocalStack on {blueprint.urls['localstack']}"):
+        if keep:
+            return str(deployed["api_url"])
+        processes.wait_until_healthy(blueprint.localstack)
+    with step("Template deployed, database migrated"):
+        endpoint = blueprint.urls["localstack"]
+        api_url = deployment.deploy(endpoint, blueprint.settings, blueprint.secrets)
+    write_json(
+        _DEPLOYED,
+        {
+            **blueprint.fingerprint,
+            "localstack": processes.identity("localstack"),
+            "api_url": api_url,
+        },
+    )
+    return api_url
+
+
+@contextlib.contextmanager
+def _database_in_background(engine: database.Engine) -> Iterator[None]:
+    """Fetch and start the database meanwhile; `database.ensure` then finds it, or what failed."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / "database.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local.database", "up", engine],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        yield
+    except BaseException:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _connect_webhooks(blueprint: _Blueprint, api_url: str) -> None:
+    """Tell the simulators where their webhooks go: the API's id is new after each deployment."""
+    secrets = {
+        "payments": blueprint.secrets.payments_webhook_secret,
+        "supplier": blueprint.secrets.supplier_webhook_secret,
+    }
+    for name, secret in secrets.items():
+        target = {"url": f"{api_url}/v1/webhooks/{name}", "secret": secret}
+        httpx.post(
+            f"{blueprint.urls[name]}/_sim/webhook", json=target, timeout=5
+        ).raise_for_status()
+
+
+def _description(blueprint: _Blueprint, api_url: str) -> dict[str, Any]:
+    """Return what tools and tests need to know of a healthy stack."""
+    secrets = blueprint.secrets
+    names = {"database": blueprint.engine, **{name: name for name in ("localstack", *_SIMULATORS)}}
+    return {
+        "api_url": api_url,
+        "api_keys": {"web": secrets.web_api_key, "partner": secrets.partner_api_key},
+        "aws_endpoint_url": blueprint.urls["localstack"],
+        "region": deployment.REGION,
+        "database_url": blueprint.database_url,
+        "payments_url": blueprint.urls["payments"],
+        "supplier_url": blueprint.urls["supplier"],
+        "webhook_secrets": {
+            "payments": secrets.payments_webhook_secret,
+            "supplier": secrets.supplier_webhook_secret,
+        },
+        "pids": {role: processes.pid_of(name) for role, name in names.items()},
+    }
+
+
+def run() -> None:
+    """Bring the stack up and carry one reservation to CONFIRMADA."""
+    journey.travel(up())
+
+
+def test(arguments: list[str]) -> int:
+    """Run the whole suite on the stack; a stack that was down is down again afterwards."""
+    was_up = STACK_FILE.exists()
+    try:
+        up()
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+        return subprocess.run(command, cwd=ROOT).returncode
+    finally:
+        if not was_up:
+            down()
+
+
+def status() -> int:
+    """Say what runs; the exit code tells whether all of it does."""
+    for name in (database.chosen_engine(), "localstack", *_SIMULATORS):
+        pid = processes.pid_of(name)
+        note(f"{name:<12} {f'pid {pid}' if pid else 'down'}")
+    if not STACK_FILE.exists():
+        note("The stack is not up: make run")
+        return 1
+    note(f"{'api':<12} {read_json(STACK_FILE)['api_url']}")
+    return 0
+
+
+def logs() -> None:
+    """Follow all logs, the functions' included, until Ctrl-C."""
+    places = [*LOGS.glob("*.log"), *(_LOCALSTACK_STATE / "lambda" / "logs").glob("*.log")]
+    if not places:
+        raise StackError("There are no logs yet.", remedy="Start the stack: make run")
+    os.execvp("tail", ["tail", "-n", "5", "-F", *map(str, places)])
+
+
+def down() -> None:
+    """Stop everything, in the order in which nothing misses what it needs; the data stay."""
+    with processes.exclusive("stack", when_waiting=_say_waiting):
+        STACK_FILE.unlink(missing_ok=True)
+        for name in ("localstack", *_SIMULATORS, "mysql", "mariadb"):
+            # LocalStack takes 6 s to save what it never reads again.
+            if processes.stop(name, seconds=1 if name == "localstack" else 20):
+                note(f"✓ {name} stopped")
+
+
+def clean() -> None:
+    """Stop everything and delete the data; the installed packages stay."""
+    down()
+    kept = {"venvs", "bootstrap", "bootstrap.lock", "mysql-server", "mariadb-server"}
+    for place in STATE.iterdir():
+        if place.name not in kept:
+            shutil.rmtree(place) if place.is_dir() else place.unlink()
+    note("✓ data deleted")
+
+
+def _interrupted(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out one command; a failure is told as what happened and what to do."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupted)
+    command, *rest = arguments or ["up"]
+    commands = {"up": up, "run": run, "status": status, "logs": logs, "down": down, "clean": clean}
+    try:
+        if command == "test":
+            return test(rest)
+        result = commands[command]()
+    except StackError as error:
+        complain(error)
+        return 1
+    except KeyboardInterrupt:
+        note("\nInterrupted; what this run had started is stopped.")
+        return 130
+    except Exception as error:
+        LOGS.mkdir(parents=True, exist_ok=True)
+        (LOGS / "error.log").write_text(traceback.format_exc())
+        happened = f"Something unexpected happened: {type(error).__name__}: {error}"
+        complain(StackError(happened, remedy=f"See {LOGS / 'error.log'}; `make run` starts again."))
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,224 @@
+"""The committed contract and the code promise the same."""
+
+import json
+import re
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+import yaml
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel
+
+from reservations.adapters.hint_codec import encode_hint
+from reservations.application.ports import HistoryEntry
+from reservations.domain.access_token import KeyRing
+from reservations.domain.facts import Reason, Status
+from reservations.domain.history import TEXTS
+from reservations.domain.identifiers import uuid7
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import Language, MailStatus, Reservation
+from reservations.domain.saga import PublicStatus
+from reservations.entrypoints import answers, bodies, http
+from reservations.entrypoints.problems import CATALOGUE, FieldError, Problem
+from tests.builders import (
+    NOON,
+    a_booking,
+    a_charge,
+    a_refund,
+    a_reservation,
+    a_send,
+    a_voucher,
+)
+
+ROOT = Path(__file__).parents[2]
+CONTRACTS = ROOT / "docs" / "contratos"
+BASE_URL = "https://api.reservations.example"
+KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
+
+RESERVATIONS = {
+    "accepted": a_reservation(),
+    "paying": a_reservation(a_charge(Status.UNKNOWN)),
+    "paid": a_reservation(a_charge()),
+    "confirmed": a_reservation(a_charge(), a_booking(), documents=(a_voucher(),)),
+    "declined": a_reservation(a_charge(Status.DECLINED), reason=Reason.PAYMENT_DECLINED),
+    "rejected": a_reservation(
+        a_charge(), a_booking(Status.DECLINED), reason=Reason.SUPPLIER_REJECTED
+    ),
+    "refunded": a_reservation(a_charge(), a_refund(), reason=Reason.CUSTOMER_CANCELLED),
+    "expired": a_reservation(reason=Reason.EXPIRED),
+    "to review": a_reservation(sends=(a_send(status=MailStatus.REFUSED),)),
+}
+
+
+@cache
+def contract() -> dict[str, Any]:
+    text = (CONTRACTS / "openapi.yaml").read_text(encoding="utf-8")
+    document: dict[str, Any] = yaml.safe_load(text)
+    return document
+
+
+def violations(name: str, value: object) -> list[str]:
+    schema = {
+        "$ref": f"#/components/schemas/{name}",
+        "components": contract()["components"],
+    }
+    return [error.message for error in Draft202012Validator(schema).iter_errors(value)]
+
+
+def body_of(response: Response[str]) -> Any:
+    assert response.body is not None
+    return json.loads(response.body)
+
+
+def an_event(**headers: str) -> APIGatewayProxyEvent:
+    context = {"requestId": str(uuid4()), "identity": {}}
+    return APIGatewayProxyEvent({"headers": headers, "requestContext": context})
+
+
+def declared_headers(path: str, method: str, status: int) -> set[str]:
+    """`Content-Type` is declared by the media type (OpenAPI 3.1, Response Object)."""
+    response = contract()["paths"][path][method]["responses"][str(status)]
+    return {"Content-Type", *response["headers"]}
+
+
+def test_the_handlers_offer_what_the_contract_does_not_call_planned() -> None:
+    handlers = "".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "functions").glob("*/handler.py")
+    )
+    offered = {
+        (method, re.sub(r"<(\w+)>", r"{\1}", path))
+        for method, path in re.findall(r"@app\.(\w+)\(\s*\"([^\"]+)\"", handlers)
+    }
+    promised = {
+        (method, path)
+        for path, item in contract()["paths"].items()
+        for method, operation in item.items()
+        if method in {"get", "post"} and operation.get("x-status") != "planned"
+    }
+    assert offered == promised
+
+
+def limits(schema: dict[str, Any]) -> dict[str, Any]:
+    """The bounds of a member, written the same way whoever declares them."""
+    options = [schema, *schema.get("anyOf", [])]
+    found = {
+        bound: option[bound]
+        for option in options
+        for bound in ("maxLength", "minimum", "maximum", "pattern")
+        if bound in option
+    }
+    if "pattern" in found:
+        found["pattern"] = re.sub(r"^\\A|^\^|\\z$|\$$", "", found["pattern"])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (bodies.ReservationBody, "CreateReservation"),
+        (bodies.CustomerBody, "Customer"),
+        (bodies.OfferBody, "Offer"),
+        (bodies.PriceBody, "Money"),
+    ],
+)
+def test_a_request_has_the_members_and_bounds_of_the_contract(
+    model: type[BaseModel], name: str
+) -> None:
+    written = contract()["components"]["schemas"][name]
+    coded = model.model_json_schema(mode="serialization")
+
+    assert set(coded["required"]) <= set(coded["properties"])
+    assert set(model.model_fields) == set(written["properties"])
+    required = {key for key, field in model.model_fields.items() if field.is_required()}
+    assert required == set(written["required"])
+    for member, schema in coded["properties"].items():
+        bounds = limits(schema)
+        promised = limits(written["properties"][member])
+        shared = bounds.keys() & promised.keys()
+        assert {key: bounds[key] for key in shared} == {key: promised[key] for key in shared}, (
+            member
+        )
+
+
+def test_the_example_of_the_contract_is_accepted_by_the_code() -> None:
+    operation = contract()["paths"]["/v1/reservations"]["post"]
+    example = operation["requestBody"]["content"]["application/json"]["examples"]["hotel"]["value"]
+
+    bodies.parse_reservation(json.dumps(example).encode(), today=NOON.date())
+
+
+@pytest.mark.parametrize("reservation", RESERVATIONS.values(), ids=RESERVATIONS)
+def test_what_a_reader_is_shown_obeys_the_contract(reservation: Reservation) -> None:
+    response = answers.shown(
+        reservation, now=NOON, policy=STANDARD, base_url=BASE_URL, if_none_match=None
+    )
+
+    assert violations("Reservation", body_of(response)) == []
+    declared = declared_headers("/v1/reservations/{code}", "get", 200)
+    assert set(response.headers) <= declared
+
+
+def test_the_contract_knows_every_public_word() -> None:
+    words = contract()["components"]["schemas"]["Status"]["enum"]
+    assert words == [word.value for word in PublicStatus]
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_the_answer_to_a_creation_obeys_the_contract(replayed: bool) -> None:
+    stored = answers.stored_answer(a_reservation(), now=NOON, policy=STANDARD)
+    response = answers.created(stored, base_url=BASE_URL, keys=KEYS, replayed=replayed)
+
+    assert violations("CreatedReservation", body_of(response)) == []
+    declared = declared_headers("/v1/reservations", "post", 202)
+    assert set(response.headers) <= declared
+    assert ("Idempotency-Replayed" in response.headers) is replayed
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_timeline_of_every_event_obeys_the_contract(language: Language) -> None:
+    history = [HistoryEntry(event=event, at=NOON, actor="system") for event in TEXTS]
+    response = answers.timeline(a_reservation(), history, language=language)
+
+    assert violations("Timeline", body_of(response)) == []
+
+
+def test_the_link_to_a_voucher_obeys_the_contract() -> None:
+    response = answers.voucher_link(
+        "https://bucket.s3.example/vouchers/a",
+        expires_at=NOON + timedelta(minutes=1),
+        as_json=True,
+    )
+    assert violations("VoucherLink", body_of(response)) == []
+
+
+@pytest.mark.parametrize("language", ["es", "en"])
+@pytest.mark.parametrize("problem", CATALOGUE.values(), ids=CATALOGUE)
+def test_every_problem_obeys_the_contract_in_both_languages(
+    problem: Problem, language: str
+) -> None:
+    fault = FieldError("/customer/email", "malformed_email", bodies.FAULTS["malformed_email"])
+    event = an_event(**{"Accept-Language": language})
+    response = http.problem_response(problem, event, errors=(fault,))
+
+    assert violations("Problem", body_of(response)) == []
+    assert response.headers["Content-Language"] == language
+
+
+@pytest.mark.parametrize("queue", Queue)
+def test_a_hint_obeys_its_schema(queue: Queue) -> None:
+    schema = json.loads((CONTRACTS / "mensajes" / "hint.schema.json").read_text(encoding="utf-8"))
+    hint = Hint(
+        message_id=uuid7(NOON),
+        queue=queue,
+        reservation_id=uuid4(),
+        type="reservation.accepted",
+        occurred_at=NOON,
+    )
+    Draft202012Validator(schema).validate(json.loads(encode_hint(hint)))

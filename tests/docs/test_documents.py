@@ -1,0 +1,205 @@
+"""The documents say what the code declares, and hold what their gate asks of them."""
+
+import re
+from pathlib import Path
+from typing import get_args
+
+import pytest
+import yaml
+
+from local import documents
+from reservations.domain.facts import Outcome
+from reservations.domain.reservation import MailStatus
+from reservations.entrypoints.problems import CATALOGUE
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+ADRS = sorted((DOCS / "ADR").glob("*.md"))
+RUNBOOKS = sorted((DOCS / "runbooks").glob("*.md"))
+
+# What each document must hold, by the gate of its phase.
+SECTIONS = {
+    "00-etapa-0-contexto.md": [
+        "Problema", "Actores", "Glosario", "Alcance", "Estados y palabras públicas",
+        "Fichas de dependencias", "Supuestos", "Riesgos", "Conflictos entre documentos, decididos",
+    ],
+    "01-etapa-1-requerimientos.md": [
+        "Requisitos funcionales", "Requisitos no funcionales", "Decisión: cuándo 202 y cuándo 200",
+        "Idempotencia", "Catálogo de errores", "Ajustes", "Privacidad y registros",
+    ],
+    "03-seguridad.md": [
+        "Fronteras de confianza (STRIDE)", "OWASP API Security Top 10 (2023)", "Límites de entrada",
+        "Datos personales", "Secretos", "Cadena de suministro", "Lo que todavía no hay",
+    ],
+    "04-gobernanza.md": ["Roles", "Decisiones", "Versiones", "Entregas y vuelta atrás", "Bitácora"],
+    "05-tolerancia-fallos.md": [
+        "Tiempos por llamada", "Modos de fallo", "Estados intermedios", "Plan de pruebas",
+    ],
+    "06-qa-testing.md": [
+        "Matriz", "Hecho significa", "Cobertura mínima", "Contratos de las API externas",
+    ],
+    "07-stress.md": ["Método", "Escenarios", "Límites propuestos"],
+    "08-performance.md": ["SLO", "Decisiones", "Plan de medida", "Plan de optimización, por orden"],
+}  # fmt: skip
+RUNBOOK_SECTIONS = ["Primeros cinco minutos", "Comandos", "Comprobación", "Vuelta atrás"]
+ADR_SECTIONS = ["Contexto", "Opciones", "Decisión", "Consecuencias", "Revisar cuando"]
+GHERKIN = re.compile(
+    r"# language: es$|Característica: |  Escenario: |    (Dad[oa]s?|Cuando|Entonces|Y|E|Pero) "
+)
+LOG_FIELDS = [
+    "Qué cambió",
+    "Por qué",
+    "Impacto",
+    "Pruebas",
+    "Docs actualizadas",
+    "Riesgos",
+    "Rollback",
+]
+# A document of ours must make sense to whoever has only this repository.
+ELSEWHERE = re.compile(
+    r"/work/|/tmp/|\.\./shared|(design|semantics|style|platform|peers)\.md|\b[\w.-]*pypi\.org"
+)
+
+
+def read(*parts: str) -> str:
+    return DOCS.joinpath(*parts).read_text(encoding="utf-8")
+
+
+def headings(text: str) -> list[str]:
+    return [
+        re.sub(r"^[\d.]+ ", "", title) for title in re.findall(r"^## (.+)$", text, re.MULTILINE)
+    ]
+
+
+@pytest.mark.parametrize("path", documents.documents(), ids=lambda path: path.name)
+def test_a_generated_document_is_the_one_that_code_declares(path: Path) -> None:
+    expected = documents.documents()[path]
+    assert path.read_text(encoding="utf-8") == expected, "run `make docs`"
+
+
+def test_every_metric_the_code_counts_is_explained_and_no_other() -> None:
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("functions", "layers/core")
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    counted = set(re.findall(r'(?:\bcount\(|\bmetric=)"(\w+)"', code))
+    families = set(re.findall(r'\bmetric=f"(\w+)\{', code))
+    assert families == {"Provider", "Mail"}
+    counted |= {f"Provider{outcome.__name__}" for outcome in get_args(Outcome)}
+    counted |= {
+        f"Mail{status.name.title().replace('_', '')}"
+        for status in MailStatus
+        if status is not MailStatus.STARTED
+    }
+
+    assert set(re.findall(r"^\| `(\w+)` \|", read("06-qa-testing.md"), re.MULTILINE)) == counted
+
+
+def test_a_document_without_its_place_is_an_error(tmp_path: Path) -> None:
+    block = documents.Block(documents.ROOT / "no-existe.md", "errores", documents.errors)
+    with pytest.raises(ValueError, match="0 places"):
+        block.replaced("no hay sitio")
+
+
+def test_the_contract_lists_the_catalogue_of_the_code_in_its_order() -> None:
+    contract = yaml.safe_load(read("contratos", "openapi.yaml"))
+    assert contract["components"]["schemas"]["ProblemCode"]["enum"] == list(CATALOGUE)
+
+
+@pytest.mark.parametrize("name", SECTIONS, ids=lambda name: f"stage_{int(name[:2])}")
+def test_a_stage_document_has_what_its_gate_asks(name: str) -> None:
+    found = headings(read(name))
+    assert [section for section in SECTIONS[name] if section not in found] == []
+
+
+def test_stage_0_has_a_full_sheet_for_every_dependency() -> None:
+    section = read("00-etapa-0-contexto.md").split("Fichas de dependencias")[1].split("\n## ")[0]
+    sheets = section.split("\n### ")[1:]
+    assert len(sheets) == 7
+    for sheet in sheets:
+        for part in ("**Contrato:**", "**Fallos previstos:**", "**Banco de pruebas:**"):
+            assert part in sheet, sheet.splitlines()[0]
+
+
+def test_stage_2_has_every_story_with_scenarios_data_edges_and_states() -> None:
+    text = read("02-etapa-2-historias-usuario.md")
+    stories = re.split(r"^## (HU-\d\d)", text, flags=re.MULTILINE)[1:]
+    named = dict(zip(stories[::2], stories[1::2], strict=True))
+    assert list(named) == [f"HU-{number:02}" for number in range(1, 12)]
+    for name, story in named.items():
+        assert story.count("Escenario:") >= 2, name
+        assert "# language: es" in story, name
+        assert "**Bordes:**" in story, name
+        assert "**Estados:**" in story, name
+        for line in "".join(re.findall(r"```gherkin\n(.*?)```", story, re.DOTALL)).splitlines():
+            assert not line.strip() or GHERKIN.match(line), line
+
+
+def test_stage_3_answers_every_row_of_owasp() -> None:
+    rows = re.findall(r"^\| (API\d+) ", read("03-seguridad.md"), re.MULTILINE)
+    assert rows == [f"API{number}" for number in range(1, 11)]
+
+
+@pytest.mark.parametrize("path", ADRS, ids=lambda path: path.stem)
+def test_an_adr_weighs_options_and_says_when_to_look_again(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    found = [title.split(",")[0] for title in headings(text)]
+    assert [section for section in ADR_SECTIONS if section not in found] == []
+    assert text.split("## Revisar cuando")[1].strip()
+
+
+def test_governance_lists_exactly_the_adrs_there_are() -> None:
+    listed = re.findall(r"\]\(ADR/([^)]+)\)", read("04-gobernanza.md"))
+    assert listed == [path.name for path in ADRS]
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+def test_a_runbook_can_be_followed_by_somebody_woken_at_night(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    found = headings(text)
+    assert found[0].startswith("Síntomas")
+    assert [section for section in RUNBOOK_SECTIONS if section not in found] == []
+    assert "**Rol:**" in text
+
+
+def test_the_failure_table_names_runbooks_that_exist() -> None:
+    named = set(
+        re.findall(r"`([\w-]+\.md)`", read("05-tolerancia-fallos.md").split("Modos de fallo")[1])
+    )
+    runbooks = {path.name for path in RUNBOOKS}
+    assert runbooks <= named
+
+
+def test_every_logbook_entry_has_all_its_fields() -> None:
+    entries = read("bitacora.md").split("\n## ")[1:]
+    assert entries
+    for entry in entries:
+        assert [field for field in LOG_FIELDS if f"**{field}:**" not in entry] == []
+
+
+def test_the_security_policy_says_how_to_report_and_what_is_missing() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    expected = {
+        "Supported versions",
+        "Reporting a vulnerability",
+        "How the service is hardened",
+        "What is not there yet",
+    }
+    assert expected <= set(headings(text))
+    assert "@" not in text
+
+
+def test_no_document_points_to_what_a_reader_does_not_have() -> None:
+    files = [path for path in DOCS.rglob("*") if path.is_file()] + [ROOT / "SECURITY.md"]
+    assert [path.name for path in files if ELSEWHERE.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_every_link_between_documents_leads_somewhere() -> None:
+    broken = [
+        f"{path.name}: {target}"
+        for path in DOCS.rglob("*.md")
+        for target in re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
+        if not (path.parent / target).exists()
+    ]
+    assert broken == []

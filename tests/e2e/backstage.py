@@ -1,0 +1,179 @@
+"""What no traveler sees: the providers' ledgers, the mailbox, the tables and the logs."""
+
+import email
+import email.policy
+from decimal import Decimal
+from email.message import EmailMessage
+from typing import Any, Literal
+from uuid import UUID
+
+import httpx
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.pool import NullPool
+
+from local.deployment import client
+from tests.e2e.travel import Json, Trip, eventually
+
+Provider = Literal["payments", "supplier"]
+LIVE_BOOKING = {"confirmed", "pending"}
+
+
+class Backstage:
+    """Reads around the API, to prove what the API says."""
+
+    def __init__(self, stack: Json) -> None:
+        self._stack = stack
+        self._engine: Engine = create_engine(stack["database_url"], poolclass=NullPool)
+
+    # --- the providers ---
+
+    def charges(self, trip: Trip) -> list[Json]:
+        reference = self.reference(trip)
+        return [row for row in self._ledger("payments", "charges") if row["reference"] == reference]
+
+    def money_kept(self, trip: Trip) -> Decimal:
+        """What was taken for a trip less what was given back, as the payments API has it."""
+        taken = [charge for charge in self.charges(trip) if charge["status"] == "succeeded"]
+        payments = {charge["payment_id"] for charge in taken}
+        refunds = self._ledger("payments", "refunds")
+        returned = [refund for refund in refunds if refund["payment_id"] in payments]
+        return _total(taken) - _total(returned)
+
+    def live_bookings(self, trip: Trip) -> list[Json]:
+        reference = self.reference(trip)
+        bookings = self._ledger("supplier", "bookings")
+        ours = [row for row in bookings if row["reference"] == reference]
+        return [row for row in ours if row["status"] in LIVE_BOOKING]
+
+    def locator(self, trip: Trip) -> str:
+        """Ask the supplier itself."""
+        answer = httpx.get(
+            f"{self._stack['supplier_url']}/bookings",
+            params={"reference": self.reference(trip)},
+            headers={"Authorization": "Bearer backstage"},
+            timeout=10,
+        )
+        [booking] = answer.raise_for_status().json()["bookings"]
+        return str(booking["locator"])
+
+    def faults(self, provider: Provider, mode: str, *, latency_ms: int = 0) -> None:
+        httpx.post(
+            f"{self._stack[f'{provider}_url']}/_sim/faults",
+            json={"mode": mode, "latency_ms": latency_ms},
+            timeout=10,
+        ).raise_for_status()
+
+    def _ledger(self, provider: Provider, name: str) -> list[Json]:
+        url = f"{self._stack[f'{provider}_url']}/_sim/ledger"
+        rows: list[Json] = httpx.get(url, timeout=10).raise_for_status().json()[name]
+        return rows
+
+    # --- the mailbox ---
+
+    def mails(self, address: str) -> list[EmailMessage]:
+        """The mails to an address, oldest first, which LocalStack caught instead of sending."""
+        caught = httpx.get(f"{self._stack['aws_endpoint_url']}/_aws/ses", timeout=30).json()
+        raw = [str(message.get("RawData") or "") for message in caught["messages"]]
+        read = [
+            email.message_from_string(content, policy=email.policy.default)
+            for content in raw
+            if address in content
+        ]
+        return [message for message in read if message["To"] == address]
+
+    def mail(self, address: str) -> EmailMessage:
+        """Wait for the first mail to an address."""
+        return eventually(lambda: self.mails(address), of=f"mail to {address}")[0]
+
+    # --- the tables ---
+
+    def rows(self, sql: str, **values: object) -> list[Json]:
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(sql), values).mappings()]
+
+    def change(self, sql: str, **values: object) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(text(sql), values)
+
+    def dump(self, table: str) -> str:
+        """All that a table holds, as text."""
+        return "\n".join(str(row) for row in self.rows(f"SELECT * FROM {table}"))
+
+    def reference(self, trip: Trip) -> str:
+        """What the providers know a reservation by."""
+        [row] = self.rows(
+            "SELECT id FROM reservation WHERE code = :code", code=trip.code.replace("-", "")
+        )
+        return str(UUID(bytes=row["id"]))
+
+    def calls(self, trip: Trip, operation: str) -> list[Json]:
+        return self.rows(
+            "SELECT * FROM provider_call WHERE reservation_id = :id AND operation = :operation",
+            id=UUID(self.reference(trip)).bytes,
+            operation=operation,
+        )
+
+    def mails_sent(self, trip: Trip) -> set[str]:
+        """The kinds of mail that were sent and will not be repeated."""
+        rows = self.rows(
+            "SELECT kind FROM mail_send WHERE reservation_id = :id AND status = 'sent'"
+            " AND check_at IS NULL",
+            id=UUID(self.reference(trip)).bytes,
+        )
+        return {row["kind"] for row in rows}
+
+    def stored(self) -> tuple[int, int]:
+        """How many reservations and idempotency keys there are."""
+        [counts] = self.rows(
+            "SELECT (SELECT COUNT(*) FROM reservation) reservations,"
+            " (SELECT COUNT(*) FROM idempotency) idempotency_keys"
+        )
+        return counts["reservations"], counts["idempotency_keys"]
+
+    # --- AWS ---
+
+    def aws(self, service: str) -> Any:
+        return client(service, self._stack["aws_endpoint_url"])
+
+    def logs(self, *, containing: str = "", function: str = "") -> list[str]:
+        """What functions whose name contains `function` logged, as CloudWatch keeps it."""
+        logs = self.aws("logs")
+        groups = logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
+        names = [group["logGroupName"] for group in groups if function in group["logGroupName"]]
+        assert names
+        pages = [
+            page
+            for name in names
+            for page in logs.get_paginator("filter_log_events").paginate(logGroupName=name)
+        ]
+        lines = [str(event["message"]) for page in pages for event in page["events"]]
+        return [line for line in lines if containing in line]
+
+    def object_keys(self) -> list[str]:
+        s3 = self.aws("s3")
+        return [
+            entry["Key"]
+            for bucket in s3.list_buckets()["Buckets"]
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"])
+            for entry in page.get("Contents", [])
+        ]
+
+    def messages_set_aside(self) -> dict[str, int]:
+        """How many messages wait in each dead-letter queue that is not empty."""
+        sqs = self.aws("sqs")
+        attribute = "ApproximateNumberOfMessages"
+        counts = {
+            url: int(
+                sqs.get_queue_attributes(QueueUrl=url, AttributeNames=[attribute])["Attributes"][
+                    attribute
+                ]
+            )
+            for url in sqs.list_queues()["QueueUrls"]
+            if "DeadLetter" in url
+        }
+        assert counts
+        return {url: count for url, count in counts.items() if count}
+
+
+def _total(rows: list[Json]) -> Decimal:
+    return sum((Decimal(row["amount"]) for row in rows), Decimal(0))

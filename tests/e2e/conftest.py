@@ -1,0 +1,57 @@
+"""The running stack, as its own description tells it: `make up` writes `.local/stack.json`."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from local.paths import STACK_FILE, read_json
+from tests.e2e.backstage import Backstage
+from tests.e2e.travel import api_client
+
+
+def _description() -> dict[str, Any]:
+    description = read_json(STACK_FILE)
+    if not description:
+        pytest.fail("The stack is not up: run `make test`, or `make up` first.")
+    return description
+
+
+# Read anew for each test: a test that heals the stack changes the API's address.
+@pytest.fixture
+def stack() -> dict[str, Any]:
+    return _description()
+
+
+@pytest.fixture
+def web(stack: dict[str, Any]) -> Iterator[httpx.Client]:
+    """The web frontend: one of the two clients of the API."""
+    headers = {"x-api-key": stack["api_keys"]["web"]}
+    with httpx.Client(base_url=stack["api_url"], headers=headers, timeout=30) as client:
+        yield client
+
+
+# For a module whose trips travel at the same time; none that heals the stack uses these.
+@pytest.fixture(scope="module")
+def steady_stack() -> dict[str, Any]:
+    return _description()
+
+
+@pytest.fixture(scope="module")
+def api(steady_stack: dict[str, Any]) -> Iterator[httpx.Client]:
+    """The web frontend, with each answer held against the contract."""
+    with api_client(steady_stack, "web") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def partner(steady_stack: dict[str, Any]) -> Iterator[httpx.Client]:
+    """The other client of the API, with each answer held against the contract."""
+    with api_client(steady_stack, "partner") as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def backstage(steady_stack: dict[str, Any]) -> Backstage:
+    return Backstage(steady_stack)

@@ -1,0 +1,196 @@
+"""The stack itself: what `make run` promises of a machine on which everything can die."""
+
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local import processes
+from local.paths import ROOT, STACK_FILE, STATE, read_json
+
+pytestmark = pytest.mark.timeout(300)
+_COMMAND_SECONDS = 240
+
+
+def command(*arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "local.stack", *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def said_by(process: "subprocess.Popen[str]") -> str:
+    said, _ = process.communicate(timeout=_COMMAND_SECONDS)
+    assert process.returncode == 0, said
+    return said
+
+
+def kill(name: str) -> None:
+    pid = processes.pid_of(name)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+def a_request(*, payment_token: str = "tok_ok") -> dict[str, Any]:
+    starts_on = datetime.now(UTC).date() + timedelta(days=90)
+    return {
+        "customer": {"full_name": "Eva Ruiz", "email": "eva@example.com"},
+        "offer": {
+            "offer_id": "HTL-BCN-007",
+            "description": "Hotel Mar",
+            "starts_on": starts_on.isoformat(),
+            "ends_on": (starts_on + timedelta(days=1)).isoformat(),
+            "guests": 1,
+        },
+        "price": {"amount": "80.00", "currency": "EUR"},
+        "payment_token": payment_token,
+    }
+
+
+def reserve(web: httpx.Client, *, payment_token: str = "tok_ok") -> dict[str, Any]:
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    body = a_request(payment_token=payment_token)
+    answer = web.post("/v1/reservations", json=body, headers=headers)
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    accepted: dict[str, Any] = answer.json()
+    return accepted
+
+
+def status_now(reservation: dict[str, Any]) -> str:
+    """Read a reservation at the address that the stack has now, with its first token."""
+    stack = read_json(STACK_FILE)
+    answer = httpx.get(
+        f"{stack['api_url']}/v1/reservations/{reservation['reservation_code']}",
+        headers={
+            "x-api-key": stack["api_keys"]["web"],
+            "Authorization": f"Bearer {reservation['access_token']}",
+        },
+        timeout=30,
+    )
+    return str(answer.json().get("status", answer.text))
+
+
+def wait_for(status: str, *, of: dict[str, Any], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while (now := status_now(of)) != status:
+        assert time.monotonic() < deadline, f"{now} instead of {status} after {seconds} s"
+
+
+def test_the_description_is_complete_and_for_its_owner_only(stack: dict[str, Any]) -> None:
+    assert stat.S_IMODE(STACK_FILE.stat().st_mode) == 0o600
+    assert set(stack["pids"]) == {"database", "localstack", "payments", "supplier"}
+    assert all(Path(f"/proc/{pid}").exists() for pid in stack["pids"].values())
+    assert set(stack["api_keys"]) == {"web", "partner"}
+
+
+def test_the_api_refuses_a_caller_without_a_key(web: httpx.Client) -> None:
+    del web.headers["x-api-key"]
+
+    answer = web.post("/v1/reservations", json=a_request())
+
+    assert answer.status_code == httpx.codes.UNAUTHORIZED
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.json()["code"] == "unauthorized"
+
+
+def test_a_second_run_reuses_everything_and_gives_an_account(stack: dict[str, Any]) -> None:
+    said = said_by(command("run"))
+
+    assert read_json(STACK_FILE) == stack
+    assert "CONFIRMADA" in said
+    [voucher] = (Path(word) for word in said.split() if word.endswith("voucher.pdf"))
+    [mail] = (Path(word) for word in said.split() if word.endswith(".eml"))
+    assert voucher.read_bytes().startswith(b"%PDF-")
+    assert b"Subject:" in mail.read_bytes()
+    assert stack["api_keys"]["web"] in said
+
+
+def test_two_runs_at_once_do_not_harm_each_other(stack: dict[str, Any]) -> None:
+    both = [command("up"), command("up")]
+
+    for process in both:
+        said_by(process)
+
+    assert read_json(STACK_FILE) == stack
+
+
+def test_dead_processes_are_replaced_and_open_reservations_go_on(web: httpx.Client) -> None:
+    confirmed = reserve(web)
+    wait_for("CONFIRMADA", of=confirmed)
+    under_way = reserve(web)
+    for name in ("localstack", "payments", "mysql" if processes.pid_of("mysql") else "mariadb"):
+        kill(name)
+
+    said_by(command("up"))
+
+    assert status_now(confirmed) == "CONFIRMADA"
+    wait_for("CONFIRMADA", of=under_way)
+
+
+def test_an_interrupted_run_leaves_nothing_of_its_own_and_the_next_one_works(
+    web: httpx.Client,
+) -> None:
+    reservation = reserve(web)
+    payments, localstack = (processes.identity(name) for name in ("payments", "localstack"))
+    kill("localstack")
+    interrupted = command("up")
+    deadline = time.monotonic() + 60
+    while processes.identity("localstack") in (None, localstack):  # until it has started its own
+        assert time.monotonic() < deadline
+
+    interrupted.send_signal(signal.SIGINT)
+    said, _ = interrupted.communicate(timeout=_COMMAND_SECONDS)
+
+    assert interrupted.returncode == 130, said
+    assert "Traceback" not in said
+    assert not STACK_FILE.exists()
+    assert processes.identity("localstack") is None
+    assert processes.identity("payments") == payments  # it was there before the run
+    said_by(command("up"))
+    wait_for("CONFIRMADA", of=reservation)
+
+
+def test_a_port_that_a_stranger_took_is_given_up(web: httpx.Client) -> None:
+    kill("supplier")
+    port = read_json(STATE / "ports.json")["supplier"]
+    listen = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1])));"
+    stranger = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            f"{listen} print('there', flush=True); [s.accept() for _ in iter(int, 1)]",
+            str(port),
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert stranger.stdout is not None
+        assert stranger.stdout.readline() == "there\n"
+
+        said_by(command("up"))
+    finally:
+        stranger.kill()
+        stranger.communicate()
+
+    assert read_json(STATE / "ports.json")["supplier"] != port
+    wait_for("CONFIRMADA", of=reserve_at_the_new_address())
+
+
+def reserve_at_the_new_address() -> dict[str, Any]:
+    stack = read_json(STACK_FILE)
+    headers = {"x-api-key": stack["api_keys"]["web"]}
+    with httpx.Client(base_url=stack["api_url"], headers=headers, timeout=30) as client:
+        return reserve(client)

@@ -1,0 +1,157 @@
+"""The traveler's side of the API: requests, and trips that are followed to their end."""
+
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import httpx
+
+from tests.e2e import contract
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 90
+_PAUSE_SECONDS = 0.25  # each look costs the small machine a function call
+_AT_REST = {"CONFIRMADA", "CANCELADA", "RECHAZADA", "EXPIRADA"}
+
+
+def eventually(look: Callable[[], T | None], *, of: str, until: float | None = None) -> T:
+    """Look until there is something to see; at least once, however late it is.
+
+    Raises:
+        AssertionError: nothing came until `until`, in monotonic seconds.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS if until is None else until
+    while True:
+        if seen := look():
+            return seen
+        assert time.monotonic() < deadline, f"nothing came of {of}"
+        time.sleep(_PAUSE_SECONDS)
+
+
+def api_client(stack: Json, name: str) -> httpx.Client:
+    """One of the two clients of the API; each answer it gets is held against the contract."""
+    return httpx.Client(
+        base_url=stack["api_url"],
+        headers={"x-api-key": stack["api_keys"][name]},
+        timeout=30,
+        event_hooks={"response": [contract.judge]},
+    )
+
+
+def a_request(*, payment_token: str = "tok_ok", **parts: Json) -> Json:
+    """A body for POST /v1/reservations; `customer`, `offer` and `price` name what matters."""
+    starts_on = datetime.now(UTC).date() + timedelta(days=60)
+    customer = {
+        "full_name": "Ana Pérez",
+        "email": f"ana.{uuid.uuid4().hex}@example.com",  # its own, so that its mail can be found
+        "phone": "+34600111222",
+    }
+    offer = {
+        "offer_id": "HTL-MAD-001",
+        "description": "Hotel Sol, doble",
+        "starts_on": starts_on.isoformat(),
+        "ends_on": (starts_on + timedelta(days=3)).isoformat(),
+        "guests": 2,
+    }
+    price = {"amount": "342.50", "currency": "EUR"}
+    return {
+        "customer": customer | parts.get("customer", {}),
+        "offer": offer | parts.get("offer", {}),
+        "price": price | parts.get("price", {}),
+        "payment_token": payment_token,
+    }
+
+
+def new_key() -> str:
+    return str(uuid.uuid4())
+
+
+def post(
+    api: httpx.Client, request: Json, *, key: str | None = None, **headers: str
+) -> httpx.Response:
+    """Ask for a reservation; a keyword such as `accept_language` is a header."""
+    return api.post(
+        "/v1/reservations",
+        json=request,
+        headers={"Idempotency-Key": key or new_key(), **_named(headers)},
+    )
+
+
+def _named(headers: dict[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trip:
+    """A reservation that was accepted, as its traveler holds it."""
+
+    api: httpx.Client
+    request: Json
+    created: Json
+    began: float = field(default_factory=time.monotonic)
+
+    @property
+    def code(self) -> str:
+        return str(self.created["reservation_code"])
+
+    @property
+    def email(self) -> str:
+        return str(self.request["customer"]["email"])
+
+    @property
+    def bearer(self) -> str:
+        return f"Bearer {self.created['access_token']}"
+
+    def get(self, part: str = "", **headers: str) -> httpx.Response:
+        return self.api.get(
+            f"/v1/reservations/{self.code}{part}",
+            headers={"Authorization": self.bearer, **_named(headers)},
+        )
+
+    def read(self) -> Json:
+        answer = self.get()
+        assert answer.status_code == httpx.codes.OK, answer.text
+        reading: Json = answer.json()
+        return reading
+
+    def ended(self, status: str) -> Json:
+        """Follow the trip until it is at rest, for ninety seconds after it began."""
+        return eventually(
+            lambda: self._at_rest(status),
+            of=f"{self.code} on its way to {status}",
+            until=self.began + PATIENCE_SECONDS,
+        )
+
+    def _at_rest(self, expected: str) -> Json | None:
+        answer = self.get()
+        reading: Json = answer.json()
+        if reading["status"] in _AT_REST:
+            assert reading["status"] == expected, reading
+        elif reading["status"] != "EN PROCESO":
+            raise AssertionError(reading)
+        return None if "Retry-After" in answer.headers else reading
+
+    def documented(self) -> Json:
+        """Wait for the voucher."""
+        return eventually(
+            lambda: reading if (reading := self.read())["documents"] else None,
+            of=f"the voucher of {self.code}",
+        )
+
+    def events(self, *, language: str = "es") -> list[Json]:
+        answer = self.get("/timeline", accept_language=language)
+        assert answer.headers["Content-Language"] == language
+        events: list[Json] = answer.json()["events"]
+        return events
+
+
+def depart(api: httpx.Client, request: Json, **headers: str) -> Trip:
+    """Make a reservation that must be accepted."""
+    answer = post(api, request, **headers)
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    return Trip(api=api, request=request, created=answer.json())
