@@ -26,6 +26,14 @@ up: bootstrap ## Start (or heal) the stack without making a reservation
 test: bootstrap ## Run every test on the stack; ARGS go to pytest (make test ARGS="-k voucher")
 	@exec $(stack) test $(ARGS)
 
+.PHONY: simulate
+simulate: bootstrap ## Live 20,000 hostile schedules of the saga; ARGS adds to them (ARGS="--first 20000 --jobs 1")
+	@PYTHONPATH=layers/core $(tools)/python -m tests.simulation run 20000 $(ARGS)
+
+.PHONY: simulate-mutants
+simulate-mutants: bootstrap ## Plant each fault of tests/simulation/mutants.py and see its seed catch it
+	@PYTHONPATH=layers/core $(tools)/python -m tests.simulation mutants $(ARGS)
+
 .PHONY: check
 check: bootstrap ## Format, lint, types, import contracts and template, as CI does
 	$(tools)/ruff format --check .
@@ -51,6 +59,10 @@ status: set-up ## Say what of the stack runs
 logs: set-up ## Follow the logs of every process and function
 	@exec $(stack) logs
 
+.PHONY: ops
+ops: set-up ## Look at reservations on the stack and help them (make ops ARGS="--help" lists the commands)
+	@exec $(tools)/python -m local.ops $(ARGS)
+
 .PHONY: down
 down: set-up ## Stop the stack; its data stay
 	@exec $(stack) down
@@ -63,19 +75,17 @@ clean: set-up ## Stop the stack and delete its data
 set-up:
 	@test -x $(tools)/python || { echo "Nothing was set up here yet. Start with: make run"; exit 1; }
 
-# Requirements files with hashes instead of uv.lock, which records the host names of registries. LocalStack's two are
-# of a fixed day: later releases of what it needs break it, though its metadata allows them.
-compile = $(uv) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url
-portable := --universal --python-version 3.11
-localstack := --python-platform linux --exclude-newer 2026-03-05
+# Requirements files with hashes instead of uv.lock, which records the host names of registries. LocalStack's is of
+# a fixed day: later releases of what it needs break it, though its metadata allows them. 4.13.1 runs on Python 3.11
+# to 3.13, 4.14 on 3.13 only.
+compile = $(uv) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
 .PHONY: lock
 lock: bootstrap ## Make every lock anew from pyproject.toml
-	$(compile) $(portable) pyproject.toml --all-extras --group dev -o local/locks/dev.lock
-	$(compile) $(portable) --group pyproject.toml:lambda -o local/locks/lambda.lock
-	$(compile) $(portable) --group pyproject.toml:sam -o local/locks/sam.lock
-	$(compile) $(portable) pyproject.toml -o layers/dependencies/requirements.txt
-	printf 'fpdf2\nuharfbuzz\n' | $(compile) $(portable) -c local/locks/dev.lock - -o layers/pdf/requirements.txt
+	$(compile) --universal pyproject.toml --group dev -o local/locks/dev.lock
+	$(compile) --universal --group pyproject.toml:lambda -o local/locks/lambda.lock
+	$(compile) --universal --group pyproject.toml:sam -o local/locks/sam.lock
+	$(compile) --universal pyproject.toml -o layers/dependencies/requirements.txt
+	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:pdf -o layers/pdf/requirements.txt
 	echo uv | $(compile) - -o local/locks/bootstrap.lock
-	echo 'localstack-core[runtime]==4.13.1' | $(compile) $(localstack) --python-version 3.11 - -o local/locks/localstack-py311.lock
-	echo 'localstack-core[runtime]==4.14.0' | $(compile) $(localstack) --python-version 3.13 - -o local/locks/localstack-py313.lock
+	echo 'localstack-core[runtime]==4.13.1' | $(compile) --exclude-newer 2026-03-05 - -o local/locks/localstack.lock

@@ -13,10 +13,10 @@ fail() { # fail WHAT_HAPPENED WHAT_TO_DO
   exit 1
 }
 
-find_python() { # find_python VERSION...: the first interpreter found with one of these versions
-  for version in "$@"; do
-    for candidate in "${PYTHON:-python3}" "python$version"; do
-      found=$("$candidate" -c 'import sys; print(sys.executable, "%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
+find_python() { # find_python VERSION...: the interpreter that PYTHON names, else another, of one of these versions
+  for candidate in "${PYTHON:-python3}" python3.11 python3.13 python3.12 python3; do
+    found=$("$candidate" -c 'import sys; print(sys.executable, "%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
+    for version in "$@"; do
       [ "${found##* }" = "$version" ] && { echo "${found% *}"; return 0; }
     done
   done
@@ -70,7 +70,7 @@ environment() { # environment FOLDER LOCK PYTHON
 }
 
 [ "$(uname -s)" = Linux ] || [ "$(uname -s)" = Darwin ] || fail "The stack runs on Linux and macOS only." "On Windows use WSL."
-python=$(find_python 3.11 3.13 3.12 3.14) ||
+python=$(find_python 3.11 3.12 3.13 3.14) ||
   fail "Python 3.11 or newer was not found." "Install it, or name one: make run PYTHON=/path/to/python3.11"
 mkdir -p "$state/logs" "$state/venvs"
 
@@ -81,6 +81,10 @@ if command -v flock >/dev/null; then
 fi
 
 engine=${DB_ENGINE:-mysql}
+case $engine in
+mysql | mariadb) ;;
+*) fail "DB_ENGINE is '$engine'." "Set it to mysql or mariadb, or leave it out." ;;
+esac
 if [ ! -d "$state/$engine-server" ]; then
   make_room_check
   "$python" -m local.private_packages "$engine" & # mostly waits for the network, as the rest does
@@ -89,15 +93,12 @@ if [ ! -d "$state/$engine-server" ]; then
 fi
 
 install_uv
+if [ "$python" != "$(find_python 3.11 3.12 3.13)" ]; then # neither Lambda nor LocalStack runs on 3.14
+  "$UV" python install -q 3.13 >"$state/logs/python.log" 2>&1 && python=$("$UV" python find 3.13) ||
+    fail "Functions run on Python 3.11 to 3.13, and none of these was found." "Install python3.13 beside $python."
+fi
 environment "$PWD/.venv" local/locks/dev.lock "$python"
-
-# LocalStack 4.14 needs 3.13 (its metadata says 3.10) and 4.13.1 is the last that runs on 3.11; none runs on 3.12.
-localstack_python=$(find_python 3.11 3.13) || {
-  "$UV" python install -q 3.13 >"$state/logs/python.log" 2>&1 && localstack_python=$("$UV" python find 3.13)
-} || fail "LocalStack needs Python 3.11 or 3.13, and neither was found." "Install python3.11 or python3.13 beside $python."
-localstack_version=$("$localstack_python" -c 'import sys; print("%d%d" % sys.version_info[:2])')
-
-environment "$state/venvs/localstack" "local/locks/localstack-py$localstack_version.lock" "$localstack_python"
+environment "$state/venvs/localstack" local/locks/localstack.lock "$python"
 environment "$state/venvs/lambda" local/locks/lambda.lock "$python"
 environment "$state/venvs/sam" local/locks/sam.lock "$python"
 

@@ -196,10 +196,10 @@ def _built_template() -> dict[str, Any]:
 def _failures(cloudformation: Any) -> list[str]:
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=STACK)
     return [
-        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}"
+        f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
         for page in pages
         for event in page["StackEvents"]
-        if event["ResourceStatus"].endswith("FAILED")
+        if event["ResourceStatus"].endswith("FAILED") and event.get("ResourceStatusReason")
     ]
 
 

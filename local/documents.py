@@ -98,6 +98,8 @@ _SETTINGS = {
     "support_contact": "a quién llama el viajero; sale en bonos y correos",
     "mail_sender": "remitente de los correos, verificado en SES",
     "access_token_keys": "anillo de claves de las credenciales de acceso",
+    "webhook_secrets_payments": "secretos con que firma pagos; puede haber dos vivos",
+    "webhook_secrets_supplier": "secretos con que firma el proveedor; puede haber dos vivos",
     "public_base_url": "dirección pública con la que empiezan los enlaces",
     "api_clients": "nombre de cliente de cada clave de API, por el identificador de la clave",
     "payment_queue_url": "cola de pago",
@@ -108,7 +110,8 @@ _SETTINGS = {
     "document_bucket": "cubo privado de documentos",
     "settings_path": "prefijo de los parámetros de este despliegue",
 }
-_SECRET_DOCUMENTS = {"access_token_keys"}  # read as JSON, so no `SecretStr` marks it
+# Read as JSON, so no `SecretStr` marks them.
+_SECRET_DOCUMENTS = {"access_token_keys", "webhook_secrets_payments", "webhook_secrets_supplier"}
 _FROM_ENVIRONMENT = (
     config.QueueSettings,
     config.DeadLetterSettings,

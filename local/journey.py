@@ -150,28 +150,31 @@ def _account(
     papers: list[Path],
     timeline: list[dict[str, Any]],
 ) -> None:
-    code = created["reservation_code"]
+    code, api, key = created["reservation_code"], stack["api_url"], stack["api_keys"]["web"]
     voucher, mail = papers
     subject = email.message_from_bytes(mail.read_bytes(), policy=email.policy.default)["subject"]
-    note(f"\n[bold]{code} is CONFIRMADA[/bold]")
+    note(f"\n{code} is CONFIRMADA", style="bold")
     for event in timeline:
         note(f"  {_clock(event)}  {event['message']}")
     note(f"""
   Voucher   {voucher}
   Mail      {mail}
-            “{subject}”
+            {subject}
 
-  API       {stack["api_url"]}
-  API key   {stack["api_keys"]["web"]}
+  API       {api}
+  API key   {key}
 
-Try it (the key makes a second request harmless):
-  curl -i {stack["api_url"]}/v1/reservations \\
-    -H 'x-api-key: {stack["api_keys"]["web"]}' -H 'Idempotency-Key: {uuid.uuid4()}' -H 'Content-Type: application/json' \\
+Try it; sent again with the same Idempotency-Key, it gives the same reservation:
+  curl -i {api}/v1/reservations \\
+    -H 'x-api-key: {key}' -H 'Idempotency-Key: {uuid.uuid4()}' \\
+    -H 'Content-Type: application/json' \\
     -d '{json.dumps(request, ensure_ascii=False)}'
+Look at this one:
   curl -i {created["_links"]["self"]} \\
-    -H 'x-api-key: {stack["api_keys"]["web"]}' -H 'Authorization: Bearer {created["access_token"]}'
+    -H 'x-api-key: {key}' \\
+    -H 'Authorization: Bearer {created["access_token"]}'
 
-The stack stays up.  make logs: what it does   make down: stop it   make clean: stop it and delete its data""")
+The stack stays up. make logs: what it does; make down: stop it; make clean: delete its data.""")
 
 
 def _clock(event: dict[str, Any]) -> str:

@@ -148,8 +148,8 @@ def stop(name: str, *, seconds: float = 20) -> bool:
                 os.killpg(pid, signal.SIGKILL)
             while _reap(name):
                 time.sleep(_POLL_SECONDS)
-        if child := _children.pop(name, None):
-            child.wait()
+    if child := _children.pop(name, None):
+        child.wait()
     _pid_file(name).unlink(missing_ok=True)
     return pid is not None
 

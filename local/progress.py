@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.text import Text
 
 from local.processes import StackError
 
-console = Console(highlight=False, soft_wrap=True)
-_errors = Console(stderr=True, highlight=False, soft_wrap=True)
+# What is printed may contain brackets: rich must not take them for markup.
+_output = Console(markup=False, highlight=False, soft_wrap=True)
+_errors = Console(markup=False, highlight=False, soft_wrap=True, stderr=True)
 
 
 @dataclass(slots=True)
@@ -25,18 +27,23 @@ def step(text: str) -> Iterator[Step]:
     """Show what is under way, and how long it took when it is done."""
     current, began = Step(text), time.monotonic()
     # In a log file a spinner is noise.
-    spinner = console.status(f"{text} …") if console.is_terminal else contextlib.nullcontext()
+    spinner = _output.status(f"{text} …") if _output.is_terminal else contextlib.nullcontext()
     with spinner:
         yield current
-    note(f"[green]✓[/green] {current.text} ({time.monotonic() - began:.1f} s)")
+    done(f"{current.text} ({time.monotonic() - began:.1f} s)")
 
 
-def note(text: str) -> None:
+def done(text: str) -> None:
+    """Print that something is so."""
+    _output.print(Text("✓ ", "green").append(text, "default"))
+
+
+def note(text: str, *, style: str = "") -> None:
     """Print a line."""
-    console.print(text)
+    _output.print(text, style=style)
 
 
 def complain(error: StackError) -> None:
     """Print what happened and what to do."""
-    _errors.print(f"[red]✗[/red] {error}", markup=True)
-    _errors.print(f"  {error.remedy}", markup=False)
+    _errors.print(Text("✗ ", "red").append(str(error), "default"))
+    _errors.print(f"  {error.remedy}")

@@ -17,13 +17,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+if __name__ == "__main__":
+    # Until `main` takes over: packages take a second to load, and Ctrl-C then needs no traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import httpx
 
 from local import database, deployment, journey, processes
 from local.credentials import Secrets, stack_secrets
 from local.paths import LOGS, ROOT, STACK_FILE, STATE, VENVS, read_json, write_json
 from local.processes import Service, StackError
-from local.progress import complain, note, step
+from local.progress import complain, done, note, step
 
 _DEPLOYED = STATE / "deployed.json"
 _LOCALSTACK_STATE = STATE / "localstack"
@@ -78,7 +82,9 @@ def _localstack(port: int) -> Service:
         name="localstack",
         command=[str(part) for part in (*launcher, _LOCALSTACK_STATE, port, python)],
         healthy=lambda: _answers(f"http://127.0.0.1:{port}/_localstack/health"),
-        environment={"PYTHONPATH": str(ROOT)},
+        # It talks to itself only, under several names.
+        environment={"PYTHONPATH": str(ROOT), "NO_PROXY": "*", "no_proxy": "*"},
+        start_seconds=180,  # 3 s on an idle machine; a saturated one must not fail for that
     )
 
 
@@ -132,6 +138,7 @@ def _all_or_nothing() -> Iterator[None]:
     try:
         yield
     except BaseException:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # an impatient second Ctrl-C would leave half
         STACK_FILE.unlink(missing_ok=True)
         for name in processes.running():
             if processes.identity(name) != before.get(name):
@@ -149,7 +156,7 @@ def _url_of_the_living(blueprint: _Blueprint) -> str | None:
         and all(processes.is_healthy(service) for service in services)
     ):
         server = database.ensure(blueprint.engine)  # it runs, as a query tells
-        note(f"✓ Everything runs already: {server.engine} {server.version}, LocalStack, simulators")
+        done(f"Everything runs already: {server.engine} {server.version}, LocalStack, simulators")
         return str(deployed["api_url"])
     return None
 
@@ -299,7 +306,7 @@ def down() -> None:
         for name in ("localstack", *_SIMULATORS, "mysql", "mariadb"):
             # LocalStack takes 6 s to save what it never reads again.
             if processes.stop(name, seconds=1 if name == "localstack" else 20):
-                note(f"✓ {name} stopped")
+                done(f"{name} stopped")
 
 
 def clean() -> None:
@@ -309,7 +316,19 @@ def clean() -> None:
     for place in STATE.iterdir():
         if place.name not in kept:
             shutil.rmtree(place) if place.is_dir() else place.unlink()
-    note("✓ data deleted")
+    done("data deleted")
+
+
+def _leave_the_cloud_and_proxies_out() -> None:
+    """Keep a developer's own AWS account, and a proxy, out of what talks to this machine only."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    direct = [
+        os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or "",
+        "localhost",
+        "127.0.0.1",
+    ]
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, direct))
 
 
 def _interrupted(number: int, frame: object) -> NoReturn:
@@ -318,8 +337,9 @@ def _interrupted(number: int, frame: object) -> NoReturn:
 
 def main(arguments: list[str]) -> int:
     """Carry out one command; a failure is told as what happened and what to do."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
+    _leave_the_cloud_and_proxies_out()
     command, *rest = arguments or ["up"]
     commands = {"up": up, "run": run, "status": status, "logs": logs, "down": down, "clean": clean}
     try:

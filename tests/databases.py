@@ -51,9 +51,10 @@ def empty_schema(engine: Engine) -> Iterator[str]:
     with administrator(engine) as connection:
         collation = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
         connection.execute(text(f"CREATE DATABASE {name} {collation}"))
-        try:
-            yield url_of(engine, name)
-        finally:
+    try:
+        yield url_of(engine, name)
+    finally:
+        with administrator(engine) as connection:  # the server closes one that idles for 120 s
             connection.execute(text(f"DROP DATABASE {name}"))
 
 
@@ -91,11 +92,12 @@ Connect = Callable[[], Database]
 @contextmanager
 def connections_to(url: str) -> Iterator[Connect]:
     """Give a function that opens one more connection; all are closed and the rows deleted."""
+    engine = engine_for(url)
     with ExitStack() as stack:
         stack.callback(empty_the_tables, url)
 
         def connect() -> Database:
-            database = Database(engine_for(url))
+            database = Database(engine)
             stack.callback(database.close)
             return database
 

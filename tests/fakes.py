@@ -33,6 +33,8 @@ from reservations.application.ports import (
     UnitOfWork,
     Voucher,
     VoucherRenderer,
+    WebhookEvent,
+    Webhooks,
 )
 from reservations.domain.errors import (
     DatabaseBusyError,
@@ -41,11 +43,11 @@ from reservations.domain.errors import (
     KnowledgeLostError,
     ReservationNotFoundError,
 )
-from reservations.domain.facts import RANK, Call, Facts, Outcome, Status
+from reservations.domain.facts import RANK, Call, Facts, Outcome, Provider, Status
 from reservations.domain.history import changes
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD, Policy
-from reservations.domain.reservation import Customer, MailStatus, Reservation
+from reservations.domain.reservation import ERASED, Customer, MailStatus, Reservation
 from tests.builders import NOON
 
 
@@ -65,6 +67,10 @@ class InMemoryDocumentStore(DocumentStore):
     def exists(self, key: str) -> bool:
         self._answer()
         return key in self.documents
+
+    def delete(self, key: str) -> None:
+        self._answer()
+        self.documents.pop(key, None)
 
     def link(self, key: str, *, filename: str, lifetime: timedelta) -> str:
         seconds = int(lifetime.total_seconds())
@@ -186,6 +192,7 @@ class InMemoryDatabase:
     history: MutableMapping[UUID, tuple[HistoryEntry, ...]] = field(default_factory=dict)
     attempts: MutableMapping[UUID, tuple[Attempt, ...]] = field(default_factory=dict)
     outbox: MutableMapping[int, StoredHint] = field(default_factory=dict)
+    webhooks: MutableMapping[tuple[Provider, str], WebhookEvent] = field(default_factory=dict)
     held: dict[UUID | int, object] = field(default_factory=dict)
     row_ids: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -208,6 +215,7 @@ class InMemoryUnitOfWork(UnitOfWork):
         self.traceparent = traceparent
         self.reservations: InMemoryReservations = InMemoryReservations(self, policy=policy)
         self.outbox: InMemoryOutbox = InMemoryOutbox(self)
+        self.webhooks: InMemoryWebhooks = InMemoryWebhooks(self)
         self._begin()
 
     def _begin(self) -> None:
@@ -217,6 +225,9 @@ class InMemoryUnitOfWork(UnitOfWork):
         self.lines: ChainMap[UUID, tuple[HistoryEntry, ...]] = ChainMap({}, committed.history)
         self.evidence: ChainMap[UUID, tuple[Attempt, ...]] = ChainMap({}, committed.attempts)
         self.hints: ChainMap[int, StoredHint] = ChainMap({}, committed.outbox)
+        self.notices: ChainMap[tuple[Provider, str], WebhookEvent] = ChainMap(
+            {}, committed.webhooks
+        )
         self.reservations.reads.clear()
 
     def __enter__(self) -> Self:
@@ -242,6 +253,7 @@ class InMemoryUnitOfWork(UnitOfWork):
             self.lines,
             self.evidence,
             self.hints,
+            self.notices,
         )
         for layer in layers:
             written, committed = layer.maps
@@ -299,9 +311,14 @@ class InMemoryReservations(Reservations):
         return after
 
     def customer(self, reservation_id: UUID) -> Customer:
-        if reservation_id not in self._unit.customers:
+        if reservation_id not in self._unit.rows:
             raise ReservationNotFoundError
         return self._unit.customers[reservation_id]
+
+    def erase_customer(self, reservation_id: UUID) -> bool:
+        erased = self._unit.customers[reservation_id] != ERASED
+        self._unit.customers[reservation_id] = ERASED
+        return erased
 
     def add_attempt(self, reservation_id: UUID, attempt: Attempt) -> None:
         if self._unit.rows[reservation_id].facts.find(attempt.call_key) is None:
@@ -311,6 +328,9 @@ class InMemoryReservations(Reservations):
 
     def history(self, reservation_id: UUID) -> list[HistoryEntry]:
         return list(self._unit.lines.get(reservation_id, ()))
+
+    def add_history(self, reservation_id: UUID, entry: HistoryEntry) -> None:
+        self._unit.lines[reservation_id] = (*self.history(reservation_id), entry)
 
     def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
         now, rows = self._unit.now(), self._unit.rows
@@ -398,3 +418,15 @@ class InMemoryOutbox(Outbox):
     def _leased(self, messages: Collection[OutboxMessage]) -> list[tuple[int, StoredHint]]:
         rows = [(m.row_id, self._unit.hints[m.row_id]) for m in messages]
         return [(row_id, row) for row_id, row in rows if row.owner is self]
+
+
+class InMemoryWebhooks(Webhooks):
+    def __init__(self, unit: InMemoryUnitOfWork) -> None:
+        self._unit = unit
+
+    def add(self, event: WebhookEvent) -> bool:
+        key = (event.provider, event.webhook_id)
+        if key in self._unit.notices:
+            return False
+        self._unit.notices[key] = event
+        return True

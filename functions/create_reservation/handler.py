@@ -30,6 +30,8 @@ def post_reservation() -> Response[str]:
         fingerprint=body.fingerprint(),
         context=app.lambda_context,
     )
+    if not replayed:
+        observability.report("reservation accepted", metric="ReservationAccepted")
     return answers.created(
         stored, base_url=wiring.public_base_url(), keys=wiring.key_ring(), replayed=replayed
     )
@@ -42,7 +44,6 @@ def _create(command: CreateReservation) -> dict[str, Any]:
         reservation = create_reservation(
             command, uow=uow, policy=policy, token_kid=wiring.key_ring().current
         )
-    observability.report("reservation accepted", metric="ReservationAccepted")
     return answers.stored_answer(reservation, now=reservation.updated_at, policy=policy)
 
 

@@ -23,7 +23,7 @@ app = http.resolver()
 @app.get("/v1/reservations/<code>")
 def get_reservation(code: str) -> Response[str]:
     reservation = read_reservation(
-        code, reader=_reader(), uow=wiring.unit_of_work(), keys=wiring.key_ring()
+        http.path_text(code), reader=_reader(), uow=wiring.unit_of_work(), keys=wiring.key_ring()
     )
     return answers.shown(
         reservation,
@@ -37,7 +37,7 @@ def get_reservation(code: str) -> Response[str]:
 @app.get("/v1/reservations/<code>/timeline")
 def get_timeline(code: str) -> Response[str]:
     reservation, history = read_timeline(
-        code, reader=_reader(), uow=wiring.unit_of_work(), keys=wiring.key_ring()
+        http.path_text(code), reader=_reader(), uow=wiring.unit_of_work(), keys=wiring.key_ring()
     )
     return answers.timeline(reservation, history, language=http.language(app.current_event))
 
@@ -46,7 +46,7 @@ def get_timeline(code: str) -> Response[str]:
 def get_voucher(code: str) -> Response[str]:
     expires_at = datetime.now(UTC) + LINK_LIFETIME
     url = link_to_voucher(
-        code,
+        http.path_text(code),
         reader=_reader(),
         uow=wiring.unit_of_work(),
         keys=wiring.key_ring(),

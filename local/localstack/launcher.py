@@ -28,6 +28,7 @@ _SERVICES = (
     "sts",
 )
 _DEPLOY_POLL_SECONDS = 0.1
+_POLLERS_OF_A_QUEUE = 3  # AWS begins with five
 
 
 def _configure(state: Path, address: str) -> None:
@@ -68,6 +69,12 @@ def _listen_on_loopback_only() -> None:
     )
 
 
+def _keep_objects_in(folder: Path) -> None:
+    from localstack.services.s3 import provider
+
+    provider.DEFAULT_S3_TMP_DIR = str(folder)  # /tmp/localstack-s3-storage, whatever tempfile says
+
+
 def _deploy_without_long_naps() -> None:
     from localstack.services.cloudformation.resource_provider import ResourceProviderExecutor
 
@@ -77,16 +84,30 @@ def _deploy_without_long_naps() -> None:
     )
 
 
+def _ask_queues_in_parallel() -> None:
+    from localstack.services.lambda_.event_source_mapping.esm_worker import EsmWorker
+    from localstack.utils.threads import FuncThread
+
+    start = EsmWorker.start
+
+    # Its worker handles one batch at a time: behind a slow call hints came in faster than they left.
+    def start_in_parallel(worker: EsmWorker) -> None:
+        start(worker)
+        for number in range(1, _POLLERS_OF_A_QUEUE):
+            name = f"event-source-mapping-poller-{worker.uuid}-{number}"
+            FuncThread(worker.poller_loop, name=name).start()
+
+    EsmWorker.start = start_in_parallel
+
+
 def _run_functions_as_processes(state: Path, python: str) -> None:
     from localstack.services.lambda_.invocation import runtime_executor
 
     from local.localstack.process_executor import ProcessExecutor
 
-    executor = functools.partial(ProcessExecutor, folder=state / "lambda", python=python)
-    executor.prepare_version = ProcessExecutor.prepare_version  # type: ignore[attr-defined]
-    executor.cleanup_version = ProcessExecutor.cleanup_version  # type: ignore[attr-defined]
+    ProcessExecutor.folder, ProcessExecutor.python = state / "lambda", python
     # get_runtime_executor() is copied by name into other modules, but asks this object at every call.
-    plugin = SimpleNamespace(load=lambda: executor)
+    plugin = SimpleNamespace(load=lambda: ProcessExecutor)
     runtime_executor.EXECUTOR_PLUGIN_MANAGER = SimpleNamespace(
         exists=lambda name: True, load=lambda name: plugin
     )
@@ -98,7 +119,9 @@ def main() -> None:
     _configure(state, f"127.0.0.1:{port}")
     _listen_on_loopback_only()
     _run_functions_as_processes(state, python)
+    _keep_objects_in(state / "s3")
     _deploy_without_long_naps()
+    _ask_queues_in_parallel()
 
     from local.localstack import gateway_responses
 

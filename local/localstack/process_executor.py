@@ -18,7 +18,7 @@ import time
 from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from localstack import config
 from localstack.services.lambda_.invocation.executor_endpoint import StatusErrorException
@@ -167,11 +167,13 @@ class _RuntimeApiHandler(BaseHTTPRequestHandler):
 class ProcessExecutor(RuntimeExecutor):
     """One execution environment: LocalStack makes one per parallel call and keeps it warm."""
 
-    def __init__(self, id: str, function_version: Any, *, folder: Path, python: str) -> None:
+    folder: ClassVar[Path]  # for work and logs; the launcher sets both
+    python: ClassVar[str]  # an environment with the runtime interface client and boto3
+
+    def __init__(self, id: str, function_version: Any) -> None:
         super().__init__(id, function_version)
-        self._python = python
-        self._work = folder / "env" / id
-        self._log = folder / "logs" / f"{function_version.id.function_name}-{id[:8]}.log"
+        self._work = self.folder / "env" / id
+        self._log = self.folder / "logs" / f"{function_version.id.function_name}-{id[:8]}.log"
         self._log_position = 0
         self._api: _RuntimeApi | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -221,7 +223,7 @@ class ProcessExecutor(RuntimeExecutor):
         read_end, self._lifeline = os.pipe()
         with self._log.open("ab") as log:
             process = subprocess.Popen(
-                [self._python, _CHILD, str(read_end), self.function_version.config.handler],
+                [self.python, _CHILD, str(read_end), self.function_version.config.handler],
                 cwd=self._environment["LAMBDA_TASK_ROOT"],
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

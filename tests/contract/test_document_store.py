@@ -65,6 +65,17 @@ def test_what_was_never_put_is_absent(store: DocumentStore) -> None:
     assert not store.exists("vouchers/other.pdf")
 
 
+def test_what_was_deleted_is_absent_and_deleting_again_is_harmless(store: DocumentStore) -> None:
+    store.put(KEY, PDF)
+    store.put("vouchers/other.pdf", PDF)
+
+    store.delete(KEY)
+    store.delete(KEY)
+
+    assert not store.exists(KEY)
+    assert store.exists("vouchers/other.pdf")
+
+
 def test_putting_again_replaces(store: DocumentStore) -> None:
     store.put(KEY, b"first")
     store.put(KEY, PDF)

@@ -10,18 +10,24 @@ from uuid import UUID
 import pytest
 
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
-from reservations.application.ports import Attempt, OutboxMessage, UnitOfWork
+from reservations.application.ports import (
+    Attempt,
+    HistoryEntry,
+    OutboxMessage,
+    UnitOfWork,
+    WebhookEvent,
+)
 from reservations.domain.codes import new_code
 from reservations.domain.errors import (
     DuplicateCodeError,
     KnowledgeLostError,
     ReservationNotFoundError,
 )
-from reservations.domain.facts import Call, Facts, Reason, Status
+from reservations.domain.facts import Call, Facts, Provider, Reason, Status
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
-from reservations.domain.reservation import MailStatus, Reservation
+from reservations.domain.reservation import ERASED, MailStatus, Reservation
 from reservations.domain.saga import Verb
 from tests.builders import (
     CHARGE_KEY,
@@ -159,6 +165,15 @@ def test_an_error_inside_the_block_stores_nothing(uow: UnitOfWork) -> None:
         uow.reservations.lock(other.reservation_id)
 
 
+def test_leaving_lets_go_of_the_row(uow: UnitOfWork, another_unit: AnotherUnit) -> None:
+    store(uow, a_reservation())
+
+    with uow:
+        uow.reservations.lock(RESERVATION_ID)
+
+    assert stored(another_unit()) == a_reservation()
+
+
 def test_nobody_sees_what_is_not_committed(uow: UnitOfWork, another_unit: AnotherUnit) -> None:
     with uow, another_unit() as other:
         uow.reservations.add(a_reservation(), a_customer())
@@ -214,6 +229,43 @@ def test_the_customer_is_read_back(uow: UnitOfWork) -> None:
         assert uow.reservations.customer(RESERVATION_ID) == a_customer()
         with pytest.raises(ReservationNotFoundError):
             uow.reservations.customer(uuid7(NOON))
+
+
+def test_an_erased_customer_is_nobody_and_the_reservation_stays(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(a_charge()))
+
+    with uow:
+        assert uow.reservations.erase_customer(RESERVATION_ID)
+        uow.commit()
+
+    with uow:
+        assert uow.reservations.customer(RESERVATION_ID) == ERASED
+        assert not uow.reservations.erase_customer(RESERVATION_ID)
+    assert stored(uow).facts.calls == (a_charge(),)
+
+
+def test_what_no_fact_tells_is_added_to_the_history_with_its_note(uow: UnitOfWork) -> None:
+    entry = HistoryEntry(
+        event="review.resolved", at=LATER, actor="operator:on-call", note="paid TICKET-5"
+    )
+    store(uow, a_reservation())
+
+    with uow:
+        uow.reservations.add_history(RESERVATION_ID, entry)
+        uow.commit()
+
+    with uow:
+        [accepted, added] = uow.reservations.history(RESERVATION_ID)
+    assert (accepted.event, accepted.note) == ("reservation.accepted", None)
+    assert added == entry
+
+
+def test_a_document_that_was_removed_is_read_back_so(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(documents=(a_voucher(),)))
+
+    save(uow, documents=(a_voucher(removed_at=LATER),))
+
+    assert stored(uow).documents == (a_voucher(removed_at=LATER),)
 
 
 # --- saving the difference
@@ -596,3 +648,37 @@ def test_a_hint_dies_of_its_last_refusal_and_is_offered_no_more(uow: UnitOfWork)
 def test_nothing_refused_means_nobody_dead(uow: UnitOfWork) -> None:
     with uow:
         assert uow.outbox.mark_refused([], dead_after=1) == 0
+
+
+# --- webhooks
+
+TOLD = WebhookEvent(
+    provider=Provider.PAYMENTS,
+    webhook_id="msg_1",
+    type="payment.succeeded",
+    reference=str(RESERVATION_ID),
+)
+
+
+def test_a_webhook_is_taken_once(uow: UnitOfWork, another_unit: AnotherUnit) -> None:
+    with uow:
+        first = uow.webhooks.add(TOLD)
+        again = uow.webhooks.add(TOLD)
+        uow.commit()
+    with another_unit() as other:
+        later = other.webhooks.add(replace(TOLD, type="payment.declined"))
+
+    assert (first, again, later) == (True, False, False)
+
+
+def test_webhooks_of_two_providers_and_two_spellings_are_different(uow: UnitOfWork) -> None:
+    with uow:
+        assert uow.webhooks.add(TOLD)
+        assert uow.webhooks.add(replace(TOLD, provider=Provider.SUPPLIER))
+        assert uow.webhooks.add(replace(TOLD, webhook_id="MSG_1"))
+
+
+def test_a_webhook_that_was_not_committed_is_taken_again(uow: UnitOfWork) -> None:
+    for _ in range(2):
+        with uow:
+            assert uow.webhooks.add(TOLD)

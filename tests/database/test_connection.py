@@ -20,7 +20,13 @@ from reservations.domain.errors import (
 )
 from reservations.domain.policy import STANDARD
 from tests.builders import RESERVATION_ID, a_customer, a_reservation
-from tests.database.waiting import DEADLINE_SECONDS, at_once, connection_id, kill
+from tests.database.waiting import (
+    DEADLINE_SECONDS,
+    at_once,
+    connection_id,
+    kill,
+    wait_until_gone,
+)
 from tests.databases import Connect, administrator, empty_schema, migrated_schema
 
 OTHER_ID = UUID("0195511f-3c00-7abc-8def-0123456789ac")
@@ -113,6 +119,21 @@ def test_a_connection_killed_while_idle_is_replaced(
     database.close()
 
     assert after != before
+
+
+def test_a_connection_that_the_server_closed_for_idling_is_replaced(
+    database: Database, engine_name: Engine
+) -> None:
+    """MySQL tells its reason in an error of its own (4031), MariaDB just hangs up."""
+    before = connection_id(database)
+    database.execute(text("SET SESSION wait_timeout = 1"))
+    database.rollback()
+    wait_until_gone(engine_name, before)
+
+    with unit_on(database) as uow:
+        uow.now()
+
+    assert connection_id(database) != before
 
 
 def test_a_connection_killed_in_a_transaction_is_not_replaced_in_it(

@@ -8,6 +8,7 @@ from reservations.adapters.mysql.engine import Database, error_number
 from reservations.adapters.mysql.tables import METADATA
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application.ports import Attempt
+from reservations.domain.errors import KnowledgeLostError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
@@ -115,6 +116,15 @@ def test_a_check_refuses(filled: Database, name: str) -> None:
 def test_what_belongs_to_a_reservation_keeps_it(filled: Database, statement: str) -> None:
     with pytest.raises(IntegrityError):
         filled.execute(text(statement))
+
+
+def test_a_row_that_changed_under_its_reader_is_not_overwritten(filled: Database) -> None:
+    with MySqlUnitOfWork(filled, policy=STANDARD) as uow:
+        read = uow.reservations.lock(RESERVATION_ID)
+        filled.execute(text("UPDATE reservation SET version = version + 1"))
+
+        with pytest.raises(KnowledgeLostError):
+            uow.reservations.save(read, now=NOON)
 
 
 def test_text_that_does_not_fit_is_refused_not_cut(filled: Database) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -13,7 +13,11 @@ from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
-from aws_lambda_powertools.utilities.idempotency.exceptions import IdempotencyPersistenceLayerError
+from aws_lambda_powertools.utilities.idempotency.exceptions import (
+    IdempotencyItemNotFoundError,
+    IdempotencyPersistenceLayerError,
+)
+from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
 from sqlalchemy import text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
@@ -162,6 +166,44 @@ def test_without_a_fingerprint_nothing_is_run(database: Database) -> None:
         run(request={"key": "k"})
 
     assert store.conclusion is None
+    assert row_counts(database) == NOTHING
+
+
+def test_the_stored_record_can_be_asked_for(database: Database) -> None:
+    answer, _ = create(database)
+    store = MySqlIdempotencyStore(database, **asdict(SCOPE))
+    store.configure(IdempotencyConfig(event_key_jmespath="key"), key_prefix=SCOPE.operation)
+    unknown = MySqlIdempotencyStore(database, **asdict(replace(SCOPE, key="none" * 4)))
+    unknown.configure(IdempotencyConfig(event_key_jmespath="key"), key_prefix=SCOPE.operation)
+
+    record = store.get_record({"key": SCOPE.key})
+
+    assert record is not None
+    assert record.response_json_as_dict() == answer
+    with pytest.raises(IdempotencyItemNotFoundError):
+        unknown.get_record({"key": "none" * 4})
+    assert not database.in_transaction
+
+
+def test_an_answer_without_its_key_in_the_transaction_is_not_stored(database: Database) -> None:
+    store = MySqlIdempotencyStore(database, **asdict(SCOPE))
+
+    with pytest.raises(RuntimeError, match="not in this transaction"):
+        store._update_record(DataRecord(idempotency_key="", response_data="{}"))
+
+    assert store.conclusion is None
+    assert not database.in_transaction
+
+
+def test_deleting_a_record_is_undoing_its_transaction(database: Database) -> None:
+    store = MySqlIdempotencyStore(database, **asdict(SCOPE))
+    record = DataRecord(idempotency_key="", payload_hash="0" * 64)
+    store._put_record(record)
+    assert database.in_transaction
+
+    store._delete_record(record)
+
+    assert not database.in_transaction
     assert row_counts(database) == NOTHING
 
 

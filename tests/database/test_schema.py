@@ -91,6 +91,36 @@ def test_migrations_go_up_and_down_one_by_one(engine_name: Engine) -> None:
             assert definitions(connection) == {}
 
 
+def test_a_migration_that_was_cut_off_is_completed_by_the_next(
+    url: str, engine_name: Engine
+) -> None:
+    with empty_schema(engine_name) as cut_url:
+        engine = engine_for(cut_url)
+        schema.upgrade(engine)
+        with engine.begin() as connection:
+            connection.execute(text("DROP TABLE provider_attempt, mail_send, alembic_version"))
+        schema.upgrade(engine)
+        with engine.begin() as connection, engine_for(url).connect() as whole:
+            assert definitions(connection) == definitions(whole)
+            connection.execute(text("DROP TABLE provider_attempt"))
+        schema.downgrade(engine)
+
+        with engine.connect() as connection:
+            assert definitions(connection) == {}
+
+
+def test_a_newer_schema_is_left_alone(engine_name: Engine) -> None:
+    with empty_schema(engine_name) as url:
+        engine = engine_for(url)
+        schema.upgrade(engine)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+        schema.upgrade(engine)
+
+        assert schema.current(engine) == "9999"
+
+
 def test_two_migrations_at_once_take_turns(engine_name: Engine) -> None:
     with empty_schema(engine_name) as url:
         migrate = partial(schema.upgrade, engine_for(url, answer_seconds=schema.STATEMENT_SECONDS))

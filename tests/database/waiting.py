@@ -19,6 +19,7 @@ _BLOCKED = text(
     " JOIN information_schema.processlist ON id = trx_mysql_thread_id"
     " WHERE trx_state = 'LOCK WAIT' AND db = DATABASE()"
 )
+_ALIVE = text("SELECT COUNT(*) FROM information_schema.processlist WHERE id = :id")
 _CONNECTION = text("SELECT CONNECTION_ID()")
 
 T = TypeVar("T")
@@ -55,11 +56,15 @@ def connection_id(database: Database) -> int:
 
 def kill(engine: Engine, connection: int) -> None:
     """Cut a connection on the server's side, and wait until the server has let go of it."""
-    alive = text("SELECT COUNT(*) FROM information_schema.processlist WHERE id = :id")
-    deadline = time.monotonic() + DEADLINE_SECONDS
     with administrator(engine) as server:
         server.execute(text(f"KILL {connection}"))
-        while server.execute(alive, {"id": connection}).scalar_one():
+    wait_until_gone(engine, connection)
+
+
+def wait_until_gone(engine: Engine, connection: int) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    with administrator(engine) as server:
+        while server.execute(_ALIVE, {"id": connection}).scalar_one():
             if time.monotonic() > deadline:
                 pytest.fail(f"connection {connection} does not end")
             time.sleep(0.01)

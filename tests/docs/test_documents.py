@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from local import documents
+from reservations.application.receive_webhook import Received
 from reservations.domain.facts import Outcome
 from reservations.domain.reservation import MailStatus
 from reservations.entrypoints.problems import CATALOGUE
@@ -85,13 +86,14 @@ def test_every_metric_the_code_counts_is_explained_and_no_other() -> None:
     )
     counted = set(re.findall(r'(?:\bcount\(|\bmetric=)"(\w+)"', code))
     families = set(re.findall(r'\bmetric=f"(\w+)\{', code))
-    assert families == {"Provider", "Mail"}
+    assert families == {"Provider", "Mail", "Webhook"}
     counted |= {f"Provider{outcome.__name__}" for outcome in get_args(Outcome)}
     counted |= {
         f"Mail{status.name.title().replace('_', '')}"
         for status in MailStatus
         if status is not MailStatus.STARTED
     }
+    counted |= {f"Webhook{received.name.title().replace('_', '')}" for received in Received}
 
     assert set(re.findall(r"^\| `(\w+)` \|", read("06-qa-testing.md"), re.MULTILINE)) == counted
 

@@ -21,8 +21,7 @@ def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.setattr(processes, "STATE", tmp_path)
     monkeypatch.setattr(processes, "LOGS", tmp_path / "logs")
     yield
-    for name in processes.running():
-        processes.stop(name, seconds=0)
+    processes.stop("thing", seconds=0)
 
 
 def a_service(program: str, healthy: Callable[[], bool] = lambda: True) -> Service:

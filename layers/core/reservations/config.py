@@ -6,7 +6,7 @@ Nothing here has a default: a missing setting is reported, with all the others t
 
 import base64
 from collections.abc import Callable, Collection, Mapping
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -18,10 +18,12 @@ from pydantic import (
     SecretStr,
     TypeAdapter,
     ValidationError,
+    model_validator,
 )
 
 from reservations.domain.access_token import KeyRing
 from reservations.domain.errors import SettingsError
+from reservations.domain.facts import Provider
 from reservations.domain.policy import SHORT, STANDARD, Policy
 
 ReadParameters = Callable[[Collection[str]], Mapping[str, str]]
@@ -56,6 +58,9 @@ PROFILES: dict[str, tuple[Policy, Timeouts]] = {
 }
 
 
+_POLICY = TypeAdapter(Policy)
+
+
 class SagaProfile(Settings):
     """A named set of durations, and what differs from it, in seconds."""
 
@@ -65,11 +70,23 @@ class SagaProfile(Settings):
     policy: dict[str, Any] = Field(default_factory=dict)
     timeouts: dict[str, float] = Field(default_factory=dict)
 
+    @model_validator(mode="after")
+    def _knows_every_name(self) -> Self:
+        """A misspelled duration must not be one that silently keeps its value."""
+        if not (
+            self.policy.keys() <= Policy.__dataclass_fields__.keys()
+            and self.timeouts.keys() <= Timeouts.model_fields.keys()
+        ):
+            raise ValueError("unknown duration")
+        self.durations()
+        self.limits()
+        return self
+
     def durations(self) -> Policy:
         known = {
             name: getattr(PROFILES[self.profile][0], name) for name in Policy.__dataclass_fields__
         }
-        return TypeAdapter(Policy).validate_python(known | self.policy)
+        return _POLICY.validate_python(known | self.policy)
 
     def limits(self) -> Timeouts:
         return Timeouts.model_validate(PROFILES[self.profile][1].model_dump() | self.timeouts)
@@ -123,6 +140,27 @@ class AccessTokenSettings(Settings):
         ring: Any = self.access_token_keys
         assert isinstance(ring, KeyRing)
         return ring
+
+
+def _webhook_secrets(values: list[str]) -> list[bytes]:
+    """As Standard Webhooks writes them: `whsec_` and base64."""
+    if not values:
+        raise ValueError("no secret")
+    return [base64.b64decode(value.removeprefix("whsec_"), validate=True) for value in values]
+
+
+WebhookSecrets = Annotated[Json[list[str]], AfterValidator(_webhook_secrets)]
+
+
+class WebhookSettings(Settings):
+    """The secrets that providers sign with: two may live at once, so that one can be replaced."""
+
+    webhook_secrets_payments: WebhookSecrets
+    webhook_secrets_supplier: WebhookSecrets
+
+    def of(self, provider: Provider) -> list[bytes]:
+        secrets: Any = getattr(self, f"webhook_secrets_{provider}")
+        return list(secrets)
 
 
 class ApiSettings(Settings):

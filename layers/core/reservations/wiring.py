@@ -67,6 +67,10 @@ def api_settings() -> config.ApiSettings:
     return _settings(config.ApiSettings)
 
 
+def webhook_settings() -> config.WebhookSettings:
+    return _settings(config.WebhookSettings)
+
+
 def support_contact() -> str:
     return _settings(config.ContactSettings).support_contact
 
@@ -105,6 +109,28 @@ def idempotency_store(*, client_id: str, operation: str, key: str) -> "MySqlIdem
 
     database = _database(ping=False)
     return MySqlIdempotencyStore(database, client_id=client_id, operation=operation, key=key)
+
+
+@cache
+def _unhurried_database() -> "Database":
+    """For what reads or deletes across reservations: seconds, not milliseconds."""
+    from reservations.adapters.mysql.engine import Database, engine_for
+    from reservations.adapters.mysql.oversight import ANSWER_SECONDS
+
+    url = _settings(config.DatabaseSettings).database_url.get_secret_value()
+    return Database(engine_for(url, answer_seconds=ANSWER_SECONDS), ping=True)
+
+
+def oversight() -> ports.Oversight:
+    from reservations.adapters.mysql.oversight import MySqlOversight
+
+    return MySqlOversight(_unhurried_database(), policy=policy())
+
+
+def retention() -> ports.Retention:
+    from reservations.adapters.mysql.retention import MySqlRetention
+
+    return MySqlRetention(_unhurried_database())
 
 
 # --- providers

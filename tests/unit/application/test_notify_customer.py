@@ -71,7 +71,7 @@ class DyingMailer(RecordingMailer):
 
 def status(world: World, kind: MailKind = MailKind.CONFIRMED) -> MailStatus | None:
     send = world.stored.send_of(kind)
-    return send and send.status
+    return send.status if send else None
 
 
 def test_the_confirmation_carries_the_voucher_and_all_a_traveler_needs() -> None:

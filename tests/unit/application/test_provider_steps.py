@@ -54,8 +54,21 @@ def test_a_payment_that_succeeds_is_handed_to_the_supplier() -> None:
 
     world.pay(payments)
 
-    assert world.state is State.PAID
-    assert world.word is PublicStatus.EN_PROCESO
+    assert world.state() is State.PAID
+    assert world.word() is PublicStatus.EN_PROCESO
+    assert world.take_hints() == [Queue.SUPPLIER]
+
+
+def test_a_copy_of_a_hint_makes_no_copy_for_the_other_worker_until_its_lease_is_over() -> None:
+    world = World()
+    world.pay(ScriptedPayments(PAID))
+    assert world.take_hints() == [Queue.SUPPLIER]
+
+    world.pay(ScriptedPayments())
+    assert world.take_hints() == []
+
+    world.wait(STANDARD.hint_lease)
+    world.pay(ScriptedPayments())
     assert world.take_hints() == [Queue.SUPPLIER]
 
 
@@ -86,8 +99,8 @@ def test_a_declined_card_refuses_the_reservation_and_tells_the_traveler() -> Non
 
     world.pay(payments)
 
-    assert world.state is State.PAYMENT_FAILED
-    assert world.word is PublicStatus.RECHAZADA
+    assert world.state() is State.PAYMENT_FAILED
+    assert world.word() is PublicStatus.RECHAZADA
     assert world.stored.facts.reason is Reason.PAYMENT_DECLINED
     assert world.take_hints() == [Queue.NOTIFICATION]
 
@@ -99,7 +112,7 @@ def test_the_call_is_written_down_before_it_leaves() -> None:
         world.pay(ScriptedPayments(CrashError()))
 
     assert world.call(CHARGE_KEY).status is Status.STARTED
-    assert world.state is State.PAYMENT_IN_PROGRESS
+    assert world.state() is State.PAYMENT_IN_PROGRESS
     assert world.stored.next_check_at == NOON + STANDARD.rung(0)
 
 
@@ -123,7 +136,7 @@ def test_an_unknown_answer_is_asked_about_and_not_repeated() -> None:
     world.pay(payments)
 
     assert verbs(payments) == [Verb.CHARGE, Verb.INQUIRE]
-    assert world.state is State.PAID
+    assert world.state() is State.PAID
 
 
 def test_a_hint_before_the_time_to_ask_does_nothing() -> None:
@@ -160,7 +173,7 @@ def test_a_crash_before_the_call_left_is_found_out_and_the_charge_sent_again_und
     assert payments.requests[-1].key == CHARGE_KEY
     assert payments.requests[-1].payment_token == "tok_ok"
     assert world.call(CHARGE_KEY).attempts == 2
-    assert world.state is State.PAID
+    assert world.state() is State.PAID
 
 
 def test_a_crash_after_the_call_costs_an_inquiry_and_no_second_charge() -> None:
@@ -172,7 +185,7 @@ def test_a_crash_after_the_call_costs_an_inquiry_and_no_second_charge() -> None:
     world.pay(payments)
 
     assert verbs(payments) == [Verb.CHARGE, Verb.INQUIRE]
-    assert world.state is State.PAID
+    assert world.state() is State.PAID
 
 
 def test_what_was_surely_not_sent_is_sent_again_after_the_pause_asked_for() -> None:
@@ -205,7 +218,7 @@ def test_a_reservation_nobody_could_charge_expires_when_its_time_is_over() -> No
     step = world.pay(ScriptedPayments())
 
     assert step.action is None
-    assert world.word is PublicStatus.EXPIRADA
+    assert world.word() is PublicStatus.EXPIRADA
     assert world.take_hints() == [Queue.NOTIFICATION]
 
 
@@ -217,8 +230,8 @@ def test_a_booking_confirms_a_paid_reservation_and_asks_for_its_voucher() -> Non
 
     world.confirm(supplier)
 
-    assert world.state is State.SUPPLIER_CONFIRMED
-    assert world.word is PublicStatus.CONFIRMADA
+    assert world.state() is State.SUPPLIER_CONFIRMED
+    assert world.word() is PublicStatus.CONFIRMADA
     assert world.call(BOOK_KEY).locator == "HOTEL-77"
     assert world.take_hints() == [Queue.VOUCHER]
 
@@ -240,15 +253,15 @@ def test_a_refused_booking_gives_the_money_back() -> None:
     world = World(a_reservation(a_charge()))
 
     world.confirm(ScriptedSupplier(REFUSED))
-    assert world.state is State.REFUND_IN_PROGRESS
+    assert world.state() is State.REFUND_IN_PROGRESS
     payments = ScriptedPayments(REFUNDED)
     world.pay(payments)
 
     [request] = payments.requests
     assert (request.verb, request.key, request.target) == (Verb.REFUND, "refund:pay_1", "pay_1")
     assert request.money == PRICE
-    assert world.state is State.REFUNDED
-    assert world.word is PublicStatus.RECHAZADA
+    assert world.state() is State.REFUNDED
+    assert world.word() is PublicStatus.RECHAZADA
 
 
 def test_a_second_booking_that_turns_up_is_cancelled() -> None:
@@ -262,7 +275,7 @@ def test_a_second_booking_that_turns_up_is_cancelled() -> None:
 
     assert verbs(supplier) == [Verb.INQUIRE, Verb.CANCEL_BOOKING]
     assert supplier.requests[-1].target == "bkg_2"
-    assert world.state is State.SUPPLIER_CONFIRMED
+    assert world.state() is State.SUPPLIER_CONFIRMED
 
 
 # --- whatever hint comes --------------------------------------------------------------------------

@@ -69,11 +69,9 @@ class World:
     def stored(self) -> Reservation:
         return self.database.reservations[RESERVATION_ID]
 
-    @property
     def state(self) -> State:
         return state_of(self.stored.facts)
 
-    @property
     def word(self) -> PublicStatus:
         return public_status(self.stored.facts)
 

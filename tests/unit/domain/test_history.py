@@ -113,6 +113,14 @@ def test_a_voucher_is_news_once() -> None:
     assert changes(issued, issued) == ()
 
 
+def test_the_removal_of_a_voucher_is_news_once() -> None:
+    issued = a_reservation(documents=(a_voucher(),))
+    removed = a_reservation(documents=(a_voucher(removed_at=NOON),))
+
+    assert changes(issued, removed) == ("voucher.removed",)
+    assert changes(removed, removed) == ()
+
+
 @pytest.mark.parametrize("status", [MailStatus.SENT, MailStatus.REFUSED, MailStatus.UNKNOWN])
 @pytest.mark.parametrize("kind", list(MailKind))
 def test_the_fate_of_a_mail_is_news_but_not_its_attempts(

@@ -386,6 +386,7 @@ def test_not_being_listed_once_is_only_evidence() -> None:
 
     [call] = facts.calls
     assert (call.status, call.missing_since) == (Status.UNKNOWN, SURE_AT)
+    assert call.looks == 1
 
 
 @pytest.mark.parametrize(
@@ -413,6 +414,7 @@ def test_a_call_that_is_not_found_may_be_sent_again_at_once() -> None:
     facts = inquired(some_facts(unknown), NOTHING, asked_at=SURE_AT, now=SURE_AT)
 
     assert plan(facts, SURE_AT, STANDARD) == about(unknown, Verb.CHARGE)
+    assert facts.row(CHARGE_KEY).check_at == SURE_AT
 
 
 def test_the_look_that_makes_it_sure_comes_as_soon_as_it_can() -> None:

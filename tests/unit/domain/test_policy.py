@@ -17,10 +17,22 @@ def test_ladders_climb(policy: Policy) -> None:
 
 
 @pytest.mark.parametrize("policy", PROFILES)
-def test_a_look_is_never_leased_for_less_than_a_hint(policy: Policy) -> None:
-    assert policy.hold < policy.hold_limit
-    assert policy.unasked_ladder_limit < len(policy.ladder)
+def test_what_could_not_be_sent_or_asked_never_climbs_to_the_end_of_the_ladder(
+    policy: Policy,
+) -> None:
+    assert policy.rung(policy.unasked_ladder_limit) < policy.ladder_end
+
+
+@pytest.mark.parametrize("policy", PROFILES)
+def test_a_mail_is_not_repeated_while_its_first_hint_may_still_be_worked_on(
+    policy: Policy,
+) -> None:
     assert policy.mail_repeat > policy.hint_lease
+
+
+@pytest.mark.parametrize("policy", PROFILES)
+def test_a_call_is_found_missing_before_a_person_is_asked(policy: Policy) -> None:
+    assert policy.call_limit + policy.visibility + policy.not_found_gap < policy.deadline
 
 
 @pytest.mark.parametrize("factor", [0.8, 1.2])

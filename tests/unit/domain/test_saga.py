@@ -198,6 +198,20 @@ def test_the_first_booking_in_time_is_kept_unless_we_began_to_cancel_it() -> Non
     assert kept_booking(some_facts(first, second, a_cancellation(of="bkg_2"))) == first
 
 
+@pytest.mark.parametrize(
+    ("confirmed_late_by", "kept"), [(timedelta(0), True), (SECOND, False), (HOUR, False)]
+)
+def test_no_later_booking_takes_the_place_of_the_one_the_traveler_was_told(
+    confirmed_late_by: timedelta, kept: bool
+) -> None:
+    told = a_booking(Status.CANCELLED)
+    another = a_second_booking(at=NOON + confirmed_late_by)
+    facts = some_facts(a_charge(), told, another, confirmed_at=NOON)
+
+    assert kept_booking(facts) == (another if kept else None)
+    assert (planned(facts) == Close(Reason.SUPPLIER_CANCELLED)) is not kept
+
+
 def test_nothing_is_kept_once_closed() -> None:
     facts = some_facts(a_charge(), a_booking(), reason=Reason.CUSTOMER_CANCELLED)
 
@@ -328,14 +342,6 @@ def test_losing_a_confirmed_booking_closes_the_reservation_as_cancelled_by_the_s
     facts = some_facts(a_charge(), a_booking(Status.CANCELLED), confirmed_at=NOON)
 
     assert planned(facts) == Close(Reason.SUPPLIER_CANCELLED)
-
-
-def test_a_confirmed_reservation_with_another_booking_stays_confirmed() -> None:
-    facts = some_facts(
-        a_charge(), a_booking(Status.CANCELLED), a_second_booking(), confirmed_at=NOON
-    )
-
-    assert planned(facts) == Settled()
 
 
 # --- step 1: look before you leap ---------------------------------------------------------------

@@ -62,6 +62,12 @@ class S3DocumentStore(DocumentStore):
             raise DocumentStoreUnavailableError("not known to exist") from error
         return True
 
+    def delete(self, key: str) -> None:
+        try:
+            self._s3.delete_object(Bucket=self._bucket, Key=key)
+        except (BotoCoreError, ClientError) as error:
+            raise DocumentStoreUnavailableError("not known to be deleted") from error
+
     def link(self, key: str, *, filename: str, lifetime: timedelta) -> str:
         """Sign a link without asking S3: it works if the object is there when it is followed."""
         # RFC 6266 §4.3: the encoded form, in which no name can end the parameter.

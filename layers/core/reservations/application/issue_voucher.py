@@ -6,7 +6,7 @@ from hashlib import sha256
 from uuid import UUID
 
 from reservations.application.ports import DocumentStore, UnitOfWork, Voucher, VoucherRenderer
-from reservations.application.settlement import settle_and_save
+from reservations.application.settlement import pass_on, settle_and_save
 from reservations.application.vouchers import voucher_key, voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.fulfilment import IssueVoucher, fulfil
@@ -58,7 +58,7 @@ def _look(
         if isinstance(fulfil(reservation, now), IssueVoucher):
             customer = uow.reservations.customer(reservation_id)
             return reservation, voucher_of(reservation, customer, support_contact=support_contact)
-        settle_and_save(reservation, uow=uow, policy=policy, now=now)
+        pass_on(reservation, uow=uow, policy=policy, now=now)
         uow.commit()
         return None
 

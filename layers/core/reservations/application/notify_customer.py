@@ -15,7 +15,7 @@ from reservations.application.ports import (
     UnitOfWork,
     VoucherRenderer,
 )
-from reservations.application.settlement import settle_and_save
+from reservations.application.settlement import pass_on, settle_and_save
 from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.errors import DocumentStoreUnavailableError
 from reservations.domain.fulfilment import SendMail, begin_send, fulfil, record_send
@@ -71,7 +71,7 @@ def notify_customer(
         now = uow.now()
         owed = fulfil(reservation, now)
         if not isinstance(owed, SendMail):
-            settle_and_save(reservation, uow=uow, policy=policy, now=now)
+            pass_on(reservation, uow=uow, policy=policy, now=now)
             uow.commit()
             return Notified()
         reservation = begin_send(reservation, owed.kind, now, policy)

@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
-from reservations.domain.facts import Operation, Outcome
-from reservations.domain.messages import Hint
+from reservations.domain.facts import Operation, Outcome, Provider
+from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, MailKind, Reservation
-from reservations.domain.saga import Verb
+from reservations.domain.saga import State, Verb
 
 # --- the database -----------------------------------------------------------------------------------------------------
 
@@ -24,6 +24,7 @@ class HistoryEntry:
     event: str
     at: datetime
     actor: str
+    note: str | None = None  # the evidence an operator gave; never personal data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,11 +72,21 @@ class Reservations(Protocol):
         """
 
     def customer(self, reservation_id: UUID) -> Customer:
-        """Read the personal data; only the step that needs it asks."""
+        """Read the personal data, or `ERASED`; only the step that needs it asks.
+
+        Raises:
+            ReservationNotFoundError: there is no such reservation.
+        """
+
+    def erase_customer(self, reservation_id: UUID) -> bool:
+        """Delete the personal data; tell whether there were any."""
 
     def add_attempt(self, reservation_id: UUID, attempt: Attempt) -> None: ...
 
     def history(self, reservation_id: UUID) -> list[HistoryEntry]: ...
+
+    def add_history(self, reservation_id: UUID, entry: HistoryEntry) -> None:
+        """Add a line for what no change of the facts tells."""
 
     def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
         """Take up to `limit` reservations whose time has come, skipping those others hold, and move their
@@ -105,11 +116,29 @@ class Outbox(Protocol):
         """Count a refusal that is the sender's fault; return how many died of it (the `dead_after`th refusal)."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookEvent:
+    """What a provider told; `webhook_id` is the same on each of its deliveries."""
+
+    provider: Provider
+    webhook_id: str
+    type: str
+    reference: str
+
+
+class Webhooks(Protocol):
+    """What providers told, once each."""
+
+    def add(self, event: WebhookEvent) -> bool:
+        """Stage a webhook; false, and nothing staged, if it is known."""
+
+
 class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     """One transaction: leaving the block without `commit` stores nothing."""
 
     reservations: Reservations
     outbox: Outbox
+    webhooks: Webhooks
     traceparent: str | None  # W3C Trace Context of this invocation; hints carry it on
 
     def __enter__(self) -> Self: ...
@@ -188,6 +217,131 @@ class SupplierApi(Protocol):
         """Carry out one request; never raises for what the provider answers or does not."""
 
 
+# --- operators --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """A reservation in a list: what an operator needs to choose one."""
+
+    code: str
+    state: State
+    review: str
+    next_check_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueLag:
+    """Hints of one queue and status that are stored; `oldest_s` is how long the first has been due, in seconds."""
+
+    queue: Queue
+    status: str
+    hints: int
+    oldest_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """A row that breaks an invariant; `code` is the reservation's, `detail` holds codes and sums only."""
+
+    invariant: str
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projected:
+    """A reservation beside its stored projections."""
+
+    reservation: Reservation
+    state: str
+    review: str
+
+
+class Oversight(Protocol):
+    """Reads across reservations; each method is a transaction of its own."""
+
+    def stuck(self, *, limit: int) -> list[Overview]:
+        """Those nobody looked at when they were due, or that have not moved for `STUCK_AFTER`."""
+
+    def in_review(self, *, limit: int) -> list[Overview]: ...
+
+    def in_state(self, state: State, *, limit: int) -> list[Overview]: ...
+
+    def attempts(self, reservation_id: UUID) -> list[Attempt]:
+        """The evidence of every request to a provider, oldest first."""
+
+    def broken(self, invariant: str, *, since: datetime | None) -> list[Finding]:
+        """The rows that break a named invariant: of reservations made `since`, and of all that are not settled."""
+
+    def projected(
+        self, *, since: datetime | None, after: UUID | None, limit: int
+    ) -> list[Projected]:
+        """A page of reservations by id, made `since` or not settled; a step may change one while it is read."""
+
+    def projected_now(self, reservation_id: UUID) -> Projected:
+        """One reservation, read while nobody can change it."""
+
+    def to_reconcile(self, *, since: datetime, after: UUID | None, limit: int) -> list[UUID]:
+        """A page of reservations with a call that is open or was sent `since`."""
+
+    def outbox(self) -> list[QueueLag]: ...
+
+    def oldest_due_s(self) -> float:
+        """For how many seconds the reservation that waits longest has been due."""
+
+    def now(self) -> datetime:
+        """The database's clock."""
+
+
+class Retention(Protocol):
+    """Deletes what is past its time, in bounded batches; each method is a transaction of its own."""
+
+    def delete_published_hints(self, *, older_than: timedelta, limit: int) -> int: ...
+
+    def delete_webhooks(self, *, older_than: timedelta, limit: int) -> int: ...
+
+    def delete_expired_keys(self, *, limit: int) -> int: ...
+
+    def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
+        """Settled reservations whose trip ended that long ago and whose personal data are still there."""
+
+    def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
+        """Reservations whose trip ended that long ago and whose documents are still there."""
+
+    def revive(self, *, queue: Queue | None, actor: str) -> int:
+        """Give dead hints another chance, told in the history of each reservation; return how many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A message set aside; what could not be read of it is none."""
+
+    queue: Queue
+    message_id: str
+    reason: str | None
+    reservation_id: UUID | None
+    type: str | None
+    sent_at: datetime
+
+
+class DeadLetters(Protocol):
+    """The dead-letter queues behind the steps."""
+
+    def count(self, queue: Queue) -> int: ...
+
+    def peek(self, queue: Queue, *, limit: int) -> list[DeadLetter]:
+        """Look without taking."""
+
+    def redrive(self, queue: Queue, *, rate: float) -> int:
+        """Send each message to its queue again, at most `rate` a second; harmless, as hints prove nothing."""
+
+    def drop(self, queue: Queue, *, rate: float) -> int:
+        """Delete each message, at most `rate` a second; its reservation comes back by its own `next_check_at`."""
+
+
 # --- queues, documents, mail ------------------------------------------------------------------------------------------
 
 
@@ -216,6 +370,13 @@ class DocumentStore(Protocol):
     def get(self, key: str) -> bytes | None: ...
 
     def exists(self, key: str) -> bool: ...
+
+    def delete(self, key: str) -> None:
+        """Delete for good; one that is absent stays absent.
+
+        Raises:
+            DocumentStoreUnavailableError: not deleted, or not known to be.
+        """
 
     def link(self, key: str, *, filename: str, lifetime: timedelta) -> str:
         """A URL that serves the object for `lifetime`, as a download named `filename`."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from reservations.application.ports import Attempt, Reply, UnitOfWork
-from reservations.application.settlement import settle_and_save
+from reservations.application.settlement import pass_on, settle_and_save
 from reservations.domain.learning import begin, record
 from reservations.domain.messages import Queue
 from reservations.domain.policy import Policy
@@ -40,11 +40,11 @@ def take_provider_step(
         UnavailableError: the database did not answer; what was written stays true, so a retry is safe.
     """
     with uow:
-        reservation = uow.reservations.lock(reservation_id)
+        locked = uow.reservations.lock(reservation_id)
         now = uow.now()
-        reservation, action = decide(reservation, now, policy)
+        reservation, action = decide(locked, now, policy)
         if not isinstance(action, Action) or wanted_queue(action) is not queue:
-            settle_and_save(reservation, uow=uow, policy=policy, now=now)
+            pass_on(locked, uow=uow, policy=policy, now=now)
             uow.commit()
             return NOTHING_DUE
         reservation = replace(reservation, facts=begin(reservation.facts, action, now, policy))

@@ -88,7 +88,8 @@ def link_to_voucher(
     with uow:
         reservation = find_owned(code, reader=reader, uow=uow, keys=keys)
         document = reservation.voucher
-        if document is None or state_of(reservation.facts) is not State.SUPPLIER_CONFIRMED:
+        confirmed = state_of(reservation.facts) is State.SUPPLIER_CONFIRMED
+        if document is None or document.removed_at is not None or not confirmed:
             raise ReservationNotFoundError
         customer = uow.reservations.customer(reservation.reservation_id)
     if not store.exists(document.s3_key):

@@ -26,6 +26,20 @@ def settle_and_save(
     return stored
 
 
+def pass_on(
+    reservation: Reservation, *, uow: UnitOfWork, policy: Policy, now: datetime
+) -> Reservation:
+    """Settle what was locked when nothing is due here; whoever is being told already is not told again.
+
+    Otherwise each copy of a message would make another one: a queue that falls behind would never catch up.
+    """
+    settlement = settle(reservation, now, policy)
+    under_lease = reservation.next_check_at is not None and reservation.next_check_at > now
+    if settlement.hints and under_lease and settlement.reservation.facts == reservation.facts:
+        return reservation
+    return settle_and_save(reservation, uow=uow, policy=policy, now=now)
+
+
 def hints_of(settlement: Settlement, *, now: datetime, traceparent: str | None) -> list[Hint]:
     """The messages a settlement asks for, ready to be stored or sent."""
     return [

@@ -15,6 +15,14 @@ ENDED = "reservation.ended"
 SUM_ACCEPTED = "review.sum_accepted"
 VOID_ASKED = "payment.void_asked"
 VOUCHER_ISSUED = "voucher.issued"
+VOUCHER_REMOVED = "voucher.removed"
+
+# What no change of facts tells: somebody's deed, with its actor.
+NUDGED = "operator.nudged"
+HINT_REVIVED = "operator.hint_revived"
+REVIEW_RESOLVED = "review.resolved"
+TOKEN_REISSUED = "access_token.reissued"  # noqa: S105  # the name of an event
+CUSTOMER_ERASED = "customer.erased"
 
 CLOSED: Mapping[Reason, str] = {reason: f"reservation.closed.{reason}" for reason in Reason}
 
@@ -182,6 +190,29 @@ TEXTS: Mapping[str, Text] = {
     VOUCHER_ISSUED: Text(
         "Tu bono está listo para descargar.", "Your voucher is ready to download."
     ),
+    VOUCHER_REMOVED: Text(
+        "El bono ya no se guarda: el viaje terminó hace tiempo o se pidió borrarlo.",
+        "The voucher is no longer kept: the trip is long over, or its deletion was asked for.",
+    ),
+    NUDGED: Text(
+        "Nuestro equipo ha pedido comprobar de nuevo la reserva.",
+        "Our team has asked for the reservation to be checked again.",
+    ),
+    HINT_REVIVED: Text(
+        "Nuestro equipo ha repetido un aviso interno sobre la reserva.",
+        "Our team has repeated an internal notice about the reservation.",
+    ),
+    REVIEW_RESOLVED: Text(
+        "Nuestro equipo ha resuelto la revisión.", "Our team has resolved the review."
+    ),
+    TOKEN_REISSUED: Text(
+        "La clave de acceso a la reserva se ha cambiado.",
+        "The access token of the reservation was replaced.",
+    ),
+    CUSTOMER_ERASED: Text(
+        "Los datos personales de la reserva se han borrado.",
+        "The personal data of the reservation were deleted.",
+    ),
     "mail.sent.confirmed": Text(
         "Te hemos enviado la confirmación por correo.",
         "We have sent you the confirmation by email.",
@@ -237,10 +268,16 @@ def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
         yield ENDED
     if after.voucher is not None and before.voucher is None:
         yield VOUCHER_ISSUED
+    if _removed(after) and not _removed(before):
+        yield VOUCHER_REMOVED
     for send in after.sends:
         earlier = before.send_of(send.kind)
         if send.status in _TOLD_SENDS and (earlier is None or earlier.status is not send.status):
             yield MAILS[send.kind, send.status]
+
+
+def _removed(reservation: Reservation) -> bool:
+    return reservation.voucher is not None and reservation.voucher.removed_at is not None
 
 
 def _call_changes(old: Call | None, new: Call) -> Iterator[str]:

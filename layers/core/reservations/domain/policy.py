@@ -14,27 +14,21 @@ class Policy:
 
     ladder: tuple[timedelta, ...] = _minutes(0.5, 1, 2, 5, 10, 20)  # between looks at an open call
     ladder_end: timedelta = timedelta(hours=1)  # every further look
-    unasked_ladder_limit: int = (
-        3  # the highest rung of the ladder for what could not be sent or asked
-    )
-    retry_after_limit: timedelta = timedelta(
-        seconds=300
-    )  # how far a provider's Retry-After is obeyed
-    aftercare: tuple[timedelta, ...] = _minutes(
-        10, 60, 6 * 60, 24 * 60, 72 * 60
-    )  # looks at what is closed
+    # the highest rung of the ladder for what could not be sent or asked
+    unasked_ladder_limit: int = 3
+    # how far a provider's Retry-After is obeyed
+    retry_after_limit: timedelta = timedelta(seconds=300)
+    # looks at what is closed
+    aftercare: tuple[timedelta, ...] = _minutes(10, 60, 6 * 60, 24 * 60, 72 * 60)
     hold: timedelta = timedelta(minutes=15)  # from the last send of the charge
-    hold_limit: timedelta = timedelta(
-        hours=2
-    )  # from creation, while no charge has reached the provider
+    # from creation, while no charge has reached the provider
+    hold_limit: timedelta = timedelta(hours=2)
     grace: timedelta = timedelta(minutes=2)
     book_window: timedelta = timedelta(hours=2)
-    call_limit: timedelta = timedelta(
-        minutes=2
-    )  # no call starts or is answered later than this after it was written
-    visibility: timedelta = timedelta(
-        minutes=5
-    )  # a "not found" is believed only this long after the call is over
+    # no call starts or is answered later than this after it was written
+    call_limit: timedelta = timedelta(minutes=2)
+    # a "not found" is believed only this long after the call is over
+    visibility: timedelta = timedelta(minutes=5)
     not_found_gap: timedelta = timedelta(minutes=1)
     deadline: timedelta = timedelta(minutes=30)
     refund_deadline: timedelta = timedelta(hours=24)

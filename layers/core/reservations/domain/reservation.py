@@ -57,12 +57,18 @@ class Customer:
     language: Language = Language.SPANISH
 
 
+ERASED = Customer(full_name="", email="")  # what is left of a customer whose data were deleted
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
+    """`removed_at`: its object was deleted, and is not made again."""
+
     type: DocumentType
     s3_key: str
     sha256: str
     issued_at: datetime
+    removed_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -204,14 +204,22 @@ def kept_charge(facts: Facts) -> Call | None:
 
 
 def kept_booking(facts: Facts) -> Call | None:
-    """The first to be confirmed, in time and not in the ledger; never one we began to cancel."""
+    """The first to be confirmed, in time and not in the ledger; never one we began to cancel.
+
+    Once the traveler was told, no later one takes its place: the voucher names the first.
+    """
     if facts.reason is not None:
         return None
     ending = {cancellation.target for cancellation in facts.of(Operation.CANCEL_BOOKING)}
-    confirmed = (
-        booking for booking in facts.of(Operation.BOOK) if booking.status is Status.SUCCEEDED
+    ours = (
+        booking
+        for booking in facts.of(Operation.BOOK)
+        if booking.status is Status.SUCCEEDED and booking.provider_id not in ending
     )
-    return min((b for b in confirmed if b.provider_id not in ending), key=_closed_at, default=None)
+    kept = min(ours, key=_closed_at, default=None)
+    if kept is None or facts.confirmed_at is None or _closed_at(kept) <= facts.confirmed_at:
+        return kept
+    return None
 
 
 def _closed_at(call: Call) -> datetime:

@@ -1,6 +1,6 @@
 """What the traveler sees of a reservation."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -93,10 +93,14 @@ def view(reservation: Reservation, now: datetime, policy: Policy) -> View:
         # Beside a confirmed trip, the return of a second payment would only alarm.
         refund=None if confirmed else _refund(facts),
         # The voucher of a trip that no longer stands is not shown any more.
-        documents=tuple(document.type for document in reservation.documents) if confirmed else (),
+        documents=tuple(_available(reservation)) if confirmed else (),
         expires_at=_expires_at(facts, policy),
         requires_support=refused or bool(reviews(facts, now)),
     )
+
+
+def _available(reservation: Reservation) -> Iterator[DocumentType]:
+    return (document.type for document in reservation.documents if document.removed_at is None)
 
 
 def at_rest(facts: Facts) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from reservations.application.ports import HistoryEntry
 from reservations.domain.access_token import KeyRing
@@ -14,8 +15,10 @@ from reservations.domain.codes import display
 from reservations.domain.history import TEXTS
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Language, Reservation
+from reservations.domain.saga import PublicStatus
 from reservations.domain.views import View, at_rest, view
 from reservations.entrypoints import http
+from reservations.entrypoints.problems import CATALOGUE
 
 # Seconds between polls, by the reservation's age: fast while most journeys end, then out of the way.
 _POLL_EVERY_S = (
@@ -50,11 +53,51 @@ def created(
         "Retry-After": str(stored["retry_after_s"]),
         "ETag": etag(body["version"]),
         "Cache-Control": "no-store",  # the answer carries the access token
-        **({"Idempotency-Replayed": "true"} if replayed else {}),
+        **_replay_mark(replayed=replayed),
     }
     return http.json_response(
         HTTPStatus(stored["status"]), body | {"access_token": token}, headers=headers
     )
+
+
+def stored_cancellation(
+    reservation: Reservation, *, now: datetime, policy: Policy
+) -> dict[str, Any]:
+    """The answer to a cancellation, as the idempotency store keeps it; 202 while something is being taken back."""
+    seen = view(reservation, now, policy)
+    done = seen.status is PublicStatus.CANCELADA
+    return {
+        "status": int(HTTPStatus.OK if done else HTTPStatus.ACCEPTED),
+        "retry_after_s": None if done else poll_after_s(reservation, now=now),
+        "body": _body(reservation, seen),
+    }
+
+
+def stored_refusal(code: str, event: APIGatewayProxyEvent) -> dict[str, Any]:
+    """A refusal that is stored like any answer, in the words of the request that was refused."""
+    problem = CATALOGUE[code]
+    body, headers = http.problem_parts(problem, event)
+    return {"status": int(problem.status), "problem": body, "headers": headers}
+
+
+def cancelled(stored: Mapping[str, Any], *, base_url: str, replayed: bool) -> Response[str]:
+    """Render what `stored_cancellation` or `stored_refusal` kept."""
+    status, mark = HTTPStatus(stored["status"]), _replay_mark(replayed=replayed)
+    if "problem" in stored:
+        content = http.to_json(stored["problem"])
+        return Response(status, http.PROBLEM_JSON, content, headers=stored["headers"] | mark)
+    body = _with_links(stored["body"], base_url=base_url)
+    headers = {"ETag": etag(body["version"]), "Cache-Control": "private, no-cache", **mark}
+    if status is HTTPStatus.ACCEPTED:
+        headers |= {
+            "Location": body["_links"]["self"],
+            "Retry-After": str(stored["retry_after_s"]),
+        }
+    return http.json_response(status, body, headers=headers)
+
+
+def _replay_mark(*, replayed: bool) -> dict[str, str]:
+    return {"Idempotency-Replayed": "true"} if replayed else {}
 
 
 def shown(
@@ -71,7 +114,9 @@ def shown(
         headers["Retry-After"] = str(poll_after_s(reservation, now=now))
     if _matches(if_none_match, reservation.version):
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers | {"Vary": http.VARY})
-    body = _with_links(_body(reservation, view(reservation, now, policy)), base_url=base_url)
+    # As of the last change: what time alone brings about raises the version when it is next looked at.
+    seen = view(reservation, reservation.updated_at, policy)
+    body = _with_links(_body(reservation, seen), base_url=base_url)
     return http.json_response(HTTPStatus.OK, body, headers=headers)
 
 

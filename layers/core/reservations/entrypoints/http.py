@@ -2,10 +2,12 @@
 
 import json
 import re
+from base64 import b64decode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
@@ -90,6 +92,11 @@ def header(event: APIGatewayProxyEvent, name: str) -> str | None:
     return value
 
 
+def path_text(segment: str) -> str:
+    """What a segment of the path says: a REST API's `path` keeps its percent-encoding."""
+    return unquote(segment)
+
+
 def idempotency_key(event: APIGatewayProxyEvent) -> str:
     """
     Raises:
@@ -108,14 +115,24 @@ def json_body(event: APIGatewayProxyEvent) -> bytes:
     """The raw body of a JSON request.
 
     Raises:
-        ProblemError: it is declared as something else, or is not what its encoding says.
+        ProblemError: it is declared as something else, or see `raw_body`.
     """
     media_type = (header(event, "Content-Type") or "").partition(";")[0].strip().lower()
     if media_type != JSON:
         raise ProblemError("unsupported_media_type")
+    return raw_body(event)
+
+
+def raw_body(event: APIGatewayProxyEvent) -> bytes:
+    """The body's own bytes, as its sender signed or encoded them.
+
+    Raises:
+        ProblemError: it is not what its encoding says.
+    """
+    body = event.body or ""
     try:
-        return (event.decoded_body or "").encode()
-    except (ValueError, UnicodeError) as error:
+        return b64decode(body, validate=True) if event.is_base64_encoded else body.encode()
+    except ValueError as error:
         raise ProblemError("malformed_json") from error
 
 
@@ -154,7 +171,14 @@ def json_response(
 def problem_response(
     problem: Problem, event: APIGatewayProxyEvent, *, errors: tuple[FieldError, ...] = ()
 ) -> Response[str]:
-    """RFC 9457, in the caller's language; nothing of the request is repeated in it."""
+    body, headers = problem_parts(problem, event, errors=errors)
+    return Response(problem.status, PROBLEM_JSON, to_json(body), headers=headers)
+
+
+def problem_parts(
+    problem: Problem, event: APIGatewayProxyEvent, *, errors: tuple[FieldError, ...] = ()
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """RFC 9457, in the caller's language: body and headers; nothing of the request is repeated in them."""
     spoken = language(event)
     request_id = event.request_context.request_id or "00000000-0000-0000-0000-000000000000"
     body = {
@@ -178,7 +202,7 @@ def problem_response(
         headers["Retry-After"] = str(problem.retry_after_s)
     if problem.code == "idempotency_key_missing":
         headers["Link"] = _KEY_HELP
-    return Response(problem.status, PROBLEM_JSON, to_json(body), headers=headers)
+    return body, headers
 
 
 def to_json(body: Mapping[str, Any]) -> str:

@@ -13,10 +13,12 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyValidationError,
 )
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
 from reservations import wiring
 from reservations.adapters.mysql.idempotency import Conclusion
 from reservations.domain.errors import (
+    DatabaseBusyError,
     DatabaseUnavailableError,
     IdempotencyKeyReusedError,
     RequestInFlightError,
@@ -24,6 +26,9 @@ from reservations.domain.errors import (
     SettingsError,
 )
 from reservations.entrypoints.observability import count
+
+ATTEMPTS = 3
+PAUSE_S = (0.02, 0.2)  # seconds, drawn at random, so that those who collided do not collide again
 
 Command = TypeVar("Command")
 Answer = dict[str, Any]
@@ -48,6 +53,8 @@ def once(
 ) -> tuple[Answer, bool]:
     """Return the stored answer and whether it was replayed; `function` joins the store's transaction.
 
+    A deadlock undoes the whole transaction, so the whole is done again, `ATTEMPTS` times at most.
+
     Raises:
         IdempotencyKeyReusedError: the key was used with another fingerprint.
         RequestInFlightError: another request holds the key for longer than the server's lock wait.
@@ -57,6 +64,23 @@ def once(
         raise SettingsError(
             f"{IDEMPOTENCY_DISABLED_ENV} must not be set: nothing would be committed"
         )
+    again = Retrying(
+        retry=retry_if_exception(_is_deadlock),
+        stop=stop_after_attempt(ATTEMPTS),
+        wait=wait_random(*PAUSE_S),
+        reraise=True,
+    )
+    return again(_once, function, command, scope=scope, fingerprint=fingerprint, context=context)
+
+
+def _once(
+    function: Callable[[Command], Answer],
+    command: Command,
+    *,
+    scope: KeyScope,
+    fingerprint: dict[str, Any],
+    context: LambdaContext,
+) -> tuple[Answer, bool]:
     store = wiring.idempotency_store(
         client_id=scope.client_id, operation=scope.operation, key=scope.key
     )
@@ -88,6 +112,10 @@ def once(
     if store.conclusion is None:
         raise DatabaseUnavailableError("the answer was not stored")
     return answer, store.conclusion is Conclusion.REPLAYED
+
+
+def _is_deadlock(error: BaseException) -> bool:
+    return isinstance(error, DatabaseBusyError) and error.deadlock
 
 
 def _cause(error: IdempotencyPersistenceLayerError) -> BaseException:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -25,6 +25,18 @@ def begin_trace(traceparent: str | None) -> None:
 def count(outcome: str) -> None:
     """Add one to an outcome metric; the names are listed in docs/06-qa-testing.md."""
     metrics.add_metric(name=outcome, unit=MetricUnit.Count, value=1)
+
+
+def measure(*, metric: str, value: float, unit: MetricUnit, **dimensions: str) -> None:
+    """Tell how much of something there is now; `dimensions` beside the service's name."""
+    with single_metric(
+        name=metric,
+        unit=unit,
+        value=value,
+        namespace="Reservations",
+        default_dimensions={"service": "reservations", **dimensions},
+    ):
+        pass
 
 
 def report(event: str, *, metric: str, **facts: str | int | None) -> None:

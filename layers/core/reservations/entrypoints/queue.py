@@ -38,6 +38,8 @@ def consume(
     call_limit = arrived + wiring.policy().call_limit
 
     def handle(record: SQSRecord) -> None:
+        logger.remove_keys(["message_id", "reservation_id"])  # those of the record before
+        begin_trace(None)
         try:
             hint = decode_hint(record.body, queue=source)
             logger.append_keys(

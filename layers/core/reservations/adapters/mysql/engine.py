@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 from sqlalchemy import Connection, CursorResult, Engine, Executable, create_engine, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -88,18 +88,14 @@ class Database:
         first = not self.in_transaction
         try:
             return self._connected().execute(statement, parameters)
-        except IntegrityError:
-            raise
         except DBAPIError as error:
-            if not (first and _is_lost(error) and not _timed_out(error)):
-                raise self._translated(error) from error
+            if not first or not _is_lost(error) or _timed_out(error):
+                self._fail(error)
         self._drop()
         try:
             return self._connected().execute(statement, parameters)
-        except IntegrityError:
-            raise
         except DBAPIError as error:
-            raise self._translated(error) from error
+            self._fail(error)
 
     def now(self) -> datetime:
         now: datetime = self.execute(_NOW).scalar_one()
@@ -151,18 +147,20 @@ class Database:
         except DBAPIError as error:
             raise DatabaseUnavailableError("no connection to the database") from error
 
-    def _translated(self, error: DBAPIError) -> Exception:
+    def _fail(self, error: DBAPIError) -> NoReturn:
         """Leave no transaction behind and say what happened; a defect of ours stays what it is."""
-        number = error_number(error)
+        if isinstance(error, IntegrityError):
+            raise error
         if _is_lost(error):
             self._drop()
-            return DatabaseUnavailableError("the connection to the database was lost")
+            raise DatabaseUnavailableError("the connection to the database was lost") from error
         self.rollback()
+        number = error_number(error)
         if number in _DEADLOCKS:
-            return DatabaseBusyError("deadlock", deadlock=True)
+            raise DatabaseBusyError("deadlock", deadlock=True) from error
         if number in _LOCKED:
-            return DatabaseBusyError("a lock was not granted in time")
-        return error
+            raise DatabaseBusyError("a lock was not granted in time") from error
+        raise error
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

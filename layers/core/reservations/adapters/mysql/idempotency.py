@@ -3,8 +3,6 @@
 No record in progress is ever visible: a duplicate waits on the key until the first one ends.
 """
 
-import time
-from collections.abc import Callable
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, NoReturn
@@ -67,21 +65,12 @@ class MySqlIdempotencyStore(BasePersistenceLayer):
     raises arrives as the `__cause__` of Powertools' IdempotencyPersistenceLayerError.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        client_id: str,
-        operation: str,
-        key: str,
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
+    def __init__(self, database: Database, *, client_id: str, operation: str, key: str) -> None:
         """Name the key's scope: our client's id and the literal operation, never a function."""
         super().__init__()  # type: ignore[no-untyped-call]
         self.conclusion: Conclusion | None = None
         self._database = database
         self._key = {"client_id_": client_id, "operation_": operation, "key_": key}
-        self._pause = pause
 
     def release(self) -> None:
         """Undo what is not committed; call it in a `finally`, as Powertools may leave it open."""
@@ -94,7 +83,6 @@ class MySqlIdempotencyStore(BasePersistenceLayer):
             retry=retry_if_exception(_is_deadlock),
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait_random(*_PAUSE_SECONDS),
-            sleep=self._pause,
             reraise=True,
         )
         try:

@@ -156,7 +156,11 @@ def changing_call_values(call: Call) -> Values:
 
 def document_from(row: Row[Any]) -> Document:
     return Document(
-        type=DocumentType(row.type), s3_key=row.s3_key, sha256=row.sha256, issued_at=row.issued_at
+        type=DocumentType(row.type),
+        s3_key=row.s3_key,
+        sha256=row.sha256,
+        issued_at=row.issued_at,
+        removed_at=row.removed_at,
     )
 
 
@@ -167,6 +171,7 @@ def document_values(reservation_id: UUID, document: Document) -> Values:
         "s3_key": document.s3_key,
         "sha256": document.sha256,
         "issued_at": document.issued_at,
+        "removed_at": document.removed_at,
     }
 
 

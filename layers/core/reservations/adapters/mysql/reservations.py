@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     and_,
     bindparam,
+    delete,
     insert,
     or_,
     select,
@@ -44,12 +45,17 @@ from reservations.domain.errors import (
 from reservations.domain.facts import RANK, Call, Facts, Status
 from reservations.domain.history import changes
 from reservations.domain.policy import Policy
-from reservations.domain.reservation import Customer, MailStatus, Reservation
+from reservations.domain.reservation import ERASED, Customer, MailStatus, Reservation
 
 _BY_ID = select(RESERVATION).where(RESERVATION.c.id == bindparam("id"))
 _LOCK = _BY_ID.with_for_update()
 _BY_CODE = select(RESERVATION).where(RESERVATION.c.code == bindparam("code"))
-_CUSTOMER = select(CUSTOMER).where(CUSTOMER.c.reservation_id == bindparam("id"))
+_CUSTOMER = (
+    select(CUSTOMER)
+    .select_from(RESERVATION.outerjoin(CUSTOMER))
+    .where(RESERVATION.c.id == bindparam("id"))
+)
+_ERASE = delete(CUSTOMER).where(CUSTOMER.c.reservation_id == bindparam("id"))
 _CALL_ID = select(PROVIDER_CALL.c.id).where(
     PROVIDER_CALL.c.reservation_id == bindparam("id"), PROVIDER_CALL.c.call_key == bindparam("key")
 )
@@ -112,14 +118,14 @@ class MySqlReservations(Reservations):
         row = self._database.execute(_LOCK, {"id": reservation_id}).one_or_none()
         if row is None:
             raise ReservationNotFoundError
-        [reservation] = self._whole([row])
+        [reservation] = self.whole([row])
         self._reads[reservation_id] = reservation
         return reservation
 
     def find(self, code: str) -> Reservation | None:
         """Read the row first: what changes in between shows under the older version."""
         rows = self._database.execute(_BY_CODE, {"code": code}).all()
-        return next(iter(self._whole(rows)), None)
+        return next(iter(self.whole(rows)), None)
 
     def save(
         self, reservation: Reservation, *, now: datetime, actor: str = "system"
@@ -140,7 +146,10 @@ class MySqlReservations(Reservations):
         row = self._database.execute(_CUSTOMER, {"id": reservation_id}).one_or_none()
         if row is None:
             raise ReservationNotFoundError
-        return mapping.customer_from(row)
+        return ERASED if row.reservation_id is None else mapping.customer_from(row)
+
+    def erase_customer(self, reservation_id: UUID) -> bool:
+        return self._database.execute(_ERASE, {"id": reservation_id}).rowcount > 0
 
     def add_attempt(self, reservation_id: UUID, attempt: Attempt) -> None:
         key = {"id": reservation_id, "key": attempt.call_key}
@@ -159,7 +168,13 @@ class MySqlReservations(Reservations):
 
     def history(self, reservation_id: UUID) -> list[HistoryEntry]:
         rows = self._database.execute(_HISTORY, {"id": reservation_id})
-        return [HistoryEntry(event=row.event, at=row.at, actor=row.actor) for row in rows]
+        return [
+            HistoryEntry(event=row.event, at=row.at, actor=row.actor, note=row.note) for row in rows
+        ]
+
+    def add_history(self, reservation_id: UUID, entry: HistoryEntry) -> None:
+        values = {"reservation_id": reservation_id, **asdict(entry)}
+        self._database.execute(insert(HISTORY), values)
 
     def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
         now = self._database.now()
@@ -170,13 +185,13 @@ class MySqlReservations(Reservations):
         self._database.execute(
             _LEASE, {"ids": [row.id for row in rows], "until": until, "token": uuid4()}
         )
-        leased = [replace(r, next_check_at=until) for r in self._whole(rows)]
+        leased = [replace(r, next_check_at=until) for r in self.whole(rows)]
         self._reads.update((r.reservation_id, r) for r in leased)
         return leased
 
     # --- reading
 
-    def _whole(self, rows: Sequence[Row[Any]]) -> list[Reservation]:
+    def whole(self, rows: Sequence[Row[Any]]) -> list[Reservation]:
         """Read what belongs to each row; the order of the ledger is the order of its ids."""
         ids = [row.id for row in rows]
         if not ids:

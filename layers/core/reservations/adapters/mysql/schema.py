@@ -26,13 +26,15 @@ _UNLOCK = text("SELECT RELEASE_LOCK(LEFT(CONCAT('migrate:', DATABASE()), 64))")
 def upgrade(engine: Engine, *, revision: str = HEAD) -> None:
     """Bring the schema to `revision`; one migration at a time, whoever starts it.
 
+    A newer schema stays as it is, so that a release can be rolled back without its data.
     Make the engine with `engine_for(url, answer_seconds=STATEMENT_SECONDS)`.
 
     Raises:
         DatabaseBusyError: another migration did not end in time.
     """
     with _turn(engine) as connection:
-        command.upgrade(_configured(connection), revision)
+        if not _is_newer(connection):
+            command.upgrade(_configured(connection), revision)
 
 
 def downgrade(engine: Engine, *, revision: str = BASE) -> None:
@@ -54,13 +56,19 @@ def current(engine: Engine) -> str | None:
 @contextmanager
 def _turn(engine: Engine) -> Iterator[Connection]:
     with engine.connect() as connection:
-        if connection.execute(_LOCK, {"seconds": TURN_SECONDS}).scalar() != 1:
+        with connection.begin():  # ended here: Alembic commits only what it began itself
+            granted = connection.execute(_LOCK, {"seconds": TURN_SECONDS}).scalar()
+        if granted != 1:
             raise DatabaseBusyError("another migration is under way")
-        connection.commit()  # the lock stays; Alembic begins and commits transactions of its own
         try:
             yield connection
         finally:
             connection.execute(_UNLOCK)
+
+
+def _is_newer(connection: Connection) -> bool:
+    with connection.begin():
+        return readiness.current(connection) not in {None, *readiness.REVISIONS}
 
 
 def _configured(connection: Connection) -> Config:

@@ -191,6 +191,7 @@ class ProviderCallRow(SQLModel, table=True):
         UniqueConstraint(
             "reservation_id", "operation", "provider_id", name="uq_provider_call_provider_id"
         ),
+        Index("ix_provider_call_shared", "operation", "provider_id"),
         CheckConstraint(_one_of("operation", Operation), name="ck_provider_call_operation"),
         CheckConstraint(_one_of("status", Status), name="ck_provider_call_status"),
         CheckConstraint(
@@ -258,6 +259,7 @@ class HistoryRow(SQLModel, table=True):
     event: str = _required(_ascii(64))
     at: datetime = _required(Utc)
     actor: str = _required(_text(128))
+    note: str | None = _optional(_ascii(128))
 
 
 class OutboxRow(SQLModel, table=True):
@@ -302,6 +304,7 @@ class DocumentRow(SQLModel, table=True):
     s3_key: str = _required(_ascii(255))
     sha256: str = _required(_fixed_ascii(64))
     issued_at: datetime = _required(Utc)
+    removed_at: datetime | None = _optional(Utc)
 
 
 class MailSendRow(SQLModel, table=True):

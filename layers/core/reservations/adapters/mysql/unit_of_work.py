@@ -7,6 +7,7 @@ from typing import Self
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.outbox import MySqlOutbox
 from reservations.adapters.mysql.reservations import MySqlReservations
+from reservations.adapters.mysql.webhooks import MySqlWebhooks
 from reservations.application.ports import UnitOfWork
 from reservations.domain.policy import Policy
 
@@ -20,6 +21,7 @@ class MySqlUnitOfWork(UnitOfWork):
         self._database = database
         self.reservations = MySqlReservations(database, policy=policy)
         self.outbox = MySqlOutbox(database)
+        self.webhooks = MySqlWebhooks(database)
         self.traceparent = traceparent
 
     def __enter__(self) -> Self:

@@ -1,4 +1,7 @@
-"""Create the tables."""
+"""Create the tables.
+
+Neither engine undoes a CREATE or DROP TABLE: cut off in the middle, either way can be gone again.
+"""
 
 from alembic import op
 
@@ -204,9 +207,9 @@ _TABLES = {
 
 def upgrade() -> None:
     for name, columns in _TABLES.items():
-        op.execute(f"CREATE TABLE {name} ({columns}) {_OPTIONS}")
+        op.execute(f"CREATE TABLE IF NOT EXISTS {name} ({columns}) {_OPTIONS}")
 
 
 def downgrade() -> None:
     for name in reversed(_TABLES):
-        op.execute(f"DROP TABLE {name}")
+        op.execute(f"DROP TABLE IF EXISTS {name}")

@@ -1,0 +1,41 @@
+"""POST /v1/webhooks/{provider}: a provider says that something changed; we will ask what."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from reservations import wiring
+from reservations.application.receive_webhook import receive_webhook
+from reservations.domain.facts import Provider
+from reservations.entrypoints import http, observability, webhooks
+from reservations.entrypoints.problems import ProblemError
+
+app = http.resolver()
+
+
+@app.post("/v1/webhooks/<name>")
+def post_webhook(name: str) -> Response[str]:
+    if name not in set(Provider):
+        raise ProblemError("not_found")
+    provider = Provider(name)
+    event = webhooks.verified(
+        app.current_event,
+        provider=provider,
+        secrets=wiring.webhook_settings().of(provider),
+        now=datetime.now(UTC),
+    )
+    received = receive_webhook(event, uow=wiring.unit_of_work(), policy=wiring.policy())
+    observability.report(
+        "webhook received",
+        metric=f"Webhook{received.name.title().replace('_', '')}",
+        type=event.type,
+    )
+    return Response(HTTPStatus.OK)
+
+
+@observability.function
+def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    return app.resolve(event, context)

@@ -1,0 +1,270 @@
+"""What operators read across reservations; every query is in the subset that both engines share."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Integer, Row, Select, TextClause, TextualSelect, bindparam, or_, select, text
+
+from reservations.adapters.mysql.engine import Database
+from reservations.adapters.mysql.reservations import MySqlReservations
+from reservations.adapters.mysql.tables import RESERVATION, Utc, Uuid
+from reservations.application.ports import (
+    Attempt,
+    Finding,
+    Oversight,
+    Overview,
+    Projected,
+    QueueLag,
+)
+from reservations.domain.identifiers import uuid7
+from reservations.domain.messages import Queue
+from reservations.domain.policy import Policy
+from reservations.domain.saga import FINAL, State, Verb
+
+ANSWER_SECONDS = 60  # it reads whole tables
+FOUND_AT_MOST = 50  # rows of one invariant: more tell nothing more
+
+_NOBODY = UUID(int=0)
+_RESTING = ", ".join(f"'{state}'" for state in sorted({*FINAL, State.SUPPLIER_CONFIRMED}))
+
+_OVERVIEW = (
+    "SELECT code, state, review, next_check_at, created_at, updated_at FROM reservation WHERE {}"
+    " ORDER BY id LIMIT :limit"
+)
+_STUCK = text(
+    _OVERVIEW.format(
+        "next_check_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE OR"
+        f" (state NOT IN ({_RESTING}) AND updated_at < UTC_TIMESTAMP(6) - INTERVAL 30 MINUTE)"
+    )
+)
+_IN_REVIEW = text(_OVERVIEW.format("review <> ''"))
+_IN_STATE = text(_OVERVIEW.format("state = :state"))
+
+_ATTEMPTS = text(
+    "SELECT c.call_key, a.verb, a.sent_at, a.outcome, a.http_status, a.elapsed_ms"
+    " FROM provider_attempt a JOIN provider_call c ON c.id = a.call_id"
+    " WHERE c.reservation_id = :id ORDER BY a.id"
+).bindparams(bindparam("id", type_=Uuid))
+
+# The money of a reservation in one currency: what was charged less what was given back.
+_NET = """
+    (SELECT COALESCE(SUM(CASE c.operation WHEN 'charge' THEN c.money_minor ELSE -c.money_minor END), 0)
+       FROM provider_call c
+      WHERE c.reservation_id = r.id AND c.status = 'succeeded'
+        AND c.operation IN ('charge', 'refund') AND {currency})"""
+_NET_OWN = _NET.format(currency="c.currency = r.currency")
+_NET_FOREIGN = _NET.format(currency="c.currency <> r.currency")
+
+# A second payment is given back by the next step: only then may the sum differ for a moment.
+_BEING_GIVEN_BACK = """
+    (SELECT COUNT(*) FROM provider_call c WHERE c.reservation_id = r.id
+        AND c.operation = 'charge' AND c.status = 'succeeded') > 1
+    AND EXISTS (SELECT 1 FROM provider_call c WHERE c.reservation_id = r.id
+        AND (c.closed_at > UTC_TIMESTAMP(6) - INTERVAL 1 MINUTE
+            OR c.operation = 'refund' AND c.status IN ('started', 'unknown', 'not_found', 'pending')))"""
+
+_KEPT = """
+    SELECT c.reservation_id, c.operation FROM provider_call c
+     WHERE c.operation IN ('charge', 'book') AND c.status = 'succeeded'
+       AND c.closed_at < UTC_TIMESTAMP(6) - INTERVAL 1 MINUTE
+       AND NOT EXISTS (SELECT 1 FROM provider_call b WHERE b.reservation_id = c.reservation_id
+            AND b.target = c.provider_id
+            AND b.operation = CASE c.operation WHEN 'charge' THEN 'refund' ELSE 'cancel_booking' END)"""
+
+# Each gives `code` and `detail` of reservations `r` in scope.
+_BROKEN: Final[Mapping[str, str]] = {
+    "paid_without_charge": """
+        SELECT r.code, r.state AS detail FROM reservation r
+         WHERE r.state IN ('PAID', 'SUPPLIER_CONFIRMED') AND {scope}
+           AND NOT EXISTS (SELECT 1 FROM provider_call c WHERE c.reservation_id = r.id
+                AND c.operation = 'charge' AND c.status = 'succeeded')""",
+    "confirmed_sum": f"""
+        SELECT r.code, CONCAT({_NET_OWN}, ' of ', r.price_minor, ' ', r.currency) AS detail
+          FROM reservation r
+         WHERE r.state = 'SUPPLIER_CONFIRMED' AND {{scope}}
+           AND ({_NET_OWN} NOT IN (r.price_minor, COALESCE(r.accepted_minor, r.price_minor))
+                OR {_NET_FOREIGN} <> 0)
+           AND NOT ({_BEING_GIVEN_BACK})""",
+    "money_left": f"""
+        SELECT r.code, CONCAT({_NET_OWN}, ' ', r.currency) AS detail FROM reservation r
+         WHERE r.settled = 1 AND r.state <> 'SUPPLIER_CONFIRMED' AND {{scope}}
+           AND ({_NET_OWN} <> 0 OR {_NET_FOREIGN} <> 0)""",
+    "shared_provider_id": """
+        SELECT DISTINCT r.code, CONCAT(c.operation, ' ', c.provider_id) AS detail
+          FROM reservation r
+          JOIN provider_call c ON c.reservation_id = r.id AND c.provider_id IS NOT NULL
+          JOIN provider_call o ON o.operation = c.operation AND o.provider_id = c.provider_id
+               AND o.reservation_id <> c.reservation_id
+         WHERE {scope}""",
+    "two_kept": f"""
+        SELECT r.code, CONCAT(COUNT(*), ' of ', k.operation) AS detail
+          FROM reservation r JOIN ({_KEPT}) k ON k.reservation_id = r.id
+         WHERE r.reason IS NULL AND {{scope}}
+         GROUP BY r.id, r.code, k.operation HAVING COUNT(*) > 1""",
+    "overdue": """
+        SELECT r.code, CONCAT('due ', r.next_check_at) AS detail FROM reservation r
+         WHERE r.next_check_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE AND {scope}""",
+    # A mail that was refused, or whose answer never came, pages by a metric of its own.
+    "confirmed_without_papers": """
+        SELECT r.code, CONCAT('confirmed ', r.confirmed_at) AS detail FROM reservation r
+         WHERE r.state = 'SUPPLIER_CONFIRMED' AND {scope}
+           AND r.confirmed_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE
+           AND (NOT EXISTS (SELECT 1 FROM document d
+                     WHERE d.reservation_id = r.id AND d.type = 'voucher')
+                OR NOT EXISTS (SELECT 1 FROM mail_send m
+                     WHERE m.reservation_id = r.id AND m.kind = 'confirmed'
+                       AND (m.status IN ('sent', 'refused') OR m.check_at IS NULL)))""",
+}
+_SCOPE = "(r.settled = 0 OR r.id >= :first)"
+
+
+def _finding(query: str) -> TextClause:
+    scoped = query.format(scope=_SCOPE)
+    return text(f"{scoped} ORDER BY r.code LIMIT {FOUND_AT_MOST}").bindparams(
+        bindparam("first", type_=Uuid)
+    )
+
+
+_FINDINGS: Final = {name: _finding(query) for name, query in _BROKEN.items()}
+
+_PAGE = (
+    select(RESERVATION)
+    .where(
+        RESERVATION.c.id > bindparam("after"),
+        or_(RESERVATION.c.settled.is_(False), RESERVATION.c.id >= bindparam("first")),
+    )
+    .order_by(RESERVATION.c.id)
+    .limit(bindparam("limit", type_=Integer))
+)
+# Nobody changes what belongs to it while it is read; the word is the one both engines know.
+_HELD = select(RESERVATION).where(RESERVATION.c.id == bindparam("id")).with_for_update(read=True)
+_TO_RECONCILE = (
+    text(
+        "SELECT DISTINCT c.reservation_id FROM provider_call c WHERE c.reservation_id > :after"
+        " AND (c.status IN ('started', 'unknown', 'pending') OR c.sent_at >= :since)"
+        " ORDER BY c.reservation_id LIMIT :limit"
+    )
+    .bindparams(bindparam("after", type_=Uuid), bindparam("since", type_=Utc))
+    .columns(reservation_id=Uuid)
+)
+_OUTBOX = text(
+    "SELECT queue, status, COUNT(*) AS hints, GREATEST(0, COALESCE("
+    "TIMESTAMPDIFF(MICROSECOND, MIN(available_at), UTC_TIMESTAMP(6)), 0)) / 1000000 AS oldest_s"
+    " FROM outbox WHERE status <> 'published' GROUP BY queue, status ORDER BY queue, status"
+)
+_OLDEST_DUE = text(
+    "SELECT GREATEST(0, COALESCE("
+    "TIMESTAMPDIFF(MICROSECOND, MIN(next_check_at), UTC_TIMESTAMP(6)), 0)) / 1000000"
+    " FROM reservation WHERE next_check_at IS NOT NULL"
+)
+
+
+class MySqlOversight(Oversight):
+    def __init__(self, database: Database, *, policy: Policy) -> None:
+        self._database = database
+        self._reservations = MySqlReservations(database, policy=policy)
+
+    def stuck(self, *, limit: int) -> list[Overview]:
+        return self._overviews(_STUCK, limit=limit)
+
+    def in_review(self, *, limit: int) -> list[Overview]:
+        return self._overviews(_IN_REVIEW, limit=limit)
+
+    def in_state(self, state: State, *, limit: int) -> list[Overview]:
+        return self._overviews(_IN_STATE, limit=limit, state=state)
+
+    def attempts(self, reservation_id: UUID) -> list[Attempt]:
+        return [
+            Attempt(
+                call_key=row.call_key,
+                verb=Verb(row.verb),
+                sent_at=_utc(row.sent_at),
+                outcome=row.outcome,
+                http_status=row.http_status,
+                elapsed_ms=row.elapsed_ms,
+            )
+            for row in self._rows(_ATTEMPTS, id=reservation_id)
+        ]
+
+    def broken(self, invariant: str, *, since: datetime | None) -> list[Finding]:
+        rows = self._rows(_FINDINGS[invariant], first=_first_id(since))
+        return [Finding(invariant=invariant, code=row.code, detail=str(row.detail)) for row in rows]
+
+    def projected(
+        self, *, since: datetime | None, after: UUID | None, limit: int
+    ) -> list[Projected]:
+        values = {"after": after or _NOBODY, "first": _first_id(since), "limit": limit}
+        return self._projected(_PAGE, values)
+
+    def projected_now(self, reservation_id: UUID) -> Projected:
+        [projected] = self._projected(_HELD, {"id": reservation_id})
+        return projected
+
+    def _projected(self, query: Select[Any], values: dict[str, Any]) -> list[Projected]:
+        self._database.begin()
+        try:
+            rows = self._database.execute(query, values).all()
+            reservations = self._reservations.whole(rows)
+        finally:
+            self._database.rollback()
+        return [
+            Projected(reservation=reservation, state=row.state, review=row.review)
+            for row, reservation in zip(rows, reservations, strict=True)
+        ]
+
+    def to_reconcile(self, *, since: datetime, after: UUID | None, limit: int) -> list[UUID]:
+        rows = self._rows(_TO_RECONCILE, since=since, after=after or _NOBODY, limit=limit)
+        return [row.reservation_id for row in rows]
+
+    def outbox(self) -> list[QueueLag]:
+        return [
+            QueueLag(
+                queue=Queue(row.queue),
+                status=row.status,
+                hints=row.hints,
+                oldest_s=float(row.oldest_s),
+            )
+            for row in self._rows(_OUTBOX)
+        ]
+
+    def oldest_due_s(self) -> float:
+        [row] = self._rows(_OLDEST_DUE)
+        return float(row[0])
+
+    def now(self) -> datetime:
+        self._database.begin()
+        try:
+            return self._database.now()
+        finally:
+            self._database.rollback()
+
+    def _overviews(self, query: TextClause, **values: Any) -> list[Overview]:
+        return [
+            Overview(
+                code=row.code,
+                state=State(row.state),
+                review=row.review,
+                next_check_at=_utc(row.next_check_at) if row.next_check_at else None,
+                created_at=_utc(row.created_at),
+                updated_at=_utc(row.updated_at),
+            )
+            for row in self._rows(query, **values)
+        ]
+
+    def _rows(self, query: TextClause | TextualSelect, **values: Any) -> list[Row[Any]]:
+        self._database.begin()
+        try:
+            return list(self._database.execute(query, values).all())
+        finally:
+            self._database.rollback()
+
+
+def _utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC)
+
+
+def _first_id(since: datetime | None) -> UUID:
+    """The lowest id of a reservation made `since`: ids begin with the time (RFC 9562, section 5.7)."""
+    return _NOBODY if since is None else uuid7(since, random_bits=lambda _: 0)

@@ -1,0 +1,96 @@
+"""Deletes what is past its time; ordered and bounded, so that no statement locks much or long."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy import TextClause, TextualSelect, text
+
+from reservations.adapters.mysql.engine import Database
+from reservations.adapters.mysql.tables import Uuid
+from reservations.application.ports import Retention
+from reservations.domain.history import HINT_REVIVED
+from reservations.domain.messages import Queue
+
+_TOO_OLD = "UTC_TIMESTAMP(6) - INTERVAL :seconds SECOND"
+
+# A hint is published at the end of the lease it was claimed under, so `available_at` is close to it.
+_HINTS = text(
+    f"DELETE FROM outbox WHERE status = 'published' AND available_at < {_TOO_OLD}"
+    " ORDER BY available_at, id LIMIT :limit"
+)
+_WEBHOOKS = text(
+    f"DELETE FROM webhook WHERE received_at < {_TOO_OLD} ORDER BY received_at LIMIT :limit"
+)
+_KEYS = text(
+    "DELETE FROM idempotency WHERE expires_at < UTC_TIMESTAMP(6) ORDER BY expires_at LIMIT :limit"
+)
+_TRAVELERS = text(
+    "SELECT r.id FROM customer c JOIN reservation r ON r.id = c.reservation_id"
+    f" WHERE r.settled = 1 AND r.ends_on < DATE({_TOO_OLD}) ORDER BY r.id LIMIT :limit"
+).columns(id=Uuid)
+_DOCUMENTS = text(
+    "SELECT r.id FROM document d JOIN reservation r ON r.id = d.reservation_id"
+    f" WHERE d.removed_at IS NULL AND r.ends_on < DATE({_TOO_OLD}) ORDER BY r.id LIMIT :limit"
+).columns(id=Uuid)
+
+_DEAD = "status = 'dead' AND (:queue IS NULL OR queue = :queue)"
+_TELL_REVIVED = text(
+    "INSERT INTO history (reservation_id, event, at, actor)"
+    " SELECT DISTINCT o.reservation_id, :event, UTC_TIMESTAMP(6), :actor"
+    f" FROM outbox o JOIN reservation r ON r.id = o.reservation_id WHERE {_DEAD}"
+)
+_REVIVE = text(
+    "UPDATE outbox SET status = 'pending', refusals = 0, available_at = UTC_TIMESTAMP(6)"
+    f" WHERE {_DEAD}"
+)
+
+
+class MySqlRetention(Retention):
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def delete_published_hints(self, *, older_than: timedelta, limit: int) -> int:
+        return self._delete(_HINTS, limit=limit, seconds=_seconds(older_than))
+
+    def delete_webhooks(self, *, older_than: timedelta, limit: int) -> int:
+        return self._delete(_WEBHOOKS, limit=limit, seconds=_seconds(older_than))
+
+    def delete_expired_keys(self, *, limit: int) -> int:
+        return self._delete(_KEYS, limit=limit)
+
+    def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
+        return self._ids(_TRAVELERS, limit=limit, seconds=_seconds(older_than))
+
+    def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
+        return self._ids(_DOCUMENTS, limit=limit, seconds=_seconds(older_than))
+
+    def revive(self, *, queue: Queue | None, actor: str) -> int:
+        self._database.begin()
+        try:
+            told = {"queue": queue, "event": HINT_REVIVED, "actor": actor}
+            self._database.execute(_TELL_REVIVED, told)
+            revived = self._database.execute(_REVIVE, {"queue": queue}).rowcount
+            self._database.commit()
+            return revived
+        finally:
+            self._database.rollback()
+
+    def _delete(self, statement: TextClause, **values: int) -> int:
+        self._database.begin()
+        try:
+            deleted = self._database.execute(statement, values).rowcount
+            self._database.commit()
+            return deleted
+        finally:
+            self._database.rollback()
+
+    def _ids(self, query: TextualSelect, **values: int) -> list[UUID]:
+        self._database.begin()
+        try:
+            return [row.id for row in self._database.execute(query, values)]
+        finally:
+            self._database.rollback()
+
+
+def _seconds(period: timedelta) -> int:
+    return int(period.total_seconds())

@@ -1,0 +1,37 @@
+"""Cancel a reservation for its customer."""
+
+from dataclasses import replace
+from uuid import UUID
+
+from reservations.application.ports import UnitOfWork
+from reservations.application.settlement import settle_and_save
+from reservations.domain.errors import NotCancellableError
+from reservations.domain.learning import cancel
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import Reservation
+from reservations.domain.saga import PublicStatus, public_status
+
+BEING_CANCELLED = frozenset({PublicStatus.EN_CANCELACION, PublicStatus.CANCELADA})
+OVER = frozenset({PublicStatus.RECHAZADA, PublicStatus.EXPIRADA})
+
+
+def cancel_reservation(
+    reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, actor: str = "customer"
+) -> Reservation:
+    """Close a reservation at its customer's wish, in the caller's transaction.
+
+    One that is being cancelled, or is, stays as it is: asking again is harmless.
+
+    Raises:
+        NotCancellableError: it ended otherwise, or its service begins today (UTC) or has begun.
+        ReservationNotFoundError: there is no such reservation.
+    """
+    reservation = uow.reservations.lock(reservation_id)
+    now = uow.now()
+    status = public_status(reservation.facts)
+    if status in BEING_CANCELLED:
+        return reservation
+    if status in OVER or now.date() >= reservation.offer.starts_on:
+        raise NotCancellableError(status)
+    closed = replace(reservation, facts=cancel(reservation.facts, now, policy))
+    return settle_and_save(closed, uow=uow, policy=policy, now=now, actor=actor)

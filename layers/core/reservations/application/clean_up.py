@@ -1,0 +1,79 @@
+"""Delete what is past its time, a bounded batch after another."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from reservations.application.operate import forget, remove_documents
+from reservations.application.ports import DocumentStore, Retention, UnitOfWork
+from reservations.domain.policy import Policy
+
+BATCH = 500  # rows a statement
+HINTS_KEPT = timedelta(
+    days=14
+)  # after they were published; dead ones stay until a person has looked
+WEBHOOKS_KEPT = timedelta(days=30)  # longer than any provider delivers one again
+DOCUMENTS_KEPT = timedelta(days=180)  # after the trip
+PERSONAL_DATA_KEPT = timedelta(days=730)  # after the trip: 24 months
+ACTOR = "retention"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleaned:
+    """Counts of what was deleted."""
+
+    hints: int = 0
+    webhooks: int = 0
+    idempotency_keys: int = 0
+    documents: int = 0
+    travelers: int = 0
+
+
+def clean_up(
+    finished: Callable[[], bool],
+    *,
+    retention: Retention,
+    uow: UnitOfWork,
+    store: DocumentStore,
+    policy: Policy,
+) -> Cleaned:
+    """Delete until nothing is left that is past its time, or until `finished`; the rest is the next run's.
+
+    Raises:
+        UnavailableError: the database or the store did not answer; what was deleted stays deleted.
+    """
+
+    def batches(delete: Callable[[], int]) -> int:
+        total = 0
+        while not finished() and (deleted := delete()):
+            total += deleted
+        return total
+
+    def remove() -> int:
+        due = retention.documents_to_remove(older_than=DOCUMENTS_KEPT, limit=BATCH)
+        return sum(
+            remove_documents(each, uow=uow, store=store, policy=policy, actor=ACTOR)
+            for each in due
+            if not finished()
+        )
+
+    def forget_travelers() -> int:
+        due = retention.travelers_to_forget(older_than=PERSONAL_DATA_KEPT, limit=BATCH)
+        return sum(_forget(each, uow=uow) for each in due if not finished())
+
+    return Cleaned(
+        hints=batches(lambda: retention.delete_published_hints(older_than=HINTS_KEPT, limit=BATCH)),
+        webhooks=batches(lambda: retention.delete_webhooks(older_than=WEBHOOKS_KEPT, limit=BATCH)),
+        idempotency_keys=batches(lambda: retention.delete_expired_keys(limit=BATCH)),
+        documents=batches(remove),
+        travelers=batches(forget_travelers),
+    )
+
+
+def _forget(reservation_id: UUID, *, uow: UnitOfWork) -> bool:
+    with uow:
+        reservation = uow.reservations.lock(reservation_id)
+        forgotten = forget(reservation, uow=uow, now=uow.now(), actor=ACTOR)
+        uow.commit()
+        return forgotten

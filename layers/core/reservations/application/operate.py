@@ -1,0 +1,240 @@
+"""What operators do to a reservation; each deed is in its history, with its actor."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.ports import DocumentStore, HistoryEntry, Oversight, UnitOfWork
+from reservations.application.settlement import settle_and_save
+from reservations.domain import history
+from reservations.domain.access_token import KeyRing
+from reservations.domain.codes import canonical
+from reservations.domain.decisions import (
+    Decision,
+    DecisionRefusedError,
+    nudge,
+    refuse_to_erase,
+    resolve,
+)
+from reservations.domain.errors import ReservationNotFoundError
+from reservations.domain.facts import PROVIDER_OF, Provider
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import Reservation
+
+PAGE = 100  # reservations made due at once
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """How much `reconcile` made due."""
+
+    reservations: int
+    payments_calls: int
+    supplier_calls: int
+
+
+def find(code: str, *, uow: UnitOfWork) -> Reservation:
+    """Read a reservation by the code a person typed.
+
+    Raises:
+        ReservationNotFoundError: there is none.
+        InvalidReservationCodeError: it is no code.
+    """
+    reservation = uow.reservations.find(canonical(code))
+    if reservation is None:
+        raise ReservationNotFoundError
+    return reservation
+
+
+def look_again(code: str, *, uow: UnitOfWork, policy: Policy, actor: str) -> Reservation:
+    """Make every call of a reservation due now, so that its steps ask the providers.
+
+    Raises:
+        ReservationNotFoundError: see `find`.
+    """
+    with uow:
+        looked = _look_again(
+            find(code, uow=uow).reservation_id, uow=uow, policy=policy, actor=actor
+        )
+        uow.commit()
+        return looked
+
+
+def _look_again(
+    reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, actor: str
+) -> Reservation:
+    reservation, now = _locked(reservation_id, uow=uow)
+    _tell(reservation, history.NUDGED, uow=uow, now=now, actor=actor)
+    nudged = replace(reservation, facts=nudge(reservation.facts, now))
+    return settle_and_save(nudged, uow=uow, policy=policy, now=now, actor=actor)
+
+
+def reconcile(
+    since: datetime, *, uow: UnitOfWork, oversight: Oversight, policy: Policy, actor: str
+) -> Looked:
+    """Make every reservation due that has a call open, or sent `since`: the steps then ask the providers."""
+    looked = [
+        _look_at(reservation_id, uow=uow, policy=policy, actor=actor)
+        for reservation_id in _to_reconcile(oversight, since=since)
+    ]
+    calls = [PROVIDER_OF[call.operation] for each in looked for call in each.facts.calls]
+    return Looked(
+        reservations=len(looked),
+        payments_calls=calls.count(Provider.PAYMENTS),
+        supplier_calls=calls.count(Provider.SUPPLIER),
+    )
+
+
+def _look_at(reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, actor: str) -> Reservation:
+    with uow:
+        looked = _look_again(reservation_id, uow=uow, policy=policy, actor=actor)
+        uow.commit()
+        return looked
+
+
+def _to_reconcile(oversight: Oversight, *, since: datetime) -> Iterator[UUID]:
+    after = None
+    while page := oversight.to_reconcile(since=since, after=after, limit=PAGE):
+        yield from page
+        after = page[-1]
+
+
+def resolve_review(
+    code: str,
+    decision: Decision,
+    *,
+    evidence: str,
+    uow: UnitOfWork,
+    policy: Policy,
+    actor: str,
+) -> Reservation:
+    """Record what an operator attests, with the reference that proves it.
+
+    Raises:
+        DecisionRefusedError: nothing is in review that this decision answers.
+        ReservationNotFoundError: see `find`.
+    """
+    with uow:
+        reservation, now = _locked(find(code, uow=uow).reservation_id, uow=uow)
+        facts = resolve(reservation.facts, decision, evidence, now, policy)
+        note = f"{decision} {evidence}"
+        _tell(reservation, history.REVIEW_RESOLVED, uow=uow, now=now, actor=actor, note=note)
+        resolved = settle_and_save(
+            replace(reservation, facts=facts), uow=uow, policy=policy, now=now, actor=actor
+        )
+        uow.commit()
+        return resolved
+
+
+def cancel(code: str, *, uow: UnitOfWork, policy: Policy, actor: str) -> Reservation:
+    """Cancel for a customer who cannot.
+
+    Raises:
+        NotCancellableError: it ended otherwise, or its service has begun.
+        ReservationNotFoundError: see `find`.
+    """
+    with uow:
+        reservation_id = find(code, uow=uow).reservation_id
+        cancelled = cancel_reservation(reservation_id, uow=uow, policy=policy, actor=actor)
+        uow.commit()
+        return cancelled
+
+
+def reissue_token(
+    code: str, *, uow: UnitOfWork, policy: Policy, keys: KeyRing, actor: str
+) -> Reservation:
+    """Move a reservation to the current key, so that its old access token opens nothing any more.
+
+    Raises:
+        DecisionRefusedError: it is on the current key already, where its token would be the same.
+        ReservationNotFoundError: see `find`.
+    """
+    with uow:
+        reservation, now = _locked(find(code, uow=uow).reservation_id, uow=uow)
+        if reservation.token_kid == keys.current:
+            raise DecisionRefusedError(
+                f"its token is of the current key {keys.current}: add a key to access-token-keys,"
+                " make it the current one, and reissue"
+            )
+        _tell(reservation, history.TOKEN_REISSUED, uow=uow, now=now, actor=actor)
+        moved = replace(reservation, token_kid=keys.current)
+        moved = settle_and_save(moved, uow=uow, policy=policy, now=now, actor=actor)
+        uow.commit()
+        return moved
+
+
+def erase(code: str, *, uow: UnitOfWork, store: DocumentStore, policy: Policy, actor: str) -> bool:
+    """Delete the personal data and the documents; the money's history stays. Tell whether there were any.
+
+    Raises:
+        DecisionRefusedError: money or mail may still need them.
+        DocumentStoreUnavailableError: a document may be left; repeating is harmless.
+        ReservationNotFoundError: see `find`.
+    """
+    with uow:
+        reservation = find(code, uow=uow)
+        refuse_to_erase(reservation, uow.now())
+    removed = remove_documents(
+        reservation.reservation_id, uow=uow, store=store, policy=policy, actor=actor
+    )
+    with uow:
+        reservation, now = _locked(reservation.reservation_id, uow=uow)
+        refuse_to_erase(reservation, now)
+        erased = forget(reservation, uow=uow, now=now, actor=actor)
+        uow.commit()
+    return erased or removed
+
+
+def forget(reservation: Reservation, *, uow: UnitOfWork, now: datetime, actor: str) -> bool:
+    """Delete the personal data of a locked reservation; tell whether there were any."""
+    erased = uow.reservations.erase_customer(reservation.reservation_id)
+    if erased:
+        _tell(reservation, history.CUSTOMER_ERASED, uow=uow, now=now, actor=actor)
+    return erased
+
+
+def remove_documents(
+    reservation_id: UUID, *, uow: UnitOfWork, store: DocumentStore, policy: Policy, actor: str
+) -> bool:
+    """Delete the objects first: one that is marked as removed is never looked for again.
+
+    Raises:
+        DocumentStoreUnavailableError: nothing was marked; repeating is harmless.
+    """
+    with uow:
+        reservation, _ = _locked(reservation_id, uow=uow)
+    kept = [document for document in reservation.documents if document.removed_at is None]
+    for document in kept:
+        store.delete(document.s3_key)
+    if not kept:
+        return False
+    with uow:
+        reservation, now = _locked(reservation_id, uow=uow)
+        documents = tuple(
+            replace(document, removed_at=document.removed_at or now)
+            for document in reservation.documents
+        )
+        reservation = replace(reservation, documents=documents)
+        settle_and_save(reservation, uow=uow, policy=policy, now=now, actor=actor)
+        uow.commit()
+    return True
+
+
+def _locked(reservation_id: UUID, *, uow: UnitOfWork) -> tuple[Reservation, datetime]:
+    reservation = uow.reservations.lock(reservation_id)
+    return reservation, uow.now()
+
+
+def _tell(
+    reservation: Reservation,
+    event: str,
+    *,
+    uow: UnitOfWork,
+    now: datetime,
+    actor: str,
+    note: str | None = None,
+) -> None:
+    entry = HistoryEntry(event=event, at=now, actor=actor, note=note)
+    uow.reservations.add_history(reservation.reservation_id, entry)

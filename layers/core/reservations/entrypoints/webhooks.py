@@ -1,0 +1,85 @@
+"""Webhooks from providers, signed as Standard Webhooks asks (https://www.standardwebhooks.com).
+
+The project's own library takes one secret and one direction of the clock, and brings five packages for an HMAC.
+"""
+
+import base64
+import hmac
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Annotated
+
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from reservations.application.ports import WebhookEvent
+from reservations.domain.facts import Provider
+from reservations.entrypoints import http
+from reservations.entrypoints.bodies import MAX_BODY_BYTES, parse_json
+from reservations.entrypoints.problems import ProblemError
+
+TOLERANCE = timedelta(seconds=300)  # both ways: a clock may run ahead as well as behind
+_VERSION = "v1,"
+_UNIX_SECONDS = re.compile(r"[0-9]{1,10}", re.ASCII)  # until the year 2286
+
+
+class _Subject(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+
+    reference: Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class _Notice(BaseModel):
+    """What is read of a webhook; a member that a provider adds breaks nothing."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
+
+    type: Annotated[
+        str, Field(max_length=64, pattern=r"\A(payment|refund|booking)\.[a-z][a-z_]*\z")
+    ]
+    data: _Subject
+
+
+def verified(
+    event: APIGatewayProxyEvent, *, provider: Provider, secrets: Sequence[bytes], now: datetime
+) -> WebhookEvent:
+    """Read a webhook whose size, signature and age are right, in this order and before anything else.
+
+    Raises:
+        ProblemError: `body_too_large`, `webhook_signature_invalid`, `webhook_stale`, `malformed_json` or
+            `validation_failed`.
+    """
+    body = http.raw_body(event)
+    if len(body) > MAX_BODY_BYTES:
+        raise ProblemError("body_too_large")
+    webhook_id = http.header(event, "webhook-id") or ""
+    timestamp = http.header(event, "webhook-timestamp") or ""
+    signatures = http.header(event, "webhook-signature") or ""
+    if not _is_signed(webhook_id, timestamp, body, signatures=signatures, secrets=secrets):
+        raise ProblemError("webhook_signature_invalid")
+    if abs(now - datetime.fromtimestamp(int(timestamp), now.tzinfo)) > TOLERANCE:
+        raise ProblemError("webhook_stale")
+    try:
+        notice = _Notice.model_validate(parse_json(body))
+    except ValidationError:
+        raise ProblemError("validation_failed") from None  # the cause holds the input
+    return WebhookEvent(
+        provider=provider, webhook_id=webhook_id, type=notice.type, reference=notice.data.reference
+    )
+
+
+def _is_signed(
+    webhook_id: str, timestamp: str, body: bytes, *, signatures: str, secrets: Sequence[bytes]
+) -> bool:
+    """Whether any signature is by any live secret; each pair is compared in constant time."""
+    if not 0 < len(webhook_id) <= 128 or not _UNIX_SECONDS.fullmatch(timestamp):
+        return False
+    content = f"{webhook_id}.{timestamp}.".encode() + body
+    expected = [
+        base64.b64encode(hmac.digest(secret, content, sha256)).decode() for secret in secrets
+    ]
+    given = [s.removeprefix(_VERSION) for s in signatures.split(" ") if s.startswith(_VERSION)]
+    matches = [hmac.compare_digest(e.encode(), g.encode()) for e in expected for g in given]
+    return any(matches)

@@ -1,0 +1,32 @@
+"""The operators' commands on the stack of this machine: `python -m local.ops COMMAND`."""
+
+import os
+import sys
+from typing import Any, NoReturn
+
+from local.paths import ROOT, STACK_FILE, read_json
+
+
+def environment(stack: dict[str, Any]) -> dict[str, str]:
+    """Return what `reservations.entrypoints.ops` has to know of a stack that describes itself."""
+    return {
+        "OPS_STAGE": os.environ.get("OPS_STAGE", "local"),
+        "PYTHONPATH": str(ROOT / "layers" / "core"),
+        "AWS_ENDPOINT_URL": stack["aws_endpoint_url"],
+        "AWS_DEFAULT_REGION": stack["region"],
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+    }
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Become the command."""
+    stack = read_json(STACK_FILE)
+    if not stack:
+        sys.exit("✗ The stack is not up.\n  Start it with: make up")
+    command = [sys.executable, "-m", "reservations.entrypoints.ops", *arguments]
+    os.execve(sys.executable, command, os.environ | environment(stack))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

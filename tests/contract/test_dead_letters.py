@@ -1,0 +1,165 @@
+"""What the dead-letter queues promise to operators, on SQS as moto has it."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Literal
+
+import boto3
+import pytest
+from botocore.stub import Stubber
+from moto import mock_aws
+from mypy_boto3_sqs import SQSClient
+
+from reservations.adapters.hint_codec import encode_hint
+from reservations.adapters.sqs import SQS_CONFIG, SqsDeadLetters
+from reservations.adapters.sqs_dead_letters import Pair, SqsDeadLetterQueues
+from reservations.domain.errors import QueueUnavailableError
+from reservations.domain.identifiers import uuid7
+from reservations.domain.messages import Hint, Queue
+from tests.builders import NOON, RESERVATION_ID
+
+
+def a_client() -> SQSClient:
+    return boto3.client(
+        "sqs",
+        region_name="eu-west-1",
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        config=SQS_CONFIG,
+    )
+
+
+def a_hint() -> Hint:
+    return Hint(
+        message_id=uuid7(NOON),
+        queue=Queue.PAYMENT,
+        reservation_id=RESERVATION_ID,
+        type="payment.due",
+        occurred_at=NOON,
+    )
+
+
+class Station:
+    """One pair of queues, and what is in each."""
+
+    def __init__(self, sqs: SQSClient) -> None:
+        self.sqs = sqs
+        self.pauses: list[float] = []
+        self.pair = Pair(
+            source=sqs.create_queue(QueueName="payment")["QueueUrl"],
+            dead=sqs.create_queue(QueueName="payment-dead")["QueueUrl"],
+        )
+        self.letters = SqsDeadLetterQueues(
+            sqs, queues={Queue.PAYMENT: self.pair}, pause=self.pauses.append
+        )
+
+    def die(self, *, times: int) -> list[str]:
+        """Put messages where SQS moves what failed every try."""
+        bodies = [encode_hint(a_hint()) for _ in range(times)]
+        for body in bodies:
+            self.sqs.send_message(QueueUrl=self.pair.dead, MessageBody=body)
+        return bodies
+
+    def bury(self, body: str, *, reason: str) -> None:
+        SqsDeadLetters(self.sqs, queue_url=self.pair.dead).bury(body, reason=reason)
+
+    def bodies(self, which: Literal["source", "dead"]) -> list[str]:
+        url, found = getattr(self.pair, which), list[str]()
+        while batch := self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+            "Messages"
+        ):
+            found += [message["Body"] for message in batch]
+        return sorted(found)
+
+
+@pytest.fixture
+def station() -> Iterator[Station]:
+    with mock_aws():
+        yield Station(a_client())
+
+
+def test_letters_are_told_with_their_reason_and_reservation(station: Station) -> None:
+    station.die(times=1)
+    station.bury("not json", reason="not_json")
+    station.bury(encode_hint(a_hint()), reason="unknown_reservation")
+
+    letters = {letter.reason: letter for letter in station.letters.peek(Queue.PAYMENT, limit=9)}
+
+    assert letters.keys() == {None, "not_json", "unknown_reservation"}
+    assert letters[None].reservation_id == RESERVATION_ID
+    assert letters[None].type == "payment.due"
+    assert letters["not_json"].reservation_id is None
+    assert letters["unknown_reservation"].reservation_id == RESERVATION_ID
+    assert abs((letters[None].sent_at - datetime.now(UTC)).total_seconds()) < 3600
+
+
+def test_a_letter_that_nobody_gave_a_reason_tells_why_it_cannot_be_read(station: Station) -> None:
+    station.sqs.send_message(QueueUrl=station.pair.dead, MessageBody="[]")
+
+    [letter] = station.letters.peek(Queue.PAYMENT, limit=9)
+
+    assert letter.reason == "not_an_object"
+
+
+def test_looking_takes_nothing(station: Station) -> None:
+    station.die(times=12)
+
+    assert station.letters.count(Queue.PAYMENT) == 12
+    for limit, seen in ((5, 5), (11, 11), (20, 12), (20, 12)):
+        assert len(station.letters.peek(Queue.PAYMENT, limit=limit)) == seen
+
+
+def test_redriving_sends_each_to_its_queue_once(station: Station) -> None:
+    bodies = station.die(times=12)
+
+    assert station.letters.redrive(Queue.PAYMENT, rate=5) == 12
+
+    assert station.bodies("source") == sorted(bodies)
+    assert station.bodies("dead") == []
+    assert station.pauses == [0.2] * 12
+
+
+def test_dropping_leaves_neither_queue_anything(station: Station) -> None:
+    station.die(times=3)
+
+    assert station.letters.drop(Queue.PAYMENT, rate=100) == 3
+
+    assert station.bodies("source") == []
+    assert station.bodies("dead") == []
+
+
+def test_an_empty_queue_has_nothing_to_move(station: Station) -> None:
+    assert station.letters.count(Queue.PAYMENT) == 0
+    assert station.letters.peek(Queue.PAYMENT, limit=9) == []
+    assert station.letters.redrive(Queue.PAYMENT, rate=5) == 0
+
+
+def test_a_letter_that_could_not_be_sent_again_stays(station: Station) -> None:
+    station.die(times=1)
+    station.sqs.delete_queue(QueueUrl=station.pair.source)
+
+    with pytest.raises(QueueUnavailableError, match="stopped after 0"):
+        station.letters.redrive(Queue.PAYMENT, rate=5)
+
+    assert station.letters.count(Queue.PAYMENT) in (0, 1)  # held, but not deleted
+    held = station.sqs.get_queue_attributes(
+        QueueUrl=station.pair.dead, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
+    )
+    assert held["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
+
+
+ASKED: dict[str, Callable[[SqsDeadLetterQueues], object]] = {
+    "get_queue_attributes": lambda letters: letters.count(Queue.PAYMENT),
+    "receive_message": lambda letters: letters.peek(Queue.PAYMENT, limit=1),
+}
+
+
+@pytest.mark.parametrize("operation", ASKED)
+def test_an_outage_is_told_as_one(operation: str) -> None:
+    sqs = a_client()
+    pair = Pair(source="https://sqs.example/payment", dead="https://sqs.example/dead")
+    letters = SqsDeadLetterQueues(sqs, queues={Queue.PAYMENT: pair})
+    with Stubber(sqs) as stub:
+        stub.add_client_error(operation, service_error_code="InternalError", http_status_code=500)
+        with pytest.raises(QueueUnavailableError):
+            ASKED[operation](letters)

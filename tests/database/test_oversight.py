@@ -1,0 +1,613 @@
+"""Each invariant finds the row that breaks it and no sound one; retention deletes that and no more."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from reservations.adapters.mysql.engine import Database
+from reservations.adapters.mysql.oversight import MySqlOversight
+from reservations.adapters.mysql.retention import MySqlRetention
+from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
+from reservations.application.oversee import INVARIANTS, check_invariants
+from reservations.application.ports import Attempt
+from reservations.domain.codes import new_code
+from reservations.domain.facts import Call, Reason, Status
+from reservations.domain.identifiers import uuid7
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import MailKind, MailStatus, Reservation
+from reservations.domain.saga import State, Verb
+from tests.builders import (
+    HOUR,
+    MINUTE,
+    PRICE,
+    a_booking,
+    a_cancellation,
+    a_charge,
+    a_customer,
+    a_refund,
+    a_reservation,
+    a_send,
+    a_voucher,
+    an_offer,
+    some_facts,
+)
+from tests.databases import Connect
+
+DAY = 24 * HOUR
+
+
+class Stored:
+    """Writes reservations as the steps would, and then breaks them as nothing should."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.now = database.now()
+        self.then = self.now - 2 * HOUR  # when its calls were closed
+        database.rollback()
+
+    def keep(
+        self, *calls: Call, resting: bool = True, at: datetime | None = None, **changes: Any
+    ) -> Reservation:
+        """Store a reservation with ids of its own; `resting`: settled."""
+        made_at = at or self.then
+        reservation_id = uuid7(made_at)
+        facts = replace(
+            some_facts(*calls, reason=changes.pop("reason", None)),
+            reservation_id=reservation_id,
+            created_at=made_at,
+            confirmed_at=changes.pop("confirmed_at", None),
+            ended_at=changes.pop("ended_at", None),
+        )
+        reservation = a_reservation(
+            facts=facts,
+            reservation_id=reservation_id,
+            code=new_code(),
+            next_check_at=None if resting else self.now + MINUTE,
+            updated_at=made_at,
+        )
+        reservation = replace(reservation, **changes)
+        with MySqlUnitOfWork(self.database, policy=STANDARD) as uow:
+            uow.reservations.add(reservation, a_customer())
+            uow.commit()
+        return reservation
+
+    def confirmed(self, *more: Call, **changes: Any) -> Reservation:
+        """Confirmed, with its voucher and mail, and looked after."""
+        fields: dict[str, Any] = {
+            "confirmed_at": self.then,
+            "documents": (a_voucher(),),
+            "sends": (a_send(),),
+        }
+        return self.keep(self.charge(), self.booking(), *more, **fields | changes)
+
+    def charge(self, **changes: Any) -> Call:
+        return a_charge(at=self.then, provider_id=f"pay_{new_code()}", **changes)
+
+    def booking(self, **changes: Any) -> Call:
+        return a_booking(at=self.then, provider_id=f"bkg_{new_code()}", **changes)
+
+    def change(self, sql: str, **values: Any) -> int:
+        bound = {k: v.bytes if isinstance(v, UUID) else v for k, v in values.items()}
+        changed = self.database.execute(text(sql), bound).rowcount
+        self.database.commit()
+        return changed
+
+    def count(self, sql: str, **values: Any) -> int:
+        bound = {k: v.bytes if isinstance(v, UUID) else v for k, v in values.items()}
+        number: int = self.database.execute(text(sql), bound).scalar_one()
+        self.database.rollback()
+        return number
+
+    def found(self, *, since: datetime | None = None) -> dict[str, list[str]]:
+        """The codes that break each invariant that is broken."""
+        oversight = MySqlOversight(self.database, policy=STANDARD)
+        found = check_invariants(oversight, policy=STANDARD, since=since)
+        assert list(found) == list(INVARIANTS)
+        return {name: [f.code for f in findings] for name, findings in found.items() if findings}
+
+
+@pytest.fixture
+def stored(database: Database) -> Stored:
+    return Stored(database)
+
+
+def expected(invariant: str, reservation: Reservation) -> dict[str, list[str]]:
+    return {invariant: [reservation.code]}
+
+
+# --- nothing is found where nothing is wrong
+
+
+def test_sound_reservations_break_nothing(stored: Stored) -> None:
+    stored.keep(resting=False)
+    stored.confirmed()
+    second = stored.charge(key="seen:charge:2")
+    assert second.provider_id
+    stored.confirmed(second, a_refund(of=second.provider_id, at=stored.then))
+    charge = stored.charge()
+    assert charge.provider_id
+    stored.keep(
+        charge,
+        a_refund(of=charge.provider_id, at=stored.then),
+        a_booking(Status.DECLINED, at=stored.then, provider_id=f"bkg_{new_code()}"),
+        reason=Reason.SUPPLIER_REJECTED,
+        ended_at=stored.then,
+        sends=(a_send(MailKind.REJECTED), a_send(MailKind.REFUNDED)),
+    )
+    stored.keep(
+        a_charge(Status.DECLINED, at=stored.then, provider_id=f"pay_{new_code()}"),
+        reason=Reason.PAYMENT_DECLINED,
+        ended_at=stored.then,
+        sends=(a_send(MailKind.REJECTED),),
+    )
+
+    assert stored.found() == {}
+
+
+def test_a_sum_that_an_operator_accepted_is_right(stored: Stored) -> None:
+    reservation = stored.confirmed()
+    stored.change("UPDATE provider_call SET money_minor = 5 WHERE operation = 'charge'")
+    stored.change("UPDATE reservation SET accepted_minor = 5")
+
+    assert stored.found() == {}
+    assert reservation.facts.price == PRICE
+
+
+def test_a_second_payment_that_is_being_given_back_is_no_finding(stored: Stored) -> None:
+    second = stored.charge(key="seen:charge:2")
+    assert second.provider_id
+    stored.confirmed(
+        second,
+        a_refund(Status.UNKNOWN, of=second.provider_id, at=stored.now),
+        resting=False,
+    )
+    fresh = replace(stored.charge(key="seen:charge:3"), closed_at=stored.now)
+    stored.confirmed(fresh, resting=False)
+
+    assert stored.found() == {}
+
+
+# --- each invariant finds what breaks it
+
+
+def test_a_confirmation_without_a_charge_is_found(stored: Stored) -> None:
+    reservation = stored.confirmed()
+    stored.change("UPDATE provider_call SET status = 'declined' WHERE operation = 'charge'")
+
+    found = stored.found()
+
+    assert found["paid_without_charge"] == [reservation.code]
+    assert found.keys() == {"paid_without_charge", "confirmed_sum", "projections_differ"}
+
+
+@pytest.mark.parametrize("column", ["money_minor = money_minor + 1", "currency = 'USD'"])
+def test_a_confirmation_at_another_sum_is_found(stored: Stored, column: str) -> None:
+    reservation = stored.confirmed()
+    stored.confirmed()
+    stored.change(
+        f"UPDATE provider_call SET {column} WHERE operation = 'charge' AND reservation_id = :id",
+        id=reservation.reservation_id,
+    )
+
+    assert stored.found()["confirmed_sum"] == [reservation.code]
+
+
+def test_a_confirmation_that_was_refunded_is_found(stored: Stored) -> None:
+    charge, booking = stored.charge(), stored.booking()
+    reservation = stored.confirmed()
+    assert charge.provider_id
+    assert booking.provider_id
+    refunded = stored.change(
+        "INSERT INTO provider_call (reservation_id, call_key, operation, target, status, provider_id,"
+        " money_minor, currency, attempts, looks, started_at, sent_at, closed_at, void_asked,"
+        " deadline_at) SELECT reservation_id, 'refund:x', 'refund', provider_id, 'succeeded', 'ref_x',"
+        " money_minor, currency, 1, 0, sent_at, sent_at, closed_at, 0, deadline_at FROM provider_call"
+        " WHERE operation = 'charge'"
+    )
+
+    assert refunded == 1
+    assert stored.found()["confirmed_sum"] == [reservation.code]
+
+
+def test_money_that_is_left_when_all_is_over_is_found(stored: Stored) -> None:
+    reservation = stored.keep(
+        stored.charge(), reason=Reason.CUSTOMER_CANCELLED, ended_at=stored.then, resting=True
+    )
+    stored.change("UPDATE reservation SET state = 'CANCELLED'")
+
+    found = stored.found()
+
+    assert found["money_left"] == [reservation.code]
+    assert found["projections_differ"] == [reservation.code]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "state = 'PAID', confirmed_at = confirmed_at",
+        "review = 'deadline'",
+        "review = 'refund_refused'",
+    ],
+)
+def test_a_projection_that_differs_from_its_facts_is_found(stored: Stored, broken: str) -> None:
+    reservation = stored.confirmed()
+    stored.change(f"UPDATE reservation SET {broken}")
+
+    assert stored.found()["projections_differ"] == [reservation.code]
+
+
+def test_a_reservation_that_rests_although_something_is_due_is_found(stored: Stored) -> None:
+    reservation = stored.keep(resting=False)
+    stored.change("UPDATE reservation SET settled = 1, next_check_at = NULL")
+
+    assert stored.found() == expected("projections_differ", reservation)
+
+
+def test_a_review_that_just_began_is_not_yet_a_difference(stored: Stored) -> None:
+    stored.keep(
+        a_charge(Status.UNKNOWN, at=stored.now - HOUR, deadline_at=stored.now), resting=False
+    )
+    stored.change("UPDATE reservation SET review = ''")
+
+    assert stored.found() == {}
+
+
+@pytest.mark.parametrize("operation", ["charge", "book"])
+def test_one_provider_id_under_two_reservations_is_found(stored: Stored, operation: str) -> None:
+    reservations = [stored.confirmed(), stored.confirmed()]
+    stored.confirmed()
+    for reservation in reservations:
+        stored.change(
+            "UPDATE provider_call SET provider_id = 'same' WHERE operation = :operation"
+            " AND reservation_id = :id",
+            operation=operation,
+            id=reservation.reservation_id,
+        )
+
+    found = stored.found()
+
+    assert found == {"shared_provider_id": sorted(r.code for r in reservations)}
+
+
+def test_two_charges_that_nobody_gives_back_are_found(stored: Stored) -> None:
+    reservation = stored.confirmed(stored.charge(key="seen:charge:2"))
+
+    found = stored.found()
+
+    assert found["two_kept"] == [reservation.code]
+    assert found["confirmed_sum"] == [reservation.code]
+
+
+def test_two_bookings_that_nobody_cancels_are_found(stored: Stored) -> None:
+    second = stored.booking(key="seen:book:2")
+    assert second.provider_id
+    reservation = stored.confirmed(second)
+    stored.confirmed(
+        replace(second, provider_id="bkg_ended"), a_cancellation(of="bkg_ended", at=stored.then)
+    )
+
+    assert stored.found()["two_kept"] == [reservation.code]
+
+
+@pytest.mark.parametrize(("late_by", "is_found"), [("9", False), ("11", True)])
+def test_a_reservation_nobody_looks_at_is_found_after_ten_minutes(
+    stored: Stored, late_by: str, is_found: bool
+) -> None:
+    reservation = stored.keep(resting=False)
+    stored.change(
+        f"UPDATE reservation SET next_check_at = UTC_TIMESTAMP(6) - INTERVAL {late_by} MINUTE"
+    )
+
+    assert stored.found() == (expected("overdue", reservation) if is_found else {})
+
+
+@pytest.mark.parametrize("lost", ["DELETE FROM document", "DELETE FROM mail_send"])
+def test_a_confirmation_without_its_papers_is_found_after_ten_minutes(
+    stored: Stored, lost: str
+) -> None:
+    reservation = stored.confirmed(resting=False)
+    stored.change(lost)
+
+    assert stored.found() == expected("confirmed_without_papers", reservation)
+
+    stored.change("UPDATE reservation SET confirmed_at = UTC_TIMESTAMP(6) - INTERVAL 9 MINUTE")
+    assert stored.found() == {}
+
+
+@pytest.mark.parametrize(
+    ("status", "check_in", "is_found"),
+    [
+        (MailStatus.STARTED, MINUTE, True),
+        (MailStatus.NOT_SENT, MINUTE, True),
+        (MailStatus.UNKNOWN, MINUTE, True),
+        (MailStatus.UNKNOWN, None, False),
+        (MailStatus.REFUSED, None, False),
+        (MailStatus.SENT, None, False),
+    ],
+)
+def test_a_mail_still_to_be_made_is_found_and_one_that_rests_is_not(
+    stored: Stored, status: MailStatus, check_in: timedelta | None, is_found: bool
+) -> None:
+    send = a_send(status=status, check_at=check_in and stored.now + check_in)
+    reservation = stored.confirmed(sends=(send,), resting=False)
+
+    assert stored.found() == (expected("confirmed_without_papers", reservation) if is_found else {})
+
+
+def test_the_frequent_check_reads_what_is_new_or_not_settled(stored: Stored) -> None:
+    old, new = (stored.confirmed(at=stored.now - age) for age in (8 * DAY, 6 * DAY))
+    unsettled = stored.confirmed(at=stored.now - 8 * DAY, resting=False)
+    stored.change("UPDATE reservation SET review = 'cancel_refused'")
+    stored.change("UPDATE provider_call SET money_minor = 1 WHERE operation = 'charge'")
+
+    recent, every = stored.found(since=stored.now - 7 * DAY), stored.found()
+
+    for name in ("projections_differ", "confirmed_sum"):
+        assert set(recent[name]) == {new.code, unsettled.code}
+        assert set(every[name]) == {old.code, new.code, unsettled.code}
+
+
+def test_pages_leave_nobody_out(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reservations.application.oversee.PAGE", 2)
+    kept = [stored.confirmed() for _ in range(5)]
+    stored.change("UPDATE reservation SET review = 'cancel_refused'")
+
+    assert sorted(stored.found()["projections_differ"]) == sorted(r.code for r in kept)
+
+
+# --- lists
+
+
+def test_lists_tell_the_stuck_those_in_review_and_those_in_a_state(stored: Stored) -> None:
+    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    late, still, fresh = (stored.keep(resting=False) for _ in range(3))
+    confirmed = stored.confirmed(resting=False)
+    stored.change("UPDATE reservation SET updated_at = UTC_TIMESTAMP(6)")
+    stored.change(
+        "UPDATE reservation SET next_check_at = UTC_TIMESTAMP(6) - INTERVAL 11 MINUTE WHERE id = :id",
+        id=late.reservation_id,
+    )
+    stored.change(
+        "UPDATE reservation SET updated_at = UTC_TIMESTAMP(6) - INTERVAL 31 MINUTE"
+        " WHERE id IN (:still, :confirmed)",
+        still=still.reservation_id,
+        confirmed=confirmed.reservation_id,
+    )
+    stored.change(
+        "UPDATE reservation SET review = 'deadline' WHERE id = :id", id=fresh.reservation_id
+    )
+
+    def codes(found: list[Any]) -> set[str]:
+        return {overview.code for overview in found}
+
+    assert codes(oversight.stuck(limit=9)) == {late.code, still.code}
+    assert codes(oversight.in_review(limit=9)) == {fresh.code}
+    assert codes(oversight.in_state(State.SUPPLIER_CONFIRMED, limit=9)) == {confirmed.code}
+    assert len(oversight.in_state(State.CREATED, limit=2)) == 2
+
+
+def test_the_evidence_of_a_reservation_is_listed_in_its_order(stored: Stored) -> None:
+    charge = stored.charge()
+    reservation = stored.keep(charge)
+    attempts = [
+        Attempt(
+            call_key=charge.key,
+            verb=verb,
+            sent_at=stored.now,
+            outcome="Seen",
+            http_status=200,
+            elapsed_ms=7,
+        )
+        for verb in (Verb.CHARGE, Verb.INQUIRE)
+    ]
+    with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+        for attempt in attempts:
+            uow.reservations.add_attempt(reservation.reservation_id, attempt)
+        uow.commit()
+
+    oversight = MySqlOversight(stored.database, policy=STANDARD)
+
+    assert oversight.attempts(reservation.reservation_id) == attempts
+    assert oversight.attempts(uuid7(stored.now)) == []
+
+
+def test_to_reconcile_are_open_and_recent_calls_page_by_page(stored: Stored) -> None:
+    open_call = stored.keep(a_charge(Status.UNKNOWN, at=stored.then), resting=False)
+    recent = stored.confirmed()
+    stored.keep(a_charge(Status.DECLINED, at=stored.now - DAY, provider_id="pay_old"))
+    oversight = MySqlOversight(stored.database, policy=STANDARD)
+
+    first = oversight.to_reconcile(since=stored.now - 3 * HOUR, after=None, limit=1)
+    second = oversight.to_reconcile(since=stored.now - 3 * HOUR, after=first[0], limit=9)
+
+    assert first + second == sorted([open_call.reservation_id, recent.reservation_id])
+    assert oversight.to_reconcile(since=stored.now, after=None, limit=9) == [
+        open_call.reservation_id
+    ]
+
+
+# --- the outbox
+
+
+def put_hints(stored: Stored, status: str, *, age: timedelta, times: int = 1) -> None:
+    for _ in range(times):
+        with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+            uow.outbox.add(
+                Hint(
+                    message_id=uuid7(stored.now),
+                    queue=Queue.PAYMENT,
+                    reservation_id=uuid7(stored.now),
+                    type="payment.due",
+                    occurred_at=stored.now,
+                )
+            )
+            uow.commit()
+    stored.change(
+        "UPDATE outbox SET status = :status, available_at = UTC_TIMESTAMP(6) - INTERVAL :s SECOND"
+        " ORDER BY id DESC LIMIT :times",
+        status=status,
+        s=int(age.total_seconds()),
+        times=times,
+    )
+
+
+def test_the_lag_is_that_of_the_oldest_and_published_hints_have_none(stored: Stored) -> None:
+    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    assert oversight.outbox() == []
+    assert oversight.oldest_due_s() == 0
+    put_hints(stored, "published", age=DAY)
+    put_hints(stored, "pending", age=MINUTE, times=2)
+    put_hints(stored, "dead", age=HOUR)
+
+    dead, pending = oversight.outbox()
+
+    assert (dead.status, dead.hints) == ("dead", 1)
+    assert (pending.status, pending.hints, pending.queue) == ("pending", 2, Queue.PAYMENT)
+    assert 3600 <= dead.oldest_s < 4200
+    assert 60 <= pending.oldest_s < 600
+
+
+def test_what_is_not_due_yet_is_not_late(stored: Stored) -> None:
+    stored.keep(resting=False)
+    put_hints(stored, "pending", age=-HOUR)
+    oversight = MySqlOversight(stored.database, policy=STANDARD)
+
+    assert oversight.oldest_due_s() == 0
+    assert [lag.oldest_s for lag in oversight.outbox()] == [0]
+
+
+def test_dead_hints_are_revived_and_told_in_the_history(stored: Stored) -> None:
+    reservation = stored.keep(resting=False)
+    put_hints(stored, "dead", age=MINUTE, times=2)
+    stored.change(
+        "UPDATE outbox SET refusals = 5, reservation_id = :id", id=reservation.reservation_id
+    )
+    retention = MySqlRetention(stored.database)
+
+    assert retention.revive(queue=Queue.SUPPLIER, actor="operator:on-call") == 0
+    assert retention.revive(queue=Queue.PAYMENT, actor="operator:on-call") == 2
+    assert retention.revive(queue=None, actor="operator:on-call") == 0
+
+    assert (
+        stored.count("SELECT COUNT(*) FROM outbox WHERE status = 'pending' AND refusals = 0") == 2
+    )
+    told = "SELECT COUNT(*) FROM history WHERE event = 'operator.hint_revived' AND actor = :actor"
+    assert stored.count(told, actor="operator:on-call") == 1
+
+
+# --- retention
+
+
+Delete = Callable[[MySqlRetention, int], int]
+
+
+def delete_hints(retention: MySqlRetention, limit: int) -> int:
+    return retention.delete_published_hints(older_than=14 * DAY, limit=limit)
+
+
+def test_published_hints_go_after_two_weeks_and_no_other(stored: Stored) -> None:
+    retention = MySqlRetention(stored.database)
+    for status in ("published", "pending", "dead"):
+        put_hints(stored, status, age=15 * DAY, times=3)
+    put_hints(stored, "published", age=13 * DAY)
+
+    assert [delete_hints(retention, 2) for _ in range(3)] == [2, 1, 0]
+
+    left = "SELECT COUNT(*) FROM outbox WHERE status = :status"
+    assert {s: stored.count(left, status=s) for s in ("published", "pending", "dead")} == {
+        "published": 1,
+        "pending": 3,
+        "dead": 3,
+    }
+
+
+def test_webhooks_go_after_thirty_days(stored: Stored) -> None:
+    retention = MySqlRetention(stored.database)
+    for number, age in enumerate((31, 31, 31, 29)):
+        stored.change(
+            "INSERT INTO webhook (provider, webhook_id, type, reference, received_at) VALUES"
+            " ('payments', :id, 'payment.succeeded', 'x', UTC_TIMESTAMP(6) - INTERVAL :age DAY)",
+            id=str(number),
+            age=age,
+        )
+
+    deleted = [retention.delete_webhooks(older_than=30 * DAY, limit=2) for _ in range(3)]
+
+    assert deleted == [2, 1, 0]
+    assert stored.count("SELECT COUNT(*) FROM webhook") == 1
+
+
+def test_idempotency_keys_go_when_they_expire(stored: Stored) -> None:
+    retention = MySqlRetention(stored.database)
+    for number, minutes in enumerate((-1, -1, -1, 1)):
+        stored.change(
+            "INSERT INTO idempotency (client_id, operation, idempotency_key, fingerprint, expires_at)"
+            " VALUES ('web', 'POST', :key, REPEAT('0', 64),"
+            " UTC_TIMESTAMP(6) + INTERVAL :minutes MINUTE)",
+            key=str(number),
+            minutes=minutes,
+        )
+
+    assert [retention.delete_expired_keys(limit=2) for _ in range(3)] == [2, 1, 0]
+    assert stored.count("SELECT COUNT(*) FROM idempotency") == 1
+
+
+def test_travelers_are_forgotten_two_years_after_a_trip_that_rests(stored: Stored) -> None:
+    retention = MySqlRetention(stored.database)
+
+    def travelled(days_ago: int, **changes: Any) -> Reservation:
+        day = (stored.now - days_ago * DAY).date()
+        return stored.confirmed(offer=an_offer(starts_on=day, ends_on=day), **changes)
+
+    old, _, _ = travelled(732), travelled(729), travelled(732, resting=False)
+
+    def due() -> list[UUID]:
+        return retention.travelers_to_forget(older_than=730 * DAY, limit=9)
+
+    assert due() == [old.reservation_id]
+    with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+        assert uow.reservations.erase_customer(old.reservation_id)
+        uow.commit()
+    assert due() == []
+
+
+def test_documents_are_due_for_removal_half_a_year_after_the_trip(stored: Stored) -> None:
+    retention = MySqlRetention(stored.database)
+
+    def travelled(days_ago: int) -> Reservation:
+        day = (stored.now - days_ago * DAY).date()
+        return stored.confirmed(offer=an_offer(starts_on=day, ends_on=day))
+
+    old, _ = travelled(182), travelled(179)
+
+    def due() -> list[UUID]:
+        return retention.documents_to_remove(older_than=180 * DAY, limit=9)
+
+    assert due() == [old.reservation_id]
+    stored.change(
+        "UPDATE document SET removed_at = UTC_TIMESTAMP(6) WHERE reservation_id = :id",
+        id=old.reservation_id,
+    )
+    assert due() == []
+
+
+# --- what erasing leaves
+
+
+def test_an_erased_customer_is_read_as_nobody_and_the_money_stays(connect: Connect) -> None:
+    stored = Stored(connect())
+    reservation = stored.confirmed()
+    with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+        assert uow.reservations.erase_customer(reservation.reservation_id)
+        assert not uow.reservations.erase_customer(reservation.reservation_id)
+        uow.commit()
+
+    assert stored.count("SELECT COUNT(*) FROM customer") == 0
+    assert stored.count("SELECT COUNT(*) FROM provider_call WHERE operation = 'charge'") == 1
+    assert stored.found() == {}

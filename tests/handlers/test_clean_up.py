@@ -1,0 +1,235 @@
+"""The scheduled function: retention, what must be true of recent reservations, and of all."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from functions.clean_up.handler import CLOSING_MS, lambda_handler
+from reservations import wiring
+from reservations.application.oversee import INVARIANTS, RECENT
+from reservations.application.ports import (
+    Attempt,
+    Finding,
+    Oversight,
+    Overview,
+    Projected,
+    QueueLag,
+    Retention,
+)
+from reservations.domain.errors import DatabaseUnavailableError
+from reservations.domain.messages import Queue
+from reservations.domain.saga import State
+from tests.builders import CODE, NOON, RESERVATION_ID, a_reservation, a_voucher, an_offer
+from tests.handlers.conftest import Surroundings
+from tests.invocation import a_context, an_event
+
+
+class Watch(Oversight):
+    """Finds what a test says, and keeps since when it was asked."""
+
+    def __init__(self) -> None:
+        self.findings: dict[str, list[Finding]] = {}
+        self.since: set[datetime | None] = set()
+        self.waiting = 0
+
+    def stuck(self, *, limit: int) -> list[Overview]:
+        raise AssertionError("not asked for on a schedule")
+
+    def in_state(self, state: State, *, limit: int) -> list[Overview]:
+        raise AssertionError("not asked for on a schedule")
+
+    def attempts(self, reservation_id: UUID) -> list[Attempt]:
+        raise AssertionError("not asked for on a schedule")
+
+    def to_reconcile(self, *, since: datetime, after: UUID | None, limit: int) -> list[UUID]:
+        raise AssertionError("not asked for on a schedule")
+
+    def projected_now(self, reservation_id: UUID) -> Projected:
+        raise AssertionError("nothing differs")
+
+    def in_review(self, *, limit: int) -> list[Overview]:
+        one = Overview(
+            code=CODE,
+            state=State.PAID,
+            review="deadline",
+            next_check_at=NOON,
+            created_at=NOON,
+            updated_at=NOON,
+        )
+        return [one] * self.waiting
+
+    def broken(self, invariant: str, *, since: datetime | None) -> list[Finding]:
+        self.since.add(since)
+        return self.findings.get(invariant, [])
+
+    def projected(
+        self, *, since: datetime | None, after: UUID | None, limit: int
+    ) -> list[Projected]:
+        self.since.add(since)
+        return []
+
+    def outbox(self) -> list[QueueLag]:
+        return [
+            QueueLag(queue=Queue.PAYMENT, status="pending", hints=2, oldest_s=3.5),
+            QueueLag(queue=Queue.SUPPLIER, status="dead", hints=1, oldest_s=99.0),
+        ]
+
+    def oldest_due_s(self) -> float:
+        return 41.5
+
+    def now(self) -> datetime:
+        return NOON
+
+
+class Due(Retention):
+    def __init__(self) -> None:
+        self.hints = 3
+
+    def delete_published_hints(self, *, older_than: timedelta, limit: int) -> int:
+        hints, self.hints = self.hints, 0
+        return hints
+
+    def delete_webhooks(self, *, older_than: timedelta, limit: int) -> int:
+        return 0
+
+    def delete_expired_keys(self, *, limit: int) -> int:
+        return 0
+
+    def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
+        return []
+
+    def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
+        return []
+
+    def revive(self, *, queue: Queue | None, actor: str) -> int:
+        raise AssertionError("retention revives nothing")
+
+
+class Removing(Due):
+    def __init__(self) -> None:
+        super().__init__()
+        self.documents = [RESERVATION_ID]
+
+    def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
+        due, self.documents = self.documents, []
+        return due
+
+
+@pytest.fixture
+def watch(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    watch = Watch()
+    monkeypatch.setattr(wiring, "oversight", lambda: watch)
+    return watch
+
+
+@pytest.fixture
+def due(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Callable[[Due], None]:
+    def wire(due: Due) -> None:
+        monkeypatch.setattr(wiring, "retention", lambda: due)
+
+    return wire
+
+
+def clean(task: str, *, remaining_ms: int = 60_000) -> dict[str, Any]:
+    return lambda_handler(an_event(f"clean_up.{task}"), a_context(remaining_ms=remaining_ms))
+
+
+def test_each_invariant_is_measured_by_its_name_and_all_together(
+    around: Surroundings, watch: Watch
+) -> None:
+    broken = Finding(invariant="overdue", code=CODE, detail="due 2027-03-01")
+    watch.findings = {"overdue": [broken, broken]}
+
+    counts = clean("invariants")
+
+    assert counts == dict.fromkeys(INVARIANTS, 0) | {"overdue": 2}
+    each: dict[str | None, float] = dict.fromkeys(INVARIANTS, 0.0)
+    expected = each | {"overdue": 2.0, None: 2.0}
+    assert around.logs.measured("InvariantBroken") == expected
+
+
+def test_whoever_is_paged_reads_which_reservation_and_what_to_do(
+    around: Surroundings, watch: Watch
+) -> None:
+    watch.findings = {"overdue": [Finding(invariant="overdue", code=CODE, detail="due")]}
+
+    clean("invariants")
+
+    [line] = around.logs.saying("invariant broken")
+    assert line["invariant"] == "overdue"
+    assert line["reservation_code"] == "7KQ2M-XD4RT-S"
+    assert line["remedy"] == INVARIANTS["overdue"].remedy
+
+
+def test_what_waits_longest_is_measured_and_dead_hints_do_not_count(
+    around: Surroundings, watch: Watch
+) -> None:
+    watch.waiting = 2
+
+    clean("invariants")
+
+    assert around.logs.measured("OldestDueAge") == {None: 41.5}
+    assert around.logs.measured("OutboxLag") == {None: 3.5}
+    assert around.logs.measured("ReviewsWaiting") == {None: 2.0}
+
+
+@pytest.mark.parametrize(("task", "since"), [("invariants", NOON - RECENT), ("audit", None)])
+def test_the_nightly_check_leaves_nobody_out(
+    watch: Watch, task: str, since: datetime | None
+) -> None:
+    clean(task)
+    assert watch.since == {since}
+
+
+def test_retention_tells_what_it_deleted_in_one_line(
+    around: Surroundings, due: Callable[[Due], None]
+) -> None:
+    due(Due())
+
+    counts = clean("retention")
+
+    assert counts["hints"] == 3
+    [line] = around.logs.saying("retention done")
+    assert (line["hints"], line["travelers"]) == (3, 0)
+
+
+def test_retention_removes_documents_from_the_store(
+    around: Surroundings, due: Callable[[Due], None]
+) -> None:
+    due(Removing())
+    around.keep(a_reservation(documents=(a_voucher(),), offer=an_offer()))
+    around.store.put("vouchers/a.pdf", b"%PDF")
+
+    assert clean("retention")["documents"] == 1
+
+    assert around.store.documents == {}
+    assert around.stored.documents == (a_voucher(removed_at=NOON),)
+
+
+def test_no_batch_begins_without_the_time_to_end(
+    around: Surroundings, due: Callable[[Due], None]
+) -> None:
+    due(Due())
+
+    assert clean("retention", remaining_ms=CLOSING_MS - 1)["hints"] == 0
+    assert around.pings == [True]
+
+
+def test_an_unknown_task_fails_loudly() -> None:
+    with pytest.raises(ValueError, match="no such task"):
+        lambda_handler({"task": "tidy"}, a_context())
+
+
+def test_a_database_that_is_down_fails_the_run_so_that_the_alarm_sees_it(
+    watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> float:
+        raise DatabaseUnavailableError("no connection to the database")
+
+    monkeypatch.setattr(watch, "oldest_due_s", fail)
+
+    with pytest.raises(DatabaseUnavailableError):
+        clean("invariants")

@@ -1,0 +1,83 @@
+"""The shelf of events: real, harmless, and none without a test."""
+
+import json
+import re
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.invocation import EVENTS, an_event
+
+ROOT = Path(__file__).parents[2]
+FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py"))
+NAMES = sorted(path.stem for path in EVENTS.glob("*.json"))
+TESTS = "".join(
+    path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("test_*.py"))
+)
+
+every_event = pytest.mark.parametrize("name", NAMES)
+
+
+def members(value: Any, name: str) -> list[Any]:
+    """All the values under that name, however deep."""
+    if isinstance(value, list):
+        return [found for inner in value for found in members(inner, name)]
+    if not isinstance(value, dict):
+        return []
+    own = [value[name]] if name in value else []
+    return own + [found for inner in value.values() for found in members(inner, name)]
+
+
+def test_every_function_has_its_events() -> None:
+    assert {name.split(".")[0] for name in NAMES} == set(FUNCTIONS)
+
+
+@every_event
+def test_an_event_is_named_after_its_function_and_its_case_and_is_used(name: str) -> None:
+    function, case = name.split(".")
+    named = re.search(rf"\b{function}\b", TESTS)
+    assert f'"{name}"' in TESTS or (named and f'"{case}"' in TESTS)
+
+
+@every_event
+def test_an_event_speaks_of_nobody_but_people_of_example_com(name: str) -> None:
+    text = json.dumps(an_event(name))
+    assert set(re.findall(r"[\w.+-]+@([\w.-]+\w)", text)) <= {"example.com"}
+    assert set(re.findall(r"\b\d{1,3}(?:\.\d{1,3}){3}\b", text)) <= {"192.0.2.10"}  # RFC 5737
+    assert set(re.findall(r"arn:aws:[a-z-]+:[a-z0-9-]*:(\d*):", text)) <= {"123456789012"}
+
+
+@every_event
+def test_a_queue_s_record_is_whole(name: str) -> None:
+    for record in an_event(name).get("Records", []):
+        assert record["eventSource"] == "aws:sqs"
+        assert (
+            record["md5OfBody"] == md5(record["body"].encode(), usedforsecurity=False).hexdigest()
+        )
+        assert {"ApproximateReceiveCount", "SentTimestamp"} <= set(record["attributes"])
+
+
+@every_event
+def test_a_request_is_whole(name: str) -> None:
+    event = an_event(name)
+    if "httpMethod" not in event:
+        return
+    context = event["requestContext"]
+    assert event["multiValueHeaders"] == {key: [value] for key, value in event["headers"].items()}
+    assert context["path"] == f"/{context['stage']}{event['path']}"
+    assert (context["resourcePath"], context["httpMethod"]) == (
+        event["resource"],
+        event["httpMethod"],
+    )
+    parameters = event["pathParameters"] or {}
+    placed = re.sub(r"\{(\w+)\+?\}", lambda match: parameters[match[1]], event["resource"])
+    assert placed == event["path"]
+    assert event["headers"].get("x-api-key") == context["identity"].get("apiKey")
+
+
+def test_no_two_events_are_the_same_request() -> None:
+    for identifier in ("requestId", "messageId", "RequestId"):
+        ids = [found for name in NAMES for found in members(an_event(name), identifier)]
+        assert len(set(ids)) == len(ids) > 0

@@ -1,0 +1,209 @@
+"""GET: what the owner sees, what everybody else does not, and what is said when something fails."""
+
+import json
+from typing import Any
+
+import pytest
+
+from functions.get_reservation.handler import lambda_handler
+from reservations import wiring
+from reservations.domain.errors import DatabaseBusyError, DatabaseUnavailableError
+from tests.builders import NOON, a_booking, a_charge, a_reservation, a_voucher, some_facts
+from tests.handlers.conftest import KEYS, Surroundings
+from tests.invocation import a_context, an_event
+
+CONFIRMED = a_reservation(
+    facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON), documents=(a_voucher(),)
+)
+READS = ["shown", "timeline", "voucher"]
+
+
+def get(case: str) -> dict[str, Any]:
+    return lambda_handler(an_event(f"get_reservation.{case}"), a_context())
+
+
+def header(answer: dict[str, Any], name: str) -> str | None:
+    values = answer["multiValueHeaders"].get(name)
+    return values[0] if values else None
+
+
+def problem(answer: dict[str, Any]) -> str:
+    assert header(answer, "Content-Type") == "application/problem+json"
+    code: str = json.loads(answer["body"])["code"]
+    return code
+
+
+def test_the_owner_is_shown_the_reservation(around: Surroundings) -> None:
+    around.keep(CONFIRMED)
+
+    answer = get("shown")
+
+    body = json.loads(answer["body"])
+    assert answer["statusCode"] == 200
+    assert (body["reservation_code"], body["status"]) == ("7KQ2M-XD4RT-S", "CONFIRMADA")
+    assert header(answer, "ETag") == 'W/"1"'
+    assert header(answer, "Cache-Control") == "private, no-cache"
+    assert around.pings == [False]  # a reader does not pay for a ping
+
+
+def test_who_has_this_version_is_told_so_without_a_body(around: Surroundings) -> None:
+    around.keep(CONFIRMED)
+
+    answer = get("unchanged")
+
+    assert answer["statusCode"] == 304
+    assert not answer["body"]
+
+
+def test_a_version_that_has_passed_is_answered_with_the_new_one(around: Surroundings) -> None:
+    around.keep(a_reservation(a_charge(), version=2))
+
+    assert get("unchanged")["statusCode"] == 200
+
+
+@pytest.mark.parametrize("case", ["wrong_token", "another_client", "shown"])
+def test_whoever_does_not_own_it_gets_one_and_the_same_answer(
+    around: Surroundings, case: str
+) -> None:
+    if case != "shown":  # there it does not even exist
+        around.keep(CONFIRMED)
+
+    answer = get(case)
+
+    assert (answer["statusCode"], problem(answer)) == (404, "not_found")
+    body = json.loads(answer["body"])
+    assert body["detail"].startswith("No hay nada aquí")
+    assert header(answer, "Content-Language") == "es"
+
+
+def test_without_a_token_there_is_nothing_to_look_up(around: Surroundings) -> None:
+    around.keep(CONFIRMED)
+
+    answer = get("without_token")
+
+    assert (answer["statusCode"], problem(answer)) == (401, "unauthorized")
+    assert around.pings == []
+
+
+def test_the_timeline_is_told_in_the_language_of_the_reader(around: Surroundings) -> None:
+    around.keep(a_reservation())
+
+    answer = get("timeline")
+
+    assert answer["statusCode"] == 200
+    assert header(answer, "Content-Language") == "en"
+    events = json.loads(answer["body"])["events"]
+    assert len(events) == len(around.database.history[CONFIRMED.reservation_id]) > 0
+
+
+def test_a_voucher_is_a_redirect(around: Surroundings) -> None:
+    around.keep(CONFIRMED)
+
+    answer = get("voucher")
+
+    location = header(answer, "Location")
+    assert answer["statusCode"] == 303
+    assert location is not None
+    assert a_voucher().s3_key in location
+
+
+def test_a_program_gets_the_voucher_s_link_in_the_body(around: Surroundings) -> None:
+    around.keep(CONFIRMED)
+
+    answer = get("voucher_as_json")
+
+    assert answer["statusCode"] == 200
+    assert a_voucher().s3_key in json.loads(answer["body"])["url"]
+
+
+def test_there_is_no_voucher_before_the_confirmation(around: Surroundings) -> None:
+    around.keep(a_reservation(a_charge()))
+    assert get("voucher")["statusCode"] == 404
+
+
+def test_a_store_that_is_down_is_a_503_with_a_time_to_come_back(around: Surroundings) -> None:
+    around.keep(CONFIRMED)
+    around.store.down = True
+
+    answer = get("voucher")
+
+    assert (answer["statusCode"], problem(answer)) == (503, "service_unavailable")
+    assert header(answer, "Retry-After") == "5"
+
+
+def test_health_asks_the_database(around: Surroundings) -> None:
+    answer = get("health")
+
+    assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
+    assert around.pings == [False]
+
+
+def test_every_other_route_is_a_404_of_our_own(around: Surroundings) -> None:
+    answer = get("unknown_route")
+
+    assert (answer["statusCode"], problem(answer)) == (404, "not_found")
+
+
+def test_the_trace_of_the_caller_goes_on(around: Surroundings) -> None:
+    event = an_event("get_reservation.health")
+    event["headers"]["TraceParent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    wiring_fails = DatabaseUnavailableError("no connection to the database")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wiring, "unit_of_work", raising(wiring_fails))
+        lambda_handler(event, a_context())
+
+    [line] = around.logs.saying("request failed")
+    assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+
+
+def raising(error: Exception) -> Any:
+    def fail(*_: object, **__: object) -> Any:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("case", [*READS, "health"])
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (DatabaseUnavailableError("lost at db.example"), "service_unavailable", "request failed"),
+        (DatabaseBusyError("deadlock"), "busy_try_again", "request failed"),
+        (RuntimeError("SELECT secret"), "service_unavailable", "request failed unexpectedly"),
+    ],
+    ids=["no database", "a lock", "a defect"],
+)
+def test_no_failure_is_a_500_or_tells_of_the_interior(
+    around: Surroundings,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+    error: Exception,
+    code: str,
+    message: str,
+) -> None:
+    monkeypatch.setattr(wiring, "unit_of_work", raising(error))
+
+    answer = get(case)
+
+    assert (answer["statusCode"], problem(answer)) == (503, code)
+    assert header(answer, "Retry-After") is not None
+    for inside in ("secret", "db.example", "deadlock", "Error", "Traceback"):
+        assert inside not in answer["body"]
+    [line] = around.logs.saying(message)
+    assert type(error).__name__ in line["exception"]
+
+
+@pytest.mark.parametrize("name", ["key_ring", "api_settings", "policy", "public_base_url"])
+def test_a_setting_that_cannot_be_read_is_a_503(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    around.keep(CONFIRMED)
+    monkeypatch.setattr(wiring, name, raising(RuntimeError("a defect")))
+
+    assert get("shown")["statusCode"] == 503
+
+
+def test_the_token_in_the_event_is_the_owner_s() -> None:
+    authorization = an_event("get_reservation.shown")["headers"]["Authorization"]
+    token = authorization.removeprefix("Bearer ")
+    assert KEYS.verify(token, "k1", CONFIRMED.reservation_id)

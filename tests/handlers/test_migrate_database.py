@@ -1,0 +1,93 @@
+"""The migration: for a stack that waits, and for whoever calls it directly."""
+
+from typing import Any
+
+import pytest
+
+from functions.migrate_database.handler import lambda_handler
+from reservations import wiring
+from reservations.domain.errors import DatabaseUnavailableError
+from tests.invocation import LogBook, a_context, an_event
+from tests.unit.entrypoints.test_custom_resource import Stack, stack
+
+__all__ = ["stack"]  # the fixture
+
+REVISION = "0001"
+
+
+class Migrations:
+    """Counts the runs of a migration that works, or fails."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.error: Exception | None = None
+
+    def __call__(self) -> str:
+        self.runs += 1
+        if self.error:
+            raise self.error
+        return REVISION
+
+
+@pytest.fixture
+def migrations(monkeypatch: pytest.MonkeyPatch) -> Migrations:
+    migrations = Migrations()
+    monkeypatch.setattr(wiring, "migrate_database", migrations)
+    return migrations
+
+
+def migrate(case: str, stack: Stack | None = None) -> dict[str, Any]:
+    event = an_event(f"migrate_database.{case}")
+    if stack is not None:
+        event["ResponseURL"] = stack.url
+    return lambda_handler(event, a_context())
+
+
+@pytest.mark.parametrize("case", ["create", "update"])
+def test_a_stack_waits_for_the_migration_and_is_told(
+    migrations: Migrations, stack: Stack, logs: LogBook, case: str
+) -> None:
+    assert migrate(case, stack) == {"revision": REVISION}
+
+    assert migrations.runs == 1
+    [answer] = stack.answers
+    assert (answer["Status"], answer["Data"]) == ("SUCCESS", {"revision": REVISION})
+    assert answer["PhysicalResourceId"] == "DatabaseMigration"
+    [line] = logs.saying("schema is current")
+    assert line["revision"] == REVISION
+
+
+def test_deleting_the_stack_leaves_the_schema_as_it_is(
+    migrations: Migrations, stack: Stack
+) -> None:
+    migrations.error = DatabaseUnavailableError("it may be gone already")
+
+    migrate("delete", stack)
+
+    assert migrations.runs == 0
+    [answer] = stack.answers
+    assert answer["Status"] == "SUCCESS"
+
+
+def test_a_migration_that_fails_fails_the_deployment_and_tells_no_more(
+    migrations: Migrations, stack: Stack, logs: LogBook
+) -> None:
+    migrations.error = DatabaseUnavailableError("no connection to db.example")
+
+    migrate("create", stack)
+
+    [answer] = stack.answers
+    assert answer["Status"] == "FAILED"
+    assert "db.example" not in answer["Reason"]
+    [line] = logs.saying("resource not made")
+    assert "DatabaseUnavailableError" in line["exception"]
+
+
+def test_a_direct_call_returns_the_revision(migrations: Migrations) -> None:
+    assert migrate("direct") == {"revision": REVISION}
+
+
+def test_a_direct_call_that_fails_fails(migrations: Migrations) -> None:
+    migrations.error = DatabaseUnavailableError("no connection to the database")
+    with pytest.raises(DatabaseUnavailableError):
+        migrate("direct")

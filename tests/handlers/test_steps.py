@@ -1,0 +1,303 @@
+"""The four queue functions: what a hint does, what comes back, what is set aside."""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import pytest
+
+from reservations import wiring
+from reservations.application.ports import MailAccepted, MailUnknown, Reply
+from reservations.domain.errors import DatabaseUnavailableError
+from reservations.domain.facts import NoAnswer, Seen, Status
+from reservations.domain.messages import Queue
+from reservations.domain.reservation import MailKind, MailStatus, Reservation
+from reservations.domain.saga import State, state_of
+from tests.builders import (
+    BOOK_KEY,
+    CHARGE_KEY,
+    NOON,
+    PRICE,
+    RESERVATION_ID,
+    a_booking,
+    a_charge,
+    a_reservation,
+    a_voucher,
+    some_facts,
+)
+from tests.fakes import ScriptedPayments, ScriptedSupplier
+from tests.handlers.conftest import Surroundings
+from tests.invocation import a_context, an_event
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+FIRST_MESSAGE = "19dd0b57-b21e-4ac1-bd88-{:012x}"
+PAID = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
+BOOKED = Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="HOTEL-77")
+
+ACCEPTED = a_reservation()
+PAID_FOR = a_reservation(a_charge())
+CONFIRMED = a_reservation(facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON))
+WITH_VOUCHER = a_reservation(facts=CONFIRMED.facts, documents=(a_voucher(),))
+
+STEPS: dict[str, Reservation] = {
+    "process_payment": ACCEPTED,
+    "confirm_supplier": PAID_FOR,
+    "issue_voucher": CONFIRMED,
+    "notify_customer": WITH_VOUCHER,
+}
+every_step = pytest.mark.parametrize(("step", "reservation"), STEPS.items(), ids=STEPS)
+
+
+def run(step: str, case: str = "due", *, remaining_ms: int = 60_000) -> list[str]:
+    """The ids of the messages that are to come back."""
+    return run_event(step, an_event(f"{step}.{case}"), remaining_ms=remaining_ms)
+
+
+def run_event(step: str, event: dict[str, Any], *, remaining_ms: int = 60_000) -> list[str]:
+    handler: Callable[..., dict[str, Any]] = import_module(
+        f"functions.{step}.handler"
+    ).lambda_handler
+    verdict = handler(event, a_context(remaining_ms=remaining_ms))
+    assert set(verdict) == {"batchItemFailures"}
+    return [failure["itemIdentifier"] for failure in verdict["batchItemFailures"]]
+
+
+def hints_stored(around: Surroundings) -> list[tuple[Queue, str | None]]:
+    rows = around.database.outbox.values()
+    return [(row.hint.queue, row.hint.traceparent) for row in rows]
+
+
+# --- what each does -----------------------------------------------------------------------------------
+
+
+def test_a_payment_is_taken_and_the_supplier_s_turn_is_stored(around: Surroundings) -> None:
+    around.keep(ACCEPTED)
+    around.payments = ScriptedPayments(PAID)
+
+    assert run("process_payment") == []
+
+    [request] = around.payments.requests
+    assert (request.key, request.money) == (CHARGE_KEY, PRICE)
+    assert state_of(around.stored.facts) is State.PAID
+    [(queue, traceparent)] = hints_stored(around)
+    assert queue is Queue.SUPPLIER
+    assert traceparent is not None
+    assert traceparent.split("-")[1] == TRACE_ID
+    assert around.logs.metrics == {"ProviderSeen"}
+
+
+def test_what_a_step_did_is_one_line_of_codes_and_counts(around: Surroundings) -> None:
+    around.keep(ACCEPTED)
+    reply = Reply(outcome=NoAnswer(), http_status=502, elapsed_ms=31)
+    around.payments = ScriptedPayments(reply)
+
+    run("process_payment")
+
+    [line] = around.logs.saying("provider called")
+    assert (line["verb"], line["outcome"], line["http_status"]) == ("charge", "NoAnswer", 502)
+    assert line["elapsed_ms"] == 31
+    assert line["reservation_id"] == str(RESERVATION_ID)
+    assert line["trace_id"] == TRACE_ID
+
+
+def test_an_answer_that_needs_a_person_is_an_error_in_the_logs(around: Surroundings) -> None:
+    around.keep(ACCEPTED)
+    reply = Reply(outcome=NoAnswer(), http_status=401, elapsed_ms=9, alarm="unauthorized")
+    around.payments = ScriptedPayments(reply)
+
+    run("process_payment")
+
+    [line] = around.logs.saying("provider answer needs a person")
+    assert (line["level"], line["alarm"]) == ("ERROR", "unauthorized")
+    assert around.logs.metrics == {"ProviderNoAnswer", "ProviderAlarm"}
+
+
+def test_a_service_is_booked_and_the_voucher_s_turn_is_stored(around: Surroundings) -> None:
+    around.keep(PAID_FOR)
+    around.supplier = ScriptedSupplier(BOOKED)
+
+    assert run("confirm_supplier") == []
+
+    [request] = around.supplier.requests
+    assert (request.key, request.offer_id) == (BOOK_KEY, ACCEPTED.offer.offer_id)
+    assert state_of(around.stored.facts) is State.SUPPLIER_CONFIRMED
+    assert [queue for queue, _ in hints_stored(around)] == [Queue.VOUCHER]
+
+
+def test_a_voucher_is_stored_and_the_mail_s_turn_is_too(around: Surroundings) -> None:
+    around.keep(CONFIRMED)
+
+    assert run("issue_voucher") == []
+
+    document = around.stored.voucher
+    assert document is not None
+    assert document.s3_key in around.store.documents
+    assert [queue for queue, _ in hints_stored(around)] == [Queue.NOTIFICATION]
+    assert around.logs.metrics == {"VoucherIssued"}
+
+
+def test_a_mail_is_sent_with_the_voucher(around: Surroundings) -> None:
+    around.keep(WITH_VOUCHER)
+    around.store.documents[a_voucher().s3_key] = b"%PDF"
+    around.mailer.outcome = MailAccepted("ses-1")
+
+    assert run("notify_customer") == []
+
+    [mail] = around.mailer.mails
+    assert (mail.kind, mail.voucher_pdf) == (MailKind.CONFIRMED, b"%PDF")
+    send = around.stored.send_of(MailKind.CONFIRMED)
+    assert send is not None
+    assert send.status is MailStatus.SENT
+    assert around.logs.metrics == {"MailSent"}
+
+
+def test_a_mail_without_an_answer_is_counted_as_such(around: Surroundings) -> None:
+    around.keep(WITH_VOUCHER)
+    around.mailer.outcome = MailUnknown()
+
+    assert run("notify_customer") == []
+
+    assert around.logs.metrics == {"MailUnknown"}
+
+
+@every_step
+def test_a_step_that_finds_nothing_to_do_is_quiet(
+    around: Surroundings, step: str, reservation: Reservation
+) -> None:
+    around.keep(a_reservation(a_charge(Status.UNKNOWN)))
+
+    assert run(step) == []
+
+    assert around.logs.metrics == set()
+    assert around.payments.requests == []
+    assert around.supplier.requests == []
+    assert around.mailer.mails == []
+
+
+@every_step
+def test_a_worker_pings_as_its_connection_has_slept(
+    around: Surroundings, step: str, reservation: Reservation
+) -> None:
+    around.keep(a_reservation(a_charge(Status.UNKNOWN)))
+    run(step)
+    assert set(around.pings) == {True}
+
+
+# --- what comes back, what is set aside -----------------------------------------------------------
+
+
+def test_of_a_batch_each_message_gets_its_own_verdict(around: Surroundings) -> None:
+    around.keep(CONFIRMED)
+    event = an_event("issue_voucher.batch")
+    unreadable, _, for_nobody = event["Records"]
+
+    assert run_event("issue_voucher", event) == []
+
+    assert around.stored.voucher is not None
+    assert around.dead_letters.buried == [
+        (unreadable["body"], "not_json"),
+        (for_nobody["body"], "unknown_reservation"),
+    ]
+    assert around.logs.metrics == {"HintSetAside", "VoucherIssued"}
+
+
+def test_of_a_batch_only_what_failed_comes_back(around: Surroundings) -> None:
+    around.keep(CONFIRMED)
+    around.store.down = True
+
+    assert run("issue_voucher", "batch") == [FIRST_MESSAGE.format(6)]
+
+    assert len(around.dead_letters.buried) == 2
+
+
+def test_a_hint_of_an_unknown_version_is_set_aside_with_its_reason(around: Surroundings) -> None:
+    around.keep(ACCEPTED)
+    event = an_event("process_payment.unknown_version")
+
+    assert run_event("process_payment", event) == []
+
+    [record] = event["Records"]
+    assert around.dead_letters.buried == [(record["body"], "unknown_schema_version")]
+    assert around.payments.requests == []
+
+
+@every_step
+def test_a_hint_for_nobody_is_set_aside(
+    around: Surroundings, step: str, reservation: Reservation
+) -> None:
+    assert run(step) == []
+
+    [(_, reason)] = around.dead_letters.buried
+    assert reason == "unknown_reservation"
+
+
+@every_step
+@pytest.mark.parametrize(
+    "error",
+    [DatabaseUnavailableError("no connection to the database"), RuntimeError("a defect")],
+    ids=["no database", "a defect"],
+)
+@pytest.mark.parametrize("name", ["unit_of_work", "policy"])
+def test_whatever_of_ours_fails_the_message_comes_back_and_the_logs_say_why(
+    around: Surroundings,
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    reservation: Reservation,
+    error: Exception,
+    name: str,
+) -> None:
+    around.keep(reservation)
+    wired, calls = getattr(wiring, name), iter([False, True])
+
+    def fail(**arguments: object) -> Any:
+        """The queue edge itself asks for the policy once, before it looks at any message."""
+        if name == "policy" and not next(calls):
+            return wired()
+        raise error
+
+    monkeypatch.setattr(wiring, name, fail)
+
+    assert run(step) != []
+
+    assert around.dead_letters.buried == []
+    [line] = around.logs.saying("hint not handled")
+    assert type(error).__name__ in line["exception"]
+    assert line["reservation_id"] == str(RESERVATION_ID)
+
+
+PORT_OF = {
+    "process_payment": "payments_api",
+    "confirm_supplier": "supplier_api",
+    "issue_voucher": "voucher_renderer",
+    "notify_customer": "mailer",
+}
+
+
+@every_step
+def test_a_port_that_breaks_its_promise_costs_a_repeat_and_no_message(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch, step: str, reservation: Reservation
+) -> None:
+    """No port may raise for what the outside does; a defect that does is survived all the same."""
+    around.keep(reservation)
+
+    class Broken:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError("a defect")
+
+    monkeypatch.setattr(wiring, PORT_OF[step], Broken)
+
+    assert len(run(step)) == 1
+
+    assert around.dead_letters.buried == []
+    assert around.stored.next_check_at is not None
+
+
+def test_a_mail_is_made_of_data_that_no_log_line_holds(around: Surroundings) -> None:
+    """The `logs` fixture looks for them after every test; here is what it would find."""
+    around.keep(WITH_VOUCHER)
+
+    run("notify_customer")
+
+    [mail] = around.mailer.mails
+    assert (mail.to, mail.guest) == ("ana.perez@example.com", "Ana Pérez")
+    assert around.logs.saying("mail tried")

@@ -1,0 +1,29 @@
+"""Webhook signatures, from the text of Standard Webhooks and with none of our own code: https://www.standardwebhooks.com."""
+
+import base64
+import hashlib
+import hmac
+
+PAYMENTS_SECRET = (
+    b"payments-secret-of-the-examples!"  # what events/receive_webhook.*.json are signed with
+)
+SUPPLIER_SECRET = b"supplier-secret-of-the-examples!"
+
+
+def a_signature(secret: bytes, *, webhook_id: str, timestamp: int | str, body: bytes) -> str:
+    """`v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body`."""
+    signed = b".".join([webhook_id.encode(), str(timestamp).encode(), body])
+    mac = hmac.new(secret, signed, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(mac).decode("ascii")
+
+
+def signed_headers(
+    secret: bytes, *, webhook_id: str, timestamp: int, body: bytes
+) -> dict[str, str]:
+    return {
+        "webhook-id": webhook_id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": a_signature(
+            secret, webhook_id=webhook_id, timestamp=timestamp, body=body
+        ),
+    }

@@ -1,0 +1,155 @@
+"""The door of the template: its routes, its limits, and the gateway's own answers in our words."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from reservations.domain.reservation import Language
+from reservations.entrypoints.problems import CATALOGUE
+from tests.invocation import EVENTS, an_event
+from tests.template.resources import ROOT, functions, resources
+
+[API] = resources("AWS::Serverless::Api").values()
+RESPONSES: dict[str, dict[str, Any]] = API["GatewayResponses"]
+DETAIL_CHARACTERS = 240
+
+# What the gateway says by itself, and which problem of ours that is.
+PROBLEM_OF = {
+    "INVALID_API_KEY": "unauthorized",
+    "MISSING_AUTHENTICATION_TOKEN": "not_found",
+    "RESOURCE_NOT_FOUND": "not_found",
+    "REQUEST_TOO_LARGE": "body_too_large",
+    "THROTTLED": "rate_limited",
+    "QUOTA_EXCEEDED": "rate_limited",
+    "DEFAULT_4XX": "unauthorized",
+    "DEFAULT_5XX": "gateway_timeout",
+}
+every_response = pytest.mark.parametrize(("kind", "code"), PROBLEM_OF.items(), ids=PROBLEM_OF)
+
+
+def routes() -> dict[tuple[str, str], dict[str, Any]]:
+    return {
+        (event["Properties"]["Method"], event["Properties"]["Path"]): event["Properties"]
+        for function in functions().values()
+        for event in function.get("Events", {}).values()
+        if event["Type"] == "Api"
+    }
+
+
+# --- the gateway's own answers ------------------------------------------------------------------------
+
+
+def test_there_are_no_other_answers_of_the_gateway() -> None:
+    assert set(RESPONSES) == set(PROBLEM_OF)
+
+
+@every_response
+def test_the_gateway_says_the_same_as_our_catalogue_in_both_languages(kind: str, code: str) -> None:
+    problem, response = CATALOGUE[code], RESPONSES[kind]
+
+    body = json.loads(response["ResponseTemplates"]["application/json"])
+
+    assert response["StatusCode"] == problem.status
+    assert body == {
+        "type": problem.type,
+        "title": f"{problem.title.es} / {problem.title.en}",
+        "status": problem.status,
+        "detail": f"{problem.detail.es} / {problem.detail.en}",
+        "instance": "urn:uuid:$context.requestId",
+        "code": code,
+        "request_id": "$context.requestId",
+        "retryable": problem.retryable,
+        "retry_after_s": problem.retry_after_s,
+        "effect": problem.effect,
+        "errors": [],
+    }
+    assert len(body["detail"]) <= DETAIL_CHARACTERS
+
+
+@every_response
+def test_the_gateway_sends_the_headers_of_a_problem(kind: str, code: str) -> None:
+    seconds = CATALOGUE[code].retry_after_s
+    expected = {
+        "Content-Language": f"'{', '.join(language.value for language in Language)}'",
+        "Cache-Control": "'no-store'",
+        "Content-Type": "'application/problem+json'",
+        **({} if seconds is None else {"Retry-After": f"'{seconds}'"}),
+    }
+    assert RESPONSES[kind]["ResponseParameters"] == {"Headers": expected}
+
+
+# --- the routes -----------------------------------------------------------------------------------
+
+
+def test_every_route_is_in_the_contract_and_the_other_way_round() -> None:
+    contract = yaml.safe_load((ROOT / "docs/contratos/openapi.yaml").read_text(encoding="utf-8"))
+    promised = {
+        (method.upper(), unnamed(path))
+        for path, item in contract["paths"].items()
+        for method, operation in item.items()
+        if method in {"get", "post"} and operation.get("x-status") != "planned"
+    }
+    offered = {(method, unnamed(path)) for method, path in routes()}
+    assert offered - {("ANY", "/{}")} == promised
+
+
+def unnamed(path: str) -> str:
+    return re.sub(r"\{[^}]+\}", "{}", path)
+
+
+def test_an_api_key_is_asked_for_everywhere_but_where_it_cannot_be() -> None:
+    assert API["Auth"]["ApiKeyRequired"] is True
+    open_to_all = {
+        path
+        for (_, path), route in routes().items()
+        if not route.get("Auth", {}).get("ApiKeyRequired", True)
+    }
+    assert open_to_all <= {"/v1/health", "/{proxy+}", "/v1/webhooks/{provider}"}
+
+
+def test_only_our_frontends_may_call_from_a_browser() -> None:
+    cors = API["Cors"]
+    assert cors["AllowOrigin"] == {"Fn::Sub": "'${AllowedOrigin}'"}
+    headers = cors["AllowHeaders"].strip("'").split(",")
+    assert {"x-api-key", "Authorization", "Content-Type", "Idempotency-Key"} <= set(headers)
+    assert "*" not in cors["AllowHeaders"] + cors["AllowMethods"]
+
+
+def test_the_plan_of_a_client_stays_below_the_limit_of_the_door() -> None:
+    [plan] = resources("AWS::ApiGateway::UsagePlan").values()
+    [door] = API["MethodSettings"]
+    assert plan["Throttle"]["RateLimit"] <= door["ThrottlingRateLimit"]
+    assert plan["Throttle"]["BurstLimit"] <= door["ThrottlingBurstLimit"]
+
+
+def test_each_client_has_a_key_of_its_own_whose_value_is_hidden() -> None:
+    assert len(resources("AWS::ApiGateway::ApiKey")) == len(
+        resources("AWS::ApiGateway::UsagePlanKey")
+    )
+    [clients] = [
+        parameter["Value"]["Fn::Sub"]
+        for parameter in resources("AWS::SSM::Parameter").values()
+        if parameter["Name"]["Fn::Sub"].endswith("/api-clients")
+    ]
+    assert set(re.findall(r"\$\{(\w+)\}", clients)) == set(resources("AWS::ApiGateway::ApiKey"))
+
+
+@pytest.mark.parametrize(
+    "name", [path.stem for path in EVENTS.glob("*.json") if "httpMethod" in an_event(path.stem)]
+)
+def test_the_request_of_an_event_has_a_route(name: str) -> None:
+    event = an_event(name)
+    methods = {method for method, path in routes() if path == event["resource"]}
+    assert methods & {event["httpMethod"], "ANY"}
+
+
+# --- the bucket of the vouchers -------------------------------------------------------------------
+
+
+def test_vouchers_are_private_encrypted_and_kept() -> None:
+    [bucket] = resources("AWS::S3::Bucket").values()
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]

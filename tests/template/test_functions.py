@@ -1,0 +1,387 @@
+"""The functions of the template: their code, their time, their rights and what they are told."""
+
+import ast
+import re
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reservations import config
+from tests.template.resources import (
+    ROOT,
+    functions,
+    logical_id,
+    name_of,
+    resources,
+    statements,
+    template,
+)
+
+FOLDERS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
+HANDLER_LINES = 40
+CONNECTIONS = (
+    200  # what a small database server grants (docs/08-performance.md: 70 % of it at most)
+)
+
+every_function = pytest.mark.parametrize("folder", FOLDERS)
+
+
+def source(folder: str) -> str:
+    return (ROOT / "functions" / folder / "handler.py").read_text(encoding="utf-8")
+
+
+def docs(name: str) -> str:
+    return (ROOT / "docs" / name).read_text(encoding="utf-8")
+
+
+# --- the code -----------------------------------------------------------------------------------------
+
+
+def test_every_folder_is_deployed_under_its_own_name_and_nothing_else_is() -> None:
+    assert sorted(functions()) == FOLDERS
+    assert sorted(resources("AWS::Serverless::Function")) == sorted(map(logical_id, FOLDERS))
+
+
+@every_function
+def test_a_function_is_one_file(folder: str) -> None:
+    files = [
+        path.name for path in (ROOT / "functions" / folder).iterdir() if path.name != "__pycache__"
+    ]
+    assert files == ["handler.py"]
+    assert functions()[folder]["Handler"] == "handler.lambda_handler"
+
+
+def code_lines(tree: ast.Module) -> int:
+    """Lines from the first statement after the imports to the end, blank ones and comments left out."""
+    body = [
+        node
+        for node in tree.body
+        if not isinstance(node, ast.Import | ast.ImportFrom)
+        and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+    ]
+    lines = {
+        inner.lineno
+        for node in body
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.stmt | ast.expr | ast.arg)
+    }
+    return len(lines)
+
+
+@every_function
+def test_a_handler_translates_and_delegates_in_few_lines(folder: str) -> None:
+    assert code_lines(ast.parse(source(folder))) < HANDLER_LINES
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            yield str(node.module)
+
+
+@every_function
+def test_a_handler_imports_the_layer_and_never_a_sibling(folder: str) -> None:
+    roots = {name.split(".")[0] for name in imported(ast.parse(source(folder)))}
+    assert roots.isdisjoint({"functions", "handler", *FOLDERS})
+    assert "reservations" in roots
+
+
+def test_who_makes_vouchers_has_the_layer_that_draws_them() -> None:
+    drawing = {folder for folder in FOLDERS if "voucher_renderer" in source(folder)}
+    with_layer = {
+        folder
+        for folder, properties in functions().items()
+        if {"Ref": "PdfLayer"} in properties["Layers"]
+    }
+    assert drawing == with_layer
+
+
+# --- time and numbers -----------------------------------------------------------------------------
+
+
+def timeouts_told() -> dict[str, tuple[str, int]]:
+    """Of docs/05, table 2: what each kind of function may take, in seconds, and how exact that is."""
+    rows = re.findall(
+        r"^\| ([^|]+?) \| [^|]+ \| [^|]+ \| (≥ )?(\d+) s \|", docs("05-tolerancia-fallos.md"), re.M
+    )
+    return {name: (bound, int(seconds)) for name, bound, seconds in rows}
+
+
+ROW_OF = {
+    "cancel_reservation": "API",
+    "clean_up": "limpieza, migración",
+    "confirm_supplier": "proveedor (reservar, preguntar, cancelar)",
+    "create_reservation": "API",
+    "get_reservation": "API",
+    "issue_voucher": "PDF a S3",
+    "migrate_database": "limpieza, migración",
+    "notify_customer": "SES",
+    "poll_outbox": "sondeo del outbox",
+    "process_payment": "pagos (cobrar, preguntar, anular, devolver)",
+    "receive_webhook": "API",
+}
+
+
+@every_function
+def test_a_function_has_the_time_that_the_documents_say(folder: str) -> None:
+    bound, seconds = timeouts_told()[ROW_OF[folder]]
+    timeout = functions()[folder]["Timeout"]
+    assert timeout >= seconds if bound else timeout == seconds
+
+
+@pytest.mark.parametrize(
+    ("folder", "read_seconds"),
+    [
+        ("process_payment", config.Timeouts().payments_read),
+        ("confirm_supplier", config.Timeouts().supplier_read),
+    ],
+)
+def test_a_provider_step_lives_to_hear_the_slowest_answer(folder: str, read_seconds: float) -> None:
+    assert functions()[folder]["Timeout"] >= read_seconds + 2
+
+
+def test_all_functions_at_once_leave_connections_for_people() -> None:
+    reserved = {
+        folder: properties["ReservedConcurrentExecutions"]
+        for folder, properties in functions().items()
+        if folder != "migrate_database"  # one at a time: the stack waits for it
+    }
+    assert sum(reserved.values()) + 1 <= 0.7 * CONNECTIONS
+
+
+def test_the_poller_may_overlap_with_itself() -> None:
+    """A run begins each minute and lasts a little longer; two at once must not be throttled."""
+    poller = functions()["poll_outbox"]
+    assert poller["ReservedConcurrentExecutions"] >= 2
+    assert poller["EventInvokeConfig"] == {
+        "MaximumRetryAttempts": 0,
+        "MaximumEventAgeInSeconds": 60,
+    }
+    [event] = poller["Events"].values()
+    assert (event["Type"], event["Properties"]["Schedule"]) == ("Schedule", "rate(1 minute)")
+
+
+def test_the_stack_waits_longer_for_the_migration_than_it_may_take() -> None:
+    [migration] = resources("Custom::DatabaseMigration").values()
+    assert name_of(migration["ServiceToken"]) == "MigrateDatabaseFunction"
+    assert int(migration["ServiceTimeout"]) > functions()["migrate_database"]["Timeout"]
+    assert migration["Code"] == {"Ref": "CoreLayer"}  # new code, new run
+
+
+def test_no_function_runs_before_the_schema_is_there() -> None:
+    for name, resource in template()["Resources"].items():
+        if resource["Type"] == "AWS::Serverless::Function" and name != "MigrateDatabaseFunction":
+            assert resource["DependsOn"] == "DatabaseMigration", name
+
+
+def test_the_migration_logs_to_the_group_of_the_stack() -> None:
+    """It runs while the stack is made: without the order it would make a group of its own first."""
+    assert template()["Resources"]["DatabaseMigration"]["DependsOn"] == "MigrateDatabaseLogs"
+
+
+# --- logs -----------------------------------------------------------------------------------------------
+
+
+@every_function
+def test_a_function_s_logs_are_kept_for_a_while_and_not_for_ever(folder: str) -> None:
+    groups = {
+        group["LogGroupName"]["Fn::Sub"]: group["RetentionInDays"]
+        for group in resources("AWS::Logs::LogGroup").values()
+    }
+    assert groups[f"/aws/lambda/${{{logical_id(folder)}}}"] == 30
+
+
+# --- rights -----------------------------------------------------------------------------------------------
+
+
+def policy_documents() -> Iterator[dict[str, Any]]:
+    for properties in functions().values():
+        yield from statements(properties)
+    for kind in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
+        for properties in resources(kind).values():
+            yield from properties["PolicyDocument"]["Statement"]
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_no_right_is_a_star() -> None:
+    for statement in policy_documents():
+        if statement["Effect"] == "Deny":
+            continue
+        assert all("*" not in str(action) for action in listed(statement["Action"])), statement
+        assert "*" not in listed(statement["Resource"]), statement
+        assert statement.get("Principal") != "*"
+
+
+def test_the_one_denial_is_of_what_is_not_encrypted() -> None:
+    [denial] = [s for s in policy_documents() if s["Effect"] == "Deny"]
+    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert denial["Principal"] == "*"
+
+
+LAYER = ROOT / "layers/core/reservations"
+FROM_ENVIRONMENT = {config.QueueSettings, config.DeadLetterSettings, config.DocumentSettings}
+
+Models = frozenset[type[config.Settings]]
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def wires() -> dict[str, ast.FunctionDef]:
+    return {
+        node.name: node
+        for node in tree(LAYER / "wiring.py").body
+        if isinstance(node, ast.FunctionDef)
+    }
+
+
+@cache
+def settings_behind(wire: str) -> Models:
+    """The settings that a function of `wiring` reads, by itself or through another."""
+    nodes = list(ast.walk(wires()[wire]))
+    own = {
+        getattr(config, node.attr)
+        for node in nodes
+        if isinstance(node, ast.Attribute) and node.attr.endswith("Settings")
+    }
+    called = {
+        node.func.id
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    others = (settings_behind(name) for name in called & wires().keys() - {wire})
+    return frozenset(own - {config.Settings}).union(*others)
+
+
+def wired(code: ast.Module) -> set[str]:
+    """The functions of `wiring` that some code calls."""
+    return {
+        node.func.attr
+        for node in ast.walk(code)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "wiring"
+    }
+
+
+def edges(code: ast.Module) -> set[str]:
+    """The modules of `entrypoints` that a handler imports."""
+    return {
+        name
+        for node in ast.walk(code)
+        if isinstance(node, ast.ImportFrom)
+        and str(node.module).startswith("reservations.entrypoints")
+        for name in (
+            [alias.name for alias in node.names]
+            if node.module == "reservations.entrypoints"
+            else [str(node.module).rpartition(".")[2]]
+        )
+    }
+
+
+@cache
+def settings_of(folder: str) -> Models:
+    code = ast.parse(source(folder))
+    names = wired(code).union(
+        *(wired(tree(LAYER / "entrypoints" / f"{e}.py")) for e in edges(code))
+    )
+    return frozenset[type[config.Settings]]().union(*(settings_behind(name) for name in names))
+
+
+def test_what_a_function_reads_is_found_in_its_code() -> None:
+    """The tests below stand on this derivation: here are two that a reader can check."""
+    assert settings_of("poll_outbox") == {
+        config.DatabaseSettings,
+        config.QueueSettings,
+        config.SagaSettings,
+    }
+    assert settings_of("process_payment") == {
+        config.DatabaseSettings,
+        config.DeadLetterSettings,
+        config.PaymentsSettings,
+        config.SagaSettings,
+    }
+
+
+@every_function
+def test_a_function_may_read_its_own_parameters_and_no_other(folder: str) -> None:
+    [reading] = [s for s in statements(functions()[folder]) if s["Action"] == "ssm:GetParameters"]
+    allowed = {resource["Fn::Sub"].split("/")[-1] for resource in listed(reading["Resource"])}
+    needed = {
+        field.replace("_", "-")
+        for model in settings_of(folder) - FROM_ENVIRONMENT
+        for field in model.model_fields
+    }
+    assert allowed == needed
+    prefix = (
+        "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:"
+        "parameter/reservations/${Stage}/"
+    )
+    assert all(r["Fn::Sub"].startswith(prefix) for r in listed(reading["Resource"]))
+
+
+@every_function
+def test_a_function_is_told_its_own_addresses_and_no_other(folder: str) -> None:
+    told = set(functions()[folder].get("Environment", {}).get("Variables", {}))
+    shared = set(template()["Globals"]["Function"]["Environment"]["Variables"])
+    needed = {
+        field.upper()
+        for model in settings_of(folder) & FROM_ENVIRONMENT
+        for field in model.model_fields
+    }
+    assert told - shared == needed
+
+
+def test_no_secret_is_in_the_environment() -> None:
+    for folder, properties in functions().items():
+        for name in properties.get("Environment", {}).get("Variables", {}):
+            assert not re.search("KEY|SECRET|PASSWORD|TOKEN", name), folder
+
+
+def test_every_role_and_setting_has_somebody_who_uses_it() -> None:
+    used = {model for folder in FOLDERS for model in settings_of(folder)}
+    declared = {
+        value
+        for value in vars(config).values()
+        if isinstance(value, type)
+        and issubclass(value, config.Settings)
+        and value.__name__.endswith("Settings")
+        and value is not config.Settings
+    }
+    assert declared == used
+
+
+@every_function
+def test_who_buries_dead_letters_may_send_them_to_its_own_queue_only(folder: str) -> None:
+    properties = functions()[folder]
+    sending = {
+        name_of(policy["SQSSendMessagePolicy"]["QueueName"])
+        for policy in properties.get("Policies", [])
+        if "SQSSendMessagePolicy" in policy
+    }
+    variables = properties.get("Environment", {}).get("Variables", {})
+    told = {name_of(value) for name, value in variables.items() if name.endswith("QUEUE_URL")}
+    assert sending == told
+
+
+def test_the_samconfig_deploys_nowhere_by_accident() -> None:
+    settings = tomllib.loads(Path(ROOT, "samconfig.toml").read_text(encoding="utf-8"))
+    deploy = settings["default"]["deploy"]["parameters"]
+    assert deploy["confirm_changeset"] is True
+    assert deploy["region"] == "eu-west-1"
+    assert "CAPABILITY_IAM" in deploy["capabilities"]
+    assert settings["default"]["validate"]["parameters"]["lint"] is True
+    assert "deploy" not in settings["local"]

@@ -1,0 +1,107 @@
+"""The queues of the template: nothing is lost, nothing spins, and somebody is told."""
+
+from typing import Any
+
+import pytest
+
+from reservations.domain.messages import Queue
+from tests.template.resources import functions, name_of, resources
+
+RECEIVES = 20
+VISIBILITY_FACTOR = 6  # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+
+QUEUES = resources("AWS::SQS::Queue")
+LIVE = {name: queue for name, queue in QUEUES.items() if "RedrivePolicy" in queue}
+DEAD = {name: queue for name, queue in QUEUES.items() if name not in LIVE}
+
+every_queue = pytest.mark.parametrize(("name", "queue"), LIVE.items(), ids=LIVE)
+
+
+def consumer(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The one function that reads a queue, and how."""
+    [found] = [
+        (properties, event["Properties"])
+        for properties in functions().values()
+        for event in properties.get("Events", {}).values()
+        if event["Type"] == "SQS" and name_of(event["Properties"]["Queue"]) == name
+    ]
+    return found
+
+
+def test_there_is_a_queue_for_each_step_and_dead_letters_for_each_queue() -> None:
+    assert set(LIVE) == {f"{queue.name.title()}Queue" for queue in Queue}
+    assert len(DEAD) == len(LIVE)
+
+
+@every_queue
+def test_what_cannot_be_handled_ends_in_dead_letters_of_its_own(
+    name: str, queue: dict[str, Any]
+) -> None:
+    policy = queue["RedrivePolicy"]
+    dead = name_of(policy["deadLetterTargetArn"])
+    assert dead == name.replace("Queue", "DeadLetterQueue")
+    assert policy["maxReceiveCount"] == RECEIVES
+    assert DEAD[dead]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60  # the longest SQS keeps
+
+
+@pytest.mark.parametrize("name", DEAD)
+def test_one_dead_letter_calls_somebody(name: str) -> None:
+    [alarm] = [
+        alarm
+        for alarm in resources("AWS::CloudWatch::Alarm").values()
+        if alarm["Namespace"] == "AWS/SQS" and name_of(alarm["Dimensions"][0]["Value"]) == name
+    ]
+    assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
+    assert alarm["Threshold"] == 1
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}]
+    assert "docs/runbooks/" in alarm["AlarmDescription"]
+
+
+@every_queue
+def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_take(
+    name: str, queue: dict[str, Any]
+) -> None:
+    function, _ = consumer(name)
+    assert queue["VisibilityTimeout"] >= VISIBILITY_FACTOR * function["Timeout"]
+
+
+@every_queue
+def test_a_batch_is_answered_message_by_message(name: str, queue: dict[str, Any]) -> None:
+    _, event = consumer(name)
+    assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@every_queue
+def test_a_queue_never_calls_more_than_may_run(name: str, queue: dict[str, Any]) -> None:
+    """What is throttled would count as received, and end in the dead letters unread."""
+    function, event = consumer(name)
+    wanted = event["ScalingConfig"]["MaximumConcurrency"]
+    assert 2 <= wanted <= function["ReservedConcurrentExecutions"]
+
+
+@every_queue
+def test_a_function_sets_aside_into_the_dead_letters_of_its_own_queue(
+    name: str, queue: dict[str, Any]
+) -> None:
+    function, _ = consumer(name)
+    own = name_of(function["Environment"]["Variables"]["DEAD_LETTER_QUEUE_URL"])
+    assert own == name_of(queue["RedrivePolicy"]["deadLetterTargetArn"])
+
+
+def test_the_poller_knows_every_queue_by_its_own_name() -> None:
+    variables = functions()["poll_outbox"]["Environment"]["Variables"]
+    addresses = {k: name_of(v) for k, v in variables.items() if k.endswith("_QUEUE_URL")}
+    assert addresses == {f"{queue.name}_QUEUE_URL": f"{queue.name.title()}Queue" for queue in Queue}
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_a_queue_is_encrypted(name: str) -> None:
+    assert QUEUES[name]["SqsManagedSseEnabled"] is True
+
+
+def test_every_alarm_calls_somebody_and_names_its_runbook() -> None:
+    for name, alarm in resources("AWS::CloudWatch::Alarm").items():
+        assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
+        assert "docs/runbooks/" in alarm["AlarmDescription"], name
+        assert alarm["TreatMissingData"] == "notBreaching", name

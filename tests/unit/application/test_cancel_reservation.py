@@ -1,0 +1,430 @@
+"""Cancelling: before, during and after each step, and what follows to give everything back."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from reservations.application.cancel_reservation import cancel_reservation
+from reservations.domain.errors import NotCancellableError, ReservationNotFoundError
+from reservations.domain.facts import Call, Listing, NoAnswer, NotSent, Reason, Seen, Status
+from reservations.domain.messages import Queue
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import Reservation
+from reservations.domain.saga import PublicStatus, Review, State, Verb, reviews
+from tests.builders import (
+    BOOK_KEY,
+    CHARGE_KEY,
+    HOUR,
+    MINUTE,
+    NOON,
+    PRICE,
+    RESERVATION_ID,
+    SECOND,
+    a_booking,
+    a_cancellation,
+    a_charge,
+    a_refund,
+    a_reservation,
+    a_send,
+    a_voucher,
+    an_offer,
+    some_facts,
+)
+from tests.fakes import ScriptedPayments, ScriptedSupplier
+from tests.unit.application.world import World
+
+PAID = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
+VOIDED = Seen(provider_id="pay_1", status=Status.VOIDED, money=PRICE)
+BOOKED = Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="HOTEL-77")
+ENDED = Seen(provider_id="bkg_1", status=Status.SUCCEEDED)  # of a cancellation
+REFUNDED = Seen(provider_id="ref_1", status=Status.SUCCEEDED)
+
+
+def cancel(world: World, *, actor: str = "customer") -> Reservation:
+    with world.unit_of_work() as uow:
+        reservation = cancel_reservation(RESERVATION_ID, uow=uow, policy=STANDARD, actor=actor)
+        uow.commit()
+    return reservation
+
+
+def at(*calls: Call, **changes: object) -> World:
+    return World(a_reservation(facts=some_facts(*calls, **changes)))
+
+
+def confirmed(**changes: object) -> World:
+    facts = some_facts(a_charge(), a_booking(), confirmed_at=NOON)
+    parts = {"documents": (a_voucher(),), "sends": (a_send(),), "next_check_at": None, **changes}
+    return World(replace(a_reservation(facts=facts), **parts))
+
+
+def verbs(provider: ScriptedPayments | ScriptedSupplier) -> list[Verb]:
+    return [request.verb for request in provider.requests]
+
+
+# --- final at once --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [[], [a_charge(Status.NOT_FOUND)], [a_charge(Status.NOT_FOUND, attempts=7)]],
+    ids=["before anything", "a charge that never arrived", "and that many times"],
+)
+def test_what_was_never_charged_is_cancelled_at_once(calls: list[Call]) -> None:
+    world = at(*calls)
+
+    cancelled = cancel(world)
+
+    assert cancelled == world.stored
+    assert (world.state(), world.word()) == (State.CANCELLED, PublicStatus.CANCELADA)
+    assert world.stored.facts.ended_at == NOON
+    world.pay(ScriptedPayments())  # a hint that comes late finds nothing to charge
+
+
+def test_nothing_is_charged_afterwards_even_if_it_was_next() -> None:
+    world = at(a_charge(Status.NOT_FOUND, check_at=NOON))
+    cancel(world)
+
+    payments = ScriptedPayments(Listing(()))
+    world.pay(payments)
+
+    assert verbs(payments) == [Verb.INQUIRE]  # it may have arrived late; it is never sent again
+
+
+# --- at each step ---------------------------------------------------------------------------------
+
+STEPS = {
+    "during the charge": ([a_charge(Status.STARTED)], State.CANCELLATION_IN_PROGRESS),
+    "a charge without an answer": ([a_charge(Status.UNKNOWN)], State.CANCELLATION_IN_PROGRESS),
+    "a pending charge": ([a_charge(Status.PENDING)], State.CANCELLATION_IN_PROGRESS),
+    "after the charge": ([a_charge()], State.REFUND_IN_PROGRESS),
+    "during the booking": (
+        [a_charge(), a_booking(Status.STARTED)],
+        State.CANCELLATION_IN_PROGRESS,
+    ),
+    "a booking without an answer": (
+        [a_charge(), a_booking(Status.UNKNOWN)],
+        State.CANCELLATION_IN_PROGRESS,
+    ),
+    "a booking that never arrived": (
+        [a_charge(), a_booking(Status.NOT_FOUND)],
+        State.REFUND_IN_PROGRESS,
+    ),
+    "a pending booking": (
+        [a_charge(), a_booking(Status.PENDING)],
+        State.CANCELLATION_IN_PROGRESS,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_at_any_step_it_is_accepted_and_told_to_be_on_its_way(name: str) -> None:
+    calls, state = STEPS[name]
+    world = at(*calls)
+
+    cancel(world)
+
+    assert (world.state(), world.word()) == (state, PublicStatus.EN_CANCELACION)
+    assert world.stored.facts.reason is Reason.CUSTOMER_CANCELLED
+    assert world.stored.facts.calls == tuple(calls)  # only the reason is new
+    assert world.stored.next_check_at is not None
+
+
+@pytest.mark.parametrize(
+    ("calls", "queue"),
+    [
+        ([a_charge(Status.PENDING)], Queue.PAYMENT),
+        ([a_charge()], Queue.PAYMENT),
+        ([a_charge(), a_booking(Status.PENDING)], Queue.SUPPLIER),
+    ],
+    ids=["void", "refund", "cancel the booking"],
+)
+def test_whoever_acts_next_is_told_in_the_same_transaction(calls: list[Call], queue: Queue) -> None:
+    world = at(*calls)
+    cancel(world)
+    assert world.take_hints() == [queue]
+    assert world.stored.next_check_at == NOON + STANDARD.hint_lease
+
+
+def test_after_the_confirmation_the_booking_ends_first_and_then_the_money_goes_back() -> None:
+    world = confirmed()
+    cancel(world)
+    payments, supplier = ScriptedPayments(REFUNDED), ScriptedSupplier(ENDED)
+
+    world.pay(payments)
+    assert payments.requests == []
+    world.confirm(supplier)
+    world.pay(payments)
+
+    assert verbs(supplier) == [Verb.CANCEL_BOOKING]
+    assert verbs(payments) == [Verb.REFUND]
+    assert payments.requests[0].money == PRICE
+    assert (world.state(), world.word()) == (State.REFUNDED, PublicStatus.CANCELADA)
+
+
+def test_a_pending_payment_is_voided_and_nothing_is_refunded() -> None:
+    world = at(a_charge(Status.PENDING))
+    cancel(world)
+    payments = ScriptedPayments(VOIDED)
+
+    world.pay(payments)
+
+    assert verbs(payments) == [Verb.VOID]
+    assert (world.state(), world.word()) == (State.CANCELLED, PublicStatus.CANCELADA)
+
+
+def test_a_void_that_comes_too_late_becomes_a_refund() -> None:
+    world = at(a_charge(Status.PENDING))
+    cancel(world)
+    payments = ScriptedPayments(PAID, REFUNDED)
+
+    world.pay(payments)
+    world.pay(payments)
+
+    assert verbs(payments) == [Verb.VOID, Verb.REFUND]
+    assert world.word() is PublicStatus.CANCELADA
+
+
+def test_an_answer_that_was_under_way_when_it_was_cancelled_is_given_back() -> None:
+    """The charge had left; its customer cancels; then the answer is recorded."""
+    world = World()
+
+    class WhileItRuns(ScriptedPayments):
+        def perform(self, request: object) -> object:  # type: ignore[override]
+            reply = super().perform(request)  # type: ignore[arg-type]
+            cancel(world)
+            return reply
+
+    world.pay(WhileItRuns(PAID))
+    assert world.word() is PublicStatus.EN_CANCELACION
+    world.pay(ScriptedPayments(REFUNDED))
+
+    assert (world.state(), world.word()) == (State.REFUNDED, PublicStatus.CANCELADA)
+
+
+def test_a_booking_that_was_under_way_when_it_was_cancelled_is_ended() -> None:
+    world = at(a_charge())
+
+    class WhileItRuns(ScriptedSupplier):
+        def perform(self, request: object) -> object:  # type: ignore[override]
+            reply = super().perform(request)  # type: ignore[arg-type]
+            cancel(world)
+            return reply
+
+    world.confirm(WhileItRuns(BOOKED))
+    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.stored.facts.confirmed_at is None  # the traveler was never told
+    world.confirm(ScriptedSupplier(ENDED))
+    world.pay(ScriptedPayments(REFUNDED))
+
+    assert world.word() is PublicStatus.CANCELADA
+
+
+def test_an_unknown_payment_that_turns_out_to_be_taken_is_given_back() -> None:
+    world = at(a_charge(Status.UNKNOWN, check_at=NOON))
+    cancel(world)
+    payments = ScriptedPayments(Listing((PAID,)), REFUNDED)
+
+    world.pay(payments)
+    world.pay(payments)
+
+    assert verbs(payments) == [Verb.INQUIRE, Verb.REFUND]
+    assert world.word() is PublicStatus.CANCELADA
+
+
+def test_an_unknown_payment_that_was_never_taken_ends_once_that_is_sure() -> None:
+    world = at(a_charge(Status.UNKNOWN, check_at=NOON))
+    cancel(world)
+    for _ in range(3):
+        world.wait(STANDARD.call_limit + STANDARD.visibility)
+        world.pay(ScriptedPayments(Listing(())))
+
+    assert (world.state(), world.word()) == (State.CANCELLED, PublicStatus.CANCELADA)
+    assert world.call(CHARGE_KEY).status is Status.NOT_FOUND
+
+
+def test_no_money_goes_back_while_a_booking_may_still_cost_us() -> None:
+    world = at(a_charge(), a_booking(Status.UNKNOWN, check_at=NOON))
+    cancel(world)
+    payments = ScriptedPayments()
+    supplier = ScriptedSupplier(Listing((BOOKED,)), ENDED)
+
+    world.pay(payments)
+    world.confirm(supplier)
+    world.pay(payments)
+    world.confirm(supplier)
+    world.pay(ScriptedPayments(REFUNDED))
+
+    assert verbs(supplier) == [Verb.INQUIRE, Verb.CANCEL_BOOKING]
+    assert world.word() is PublicStatus.CANCELADA
+
+
+def test_a_supplier_that_refuses_to_cancel_keeps_the_money_and_calls_a_person() -> None:
+    world = confirmed()
+    cancel(world)
+
+    world.confirm(ScriptedSupplier(Seen(provider_id="bkg_1", status=Status.DECLINED)))
+    world.pay(ScriptedPayments())
+
+    assert world.word() is PublicStatus.EN_CANCELACION
+    assert reviews(world.stored.facts, world.now) == {Review.CANCEL_REFUSED}
+
+
+def test_a_refund_that_is_refused_calls_a_person_and_stays_a_cancellation() -> None:
+    world = at(a_charge())
+    cancel(world)
+
+    world.pay(ScriptedPayments(Seen(provider_id="ref_1", status=Status.DECLINED)))
+
+    assert world.word() is PublicStatus.EN_CANCELACION
+    assert reviews(world.stored.facts, world.now) == {Review.REFUND_REFUSED}
+
+
+@pytest.mark.parametrize("silence", [NoAnswer(), NotSent()], ids=["no answer", "not sent"])
+def test_what_is_not_taken_back_yet_is_never_forgotten(silence: NoAnswer | NotSent) -> None:
+    world = confirmed()
+    cancel(world)
+
+    world.confirm(ScriptedSupplier(silence))
+
+    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.stored.next_check_at is not None
+    assert world.stored.next_check_at <= world.now + 5 * MINUTE
+
+
+# --- again, and too late --------------------------------------------------------------------------
+
+
+def test_asking_again_on_the_way_changes_nothing() -> None:
+    world = confirmed()
+    cancel(world)
+    before = world.stored
+    world.take_hints()
+    world.wait(SECOND)
+
+    assert cancel(world) == before
+
+    assert world.stored == before
+    assert world.take_hints() == []
+
+
+@pytest.mark.parametrize("reason", [Reason.CUSTOMER_CANCELLED, Reason.SUPPLIER_CANCELLED])
+def test_asking_for_what_is_cancelled_already_changes_nothing(reason: Reason) -> None:
+    calls = (a_charge(), a_booking(Status.CANCELLED), a_cancellation(), a_refund())
+    world = at(*calls, reason=reason, confirmed_at=NOON, ended_at=NOON)
+    before = world.stored
+
+    assert cancel(world) == before
+    assert world.word() is PublicStatus.CANCELADA
+
+
+@pytest.mark.parametrize(
+    "reservation",
+    [
+        a_reservation(a_charge(Status.DECLINED), reason=Reason.PAYMENT_DECLINED),
+        a_reservation(a_charge(), a_booking(Status.DECLINED), reason=Reason.SUPPLIER_REJECTED),
+        a_reservation(
+            a_charge(), a_booking(Status.DECLINED), a_refund(), reason=Reason.SUPPLIER_REJECTED
+        ),
+        a_reservation(reason=Reason.EXPIRED),
+        a_reservation(a_charge(Status.PENDING), reason=Reason.EXPIRED),
+    ],
+    ids=["declined", "rejected, refund to come", "rejected", "expired", "expired, still pending"],
+)
+def test_what_ended_otherwise_cannot_be_cancelled(reservation: Reservation) -> None:
+    world = World(reservation)
+    before = world.stored
+
+    with pytest.raises(NotCancellableError):
+        cancel(world)
+
+    assert world.stored == before
+    assert world.take_hints() == []
+
+
+START = datetime(2027, 5, 1, tzinfo=UTC)
+A_MOMENT = timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize("late_by", [timedelta(0), A_MOMENT, 24 * HOUR])
+def test_from_the_first_day_on_by_utc_it_is_too_late(late_by: timedelta) -> None:
+    world = confirmed(offer=an_offer(starts_on=START.date()))
+    world.database.now = START + late_by
+
+    with pytest.raises(NotCancellableError):
+        cancel(world)
+
+    assert world.word() is PublicStatus.CONFIRMADA
+
+
+def test_until_the_last_moment_before_it_is_not() -> None:
+    world = confirmed(offer=an_offer(starts_on=START.date()))
+    world.database.now = START - A_MOMENT
+
+    cancel(world)
+
+    assert world.word() is PublicStatus.EN_CANCELACION
+
+
+def test_what_is_being_cancelled_stays_so_after_its_first_day() -> None:
+    world = confirmed(offer=an_offer(starts_on=START.date()))
+    world.database.now = START - A_MOMENT
+    cancel(world)
+    world.database.now = START
+
+    cancel(world)
+
+    assert world.word() is PublicStatus.EN_CANCELACION
+
+
+# --- what is written ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("actor", ["customer", "operator:7"])
+def test_the_history_tells_who_did_it(actor: str) -> None:
+    world = at(a_charge())
+    cancel(world, actor=actor)
+    [line] = [
+        line
+        for line in world.database.history[RESERVATION_ID]
+        if line.event == "reservation.closed.customer_cancelled"
+    ]
+    assert (line.actor, line.at) == (actor, NOON)
+
+
+def test_the_payment_token_is_forgotten() -> None:
+    world = World()
+    cancel(world)
+    assert world.database.customers[RESERVATION_ID].payment_token is None
+
+
+def test_the_answer_to_a_reader_is_a_new_version() -> None:
+    world = confirmed()
+    assert cancel(world).version == 2
+
+
+def test_without_a_commit_nothing_is_cancelled() -> None:
+    world = confirmed()
+    with world.unit_of_work() as uow:
+        cancel_reservation(RESERVATION_ID, uow=uow, policy=STANDARD)
+
+    assert world.word() is PublicStatus.CONFIRMADA
+    assert world.take_hints() == []
+
+
+def test_an_unknown_reservation_is_said_to_be() -> None:
+    world = World()
+    del world.database.reservations[RESERVATION_ID]
+    with pytest.raises(ReservationNotFoundError):
+        cancel(world)
+
+
+def test_a_booking_is_never_made_after_the_cancellation() -> None:
+    world = at(a_charge(), a_booking(Status.NOT_FOUND, check_at=NOON))
+    cancel(world)
+    supplier = ScriptedSupplier(Listing(()))
+
+    world.confirm(supplier)
+
+    assert verbs(supplier) in ([], [Verb.INQUIRE])
+    assert world.call(BOOK_KEY).attempts == 1

@@ -1,0 +1,370 @@
+"""What operators do is done once, told in the history with its actor, and planned like anything else."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from reservations.application import clean_up as cleaning
+from reservations.application import operate
+from reservations.application.clean_up import Cleaned, clean_up
+from reservations.application.ports import Retention
+from reservations.application.read_reservation import Reader, link_to_voucher
+from reservations.domain.access_token import KeyRing
+from reservations.domain.codes import display
+from reservations.domain.decisions import Decision, DecisionRefusedError
+from reservations.domain.errors import (
+    DocumentStoreUnavailableError,
+    InvalidReservationCodeError,
+    NotCancellableError,
+    ReservationNotFoundError,
+)
+from reservations.domain.facts import Seen, Status
+from reservations.domain.messages import Queue
+from reservations.domain.money import Money
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import ERASED, Reservation
+from reservations.domain.saga import PublicStatus, public_status
+from reservations.domain.views import view
+from tests.builders import (
+    CODE,
+    NOON,
+    PRICE,
+    RESERVATION_ID,
+    a_booking,
+    a_charge,
+    a_reservation,
+    a_send,
+    a_voucher,
+    an_offer,
+    some_facts,
+)
+from tests.fakes import PlainRenderer, ScriptedPayments
+from tests.unit.application.world import KEYS, SUPPORT, World
+
+ACTOR = "operator:on-call"
+NEW_KEYS = KeyRing(current="k2", keys={"k1": bytes(32), "k2": bytes([1] * 32)})
+
+
+def told(world: World) -> list[tuple[str, str, str | None]]:
+    """What operators added to the history."""
+    lines = world.database.history[RESERVATION_ID]
+    return [(line.event, line.actor, line.note) for line in lines if line.actor == ACTOR]
+
+
+def past(**changes: Any) -> Reservation:
+    """Confirmed, its papers sent, and its trip over."""
+    reservation = a_reservation(
+        facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON),
+        documents=(a_voucher(),),
+        sends=(a_send(),),
+        offer=an_offer(starts_on=date(2027, 2, 1), ends_on=date(2027, 2, 3)),
+        next_check_at=None,
+    )
+    return replace(reservation, **changes)
+
+
+# --- finding
+
+
+@pytest.mark.parametrize("typed", [CODE, display(CODE), display(CODE).lower()])
+def test_a_reservation_is_found_by_its_code_as_a_person_types_it(typed: str) -> None:
+    with World().unit_of_work() as uow:
+        assert operate.find(typed, uow=uow).code == CODE
+
+
+def test_an_unknown_code_and_one_that_is_none_are_told_apart() -> None:
+    with World(a_reservation(code="22222222222")).unit_of_work() as uow:
+        with pytest.raises(ReservationNotFoundError):
+            operate.find(CODE, uow=uow)
+        with pytest.raises(InvalidReservationCodeError):
+            operate.find("7KQ2M", uow=uow)
+
+
+# --- looking again
+
+
+def test_a_nudge_makes_a_resting_reservation_due_and_hints_to_its_step() -> None:
+    world = World(past())
+
+    nudged = operate.look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor=ACTOR)
+
+    assert nudged.next_check_at == NOON + STANDARD.hint_lease
+    assert [row.hint.queue for row in world.database.outbox.values()] == [Queue.PAYMENT]
+    assert told(world) == [("operator.nudged", ACTOR, None)]
+
+
+# --- deciding
+
+
+def test_a_decision_is_recorded_with_its_evidence() -> None:
+    world = World(a_reservation(a_charge(money=Money(34000, "EUR"))))
+
+    resolved = operate.resolve_review(
+        CODE,
+        Decision.PAID,
+        evidence="TICKET-5",
+        uow=world.unit_of_work(),
+        policy=STANDARD,
+        actor=ACTOR,
+    )
+
+    assert resolved.facts.accepted_minor == 34000
+    assert told(world) == [
+        ("review.resolved", ACTOR, "paid TICKET-5"),
+        ("review.sum_accepted", ACTOR, None),
+    ]
+    [row] = world.database.outbox.values()
+    assert row.hint.queue is Queue.SUPPLIER
+
+
+def test_a_decision_that_is_refused_leaves_no_trace() -> None:
+    world = World()
+
+    with pytest.raises(DecisionRefusedError):
+        operate.resolve_review(
+            CODE,
+            Decision.PAID,
+            evidence="TICKET-5",
+            uow=world.unit_of_work(),
+            policy=STANDARD,
+            actor=ACTOR,
+        )
+
+    assert told(world) == []
+
+
+def test_an_operator_cancels_as_a_customer_would_under_their_own_name() -> None:
+    world = World(a_reservation(a_charge(), a_booking()))
+
+    cancelled = operate.cancel(CODE, uow=world.unit_of_work(), policy=STANDARD, actor=ACTOR)
+
+    assert public_status(cancelled.facts) is PublicStatus.EN_CANCELACION
+    assert ("reservation.closed.customer_cancelled", ACTOR, None) in told(world)
+
+
+def test_a_trip_that_has_begun_cannot_be_cancelled() -> None:
+    world = World(past())
+
+    with pytest.raises(NotCancellableError):
+        operate.cancel(CODE, uow=world.unit_of_work(), policy=STANDARD, actor=ACTOR)
+
+
+# --- tokens
+
+
+def test_a_reissued_token_opens_the_reservation_and_the_old_one_does_not() -> None:
+    world = World()
+    old = NEW_KEYS.issue("k1", RESERVATION_ID)
+
+    moved = operate.reissue_token(
+        CODE, uow=world.unit_of_work(), policy=STANDARD, keys=NEW_KEYS, actor=ACTOR
+    )
+
+    assert moved.token_kid == "k2"
+    assert not NEW_KEYS.verify(old, moved.token_kid, RESERVATION_ID)
+    new = NEW_KEYS.issue("k2", RESERVATION_ID)
+    assert NEW_KEYS.verify(
+        new, world.database.reservations[RESERVATION_ID].token_kid, RESERVATION_ID
+    )
+    assert told(world) == [("access_token.reissued", ACTOR, None)]
+
+
+def test_a_token_of_the_current_key_cannot_be_reissued() -> None:
+    world = World()
+
+    with pytest.raises(DecisionRefusedError, match="current key k1"):
+        operate.reissue_token(
+            CODE, uow=world.unit_of_work(), policy=STANDARD, keys=KEYS, actor=ACTOR
+        )
+
+
+# --- erasing
+
+
+def erase(world: World) -> bool:
+    return operate.erase(
+        CODE, uow=world.unit_of_work(), store=world.store, policy=STANDARD, actor=ACTOR
+    )
+
+
+def link(world: World) -> str:
+    return link_to_voucher(
+        CODE,
+        reader=Reader(client_id="web", access_token=KEYS.issue("k1", RESERVATION_ID)),
+        uow=world.unit_of_work(),
+        keys=KEYS,
+        store=world.store,
+        renderer=PlainRenderer(),
+        support_contact=SUPPORT,
+    )
+
+
+def test_erasing_takes_the_person_and_the_documents_and_leaves_the_money() -> None:
+    world = World(past())
+    world.store.put("vouchers/a.pdf", b"%PDF")
+
+    assert erase(world)
+
+    assert world.database.customers[RESERVATION_ID] == ERASED
+    assert world.store.documents == {}
+    stored = world.database.reservations[RESERVATION_ID]
+    assert stored.facts == past().facts
+    assert stored.next_check_at is None
+    assert told(world) == [("voucher.removed", ACTOR, None), ("customer.erased", ACTOR, None)]
+
+
+def test_an_erased_voucher_is_neither_shown_nor_made_again() -> None:
+    world = World(past())
+    assert link(world)
+    before = view(world.database.reservations[RESERVATION_ID], NOON, STANDARD)
+    assert before.documents
+
+    erase(world)
+
+    after = world.database.reservations[RESERVATION_ID]
+    assert view(after, NOON, STANDARD).documents == ()
+    assert after.version == 2
+    with pytest.raises(ReservationNotFoundError):
+        link(world)
+    assert world.store.documents == {}
+
+
+def test_erasing_twice_finds_nothing_and_tells_nothing_more() -> None:
+    world = World(past())
+    erase(world)
+    before = told(world)
+
+    assert not erase(world)
+    assert told(world) == before
+
+
+def test_nothing_is_erased_while_money_is_open() -> None:
+    world = World(a_reservation(a_charge()))
+
+    with pytest.raises(DecisionRefusedError, match="money is open"):
+        erase(world)
+
+    assert world.database.customers[RESERVATION_ID].full_name == world.customer.full_name
+    assert told(world) == []
+
+
+def test_a_store_that_does_not_answer_keeps_everything() -> None:
+    world = World(past())
+    world.store.down = True
+
+    with pytest.raises(DocumentStoreUnavailableError):
+        erase(world)
+
+    assert world.database.customers[RESERVATION_ID] != ERASED
+    assert told(world) == []
+
+
+def test_a_second_payment_found_after_the_data_went_is_still_given_back() -> None:
+    world = World(past())
+    erase(world)
+    late = a_charge(key="seen:charge:pay_2", provider_id="pay_2")
+    with world.unit_of_work() as uow:
+        found = uow.reservations.lock(RESERVATION_ID)
+        facts = replace(found.facts, calls=(*found.facts.calls, late))
+        uow.reservations.save(replace(found, facts=facts, next_check_at=NOON), now=NOON)
+        uow.commit()
+
+    answer = Seen(provider_id="ref_2", status=Status.SUCCEEDED, money=PRICE)
+    world.pay(ScriptedPayments(answer))
+
+    refund = world.database.reservations[RESERVATION_ID].facts.find("refund:pay_2")
+    assert refund is not None
+    assert refund.status is Status.SUCCEEDED
+
+
+# --- retention
+
+
+class Due(Retention):
+    """Has so many rows past their time, and gives them by batches."""
+
+    def __init__(self, *, hints: int = 0, forget: list[UUID] | None = None) -> None:
+        self.hints, self.people, self.documents = hints, forget or [], list(forget or [])
+        self.asked: list[tuple[str, timedelta | None]] = []
+
+    def delete_published_hints(self, *, older_than: timedelta, limit: int) -> int:
+        self.asked.append(("hints", older_than))
+        taken = min(self.hints, limit)
+        self.hints -= taken
+        return taken
+
+    def delete_webhooks(self, *, older_than: timedelta, limit: int) -> int:
+        self.asked.append(("webhooks", older_than))
+        return 0
+
+    def delete_expired_keys(self, *, limit: int) -> int:
+        self.asked.append(("keys", None))
+        return 0
+
+    def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
+        self.asked.append(("travelers", older_than))
+        due, self.people = self.people, []
+        return due
+
+    def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
+        self.asked.append(("documents", older_than))
+        due, self.documents = self.documents, []
+        return due
+
+    def revive(self, *, queue: Queue | None, actor: str) -> int:
+        raise AssertionError("retention revives nothing")
+
+
+def clean(world: World, due: Due, *, finished: Callable[[], bool] = lambda: False) -> Cleaned:
+    return clean_up(
+        finished, retention=due, uow=world.unit_of_work(), store=world.store, policy=STANDARD
+    )
+
+
+def test_retention_goes_on_batch_by_batch_until_nothing_is_left() -> None:
+    due = Due(hints=2 * cleaning.BATCH + 1)
+
+    assert clean(World(), due) == Cleaned(hints=2 * cleaning.BATCH + 1)
+    assert [name for name, _ in due.asked].count("hints") == 4
+
+
+def test_retention_asks_for_what_is_as_old_as_was_promised() -> None:
+    due = Due()
+    clean(World(), due)
+
+    assert due.asked == [
+        ("hints", timedelta(days=14)),
+        ("webhooks", timedelta(days=30)),
+        ("keys", None),
+        ("documents", timedelta(days=180)),
+        ("travelers", timedelta(days=730)),
+    ]
+
+
+def test_retention_stops_when_its_time_is_up() -> None:
+    due = Due(hints=3 * cleaning.BATCH)
+    rounds = iter([False, True])
+
+    cleaned = clean(World(), due, finished=lambda: next(rounds, True))
+
+    assert cleaned == Cleaned(hints=cleaning.BATCH)
+
+
+def test_retention_forgets_the_person_and_removes_the_documents() -> None:
+    world = World(past())
+    world.store.put("vouchers/a.pdf", b"%PDF")
+
+    cleaned = clean(world, Due(forget=[RESERVATION_ID]))
+
+    assert (cleaned.documents, cleaned.travelers) == (1, 1)
+    assert world.database.customers[RESERVATION_ID] == ERASED
+    assert world.store.documents == {}
+    lines = world.database.history[RESERVATION_ID]
+    assert [line.event for line in lines if line.actor == "retention"] == [
+        "voucher.removed",
+        "customer.erased",
+    ]

@@ -1,0 +1,236 @@
+"""What operators may attest, what follows from it, and what is refused."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from reservations.domain.decisions import (
+    ANSWERS,
+    Decision,
+    DecisionRefusedError,
+    nudge,
+    refuse_to_erase,
+    resolve,
+)
+from reservations.domain.facts import Call, Facts, Operation, Reason, Status
+from reservations.domain.money import Money
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import MailKind, Reservation
+from reservations.domain.saga import (
+    Action,
+    Review,
+    State,
+    Verb,
+    kept_booking,
+    plan,
+    reviews,
+    state_of,
+)
+from tests.builders import (
+    BOOK_KEY,
+    HOUR,
+    MINUTE,
+    NOON,
+    PRICE,
+    a_booking,
+    a_cancellation,
+    a_charge,
+    a_refund,
+    a_reservation,
+    a_send,
+    a_voucher,
+    an_offer,
+    some_facts,
+)
+
+LATER = NOON + 48 * HOUR  # past every deadline
+
+MISMATCH = some_facts(a_charge(money=Money(34000, "EUR"), check_at=LATER + HOUR))
+REFUND_REFUSED = some_facts(a_charge(), a_refund(Status.DECLINED), reason=Reason.CUSTOMER_CANCELLED)
+REFUND_SILENT = some_facts(a_charge(), a_refund(Status.UNKNOWN), reason=Reason.CUSTOMER_CANCELLED)
+BOOKING_SILENT = some_facts(a_charge(), a_booking(Status.UNKNOWN))
+CANCEL_REFUSED = some_facts(
+    a_charge(), a_booking(), a_cancellation(Status.DECLINED), reason=Reason.CUSTOMER_CANCELLED
+)
+
+
+def decide(facts: Facts, decision: Decision, evidence: str = "REF-1") -> Facts:
+    return resolve(facts, decision, evidence, LATER, STANDARD)
+
+
+# --- looking again
+
+
+def test_a_nudge_makes_everything_due_that_can_be_asked_or_sent_again() -> None:
+    later = NOON + HOUR
+    facts = some_facts(
+        a_charge(check_at=later),
+        a_booking(Status.PENDING, check_at=later),
+        a_refund(Status.NOT_FOUND, check_at=later),
+        a_cancellation(Status.SUCCEEDED, check_at=None),
+    )
+
+    charge, booking, refund, cancellation = nudge(facts, NOON + MINUTE).calls
+
+    assert {charge.check_at, booking.check_at, refund.check_at} == {NOON + MINUTE}
+    assert cancellation.check_at is None
+
+
+def test_a_nudge_changes_no_status_and_begins_aftercare_anew() -> None:
+    facts = some_facts(a_charge(), a_booking())
+
+    nudged = nudge(facts, NOON + MINUTE)
+
+    assert [c.status for c in nudged.calls] == [c.status for c in facts.calls]
+    assert {c.quiet_from for c in nudged.calls} == {NOON + MINUTE}
+    planned = plan(nudged, NOON + MINUTE, STANDARD)
+    assert isinstance(planned, Action)
+    assert planned.verb is Verb.INQUIRE
+
+
+# --- decisions
+
+
+def test_an_accepted_sum_lets_the_reservation_go_on() -> None:
+    assert reviews(MISMATCH, LATER) == {Review.MONEY_MISMATCH}
+
+    accepted = decide(MISMATCH, Decision.PAID)
+
+    assert accepted.accepted_minor == 34000
+    assert not reviews(accepted, LATER)
+    planned = plan(accepted, LATER, STANDARD)
+    assert isinstance(planned, Action)
+    assert planned.verb is Verb.BOOK
+
+
+def test_a_payment_in_another_currency_is_never_accepted() -> None:
+    foreign = some_facts(a_charge(money=Money(PRICE.minor, "USD")))
+
+    with pytest.raises(DecisionRefusedError, match="another currency"):
+        decide(foreign, Decision.PAID)
+
+
+@pytest.mark.parametrize("facts", [REFUND_REFUSED, REFUND_SILENT])
+def test_an_attested_refund_ends_the_reservation(facts: Facts) -> None:
+    assert reviews(facts, LATER)
+
+    refunded = decide(facts, Decision.REFUNDED, "SEPA-77")
+
+    [refund] = refunded.of(Operation.REFUND)
+    assert refund.status is Status.SUCCEEDED
+    assert state_of(refunded) is State.REFUNDED
+    assert refunded.ended_at == LATER
+    assert not reviews(refunded, LATER)
+
+
+def test_a_refund_keeps_the_id_its_provider_gave_it() -> None:
+    [told] = decide(REFUND_REFUSED, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
+    [silent] = decide(REFUND_SILENT, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
+
+    assert told.provider_id == "ref_pay_1"
+    assert silent.provider_id == "evidence:SEPA-77"
+
+
+def test_an_attested_booking_confirms_under_the_suppliers_own_id() -> None:
+    booked = decide(BOOKING_SILENT, Decision.BOOKED, "bkg_9")
+
+    kept = kept_booking(booked)
+    assert kept is not None
+    assert (kept.key, kept.provider_id) == (BOOK_KEY, "bkg_9")
+    assert state_of(booked) is State.SUPPLIER_CONFIRMED
+    assert booked.confirmed_at == LATER
+
+
+def test_a_booking_is_never_attested_under_another_id_than_the_supplier_gave() -> None:
+    pending = some_facts(a_charge(), a_booking(Status.PENDING, provider_id="bkg_1"))
+
+    with pytest.raises(DecisionRefusedError, match="as bkg_1"):
+        decide(pending, Decision.BOOKED, "bkg_2")
+
+    assert state_of(decide(pending, Decision.BOOKED, "bkg_1")) is State.SUPPLIER_CONFIRMED
+
+
+def test_an_attested_cancellation_lets_the_money_go_back() -> None:
+    cancelled = decide(CANCEL_REFUSED, Decision.CANCELLED, "TICKET-5")
+
+    [booking] = cancelled.of(Operation.BOOK)
+    assert booking.status is Status.CANCELLED
+    assert not reviews(cancelled, LATER)
+    planned = plan(cancelled, LATER, STANDARD)
+    assert isinstance(planned, Action)
+    assert planned.verb is Verb.REFUND
+
+
+IN_REVIEW = {
+    Review.MONEY_MISMATCH: MISMATCH,
+    Review.REFUND_REFUSED: REFUND_REFUSED,
+    Review.DEADLINE: BOOKING_SILENT,
+    Review.CANCEL_REFUSED: CANCEL_REFUSED,
+}
+
+
+@pytest.mark.parametrize("decision", Decision)
+def test_only_what_is_in_review_can_be_decided(decision: Decision) -> None:
+    with pytest.raises(DecisionRefusedError, match="in review: nothing"):
+        decide(some_facts(a_charge(), a_booking(), confirmed_at=NOON), decision)
+    for review, facts in IN_REVIEW.items():
+        if review not in ANSWERS[decision]:
+            with pytest.raises(DecisionRefusedError, match="does not answer it"):
+                decide(facts, decision)
+
+
+@pytest.mark.parametrize("decision", [Decision.REFUNDED, Decision.CANCELLED])
+def test_a_deadline_is_answered_by_the_call_that_is_late(decision: Decision) -> None:
+    with pytest.raises(DecisionRefusedError, match="in question"):
+        decide(BOOKING_SILENT, decision)
+
+
+def test_every_review_has_a_decision() -> None:
+    assert set().union(*ANSWERS.values()) == set(Review)
+    assert set(ANSWERS) == set(Decision)
+
+
+# --- erasing
+
+TRIP = an_offer(starts_on=date(2027, 2, 1), ends_on=date(2027, 2, 3))
+
+
+def confirmed(*more: Call, **changes: Any) -> Reservation:
+    reservation = a_reservation(
+        facts=some_facts(a_charge(), a_booking(), *more, confirmed_at=NOON),
+        documents=(a_voucher(),),
+        sends=(a_send(),),
+        offer=TRIP,
+    )
+    return replace(reservation, **changes)
+
+
+def test_a_trip_that_is_over_and_one_that_was_refunded_can_be_erased() -> None:
+    refunded = some_facts(a_charge(), a_refund(), reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON)
+    refuse_to_erase(confirmed(), NOON)
+    refuse_to_erase(a_reservation(facts=refunded, sends=(a_send(MailKind.CANCELLED),)), NOON)
+
+
+@pytest.mark.parametrize(
+    ("reservation", "why"),
+    [
+        (a_reservation(), "it is CREATED"),
+        (a_reservation(a_charge()), "it is PAID"),
+        (a_reservation(facts=REFUND_REFUSED), "it is REFUND_IN_PROGRESS.*in review"),
+        (confirmed(a_charge(Status.PENDING, key="seen:2", provider_id="p2")), "not answered yet"),
+        (confirmed(sends=()), "still owed"),
+        (confirmed(documents=()), "still owed"),
+        (confirmed(offer=replace(TRIP, ends_on=NOON.date())), "not over"),
+    ],
+)
+def test_nothing_is_erased_while_it_is_needed(reservation: Reservation, why: str) -> None:
+    with pytest.raises(DecisionRefusedError, match=why):
+        refuse_to_erase(reservation, NOON)
+
+
+def test_the_day_after_the_trip_nothing_needs_the_data() -> None:
+    ends_today = replace(TRIP, ends_on=NOON.date())
+
+    refuse_to_erase(confirmed(offer=ends_today), NOON + timedelta(days=1))

@@ -1,0 +1,188 @@
+"""How a reservation is shown: versions, when to ask again, links, and what is kept for a replay."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.event_handler import Response
+
+from reservations.domain.access_token import KeyRing
+from reservations.domain.facts import Reason, Status
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import Reservation
+from reservations.entrypoints import answers
+from tests.builders import (
+    HOUR,
+    MINUTE,
+    NOON,
+    RESERVATION_ID,
+    SECOND,
+    a_booking,
+    a_charge,
+    a_customer,
+    a_refund,
+    a_reservation,
+    a_voucher,
+)
+
+BASE_URL = "https://api.reservations.example/live"
+KEYS = KeyRing(current="k2", keys={"k1": bytes(32), "k2": b"2" * 32})
+INSTANT = timedelta(milliseconds=1)
+CONFIRMED = a_reservation(a_charge(), a_booking(), documents=(a_voucher(),))
+
+
+def shown(
+    reservation: Reservation, *, age: timedelta = SECOND, if_none_match: str | None = None
+) -> Response[str]:
+    return answers.shown(
+        reservation,
+        now=NOON + age,
+        policy=STANDARD,
+        base_url=BASE_URL,
+        if_none_match=if_none_match,
+    )
+
+
+def body_of(response: Response[str]) -> Any:
+    assert response.body is not None
+    return json.loads(response.body)
+
+
+@pytest.mark.parametrize(
+    ("age", "seconds"),
+    [
+        (timedelta(0), "2"),
+        (30 * SECOND - INSTANT, "2"),
+        (30 * SECOND, "5"),
+        (2 * MINUTE - INSTANT, "5"),
+        (2 * MINUTE, "15"),
+        (10 * MINUTE - INSTANT, "15"),
+        (10 * MINUTE, "60"),
+        (24 * HOUR, "60"),
+    ],
+)
+def test_a_reader_is_told_to_come_back_later_the_older_the_reservation(
+    age: timedelta, seconds: str
+) -> None:
+    assert shown(a_reservation(), age=age).headers["Retry-After"] == seconds
+
+
+@pytest.mark.parametrize(
+    "reservation",
+    [
+        CONFIRMED,
+        a_reservation(a_charge(Status.DECLINED), reason=Reason.PAYMENT_DECLINED),
+        a_reservation(a_charge(), a_refund(), reason=Reason.SUPPLIER_REJECTED),
+    ],
+    ids=["confirmed", "declined", "refunded"],
+)
+def test_what_is_at_rest_asks_nobody_to_come_back(reservation: Reservation) -> None:
+    assert "Retry-After" not in shown(reservation).headers
+
+
+def test_a_rejection_whose_money_is_on_its_way_asks_to_come_back() -> None:
+    owed = a_reservation(a_charge(), reason=Reason.SUPPLIER_REJECTED)
+    assert "Retry-After" in shown(owed).headers
+
+
+@pytest.mark.parametrize(
+    "if_none_match", ['W/"3"', '"3"', '"1", W/"3"', ' W/"3" ,"9"', "*", '"2",*']
+)
+def test_who_has_this_version_gets_no_body(if_none_match: str) -> None:
+    response = shown(a_reservation(version=3), if_none_match=if_none_match)
+
+    assert response.status_code == 304
+    assert not response.body
+    assert response.headers["ETag"] == 'W/"3"'
+    assert "Vary" in response.headers
+
+
+@pytest.mark.parametrize("if_none_match", [None, "", "3", 'W/"2"', '"33"', 'w/"3"'])
+def test_who_has_another_version_gets_it_all(if_none_match: str | None) -> None:
+    response = shown(a_reservation(version=3), if_none_match=if_none_match)
+
+    assert response.status_code == 200
+    assert body_of(response)["version"] == 3
+
+
+def test_links_lead_to_the_reservation_and_its_voucher() -> None:
+    body = body_of(shown(CONFIRMED))
+
+    itself = f"{BASE_URL}/v1/reservations/7KQ2M-XD4RT-S"
+    assert body["_links"] == {
+        "self": itself,
+        "timeline": f"{itself}/timeline",
+        "cancel": f"{itself}/cancel",
+    }
+    assert body["documents"] == [{"type": "voucher", "url": f"{itself}/voucher"}]
+
+
+def test_who_has_no_voucher_is_shown_none() -> None:
+    assert body_of(shown(a_reservation()))["documents"] == []
+
+
+def test_no_answer_holds_personal_data() -> None:
+    customer, text = a_customer(), str(shown(CONFIRMED).body)
+    for personal in (customer.full_name, customer.email, customer.phone, customer.payment_token):
+        assert personal is not None
+        assert personal not in text
+
+
+# --- the answer to a creation -----------------------------------------------------------------------
+
+
+def stored() -> dict[str, Any]:
+    return answers.stored_answer(a_reservation(), now=NOON, policy=STANDARD)
+
+
+def test_what_is_stored_for_a_replay_holds_no_token_no_address_and_nothing_personal() -> None:
+    kept = json.dumps(stored(), ensure_ascii=False)
+
+    customer = a_customer()
+    for word in ("access_token", "http", customer.full_name, customer.email, customer.phone):
+        assert word is not None
+        assert word not in kept
+
+
+def test_a_creation_is_answered_with_the_token_and_where_to_look() -> None:
+    response = answers.created(stored(), base_url=BASE_URL, keys=KEYS, replayed=False)
+
+    body = body_of(response)
+    assert response.status_code == 202
+    assert response.headers["Location"] == body["_links"]["self"]
+    assert response.headers["Retry-After"] == "2"
+    assert response.headers["ETag"] == 'W/"1"'
+    assert response.headers["Cache-Control"] == "no-store"
+    assert KEYS.verify(body["access_token"], "k1", RESERVATION_ID)
+
+
+def test_a_replay_is_the_same_but_for_the_header_that_says_so() -> None:
+    first = answers.created(stored(), base_url=BASE_URL, keys=KEYS, replayed=False)
+    again = answers.created(
+        json.loads(json.dumps(stored())), base_url=BASE_URL, keys=KEYS, replayed=True
+    )
+
+    assert again.body == first.body
+    assert again.headers == first.headers | {"Idempotency-Replayed": "true"}
+
+
+# --- the link to the voucher --------------------------------------------------------------------------
+
+
+def test_a_browser_is_sent_to_the_voucher_without_a_trace() -> None:
+    url = "https://bucket.s3.example/vouchers/a?signature=s"
+    response = answers.voucher_link(url, expires_at=NOON, as_json=False)
+
+    assert (response.status_code, response.headers["Location"]) == (303, url)
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Referrer-Policy"] == "no-referrer"
+    assert not response.body
+
+
+def test_a_program_gets_the_link_and_until_when_it_holds() -> None:
+    url = "https://bucket.s3.example/vouchers/a?signature=s"
+    response = answers.voucher_link(url, expires_at=NOON, as_json=True)
+
+    assert response.status_code == 200
+    assert body_of(response) == {"url": url, "expires_at": "2027-03-01T12:00:00.000Z"}

@@ -1,0 +1,306 @@
+"""The body of a creation: every fault it can have, and what it may look like without one."""
+
+import json
+from contextlib import suppress
+from copy import deepcopy
+from datetime import date
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reservations.domain.money import Money
+from reservations.domain.reservation import Language
+from reservations.entrypoints.bodies import (
+    FAULTS,
+    MAX_BODY_BYTES,
+    ReservationBody,
+    parse_json,
+    parse_reservation,
+)
+from reservations.entrypoints.problems import ProblemError
+
+TODAY = date(2027, 3, 1)
+
+A_BODY: dict[str, Any] = {
+    "customer": {"full_name": "Ana Pérez", "email": "ana@example.com", "phone": "+34600111222"},
+    "offer": {
+        "offer_id": "HTL-MAD-001",
+        "description": "Hotel Sol, doble",
+        "starts_on": "2027-05-01",
+        "ends_on": "2027-05-04",
+        "guests": 2,
+    },
+    "price": {"amount": "342.50", "currency": "EUR"},
+    "payment_token": "tok_ok",
+}
+MEMBERS = [
+    ("customer",),
+    ("customer", "full_name"),
+    ("customer", "email"),
+    ("customer", "phone"),
+    ("offer",),
+    ("offer", "offer_id"),
+    ("offer", "description"),
+    ("offer", "starts_on"),
+    ("offer", "ends_on"),
+    ("offer", "guests"),
+    ("price",),
+    ("price", "amount"),
+    ("price", "currency"),
+    ("payment_token",),
+]
+
+
+def with_member(path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    body = deepcopy(A_BODY)
+    place = body
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    return body
+
+
+def without_member(path: tuple[str, ...]) -> dict[str, Any]:
+    body = with_member(path, None)
+    place = body
+    for step in path[:-1]:
+        place = place[step]
+    del place[path[-1]]
+    return body
+
+
+def parse(body: Any) -> ReservationBody:
+    return parse_reservation(json.dumps(body).encode(), today=TODAY)
+
+
+def refusal(body: Any) -> ProblemError:
+    with pytest.raises(ProblemError) as refused:
+        parse(body)
+    return refused.value
+
+
+def faults(body: Any) -> list[tuple[str, str]]:
+    problem = refusal(body)
+    assert problem.problem.code == "validation_failed"
+    return [(fault.pointer, fault.code) for fault in problem.errors]
+
+
+# One body for each fault: which member, what value, and where the answer points.
+ONE_OF_EACH = {
+    "missing": (without_member(("customer", "email")), "/customer/email"),
+    "unknown_member": (with_member(("offer", "roomKind"), "x"), "/offer"),
+    "wrong_type": (with_member(("offer", "guests"), "2"), "/offer/guests"),
+    "too_long": (with_member(("customer", "full_name"), "a" * 121), "/customer/full_name"),
+    "too_short": (with_member(("customer", "full_name"), "  "), "/customer/full_name"),
+    "malformed": (with_member(("customer", "phone"), "600111222"), "/customer/phone"),
+    "control_character": (with_member(("offer", "description"), "a\x00"), "/offer/description"),
+    "malformed_email": (with_member(("customer", "email"), "ana@example"), "/customer/email"),
+    "malformed_date": (with_member(("offer", "ends_on"), "20270504"), "/offer/ends_on"),
+    "in_the_past": (with_member(("offer", "starts_on"), "2027-02-28"), "/offer/starts_on"),
+    "not_after_start": (with_member(("offer", "ends_on"), "2027-05-01"), "/offer/ends_on"),
+    "out_of_range": (with_member(("offer", "guests"), 21), "/offer/guests"),
+    "unknown_currency": (with_member(("price", "currency"), "DEM"), "/price/currency"),
+    "not_a_decimal": (with_member(("price", "amount"), "342,50"), "/price/amount"),
+    "wrong_decimals": (with_member(("price", "amount"), "342.5"), "/price/amount"),
+}
+
+
+def test_there_is_a_body_for_each_fault() -> None:
+    assert list(ONE_OF_EACH) == list(FAULTS)
+
+
+@pytest.mark.parametrize("code", FAULTS)
+def test_a_fault_is_named_and_pointed_at(code: str) -> None:
+    body, pointer = ONE_OF_EACH[code]
+    assert faults(body) == [(pointer, code)]
+
+
+def test_a_faultless_body_is_read() -> None:
+    command = parse(A_BODY).to_command(client_id="web", language=Language.ENGLISH)
+
+    assert command.client_id == "web"
+    assert command.price == Money(34250, "EUR")
+    assert command.offer.starts_on == date(2027, 5, 1)
+    assert command.customer.full_name == "Ana Pérez"
+    assert command.customer.payment_token == "tok_ok"
+    assert command.customer.language is Language.ENGLISH
+
+
+def test_all_faults_are_told_at_once() -> None:
+    body = with_member(("customer", "email"), "?")
+    body["offer"]["guests"] = 0
+    del body["payment_token"]
+
+    assert sorted(faults(body)) == [
+        ("/customer/email", "malformed_email"),
+        ("/offer/guests", "out_of_range"),
+        ("/payment_token", "missing"),
+    ]
+
+
+@pytest.mark.parametrize("path", [path for path in MEMBERS if path[-1] != "phone"])
+def test_every_member_but_the_phone_is_required(path: tuple[str, ...]) -> None:
+    assert faults(without_member(path)) == [("/" + "/".join(path), "missing")]
+
+
+def test_the_phone_may_be_left_out() -> None:
+    assert parse(without_member(("customer", "phone"))).customer.phone is None
+    assert parse(with_member(("customer", "phone"), None)).customer.phone is None
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("customer", "full_name"), "a" * 120),
+        (("customer", "full_name"), "  Zoë 王  "),
+        (("customer", "email"), "a.b+c@sub.example.com"),
+        (("customer", "phone"), "+1234567"),
+        (("customer", "phone"), "+123456789012345"),
+        (("offer", "offer_id"), "a" * 64),
+        (("offer", "starts_on"), "2027-03-01"),
+        (("offer", "guests"), 1),
+        (("offer", "guests"), 20),
+        (("price", "amount"), "999999999.99"),
+        (("payment_token",), "t" * 128),
+    ],
+)
+def test_what_lies_just_within_a_bound_is_accepted(path: tuple[str, ...], value: object) -> None:
+    parse(with_member(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "code"),
+    [
+        (("customer", "email"), "ana@example.com\n", "malformed_email"),
+        (("customer", "email"), "aña@example.com", "malformed_email"),
+        (("customer", "email"), "a" * 65 + "@example.com", "malformed_email"),
+        (("customer", "email"), "a@" + "b" * 250 + ".com", "too_long"),
+        (("customer", "phone"), "+123456", "malformed"),
+        (("customer", "phone"), "+١٢٣٤٥٦٧٨", "malformed"),
+        (("customer", "full_name"), "Ana\u202ezeréP", "control_character"),
+        (("customer", "full_name"), "\ud800", "control_character"),
+        (("offer", "offer_id"), "../secret", "malformed"),
+        (("offer", "offer_id"), "a\n", "malformed"),
+        (("offer", "guests"), True, "wrong_type"),
+        (("offer", "guests"), 2.0, "wrong_type"),
+        (("offer", "guests"), 0, "out_of_range"),
+        (("offer", "starts_on"), "2027-02-30", "malformed_date"),
+        (("offer", "starts_on"), "２０２７-05-01", "malformed_date"),
+        (("offer", "starts_on"), 1, "wrong_type"),
+        (("price", "amount"), "0.00", "out_of_range"),
+        (("price", "amount"), "-1.00", "not_a_decimal"),
+        (("price", "amount"), "1e2", "not_a_decimal"),
+        (("price", "amount"), "01.00", "not_a_decimal"),
+        (("price", "amount"), 342.5, "wrong_type"),
+        (("price", "amount"), "1234567890.00", "out_of_range"),
+        (("payment_token",), "", "malformed"),
+        (("payment_token",), "t" * 129, "malformed"),
+        (("customer",), [], "wrong_type"),
+    ],
+)
+def test_what_lies_just_beyond_a_bound_is_refused(
+    path: tuple[str, ...], value: object, code: str
+) -> None:
+    assert [found for _, found in faults(with_member(path, value))] == [code]
+
+
+def test_nothing_of_the_input_is_repeated() -> None:
+    secret = "CANARY-9f2"
+    body = with_member(("customer", "email"), secret) | {secret: secret}
+    body["offer"][secret] = secret
+
+    problem = refusal(body)
+
+    assert secret not in repr(problem.errors)
+    assert secret not in repr(problem)
+    assert problem.__cause__ is None
+    assert problem.__suppress_context__
+
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8"), max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+
+
+@settings(deadline=None)
+@given(path=st.sampled_from(MEMBERS), value=ANY_JSON)
+def test_whatever_a_member_holds_it_is_read_or_refused(path: tuple[str, ...], value: Any) -> None:
+    with suppress(ProblemError):  # and no other
+        parse(with_member(path, value))
+
+
+# --- what makes two requests the same ---------------------------------------------------------------
+
+
+def test_spelling_does_not_change_the_fingerprint() -> None:
+    plain = parse(A_BODY)
+    respelt = with_member(("customer", "full_name"), "  Ana Pe\u0301rez ")
+    shuffled = dict(reversed(respelt.items()))
+
+    assert parse(shuffled).fingerprint() == plain.fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("customer", "full_name"), "Ana Perez"),
+        (("customer", "email"), "eva@example.com"),
+        (("customer", "phone"), None),
+        (("offer", "offer_id"), "HTL-MAD-002"),
+        (("offer", "description"), "Hotel Sol"),
+        (("offer", "starts_on"), "2027-05-02"),
+        (("offer", "ends_on"), "2027-05-05"),
+        (("offer", "guests"), 3),
+        (("price", "amount"), "342.51"),
+        (("price", "currency"), "USD"),
+        (("payment_token",), "tok_2"),
+    ],
+)
+def test_every_value_is_part_of_the_fingerprint(path: tuple[str, ...], value: object) -> None:
+    assert parse(with_member(path, value)).fingerprint() != parse(A_BODY).fingerprint()
+
+
+# --- JSON itself ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"text"',
+        b"null",
+        b'{"a": 1, "a": 1}',
+        b'{"a": {"b": 1, "b": 2}}',
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b'{"a": "\xff"}',
+        '{"a": "\ufffd"}'.encode(),
+        b"[" * 60_000,
+        b'{"a": ' + b"9" * 5_000 + b"}",
+        "{}".encode("utf-16"),
+    ],
+)
+def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
+    with pytest.raises(ProblemError) as refused:
+        parse_json(body)
+    assert refused.value.problem.code == "malformed_json"
+
+
+def test_a_body_may_be_of_64_kib_and_not_one_byte_more() -> None:
+    frame = b'{"a":""}'
+    largest = b'{"a":"' + b"x" * (MAX_BODY_BYTES - len(frame)) + b'"}'
+    assert parse_json(largest)
+
+    with pytest.raises(ProblemError) as refused:
+        parse_json(largest + b" ")
+    assert refused.value.problem.code == "body_too_large"

@@ -1,0 +1,164 @@
+"""What a request says: languages, keys, bearers, media types; and what a problem answers."""
+
+import base64
+import json
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+
+from reservations.domain.reservation import Language
+from reservations.entrypoints import http
+from reservations.entrypoints.problems import CATALOGUE, ProblemError
+
+CLIENTS = {"key-id-web": "web"}
+REQUEST_ID = "c6af9ac6-7b61-11e6-9a41-93e8deadbeef"
+
+
+def an_event(*, api_key_id: str | None = "key-id-web", **members: Any) -> APIGatewayProxyEvent:
+    context = {"requestId": REQUEST_ID, "identity": {"apiKeyId": api_key_id}}
+    return APIGatewayProxyEvent({"headers": {}, "requestContext": context, **members})
+
+
+def with_headers(**headers: str) -> APIGatewayProxyEvent:
+    return an_event(headers={name.replace("_", "-"): value for name, value in headers.items()})
+
+
+def code_of(error: pytest.ExceptionInfo[ProblemError]) -> str:
+    return error.value.problem.code
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        (None, Language.SPANISH),
+        ("", Language.SPANISH),
+        ("en", Language.ENGLISH),
+        ("EN-gb", Language.ENGLISH),
+        ("es-MX, en;q=0.8", Language.SPANISH),
+        ("en, es", Language.SPANISH),
+        ("en;q=0.9, es;q=0.1", Language.ENGLISH),
+        ("en;q=0", Language.SPANISH),
+        ("en;q=0.001", Language.ENGLISH),
+        ("fr, de;q=0.9", Language.SPANISH),
+        ("fr, en;q=0.2", Language.ENGLISH),
+        ("en;q=2", Language.SPANISH),
+        ("en;q=banana", Language.SPANISH),
+        ("*", Language.SPANISH),
+        ("english", Language.SPANISH),
+        (", ,;;q=,", Language.SPANISH),
+    ],
+)
+def test_spanish_is_spoken_unless_english_is_preferred(
+    accepted: str | None, expected: Language
+) -> None:
+    event = an_event() if accepted is None else with_headers(Accept_Language=accepted)
+    assert http.language(event) is expected
+
+
+@pytest.mark.parametrize("key", ["0123456789abcdef", "A-Z_" * 4, "k" * 255])
+def test_an_idempotency_key_may_be_quoted(key: str) -> None:
+    assert http.idempotency_key(with_headers(Idempotency_Key=key)) == key
+    assert http.idempotency_key(with_headers(idempotency_key=f'"{key}"')) == key
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "k" * 15, "k" * 256, "0123456789abcde ", '"0123456789abcdef', "0123456789abcdeñ", "'; --" * 4],
+)  # fmt: skip
+def test_a_malformed_idempotency_key_is_refused(key: str) -> None:
+    with pytest.raises(ProblemError) as refused:
+        http.idempotency_key(with_headers(Idempotency_Key=key))
+    assert code_of(refused) == "idempotency_key_invalid"
+
+
+def test_a_missing_idempotency_key_is_refused_with_a_pointer_to_what_it_is() -> None:
+    with pytest.raises(ProblemError) as refused:
+        http.idempotency_key(an_event())
+    assert code_of(refused) == "idempotency_key_missing"
+
+    response = http.problem_response(refused.value.problem, an_event())
+    assert 'rel="describedby"' in str(response.headers["Link"])
+
+
+def test_the_client_is_the_one_behind_the_gateways_key() -> None:
+    assert http.client_id(an_event(), CLIENTS) == "web"
+
+
+@pytest.mark.parametrize("api_key_id", [None, "", "web", "key-id-of-nobody"])
+def test_a_key_that_is_nobodys_is_refused(api_key_id: str | None) -> None:
+    with pytest.raises(ProblemError) as refused:
+        http.client_id(an_event(api_key_id=api_key_id), CLIENTS)
+    assert code_of(refused) == "unauthorized"
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER", "Bearer "])
+def test_a_reader_brings_a_bearer_token(scheme: str) -> None:
+    reader = http.reader(with_headers(Authorization=f"{scheme} k1.abc-_"), CLIENTS)
+    assert (reader.client_id, reader.access_token) == ("web", "k1.abc-_")
+    assert "k1.abc" not in repr(reader)
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", "Bearer", "Bearer ", "k1.abc", "Basic k1.abc", "Bearer a b", "Bearer ñ"]
+)
+def test_who_brings_no_bearer_token_is_no_reader(value: str | None) -> None:
+    event = an_event() if value is None else with_headers(Authorization=value)
+    with pytest.raises(ProblemError) as refused:
+        http.reader(event, CLIENTS)
+    assert code_of(refused) == "unauthorized"
+
+
+@pytest.mark.parametrize(
+    "media_type", ["application/json", "Application/JSON; charset=utf-8", "application/json ;a=b"]
+)
+def test_a_json_body_is_given_as_it_came(media_type: str) -> None:
+    event = an_event(headers={"content-type": media_type}, body='{"a": "ñ"}')
+    assert http.json_body(event) == '{"a": "ñ"}'.encode()
+
+
+def test_a_body_in_base64_is_decoded() -> None:
+    encoded = base64.b64encode('{"a": "ñ"}'.encode()).decode()
+    event = an_event(
+        headers={"Content-Type": "application/json"}, body=encoded, isBase64Encoded=True
+    )
+    assert http.json_body(event) == '{"a": "ñ"}'.encode()
+
+
+@pytest.mark.parametrize("encoded", ["no base64!", "abc", "ñ"])
+def test_a_body_that_is_not_what_its_encoding_says_is_malformed(encoded: str) -> None:
+    event = an_event(
+        headers={"Content-Type": "application/json"}, body=encoded, isBase64Encoded=True
+    )
+    with pytest.raises(ProblemError) as refused:
+        http.json_body(event)
+    assert code_of(refused) == "malformed_json"
+
+
+@pytest.mark.parametrize("media_type", [None, "", "text/plain", "application/jsonp", "json"])
+def test_another_media_type_is_refused(media_type: str | None) -> None:
+    headers = {} if media_type is None else {"Content-Type": media_type}
+    with pytest.raises(ProblemError) as refused:
+        http.json_body(an_event(headers=headers, body="{}"))
+    assert code_of(refused) == "unsupported_media_type"
+
+
+def test_a_request_without_a_body_has_an_empty_one() -> None:
+    assert http.json_body(an_event(headers={"Content-Type": "application/json"}, body=None)) == b""
+
+
+@pytest.mark.parametrize("problem", CATALOGUE.values(), ids=CATALOGUE)
+def test_a_problem_names_the_request_and_when_to_come_back(problem: Any) -> None:
+    response = http.problem_response(problem, an_event())
+
+    assert response.body is not None
+    body = json.loads(response.body)
+    assert response.status_code == body["status"] == problem.status
+    assert body["instance"] == f"urn:uuid:{REQUEST_ID}"
+    assert response.headers["Cache-Control"] == "no-store"
+    told = response.headers.get("Retry-After")
+    assert told == (None if body["retry_after_s"] is None else str(body["retry_after_s"]))
+
+
+def test_members_are_ordered_so_that_a_replay_is_equal_byte_for_byte() -> None:
+    assert http.to_json({"b": 1, "a": {"d": "ñ", "c": 2}}) == '{"a":{"c":2,"d":"ñ"},"b":1}'

@@ -1,0 +1,265 @@
+"""The operators' commands: what each says, and to whom it gives which exit status."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from reservations import wiring
+from reservations.application.oversee import INVARIANTS
+from reservations.application.ports import Finding, UnitOfWork
+from reservations.domain.decisions import Decision
+from reservations.domain.errors import (
+    ReservationsError,
+    UnavailableError,
+)
+from reservations.domain.money import Money
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import ERASED, Reservation
+from reservations.domain.saga import State
+from reservations.entrypoints import ops as commands
+from reservations.entrypoints.ops import ops
+from tests.builders import (
+    CODE,
+    NOON,
+    RESERVATION_ID,
+    a_booking,
+    a_charge,
+    a_customer,
+    a_reservation,
+    a_send,
+    a_voucher,
+    some_facts,
+)
+from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
+from tests.handlers.test_clean_up import Watch
+from tests.unit.entrypoints.test_problems import leaves
+
+SHOWN = "7KQ2M-XD4RT-S"
+CUSTOMER = a_customer()
+PERSONAL = (CUSTOMER.full_name, CUSTOMER.email, CUSTOMER.phone, CUSTOMER.payment_token)
+
+
+class Looking(Watch):
+    """Has no attempts to tell."""
+
+    def attempts(self, reservation_id: object) -> list[Any]:
+        return []
+
+
+@pytest.fixture
+def database() -> InMemoryDatabase:
+    return InMemoryDatabase()
+
+
+@pytest.fixture
+def watch() -> Looking:
+    return Looking()
+
+
+@pytest.fixture(autouse=True)
+def wired(database: InMemoryDatabase, watch: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SETTINGS_PATH", "/none")  # so that what a command sets ends with the test
+    monkeypatch.setattr(wiring, "unit_of_work", lambda: InMemoryUnitOfWork(database))
+    monkeypatch.setattr(wiring, "oversight", lambda: watch)
+    monkeypatch.setattr(wiring, "policy", lambda: STANDARD)
+
+
+def keep(database: InMemoryDatabase, reservation: Reservation) -> None:
+    with InMemoryUnitOfWork(database) as uow:
+        uow.reservations.add(reservation, CUSTOMER)
+        uow.commit()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(ops, ["--stage", "test", *arguments])
+
+
+def page(*arguments: str) -> dict[str, Any]:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def confirmed() -> Reservation:
+    return a_reservation(
+        facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON),
+        documents=(a_voucher(),),
+        sends=(a_send(),),
+    )
+
+
+def every_command(
+    command: click.Command = ops, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from every_command(child, (*path, name))
+    else:
+        yield path
+
+
+def test_there_is_a_command_for_each_thing_operators_do() -> None:
+    assert {" ".join(path) for path in every_command()} == {
+        "show", "timeline", "list", "nudge", "cancel", "erase", "reconcile", "invariants",
+        "review resolve", "token reissue", "outbox lag", "outbox revive", "outbox publish",
+        "dlq list", "dlq redrive", "dlq drop",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    result = run(*path, "--help")
+
+    assert result.exit_code == 0
+    assert "--json" in result.stdout
+    usage, explanation = result.stdout.split("\n\n")[:2]
+    assert usage.startswith("Usage:")
+    assert explanation.strip().endswith(".")
+
+
+# --- looking
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "json"])
+@pytest.mark.parametrize("command", ["show", "timeline"])
+def test_nobody_is_named_in_what_is_shown(
+    database: InMemoryDatabase, command: str, form: tuple[str, ...]
+) -> None:
+    keep(database, confirmed())
+
+    result = run(command, SHOWN, *form)
+
+    assert result.exit_code == 0
+    assert SHOWN in result.stdout
+    assert [personal for personal in PERSONAL if personal and personal in result.stdout] == []
+
+
+def test_a_reservation_is_shown_with_its_ledger(database: InMemoryDatabase) -> None:
+    keep(database, confirmed())
+
+    shown = page("show", SHOWN.lower())
+
+    assert shown["reservation"]["state"] == "SUPPLIER_CONFIRMED"
+    assert shown["reservation"]["charged_less_refunded_minor"] == 34250
+    assert shown["reservation"]["personal_data"] == "kept"
+    assert [call["status"] for call in shown["calls"]] == ["succeeded", "succeeded"]
+    assert shown["calls"][0]["money"] == "342.50 EUR"
+
+
+def test_an_erased_customer_is_told_as_such(database: InMemoryDatabase) -> None:
+    keep(database, confirmed())
+    database.customers[RESERVATION_ID] = ERASED
+
+    assert page("show", SHOWN)["reservation"]["personal_data"] == "erased"
+
+
+def test_broken_invariants_exit_with_one_and_say_what_to_do(watch: Looking) -> None:
+    watch.findings = {"overdue": [Finding(invariant="overdue", code=CODE, detail="due long ago")]}
+
+    result, as_json = run("invariants"), run("invariants", "--json")
+
+    assert result.exit_code == as_json.exit_code == 1
+    for text in (SHOWN, "due long ago", INVARIANTS["overdue"].remedy):
+        assert text in result.stdout
+    assert set(json.loads(as_json.stdout)) == set(INVARIANTS)
+
+
+def test_sound_invariants_exit_with_zero_and_can_be_of_the_recent_only(watch: Looking) -> None:
+    assert run("invariants").exit_code == run("invariants", "--recent").exit_code == 0
+    assert len(watch.since) == 2
+
+
+# --- acting
+
+
+def test_an_act_is_told_under_its_role(database: InMemoryDatabase) -> None:
+    keep(database, a_reservation(a_charge()))
+
+    page("nudge", SHOWN, "--as", "night-shift")
+    page("nudge", SHOWN)
+
+    actors = [e.actor for e in database.history[RESERVATION_ID] if e.event == "operator.nudged"]
+    assert actors == ["operator:night-shift", "operator:on-call"]
+
+
+def test_a_script_that_cancels_is_not_asked(database: InMemoryDatabase) -> None:
+    keep(database, a_reservation(a_charge()))
+
+    assert page("cancel", SHOWN)["cancelled"]["status"] in ("EN CANCELACION", "CANCELADA")
+
+
+def test_a_review_is_resolved_by_evidence(database: InMemoryDatabase) -> None:
+    keep(database, a_reservation(a_charge(money=Money(1, "EUR"))))
+
+    resolved = page("review", "resolve", SHOWN, "--reason", "paid", "--evidence", "TICKET-5")
+
+    assert resolved["resolved"]["review"] == ""
+    assert database.reservations[RESERVATION_ID].facts.accepted_minor == 1
+
+
+# --- what cannot be done
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", SHOWN], "no such reservation"),
+        (["show", "nonsense"], "Read it again"),
+        (["list"], "Choose one"),
+        (["list", "--stuck", "--state", State.PAID], "Choose one"),
+        (["nudge", SHOWN, "--as", "Ana Pérez"], "not a person"),
+        (["reconcile", "--since", "1w"], "90m, 24h or 7d"),
+        (["review", "resolve", SHOWN, "--reason", "lost", "--evidence", "R-1"], "is not one of"),
+        (["dlq", "redrive", "--rate", "0"], "not in the range"),
+    ],
+)
+def test_what_cannot_be_done_says_what_to_do_instead(arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("evidence", ["ana@example.com", "paid by phone", "x", "R" * 101, "ñandú"])
+def test_evidence_is_a_reference_and_never_prose(evidence: str) -> None:
+    arguments = ["review", "resolve", SHOWN, "--reason", Decision.PAID, "--evidence", evidence]
+
+    assert "no personal data" in run(*arguments).stderr
+
+
+def test_a_refused_decision_says_what_is_in_review(database: InMemoryDatabase) -> None:
+    keep(database, confirmed())
+
+    result = run("review", "resolve", SHOWN, "--reason", "paid", "--evidence", "TICKET-5")
+
+    assert result.exit_code == 2
+    assert "in review: nothing" in result.stderr
+
+
+def test_every_outage_comes_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    for error in leaves(UnavailableError):
+        if error.__name__ == "RequestInFlightError":  # of an HTTP request only
+            continue
+
+        def fail(error: type[ReservationsError] = error) -> UnitOfWork:
+            raise error("it happened")
+
+        monkeypatch.setattr(wiring, "unit_of_work", fail)
+        result = run("show", SHOWN)
+
+        assert result.exit_code == 2
+        assert commands._ADVICE[error] in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_without_a_stage_nothing_is_done() -> None:
+    result = CliRunner().invoke(ops, ["outbox", "lag"])
+
+    assert result.exit_code == 2
+    assert "--stage" in result.stderr

@@ -1,0 +1,101 @@
+"""The catalogue of problems and its one table from our errors."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from reservations.domain.errors import (
+    DatabaseUnavailableError,
+    RefusedError,
+    ReservationsError,
+    UnavailableError,
+)
+from reservations.domain.reservation import Language
+from reservations.entrypoints.problems import (
+    CATALOGUE,
+    PROBLEM_OF,
+    Problem,
+    ProblemError,
+    problem_of,
+)
+
+DETAIL_CHARACTERS = 240
+every_problem = pytest.mark.parametrize("problem", CATALOGUE.values(), ids=CATALOGUE)
+
+
+def leaves(error: type[ReservationsError]) -> Iterator[type[ReservationsError]]:
+    kinds = error.__subclasses__()
+    if not kinds:
+        yield error
+    for kind in kinds:
+        yield from leaves(kind)
+
+
+def test_every_error_of_ours_has_its_problem() -> None:
+    assert set(PROBLEM_OF) == set(leaves(ReservationsError))
+    assert set(PROBLEM_OF.values()) <= set(CATALOGUE)
+
+
+def test_what_a_retry_may_help_is_a_503_or_says_when_to_come_back() -> None:
+    for error in leaves(UnavailableError):
+        problem = CATALOGUE[PROBLEM_OF[error]]
+        assert problem.retryable, error
+        assert problem.status in (409, 503), error
+
+
+def test_what_the_request_cannot_help_is_not_its_fault() -> None:
+    """A refusal is a 4xx, but for our own defects, which are shown as 503."""
+    defects = {"DuplicateCodeError", "KnowledgeLostError"}
+    for error in leaves(RefusedError):
+        status = CATALOGUE[PROBLEM_OF[error]].status
+        assert (status >= 500) == (error.__name__ in defects), error
+
+
+@every_problem
+def test_a_problem_is_told_in_both_languages_within_bounds(problem: Problem) -> None:
+    for text in (problem.title, problem.detail):
+        assert text.es != text.en
+        for language in Language:
+            spoken = text.in_language(language)
+            assert 0 < len(spoken) <= DETAIL_CHARACTERS
+            assert spoken == spoken.strip()
+
+
+@every_problem
+def test_what_the_gateway_says_in_both_languages_at_once_fits_too(problem: Problem) -> None:
+    assert len(f"{problem.detail.es} / {problem.detail.en}") <= DETAIL_CHARACTERS
+
+
+@every_problem
+def test_a_client_may_retry_what_tells_when(problem: Problem) -> None:
+    transient = problem.status in (409, 429, 503) and problem.code != "not_cancellable"
+    assert problem.retryable == transient
+
+
+def test_no_problem_is_an_internal_server_error() -> None:
+    assert {problem.status for problem in CATALOGUE.values()}.isdisjoint({500, 502, 504})
+
+
+def test_no_two_problems_say_the_same() -> None:
+    problems = CATALOGUE.values()
+    assert len({problem.type for problem in problems}) == len(CATALOGUE)
+    for said in (
+        [problem.title.es for problem in problems],
+        [problem.title.en for problem in problems],
+        [problem.detail.es for problem in problems],
+        [problem.detail.en for problem in problems],
+    ):
+        assert len(set(said)) == len(said)
+
+
+def test_a_commit_of_unknown_fate_is_told_as_such() -> None:
+    known = problem_of(DatabaseUnavailableError("gone"))
+    unknown = problem_of(DatabaseUnavailableError("gone", effect_unknown=True))
+
+    assert (known.code, known.effect) == ("service_unavailable", "none")
+    assert (unknown.code, unknown.effect) == ("gateway_timeout", "unknown")
+
+
+def test_a_problem_that_is_not_in_the_catalogue_cannot_be_raised() -> None:
+    with pytest.raises(KeyError):
+        ProblemError("teapot")

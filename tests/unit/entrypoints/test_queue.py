@@ -1,0 +1,219 @@
+"""The queue edge: who is handled, who comes back, who is set aside, and what the logs say of each."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from reservations import wiring
+from reservations.adapters.hint_codec import encode_hint
+from reservations.domain.errors import (
+    DatabaseUnavailableError,
+    QueueUnavailableError,
+    ReservationNotFoundError,
+)
+from reservations.domain.identifiers import uuid7
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.policy import STANDARD
+from reservations.entrypoints import observability, queue
+from tests.builders import NOON
+from tests.fakes import RecordingDeadLetters
+from tests.invocation import LogBook, a_context
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+
+
+@pytest.fixture
+def dead_letters(monkeypatch: pytest.MonkeyPatch) -> RecordingDeadLetters:
+    letters = RecordingDeadLetters()
+    monkeypatch.setattr(wiring, "dead_letters", lambda: letters)
+    monkeypatch.setattr(wiring, "policy", lambda: STANDARD)
+    return letters
+
+
+@pytest.fixture
+def logs(capsys: pytest.CaptureFixture[str]) -> Iterator[LogBook]:
+    with LogBook(capsys).open() as book:
+        yield book
+
+
+def a_hint() -> Hint:
+    return Hint(
+        message_id=uuid7(NOON),
+        queue=Queue.VOUCHER,
+        reservation_id=uuid7(NOON),
+        type="voucher.due",
+        occurred_at=NOON,
+        traceparent=f"00-{TRACE_ID}-b7ad6b7169203331-01",
+    )
+
+
+def records(*bodies: str) -> dict[str, Any]:
+    return {
+        "Records": [
+            {
+                "messageId": f"message-{number}",
+                "receiptHandle": "h",
+                "body": body,
+                "attributes": {"ApproximateReceiveCount": "1"},
+                "messageAttributes": {},
+                "eventSource": "aws:sqs",
+                "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:voucher",
+                "awsRegion": "eu-west-1",
+            }
+            for number, body in enumerate(bodies)
+        ]
+    }
+
+
+class Handled:
+    """Handles every hint but those of the reservations it fails for."""
+
+    def __init__(self) -> None:
+        self.hints: list[Hint] = []
+        self.not_after: list[datetime] = []
+        self.failing: dict[UUID, Exception] = {}
+
+    def __call__(self, hint: Hint, not_after: datetime) -> None:
+        self.hints.append(hint)
+        self.not_after.append(not_after)
+        if hint.reservation_id in self.failing:
+            raise self.failing[hint.reservation_id]
+
+
+def consume(event: dict[str, Any], handled: Handled, *, remaining_ms: int = 60_000) -> list[str]:
+    """The ids of the messages that are to come back."""
+    context = a_context(remaining_ms=remaining_ms)
+    verdict = queue.consume(event, context, handled, source=Queue.VOUCHER)
+    return [failure["itemIdentifier"] for failure in verdict["batchItemFailures"]]
+
+
+def test_every_hint_of_a_batch_is_handled(dead_letters: RecordingDeadLetters) -> None:
+    hints, handled = [a_hint(), a_hint()], Handled()
+
+    assert consume(records(*map(encode_hint, hints)), handled) == []
+
+    assert handled.hints == hints
+    assert dead_letters.buried == []
+
+
+def test_only_the_one_that_fails_comes_back(
+    dead_letters: RecordingDeadLetters, logs: LogBook
+) -> None:
+    hints, handled = [a_hint(), a_hint(), a_hint()], Handled()
+    handled.failing[hints[1].reservation_id] = DatabaseUnavailableError("gone")
+
+    assert consume(records(*map(encode_hint, hints)), handled) == ["message-1"]
+
+    assert handled.hints == hints
+    assert dead_letters.buried == []
+    [line] = logs.saying("hint not handled")
+    assert line["reservation_id"] == str(hints[1].reservation_id)
+    assert "DatabaseUnavailableError" in line["exception"]
+
+
+def test_a_batch_of_which_all_fail_comes_back_whole(
+    dead_letters: RecordingDeadLetters, logs: LogBook
+) -> None:
+    hints, handled = [a_hint(), a_hint()], Handled()
+    handled.failing = {hint.reservation_id: RuntimeError("a defect") for hint in hints}
+
+    assert consume(records(*map(encode_hint, hints)), handled) == ["message-0", "message-1"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("", "not_json"),
+        ("[]", "not_an_object"),
+        ('{"schema_version": 2}', "unknown_schema_version"),
+        ('{"schema_version": 1}', "wrong_members"),
+    ],
+)
+def test_what_can_never_be_handled_is_set_aside_at_once_as_it_came(
+    dead_letters: RecordingDeadLetters, logs: LogBook, body: str, reason: str
+) -> None:
+    handled = Handled()
+
+    assert consume(records(body), handled) == []
+
+    assert handled.hints == []
+    assert dead_letters.buried == [(body, reason)]
+    [line] = logs.saying("hint set aside")
+    assert line["reason"] == reason
+
+
+def test_a_hint_for_no_reservation_is_set_aside(
+    dead_letters: RecordingDeadLetters, logs: LogBook
+) -> None:
+    hint, handled = a_hint(), Handled()
+    handled.failing[hint.reservation_id] = ReservationNotFoundError()
+
+    assert consume(records(encode_hint(hint)), handled) == []
+
+    assert dead_letters.buried == [(encode_hint(hint), "unknown_reservation")]
+
+
+def test_what_cannot_be_set_aside_comes_back(
+    monkeypatch: pytest.MonkeyPatch, dead_letters: RecordingDeadLetters, logs: LogBook
+) -> None:
+    def unreachable(body: str, *, reason: str) -> None:
+        raise QueueUnavailableError("dead letter not taken")
+
+    monkeypatch.setattr(dead_letters, "bury", unreachable)
+
+    assert consume(records("poison"), Handled()) == ["message-0"]
+
+
+def test_each_line_names_its_own_message_and_trace(
+    dead_letters: RecordingDeadLetters, logs: LogBook
+) -> None:
+    hint, handled = a_hint(), Handled()
+    handled.failing[hint.reservation_id] = RuntimeError("a defect")
+
+    consume(records(encode_hint(hint), "poison"), handled)
+
+    [failed], [aside] = logs.saying("hint not handled"), logs.saying("hint set aside")
+    assert failed["message_id"] == str(hint.message_id)
+    assert failed["trace_id"] == TRACE_ID
+    assert {"message_id", "reservation_id"}.isdisjoint(aside)
+    assert aside.get("trace_id") != TRACE_ID
+
+
+@pytest.mark.parametrize(
+    ("remaining", "limit"),
+    [
+        (timedelta(seconds=30), timedelta(seconds=28)),
+        (STANDARD.call_limit + timedelta(minutes=1), STANDARD.call_limit),
+    ],
+    ids=["the function's own time", "the plan's"],
+)
+def test_a_call_must_be_over_before_anybody_stops_listening(
+    dead_letters: RecordingDeadLetters, remaining: timedelta, limit: timedelta
+) -> None:
+    handled, before = Handled(), datetime.now(UTC)
+
+    consume(
+        records(encode_hint(a_hint())),
+        handled,
+        remaining_ms=remaining // timedelta(milliseconds=1),
+    )
+
+    [not_after] = handled.not_after
+    assert before + limit <= not_after <= datetime.now(UTC) + limit
+
+
+def test_the_counts_of_a_batch_are_written_out_with_it(
+    dead_letters: RecordingDeadLetters, logs: LogBook
+) -> None:
+    hint, handled = a_hint(), Handled()
+    handled.failing[hint.reservation_id] = RuntimeError("a defect")
+    function = observability.function(
+        lambda event, context: queue.consume(event, context, handled, source=Queue.VOUCHER)
+    )
+
+    function(records(encode_hint(hint), "poison"), a_context())
+
+    assert logs.metrics == {"HintFailed", "HintSetAside"}

@@ -1,0 +1,276 @@
+"""Whether a webhook is its provider's: size, signature, clock and shape, in this order."""
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+
+from reservations.application.ports import WebhookEvent
+from reservations.domain.facts import Provider
+from reservations.entrypoints.bodies import MAX_BODY_BYTES
+from reservations.entrypoints.problems import ProblemError
+from reservations.entrypoints.webhooks import verified
+from tests.signing import a_signature, signed_headers
+
+SENT_AT = datetime(2027, 3, 1, 12, tzinfo=UTC)
+TIMESTAMP = int(SENT_AT.timestamp())
+SECRET, NEW_SECRET = b"0" * 32, b"1" * 32
+ID = "msg_p5jXN8AQM9LWM0D4loKWxJek"
+REFERENCE = "0195511f-3c00-7abc-8def-0123456789ab"
+NOTICE = {
+    "type": "payment.succeeded",
+    "timestamp": "2027-03-01T12:00:00Z",
+    "data": {"reference": REFERENCE, "payment_id": "pay_1"},
+}
+BODY = json.dumps(NOTICE).encode()
+TAKEN = WebhookEvent(
+    provider=Provider.PAYMENTS, webhook_id=ID, type="payment.succeeded", reference=REFERENCE
+)
+
+
+def headers_for(body: bytes, secret: bytes = SECRET) -> dict[str, str]:
+    return signed_headers(secret, webhook_id=ID, timestamp=TIMESTAMP, body=body)
+
+
+def signature_by(secret: bytes, body: bytes = BODY) -> str:
+    return a_signature(secret, webhook_id=ID, timestamp=TIMESTAMP, body=body)
+
+
+def receive(
+    body: bytes = BODY,
+    *,
+    headers: Mapping[str, str] | None = None,
+    secrets: tuple[bytes, ...] = (SECRET,),
+    now: datetime = SENT_AT,
+    in_base64: bool = False,
+) -> WebhookEvent:
+    event: dict[str, Any] = {
+        "headers": headers_for(body) if headers is None else headers,
+        "body": base64.b64encode(body).decode() if in_base64 else body.decode(),
+        "isBase64Encoded": in_base64,
+    }
+    return verified(
+        APIGatewayProxyEvent(event), provider=Provider.PAYMENTS, secrets=secrets, now=now
+    )
+
+
+def refusal(body: bytes = BODY, **given: Any) -> str:
+    with pytest.raises(ProblemError) as refused:
+        receive(body, **given)
+    return refused.value.problem.code
+
+
+def with_headers(**changes: str | None) -> dict[str, str]:
+    """The headers of a good webhook, some of them changed or, when none, left out."""
+    changed = headers_for(BODY) | {name.replace("_", "-"): value for name, value in changes.items()}
+    return {name: value for name, value in changed.items() if value is not None}
+
+
+# --- the signature --------------------------------------------------------------------------------
+
+
+def test_a_webhook_that_its_provider_signed_is_read() -> None:
+    assert receive() == TAKEN
+
+
+def test_the_example_of_the_specification_has_our_signature_but_is_no_notice_of_ours() -> None:
+    """https://github.com/standard-webhooks/standard-webhooks, as its reference libraries test it."""
+    headers = {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+    secret = base64.b64decode("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    then = datetime.fromtimestamp(1614265330, UTC)
+
+    code = refusal(b'{"test": 2432232314}', headers=headers, secrets=(secret,), now=then)
+
+    assert code == "validation_failed"  # what is only asked of a webhook that is signed
+
+
+def test_the_bytes_that_were_signed_are_the_body_s_own_whatever_carried_them() -> None:
+    accented = json.dumps({**NOTICE, "nota": "mañana"}, ensure_ascii=False).encode()
+    assert receive(accented, in_base64=True) == receive(accented) == TAKEN
+
+
+@pytest.mark.parametrize("signed_with", [SECRET, NEW_SECRET], ids=["old", "new"])
+def test_while_a_secret_is_replaced_both_are_good(signed_with: bytes) -> None:
+    headers = headers_for(BODY, signed_with)
+    assert receive(headers=headers, secrets=(NEW_SECRET, SECRET)) == TAKEN
+
+
+def test_a_secret_that_is_gone_is_good_no_more() -> None:
+    assert refusal(secrets=(NEW_SECRET,)) == "webhook_signature_invalid"
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_one_good_signature_among_several_is_enough(place: int) -> None:
+    given = [signature_by(b"2" * 32), signature_by(b"3" * 32)]
+    given.insert(place, signature_by(SECRET))
+
+    assert receive(headers=with_headers(webhook_signature=" ".join(given))) == TAKEN
+
+
+@pytest.mark.parametrize(
+    "signature",
+    [
+        None,
+        "",
+        "v1,",
+        "v1",
+        signature_by(SECRET).removeprefix("v1,"),
+        signature_by(SECRET).replace("v1,", "v1a,"),
+        signature_by(SECRET).replace("v1,", "v2,"),
+        signature_by(SECRET)[:-1],
+        signature_by(SECRET)[:20],
+        signature_by(SECRET) + "=",
+        signature_by(SECRET).replace("v1,", "v1,v1,"),
+        signature_by(SECRET).lower(),
+        signature_by(NEW_SECRET),
+        signature_by(b""),
+        "v1,ñandú",
+        f"{signature_by(NEW_SECRET)},{signature_by(SECRET)}",
+    ],
+)
+def test_any_other_signature_is_refused(signature: str | None) -> None:
+    headers = with_headers(webhook_signature=signature)
+    assert refusal(headers=headers) == "webhook_signature_invalid"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"webhook_id": None},
+        {"webhook_id": ""},
+        {"webhook_id": "msg_another"},
+        {"webhook_id": ID[:-1]},
+        {"webhook_timestamp": None},
+        {"webhook_timestamp": ""},
+        {"webhook_timestamp": str(TIMESTAMP + 1)},
+        {"webhook_timestamp": f" {TIMESTAMP}"},
+        {"webhook_timestamp": f"{TIMESTAMP}.0"},
+    ],
+    ids=str,
+)
+def test_id_and_time_are_signed_too(changes: dict[str, str | None]) -> None:
+    assert refusal(headers=with_headers(**changes)) == "webhook_signature_invalid"
+
+
+@pytest.mark.parametrize("timestamp", ["-1", "1e9", "٣", "now", "9" * 11, f"+{TIMESTAMP}", "0x1"])
+def test_a_time_that_is_no_number_of_seconds_is_refused_even_if_signed(timestamp: str) -> None:
+    signature = a_signature(SECRET, webhook_id=ID, timestamp=timestamp, body=BODY)
+    headers = with_headers(webhook_timestamp=timestamp, webhook_signature=signature)
+    assert refusal(headers=headers) == "webhook_signature_invalid"
+
+
+@pytest.mark.parametrize(("length", "refused"), [(1, False), (128, False), (129, True)])
+def test_an_id_is_as_long_as_we_can_keep(length: int, refused: bool) -> None:
+    webhook_id = "m" * length
+    headers = signed_headers(SECRET, webhook_id=webhook_id, timestamp=TIMESTAMP, body=BODY)
+
+    if refused:
+        assert refusal(headers=headers) == "webhook_signature_invalid"
+    else:
+        assert receive(headers=headers).webhook_id == webhook_id
+
+
+@pytest.mark.parametrize("forged", [BODY.replace(b"pay_1", b"pay_2"), BODY + b" ", BODY[:-1], b""])
+def test_a_body_that_was_changed_under_way_is_refused(forged: bytes) -> None:
+    assert refusal(forged, headers=headers_for(BODY)) == "webhook_signature_invalid"
+
+
+def test_headers_are_known_however_they_are_written() -> None:
+    shouting = {name.title(): value for name, value in headers_for(BODY).items()}
+    assert receive(headers=shouting) == TAKEN
+
+
+# --- the clock ------------------------------------------------------------------------------------
+
+LIMIT, A_MOMENT = timedelta(seconds=300), timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize("away", [LIMIT, -LIMIT], ids=["behind", "ahead"])
+def test_a_clock_may_be_five_minutes_away(away: timedelta) -> None:
+    assert receive(now=SENT_AT + away) == TAKEN
+
+
+@pytest.mark.parametrize("away", [LIMIT + A_MOMENT, -LIMIT - A_MOMENT], ids=["behind", "ahead"])
+def test_a_webhook_from_further_away_is_stale(away: timedelta) -> None:
+    assert refusal(now=SENT_AT + away) == "webhook_stale"
+
+
+def test_only_its_provider_is_told_that_a_webhook_is_stale() -> None:
+    forged = with_headers(webhook_signature=signature_by(NEW_SECRET))
+    assert refusal(headers=forged, now=SENT_AT + 2 * LIMIT) == "webhook_signature_invalid"
+
+
+# --- the body -------------------------------------------------------------------------------------
+
+
+def filled_up_to(size: int) -> bytes:
+    empty = json.dumps({**NOTICE, "more": ""}).encode()
+    return json.dumps({**NOTICE, "more": "x" * (size - len(empty))}).encode()
+
+
+def test_a_body_may_be_as_large_as_the_limit() -> None:
+    assert receive(filled_up_to(MAX_BODY_BYTES)) == TAKEN
+
+
+@pytest.mark.parametrize("in_base64", [False, True])
+def test_a_larger_one_is_refused_before_anybody_looks_at_its_signature(in_base64: bool) -> None:
+    larger = filled_up_to(MAX_BODY_BYTES + 1)
+    assert refusal(larger, headers={}, in_base64=in_base64) == "body_too_large"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"payment.succeeded"',
+        BODY[:-1] + b', "data": {"reference": "twice"}}',
+        BODY.replace(b'"pay_1"', b"NaN"),
+        b'{"data":' * 5_000,
+    ],
+)
+def test_a_signed_body_that_is_no_json_object_is_said_to_be_malformed(body: bytes) -> None:
+    assert refusal(body) == "malformed_json"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"type": "payment"},
+        {"type": "card.succeeded"},
+        {"type": "payment.Succeeded"},
+        {"type": "payment.succeeded\n"},
+        {"type": f"payment.{'x' * 57}"},
+        {"type": None},
+        {"data": None},
+        {"data": []},
+        {"data": {}},
+        {"data": {"reference": ""}},
+        {"data": {"reference": "r" * 65}},
+        {"data": {"reference": 7}},
+    ],
+    ids=str,
+)
+def test_a_signed_notice_of_another_shape_fails_validation(changes: dict[str, Any]) -> None:
+    assert refusal(json.dumps({**NOTICE, **changes}).encode()) == "validation_failed"
+
+
+@pytest.mark.parametrize(
+    "kind", ["payment.succeeded", "refund.rejected", "booking.cancelled", f"payment.{'x' * 56}"]
+)
+def test_what_a_provider_adds_breaks_nothing(kind: str) -> None:
+    body = json.dumps(
+        {"type": kind, "data": {"reference": "anything", "new": 1}, "version": 2}
+    ).encode()
+    read = receive(body)
+    assert (read.type, read.reference) == (kind, "anything")

@@ -1,0 +1,73 @@
+"""What the local stack makes up for itself: secrets, settings, and the engine it runs on."""
+
+import base64
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from local import credentials, database, deployment, processes
+from local.credentials import Secrets, stack_secrets
+from local.processes import StackError
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(processes, "STATE", tmp_path)
+    monkeypatch.setattr(credentials, "_FILE", tmp_path / "secrets.json")
+    return tmp_path
+
+
+def settings_of(secrets: Secrets) -> dict[str, deployment.Parameter]:
+    return deployment.parameters(
+        secrets, database_url="mysql://", payments_url="http://p", supplier_url="http://s"
+    )
+
+
+def test_secrets_are_made_once_so_that_old_tokens_stay_good(state: Path) -> None:
+    first = stack_secrets()
+
+    assert stack_secrets() == first
+    assert stat.S_IMODE((state / "secrets.json").stat().st_mode) == 0o600
+    assert len(base64.b64decode(first.access_token_key)) == 32
+
+
+def test_a_secret_that_an_older_stack_did_not_have_is_added_and_the_others_kept(
+    state: Path,
+) -> None:
+    first = stack_secrets()
+    kept = json.loads((state / "secrets.json").read_text())
+    del kept["partner_api_key"]
+    (state / "secrets.json").write_text(json.dumps(kept))
+
+    second = stack_secrets()
+
+    assert second.web_api_key == first.web_api_key
+    assert second.partner_api_key not in ("", first.partner_api_key)
+
+
+def test_every_secret_is_stored_as_one() -> None:
+    secrets = stack_secrets()
+    plain = [parameter.value for parameter in settings_of(secrets).values() if not parameter.secret]
+
+    for name in Secrets.__dataclass_fields__:
+        assert not any(getattr(secrets, name) in value for value in plain), name
+
+
+def test_other_settings_ask_for_a_new_localstack() -> None:
+    secrets = stack_secrets()
+    settings = settings_of(secrets)
+    moved = settings | {"payments-url": deployment.Parameter("http://elsewhere")}
+
+    fingerprint = deployment.settings_fingerprint
+
+    assert fingerprint(settings) == fingerprint(dict(reversed(settings.items())))
+    assert fingerprint(settings) != fingerprint(moved)
+
+
+def test_an_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_ENGINE", "oracle")
+
+    with pytest.raises(StackError, match="oracle"):
+        database.chosen_engine()
