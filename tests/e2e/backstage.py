@@ -91,10 +91,6 @@ class Backstage:
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(text(sql), values).mappings()]
 
-    def change(self, sql: str, **values: object) -> None:
-        with self._engine.begin() as connection:
-            connection.execute(text(sql), values)
-
     def dump(self, table: str) -> str:
         """All that a table holds, as text."""
         return "\n".join(str(row) for row in self.rows(f"SELECT * FROM {table}"))

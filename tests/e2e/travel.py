@@ -38,7 +38,7 @@ def api_client(stack: Json, name: str) -> httpx.Client:
     return httpx.Client(
         base_url=stack["api_url"],
         headers={"x-api-key": stack["api_keys"][name]},
-        timeout=30,
+        timeout=120,  # fifty cold starts at once on a small machine
         event_hooks={"response": [contract.judge]},
     )
 

@@ -1,0 +1,100 @@
+"""The operators' commands on the running stack, and the hand that breaks what they mend."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from click.testing import CliRunner
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from local.ops import environment
+from local.paths import ROOT
+from reservations import wiring
+from reservations.domain.messages import Queue
+from reservations.entrypoints.ops import ops
+from tests.e2e.travel import Json, Trip
+
+_SECONDS = 120
+QUEUE_URLS = tuple(f"{queue.upper()}_QUEUE_URL" for queue in Queue)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def page(self) -> Json:
+        assert self.status == 0, self.err
+        page: Json = json.loads(self.out)
+        return page
+
+
+class Operator:
+    """Runs commands in this process, which spares the small machine a start for each."""
+
+    def __init__(self, stack: Json, *, stage: str = "local") -> None:
+        # Given as absent, what a command sets for itself is gone when it ends.
+        made = dict.fromkeys(("SETTINGS_PATH", "DOCUMENT_BUCKET", *QUEUE_URLS))
+        self._environment = made | environment(stack) | {"OPS_STAGE": stage}
+
+    def ops(self, *arguments: str) -> Said:
+        result = CliRunner().invoke(ops, arguments, env=self._environment)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Said(status=result.exit_code, out=result.stdout, err=result.stderr)
+
+    def page(self, *arguments: str) -> Json:
+        return self.ops(*arguments, "--json").page
+
+
+@contextmanager
+def an_operator(stack: Json, *, stage: str = "local") -> Iterator[Operator]:
+    """An operator of one stage; what its commands keep of it is forgotten before and afterwards."""
+    _forget_the_environment()
+    yield Operator(stack, stage=stage)
+    _forget_the_environment()
+
+
+def _forget_the_environment() -> None:
+    for made in vars(wiring).values():
+        if hasattr(made, "cache_clear"):
+            made.cache_clear()
+
+
+def shell(line: str, names: dict[str, str]) -> Said:
+    """Run a line as a person types it, with `names` as variables."""
+    done = subprocess.run(
+        ["sh", "-c", line],
+        cwd=ROOT,
+        env=os.environ | names,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS,
+    )
+    return Said(status=done.returncode, out=done.stdout, err=done.stderr)
+
+
+class Hand:
+    """Changes rows as nothing in production does."""
+
+    def __init__(self, stack: Json) -> None:
+        self._engine = create_engine(stack["database_url"], poolclass=NullPool)
+
+    def change(self, sql: str, **values: object) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(text(sql), values)
+
+    def change_trip(self, trip: Trip, assignment: str) -> None:
+        self.change(
+            f"UPDATE reservation SET {assignment} WHERE code = :code",
+            code=trip.code.replace("-", ""),
+        )

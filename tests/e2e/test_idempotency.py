@@ -1,0 +1,163 @@
+"""One key, one reservation: replays, impostors, stampedes and outages, over HTTP."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.e2e.backstage import Backstage
+from tests.e2e.travel import Json, Trip, a_request, depart, eventually, new_key, post
+
+pytestmark = pytest.mark.timeout(180)
+
+STAMPEDE = 50
+
+
+def reservations_of(backstage: Backstage, request: Json) -> int:
+    """How many reservations there are for a customer."""
+    [row] = backstage.rows(
+        "SELECT COUNT(*) n FROM customer WHERE email = :email", email=request["customer"]["email"]
+    )
+    return int(row["n"])
+
+
+def assert_replays(answer: httpx.Response, first: httpx.Response) -> None:
+    """Assert that an answer is the first one again, byte for byte."""
+    assert answer.headers["Idempotency-Replayed"] == "true"
+    assert answer.status_code == first.status_code
+    assert answer.content == first.content
+    for name in ("Location", "Retry-After", "ETag", "Cache-Control", "Vary", "Content-Type"):
+        assert answer.headers[name] == first.headers[name]
+
+
+def test_a_repeated_request_gets_the_first_answer_again(
+    api: httpx.Client, backstage: Backstage
+) -> None:
+    request, key = a_request(), new_key()
+    first = post(api, request, key=key)
+    assert "Idempotency-Replayed" not in first.headers
+
+    again = post(api, request, key=key)
+
+    assert_replays(again, first)
+    assert reservations_of(backstage, request) == 1
+
+
+def test_the_first_answer_is_repeated_even_after_the_reservation_moved_on(
+    api: httpx.Client, backstage: Backstage
+) -> None:
+    request, key = a_request(), new_key()
+    first = post(api, request, key=key)
+    trip = Trip(api=api, request=request, created=first.json())
+    trip.ended("CONFIRMADA")
+
+    again = post(api, request, key=key)
+
+    assert_replays(again, first)
+    assert again.json()["status"] == "EN PROCESO"
+    assert len(backstage.charges(trip)) == 1
+
+
+def test_the_same_request_in_another_spelling_is_the_same_request(api: httpx.Client) -> None:
+    request, key = a_request(), new_key()
+    first = post(api, request, key=key)
+    respelled = dict(reversed(request.items()))
+    respelled["customer"] = request["customer"] | {"full_name": "  Ana Pe\u0301rez "}
+
+    assert_replays(post(api, respelled, key=key), first)
+    assert_replays(post(api, request, key=f'"{key}"'), first)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"price": {"amount": "342.51"}},
+        {"offer": {"guests": 3}},
+        {"customer": {"full_name": "Eva Pérez"}},
+    ],
+    ids=["price", "guests", "name"],
+)
+def test_a_key_with_another_request_is_refused(
+    api: httpx.Client, backstage: Backstage, other: Json
+) -> None:
+    request, key = a_request(), new_key()
+    first = post(api, request, key=key)
+    changed = {name: {**request[name], **other.get(name, {})} for name in other}
+
+    answer = post(api, request | changed, key=key)
+
+    assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    assert answer.json()["code"] == "idempotency_key_reused"
+    assert reservations_of(backstage, request) == 1
+    assert_replays(post(api, request, key=key), first)
+
+
+def test_the_same_key_of_another_client_is_another_key(
+    api: httpx.Client, partner: httpx.Client, backstage: Backstage
+) -> None:
+    request, key = a_request(), new_key()
+
+    ours, theirs = post(api, request, key=key), post(partner, request, key=key)
+
+    assert theirs.status_code == httpx.codes.ACCEPTED
+    assert "Idempotency-Replayed" not in theirs.headers
+    assert theirs.json()["reservation_code"] != ours.json()["reservation_code"]
+    assert reservations_of(backstage, request) == 2
+
+
+def test_a_new_key_is_a_new_reservation(api: httpx.Client, backstage: Backstage) -> None:
+    request = a_request()
+
+    codes = {post(api, request).json()["reservation_code"] for _ in range(2)}
+
+    assert len(codes) == 2
+    assert reservations_of(backstage, request) == 2
+
+
+def test_fifty_requests_at_once_with_one_key_make_one_reservation(
+    api: httpx.Client, backstage: Backstage
+) -> None:
+    stampede(api, a_request(), key=new_key())  # until then, few of the functions it takes are awake
+    request, key = a_request(), new_key()
+
+    answers = stampede(api, request, key=key)
+
+    accepted = [answer for answer in answers if answer.status_code == httpx.codes.ACCEPTED]
+    others = [answer for answer in answers if answer not in accepted]
+    assert len({answer.content for answer in accepted}) == 1
+    firsts = [answer for answer in accepted if "Idempotency-Replayed" not in answer.headers]
+    assert len(firsts) == 1
+    assert reservations_of(backstage, request) == 1
+    for answer in others:
+        assert answer.status_code == httpx.codes.CONFLICT, answer.text
+        assert answer.json()["code"] == "request_in_flight"
+        assert answer.headers["Retry-After"] == "1"
+    assert_replays(post(api, request, key=key), firsts[0])
+
+
+def stampede(api: httpx.Client, request: Json, *, key: str) -> list[httpx.Response]:
+    with ThreadPoolExecutor(STAMPEDE) as crowd:
+        return list(crowd.map(lambda _: post(api, request, key=key), range(STAMPEDE)))
+
+
+def test_a_reservation_is_accepted_while_both_providers_are_down_and_goes_on_when_they_return(
+    api: httpx.Client, backstage: Backstage
+) -> None:
+    backstage.faults("payments", "outage")
+    backstage.faults("supplier", "outage")
+    try:
+        trip = depart(api, a_request())
+        eventually(
+            lambda: any(charge["attempts"] > 1 for charge in backstage.calls(trip, "charge")),
+            of=f"two attempts to charge {trip.code}",
+        )
+        waiting = trip.read()
+    finally:
+        backstage.faults("payments", "ok")
+        backstage.faults("supplier", "ok")
+
+    assert waiting["status"] == "EN PROCESO"
+    assert waiting["progress"]["payment"] == "pending"
+    eventually(lambda: trip.read()["status"] == "CONFIRMADA", of=f"the recovery of {trip.code}")
+    assert len(backstage.charges(trip)) == 1
+    assert len(backstage.live_bookings(trip)) == 1

@@ -1,0 +1,358 @@
+"""What operators do on the running stack, and what the scheduled checks see there."""
+
+import base64
+import json
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from tests.e2e.backstage import Backstage
+from tests.e2e.operators import Hand, Operator, an_operator
+from tests.e2e.travel import Json, Trip, a_request, depart, eventually
+
+pytestmark = pytest.mark.timeout(300)
+
+NAME, PHONE = f"Canario{secrets.token_hex(6)}", f"+34{secrets.randbelow(10**9):09}"
+
+
+@pytest.fixture(scope="module")
+def operator(steady_stack: Json) -> Iterator[Operator]:
+    with an_operator(steady_stack) as operator:
+        yield operator
+
+
+@pytest.fixture(scope="module")
+def hand(steady_stack: Json) -> Hand:
+    return Hand(steady_stack)
+
+
+@pytest.fixture(scope="module")
+def confirmed(api: httpx.Client, backstage: Backstage) -> Trip:
+    trip = depart(api, a_request(customer={"full_name": NAME, "phone": PHONE}))
+    return papers_sent(trip, backstage)
+
+
+def papers_sent(trip: Trip, backstage: Backstage) -> Trip:
+    trip.ended("CONFIRMADA")
+    eventually(lambda: backstage.mails_sent(trip), of=f"the mail about {trip.code}")
+    return trip
+
+
+def history(operator: Operator, trip: Trip) -> list[Json]:
+    page = operator.page("timeline", trip.code)
+    return list(page[f"timeline of {trip.code}"])
+
+
+# --- looking
+
+
+def test_a_reservation_is_shown_whole_but_for_whose_it_is(
+    operator: Operator, confirmed: Trip
+) -> None:
+    page = operator.page("show", confirmed.code)
+
+    assert page["reservation"]["status"] == "CONFIRMADA"
+    assert [call["operation"] for call in page["calls"]] == ["charge", "book"]
+    assert {attempt["verb"] for attempt in page["attempts"]} >= {"charge", "book"}
+    assert [mail["kind"] for mail in page["mails"]] == ["confirmed"]
+    for said in (operator.ops("show", confirmed.code), operator.ops("timeline", confirmed.code)):
+        assert said.status == 0
+        for personal in (NAME, PHONE, confirmed.email, confirmed.created["access_token"]):
+            assert personal not in said.out + json.dumps(page)
+
+
+def test_lists_are_by_state(operator: Operator, confirmed: Trip) -> None:
+    page = operator.page("list", "--state", "SUPPLIER_CONFIRMED", "--limit", "1000")
+
+    assert confirmed.code in [row["code"] for row in page["SUPPLIER_CONFIRMED"]]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["show", "22222-22222-2"], "no such reservation"),
+        (["show", "ABC"], "Read it again"),
+        (["list"], "Choose one"),
+        (["list", "--state", "LOST"], "is not one of"),
+        (["nudge", "22222-22222-2", "--as", "Ana Pérez"], "not a person"),
+        (["reconcile", "--since", "yesterday"], "90m, 24h or 7d"),
+    ],
+)
+def test_a_command_that_cannot_be_done_says_what_to_do(
+    operator: Operator, arguments: list[str], advice: str
+) -> None:
+    said = operator.ops(*arguments)
+
+    assert said.status == 2
+    assert advice in said.err
+    assert "Traceback" not in said.err
+
+
+# --- acting on one reservation
+
+
+def test_a_nudge_makes_the_steps_ask_and_charges_nobody_again(
+    operator: Operator, confirmed: Trip, backstage: Backstage
+) -> None:
+    before = len(operator.page("show", confirmed.code)["attempts"])
+
+    operator.page("nudge", confirmed.code, "--as", "guardia")
+
+    eventually(
+        lambda: len(operator.page("show", confirmed.code)["attempts"]) >= before + 2,
+        of="inquiries after a nudge",
+    )
+    assert len(backstage.charges(confirmed)) == 1
+    assert ("operator.nudged", "operator:guardia") in [
+        (line["event"], line["actor"]) for line in history(operator, confirmed)
+    ]
+    assert confirmed.read()["status"] == "CONFIRMADA"
+
+
+def test_an_operator_cancels_for_a_customer(
+    operator: Operator, api: httpx.Client, backstage: Backstage
+) -> None:
+    trip = papers_sent(depart(api, a_request()), backstage)
+
+    operator.page("cancel", trip.code, "--as", "atencion")
+
+    eventually(lambda: trip.read()["status"] == "CANCELADA", of=f"the end of {trip.code}")
+    assert backstage.money_kept(trip) == 0
+    assert backstage.live_bookings(trip) == []
+    [closed] = [line for line in history(operator, trip) if "closed" in line["event"]]
+    assert closed["actor"] == "operator:atencion"
+
+
+@pytest.fixture
+def in_review(api: httpx.Client, backstage: Backstage, hand: Hand, operator: Operator) -> Trip:
+    """Paid another sum than its price, and stopped for it."""
+    backstage.faults("supplier", "outage")
+    try:
+        trip = depart(api, a_request())
+        eventually(
+            lambda: trip.read()["progress"]["payment"] == "done", of=f"the payment of {trip.code}"
+        )
+        hand.change_trip(trip, "price_minor = price_minor + 1")
+    finally:
+        backstage.faults("supplier", "ok")
+    operator.page("nudge", trip.code)
+    return trip
+
+
+def test_a_sum_is_accepted_by_evidence_and_the_trip_goes_on(
+    operator: Operator, in_review: Trip, backstage: Backstage
+) -> None:
+    listed = operator.page("list", "--review", "--limit", "1000")["review"]
+    assert in_review.code in [row["code"] for row in listed]
+    assert in_review.read()["requires_support"]
+
+    operator.page("review", "resolve", in_review.code, "--reason", "paid", "--evidence", "TICKET-5")
+
+    papers_sent(in_review, backstage)
+    assert backstage.money_kept(in_review) == Decimal("342.50")
+    notes = [line["note"] for line in history(operator, in_review) if line["note"]]
+    assert notes == ["paid TICKET-5"]
+    refused = operator.ops(
+        "review", "resolve", in_review.code, "--reason", "paid", "--evidence", "TICKET-5"
+    )
+    assert refused.status == 2
+    assert "in review: nothing" in refused.err
+
+
+def test_erasing_takes_the_person_and_leaves_the_money(
+    operator: Operator, api: httpx.Client, backstage: Backstage, hand: Hand
+) -> None:
+    trip = papers_sent(depart(api, a_request(customer={"full_name": NAME})), backstage)
+    reference = UUID(backstage.reference(trip)).bytes
+    assert operator.ops("erase", trip.code).status == 2  # it is still to travel
+    hand.change_trip(trip, "starts_on = '2026-01-01', ends_on = '2026-01-02'")
+    [document] = backstage.rows(
+        "SELECT s3_key FROM document WHERE reservation_id = :id", id=reference
+    )
+    assert document["s3_key"] in backstage.object_keys()
+
+    eventually(lambda: operator.ops("erase", trip.code).status == 0, of="a moment between looks")
+
+    assert backstage.rows("SELECT 1 FROM customer WHERE reservation_id = :id", id=reference) == []
+    assert document["s3_key"] not in backstage.object_keys()
+    assert len(backstage.charges(trip)) == len(backstage.calls(trip, "charge")) == 1
+    assert trip.read()["documents"] == []
+    assert trip.get("/voucher").status_code == httpx.codes.NOT_FOUND
+    assert document["s3_key"] not in backstage.object_keys()
+    assert operator.page("show", trip.code)["reservation"]["personal_data"] == "erased"
+
+
+@pytest.fixture(scope="module")
+def rotated(backstage: Backstage) -> Iterator[str]:
+    """A stage of the same database whose key ring has a newer key than the functions have read."""
+    ssm = backstage.aws("ssm")
+
+    def read(name: str) -> str:
+        answer = ssm.get_parameter(Name=f"/reservations/local/{name}", WithDecryption=True)
+        return str(answer["Parameter"]["Value"])
+
+    ring = json.loads(read("access-token-keys"))
+    ring["keys"]["k2"] = base64.b64encode(secrets.token_bytes(32)).decode()
+    values = {
+        "database-url": read("database-url"),
+        "saga-policy": read("saga-policy"),
+        "access-token-keys": json.dumps(ring | {"current": "k2"}),
+    }
+    names = [f"/reservations/rotated/{name}" for name in values]
+    for name, value in zip(names, values.values(), strict=True):
+        ssm.put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+    yield "rotated"
+    ssm.delete_parameters(Names=names)
+
+
+def test_a_reissued_token_kills_the_old_one(
+    operator: Operator, rotated: str, api: httpx.Client, backstage: Backstage, steady_stack: Json
+) -> None:
+    trip = papers_sent(depart(api, a_request()), backstage)
+    refused = operator.ops("token", "reissue", trip.code)
+    assert refused.status == 2
+    assert "make it the current one" in refused.err
+
+    with an_operator(steady_stack, stage=rotated) as later:
+        said = later.ops("token", "reissue", trip.code)
+        again = later.ops("token", "reissue", trip.code, "--show")
+
+    assert said.status == 0
+    assert "access_token" not in said.out
+    assert trip.get().status_code == httpx.codes.NOT_FOUND
+    assert again.status == 2  # it is on the newest key already
+
+
+# --- acting on many
+
+
+def test_reconcile_makes_the_recent_calls_due(operator: Operator, confirmed: Trip) -> None:
+    page = operator.page("reconcile", "--since", "5m", "--as", "guardia")
+
+    assert page["made due"]["reservations"] >= 1
+    assert page["made due"]["payments_calls"] >= 1
+    assert page["made due"]["supplier_calls"] >= 1
+
+
+def test_a_dead_hint_is_revived_and_published(
+    operator: Operator, confirmed: Trip, backstage: Backstage, hand: Hand
+) -> None:
+    reference = UUID(backstage.reference(confirmed)).bytes
+    hand.change(
+        "UPDATE outbox SET status = 'dead', refusals = 5 WHERE reservation_id = :id LIMIT 1",
+        id=reference,
+    )
+    assert any(row["status"] == "dead" for row in operator.page("outbox", "lag")["outbox"])
+
+    revived = [
+        operator.page("outbox", "revive", "--queue", queue)["revived"]
+        for queue in ("payment", "supplier", "voucher", "notification")
+    ]
+    operator.page("outbox", "publish")
+
+    eventually(
+        lambda: (
+            not backstage.rows(
+                "SELECT 1 FROM outbox WHERE reservation_id = :id AND status <> 'published'",
+                id=reference,
+            )
+        ),
+        of="the revived hint",
+    )
+    assert sum(revived) >= 1
+    assert "operator.hint_revived" in [line["event"] for line in history(operator, confirmed)]
+
+
+def test_a_poisoned_message_is_listed_redriven_and_dropped(
+    operator: Operator, backstage: Backstage
+) -> None:
+    sqs = backstage.aws("sqs")
+    [url] = [
+        u for u in sqs.list_queues()["QueueUrls"] if "VoucherQueue" in u and "DeadLetter" not in u
+    ]
+    sqs.send_message(QueueUrl=url, MessageBody="not a hint")
+
+    def dead() -> list[Json]:
+        return list(operator.page("dlq", "list", "--queue", "voucher")["messages"])
+
+    [letter] = eventually(dead, of="a poisoned message in its dead-letter queue")
+    assert letter["reason"] == "not_json"
+
+    would = operator.page("dlq", "redrive", "--queue", "voucher", "--dry-run")
+    assert [row["messages"] for row in would["would redrive"]] == [1]
+    operator.page("dlq", "redrive", "--queue", "voucher", "--rate", "50")
+    eventually(dead, of="the poison to come back")
+    dropped = operator.page("dlq", "drop", "--queue", "voucher", "--rate", "50")
+
+    assert [row["messages"] for row in dropped["dropped"]] == [1]
+    assert dead() == []
+
+
+# --- what must be true, and what is past its time
+
+
+def clean_up(backstage: Backstage, task: str) -> Json:
+    """Run the scheduled function as its rule does."""
+    resources = backstage.aws("cloudformation").list_stack_resources(StackName="reservations")
+    [name] = [
+        resource["PhysicalResourceId"]
+        for resource in resources["StackResourceSummaries"]
+        if resource["LogicalResourceId"] == "CleanUpFunction"
+    ]
+    answer = backstage.aws("lambda").invoke(
+        FunctionName=name, Payload=json.dumps({"task": task}).encode()
+    )
+    payload: Any = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, payload
+    return dict(payload)
+
+
+def test_a_broken_row_is_found_by_command_and_by_schedule(
+    operator: Operator, confirmed: Trip, backstage: Backstage, hand: Hand
+) -> None:
+    eventually(lambda: operator.ops("invariants").status == 0, of="a stack without findings")
+    reference = UUID(backstage.reference(confirmed)).bytes
+    planted = (
+        "UPDATE provider_call SET money_minor = money_minor {} 1"
+        " WHERE operation = 'charge' AND reservation_id = :id"
+    )
+    hand.change(planted.format("+"), id=reference)
+    try:
+        said = operator.ops("invariants", "--json")
+        counts = clean_up(backstage, "invariants")
+    finally:
+        hand.change(planted.format("-"), id=reference)
+
+    assert said.status == 1
+    assert [f["code"] for f in json.loads(said.out)["confirmed_sum"]] == [confirmed.code]
+    assert counts["confirmed_sum"] == 1
+    operator.page("nudge", confirmed.code)  # a step may have stored what it saw meanwhile
+    eventually(lambda: operator.ops("invariants").status == 0, of="a stack without findings")
+    lines = backstage.logs(function="CleanUp", containing="InvariantBroken")
+    assert any('"confirmed_sum"' in line for line in lines)
+
+
+def test_retention_deletes_old_hints_and_keeps_the_dead(backstage: Backstage, hand: Hand) -> None:
+    old = datetime.now(UTC) - timedelta(days=15)
+    row = (
+        "INSERT INTO outbox (message_id, queue, status, available_at, refusals, reservation_id,"
+        " type, occurred_at) VALUES (:id, 'payment', :status, :at, 0, :id, 'check.due', :at)"
+    )
+    ids = {status: secrets.token_bytes(16) for status in ("published", "dead")}
+    for status, key in ids.items():
+        hand.change(row, id=key, status=status, at=old.replace(tzinfo=None))
+
+    counts = clean_up(backstage, "retention")
+
+    left = backstage.rows(
+        "SELECT status FROM outbox WHERE message_id IN :ids", ids=tuple(ids.values())
+    )
+    hand.change("DELETE FROM outbox WHERE message_id = :id", id=ids["dead"])
+    assert counts["hints"] >= 1
+    assert [each["status"] for each in left] == ["dead"]

@@ -1,0 +1,73 @@
+"""Every command of every runbook, as it is written there, on the running stack."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local.paths import ROOT
+from tests.e2e.backstage import Backstage
+from tests.e2e.operators import Hand, Operator, shell
+from tests.e2e.test_operators import hand, in_review, operator, papers_sent, rotated
+from tests.e2e.travel import Json, Trip, a_request, depart, eventually
+
+pytestmark = pytest.mark.timeout(600)
+
+__all__ = ["hand", "in_review", "operator", "rotated"]  # the fixtures
+
+RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
+BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+VARIABLE = re.compile(r"\$([A-Z_]+)")
+
+
+def commands(path: Path) -> list[str]:
+    blocks = BLOCK.findall(path.read_text(encoding="utf-8"))
+    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+
+
+@pytest.fixture
+def names(
+    steady_stack: Json,
+    api: httpx.Client,
+    backstage: Backstage,
+    hand: Hand,
+    in_review: Trip,
+    rotated: str,
+) -> dict[str, str]:
+    """What the runbooks call the reservations they are about."""
+    departed = [depart(api, a_request()) for _ in range(4)]
+    confirmed, unwanted, leaked, past = (papers_sent(trip, backstage) for trip in departed)
+    hand.change_trip(past, "starts_on = '2026-01-01', ends_on = '2026-01-02'")
+    return {
+        "API_URL": steady_stack["api_url"],
+        "OPS_STAGE": rotated,
+        "CODIGO": confirmed.code,
+        "EN_REVISION": in_review.code,
+        "PARA_CANCELAR": unwanted.code,
+        "FILTRADA": leaked.code,
+        "TERMINADA": past.code,
+    }
+
+
+def test_every_command_of_every_runbook_works(names: dict[str, str], operator: Operator) -> None:
+    eventually(lambda: operator.ops("invariants").status == 0, of="a stack without findings")
+
+    failed = [
+        f"{path.name}: {command}\n{said.out[-400:]}{said.err[-400:]}"
+        for path in RUNBOOKS
+        for command in commands(path)
+        if (said := shell(command, names)).status != 0
+    ]
+
+    assert failed == []
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+def test_a_runbook_shows_its_commands_in_a_form_that_can_be_run(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+
+    assert len(commands(path)) >= 5
+    assert set(re.findall(r"^```(\w*)$", text, re.MULTILINE)) == {"console", ""}
+    for block in BLOCK.findall(text):
+        assert all(line.startswith("$ ") for line in block.splitlines())
