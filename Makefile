@@ -26,6 +26,14 @@ up: bootstrap ## Start (or heal) the stack without making a reservation
 test: bootstrap ## Run every test on the stack; ARGS go to pytest (make test ARGS="-k voucher")
 	@exec $(stack) test $(ARGS)
 
+.PHONY: crash-matrix
+crash-matrix: bootstrap ## Strike every function at every boundary; ARGS="--only TEXT", "--sample N", "--minutes N"
+	PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.crash run $(ARGS)
+
+.PHONY: crash-boundaries
+crash-boundaries: bootstrap ## Record anew the list of boundaries that the crash matrix is held to
+	PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.crash record
+
 .PHONY: simulate
 simulate: bootstrap ## Live 20,000 hostile schedules of the saga; ARGS adds to them (ARGS="--first 20000 --jobs 1")
 	@PYTHONPATH=layers/core $(tools)/python -m tests.simulation run 20000 $(ARGS)

@@ -51,7 +51,9 @@ def free_port() -> int:
 class Simulator:
     """One simulator process, which may be killed and started again on its port and its ledger."""
 
-    def __init__(self, provider: str, folder: Path, *, pending_seconds: float = 1) -> None:
+    def __init__(
+        self, provider: str, folder: Path, *, pending_seconds: float = 1, late_seconds: float = 3
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.state = folder / f"{provider}.sqlite"
@@ -59,6 +61,7 @@ class Simulator:
         self._command = [
             *(sys.executable, "-m", "local.simulators", provider, "--port", str(self.port)),
             *("--state", str(self.state), "--pending-seconds", str(pending_seconds)),
+            *("--late-seconds", str(late_seconds)),
         ]
         self._http = httpx.Client(base_url=self.url, trust_env=False, timeout=10)
         self._process: subprocess.Popen[bytes] | None = None

@@ -16,15 +16,15 @@ from reservations.entrypoints.problems import ProblemError
 app = http.resolver()
 
 
-@app.post("/v1/webhooks/<name>")
-def post_webhook(name: str) -> Response[str]:
-    if name not in set(Provider):
+@app.post("/v1/webhooks/<provider>")
+def post_webhook(provider: str) -> Response[str]:
+    if provider not in set(Provider):
         raise ProblemError("not_found")
-    provider = Provider(name)
+    sender = Provider(provider)
     event = webhooks.verified(
         app.current_event,
-        provider=provider,
-        secrets=wiring.webhook_settings().of(provider),
+        provider=sender,
+        secrets=wiring.webhook_settings().of(sender),
         now=datetime.now(UTC),
     )
     received = receive_webhook(event, uow=wiring.unit_of_work(), policy=wiring.policy())

@@ -7,14 +7,36 @@ import threading
 from pathlib import Path
 
 from local.simulators.ledger import Ledger
-from local.simulators.payments import TOKENS, Payments
+from local.simulators.payments import Payments
+from local.simulators.provider import Times
 from local.simulators.server import Desk, Server
-from local.simulators.supplier import OFFERS, Supplier
+from local.simulators.supplier import Supplier
 from local.simulators.webhooks import Clockwork
 
 _PROVIDERS = {"payments": Payments, "supplier": Supplier}
-_EPILOG = f"""payments is programmed by the token: {", ".join(TOKENS)}; any other is declined.
-supplier is programmed by the offer: {", ".join(OFFERS)}; any other is rejected.
+_EPILOG = """payments is programmed by the token:
+  tok_ok               takes the money
+  tok_declined         declines, as it does any token not listed here
+  tok_pending          pending, then taken and told by a webhook
+  tok_timeout          takes the money and never answers
+  tok_flaky            fails twice, then takes the money
+  tok_lost             always fails, takes nothing
+  tok_late             takes the money, never answers, and does not list it at first
+  tok_twice            takes the money, says it did not, and takes it again under the same key
+  tok_wrong_amount     takes 1.00 more than was asked
+  tok_refund_pending   a refund is pending, then made and told by a webhook
+  tok_refund_rejected  refuses a refund
+  tok_refund_timeout   makes a refund and never answers
+supplier is programmed by how the offer begins:
+  HTL-  confirms
+  REJ-  rejects, as it does any offer not listed here
+  PEN-  pending, then confirms and tells by a webhook
+  TMO-  confirms and never answers
+  FLK-  fails twice, then confirms
+  LAT-  confirms, never answers, and does not list it at first
+  TWI-  confirms, says it did not, and confirms another under the same key
+  CXL-  confirms, then cancels by itself and tells by a webhook
+  NOC-  confirms and refuses to cancel
 control:
   GET  /_sim/health
   GET  /_sim/ledger
@@ -35,7 +57,16 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--state", type=Path, required=True, help="the SQLite file of its ledger")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument(
-        "--pending-seconds", type=float, default=3, help="how long what is pending stays so"
+        "--pending-seconds",
+        type=float,
+        default=3,
+        help="how long what is pending stays so, and until CXL- cancels",
+    )
+    parser.add_argument(
+        "--late-seconds",
+        type=float,
+        default=30,
+        help="how long a listing does not show what is late",
     )
     parser.add_argument(
         "--silence-seconds", type=float, default=75, help="how long an unanswered caller waits"
@@ -46,7 +77,8 @@ def _arguments() -> argparse.Namespace:
 def main() -> int:
     arguments = _arguments()
     stopping = threading.Event()
-    provider = _PROVIDERS[arguments.provider](pending_seconds=arguments.pending_seconds)
+    times = Times(pending=arguments.pending_seconds, late=arguments.late_seconds)
+    provider = _PROVIDERS[arguments.provider](times)
     ledger = Ledger(arguments.state, schema=provider.schema)
     try:
         server = Server(

@@ -5,6 +5,7 @@ import secrets
 import sqlite3
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -127,7 +128,17 @@ class Ledger:
         self._db.row_factory = _row
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing, a power cut may
-        self._db.executescript(_SCHEMA + schema)
+        self._lay_out(_SCHEMA + schema)
+
+    def _lay_out(self, schema: str) -> None:
+        """Begin anew what another version of the simulator laid out otherwise."""
+        layout = zlib.crc32(schema.encode()) >> 1  # SQLite keeps a signed 32-bit number for us
+        if self._db.execute("PRAGMA user_version").fetchone()["user_version"] != layout:
+            tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
+            for table in self._db.execute(tables).fetchall():
+                self._db.execute(f"DROP TABLE {table['name']}")
+        self._db.executescript(schema)
+        self._db.execute(f"PRAGMA user_version = {layout}")
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

@@ -2,6 +2,8 @@
 
 import math
 import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -17,18 +19,37 @@ from local.simulators.provider import (
     RefusedError,
     Request,
     Route,
+    Times,
+    denied,
     fails_now,
 )
 
-TOKENS = {
-    "tok_ok": Behavior(status="succeeded"),
-    "tok_declined": Behavior(status="declined"),
-    "tok_pending": Behavior(status="pending"),
-    "tok_timeout": Behavior(status="succeeded", silent=True),
-    "tok_flaky": Behavior(status="succeeded", failures=FAILURES_BEFORE_OK),
-    "tok_lost": Behavior(status="declined", failures=math.inf),
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardBehavior(Behavior):
+    """Also how much more than asked is taken, and how a refund of it ends."""
+
+    surcharge: Decimal = Decimal(0)
+    refund: Behavior = field(default=Behavior(status="succeeded"))
+
+
+TOKENS: Mapping[str, CardBehavior] = {
+    "tok_ok": CardBehavior(status="succeeded"),
+    "tok_declined": CardBehavior(status="declined"),
+    "tok_pending": CardBehavior(status="pending"),
+    "tok_timeout": CardBehavior(status="succeeded", silent=True),
+    "tok_flaky": CardBehavior(status="succeeded", failures=FAILURES_BEFORE_OK),
+    "tok_lost": CardBehavior(status="declined", failures=math.inf),
+    "tok_late": CardBehavior(status="succeeded", silent=True, late=True),
+    "tok_twice": CardBehavior(status="succeeded", twice=True),
+    "tok_wrong_amount": CardBehavior(status="succeeded", surcharge=Decimal(1)),
+    "tok_refund_pending": CardBehavior(status="succeeded", refund=Behavior(status="pending")),
+    "tok_refund_rejected": CardBehavior(status="succeeded", refund=Behavior(status="rejected")),
+    "tok_refund_timeout": CardBehavior(
+        status="succeeded", refund=Behavior(status="succeeded", silent=True)
+    ),
 }
-_UNKNOWN_TOKEN = Behavior(status="declined")
+_UNKNOWN_TOKEN = CardBehavior(status="declined")
 
 Amount = Annotated[str, Field(pattern=r"^(0|[1-9]\d{0,11})(\.\d{1,3})?$")]
 
@@ -45,24 +66,26 @@ class Refund(Body):
 
 
 class Payments(Provider):
-    """Takes money that does not exist; `pending_seconds` is how long a pending payment stays so."""
+    """Takes money that does not exist."""
 
     name = "payments"
     tables = ("payment", "refund")
     schema = """
     CREATE TABLE IF NOT EXISTS payment (
-      payment_id TEXT PRIMARY KEY, reference TEXT NOT NULL, amount TEXT NOT NULL,
-      currency TEXT NOT NULL, status TEXT NOT NULL, settles_at REAL);
+      payment_id TEXT PRIMARY KEY, reference TEXT NOT NULL, token TEXT NOT NULL,
+      amount TEXT NOT NULL, currency TEXT NOT NULL, status TEXT NOT NULL,
+      listed_at REAL NOT NULL, settles_at REAL);
     CREATE INDEX IF NOT EXISTS payment_reference ON payment (reference);
     CREATE INDEX IF NOT EXISTS payment_settles ON payment (settles_at);
     CREATE TABLE IF NOT EXISTS refund (
       refund_id TEXT PRIMARY KEY, payment_id TEXT NOT NULL, amount TEXT NOT NULL,
-      status TEXT NOT NULL);
+      status TEXT NOT NULL, settles_at REAL);
     CREATE INDEX IF NOT EXISTS refund_payment ON refund (payment_id);
+    CREATE INDEX IF NOT EXISTS refund_settles ON refund (settles_at);
     """
 
-    def __init__(self, *, pending_seconds: float) -> None:
-        self._pending_seconds = pending_seconds
+    def __init__(self, times: Times) -> None:
+        self._times = times
         self.routes = (
             Route("POST", "/payments", self.charge, keyed=True),
             Route("GET", "/payments", self.payments),
@@ -77,28 +100,40 @@ class Payments(Provider):
         behavior = TOKENS.get(body.token, _UNKNOWN_TOKEN)
         if failed := fails_now(behavior, request, transaction):
             return failed
+        payment = _shown(self._take(body, behavior, transaction), transaction)
+        lie = denied(behavior, request, transaction)
+        return lie or Answer(status=201, body=payment, silent=behavior.silent)
+
+    def _take(
+        self, charge: Charge, behavior: CardBehavior, transaction: Transaction
+    ) -> dict[str, Any]:
         payment_id = f"pay_{secrets.token_hex(10)}"
-        pending = behavior.status == "pending"
         transaction.db.execute(
-            "INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 payment_id,
-                body.reference,
-                body.amount,
-                body.currency,
+                charge.reference,
+                charge.token,
+                str(Decimal(charge.amount) + behavior.surcharge),
+                charge.currency,
                 behavior.status,
-                transaction.now + self._pending_seconds if pending else None,
+                self._times.listed_at(behavior, transaction.now),
+                self._settles_at(behavior, transaction),
             ),
         )
-        payment = _payment(payment_id, transaction)
-        return Answer(status=201, body=_shown(payment, transaction), silent=behavior.silent)
+        return _payment(payment_id, transaction)
+
+    def _settles_at(self, behavior: Behavior, transaction: Transaction) -> float | None:
+        pending = behavior.status == "pending"
+        return transaction.now + self._times.pending if pending else None
 
     def payments(self, request: Request, transaction: Transaction) -> Answer:
         reference = request.query.get("reference")
         if not reference:
             raise RefusedError(400, "reference_missing", "reference is required")
         rows = transaction.db.execute(
-            "SELECT * FROM payment WHERE reference = ? ORDER BY rowid", (reference,)
+            "SELECT * FROM payment WHERE reference = ? AND listed_at <= ? ORDER BY rowid",
+            (reference, transaction.now),
         ).fetchall()
         return Answer(status=200, body={"payments": [_shown(row, transaction) for row in rows]})
 
@@ -117,14 +152,22 @@ class Payments(Provider):
         payment = _payment(request.ids["payment_id"], transaction)
         if payment["status"] != "succeeded":
             raise RefusedError(422, "not_refundable", "only a payment that succeeded is refunded")
-        if _refunded(payment, transaction) + Decimal(body.amount) > Decimal(payment["amount"]):
+        left = Decimal(payment["amount"]) - _returning(payment, transaction)
+        if Decimal(body.amount) > left:
             raise RefusedError(422, "refund_too_large", "more than is left of the payment")
-        refund_id = f"ref_{secrets.token_hex(10)}"
+        behavior = TOKENS[payment["token"]].refund
+        refund = {"refund_id": f"ref_{secrets.token_hex(10)}", "status": behavior.status}
         transaction.db.execute(
-            "INSERT INTO refund VALUES (?, ?, ?, 'succeeded')",
-            (refund_id, payment["payment_id"], body.amount),
+            "INSERT INTO refund VALUES (?, ?, ?, ?, ?)",
+            (
+                refund["refund_id"],
+                payment["payment_id"],
+                body.amount,
+                behavior.status,
+                self._settles_at(behavior, transaction),
+            ),
         )
-        return Answer(status=201, body={"refund_id": refund_id, "status": "succeeded"})
+        return Answer(status=201, body=refund, silent=behavior.silent)
 
     def refunds(self, request: Request, transaction: Transaction) -> Answer:
         payment = _payment(request.ids["payment_id"], transaction)
@@ -142,12 +185,23 @@ class Payments(Provider):
         ).fetchall()
         for payment in settled:
             transaction.announce("payment.succeeded", **payment)
+        refunded = transaction.db.execute(
+            "UPDATE refund SET status = 'succeeded', settles_at = NULL WHERE settles_at <= ?"
+            " RETURNING payment_id",
+            (transaction.now,),
+        ).fetchall()
+        for refund in refunded:
+            payment = _payment(refund["payment_id"], transaction)
+            transaction.announce("refund.succeeded", reference=payment["reference"], **refund)
 
     def ledger(self, transaction: Transaction) -> dict[str, Any]:
         charges = (
             "SELECT payment_id, reference, amount, currency, status FROM payment ORDER BY rowid"
         )
-        refunds = "SELECT refund_id, payment_id, amount FROM refund ORDER BY rowid"
+        refunds = (
+            "SELECT refund_id, payment_id, amount FROM refund WHERE status = 'succeeded'"
+            " ORDER BY rowid"
+        )
         return {
             "charges": transaction.db.execute(charges).fetchall(),
             "refunds": transaction.db.execute(refunds).fetchall(),
@@ -169,8 +223,17 @@ def _payment(payment_id: str, transaction: Transaction) -> dict[str, Any]:
 
 
 def _refunded(payment: dict[str, Any], transaction: Transaction) -> Decimal:
+    return _total_of_refunds(payment, transaction, "status = 'succeeded'")
+
+
+def _returning(payment: dict[str, Any], transaction: Transaction) -> Decimal:
+    """What was given back, or is on its way."""
+    return _total_of_refunds(payment, transaction, "status <> 'rejected'")
+
+
+def _total_of_refunds(payment: dict[str, Any], transaction: Transaction, condition: str) -> Decimal:
     rows = transaction.db.execute(
-        "SELECT amount FROM refund WHERE payment_id = ? AND status = 'succeeded'",
+        f"SELECT amount FROM refund WHERE payment_id = ? AND {condition}",  # noqa: S608 - ours
         (payment["payment_id"],),
     )
     total = sum((Decimal(row["amount"]) for row in rows), Decimal(0))

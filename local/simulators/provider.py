@@ -80,11 +80,28 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behavior:
-    """How a token or an offer ends: its status, after how many failures, and whether we say so."""
+    """How a token or an offer ends: its status, after how many failures, and whether we say so.
+
+    `late`: a listing does not show it at first. `twice`: the first request acts, and is told that
+    nothing was done.
+    """
 
     status: str
     failures: float = 0
     silent: bool = False
+    late: bool = False
+    twice: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Seconds: how long what is pending stays so, and how long a listing does not show what is late."""
+
+    pending: float
+    late: float
+
+    def listed_at(self, behavior: Behavior, now: float) -> float:
+        return now + self.late if behavior.late else now
 
 
 def fails_now(behavior: Behavior, request: Request, transaction: Transaction) -> Answer | None:
@@ -97,6 +114,13 @@ def fails_now(behavior: Behavior, request: Request, transaction: Transaction) ->
     if times == FAILURES_BEFORE_OK:
         return failure(503, "overloaded", "nothing was done, come back", Retry_After="1")
     return failure(500, "internal_error", "something broke")
+
+
+def denied(behavior: Behavior, request: Request, transaction: Transaction) -> Answer | None:
+    """An untruth about what was just done, told once; no key holds a 5xx, so the next request acts too."""
+    if not behavior.twice or transaction.count_failure(request.key) > 1:
+        return None
+    return failure(503, "overloaded", "nothing was done, come back", Retry_After="1")
 
 
 @dataclass(frozen=True, slots=True)

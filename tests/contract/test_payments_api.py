@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from local.simulators.payments import Payments
+from local.simulators.provider import Times
 from reservations.application.ports import PaymentRequest, PaymentsApi, Reply
 from reservations.domain.facts import Listing, NoAnswer, NotSent, Operation, Seen, Status
 from reservations.domain.money import Money
@@ -264,6 +265,110 @@ def test_a_payment_that_does_not_exist_is_no_answer(payments_api: PaymentsApi) -
     assert (refund.outcome, refund.http_status, refund.alarm) == (NoAnswer(), 404, "contract")
 
 
+def test_what_is_listed_late_is_there_all_the_time(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge("tok_late")
+
+    silence = threading.Thread(target=lambda: payments_api.perform(charge))
+    silence.start()
+    eventually(lambda: payments_simulator.ledger("charges", charge.reference))
+    at_first = listed(payments_api.perform(an_inquiry(charge)))
+    payment = eventually(lambda: listed(payments_api.perform(an_inquiry(charge))))[0]
+    silence.join()
+
+    assert at_first == ()
+    assert (payment.status, payment.money) == (Status.SUCCEEDED, PRICE)
+
+
+def test_a_provider_that_forgets_its_promise_of_the_key_takes_the_money_twice(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge("tok_twice")
+
+    untruth = payments_api.perform(charge)
+    second, again = seen(payments_api.perform(charge)), seen(payments_api.perform(charge))
+
+    assert (untruth.outcome, untruth.http_status) == (NotSent(retry_after_s=1), 503)
+    assert second == again
+    both = listed(payments_api.perform(an_inquiry(charge)))
+    assert [payment.status for payment in both] == [Status.SUCCEEDED] * 2
+    assert both[0].provider_id != both[1].provider_id == second.provider_id
+    assert len(payments_simulator.ledger("charges", charge.reference)) == 2
+
+
+def test_a_sum_that_we_did_not_ask_for_is_told_as_it_is(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge("tok_wrong_amount")
+
+    payment = seen(payments_api.perform(charge))
+
+    assert payment.money == Money(34350, "EUR")
+    [row] = payments_simulator.ledger("charges", charge.reference)
+    assert row["amount"] == "343.50"
+    refund = a_refund(charge, payment.provider_id, Money(34350, "EUR"))
+    assert seen(payments_api.perform(refund)).status is Status.SUCCEEDED
+
+
+def test_a_pending_refund_is_made_later_and_told_by_a_webhook(
+    payments_api: PaymentsApi,
+    payments_simulator: Simulator,
+    payments_contract: Contract,
+    receiver: Receiver,
+) -> None:
+    payments_simulator.tell(receiver.url, SECRET)
+    charge = a_charge("tok_refund_pending")
+    payment = seen(payments_api.perform(charge))
+    refund = a_refund(charge, payment.provider_id)
+
+    first = seen(payments_api.perform(refund))
+    given_back_at_first = payments_simulator.ledger("refunds")
+    excess = replace(a_refund(charge, payment.provider_id, Money(1, "EUR")), key="refund:excess")
+    more = payments_api.perform(excess)
+    [webhook] = eventually(lambda: receiver.received)
+
+    assert first.status is Status.PENDING
+    assert given_back_at_first == []
+    assert (more.outcome, more.http_status) == (NoAnswer(), 422)
+    body = payments_contract.check_webhook("paymentChanged", webhook)
+    assert body["type"] == "refund.succeeded"
+    assert body["data"] == {
+        "reference": str(charge.reference),
+        "payment_id": payment.provider_id,
+    }
+    [now] = listed(payments_api.perform(replace(refund, verb=Verb.INQUIRE)))
+    assert (now.provider_id, now.status) == (first.provider_id, Status.SUCCEEDED)
+    assert len(payments_simulator.ledger("refunds")) == 1
+
+
+def test_a_rejected_refund_gives_nothing_back(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge("tok_refund_rejected")
+    payment = seen(payments_api.perform(charge))
+
+    refund = seen(payments_api.perform(a_refund(charge, payment.provider_id)))
+
+    assert refund.status is Status.DECLINED
+    assert payments_simulator.ledger("refunds") == []
+
+
+def test_a_refund_without_an_answer_is_found_under_its_payment(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge("tok_refund_timeout")
+    payment = seen(payments_api.perform(charge))
+    refund = a_refund(charge, payment.provider_id)
+
+    silence = payments_api.perform(refund)
+    [found] = listed(payments_api.perform(replace(refund, verb=Verb.INQUIRE)))
+
+    assert silence.outcome == NoAnswer()
+    assert found.status is Status.SUCCEEDED
+    assert len(payments_simulator.ledger("refunds")) == 1
+
+
 def test_in_an_outage_nothing_is_done_and_it_is_known(
     payments_api: PaymentsApi, payments_simulator: Simulator
 ) -> None:
@@ -433,6 +538,6 @@ def test_a_listing_needs_a_reference(
 
 
 def test_the_simulator_offers_what_the_document_says(payments_contract: Contract) -> None:
-    routes = Payments(pending_seconds=1).routes
+    routes = Payments(Times(pending=1, late=1)).routes
 
     assert {(route.method, route.template) for route in routes} == payments_contract.operations()

@@ -1,5 +1,6 @@
 """The supplier's API we rely on: our client, the simulator and the document keep one promise."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -9,6 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from local.simulators.provider import Times
 from local.simulators.supplier import Supplier
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest
 from reservations.domain.facts import Listing, NoAnswer, NotSent, Operation, Seen, Status
@@ -198,6 +200,75 @@ def test_a_booking_that_does_not_exist_is_no_answer(supplier_api: SupplierApi) -
     assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 404, "contract")
 
 
+def test_what_is_listed_late_is_there_all_the_time(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    request = a_booking("LAT-MAD-001")
+
+    silence = threading.Thread(target=lambda: supplier_api.perform(request))
+    silence.start()
+    eventually(lambda: supplier_simulator.ledger("bookings", request.reference))
+    at_first = listed(supplier_api.perform(an_inquiry(request)))
+    booking = eventually(lambda: listed(supplier_api.perform(an_inquiry(request))))[0]
+    silence.join()
+
+    assert at_first == ()
+    assert booking.status is Status.SUCCEEDED
+
+
+def test_a_supplier_that_forgets_its_promise_of_the_key_books_twice(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    request = a_booking("TWI-MAD-001")
+
+    untruth = supplier_api.perform(request)
+    second, again = seen(supplier_api.perform(request)), seen(supplier_api.perform(request))
+
+    assert (untruth.outcome, untruth.http_status) == (NotSent(retry_after_s=1), 503)
+    assert second == again
+    both = listed(supplier_api.perform(an_inquiry(request)))
+    assert [booking.status for booking in both] == [Status.SUCCEEDED] * 2
+    assert both[0].provider_id != both[1].provider_id == second.provider_id
+    assert len(supplier_simulator.ledger("bookings", request.reference)) == 2
+
+
+def test_a_supplier_that_cancels_by_itself_tells_so_by_a_webhook(
+    supplier_api: SupplierApi,
+    supplier_simulator: Simulator,
+    supplier_contract: Contract,
+    receiver: Receiver,
+) -> None:
+    supplier_simulator.tell(receiver.url, SECRET)
+    request = a_booking("CXL-MAD-001")
+    booking = seen(supplier_api.perform(request))
+
+    [webhook] = eventually(lambda: receiver.received)
+
+    assert booking.status is Status.SUCCEEDED
+    body = supplier_contract.check_webhook("bookingChanged", webhook)
+    assert body["type"] == "booking.cancelled"
+    assert body["data"] == {
+        "reference": str(request.reference),
+        "booking_id": booking.provider_id,
+    }
+    [now] = listed(supplier_api.perform(an_inquiry(request)))
+    assert (now.status, now.locator) == (Status.CANCELLED, booking.locator)
+
+
+def test_a_booking_that_cannot_be_cancelled_stays_as_it_is(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    request = a_booking("NOC-MAD-001")
+    booking = seen(supplier_api.perform(request))
+
+    refusal = seen(supplier_api.perform(a_cancellation(request, booking.provider_id)))
+
+    assert refusal.status is Status.DECLINED
+    assert listed(supplier_api.perform(an_inquiry(request))) == (booking,)
+    [row] = supplier_simulator.ledger("bookings", request.reference)
+    assert row["status"] == "confirmed"
+
+
 def test_in_an_outage_nothing_is_done_and_it_is_known(
     supplier_api: SupplierApi, supplier_simulator: Simulator
 ) -> None:
@@ -307,6 +378,6 @@ def test_a_request_outside_the_contract_is_refused_and_does_nothing(
 
 
 def test_the_simulator_offers_what_the_document_says(supplier_contract: Contract) -> None:
-    routes = Supplier(pending_seconds=1).routes
+    routes = Supplier(Times(pending=1, late=1)).routes
 
     assert {(route.method, route.template) for route in routes} == supplier_contract.operations()

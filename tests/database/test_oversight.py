@@ -13,6 +13,7 @@ from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.oversight import MySqlOversight
 from reservations.adapters.mysql.retention import MySqlRetention
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
+from reservations.application import operate
 from reservations.application.oversee import INVARIANTS, check_invariants
 from reservations.application.ports import Attempt
 from reservations.domain.codes import new_code
@@ -430,6 +431,30 @@ def test_to_reconcile_are_open_and_recent_calls_page_by_page(stored: Stored) -> 
     assert oversight.to_reconcile(since=stored.now, after=None, limit=9) == [
         open_call.reservation_id
     ]
+
+
+def test_reconcile_makes_due_what_it_pages_through_and_tells_who_asked(
+    stored: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operate, "PAGE", 2)
+    kept = [stored.confirmed() for _ in range(3)]
+    stored.keep(resting=False)
+    oversight = MySqlOversight(stored.database, policy=STANDARD)
+
+    looked = operate.reconcile(
+        stored.now - 3 * HOUR,
+        uow=MySqlUnitOfWork(stored.database, policy=STANDARD),
+        oversight=oversight,
+        policy=STANDARD,
+        actor="operator:on-call",
+    )
+
+    assert (looked.reservations, looked.payments_calls, looked.supplier_calls) == (3, 3, 3)
+    assert stored.count("SELECT COUNT(*) FROM outbox WHERE queue = 'payment'") == 3
+    told = "SELECT COUNT(DISTINCT reservation_id) FROM history WHERE event = 'operator.nudged'"
+    assert stored.count(told) == len(kept)
+    due = "SELECT COUNT(*) FROM provider_call WHERE check_at <= UTC_TIMESTAMP(6)"
+    assert stored.count(due) == 2 * len(kept)
 
 
 # --- the outbox

@@ -39,11 +39,13 @@ class Backstage:
         returned = [refund for refund in refunds if refund["payment_id"] in payments]
         return _total(taken) - _total(returned)
 
-    def live_bookings(self, trip: Trip) -> list[Json]:
+    def bookings(self, trip: Trip) -> list[Json]:
         reference = self.reference(trip)
         bookings = self._ledger("supplier", "bookings")
-        ours = [row for row in bookings if row["reference"] == reference]
-        return [row for row in ours if row["status"] in LIVE_BOOKING]
+        return [row for row in bookings if row["reference"] == reference]
+
+    def live_bookings(self, trip: Trip) -> list[Json]:
+        return [row for row in self.bookings(trip) if row["status"] in LIVE_BOOKING]
 
     def locator(self, trip: Trip) -> str:
         """Ask the supplier itself."""

@@ -15,7 +15,7 @@ from local.ops import environment
 from local.paths import ROOT
 from reservations import wiring
 from reservations.domain.messages import Queue
-from reservations.entrypoints.ops import ops
+from reservations.entrypoints.ops.__main__ import ops
 from tests.e2e.travel import Json, Trip
 
 _SECONDS = 120

@@ -129,7 +129,7 @@ def test_an_operator_cancels_for_a_customer(
     assert closed["actor"] == "operator:atencion"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def in_review(api: httpx.Client, backstage: Backstage, hand: Hand, operator: Operator) -> Trip:
     """Paid another sum than its price, and stopped for it."""
     backstage.faults("supplier", "outage")
@@ -276,6 +276,7 @@ def test_a_poisoned_message_is_listed_redriven_and_dropped(
     [url] = [
         u for u in sqs.list_queues()["QueueUrls"] if "VoucherQueue" in u and "DeadLetter" not in u
     ]
+    operator.page("dlq", "drop", "--queue", "voucher", "--rate", "100")  # of an earlier run
     sqs.send_message(QueueUrl=url, MessageBody="not a hint")
 
     def dead() -> list[Json]:

@@ -1,6 +1,7 @@
 """Every command of every runbook, as it is written there, on the running stack."""
 
 import re
+import shlex
 from pathlib import Path
 
 import httpx
@@ -8,7 +9,7 @@ import pytest
 
 from local.paths import ROOT
 from tests.e2e.backstage import Backstage
-from tests.e2e.operators import Hand, Operator, shell
+from tests.e2e.operators import Hand, Operator, Said, an_operator, shell
 from tests.e2e.test_operators import hand, in_review, operator, papers_sent, rotated
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually
 
@@ -19,6 +20,7 @@ __all__ = ["hand", "in_review", "operator", "rotated"]  # the fixtures
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 VARIABLE = re.compile(r"\$([A-Z_]+)")
+OPS = re.compile(r'make ops ARGS="([^"]+)"')
 
 
 def commands(path: Path) -> list[str]:
@@ -26,14 +28,21 @@ def commands(path: Path) -> list[str]:
     return [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
 
 
-@pytest.fixture
+def carried_out(command: str, names: dict[str, str], operator: Operator) -> Said:
+    """Run a command; one of `ops` in this process, as starting each would take minutes in all."""
+    ops = OPS.fullmatch(command)
+    if ops is None:
+        return shell(command, names)
+    return operator.ops(*shlex.split(VARIABLE.sub(lambda found: names[found[1]], ops[1])))
+
+
+@pytest.fixture(scope="module")
 def names(
     steady_stack: Json,
     api: httpx.Client,
     backstage: Backstage,
     hand: Hand,
     in_review: Trip,
-    rotated: str,
 ) -> dict[str, str]:
     """What the runbooks call the reservations they are about."""
     departed = [depart(api, a_request()) for _ in range(4)]
@@ -41,7 +50,6 @@ def names(
     hand.change_trip(past, "starts_on = '2026-01-01', ends_on = '2026-01-02'")
     return {
         "API_URL": steady_stack["api_url"],
-        "OPS_STAGE": rotated,
         "CODIGO": confirmed.code,
         "EN_REVISION": in_review.code,
         "PARA_CANCELAR": unwanted.code,
@@ -50,17 +58,25 @@ def names(
     }
 
 
-def test_every_command_of_every_runbook_works(names: dict[str, str], operator: Operator) -> None:
-    eventually(lambda: operator.ops("invariants").status == 0, of="a stack without findings")
-
-    failed = [
-        f"{path.name}: {command}\n{said.out[-400:]}{said.err[-400:]}"
-        for path in RUNBOOKS
-        for command in commands(path)
-        if (said := shell(command, names)).status != 0
-    ]
+def test_every_command_of_every_runbook_works(
+    names: dict[str, str], rotated: str, steady_stack: Json
+) -> None:
+    with an_operator(steady_stack, stage=rotated) as operator:
+        eventually(lambda: operator.ops("invariants").status == 0, of="a stack without findings")
+        failed = [
+            f"{path.name}: {command}\n{said.out[-400:]}{said.err[-400:]}"
+            for path in RUNBOOKS
+            for command in commands(path)
+            if (said := carried_out(command, names, operator)).status != 0
+        ]
 
     assert failed == []
+
+
+def test_make_runs_the_same_commands(names: dict[str, str]) -> None:
+    said = shell('make ops ARGS="show $CODIGO --json"', names)
+
+    assert said.page["reservation"]["code"] == names["CODIGO"]
 
 
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)

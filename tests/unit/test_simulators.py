@@ -9,6 +9,10 @@ from typing import Any
 
 import pytest
 
+from local.simulators.ledger import Ledger
+from local.simulators.payments import TOKENS, Payments
+from local.simulators.provider import Times
+from local.simulators.supplier import OFFERS
 from local.simulators.webhooks import signed_headers
 from tests.providers import ROOT, Simulator
 
@@ -36,10 +40,37 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_help_tells_how_to_program_it() -> None:
-    told = run("--help").stdout
+@pytest.mark.parametrize("place", ["--help", "README.md", "the contracts"])
+def test_every_input_is_told_of(place: str) -> None:
+    if place == "--help":
+        told = run("--help").stdout
+        assert all(word in told for word in ("/_sim/faults", "--state"))
+    elif place == "README.md":
+        told = (ROOT / place).read_text("utf-8")
+    else:
+        contracts = (ROOT / "docs" / "contratos").glob("*-openapi.yaml")
+        told = "".join(path.read_text("utf-8") for path in contracts)
 
-    assert all(word in told for word in ("tok_flaky", "TMO-", "/_sim/faults", "--state"))
+    assert [name for name in (*TOKENS, *OFFERS) if name not in told] == []
+
+
+def test_a_ledger_of_another_layout_is_begun_anew(tmp_path: Path) -> None:
+    path, schema = tmp_path / "payments.sqlite", Payments(Times(pending=1, late=1)).schema
+    older = Ledger(path, schema="CREATE TABLE IF NOT EXISTS payment (payment_id TEXT PRIMARY KEY);")
+    with older.transaction() as transaction:
+        transaction.db.execute("INSERT INTO payment VALUES ('pay_1')")
+    older.close()
+
+    newer = Ledger(path, schema=schema)
+    with newer.transaction() as transaction:
+        assert transaction.db.execute("SELECT * FROM payment").fetchall() == []
+        transaction.set("webhook", {"url": "http://127.0.0.1"})
+    newer.close()
+
+    same = Ledger(path, schema=schema)
+    with same.transaction() as transaction:
+        assert transaction.setting("webhook") == {"url": "http://127.0.0.1"}
+    same.close()
 
 
 def test_a_taken_port_is_said_and_not_traced(tmp_path: Path) -> None:

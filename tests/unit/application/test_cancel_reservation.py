@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -48,14 +49,16 @@ def cancel(world: World, *, actor: str = "customer") -> Reservation:
     return reservation
 
 
-def at(*calls: Call, **changes: object) -> World:
+def at(*calls: Call, **changes: Any) -> World:
     return World(a_reservation(facts=some_facts(*calls, **changes)))
 
 
-def confirmed(**changes: object) -> World:
+def confirmed(**changes: Any) -> World:
     facts = some_facts(a_charge(), a_booking(), confirmed_at=NOON)
-    parts = {"documents": (a_voucher(),), "sends": (a_send(),), "next_check_at": None, **changes}
-    return World(replace(a_reservation(facts=facts), **parts))
+    settled = a_reservation(
+        facts=facts, documents=(a_voucher(),), sends=(a_send(),), next_check_at=None
+    )
+    return World(replace(settled, **changes))
 
 
 def verbs(provider: ScriptedPayments | ScriptedSupplier) -> list[Verb]:

@@ -125,6 +125,19 @@ def test_an_attested_refund_ends_the_reservation(facts: Facts) -> None:
     assert not reviews(refunded, LATER)
 
 
+@pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
+def test_a_refund_that_may_still_be_answered_in_time_is_not_attested_beside_another(
+    status: Status,
+) -> None:
+    in_time = a_refund(status, of="pay_2", at=LATER, deadline_at=LATER + HOUR)
+    second = a_charge(provider_id="pay_2", key="seen:charge:pay_2")
+    facts = replace(REFUND_REFUSED, calls=(*REFUND_REFUSED.calls, second, in_time))
+
+    refused, other = decide(facts, Decision.REFUNDED).of(Operation.REFUND)
+
+    assert (refused.status, other) == (Status.SUCCEEDED, in_time)
+
+
 def test_a_refund_keeps_the_id_its_provider_gave_it() -> None:
     [told] = decide(REFUND_REFUSED, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
     [silent] = decide(REFUND_SILENT, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)

@@ -20,8 +20,8 @@ from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED, Reservation
 from reservations.domain.saga import State
-from reservations.entrypoints import ops as commands
-from reservations.entrypoints.ops import ops
+from reservations.entrypoints.ops.__main__ import ops
+from reservations.entrypoints.ops.desk import ADVICE
 from tests.builders import (
     CODE,
     NOON,
@@ -254,7 +254,7 @@ def test_every_outage_comes_with_advice(monkeypatch: pytest.MonkeyPatch) -> None
         result = run("show", SHOWN)
 
         assert result.exit_code == 2
-        assert commands._ADVICE[error] in result.stderr
+        assert ADVICE[error] in result.stderr
         assert "Traceback" not in result.stderr
 
 

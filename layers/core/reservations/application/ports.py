@@ -264,7 +264,7 @@ class Oversight(Protocol):
     """Reads across reservations; each method is a transaction of its own."""
 
     def stuck(self, *, limit: int) -> list[Overview]:
-        """Those nobody looked at when they were due, or that have not moved for `STUCK_AFTER`."""
+        """Those not looked at 10 minutes after they were due, or on their way without a change for 30."""
 
     def in_review(self, *, limit: int) -> list[Overview]: ...
 
@@ -297,7 +297,7 @@ class Oversight(Protocol):
 
 
 class Retention(Protocol):
-    """Deletes what is past its time, in bounded batches; each method is a transaction of its own."""
+    """Keeps the tables in order, in bounded batches; each method is a transaction of its own."""
 
     def delete_published_hints(self, *, older_than: timedelta, limit: int) -> int: ...
 

@@ -51,10 +51,6 @@ ATTESTED: Mapping[Decision, Operation] = {
     Decision.CANCELLED: Operation.CANCEL_BOOKING,
 }
 
-_IN_QUESTION = frozenset(
-    {Status.STARTED, Status.UNKNOWN, Status.NOT_FOUND, Status.PENDING, Status.DECLINED}
-)
-
 
 class DecisionRefusedError(Exception):
     """The facts do not allow it; outside the error tree, as no request of a client can cause it."""
@@ -98,7 +94,7 @@ def _accept_sum(facts: Facts) -> Facts:
 def _attest(
     facts: Facts, operation: Operation, evidence: str, now: datetime, policy: Policy
 ) -> Facts:
-    calls = [call for call in facts.of(operation) if call.status in _IN_QUESTION]
+    calls = [call for call in facts.of(operation) if _in_question(call, now)]
     if not calls:
         raise DecisionRefusedError(f"no {operation} is in question: nudge it, and look again")
     if operation is Operation.BOOK and any(
@@ -114,6 +110,11 @@ def _attest(
         )
         facts = record(facts, _asked(call, now), seen, now, policy)
     return facts
+
+
+def _in_question(call: Call, now: datetime) -> bool:
+    """Whether a review is about it; what may still be answered in time is not the operator's."""
+    return call.status is Status.DECLINED or (call.open and call.deadline_at <= now)
 
 
 # A later listing files what it tells under the provider's id, so ours must never look like one, but

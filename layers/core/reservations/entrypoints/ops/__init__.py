@@ -1,0 +1,1 @@
+"""The operators' commands; `python -m reservations.entrypoints.ops --help` lists them."""
