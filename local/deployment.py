@@ -79,10 +79,17 @@ def settings_fingerprint(settings: dict[str, Parameter]) -> str:
 
 def sources_fingerprint() -> str:
     """Return what changes when the deployed code must: template, functions and layers."""
+    return _fingerprint("template.yaml", "samconfig.toml", "functions", "layers")
+
+
+def simulators_fingerprint() -> str:
+    """Return what changes when the simulators must be started anew."""
+    return _fingerprint("local/simulators")
+
+
+def _fingerprint(*names: str) -> str:
     digest = hashlib.sha256()
-    _add_files(
-        digest, [ROOT / name for name in ("template.yaml", "samconfig.toml", "functions", "layers")]
-    )
+    _add_files(digest, [ROOT / name for name in names])
     return digest.hexdigest()
 
 

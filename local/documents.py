@@ -108,6 +108,7 @@ _SETTINGS = {
     "notification_queue_url": "cola de avisos",
     "dead_letter_queue_url": "cola de mensajes muertos de la función",
     "document_bucket": "cubo privado de documentos",
+    "allowed_origin": "origen web cuyas páginas pueden leer las respuestas (CORS)",
     "settings_path": "prefijo de los parámetros de este despliegue",
 }
 # Read as JSON, so no `SecretStr` marks them.
@@ -116,6 +117,7 @@ _FROM_ENVIRONMENT = (
     config.QueueSettings,
     config.DeadLetterSettings,
     config.DocumentSettings,
+    config.BrowserSettings,
     config.ParameterPath,
 )
 _NOT_A_SOURCE = (config.Timeouts, config.SagaProfile)  # they live inside `saga_policy`

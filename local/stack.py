@@ -51,6 +51,7 @@ class _Blueprint:
         return {
             "settings": deployment.settings_fingerprint(self.settings),
             "sources": deployment.sources_fingerprint(),
+            "simulators": deployment.simulators_fingerprint(),
         }
 
 
@@ -172,6 +173,9 @@ def _raise_anew(blueprint: _Blueprint) -> str:
     """Start what is dead, everything at once as far as it does not depend on the rest."""
     deployed = read_json(_DEPLOYED)
     keep = _is_current(blueprint, deployed) and processes.is_healthy(blueprint.localstack)
+    if deployed.get("simulators") != blueprint.fingerprint["simulators"]:
+        for service in blueprint.simulators:
+            processes.stop(service.name)  # its ledger is on disk
     if not keep:
         _DEPLOYED.unlink(missing_ok=True)
         processes.stop("localstack", seconds=1)  # it has nothing to save

@@ -52,4 +52,4 @@ def _cancel(reservation_id: UUID) -> dict[str, Any]:
 
 @observability.function
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return app.resolve(event, context)
+    return http.resolve(app, event, context)

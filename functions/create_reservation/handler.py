@@ -49,4 +49,4 @@ def _create(command: CreateReservation) -> dict[str, Any]:
 
 @observability.function
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return app.resolve(event, context)
+    return http.resolve(app, event, context)

@@ -72,4 +72,4 @@ def _reader() -> Reader:
 
 @observability.function
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return app.resolve(event, context)
+    return http.resolve(app, event, context)

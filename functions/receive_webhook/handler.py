@@ -38,4 +38,4 @@ def post_webhook(provider: str) -> Response[str]:
 
 @observability.function
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return app.resolve(event, context)
+    return http.resolve(app, event, context)

@@ -209,3 +209,16 @@ def test_errors_are_told_in_the_reader_s_language(api: httpx.Client) -> None:
         "es;q=0.1,en;q=0.9": "Not found",
         "en;q=0": "No encontrado",
     }
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "status"),
+    [("/v1/health", None, 200), ("/v1/nowhere", None, 404), ("/v1/reservations/X", "wrong", 401)],
+)
+def test_a_page_of_the_web_frontend_may_read_the_answer(
+    api: httpx.Client, path: str, key: str | None, status: int
+) -> None:
+    answer = api.get(path, headers={"x-api-key": key} if key else {})
+
+    assert answer.status_code == status
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://reservations.example"

@@ -26,6 +26,7 @@ from tests.invocation import LogBook
 
 KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
 BASE_URL = "https://api.reservations.example/live"
+ORIGIN = "https://www.reservations.example"
 SUPPORT = "soporte@example.com"
 
 # As in events/: what belongs to a person, and what opens a door.
@@ -89,6 +90,7 @@ def around(monkeypatch: pytest.MonkeyPatch, logs: LogBook) -> Surroundings:
         "policy": lambda: STANDARD,
         "key_ring": lambda: KEYS,
         "api_settings": api_settings,
+        "allowed_origin": lambda: ORIGIN,
         "support_contact": lambda: SUPPORT,
         "unit_of_work": surroundings.unit_of_work,
         "payments_api": lambda: surroundings.payments,

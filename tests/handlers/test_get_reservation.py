@@ -9,7 +9,7 @@ from functions.get_reservation.handler import lambda_handler
 from reservations import wiring
 from reservations.domain.errors import DatabaseBusyError, DatabaseUnavailableError
 from tests.builders import NOON, a_booking, a_charge, a_reservation, a_voucher, some_facts
-from tests.handlers.conftest import KEYS, Surroundings
+from tests.handlers.conftest import KEYS, ORIGIN, Surroundings
 from tests.invocation import a_context, an_event
 
 CONFIRMED = a_reservation(
@@ -207,3 +207,13 @@ def test_the_token_in_the_event_is_the_owner_s() -> None:
     authorization = an_event("get_reservation.shown")["headers"]["Authorization"]
     token = authorization.removeprefix("Bearer ")
     assert KEYS.verify(token, "k1", CONFIRMED.reservation_id)
+
+
+@pytest.mark.parametrize("case", [*READS, "health", "unknown_route"])
+def test_pages_of_the_allowed_origin_may_read_every_answer(around: Surroundings, case: str) -> None:
+    around.keep(CONFIRMED)
+
+    answer = get(case)
+
+    assert header(answer, "Access-Control-Allow-Origin") == ORIGIN
+    assert "Idempotency-Replayed" in (header(answer, "Access-Control-Expose-Headers") or "")

@@ -76,6 +76,7 @@ def test_the_gateway_sends_the_headers_of_a_problem(kind: str, code: str) -> Non
         "Content-Language": f"'{', '.join(language.value for language in Language)}'",
         "Cache-Control": "'no-store'",
         "Content-Type": "'application/problem+json'",
+        "Access-Control-Allow-Origin": {"Fn::Sub": "'${AllowedOrigin}'"},
         **({} if seconds is None else {"Retry-After": f"'{seconds}'"}),
     }
     assert RESPONSES[kind]["ResponseParameters"] == {"Headers": expected}

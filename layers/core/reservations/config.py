@@ -191,6 +191,12 @@ class DocumentSettings(Settings):
     document_bucket: str = Field(min_length=3, max_length=63)
 
 
+class BrowserSettings(Settings):
+    """From the environment: whose pages may read our answers."""
+
+    allowed_origin: str = Field(pattern=r"^(https?://[^/\s]+|\*)$")
+
+
 class ParameterPath(Settings):
     """From the environment: where this deployment's parameters lie."""
 

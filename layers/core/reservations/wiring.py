@@ -67,6 +67,10 @@ def api_settings() -> config.ApiSettings:
     return _settings(config.ApiSettings)
 
 
+def allowed_origin() -> str:
+    return config.from_environment(config.BrowserSettings, os.environ).allowed_origin
+
+
 def webhook_settings() -> config.WebhookSettings:
     return _settings(config.WebhookSettings)
 

@@ -11,7 +11,9 @@ from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from reservations import wiring
 from reservations.application.read_reservation import Reader
 from reservations.domain.errors import ReservationsError
 from reservations.domain.reservation import Language
@@ -26,6 +28,7 @@ from reservations.entrypoints.problems import (
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
+EXPOSED = "Location, Retry-After, ETag, Idempotency-Replayed, Content-Language"
 VARY = "x-api-key, Authorization, Accept-Language"
 
 _KEY = re.compile(
@@ -62,6 +65,18 @@ def resolver() -> APIGatewayRestResolver:
     app.exception_handler(ReservationsError)(ours)
     app.exception_handler(Exception)(unexpected)
     return app
+
+
+def resolve(
+    app: APIGatewayRestResolver, event: dict[str, Any], context: LambdaContext
+) -> dict[str, Any]:
+    """Answer a request; pages of the allowed origin may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
+    answer = app.resolve(event, context)
+    answer["multiValueHeaders"] |= {
+        "Access-Control-Allow-Origin": [wiring.allowed_origin()],
+        "Access-Control-Expose-Headers": [EXPOSED],
+    }
+    return answer
 
 
 def client_id(event: APIGatewayProxyEvent, clients: Mapping[str, str]) -> str:
