@@ -42,6 +42,10 @@ simulate: bootstrap ## Live 20,000 hostile schedules of the saga; ARGS adds to t
 simulate-mutants: bootstrap ## Plant each fault of tests/simulation/mutants.py and see its seed catch it
 	@PYTHONPATH=layers/core $(tools)/python -m tests.simulation mutants $(ARGS)
 
+.PHONY: bench
+bench: bootstrap ## Time 50 reservations on the running stack: the answer, and until CONFIRMADA
+	@$(tools)/python -m local.bench $(ARGS)
+
 .PHONY: check
 check: bootstrap ## Format, lint, types, import contracts and template, as CI does
 	$(tools)/ruff format --check .

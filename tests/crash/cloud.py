@@ -1,0 +1,142 @@
+"""AWS on one machine, outliving every function that is killed: moto behind an HTTP port.
+
+Moto's own server needs Flask; its dispatcher needs only a request.
+"""
+
+import os
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Self
+from unittest.mock import patch
+
+import boto3
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.compat import HTTPHeaders
+from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ses.models import ses_backends
+from moto.sqs.models import sqs_backends
+
+REGION = "eu-west-1"
+SENDER = "reservas@example.com"
+VISIBILITY_SECONDS = 1  # how soon a message comes back whose reader died
+
+_MOTO = {"MOTO_SQS_ENFORCE_STRICT_QUEUE_PURGE_BEHAVIOUR": "false"}  # more than one a minute
+_HOSTS = {"ses": "email"}  # where the host's name is not the service's
+_stubber = BotocoreStubber()
+
+
+class Cloud:
+    """SQS, S3, SES and SSM; our own clients reach it without HTTP."""
+
+    def __init__(self) -> None:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> Self:
+        self._mocks: list[Any] = [patch.dict(os.environ, _MOTO), mock_aws()]
+        for mock in self._mocks:
+            mock.start()
+        self.sqs = boto3.client("sqs", region_name=REGION)
+        self.s3 = boto3.client("s3", region_name=REGION)
+        self.ssm = boto3.client("ssm", region_name=REGION)
+        boto3.client("ses", region_name=REGION).verify_email_identity(EmailAddress=SENDER)
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        for mock in reversed(self._mocks):
+            mock.stop()
+
+    def environ(self) -> dict[str, str]:
+        """What points a process at it."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": "testing",
+            "AWS_SECRET_ACCESS_KEY": "testing",
+        }
+
+    def queue(self, name: str) -> str:
+        """Make a queue; return its URL, as the functions reach it."""
+        visibility = {"VisibilityTimeout": str(VISIBILITY_SECONDS)}
+        self.sqs.create_queue(QueueName=name, Attributes=visibility)  # type: ignore[arg-type]
+        return f"{self.url}/{DEFAULT_ACCOUNT_ID}/{name}"
+
+    def waiting(self, url: str) -> bool:
+        """Whether a message can be received, or soon can; cheaper than asking SQS for it."""
+        return bool(sqs_backends[DEFAULT_ACCOUNT_ID][REGION].get_queue(Path(url).name)._messages)
+
+    def bucket(self, name: str) -> str:
+        configuration = {"LocationConstraint": REGION}
+        self.s3.create_bucket(Bucket=name, CreateBucketConfiguration=configuration)  # type: ignore[arg-type]
+        return name
+
+    def mails_to(self, address: str) -> list[str]:
+        """The raw mails that SES took for an address, oldest first."""
+        sent = ses_backends[DEFAULT_ACCOUNT_ID][REGION].sent_messages
+        return [mail.raw_data for mail in sent if address in mail.destinations]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that was killed is what this is for; anything else is a defect and is shown."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        service, region = self._signed_for()
+        headers = HTTPHeaders()
+        for name, value in self.headers.items():
+            headers[name] = value
+        url = f"https://{_HOSTS.get(service, service)}.{region}.amazonaws.com{self.path}"
+        request = AWSPreparedRequest(self.command, url, headers, body, stream_output=False)
+        answer = _stubber.process_request(request)
+        assert answer is not None
+        status, told, content = answer
+        content = content.encode() if isinstance(content, str) else content
+        self.send_response_only(status)
+        for name, value in told.items():
+            if name.lower() not in ("content-length", "connection", "transfer-encoding"):
+                self.send_header(name, str(value))
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)
+
+    def _signed_for(self) -> tuple[str, str]:
+        """Service and region of the request's signature: `Credential=key/day/region/service/…`."""
+        scope = self.headers["Authorization"].partition("Credential=")[2].split("/")
+        return scope[3], scope[2]
+
+    def do_GET(self) -> None:
+        self._serve()
+
+    def do_HEAD(self) -> None:
+        self._serve()
+
+    def do_POST(self) -> None:
+        self._serve()
+
+    def do_PUT(self) -> None:
+        self._serve()
+
+    def do_DELETE(self) -> None:
+        self._serve()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""

@@ -1,0 +1,319 @@
+"""What travelers live through, and the promises that hold at the end of each story, whatever was struck."""
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal
+from hashlib import sha256
+from typing import Literal
+
+from sqlalchemy import create_engine, text
+
+from reservations.adapters.mysql import readiness
+from reservations.adapters.mysql.tables import METADATA
+from tests.crash.boundaries import Blow
+from tests.crash.environment import Outcome
+from tests.crash.world import Json, World, api_event
+from tests.invocation import an_event
+
+PRICE = Decimal("342.50")
+LIVE = {"confirmed", "pending"}
+FINAL_STATUS = 500  # below it an answer is final, 409 "in flight" aside
+
+Word = Literal["CONFIRMADA", "RECHAZADA", "CANCELADA"]
+
+
+class BrokenPromiseError(Exception):
+    """Something that must never happen was seen."""
+
+
+def promise(holds: object, broken: str) -> None:
+    if not holds:
+        raise BrokenPromiseError(broken)
+
+
+class Traveler:
+    """Asks for one reservation, and asks again, with the same key, until there is an answer."""
+
+    def __init__(self, world: World, *, payment_token: str, offer_id: str) -> None:
+        self.world = world
+        self.email = f"ana.{uuid.uuid4().hex}@example.com"
+        self.codes: set[str] = set()
+        self.token = ""
+        self._keys = {name: str(uuid.uuid4()) for name in ("create", "cancel")}
+        self._body = {
+            "customer": {"full_name": "Ana Pérez", "email": self.email},
+            "offer": {
+                "offer_id": offer_id,
+                "description": "Hotel Sol, doble",
+                "starts_on": "2099-05-01",
+                "ends_on": "2099-05-04",
+                "guests": 2,
+            },
+            "price": {"amount": str(PRICE), "currency": "EUR"},
+            "payment_token": payment_token,
+        }
+
+    @property
+    def code(self) -> str:
+        [code] = self.codes
+        return code
+
+    @property
+    def reference(self) -> str:
+        """What the providers know the reservation by."""
+        [row] = self.world.rows("SELECT id FROM reservation")
+        return str(uuid.UUID(bytes=row["id"]))
+
+    def reserve(self) -> None:
+        def told(outcome: Outcome) -> None:
+            if outcome.answer is not None and outcome.answer["statusCode"] == 202:
+                answer = json.loads(outcome.answer["body"])
+                self.codes.add(answer["reservation_code"])
+                self.token = answer["access_token"]
+
+        headers = {"Content-Type": "application/json", "Idempotency-Key": self._keys["create"]}
+        event = api_event("POST", "/v1/reservations", body=json.dumps(self._body), headers=headers)
+        answer = self._ask("create_reservation", event, told=told)
+        promise(answer["statusCode"] == 202, f"create was answered {answer['statusCode']}")
+        self.check_the_rows_of_create(stored=1)
+
+    def cancel(self) -> None:
+        headers = self._authorized({"Idempotency-Key": self._keys["cancel"]})
+        event = api_event("POST", f"/v1/reservations/{self.code}/cancel", headers=headers)
+        answer = self._ask("cancel_reservation", event)
+        promise(answer["statusCode"] in (200, 202), f"cancel was answered {answer['statusCode']}")
+
+    def read(self, part: str = "") -> Json:
+        event = api_event(
+            "GET", f"/v1/reservations/{self.code}{part}", headers=self._authorized({})
+        )
+        return self._ask("get_reservation", event)
+
+    def status(self) -> str:
+        return str(json.loads(self.read()["body"])["status"])
+
+    def rest(self) -> None:
+        self.world.operate_until(self.world.at_rest, what="all at rest")
+
+    def _authorized(self, headers: dict[str, str]) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}", "Accept": "application/json", **headers}
+
+    def _ask(
+        self, function: str, event: Json, *, told: Callable[[Outcome], None] = lambda _: None
+    ) -> Json:
+        answers: list[Json] = []
+
+        def conclude(outcome: Outcome) -> None:
+            told(outcome)
+            if outcome.answer is not None:
+                status = outcome.answer["statusCode"]
+                promise(status != 500, "a 500 reached the client")
+                if status < FINAL_STATUS and status != 409:
+                    answers.append(outcome.answer)
+
+        def ask() -> bool:
+            outcome = self.world.invoke(function, event, conclude=conclude)
+            if function == "create_reservation" and outcome.blow and not self.codes:
+                self._look_at_what_was_cut()
+            return bool(answers)
+
+        self.world.operate_until(ask, what=f"an answer of {function}")
+        return answers[0]
+
+    def _look_at_what_was_cut(self) -> None:
+        """Right after a blow: all rows, and only if the commit had passed, or none."""
+        struck = self.world.story.order
+        assert struck is not None
+        cut = struck.crossings if struck.blow is not Blow.KILL_BEFORE else struck.crossings[:-1]
+        self.check_the_rows_of_create(stored="sql COMMIT" in cut)
+
+    def check_the_rows_of_create(self, *, stored: int) -> None:
+        [counts] = self.world.rows(
+            "SELECT (SELECT COUNT(*) FROM reservation) reservations,"
+            " (SELECT COUNT(*) FROM customer) customers,"
+            " (SELECT COUNT(*) FROM idempotency WHERE operation = 'POST /v1/reservations') idempotency_keys,"
+            " (SELECT COUNT(DISTINCT reservation_id) FROM history) histories,"
+            " (SELECT COUNT(DISTINCT reservation_id) FROM outbox) hinted"
+        )
+        promise(set(counts.values()) == {int(stored)}, f"not {int(stored)} of each: {counts}")
+
+
+# --- the stories ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tale:
+    """A story and how it must end; `mails` is how many the traveler gets."""
+
+    name: str
+    live: Callable[[Traveler], None]
+    payment_token: str = "tok_ok"
+    offer_id: str = "HTL-MAD-001"
+    ends: Word
+    mails: int
+
+
+def _to_its_end(traveler: Traveler) -> None:
+    traveler.reserve()
+    traveler.rest()
+
+
+def _asked_again(traveler: Traveler) -> None:
+    """Everything once more: reading, the same request, the same messages; then what is scheduled."""
+    _to_its_end(traveler)
+    for part in ("", "/timeline", "/voucher"):
+        traveler.read(part)
+    traveler.reserve()
+    traveler.world.redrive()
+    traveler.rest()
+    for task in ("retention", "invariants"):
+        traveler.world.run("clean_up", {"task": task})
+
+
+def _cancelled(traveler: Traveler) -> None:
+    _to_its_end(traveler)
+    traveler.cancel()
+    traveler.rest()
+
+
+def _cancelled_while_paying(traveler: Traveler) -> None:
+    traveler.reserve()
+    pending = "SELECT id FROM provider_call WHERE status IN ('pending', 'succeeded')"
+    traveler.world.operate_until(lambda: bool(traveler.world.rows(pending)), what="a charge")
+    traveler.cancel()
+    traveler.rest()
+
+
+def _silent(traveler: Traveler) -> None:
+    """No provider answers, each does what it was asked: charge, booking, cancellation and refund."""
+    _to_its_end(traveler)
+    world = traveler.world
+    for simulator in world.simulators.values():
+        simulator.faults("slow", latency_ms=1500)
+    traveler.cancel()
+    for provider, operation in (("supplier", "cancel_booking"), ("payments", "refund")):
+        asked = "SELECT id FROM provider_call WHERE operation = :operation AND status <> 'started'"
+        world.operate_until(
+            lambda: bool(world.rows(asked, operation=operation)),  # noqa: B023 - called here only
+            what=f"{operation} without an answer",
+        )
+        world.simulators[provider].faults("ok")
+    traveler.rest()
+
+
+TALES = (
+    Tale(name="confirmed", live=_to_its_end, ends="CONFIRMADA", mails=1),
+    Tale(
+        name="declined", live=_to_its_end, payment_token="tok_declined", ends="RECHAZADA", mails=1
+    ),
+    Tale(name="rejected", live=_to_its_end, offer_id="REJ-1", ends="RECHAZADA", mails=2),
+    Tale(
+        name="pending",
+        live=_to_its_end,
+        payment_token="tok_pending",
+        offer_id="PEN-1",
+        ends="CONFIRMADA",
+        mails=1,
+    ),
+    Tale(name="cancelled", live=_cancelled, ends="CANCELADA", mails=2),
+    Tale(
+        name="cancelled while paying",
+        live=_cancelled_while_paying,
+        payment_token="tok_pending",
+        ends="CANCELADA",
+        mails=1,
+    ),
+    Tale(
+        name="silent",
+        live=_silent,
+        payment_token="tok_timeout",
+        offer_id="TMO-1",
+        ends="CANCELADA",
+        mails=2,
+    ),
+    Tale(name="asked again", live=_asked_again, ends="CONFIRMADA", mails=1),
+)
+
+
+def tell(tale: Tale, world: World) -> str:
+    """Live through a story that `world` has begun; return how it ended.
+
+    Raises:
+        BrokenPromiseError: what must never happen.
+        TimeoutError: it does not come to rest.
+    """
+    traveler = Traveler(world, payment_token=tale.payment_token, offer_id=tale.offer_id)
+    tale.live(traveler)
+    mails = check_promises(traveler, tale)
+    world.wait_until(world.undisturbed, what="the end of what was stopped")
+    return tale.ends if mails == tale.mails else f"{tale.ends}, {mails} mails"
+
+
+# --- the promises ---------------------------------------------------------------------------------
+
+
+def check_promises(traveler: Traveler, tale: Tale) -> int:
+    """Never lost, never paid twice, never paid without a service, never a mystery; return the number of mails."""
+    world = traveler.world
+    promise(len(traveler.codes) == 1, f"two codes for one key: {traveler.codes}")
+    traveler.reserve()
+    promise(len(traveler.codes) == 1, f"a replay told another code: {traveler.codes}")
+    word = traveler.status()
+    promise(word == tale.ends, f"it ended {word}, not {tale.ends}")
+    [row] = world.rows("SELECT * FROM reservation")
+    _check_money_and_service(world, traveler.reference, confirmed=word == "CONFIRMADA")
+    _check_voucher(world, confirmed=row["confirmed_at"] is not None)
+    promise(not world.rows("SELECT id FROM outbox WHERE status = 'dead'"), "a dead outbox row")
+    promise(world.dead_letters() == 0, "a message was set aside")
+    promise(row["settled"] and row["review"] == "", f"unsettled, or for a person: {row['review']}")
+    found = world.run("clean_up", {"task": "audit"})
+    promise(not any(found.values()), f"broken invariants: {found}")
+    return _check_mails(traveler, tale)
+
+
+def _check_money_and_service(world: World, reference: str, *, confirmed: bool) -> None:
+    charges = world.simulators["payments"].ledger("charges", reference)
+    paid = [charge for charge in charges if charge["status"] == "succeeded"]
+    ids = {charge["payment_id"] for charge in charges}
+    refunds = [r for r in world.simulators["payments"].ledger("refunds") if r["payment_id"] in ids]
+    bookings = world.simulators["supplier"].ledger("bookings", reference)
+    promise(len(charges) <= 1, f"{len(charges)} charges under one key")
+    promise(len(refunds) <= 1, f"{len(refunds)} refunds under one key")
+    promise(len(bookings) <= 1, f"{len(bookings)} bookings under one key")
+    kept = sum(Decimal(c["amount"]) for c in paid) - sum(Decimal(r["amount"]) for r in refunds)
+    promise(kept == (PRICE if confirmed else 0), f"{kept} kept of a reservation that ended so")
+    alive = [booking for booking in bookings if booking["status"] in LIVE]
+    promise(len(alive) == int(confirmed), f"{len(alive)} services of a reservation that ended so")
+
+
+def _check_voucher(world: World, *, confirmed: bool) -> None:
+    documents = world.rows("SELECT s3_key, sha256 FROM document")
+    promise(len(documents) == int(confirmed), f"{len(documents)} vouchers")
+    for document in documents:
+        content = world.document(document["s3_key"])
+        promise(sha256(content).hexdigest() == document["sha256"], "another voucher is stored")
+
+
+def _check_mails(traveler: Traveler, tale: Tale) -> int:
+    """Each once; one copy more only where a send was cut off, as SES has no idempotency key."""
+    mails = len(traveler.world.mails_to(traveler.email))
+    cut = traveler.world.story.struck_in == "notify_customer"
+    promise(tale.mails <= mails <= tale.mails + cut, f"{mails} mails instead of {tale.mails}")
+    return mails
+
+
+# --- the migration --------------------------------------------------------------------------------
+
+
+def migrate(world: World) -> str:
+    """Bring an empty schema to this code's revision, again and again until it is there."""
+    with world.empty_database() as url:
+        world.run("migrate_database", an_event("migrate_database.direct"))
+        with create_engine(url).connect() as connection:
+            promise(readiness.current(connection) == readiness.HEAD, "another revision")
+            tables = set(connection.execute(text("SHOW TABLES")).scalars())
+        missing = set(METADATA.tables) - tables
+        promise(not missing, f"missing tables: {missing}")
+    return readiness.HEAD

@@ -1,0 +1,125 @@
+"""The hostile world from the command line; `python -m tests.simulation --help` says how."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from tests.simulation.mutants import MUTANTS, Mutant, plant
+
+# What runs the real code is imported only after a fault is planted in it.
+
+_REPORT_EVERY_S = 5
+
+
+def main() -> int:
+    """Run what the arguments ask for; the exit code tells whether all is as promised."""
+    arguments = _parsed()
+    if getattr(arguments, "mutant", None):
+        plant(MUTANTS[arguments.mutant])
+    match arguments.command:
+        case "run":
+            return _run(arguments.count, first=arguments.first, jobs=arguments.jobs)
+        case "replay":
+            return _replay(arguments.seed)
+        case "hunt":
+            return _hunt(arguments.limit)
+        case _:
+            return _mutants(hunt=arguments.hunt)
+
+
+def _parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="live COUNT schedules through")
+    run.add_argument("count", type=int)
+    run.add_argument("--first", type=int, default=0, help="the first seed")
+    run.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    replay = commands.add_parser("replay", help="tell one schedule")
+    replay.add_argument("seed", type=int)
+    hunt = commands.add_parser("hunt", help="find the first seed that catches a planted fault")
+    hunt.add_argument("limit", type=int)
+    for command in (replay, hunt):
+        command.add_argument("--mutant", choices=MUTANTS, help="with this fault planted")
+    mutants = commands.add_parser("mutants", help="plant each fault, and see it caught")
+    mutants.add_argument("--hunt", type=int, metavar="LIMIT", help="look for seeds below LIMIT")
+    return parser.parse_args()
+
+
+def _run(count: int, *, first: int, jobs: int) -> int:
+    from tests.simulation.seeds import Summary, live_all
+
+    summary, began = Summary(), time.monotonic()
+    reported = began
+    for lived in live_all(first, count, jobs=jobs):
+        summary.add(lived)
+        if lived.violation:
+            print(f"seed {lived.seed}: {lived.violation}", flush=True)
+        if time.monotonic() - reported > _REPORT_EVERY_S:
+            reported = time.monotonic()
+            rate = summary.schedules / (reported - began)
+            print(f"{summary.schedules:>7} of {count}, {rate:.0f}/s", file=sys.stderr, flush=True)
+    rate = summary.schedules / (time.monotonic() - began)
+    print(
+        f"{summary.schedules} schedules from seed {first}, {len(summary.violations)} violations, "
+        f"{rate:.1f}/s, at most {summary.most_calls} calls to providers in one"
+    )
+    for end, times in summary.ends.most_common():
+        print(f"{times:>8}  {end}")
+    return 1 if summary.violations else 0
+
+
+def _replay(seed: int) -> int:
+    from tests.simulation.seeds import tell
+
+    story = tell(seed)
+    print(*story, sep="\n")
+    return 1 if story[-1].startswith("VIOLATION") else 0
+
+
+def _hunt(limit: int) -> int:
+    from tests.simulation.seeds import live
+
+    for seed in range(limit):
+        if violation := live(seed).violation:
+            print(f"{seed} {violation}")
+            return 0
+    print(f"survives {limit} seeds")
+    return 1
+
+
+def _mutants(*, hunt: int | None) -> int:
+    """Each fault needs a process of its own: modules are loaded once."""
+    survivors = 0
+    for mutant in MUTANTS.values():
+        said, caught = _hunted(mutant, hunt) if hunt else _caught(mutant)
+        survivors += not caught
+        print(f"{'caught  ' if caught else 'SURVIVES'}  {mutant.name:<58} {said[:120]}", flush=True)
+    print(f"{len(MUTANTS) - survivors} of {len(MUTANTS)} planted faults caught")
+    return 1 if survivors else 0
+
+
+def _caught(mutant: Mutant) -> tuple[str, bool]:
+    code, lines = _in_a_process("replay", str(mutant.caught_by), "--mutant", mutant.name)
+    return f"by seed {mutant.caught_by}: {lines[-1]}", code == 1 and "VIOLATION" in lines[-1]
+
+
+def _hunted(mutant: Mutant, limit: int) -> tuple[str, bool]:
+    code, lines = _in_a_process("hunt", str(limit), "--mutant", mutant.name)
+    return f"by seed {lines[-1]}", code == 0
+
+
+def _in_a_process(*arguments: str) -> tuple[int, list[str]]:
+    command = [sys.executable, "-m", "tests.simulation", *arguments]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
+    return ended.returncode, list(_lines(ended.stdout + ended.stderr))
+
+
+def _lines(text: str) -> Iterator[str]:
+    yield from text.splitlines() or ["it said nothing"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
