@@ -129,8 +129,9 @@ def test_fifty_requests_at_once_with_one_key_make_one_reservation(
     assert len(firsts) <= 1
     assert reservations_of(backstage, request) == 1
     for answer in others:
-        # The gateway's, where a machine cannot start fifty functions in time: unknown, so ask again.
-        assert answer.json()["code"] in {"request_in_flight", "gateway_timeout"}, answer.text
+        # 409 is the rule, held strictly in tests/database; a machine that cannot start fifty functions in time may
+        # answer 503 instead, from the gateway or for want of a connection: ask again.
+        assert answer.status_code in {409, 503}, answer.text
         assert answer.json()["retryable"]
         assert int(answer.headers["Retry-After"]) > 0
     assert_replays(post(api, request, key=key), accepted[0])
