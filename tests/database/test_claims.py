@@ -1,5 +1,6 @@
 """Claims under competition, and the indexes they stand on."""
 
+import time
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -17,7 +18,7 @@ from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from tests.builders import MINUTE, NOON, RESERVATION_ID
-from tests.database.waiting import at_once
+from tests.database.waiting import DEADLINE_SECONDS, at_once
 from tests.databases import Connect
 
 LEASE = timedelta(hours=1)
@@ -171,24 +172,38 @@ def plan_of(database: Database, statement: Executable, **values: Any) -> Any:
     ).one()
 
 
+def assert_claims_by(
+    index: str, table: str, database: Database, statement: Executable, **values: Any
+) -> None:
+    """The plan once InnoDB has purged what earlier tests deleted: until then the index still counts those rows."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while True:
+        database.execute(text(f"ANALYZE TABLE {table}")).all()
+        plan = plan_of(database, statement, **values)
+        database.rollback()  # a read view of ours would keep the purge waiting
+        in_order = plan.key == index and "filesort" not in (plan.Extra or "")
+        if in_order and int(plan.rows) < 500:
+            return
+        if time.monotonic() > deadline:
+            pytest.fail(f"planned as {dict(plan._mapping)}")
+        time.sleep(0.1)
+
+
 @pytest.mark.parametrize("limit", [1, 100])
 def test_the_outbox_is_claimed_by_its_index_in_order(database: Database, limit: int) -> None:
     fill_the_outbox(database, pending=50, published=2000)
-    database.execute(text("ANALYZE TABLE outbox")).all()
 
-    plan = plan_of(database, outbox._CLAIM, limit=limit)
-
-    assert plan.key == "ix_outbox_claim"
-    assert "filesort" not in (plan.Extra or "")
-    assert int(plan.rows) < 500
+    assert_claims_by("ix_outbox_claim", "outbox", database, outbox._CLAIM, limit=limit)
 
 
 def test_due_reservations_are_claimed_by_their_index_in_order(database: Database) -> None:
     fill_the_reservations(database, due=50, settled=1000)
-    database.execute(text("ANALYZE TABLE reservation")).all()
 
-    plan = plan_of(database, reservations._DUE, limit=100, now=database.now())
-
-    assert plan.key == "ix_reservation_next_check_at"
-    assert "filesort" not in (plan.Extra or "")
-    assert int(plan.rows) < 500
+    assert_claims_by(
+        "ix_reservation_next_check_at",
+        "reservation",
+        database,
+        reservations._DUE,
+        limit=100,
+        now=database.now(),
+    )
