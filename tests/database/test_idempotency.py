@@ -23,7 +23,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
 from local.database import Engine
 from reservations.adapters.mysql.engine import Database, engine_for
-from reservations.adapters.mysql.idempotency import ATTEMPTS, MySqlIdempotencyStore
+from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
 from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
 from reservations.domain.errors import (
     DatabaseBusyError,
@@ -32,7 +32,7 @@ from reservations.domain.errors import (
     RequestInFlightError,
 )
 from reservations.domain.policy import STANDARD
-from reservations.entrypoints.idempotency import Answer
+from reservations.entrypoints.idempotency import ATTEMPTS, Answer
 from tests.builders import an_offer
 from tests.database.create import SCOPE, create, wired
 from tests.database.waiting import (

@@ -18,15 +18,12 @@ from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import (
 )
 from sqlalchemy import Row, bindparam, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
 
 from reservations.adapters.mysql.engine import DUPLICATE, Database, error_number
 from reservations.adapters.mysql.tables import IDEMPOTENCY
 from reservations.domain.errors import DatabaseBusyError
 
 KEPT = timedelta(days=30)  # published: a key is forgotten after this
-ATTEMPTS = 3  # of a first statement that deadlocked, nothing being lost yet
-_PAUSE_SECONDS = (0.02, 0.2)
 
 _NOW = func.utc_timestamp(text("6"))
 _ROW = IDEMPOTENCY.c
@@ -77,16 +74,13 @@ class MySqlIdempotencyStore(BasePersistenceLayer):
         self._database.rollback()
 
     def _put_record(self, data_record: DataRecord) -> None:
-        # Waiters that all hold the key's shared lock deadlock when the first one rolls back
-        # (https://bugs.mysql.com/bug.php?id=43210). It is their first statement: nothing is lost.
-        again = Retrying(
-            retry=retry_if_exception(_is_deadlock),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait_random(*_PAUSE_SECONDS),
-            reraise=True,
-        )
+        """A deadlock is left to the caller, who does the whole transaction again.
+
+        It comes of waiters that all hold the key's shared lock when the first one rolls back
+        (https://bugs.mysql.com/bug.php?id=43210).
+        """
         try:
-            again(self._claim, data_record)
+            self._claim(data_record)
         except DatabaseBusyError as busy:
             if busy.deadlock:
                 raise
@@ -149,10 +143,6 @@ class MySqlIdempotencyStore(BasePersistenceLayer):
 
     def _delete_record(self, data_record: DataRecord) -> None:
         self._database.rollback()  # never raises, so that the function's own error is the one seen
-
-
-def _is_deadlock(error: BaseException) -> bool:
-    return isinstance(error, DatabaseBusyError) and error.deadlock
 
 
 def _in_progress() -> DataRecord:
