@@ -21,6 +21,7 @@ from tests.builders import (
     NOON,
     SECOND,
     a_booking,
+    a_cancellation,
     a_charge,
     a_refund,
     a_reservation,
@@ -54,6 +55,15 @@ def test_nothing_is_owed_while_in_process(calls: list[Call]) -> None:
 def test_the_voucher_comes_before_its_mail() -> None:
     assert fulfil(a_reservation(a_charge(), a_booking()), NOON) == IssueVoucher()
     assert fulfil(confirmed(), NOON) == SendMail(MailKind.CONFIRMED)
+
+
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.PENDING])
+def test_no_voucher_names_a_booking_whose_place_another_may_still_take(status: Status) -> None:
+    another = a_booking(status, key="seen:book:bkg_2", provider_id="bkg_2")
+    ending = a_cancellation(Status.STARTED, of="bkg_2")
+
+    assert fulfil(a_reservation(a_charge(), a_booking(), another), NOON) == Settled()
+    assert fulfil(a_reservation(a_charge(), a_booking(), another, ending), NOON) == IssueVoucher()
 
 
 @pytest.mark.parametrize(

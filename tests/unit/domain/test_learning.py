@@ -408,6 +408,29 @@ def test_a_call_is_not_found_after_two_listings_apart_long_after_it_was_sent(
     assert call.status is status
 
 
+@pytest.mark.parametrize(
+    ("asking", "asked_at", "waits"),
+    [(BOOK_KEY, LATER, True), ("cancel:bkg_2", NOON, True), ("cancel:bkg_2", LATER, False)],
+)
+def test_only_a_later_look_of_its_own_moves_the_time_at_which_a_call_is_sent_again(
+    asking: str, asked_at: datetime, waits: bool
+) -> None:
+    send_at = NOON + 30 * SECOND
+    surplus = a_booking(key="seen:book:bkg_2", provider_id="bkg_2")
+    not_sent = a_cancellation(Status.NOT_FOUND, of="bkg_2", check_at=send_at)
+    both = Listing((BOOKED, Seen(provider_id="bkg_2", status=Status.SUCCEEDED)))
+
+    facts = inquired(
+        some_facts(a_charge(), a_booking(), surplus, not_sent),
+        both,
+        key=asking,
+        asked_at=asked_at,
+        now=LATER + SECOND,
+    )
+
+    assert (facts.row("cancel:bkg_2").check_at == send_at) is waits
+
+
 def test_a_call_that_is_not_found_may_be_sent_again_at_once() -> None:
     unknown = a_charge(Status.UNKNOWN, missing_since=NOON)
 

@@ -11,7 +11,15 @@ from datetime import datetime
 
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
-from reservations.domain.saga import PublicStatus, Settled, State, Wait, public_status, state_of
+from reservations.domain.saga import (
+    PublicStatus,
+    Settled,
+    State,
+    Wait,
+    public_status,
+    rivals,
+    state_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +58,13 @@ MAIL_RULES = (
 
 
 def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
-    """The one thing to hand over now, or when to try again; the voucher goes before its mail."""
+    """The one thing to hand over now, or when to try again; the voucher goes before its mail.
+
+    While another booking could still take the place of the kept one, no voucher names either: the
+    saga cancels one of them first.
+    """
     if state_of(reservation.facts) is State.SUPPLIER_CONFIRMED and reservation.voucher is None:
-        return IssueVoucher()
+        return Settled() if rivals(reservation.facts) else IssueVoucher()
     wishes = (_wish(reservation, kind, now) for kind in _owed(reservation))
     return next((wish for wish in wishes if wish is not None), Settled())
 

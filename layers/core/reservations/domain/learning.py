@@ -139,16 +139,19 @@ class _Answer:
         listed = {seen.provider_id for seen in listing.seen}
         for row in _rows(facts, operation, target):
             if row.provider_id not in listed:
-                facts = facts.put(self.missing(row))
-        return self.conclude_cancellations(facts) if operation is Operation.BOOK else facts
+                facts = facts.put(self.missing(row, asked_about=call.key))
+        if operation is not Operation.BOOK:
+            return facts
+        return self.conclude_cancellations(facts, asked_about=call.key)
 
-    def conclude_cancellations(self, facts: Facts) -> Facts:
+    def conclude_cancellations(self, facts: Facts, *, asked_about: str) -> Facts:
         gone = {booking.provider_id for booking in facts.of(Operation.BOOK) if not live(booking)}
         for row in facts.of(Operation.CANCEL_BOOKING):
             if row.status in (Status.SUCCEEDED, Status.DECLINED):
                 continue
             done = replace(row, status=Status.SUCCEEDED, closed_at=self.now, check_at=None)
-            facts = facts.put(done if row.target in gone else self.missing(row))
+            missing = self.missing(row, asked_about=asked_about)
+            facts = facts.put(done if row.target in gone else missing)
         return facts
 
     def file(self, facts: Facts, operation: Operation, target: str | None, seen: Seen) -> Facts:
@@ -188,12 +191,16 @@ class _Answer:
         )
         return replace(changed, check_at=next_look(changed, self.now, self.now, self.policy))
 
-    def missing(self, call: Call) -> Call:
+    def missing(self, call: Call, *, asked_about: str) -> Call:
         """Not listed: that counts only if asked after the last send, and closes only when sure.
 
         That takes two listings without it, apart, the last one long after the call could still have
-        been running: providers list with a delay.
+        been running: providers list with a delay. What was not found already may wait to be sent
+        again: only a look of its own moves that time.
         """
+        own = call.key == asked_about and self.asked_at > (call.closed_at or self.asked_at)
+        if call.status is Status.NOT_FOUND and not own:
+            return call
         if call.status not in (Status.STARTED, Status.UNKNOWN) or self.asked_at < call.sent_at:
             return self.looked(call)
         since = call.missing_since or self.asked_at

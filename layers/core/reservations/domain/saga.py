@@ -222,6 +222,17 @@ def kept_booking(facts: Facts) -> Call | None:
     return None
 
 
+def rivals(facts: Facts) -> list[Call]:
+    """The bookings that live beside the kept one, and that we have not begun to cancel."""
+    ending = {cancellation.target for cancellation in facts.of(Operation.CANCEL_BOOKING)}
+    kept = kept_booking(facts)
+    return [
+        booking
+        for booking in facts.of(Operation.BOOK)
+        if live(booking) and booking is not kept and booking.provider_id not in ending
+    ]
+
+
 def _closed_at(call: Call) -> datetime:
     assert call.closed_at is not None  # a call that succeeded is closed
     return call.closed_at
