@@ -10,6 +10,7 @@ from reservations.domain.facts import Listing, NoAnswer, NotSent, Reason, Seen, 
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import ERASED
 from reservations.domain.saga import PublicStatus, Review, State, Verb, reviews
 from tests.builders import (
     BOOK_KEY,
@@ -247,6 +248,16 @@ def test_the_supplier_is_told_the_offer_and_the_lead_guest_only() -> None:
     assert (request.offer_id, request.guests) == (offer.offer_id, offer.guests)
     assert (request.starts_on, request.ends_on) == (offer.starts_on, offer.ends_on)
     assert request.lead_guest == "Ana Pérez"
+
+
+def test_a_guest_whose_data_were_deleted_has_no_name_to_book_under() -> None:
+    world, supplier = World(a_reservation(a_charge())), ScriptedSupplier(NotSent())
+    world.database.customers[RESERVATION_ID] = ERASED
+
+    world.confirm(supplier)
+
+    [request] = supplier.requests
+    assert request.lead_guest is None  # the adapter then sends nothing, and tells a person
 
 
 def test_a_refused_booking_gives_the_money_back() -> None:

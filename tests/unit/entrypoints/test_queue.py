@@ -166,6 +166,9 @@ def test_what_cannot_be_set_aside_comes_back(
 
     assert consume(records("poison"), Handled()) == ["message-0"]
 
+    [line] = logs.saying("hint not handled")
+    assert "QueueUnavailableError" in line["exception"]
+
 
 def test_each_line_names_its_own_message_and_trace(
     dead_letters: RecordingDeadLetters, logs: LogBook

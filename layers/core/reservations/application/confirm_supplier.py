@@ -34,7 +34,7 @@ def confirm_supplier(
                 starts_on=offer.starts_on,
                 ends_on=offer.ends_on,
                 guests=offer.guests,
-                lead_guest=customer.full_name,
+                lead_guest=customer.full_name or None,
                 not_after=not_after,
             )
         )

@@ -18,9 +18,8 @@ from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints.observability import begin_trace, count, logger
 
-_CLOSING = timedelta(
-    seconds=2
-)  # to record an answer and return, before the function's own time is up
+# To record an answer and return, before the function's own time is up.
+_CLOSING = timedelta(seconds=2)
 
 OnHint = Callable[[Hint, datetime], None]
 
@@ -41,16 +40,7 @@ def consume(
         logger.remove_keys(["message_id", "reservation_id"])  # those of the record before
         begin_trace(None)
         try:
-            hint = decode_hint(record.body, queue=source)
-            logger.append_keys(
-                message_id=str(hint.message_id), reservation_id=str(hint.reservation_id)
-            )
-            begin_trace(hint.traceparent)
-            on_hint(hint, min(own_limit, call_limit))
-        except PoisonMessageError as poison:
-            _bury(record, str(poison))
-        except ReservationNotFoundError:
-            _bury(record, "unknown_reservation")
+            _handle(record, on_hint, source=source, not_after=min(own_limit, call_limit))
         except Exception:
             logger.exception("hint not handled")
             count("HintFailed")
@@ -61,6 +51,18 @@ def consume(
         event=event, record_handler=handle, processor=processor, context=context
     )
     return dict(verdict)
+
+
+def _handle(record: SQSRecord, on_hint: OnHint, *, source: Queue, not_after: datetime) -> None:
+    try:
+        hint = decode_hint(record.body, queue=source)
+        logger.append_keys(message_id=str(hint.message_id), reservation_id=str(hint.reservation_id))
+        begin_trace(hint.traceparent)
+        on_hint(hint, not_after)
+    except PoisonMessageError as poison:
+        _bury(record, poison.reason)
+    except ReservationNotFoundError:
+        _bury(record, "unknown_reservation")
 
 
 def _bury(record: SQSRecord, reason: str) -> None:
