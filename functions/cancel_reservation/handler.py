@@ -33,6 +33,8 @@ def post_cancellation(code: str) -> Response[str]:
         fingerprint={"code": owned.code},
         context=app.lambda_context,
     )
+    if not replayed and not answers.is_refusal(stored):
+        observability.report("cancellation accepted", metric="CancellationAccepted")
     return answers.cancelled(stored, base_url=wiring.public_base_url(), replayed=replayed)
 
 
@@ -46,7 +48,6 @@ def _cancel(reservation_id: UUID) -> dict[str, Any]:
             # Returned, as an exception would have the record deleted: a refusal is replayed too.
             return answers.stored_refusal("not_cancellable", app.current_event)
         now = uow.now()
-    observability.report("cancellation accepted", metric="CancellationAccepted")
     return answers.stored_cancellation(reservation, now=now, policy=policy)
 
 

@@ -416,6 +416,7 @@ def test_a_commit_of_unknown_fate_is_told_as_unknown(
 
     assert (answer["statusCode"], problem(answer)) == (503, "gateway_timeout")
     assert json.loads(answer["body"])["effect"] == "unknown"
+    assert "CancellationAccepted" not in logs.metrics
 
 
 def test_a_database_that_cannot_be_reached_is_a_503(

@@ -80,10 +80,15 @@ def stored_refusal(code: str, event: APIGatewayProxyEvent) -> dict[str, Any]:
     return {"status": int(problem.status), "problem": body, "headers": headers}
 
 
+def is_refusal(stored: Mapping[str, Any]) -> bool:
+    """Whether `stored_refusal` made it."""
+    return "problem" in stored
+
+
 def cancelled(stored: Mapping[str, Any], *, base_url: str, replayed: bool) -> Response[str]:
     """Render what `stored_cancellation` or `stored_refusal` kept."""
     status, mark = HTTPStatus(stored["status"]), _replay_mark(replayed=replayed)
-    if "problem" in stored:
+    if is_refusal(stored):
         content = http.to_json(stored["problem"])
         return Response(status, http.PROBLEM_JSON, content, headers=stored["headers"] | mark)
     body = _with_links(stored["body"], base_url=base_url)
