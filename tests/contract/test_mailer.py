@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from email import message_from_string
-from typing import Any
 
 import boto3
 import pytest
@@ -114,21 +113,6 @@ def test_ses_is_handed_the_whole_mail_for_its_one_recipient(ses: SESClient) -> N
         "text/html",
         "application/pdf",
     ]
-
-
-def test_a_configuration_set_is_named_only_if_there_is_one() -> None:
-    requests: list[dict[str, Any]] = []
-    client = a_client()
-    client.meta.events.register(
-        "provide-client-params.ses.SendRawEmail", lambda params, **_: requests.append(params)
-    )
-
-    with Stubber(client) as stubber:
-        for configuration_set in (None, "reservations"):
-            stubber.add_response("send_raw_email", {"MessageId": "1"})
-            SesMailer(client, sender=SENDER, configuration_set=configuration_set).send(A_MAIL)
-
-    assert [request.get("ConfigurationSetName") for request in requests] == [None, "reservations"]
 
 
 @pytest.mark.parametrize(

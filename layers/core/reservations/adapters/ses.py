@@ -1,6 +1,6 @@
 """Sends mail by Amazon SES, version 1 of its API."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from botocore.config import Config
 from botocore.exceptions import (
@@ -44,16 +44,11 @@ _BEFORE_ANY_REQUEST = (
 
 
 class SesMailer(Mailer):
-    """Sends from one verified address, counted under a configuration set if there is one."""
+    """Sends from one verified address."""
 
-    def __init__(
-        self, ses: "SESClient", *, sender: str, configuration_set: str | None = None
-    ) -> None:
+    def __init__(self, ses: "SESClient", *, sender: str) -> None:
         self._ses = ses
         self._sender = sender
-        self._options: dict[str, Any] = (
-            {"ConfigurationSetName": configuration_set} if configuration_set else {}
-        )
 
     def send(self, mail: Mail) -> MailOutcome:
         try:
@@ -65,7 +60,6 @@ class SesMailer(Mailer):
                 Source=self._sender,
                 Destinations=[mail.to],
                 RawMessage={"Data": content},
-                **self._options,
             )
         except ClientError as error:
             return _outcome_of_refusal(error)
