@@ -140,9 +140,9 @@ def test_a_duration_may_differ_from_its_profile_in_seconds() -> None:
 
 
 def test_a_time_out_may_differ_from_its_profile() -> None:
-    limits = profile(profile="short", timeouts={"supplier_read": 7.5}).limits()
+    limits = profile(profile="short", timeouts={"supplier_read": 5.5}).limits()
 
-    assert limits.supplier_read == 7.5
+    assert limits.supplier_read == 5.5
     assert limits.payments_read == PROFILES["short"][1].payments_read
 
 
@@ -156,6 +156,8 @@ def test_a_time_out_may_differ_from_its_profile() -> None:
         {"profile": "short", "timeouts": {"payments_raed": 1}},
         {"profile": "short", "timeouts": {"payments_read": 0}},
         {"profile": "short", "timeouts": {"payments_read": "soon"}},
+        {"profile": "short", "timeouts": {"supplier_read": 6.1}},  # and 2 s to connect: 8 s are all
+        {"profile": "standard", "policy": {"call_limit": 60}},
     ],
 )
 def test_a_misspelled_or_impossible_duration_is_refused_when_it_is_read(

@@ -6,6 +6,7 @@ Nothing here has a default: a missing setting is reported, with all the others t
 
 import base64
 from collections.abc import Callable, Collection, Mapping
+from datetime import timedelta
 from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import (
@@ -28,6 +29,8 @@ from reservations.domain.policy import SHORT, STANDARD, Policy
 
 ReadParameters = Callable[[Collection[str]], Mapping[str, str]]
 
+CONNECT_ATTEMPTS = 2  # a connection that was refused has carried nothing, so it is tried once more
+
 Url = Annotated[str, AfterValidator(lambda value: str(HttpUrl(value)).rstrip("/"))]
 
 
@@ -48,6 +51,12 @@ class Timeouts(Settings):
     payments_read: float = Field(default=10, gt=0)
     supplier_connect: float = Field(default=3, gt=0)
     supplier_read: float = Field(default=60, gt=0)
+
+    @property
+    def longest_call(self) -> timedelta:
+        payments = CONNECT_ATTEMPTS * self.payments_connect + self.payments_read
+        supplier = CONNECT_ATTEMPTS * self.supplier_connect + self.supplier_read
+        return timedelta(seconds=max(payments, supplier))
 
 
 SHORT_TIMEOUTS = Timeouts(payments_connect=1, payments_read=2, supplier_connect=1, supplier_read=2)
@@ -71,15 +80,15 @@ class SagaProfile(Settings):
     timeouts: dict[str, float] = Field(default_factory=dict)
 
     @model_validator(mode="after")
-    def _knows_every_name(self) -> Self:
-        """A misspelled duration must not be one that silently keeps its value."""
+    def _can_serve(self) -> Self:
+        """A misspelled duration would silently keep its value; a call longer than its limit would never be sent."""
         if not (
             self.policy.keys() <= Policy.__dataclass_fields__.keys()
             and self.timeouts.keys() <= Timeouts.model_fields.keys()
         ):
             raise ValueError("unknown duration")
-        self.durations()
-        self.limits()
+        if self.limits().longest_call > self.durations().call_limit:
+            raise ValueError("a call may take longer than call_limit")
         return self
 
     def durations(self) -> Policy:

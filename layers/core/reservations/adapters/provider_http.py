@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
 from reservations.application.ports import Reply
+from reservations.config import CONNECT_ATTEMPTS
 from reservations.domain.errors import InvalidMoneyError
 from reservations.domain.facts import NoAnswer, NotSent, Outcome
 
 _BODY_LIMIT = 1024 * 1024  # bytes
-_CONNECT_ATTEMPTS = 2
 _CONNECT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout)
 _RETRY_AFTER_DIGITS = 9
 
@@ -75,7 +75,7 @@ class ProviderHttp:
         if httpx.URL(base_url).scheme not in ("http", "https"):
             raise ValueError("a provider's address begins with http:// or https://")
         self._base_url = base_url.rstrip("/")
-        self._limit_seconds = _CONNECT_ATTEMPTS * connect_seconds + read_seconds
+        self._limit_seconds = CONNECT_ATTEMPTS * connect_seconds + read_seconds
         self._now = now
         self._traceparent = traceparent
         self._client = httpx.Client(
@@ -140,7 +140,7 @@ class ProviderHttp:
 
     @retry(
         retry=retry_if_exception_type(_CONNECT_ERRORS),
-        stop=stop_after_attempt(_CONNECT_ATTEMPTS),
+        stop=stop_after_attempt(CONNECT_ATTEMPTS),
         reraise=True,
     )
     def _send(self, request: httpx.Request) -> httpx.Response:
