@@ -77,6 +77,7 @@ _DURATIONS = {
     "deadline": "llamada abierta que pasa a revisión",
     "refund_deadline": "devolución abierta que pasa a revisión",
     "hint_lease": "arriendo de una fila de outbox o de una reserva vencida",
+    "hint_lease_limit": "hasta dónde crece ese arriendo con lo que lleva esperando una reserva ya avisada",
     "mail_repeat": "espera antes de repetir un correo sin respuesta",
     "reminder": "recordatorio cuando solo puede avanzar una persona",
 }

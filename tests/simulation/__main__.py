@@ -6,8 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
-from tests.simulation.mutants import MUTANTS, Mutant, plant
+from tests.simulation.mutants import MUTANTS, Mutant, caught_by, plant, record
 
 # What runs the real code is imported only after a fault is planted in it.
 
@@ -44,7 +45,12 @@ def _parsed() -> argparse.Namespace:
     for command in (replay, hunt):
         command.add_argument("--mutant", choices=MUTANTS, help="with this fault planted")
     mutants = commands.add_parser("mutants", help="plant each fault, and see it caught")
-    mutants.add_argument("--hunt", type=int, metavar="LIMIT", help="look for seeds below LIMIT")
+    mutants.add_argument(
+        "--hunt",
+        type=int,
+        metavar="LIMIT",
+        help="look for a new seed below LIMIT where the recorded one fails",
+    )
     return parser.parse_args()
 
 
@@ -92,23 +98,31 @@ def _hunt(limit: int) -> int:
 
 def _mutants(*, hunt: int | None) -> int:
     """Each fault needs a process of its own: modules are loaded once."""
-    survivors = 0
-    for mutant in MUTANTS.values():
-        said, caught = _hunted(mutant, hunt) if hunt else _caught(mutant)
-        survivors += not caught
-        print(f"{'caught  ' if caught else 'SURVIVES'}  {mutant.name:<58} {said[:120]}", flush=True)
-    print(f"{len(MUTANTS) - survivors} of {len(MUTANTS)} planted faults caught")
-    return 1 if survivors else 0
+    seeds, found = caught_by(), {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        tried = pool.map(
+            lambda mutant: _tried(mutant, seeds.get(mutant.name, 0), hunt), MUTANTS.values()
+        )
+        for mutant, (seed, said) in zip(MUTANTS.values(), tried, strict=True):
+            fate = "SURVIVES" if seed is None else "caught  "
+            print(f"{fate}  {mutant.name:<58} {said[:120]}", flush=True)
+            if seed is not None:
+                found[mutant.name] = seed
+    print(f"{len(found)} of {len(MUTANTS)} planted faults caught")
+    if hunt:
+        record(found)
+    return 0 if len(found) == len(MUTANTS) else 1
 
 
-def _caught(mutant: Mutant) -> tuple[str, bool]:
-    code, lines = _in_a_process("replay", str(mutant.caught_by), "--mutant", mutant.name)
-    return f"by seed {mutant.caught_by}: {lines[-1]}", code == 1 and "VIOLATION" in lines[-1]
-
-
-def _hunted(mutant: Mutant, limit: int) -> tuple[str, bool]:
-    code, lines = _in_a_process("hunt", str(limit), "--mutant", mutant.name)
-    return f"by seed {lines[-1]}", code == 0
+def _tried(mutant: Mutant, seed: int, hunt: int | None) -> tuple[int | None, str]:
+    """The seed that catches it, if any: the one on record, or else the first below `hunt`."""
+    code, lines = _in_a_process("replay", str(seed), "--mutant", mutant.name)
+    if code == 1 and "VIOLATION" in lines[-1]:
+        return seed, f"by seed {seed}: {lines[-1]}"
+    if not hunt:
+        return None, f"by seed {seed}: {lines[-1]}"
+    code, lines = _in_a_process("hunt", str(hunt), "--mutant", mutant.name)
+    return (int(lines[-1].split()[0]) if code == 0 else None), f"by seed {lines[-1]}"
 
 
 def _in_a_process(*arguments: str) -> tuple[int, list[str]]:

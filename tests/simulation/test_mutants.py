@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulation.mutants import MUTANTS, mutated
+from tests.simulation.mutants import MUTANTS, caught_by, mutated
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "layers" / "core"
@@ -30,16 +30,20 @@ def test_a_fault_can_still_be_planted_in_the_code_as_it_is(name: str) -> None:
     compile(changed, mutant.module, "exec")
 
 
+def test_every_fault_has_a_seed_on_record_that_catches_it() -> None:
+    assert list(caught_by()) == list(MUTANTS)
+
+
 @pytest.mark.parametrize("name", QUICK)
 def test_a_planted_fault_is_caught_by_its_seed(name: str) -> None:
-    ended = replay(MUTANTS[name].caught_by, "--mutant", name)
+    ended = replay(caught_by()[name], "--mutant", name)
 
     assert "VIOLATION" in ended.stdout.splitlines()[-1], ended.stderr
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_the_seed_that_catches_a_fault_finds_none_in_the_code_as_it_is(name: str) -> None:
-    ended = replay(MUTANTS[name].caught_by)
+    ended = replay(caught_by()[name])
 
     assert ended.stdout.splitlines()[-1].startswith("all rests"), ended.stdout
 

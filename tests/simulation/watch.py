@@ -48,6 +48,7 @@ KNOWN_SENDS = (MailStatus.SENT, MailStatus.REFUSED)
 FORWARD = (Operation.CHARGE, Operation.BOOK)
 LISTED_LONG_AGO = timedelta(minutes=5)
 LEASE = timedelta(seconds=30)
+LONGEST_LEASE = timedelta(minutes=5)  # while nobody who was told has come
 A_WEEK = timedelta(days=7)
 QUARTER_OF_AN_HOUR = timedelta(minutes=15)
 
@@ -95,7 +96,8 @@ class Watch:
         if old is None or saved_at is None:
             return
         _check_version(old, new, saved_at, policy)
-        _check_rest(new, saved_at)
+        nothing_new = (old.facts, old.documents, old.sends) == (new.facts, new.documents, new.sends)
+        _check_rest(new, saved_at, lease=LONGEST_LEASE if nothing_new else LEASE)
         _check_token(new, self._world.database.customers[new.reservation_id])
         for call in _begun(old, new):
             self._check_begun(party, call, new)
@@ -351,7 +353,7 @@ def _check_version(old: Reservation, new: Reservation, now: datetime, policy: Po
         fail("version", f"{old.version} became {new.version}, the answer differs: {differs}")
 
 
-def _check_rest(new: Reservation, now: datetime) -> None:
+def _check_rest(new: Reservation, now: datetime, *, lease: timedelta = LEASE) -> None:
     """Settled if and only if nothing is left, and never late for what is."""
     rests = _rests(new, now)
     if rests != (new.next_check_at is None):
@@ -359,7 +361,7 @@ def _check_rest(new: Reservation, now: datetime) -> None:
     if new.next_check_at is None:
         return
     looks = [call.check_at for call in new.facts.calls if call.check_at is not None]
-    latest = max(now + LEASE, min(looks, default=now + A_WEEK))
+    latest = max(now + lease, min(looks, default=now + A_WEEK))
     if not now < new.next_check_at <= latest:
         fail("silence", f"wakes at {new.next_check_at}, not between {now} and {latest}")
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -20,7 +20,16 @@ from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from tests.builders import HOUR, MINUTE, NOON, a_charge, a_customer, a_reservation, some_facts
+from tests.builders import (
+    HOUR,
+    MINUTE,
+    NOON,
+    SECOND,
+    a_charge,
+    a_customer,
+    a_reservation,
+    some_facts,
+)
 from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -201,6 +210,52 @@ def test_a_woken_reservation_whose_hint_is_lost_is_woken_again_after_the_lease(
     assert poll(database, publisher) == Polled()
     database.now += STANDARD.hint_lease
     assert poll(database, publisher) == Polled(woken=1)
+
+
+def wake_ups(
+    database: InMemoryDatabase, publisher: RecordingPublisher, *, during: timedelta
+) -> int:
+    """Poll every second while nobody reads the queues."""
+    until = database.now + during
+    while database.now < until:
+        poll(database, publisher)
+        database.now += SECOND
+    return len(publisher.hints)
+
+
+def test_hints_do_not_pile_up_in_a_queue_that_is_behind(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    store_reservation(database, a_reservation(), due_at=NOON)
+
+    assert wake_ups(database, publisher, during=HOUR) <= 4 + HOUR / STANDARD.hint_lease_limit
+
+    [reservation] = database.reservations.values()
+    assert reservation.facts == a_reservation().facts
+    assert reservation.version == a_reservation().version
+
+
+def test_a_look_that_was_due_an_hour_after_the_last_change_is_soon_told_again(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    due = a_charge(Status.PENDING, check_at=NOON + HOUR, deadline_at=NOON + 2 * HOUR)
+    store_reservation(database, a_reservation(due), due_at=NOON + HOUR)
+    database.now = NOON + HOUR
+
+    assert wake_ups(database, publisher, during=2 * STANDARD.hint_lease) == 2
+
+
+def test_a_longer_lease_passes_over_no_other_time_that_matters(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    late = NOON + 40 * SECOND
+    due = a_charge(Status.PENDING, check_at=NOON - HOUR, deadline_at=late)
+    store_reservation(database, a_reservation(due), due_at=NOON)
+
+    poll(database, publisher)
+
+    [reservation] = database.reservations.values()
+    assert reservation.next_check_at == late
 
 
 def test_two_pollers_at_once_wake_a_reservation_once(

@@ -1,7 +1,7 @@
 """Turn stored hints and due reservations into queue messages."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reservations.application.ports import MessagePublisher, UnitOfWork
@@ -10,7 +10,7 @@ from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Reservation
-from reservations.domain.settlement import settle
+from reservations.domain.settlement import patient, settle
 
 BATCH = 100  # rows a claim
 DEAD_AFTER = 5  # refusals that are our own fault, before a message is set aside for a person
@@ -86,14 +86,23 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
         due = uow.reservations.claim_due(limit=BATCH, lease=policy.hint_lease)
         now = uow.now()
         for reservation in due:
-            settlement = settle(reservation, now, policy)
-            hints += hints_of(settlement, now=now, traceparent=None) or [
-                _look_again(reservation, now=now)
-            ]
+            settlement = settle(reservation, now, patient(reservation, now, policy))
+            told = hints_of(settlement, now=now, traceparent=None)
+            hints += told or [_look_again(reservation, now=now)]
+            if told:
+                _lease_longer(uow, reservation, settlement.reservation.next_check_at, now=now)
         uow.commit()
     if not hints:
         return Polled()
     return Polled(woken=len(publisher.publish(hints).accepted))
+
+
+def _lease_longer(
+    uow: UnitOfWork, leased: Reservation, until: datetime | None, *, now: datetime
+) -> None:
+    """Waking saves nothing that was planned: only the step that is told does, under its lock."""
+    if until is not None and leased.next_check_at is not None and until > leased.next_check_at:
+        uow.reservations.save(replace(leased, next_check_at=until), now=now)
 
 
 def _look_again(reservation: Reservation, *, now: datetime) -> Hint:

@@ -33,6 +33,8 @@ class Policy:
     deadline: timedelta = timedelta(minutes=30)
     refund_deadline: timedelta = timedelta(hours=24)
     hint_lease: timedelta = timedelta(seconds=30)
+    # how far the lease grows with the time that somebody who was told has not come
+    hint_lease_limit: timedelta = timedelta(minutes=5)
     mail_repeat: timedelta = timedelta(minutes=10)
     reminder: timedelta = timedelta(hours=24)  # when only a person can go on
 
@@ -61,5 +63,6 @@ SHORT = Policy(
     deadline=timedelta(seconds=90),
     refund_deadline=timedelta(seconds=90),
     hint_lease=timedelta(seconds=3),
+    hint_lease_limit=timedelta(seconds=30),
     mail_repeat=timedelta(seconds=20),
 )

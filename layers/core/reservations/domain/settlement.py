@@ -42,6 +42,20 @@ def settle(reservation: Reservation, now: datetime, policy: Policy) -> Settlemen
     )
 
 
+def patient(reservation: Reservation, now: datetime, policy: Policy) -> Policy:
+    """The policy with a hint lease as long as the matter has already waited, within its limit.
+
+    A queue that is behind still holds the last hint: telling again at a fixed pace would fill it
+    faster than it empties.
+    """
+    timers = [call.check_at for call in reservation.facts.calls]
+    timers += [send.check_at for send in reservation.sends]
+    due = (at for at in timers if at is not None and at <= now)
+    waited = now - min(due, default=reservation.updated_at)
+    lease = min(max(waited, policy.hint_lease), policy.hint_lease_limit)
+    return replace(policy, hint_lease=lease)
+
+
 def decide(
     reservation: Reservation, now: datetime, policy: Policy
 ) -> tuple[Reservation, Action | Wait | Settled]:
