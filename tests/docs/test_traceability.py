@@ -8,8 +8,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = (ROOT / "docs" / "01-etapa-1-requerimientos.md").read_text(encoding="utf-8")
 STORIES = (ROOT / "docs" / "02-etapa-2-historias-usuario.md").read_text(encoding="utf-8")
-SECURITY = (ROOT / "docs" / "03-seguridad.md").read_text(encoding="utf-8")
-TEST_ID = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+DOCUMENTS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
+TEST_ID = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+TEST_PLACE = re.compile(r"`(tests/[\w/.]+)(?:::\w+)?`")
 
 
 def rows(prefix: str) -> dict[str, list[str]]:
@@ -56,13 +57,45 @@ def test_a_requirement_names_a_test_or_says_that_there_is_none() -> None:
         assert TEST_ID.search(test) or test.startswith("pendiente"), name
 
 
+def test_a_quality_requirement_tells_a_figure_or_that_it_was_not_measured() -> None:
+    for name, cells in rows("RNF-").items():
+        assert re.search(r"\d", cells[4]) or cells[4] == "aún no medido", name
+
+
+def test_each_scenario_of_a_story_names_the_tests_that_prove_it() -> None:
+    for story in re.split(r"^## (?=HU-)", STORIES.split("## Concurrencia")[0], flags=re.MULTILINE)[
+        1:
+    ]:
+        proofs = re.findall(r"^\d+\. (.+)$", story, re.MULTILINE)
+        assert len(proofs) == story.count("Escenario:"), story[:5]
+        assert all(TEST_ID.search(proof) for proof in proofs), story[:5]
+
+
+def is_collected(path: str, name: str) -> bool:
+    """Whether pytest finds a test function of that name in that file, were it asked for it."""
+    file = ROOT / path
+    return (
+        file.is_file()
+        and file.name.startswith("test_")
+        and name.startswith("test_")
+        and re.search(rf"^def {name}\(", file.read_text(encoding="utf-8"), re.MULTILINE) is not None
+    )
+
+
 def test_every_test_named_in_a_document_exists() -> None:
-    missing = []
-    for path, name in TEST_ID.findall(REQUIREMENTS + STORIES + SECURITY):
-        file = ROOT / path
-        if not file.is_file() or (name and f"def {name}(" not in file.read_text(encoding="utf-8")):
-            missing.append(f"{path}::{name}")
-    assert missing == []
+    texts = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+    assert [
+        f"{document.name}: {path}::{name}"
+        for document, text in texts.items()
+        for path, name in TEST_ID.findall(text)
+        if not is_collected(path, name)
+    ] == []
+    assert [
+        f"{document.name}: {place}"
+        for document, text in texts.items()
+        for place in TEST_PLACE.findall(text)
+        if not (ROOT / place).exists()
+    ] == []
 
 
 def gate_says(number: int, criterion: str) -> str:
