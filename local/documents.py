@@ -6,10 +6,9 @@ A table between `generado:<name>` and `/generado` marks belongs to this module; 
 import argparse
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import yaml
@@ -21,6 +20,7 @@ from reservations.domain.policy import SHORT, STANDARD
 from reservations.domain.saga import (
     FINAL,
     FINAL_STATE,
+    NEXT_STATES,
     WORD_CHANGES,
     WORD_OF_CLOSED,
     WORD_OF_LIVE,
@@ -253,26 +253,35 @@ def _in_order(words: Collection[PublicStatus]) -> list[PublicStatus]:
 
 def diagram() -> str:
     """The states as a Mermaid diagram: the journey in its order, and every way it ends."""
-    journey = list(WORD_OF_LIVE)
-    undoing, refunding = State.CANCELLATION_IN_PROGRESS, State.REFUND_IN_PROGRESS
+    journey, ended = list(WORD_OF_LIVE), [state for state in State if state in FINAL]
+    undoing = [state for state in State if state not in {*journey, *ended}]
+    reopened = frozenset.intersection(*(NEXT_STATES[state] for state in ended))
     lines = [
         "%% Generado por `make docs` desde las declaraciones de la saga.",
         "stateDiagram-v2",
         f"    [*] --> {journey[0]} : 202 EN PROCESO",
         '    state "Viva" as LIVE {',
-        *(f"        {state} --> {following}" for state, following in pairwise(journey)),
+        *_edges(journey, journey),
         "    }",
         '    state "Cerrada" as CLOSED {',
-        f"        {undoing} --> {refunding} : servicio deshecho, hay dinero",
-        f"        {refunding} --> {State.REFUNDED} : dinero devuelto",
-        *(f"        {undoing} --> {final} : {reason}" for reason, final in FINAL_STATE.items()),
+        '        state "Final" as ENDED {',
+        *(f"            {state}" for state in ended),
+        "        }",
+        *_edges(undoing, [*undoing, *ended]),
+        *(f"        ENDED --> {state} : llega algo tarde" for state in State if state in reopened),
         "    }",
         *(f"    LIVE --> CLOSED : {reason} · {word}" for reason, word in WORD_OF_CLOSED.items()),
         *(f"    note right of {state} : {word}" for state, word in WORD_OF_LIVE.items()),
         f"    {State.SUPPLIER_CONFIRMED} --> [*]",
-        *(f"    {state} --> [*]" for state in State if state in FINAL),
+        "    ENDED --> [*]",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _edges(origins: list[State], ends: list[State]) -> Iterator[str]:
+    for origin in origins:
+        following = (end for end in ends if end in NEXT_STATES[origin])
+        yield from (f"        {origin} --> {end}" for end in following)
 
 
 def error_examples() -> str:

@@ -34,6 +34,10 @@ CONNECT_ATTEMPTS = 2  # a connection that was refused has carried nothing, so it
 Url = Annotated[str, AfterValidator(lambda value: str(HttpUrl(value)).rstrip("/"))]
 
 
+# What a column holds and a bearer token may be made of (RFC 6750, section 2.1).
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
 class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -68,6 +72,7 @@ PROFILES: dict[str, tuple[Policy, Timeouts]] = {
 
 
 _POLICY = TypeAdapter(Policy)
+_NAME = TypeAdapter(Name)
 
 
 class SagaProfile(Settings):
@@ -132,7 +137,8 @@ class MailSettings(Settings):
 def _key_ring(value: dict[str, Any]) -> KeyRing:
     try:
         keys = {
-            kid: base64.b64decode(secret, validate=True) for kid, secret in value["keys"].items()
+            _NAME.validate_python(kid): base64.b64decode(secret, validate=True)
+            for kid, secret in value["keys"].items()
         }
         return KeyRing(current=value["current"], keys=keys)
     except (KeyError, AttributeError, TypeError) as error:
@@ -176,7 +182,7 @@ class ApiSettings(Settings):
     """`api_clients` maps the ids of API keys, which the gateway tells, to the names of our clients."""
 
     public_base_url: Url
-    api_clients: Json[dict[str, str]]
+    api_clients: Json[dict[str, Name]]
 
 
 class QueueSettings(Settings):

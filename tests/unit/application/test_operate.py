@@ -1,6 +1,7 @@
 """What operators do is done once, told in the history with its actor, and planned like anything else."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from reservations.application import clean_up as cleaning
 from reservations.application import operate
 from reservations.application.clean_up import Cleaned, clean_up
-from reservations.application.ports import Retention
+from reservations.application.ports import Retention, Voucher, VoucherRenderer
 from reservations.application.read_reservation import Reader, link_to_voucher
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
@@ -42,7 +43,7 @@ from tests.builders import (
     an_offer,
     some_facts,
 )
-from tests.fakes import PlainRenderer, ScriptedPayments
+from tests.fakes import InMemoryDocumentStore, PlainRenderer, ScriptedPayments
 from tests.unit.application.world import KEYS, SUPPORT, World
 
 ACTOR = "operator:on-call"
@@ -191,14 +192,14 @@ def erase(world: World) -> bool:
     )
 
 
-def link(world: World) -> str:
+def link(world: World, *, renderer: VoucherRenderer | None = None) -> str:
     return link_to_voucher(
         CODE,
         reader=Reader(client_id="web", access_token=KEYS.issue("k1", RESERVATION_ID)),
         uow=world.unit_of_work(),
         keys=KEYS,
         store=world.store,
-        renderer=PlainRenderer(),
+        renderer=renderer or PlainRenderer(),
         support_contact=SUPPORT,
     )
 
@@ -230,6 +231,48 @@ def test_an_erased_voucher_is_neither_shown_nor_made_again() -> None:
     assert after.version == 2
     with pytest.raises(ReservationNotFoundError):
         link(world)
+    assert world.store.documents == {}
+
+
+class StoreReadMeanwhile(InMemoryDocumentStore):
+    """Somebody asks for the voucher right after each time it is deleted."""
+
+    def __init__(self, read: Callable[[], object]) -> None:
+        super().__init__()
+        self._read = read
+
+    def delete(self, key: str) -> None:
+        super().delete(key)
+        with suppress(ReservationNotFoundError):
+            self._read()
+
+
+def test_a_voucher_asked_for_while_it_is_erased_does_not_come_back() -> None:
+    world = World(past())
+    world.store = StoreReadMeanwhile(lambda: link(world))
+
+    assert erase(world)
+
+    assert world.store.documents == {}
+
+
+class EraserInTheRenderer(PlainRenderer):
+    """An operator erases the reservation while its voucher is made anew."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def render(self, voucher: Voucher) -> bytes:
+        erase(self._world)
+        return super().render(voucher)
+
+
+def test_a_voucher_made_anew_while_it_was_erased_is_withdrawn() -> None:
+    world = World(past())
+
+    with pytest.raises(ReservationNotFoundError):
+        link(world, renderer=EraserInTheRenderer(world))
+
     assert world.store.documents == {}
 
 
@@ -340,8 +383,8 @@ def test_retention_asks_for_what_is_as_old_as_was_promised() -> None:
         ("hints", timedelta(days=14)),
         ("webhooks", timedelta(days=30)),
         ("keys", None),
-        ("documents", timedelta(days=180)),
         ("travelers", timedelta(days=730)),
+        ("documents", timedelta(days=180)),
     ]
 
 
@@ -365,6 +408,23 @@ def test_retention_forgets_the_person_and_removes_the_documents() -> None:
     assert world.store.documents == {}
     lines = world.database.history[RESERVATION_ID]
     assert [line.event for line in lines if line.actor == "retention"] == [
-        "voucher.removed",
         "customer.erased",
+        "voucher.removed",
     ]
+
+
+def test_retention_forgets_people_even_while_the_store_is_down() -> None:
+    world = World(past())
+    world.store.down = True
+
+    with pytest.raises(DocumentStoreUnavailableError):
+        clean(world, Due(forget=[RESERVATION_ID]))
+
+    assert world.database.customers[RESERVATION_ID] == ERASED
+
+
+def test_retention_forgets_nobody_who_is_needed_again_since_it_looked() -> None:
+    world = World(past(next_check_at=NOON))
+
+    assert clean(world, Due(forget=[RESERVATION_ID])).travelers == 0
+    assert world.database.customers[RESERVATION_ID].full_name == world.customer.full_name

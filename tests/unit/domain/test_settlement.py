@@ -4,20 +4,16 @@ from datetime import timedelta
 
 import pytest
 
-from reservations.domain.facts import Call, Operation, Reason, Status
-from reservations.domain.fulfilment import IssueVoucher, SendMail
+from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.policy import SHORT, STANDARD, Policy
-from reservations.domain.reservation import MailKind, MailStatus, Reservation
+from reservations.domain.reservation import MailStatus, Reservation
 from reservations.domain.saga import Action, State, Verb, Wait, state_of
 from reservations.domain.settlement import Settlement, decide, settle
 from tests.builders import (
-    BOOK_KEY,
-    CHARGE_KEY,
     HOUR,
     MINUTE,
     NOON,
-    PRICE,
     SECOND,
     a_booking,
     a_charge,
@@ -38,9 +34,6 @@ def test_a_new_reservation_tells_the_payment_step_and_is_told_again_if_that_is_l
 ) -> None:
     result = settled(a_reservation(), policy)
 
-    assert result.action == Action(
-        verb=Verb.CHARGE, key=CHARGE_KEY, operation=Operation.CHARGE, money=PRICE
-    )
     assert result.hints == ((Queue.PAYMENT, "payment.due"),)
     assert result.reservation.next_check_at == NOON + policy.hint_lease
 
@@ -48,21 +41,19 @@ def test_a_new_reservation_tells_the_payment_step_and_is_told_again_if_that_is_l
 def test_a_paid_reservation_tells_the_supplier_step() -> None:
     result = settled(a_reservation(a_charge()))
 
-    assert result.action == Action(verb=Verb.BOOK, key=BOOK_KEY, operation=Operation.BOOK)
     assert result.hints == ((Queue.SUPPLIER, "supplier.due"),)
 
 
 def test_a_call_in_flight_only_sets_the_timer() -> None:
     result = settled(a_reservation(a_charge(Status.STARTED)))
 
-    assert (result.hints, result.action, result.errand) == ((), None, None)
+    assert result.hints == ()
     assert result.reservation.next_check_at == NOON + 30 * SECOND
 
 
 def test_a_confirmed_reservation_tells_the_voucher_step() -> None:
     result = settled(a_reservation(a_charge(), a_booking()))
 
-    assert result.errand == IssueVoucher()
     assert result.hints == ((Queue.VOUCHER, "voucher.due"),)
     assert result.reservation.next_check_at == NOON + STANDARD.hint_lease
 
@@ -70,7 +61,6 @@ def test_a_confirmed_reservation_tells_the_voucher_step() -> None:
 def test_money_and_mail_are_told_together() -> None:
     result = settled(a_reservation(a_charge(), reason=Reason.SUPPLIER_REJECTED))
 
-    assert result.errand == SendMail(MailKind.REJECTED)
     assert result.hints == (
         (Queue.PAYMENT, "payment.due"),
         (Queue.NOTIFICATION, "notification.due"),
@@ -134,7 +124,7 @@ def test_what_the_facts_close_is_closed_on_the_way() -> None:
 
     assert result.reservation.facts.reason is Reason.EXPIRED
     assert result.reservation.facts.ended_at == NOON
-    assert result.errand == SendMail(MailKind.EXPIRED)
+    assert result.hints == ((Queue.NOTIFICATION, "notification.due"),)
 
 
 def test_deciding_closes_and_tells_what_comes_next_without_touching_the_timer() -> None:

@@ -10,9 +10,8 @@ from reservations.application.ports import DocumentStore, Retention, UnitOfWork
 from reservations.domain.policy import Policy
 
 BATCH = 500  # rows a statement
-HINTS_KEPT = timedelta(
-    days=14
-)  # after they were published; dead ones stay until a person has looked
+# After they were published; dead ones stay until a person has looked.
+HINTS_KEPT = timedelta(days=14)
 WEBHOOKS_KEPT = timedelta(days=30)  # longer than any provider delivers one again
 DOCUMENTS_KEPT = timedelta(days=180)  # after the trip
 PERSONAL_DATA_KEPT = timedelta(days=730)  # after the trip: 24 months
@@ -66,14 +65,16 @@ def clean_up(
         hints=batches(lambda: retention.delete_published_hints(older_than=HINTS_KEPT, limit=BATCH)),
         webhooks=batches(lambda: retention.delete_webhooks(older_than=WEBHOOKS_KEPT, limit=BATCH)),
         idempotency_keys=batches(lambda: retention.delete_expired_keys(limit=BATCH)),
-        documents=batches(remove),
         travelers=batches(forget_travelers),
+        documents=batches(remove),  # last: the store may fail
     )
 
 
 def _forget(reservation_id: UUID, *, uow: UnitOfWork) -> bool:
     with uow:
         reservation = uow.reservations.lock(reservation_id)
+        if reservation.next_check_at is not None:
+            return False  # since it was chosen, something turned up that still needs the traveler
         forgotten = forget(reservation, uow=uow, now=uow.now(), actor=ACTOR)
         uow.commit()
         return forgotten

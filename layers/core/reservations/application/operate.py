@@ -198,16 +198,17 @@ def forget(reservation: Reservation, *, uow: UnitOfWork, now: datetime, actor: s
 def remove_documents(
     reservation_id: UUID, *, uow: UnitOfWork, store: DocumentStore, policy: Policy, actor: str
 ) -> bool:
-    """Delete the objects first: one that is marked as removed is never looked for again.
+    """Delete the objects before they are marked as removed, as none that is marked is looked for again, and once more
+    after it: a reader may have made one anew in between.
 
     Raises:
-        DocumentStoreUnavailableError: nothing was marked; repeating is harmless.
+        DocumentStoreUnavailableError: repeating is harmless.
     """
     with uow:
         reservation, _ = _locked(reservation_id, uow=uow)
-    kept = [document for document in reservation.documents if document.removed_at is None]
-    for document in kept:
-        store.delete(document.s3_key)
+    kept = [document.s3_key for document in reservation.documents if document.removed_at is None]
+    for key in kept:
+        store.delete(key)
     if not kept:
         return False
     with uow:
@@ -219,6 +220,8 @@ def remove_documents(
         reservation = replace(reservation, documents=documents)
         settle_and_save(reservation, uow=uow, policy=policy, now=now, actor=actor)
         uow.commit()
+    for key in kept:
+        store.delete(key)
     return True
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from uuid import UUID
 
 from reservations.application.ports import Attempt, Reply, UnitOfWork
@@ -52,17 +51,12 @@ def take_provider_step(
         settle_and_save(reservation, uow=uow, policy=policy, now=now)
         uow.commit()
 
-    sent = Sent(action=action, at=now, attempt=_attempt(reservation, action))
+    attempt = reservation.facts.row(action.key).attempts
+    sent = Sent(action=action, at=now, attempt=attempt)
     reply = perform(reservation, customer, action)
 
     _record(reservation_id, sent, reply, uow=uow, policy=policy)
     return Step(action=action, reply=reply)
-
-
-def _attempt(reservation: Reservation, action: Action) -> int:
-    call = reservation.facts.find(action.key)
-    assert call is not None  # `begin` wrote it
-    return call.attempts
 
 
 def _record(
@@ -73,15 +67,15 @@ def _record(
         now = uow.now()
         facts = record(reservation.facts, sent, reply.outcome, now, policy)
         settle_and_save(replace(reservation, facts=facts), uow=uow, policy=policy, now=now)
-        uow.reservations.add_attempt(reservation_id, _evidence(sent, reply, sent_at=sent.at))
+        uow.reservations.add_attempt(reservation_id, _evidence(sent, reply))
         uow.commit()
 
 
-def _evidence(sent: Sent, reply: Reply, *, sent_at: datetime) -> Attempt:
+def _evidence(sent: Sent, reply: Reply) -> Attempt:
     return Attempt(
         call_key=sent.action.key,
         verb=sent.action.verb,
-        sent_at=sent_at,
+        sent_at=sent.at,
         outcome=type(reply.outcome).__name__,
         http_status=reply.http_status,
         elapsed_ms=reply.elapsed_ms,

@@ -8,7 +8,7 @@ from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import canonical
 from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
-from reservations.domain.reservation import Reservation
+from reservations.domain.reservation import Document, Reservation
 from reservations.domain.saga import State, state_of
 
 LINK_LIFETIME = timedelta(seconds=60)
@@ -87,12 +87,29 @@ def link_to_voucher(
     """
     with uow:
         reservation = find_owned(code, reader=reader, uow=uow, keys=keys)
-        document = reservation.voucher
-        confirmed = state_of(reservation.facts) is State.SUPPLIER_CONFIRMED
-        if document is None or document.removed_at is not None or not confirmed:
-            raise ReservationNotFoundError
+        document = _valid_voucher(reservation)
         customer = uow.reservations.customer(reservation.reservation_id)
     if not store.exists(document.s3_key):
         content = voucher_of(reservation, customer, support_contact=support_contact)
         stored_voucher(document.s3_key, content, store=store, renderer=renderer)
+        _withdraw_if_removed(code, reader=reader, uow=uow, keys=keys, store=store)
     return store.link(document.s3_key, filename=f"{reservation.code}.pdf", lifetime=LINK_LIFETIME)
+
+
+def _valid_voucher(reservation: Reservation) -> Document:
+    document = reservation.voucher
+    confirmed = state_of(reservation.facts) is State.SUPPLIER_CONFIRMED
+    if document is None or document.removed_at is not None or not confirmed:
+        raise ReservationNotFoundError
+    return document
+
+
+def _withdraw_if_removed(
+    code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing, store: DocumentStore
+) -> None:
+    """The store may have lacked it because it was being erased: what was made anew goes too."""
+    with uow:
+        document = find_owned(code, reader=reader, uow=uow, keys=keys).voucher
+    if document is not None and document.removed_at is not None:
+        store.delete(document.s3_key)
+        raise ReservationNotFoundError

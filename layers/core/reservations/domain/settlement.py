@@ -17,8 +17,6 @@ class Settlement:
 
     reservation: Reservation
     hints: tuple[tuple[Queue, str], ...] = ()
-    action: Action | None = None
-    errand: Errand | None = None
 
 
 def settle(reservation: Reservation, now: datetime, policy: Policy) -> Settlement:
@@ -37,8 +35,6 @@ def settle(reservation: Reservation, now: datetime, policy: Policy) -> Settlemen
     return Settlement(
         reservation=replace(reservation, next_check_at=next_check_at),
         hints=tuple((queue, f"{queue}.due") for queue in map(_queue_of, todo)),
-        action=planned if isinstance(planned, Action) else None,
-        errand=None if isinstance(owed, Wait | Settled) else owed,
     )
 
 
@@ -77,10 +73,8 @@ def _wish(
             return until
         case Settled():
             return None
-        case _:
-            return (
-                now + policy.hint_lease
-            )  # for whoever is told now; if the message is lost, tell again
+        case _:  # somebody is told now; if the message is lost, tell again
+            return now + policy.hint_lease
 
 
 def _next_deadline(reservation: Reservation, now: datetime) -> datetime | None:

@@ -31,9 +31,8 @@ PROBLEM_JSON = "application/problem+json"
 EXPOSED = "Location, Retry-After, ETag, Idempotency-Replayed, Content-Language"
 VARY = "x-api-key, Authorization, Accept-Language"
 
-_KEY = re.compile(
-    r'"([A-Za-z0-9_-]{16,255})"|([A-Za-z0-9_-]{16,255})'
-)  # a quoted structured-field string too
+# A quoted structured-field string too.
+_KEY = re.compile(r'"([A-Za-z0-9_-]{16,255})"|([A-Za-z0-9_-]{16,255})')
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+) *", re.IGNORECASE)  # RFC 6750, section 2.1
 _KEY_HELP = f'<{CATALOGUE["idempotency_key_missing"].type}>; rel="describedby"'
 

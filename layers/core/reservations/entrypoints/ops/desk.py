@@ -50,7 +50,7 @@ ADVICE: Mapping[type[Exception], str] = {
     ReservationNotFoundError: "There is no such reservation in this stage. `ops list` shows those that need somebody.",
     InvalidReservationCodeError: "That is no reservation code: a symbol is wrong or missing. Read it again.",
     NotCancellableError: "It cannot be cancelled: it ended otherwise, or its service has begun. See `ops show`.",
-    DatabaseBusyError: "A step holds it at this moment. Repeat the command; nothing was changed.",
+    DatabaseBusyError: "A step holds a reservation at this moment; nothing was done to it. Repeat the command.",
     DatabaseUnavailableError: "The database did not answer. Repeat the command; `ops timeline` tells whether it acted.",
     SchemaOutdatedError: "The database is not what this code needs. Deploy, which migrates it, and repeat.",
     SettingsError: "Check --stage, --stack and your AWS credentials and region.",
