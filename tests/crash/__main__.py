@@ -20,14 +20,14 @@ def _arguments() -> argparse.Namespace:
     run.add_argument("--only", default="", help="cases whose line contains this")
     run.add_argument("--sample", type=int, help="a representative part of this size")
     run.add_argument("--minutes", type=float, default=math.inf, help="begin no case after these")
-    run.add_argument("--worlds", type=int, default=2, help="how many run at once")
-    run.add_argument("--table", type=Path, help="write the table there as well")
+    run.add_argument("--worlds", type=int, default=4, help="how many run at once")
+    run.add_argument("--table", type=Path, help="write there what came of every boundary")
     return parser.parse_args()
 
 
 def _record() -> int:
-    with matrix.worlds(1) as [world]:
-        places = matrix.record(world)
+    with matrix.worlds(4) as opened:
+        places = matrix.record(opened)
     lines = matrix.write_list(places)
     print(f"{lines} lines for {len(places)} boundaries in {matrix.LIST}")
     return 0
@@ -35,7 +35,7 @@ def _record() -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     with matrix.worlds(arguments.worlds) as opened:
-        cases = matrix.cases_of(matrix.record(opened[0]))
+        cases = matrix.cases_of(matrix.record(opened))
         if arguments.sample:
             cases = matrix.sample(cases, arguments.sample)
         cases = [case for case in cases if arguments.only in str(case)]
@@ -43,10 +43,9 @@ def _run(arguments: argparse.Namespace) -> int:
         for result in matrix.run(cases, opened, minutes=arguments.minutes):
             results.append(result)
             _tell(result, done=len(results), of=len(cases), seconds=time.monotonic() - began)
-    text = matrix.table(results)
-    print(text)
+    print(matrix.summary(results))
     if arguments.table:
-        arguments.table.write_text(text)
+        arguments.table.write_text(matrix.table(results))
     broken = [result for result in results if result.broken]
     print(f"{len(results)} of {len(cases)} cases were run; {len(broken)} broken")
     return 1 if broken or not results else 0

@@ -90,6 +90,10 @@ class Environment:
     def resume(self) -> None:
         os.kill(self._pid, signal.SIGCONT)
 
+    def kill(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        self.close()
+
     def close(self) -> None:
         """Let it end: it reads no further invocation."""
         self._lines.close()
@@ -133,12 +137,12 @@ class Nursery:
         self._control.close()
         self._process.wait(timeout=20)
 
-    def fork(self, environ: Mapping[str, str] | None = None) -> Environment:
+    def fork(self, environ: Mapping[str, str]) -> Environment:
         """A new environment, with nothing opened yet: its first invocation is a cold start."""
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(self._control, [b"f"], [theirs.fileno()])
-        ours.sendall(encode(dict(environ or {})))
+        ours.sendall(encode(dict(environ)))
         return Environment(ours)
 
 

@@ -11,17 +11,37 @@ from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
-from tests.crash.boundaries import OUTSIDE, Blow, Order, is_cold, outside, warm
+from tests.crash.boundaries import COLD, OUTSIDE, Blow, Order, is_cold, outside, warm
 from tests.crash.cloud import Cloud
+from tests.crash.environment import Nursery
 from tests.crash.stories import TALES, BrokenPromiseError, migrate, tell
 from tests.crash.world import Strike, World
+from tests.databases import server
 
-LIST = Path(__file__).with_name("boundaries.txt")
-HEADER = "# Made by `make crash-boundaries`; no line is written by hand."
-MIGRATION = "migration"
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
 _TELLING = ("sql COMMIT", *OUTSIDE)
 _WRITES = ("sql INSERT", "sql UPDATE", "sql DELETE", "sql CREATE", "sql ALTER")
+LIST = Path(__file__).with_name("boundaries.txt")
+_KINDS = {  # the first that fits
+    COLD: "cold start",
+    "http ": "call to a provider",
+    "sqs ": "call to SQS, S3 or SES",
+    "s3 ": "call to SQS, S3 or SES",
+    "ses ": "call to SQS, S3 or SES",
+    "socket ": "other connection",
+    "sql COMMIT": "COMMIT",
+    "sql ROLLBACK": "ROLLBACK",
+    **dict.fromkeys(_WRITES, "SQL write"),
+    "": "SQL read",
+}
+NOT_MET = "not met again"
+_ENDINGS = ("as undisturbed", "with one mail more", NOT_MET, "broken")
+HEADER = "# Made by `make crash-boundaries`; no line is written by hand."
+MIGRATION = "migration"
 _STORIES: dict[str, Callable[[World], str]] = {
     **{tale.name: partial(tell, tale) for tale in TALES},
     MIGRATION: migrate,
@@ -62,7 +82,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """`broken` says which promise; without it, `outcome` is how the story ended."""
+    """`broken` says which promise; without it, `outcome` is how the story ended.
+
+    A place that depends on who is faster may not be met again: then nothing was struck, nothing shown.
+    """
 
     case: Case
     outcome: str
@@ -77,25 +100,62 @@ class Result:
 def worlds(number: int) -> Iterator[list[World]]:
     """Open worlds that know nothing of each other."""
     with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="crash-")))
         cloud = stack.enter_context(Cloud())
-        opened = []
-        for index in range(number):
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="crash-")))
-            world = World(f"world-{index}", cloud=cloud, folder=folder)
-            opened.append(stack.enter_context(world))
+        environ = cloud.environ() | {"POWERTOOLS_LOG_LEVEL": "WARNING"}
+        nursery = stack.enter_context(Nursery(environ, log=folder / "functions.log"))
+        server("mysql")  # else each thread below would start one
+
+        def open_one(name: str) -> World:
+            (folder / name).mkdir()
+            world = World(name, cloud=cloud, nursery=nursery, folder=folder / name)
+            return stack.enter_context(world)
+
+        with ThreadPoolExecutor(number) as pool:
+            opened = list(pool.map(open_one, [f"world-{index}" for index in range(number)]))
         yield opened
+
+
+def _in_each(
+    items: Iterable[Item], opened: Sequence[World], work: Callable[[Item, World], Made]
+) -> Iterator[Made]:
+    """Work on each item in some world that is free; yield what is made as it comes."""
+    free: SimpleQueue[World] = SimpleQueue()
+    for world in opened:
+        free.put(world)
+
+    def in_some_world(item: Item) -> Made:
+        world = free.get()
+        try:
+            return work(item, world)
+        finally:
+            free.put(world)
+
+    with ThreadPoolExecutor(len(opened)) as pool:
+        futures = [pool.submit(in_some_world, item) for item in items]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
 
 
 # --- recording ------------------------------------------------------------------------------------
 
 
-def record(world: World) -> dict[Boundary, Place]:
-    """Live through every story undisturbed, and keep where each boundary was first met."""
+def record(opened: Sequence[World]) -> dict[Boundary, Place]:
+    """Live through every story undisturbed, and keep the first story in which each boundary was met."""
+    cold: set[str] = set()
+
+    def live_undisturbed(name: str, world: World) -> tuple[str, list[tuple[str, int, list[str]]]]:
+        world.begin(cold=cold)
+        _STORIES[name](world)
+        return name, world.story.seen
+
+    seen = dict(_in_each(reversed(_STORIES), opened, live_undisturbed))  # the long ones first
     places: dict[Boundary, Place] = {}
-    for name, story in _STORIES.items():
-        world.begin(recording=True)
-        story(world)
-        for function, invocation, crossings in world.story.seen:
+    for name in _STORIES:
+        for function, invocation, crossings in seen[name]:
             for boundary, before in _boundaries(function, crossings):
                 place = Place(story=name, invocation=invocation, crossings=tuple(before))
                 places.setdefault(boundary, place)
@@ -179,45 +239,27 @@ def run(
 ) -> Iterator[Result]:
     """Run the cases in all worlds at once; yield each result as it comes, and begin none after `minutes`."""
     ends_at = time.monotonic() + minutes * 60
-    free: SimpleQueue[World] = SimpleQueue()
-    for world in opened:
-        free.put(world)
 
-    def in_some_world(case: Case) -> Result | None:
-        if time.monotonic() > ends_at:
-            return None
-        world = free.get()
-        try:
-            return run_case(case, world)
-        finally:
-            free.put(world)
+    def in_time(case: Case, world: World) -> Result | None:
+        return run_case(case, world) if time.monotonic() < ends_at else None
 
-    with ThreadPoolExecutor(len(opened)) as pool:
-        futures = [pool.submit(in_some_world, case) for case in cases]
-        try:
-            for future in as_completed(futures):
-                if result := future.result():
-                    yield result
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    yield from (result for result in _in_each(cases, opened, in_time) if result)
 
 
 def run_case(case: Case, world: World) -> Result:
     """Live through the story of a case with one invocation struck; then look at the promises."""
     began = time.monotonic()
-    outcome, broken = "", "never came by this place"
     for strike in _strikes(case):
         try:
             world.begin(strike=strike)
             outcome = _STORIES[case.place.story](world)
         except (BrokenPromiseError, TimeoutError, EOFError, AssertionError) as error:
-            broken = f"{type(error).__name__}: {error} (story: {case.place.story})"
             world.abandon()
-            break
+            broken = f"{type(error).__name__}: {error} (story: {case.place.story})"
+            return Result(case=case, outcome="", seconds=time.monotonic() - began, broken=broken)
         if world.story.struck_in is not None:
             return Result(case=case, outcome=outcome, seconds=time.monotonic() - began)
-    result = Result(case=case, outcome=outcome, seconds=time.monotonic() - began)
-    return replace(result, broken=broken)
+    return Result(case=case, outcome=NOT_MET, seconds=time.monotonic() - began)
 
 
 def _strikes(case: Case) -> Iterator[Strike]:
@@ -228,14 +270,39 @@ def _strikes(case: Case) -> Iterator[Strike]:
         yield Strike(function=case.boundary.function, nth=nth, order=strike_order)
 
 
-# --- the table ------------------------------------------------------------------------------------
+# --- the tables -----------------------------------------------------------------------------------
+
+
+def summary(results: Iterable[Result]) -> str:
+    """Kinds of boundary by blows and by outcomes, in Markdown; each case counts once in either half."""
+    columns = (*Blow, *_ENDINGS)
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for result in results:
+        counts[_kind(result.case.boundary.crossing)].update([result.case.blow, _ending(result)])
+    rows = [(kind, *(str(counts[kind][column]) for column in columns)) for kind in sorted(counts)]
+    head = [("kind", *columns), ("---",) * (1 + len(columns))]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (*head, *rows))
+
+
+def _kind(crossing: str) -> str:
+    return next(kind for start, kind in _KINDS.items() if crossing.startswith(start))
+
+
+def _ending(result: Result) -> str:
+    as_undisturbed, one_mail_more, _, broken = _ENDINGS
+    if result.broken:
+        return broken
+    if result.outcome == NOT_MET:
+        return NOT_MET
+    return one_mail_more if "mails" in result.outcome else as_undisturbed
 
 
 def table(results: Iterable[Result]) -> str:
     """Boundaries by outcomes, in Markdown."""
     cells: dict[Boundary, dict[Blow, str]] = defaultdict(dict)
     for result in results:
-        mark = f"✗ {result.broken}" if result.broken else f"✓ {result.outcome}"
+        kept = NOT_MET if result.outcome == NOT_MET else f"✓ {result.outcome}"
+        mark = f"✗ {result.broken}" if result.broken else kept
         cells[result.case.boundary][result.case.blow] = mark
     lines = [
         f"| function | invocation | boundary | {' | '.join(Blow)} |",

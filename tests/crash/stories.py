@@ -2,8 +2,9 @@
 
 import json
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
 from typing import Literal
@@ -21,7 +22,7 @@ PRICE = Decimal("342.50")
 LIVE = {"confirmed", "pending"}
 FINAL_STATUS = 500  # below it an answer is final, 409 "in flight" aside
 
-Word = Literal["CONFIRMADA", "RECHAZADA", "CANCELADA"]
+Word = Literal["CONFIRMADA", "RECHAZADA", "EXPIRADA", "CANCELADA"]
 
 
 class BrokenPromiseError(Exception):
@@ -145,7 +146,7 @@ class Traveler:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tale:
-    """A story and how it must end; `mails` is how many the traveler gets."""
+    """A story and how it must end; `mails` is how many the traveler gets, `policy` what it hurries (seconds)."""
 
     name: str
     live: Callable[[Traveler], None]
@@ -153,6 +154,7 @@ class Tale:
     offer_id: str = "HTL-MAD-001"
     ends: Word
     mails: int
+    policy: Mapping[str, float] = field(default_factory=dict)
 
 
 def _to_its_end(traveler: Traveler) -> None:
@@ -194,12 +196,27 @@ def _silent(traveler: Traveler) -> None:
         simulator.faults("slow", latency_ms=1500)
     traveler.cancel()
     for provider, operation in (("supplier", "cancel_booking"), ("payments", "refund")):
-        asked = "SELECT id FROM provider_call WHERE operation = :operation AND status <> 'started'"
+        # A call whose worker was killed stays started: that a look got no answer either tells as much.
+        asked = (
+            "SELECT id FROM provider_call WHERE operation = :operation"
+            " AND (status <> 'started' OR looks > 0)"
+        )
         world.operate_until(
             lambda: bool(world.rows(asked, operation=operation)),  # noqa: B023 - called here only
             what=f"{operation} without an answer",
         )
         world.simulators[provider].faults("ok")
+    traveler.rest()
+
+
+def _never_paid(traveler: Traveler) -> None:
+    """The payments API is down until the hold is over, and comes back: only then can it be asked once more."""
+    world = traveler.world
+    world.simulators["payments"].faults("outage")
+    traveler.reserve()
+    expired = "SELECT id FROM reservation WHERE state = 'EXPIRED'"
+    world.operate_until(lambda: bool(world.rows(expired)), what="the end of the hold")
+    world.simulators["payments"].faults("ok")
     traveler.rest()
 
 
@@ -233,6 +250,21 @@ TALES = (
         ends="CANCELADA",
         mails=2,
     ),
+    Tale(
+        name="sent again",  # not found for sure, then surely not taken, then done; by each provider
+        live=_to_its_end,
+        payment_token="tok_flaky",
+        offer_id="FLK-1",
+        ends="CONFIRMADA",
+        mails=1,
+    ),
+    Tale(
+        name="expired",
+        live=_never_paid,
+        ends="EXPIRADA",
+        mails=1,
+        policy={"hold_limit": 4, "grace": 0.5},
+    ),
     Tale(name="asked again", live=_asked_again, ends="CONFIRMADA", mails=1),
 )
 
@@ -245,9 +277,10 @@ def tell(tale: Tale, world: World) -> str:
         TimeoutError: it does not come to rest.
     """
     traveler = Traveler(world, payment_token=tale.payment_token, offer_id=tale.offer_id)
-    tale.live(traveler)
-    mails = check_promises(traveler, tale)
-    world.wait_until(world.undisturbed, what="the end of what was stopped")
+    with world.hurried(tale.policy) if tale.policy else nullcontext():
+        tale.live(traveler)
+        mails = check_promises(traveler, tale)
+        world.wait_until(world.undisturbed, what="the end of what was stopped")
     return tale.ends if mails == tale.mails else f"{tale.ends}, {mails} mails"
 
 

@@ -15,6 +15,7 @@ from tests.crash.stories import TALES, BrokenPromiseError, Traveler, tell
 from tests.crash.world import World
 
 SAMPLE = 12
+STRUCK = 10  # at least; the others' places depend on who is faster, and may not be met again
 CONFIRMED = TALES[0]
 
 pytestmark = [pytest.mark.mysql, pytest.mark.timeout(900)]
@@ -22,13 +23,13 @@ pytestmark = [pytest.mark.mysql, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def opened() -> Iterator[list[World]]:
-    with matrix.worlds(2) as opened:
+    with matrix.worlds(3) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
 def places(opened: list[World]) -> dict[Boundary, Place]:
-    return matrix.record(opened[0])
+    return matrix.record(opened)
 
 
 def test_every_boundary_that_is_met_is_in_the_list(places: dict[Boundary, Place]) -> None:
@@ -50,6 +51,7 @@ def test_a_representative_part_keeps_every_promise(
     results = list(matrix.run(cases, opened))
 
     assert len(results) == SAMPLE
+    assert sum(result.outcome != matrix.NOT_MET for result in results) >= STRUCK
     assert [f"{result.case}: {result.broken}" for result in results if result.broken] == []
 
 

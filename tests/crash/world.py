@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from threading import Lock
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self
 
 from sqlalchemy import Engine, create_engine, text
 
 from reservations.adapters.mysql.tables import METADATA
 from reservations.domain.messages import Queue
-from tests.crash.boundaries import Blow, Order
+from tests.crash.boundaries import Blow, Order, is_cold
 from tests.crash.cloud import SENDER, Cloud
 from tests.crash.environment import Environment, Invocation, Nursery, Outcome
 from tests.databases import empty_schema, migrated_schema
@@ -30,27 +31,27 @@ _SECRET = "whsec_" + base64.b64encode(b"secret-of-both-providers" + bytes(8)).de
 _KEY_RING = {"current": "k1", "keys": {"k1": base64.b64encode(bytes(32)).decode()}}
 _API_KEY_ID = "l3pk9vw2d1"
 
-# As short as a busy machine allows: a call may last 2 s (connect twice, read), and may begin 6 s late.
-SAGA = {
+# As short as a busy machine allows: a call may last 2 s (connect twice, read), and may begin 4 s late.
+SAGA: Mapping[str, object] = {
     "profile": "short",
     "timeouts": {
         f"{provider}_{what}": seconds
         for provider in ("payments", "supplier")
         for what, seconds in (("connect", 0.5), ("read", 1.0))
     },
-    "policy": {
-        "ladder": [0.3, 0.5, 1, 1, 2, 4],
-        "ladder_end": 4,
-        "retry_after_limit": 2,
-        "aftercare": [0.5],
-        "hold": 120,
-        "hold_limit": 120,
-        "call_limit": 8,
-        "visibility": 0.1,
-        "not_found_gap": 0.1,
-        "hint_lease": 2,
-        "mail_repeat": 3,
-    },
+}
+SAGA_POLICY: Mapping[str, object] = {
+    "ladder": [0.3, 0.5, 1, 1, 2, 4],
+    "ladder_end": 4,
+    "retry_after_limit": 2,
+    "aftercare": [0.5],
+    "hold": 120,
+    "hold_limit": 120,
+    "call_limit": 6,
+    "visibility": 0.1,
+    "not_found_gap": 0.1,
+    "hint_lease": 2,
+    "mail_repeat": 3,
 }
 
 CONSUMERS = {
@@ -59,6 +60,7 @@ CONSUMERS = {
     Queue.VOUCHER: "issue_voucher",
     Queue.NOTIFICATION: "notify_customer",
 }
+_MIGRATING = Lock()  # Alembic's context is one for the whole process
 ONE_ROUND_MS = (60_000, 0)  # what the poller is told: time for one round, then none
 
 Json = dict[str, Any]
@@ -88,7 +90,7 @@ class Story:
     """What is remembered of one case: how often each function ran, what was seen, where it was struck."""
 
     strike: Strike | None = None
-    recording: bool = False
+    cold: set[str] | None = None  # while recording: the functions whose cold start was seen
     order: Order | None = None  # once carried out
     counts: Counter[str] = field(default_factory=Counter)
     seen: list[tuple[str, int, list[str]]] = field(default_factory=list)
@@ -99,9 +101,10 @@ class Story:
 class World:
     """A database schema, two providers, queues, a bucket; what is killed in it leaves it standing."""
 
-    def __init__(self, name: str, *, cloud: Cloud, folder: Path) -> None:
+    def __init__(self, name: str, *, cloud: Cloud, nursery: Nursery, folder: Path) -> None:
         self._name = name
         self._cloud = cloud
+        self._nursery = nursery
         self._folder = folder
         self._stack = ExitStack()
         self._stopped: _Struck | None = None
@@ -125,10 +128,11 @@ class World:
         self._stack.close()
 
     def _open(self, enter: Callable[[AbstractContextManager[Any]], Any]) -> None:
-        self.database_url: str = enter(migrated_schema("mysql"))
+        with _MIGRATING:
+            self._database_url: str = enter(migrated_schema("mysql"))
         # One connection, asked first whether the server still has it.
         self._engine = create_engine(
-            self.database_url, pool_size=1, pool_pre_ping=True, isolation_level="AUTOCOMMIT"
+            self._database_url, pool_size=1, pool_pre_ping=True, isolation_level="AUTOCOMMIT"
         )
         enter(closing_pool(self._engine))
         self.receivers: dict[str, Receiver] = {}
@@ -141,23 +145,27 @@ class World:
         queues = {queue: self._cloud.queue(f"{self._name}-{queue}") for queue in Queue}
         self._dead_letters = self._cloud.queue(f"{self._name}-dead")
         self.bucket = self._cloud.bucket(f"{self._name}-documents")
-        self._write_parameters(f"/{self._name}", self.database_url)
-        environ = self._cloud.environ() | {
+        self._write_parameters(f"/{self._name}")
+        self._environ = {
             "SETTINGS_PATH": f"/{self._name}",
             "DEAD_LETTER_QUEUE_URL": self._dead_letters,
             "DOCUMENT_BUCKET": self.bucket,
             "ALLOWED_ORIGIN": "https://www.reservations.example",
-            "POWERTOOLS_LOG_LEVEL": "WARNING",
             **{f"{queue.upper()}_QUEUE_URL": url for queue, url in queues.items()},
         }
         self._queues = queues
-        self._nursery: Nursery = enter(Nursery(environ, log=self._folder / "functions.log"))
-        self._steady = self._nursery.fork()
+        self._steady = self._nursery.fork(self._environ)
 
-    def _write_parameters(self, path: str, database_url: str) -> None:
+    def _write_parameters(
+        self,
+        path: str,
+        *,
+        database_url: str | None = None,
+        policy: Mapping[str, object] = MappingProxyType({}),
+    ) -> None:
         clients = {_API_KEY_ID: "web"}
         values = {
-            "database-url": database_url,
+            "database-url": database_url or self._database_url,
             "payments-url": self.simulators["payments"].url,
             "supplier-url": self.simulators["supplier"].url,
             "payments-api-key": "payments-key",
@@ -169,7 +177,7 @@ class World:
             "support-contact": "soporte@example.com",
             "public-base-url": "https://api.reservations.example/live",
             "api-clients": json.dumps(clients),
-            "saga-policy": json.dumps(SAGA),
+            "saga-policy": json.dumps({**SAGA, "policy": {**SAGA_POLICY, **policy}}),
         }
         for name, value in values.items():
             self._cloud.ssm.put_parameter(
@@ -178,9 +186,9 @@ class World:
 
     # --- one case -------------------------------------------------------------
 
-    def begin(self, *, strike: Strike | None = None, recording: bool = False) -> None:
+    def begin(self, *, strike: Strike | None = None, cold: set[str] | None = None) -> None:
         """Forget the case before: rows, messages, what the providers did and told."""
-        self.story = Story(strike=strike, recording=recording)
+        self.story = Story(strike=strike, cold=cold)
         self._last_events.clear()
         with self._engine.begin() as connection:
             for table in reversed(METADATA.sorted_tables):
@@ -194,8 +202,7 @@ class World:
     def abandon(self) -> None:
         """After a case that went wrong: nothing of it may go on."""
         if self._stopped is not None:
-            self._stopped.environment.resume()
-            self._stopped.environment.close()
+            self._stopped.environment.kill()
             self._stopped = None
         self._renew()
 
@@ -206,16 +213,24 @@ class World:
     @contextmanager
     def empty_database(self) -> Iterator[str]:
         """Point the functions at a schema without tables for a while; its URL."""
-        path = f"/{self._name}-empty"
-        with empty_schema("mysql") as url:
-            self._write_parameters(path, url)
-            self._environ = {"SETTINGS_PATH": path}
+        with empty_schema("mysql") as url, self._elsewhere(database_url=url):
+            yield url
+
+    def hurried(self, policy: Mapping[str, object]) -> AbstractContextManager[None]:
+        """Let the functions obey other durations (seconds) for a while."""
+        return self._elsewhere(policy=policy)
+
+    @contextmanager
+    def _elsewhere(self, **settings: Any) -> Iterator[None]:
+        usual, path = self._environ, f"/{self._name}-elsewhere"
+        self._write_parameters(path, **settings)
+        self._environ = {**usual, "SETTINGS_PATH": path}
+        self._renew()
+        try:
+            yield
+        finally:
+            self._environ = usual
             self._renew()
-            try:
-                yield url
-            finally:
-                self._environ = {}
-                self._renew()
 
     def invoke(
         self,
@@ -232,8 +247,11 @@ class World:
         story = self.story
         story.counts[function] += 1
         order = self._order_for(function)
-        cold = story.recording and story.counts[function] == 1
-        alone = cold or order is not None
+        cold = story.cold is not None and function not in story.cold
+        if story.cold is not None:
+            story.cold.add(function)
+        # Warm unless a cold start is the point: on a busy machine one after the other would each be too late to call.
+        alone = cold or (order is not None and is_cold(order.crossings[-1]))
         environment = self._nursery.fork(self._environ) if alone else self._steady
         environment.begin(
             Invocation(function=function, event=event, remaining_ms=remaining_ms), order
@@ -244,12 +262,14 @@ class World:
         story.last_error = outcome.error or story.last_error
         if outcome.blow is not None:
             story.struck_in, story.order, story.strike = function, order, None
-        if story.recording:
+        if story.cold is not None:
             story.seen.append((function, story.counts[function], outcome.crossings))
+        if outcome.blow is not None and not alone:
+            self._steady = self._nursery.fork(self._environ)
         if outcome.blow is Blow.STOP:
             self._stopped = _Struck(environment, time.monotonic() + STOP_SECONDS, conclude)
         else:
-            if alone:
+            if environment is not self._steady:
                 environment.close()
             conclude(outcome)
         return outcome
