@@ -23,7 +23,10 @@ _EPILOG = """payments is programmed by the token:
   tok_lost             always fails, takes nothing
   tok_late             takes the money, never answers, and does not list it at first
   tok_twice            takes the money, says it did not, and takes it again under the same key
+  tok_undecided        pending for ever, until it is voided
   tok_wrong_amount     takes 1.00 more than was asked
+  tok_wrong_currency   takes the sum in another currency
+  tok_wrong_reference  takes the money, and answers with the reference of another payment
   tok_refund_pending   a refund is pending, then made and told by a webhook
   tok_refund_rejected  refuses a refund
   tok_refund_timeout   makes a refund and never answers

@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -47,9 +47,9 @@ class Announcement:
 class Transaction:
     """One change to the ledger: all of it or nothing."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, *, now: float) -> None:
         self.db = db
-        self.now = time.time()
+        self.now = now  # seconds since 1970
 
     def recall(self, key: str) -> Kept | None:
         row = self.db.execute("SELECT * FROM idempotency WHERE key = ?", (key,)).fetchone()
@@ -120,7 +120,8 @@ class Transaction:
 class Ledger:
     """One file, one writer at a time: concurrent requests with one key have one effect."""
 
-    def __init__(self, path: Path, *, schema: str) -> None:
+    def __init__(self, path: Path, *, schema: str, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)  # it holds the secret of the webhooks
         self._lock = threading.Lock()
@@ -144,7 +145,7 @@ class Ledger:
     def transaction(self) -> Iterator[Transaction]:
         with self._lock, self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            yield Transaction(self._db)
+            yield Transaction(self._db, now=self._clock())
 
     def close(self) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 import math
 import secrets
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -27,9 +28,16 @@ from local.simulators.provider import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardBehavior(Behavior):
-    """Also how much more than asked is taken, and how a refund of it ends."""
+    """Also what is taken that was not asked for, and how a refund of it ends.
+
+    `undecided`: what is pending stays so. `foreign`: another currency is taken. `misnamed`: the answer
+    carries the reference of somebody else's payment; the listing tells the truth.
+    """
 
     surcharge: Decimal = Decimal(0)
+    undecided: bool = False
+    foreign: bool = False
+    misnamed: bool = False
     refund: Behavior = field(default=Behavior(status="succeeded"))
 
 
@@ -42,7 +50,10 @@ TOKENS: Mapping[str, CardBehavior] = {
     "tok_lost": CardBehavior(status="declined", failures=math.inf),
     "tok_late": CardBehavior(status="succeeded", silent=True, late=True),
     "tok_twice": CardBehavior(status="succeeded", twice=True),
+    "tok_undecided": CardBehavior(status="pending", undecided=True),
     "tok_wrong_amount": CardBehavior(status="succeeded", surcharge=Decimal(1)),
+    "tok_wrong_currency": CardBehavior(status="succeeded", foreign=True),
+    "tok_wrong_reference": CardBehavior(status="succeeded", misnamed=True),
     "tok_refund_pending": CardBehavior(status="succeeded", refund=Behavior(status="pending")),
     "tok_refund_rejected": CardBehavior(status="succeeded", refund=Behavior(status="rejected")),
     "tok_refund_timeout": CardBehavior(
@@ -101,6 +112,8 @@ class Payments(Provider):
         if failed := fails_now(behavior, request, transaction):
             return failed
         payment = _shown(self._take(body, behavior, transaction), transaction)
+        if behavior.misnamed:
+            payment["reference"] = str(uuid.uuid4())
         lie = denied(behavior, request, transaction)
         return lie or Answer(status=201, body=payment, silent=behavior.silent)
 
@@ -115,10 +128,10 @@ class Payments(Provider):
                 charge.reference,
                 charge.token,
                 str(Decimal(charge.amount) + behavior.surcharge),
-                charge.currency,
+                _other_than(charge.currency) if behavior.foreign else charge.currency,
                 behavior.status,
                 self._times.listed_at(behavior, transaction.now),
-                self._settles_at(behavior, transaction),
+                None if behavior.undecided else self._settles_at(behavior, transaction),
             ),
         )
         return _payment(payment_id, transaction)
@@ -206,6 +219,10 @@ class Payments(Provider):
             "charges": transaction.db.execute(charges).fetchall(),
             "refunds": transaction.db.execute(refunds).fetchall(),
         }
+
+
+def _other_than(currency: str) -> str:
+    return "USD" if currency != "USD" else "EUR"
 
 
 def _positive(amount: str) -> None:

@@ -1,0 +1,255 @@
+"""A journey on a clock of its own: the real step functions and clients, the simulators' own code, no network.
+
+Time is what the production durations ask for, and costs nothing: hours and days pass between two lines.
+No webhook is ever sent, so that each story also holds when all of them are lost.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from local.simulators.ledger import Ledger
+from local.simulators.provider import Provider, Times
+from local.simulators.server import Desk
+from reservations.adapters.hint_codec import encode_hint
+from reservations.adapters.provider_http import ProviderHttp
+from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.create_reservation import CreateReservation, create_reservation
+from reservations.application.operate import resolve_review
+from reservations.application.poll_outbox import poll_outbox
+from reservations.domain.decisions import Decision
+from reservations.domain.facts import Operation, Status
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import Reservation
+from reservations.domain.saga import PublicStatus, Review, public_status, reviews
+from tests.books import Books
+from tests.builders import PRICE, a_customer, an_offer
+from tests.handlers.conftest import Surroundings
+from tests.invocation import a_context, an_event
+
+READ_LIMIT = timedelta(seconds=10)
+_FUNCTION_OF = {
+    Queue.PAYMENT: "process_payment",
+    Queue.SUPPLIER: "confirm_supplier",
+    Queue.VOUCHER: "issue_voucher",
+    Queue.NOTIFICATION: "notify_customer",
+}
+_LONG = timedelta(days=10)  # longer than anything the saga waits for, but a person
+
+
+class ProviderNextDoor(httpx.BaseTransport):
+    """A simulator without its socket.
+
+    `meanwhile` runs once, while a request to its path is on the way. `mute` holds paths whose next request
+    acts and is not answered.
+    """
+
+    def __init__(self, provider: Provider, folder: Path, *, clock: Callable[[], datetime]) -> None:
+        path = folder / f"{provider.name}.sqlite"
+        self._ledger = Ledger(path, schema=provider.schema, clock=lambda: clock().timestamp())
+        self._desk = Desk(provider=provider, ledger=self._ledger)
+        self.meanwhile: tuple[str, Callable[[], object]] | None = None
+        self.mute: list[str] = []
+        self.on_silence: Callable[[], object] = lambda: None
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        place = f"{request.method} {request.url.path}"
+        if self.meanwhile is not None and re.fullmatch(self.meanwhile[0], place):
+            _, act = self.meanwhile
+            self.meanwhile = None
+            act()
+        answer, _ = self._desk.answer(
+            method=request.method,
+            target=request.url.raw_path.decode(),
+            headers=dict(request.headers),
+            body=request.read(),
+        )
+        ignored = [pattern for pattern in self.mute if re.fullmatch(pattern, place)]
+        self.mute = [pattern for pattern in self.mute if pattern not in ignored]
+        if answer.silent or ignored:
+            self.on_silence()
+            raise httpx.ReadTimeout("no answer", request=request)
+        return httpx.Response(answer.status, json=answer.body, headers=dict(answer.headers))
+
+    def close(self) -> None:
+        self._ledger.close()
+
+    def control(self, method: str, path: str, body: bytes = b"") -> dict[str, list[dict[str, Any]]]:
+        answer, _ = self._desk.answer(method=method, target=path, headers={}, body=body)
+        assert answer.status == httpx.codes.OK, answer.body
+        return answer.body
+
+    def faults(self, mode: str) -> None:
+        self.control("POST", "/_sim/faults", f'{{"mode": "{mode}"}}'.encode())
+
+    def client(self) -> ProviderHttp:
+        return ProviderHttp(
+            base_url="http://provider.example",
+            api_key="our-key",
+            connect_seconds=2,
+            read_seconds=READ_LIMIT.total_seconds(),
+            now=lambda: datetime.now(UTC),  # the functions count their own time by it
+            traceparent=lambda: None,
+            transport=self,
+        )
+
+
+@dataclass(slots=True)
+class Journey:
+    """One reservation, the queues it is told of by, and both providers."""
+
+    around: Surroundings
+    payments: ProviderNextDoor
+    supplier: ProviderNextDoor
+    reservation_id: UUID
+    _queue: list[Hint] = field(default_factory=list)
+
+    # --- time ---
+
+    @property
+    def now(self) -> datetime:
+        return self.around.database.now
+
+    def wait(self, time: timedelta) -> None:
+        self.around.database.now += time
+
+    def travel(self, *, until: Callable[["Journey"], bool]) -> None:
+        while not until(self):
+            assert self._moves(before=self.now + _LONG), self.stored.facts
+
+    def travel_to_the_end(self) -> None:
+        """Until there is nothing left to do, or to do without a person."""
+        end = self.now + _LONG
+        while self._moves(before=end):
+            pass
+
+    def travel_for(self, time: timedelta) -> None:
+        end = self.now + time
+        while self._moves(before=end):
+            pass
+        self.around.database.now = max(self.now, end)
+
+    def _moves(self, *, before: datetime) -> bool:
+        """Do what is next, at once or when its time has come; tell whether there was anything."""
+        due = self.stored.next_check_at
+        if self._next_hint():
+            return True
+        if due is None or due > before:
+            return False
+        self.around.database.now = max(self.now, due)
+        return True
+
+    def _next_hint(self) -> bool:
+        if not self._queue:
+            publisher = self.around.publisher
+            poll_outbox(uow=self.around.unit_of_work(), publisher=publisher, policy=STANDARD)
+            self._queue, publisher.hints = publisher.hints, []
+        if not self._queue:
+            return False
+        self._deliver(self._queue.pop(0))
+        return True
+
+    def _deliver(self, hint: Hint) -> None:
+        name = _FUNCTION_OF[hint.queue]
+        event = an_event(f"{name}.due")
+        event["Records"][0]["body"] = encode_hint(hint)
+        verdict = import_module(f"functions.{name}.handler").lambda_handler(event, a_context())
+        assert verdict == {"batchItemFailures": []}, self.around.logs.text
+
+    # --- the traveler ---
+
+    def cancel(self) -> None:
+        with self.around.unit_of_work() as uow:
+            cancel_reservation(self.reservation_id, uow=uow, policy=STANDARD)
+            uow.commit()
+
+    def decide(self, decision: Decision) -> None:
+        """As an operator, with evidence."""
+        resolve_review(
+            self.stored.code,
+            decision,
+            evidence="TICKET-1",
+            uow=self.around.unit_of_work(),
+            policy=STANDARD,
+            actor="operator:guardia",
+        )
+
+    @property
+    def word(self) -> PublicStatus:
+        return public_status(self.stored.facts)
+
+    # --- what is known ---
+
+    @property
+    def stored(self) -> Reservation:
+        return self.around.database.reservations[self.reservation_id]
+
+    @property
+    def review(self) -> frozenset[Review]:
+        return reviews(self.stored.facts, self.now)
+
+    @property
+    def events(self) -> list[str]:
+        return [line.event for line in self.around.database.history[self.reservation_id]]
+
+    def has(self, operation: Operation, *statuses: Status) -> bool:
+        """Whether the ledger has a row of the operation in one of those statuses, or in any."""
+        rows = self.stored.facts.of(operation)
+        return any(not statuses or row.status in statuses for row in rows)
+
+    def times_of(self, verb: str) -> list[timedelta]:
+        """When a request was made, since the reservation was."""
+        attempts = self.around.database.attempts[self.reservation_id]
+        began = self.stored.facts.created_at
+        return [attempt.sent_at - began for attempt in attempts if attempt.verb == verb]
+
+    def books(self) -> Books:
+        return Books.of(
+            str(self.reservation_id),
+            payments=self.payments.control("GET", "/_sim/ledger"),
+            supplier=self.supplier.control("GET", "/_sim/ledger"),
+        )
+
+
+def departed(
+    around: Surroundings,
+    payments: ProviderNextDoor,
+    supplier: ProviderNextDoor,
+    *,
+    token: str = "tok_ok",
+    offer: str = "HTL-MAD-001",
+) -> Journey:
+    """A reservation that was just accepted; `token` and `offer` program the providers."""
+    command = CreateReservation(
+        client_id="web",
+        offer=an_offer(offer_id=offer),
+        price=PRICE,
+        customer=a_customer(payment_token=token),
+    )
+    with around.unit_of_work() as uow:
+        reservation = create_reservation(command, uow=uow, policy=STANDARD, token_kid="k1")
+        uow.commit()
+    return Journey(around, payments, supplier, reservation.reservation_id)
+
+
+def next_door(provider: Provider, folder: Path, around: Surroundings) -> ProviderNextDoor:
+    """A provider on the clock of the reservation's database; whoever waits for it in vain has waited."""
+    door = ProviderNextDoor(provider, folder, clock=lambda: around.database.now)
+
+    def time_passes() -> None:
+        around.database.now += READ_LIMIT
+
+    door.on_silence = time_passes
+    return door
+
+
+def times(*, pending: timedelta = timedelta(seconds=30), late: timedelta = timedelta()) -> Times:
+    return Times(pending=pending.total_seconds(), late=late.total_seconds())

@@ -1,0 +1,445 @@
+"""What goes wrong on the way, each as a short story told to its very end, on production's durations.
+
+Each ends with nothing left to do, or with a review that says why, and with both providers' books adding up.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from local.simulators.payments import Payments
+from local.simulators.provider import Times
+from local.simulators.supplier import Supplier
+from reservations import wiring
+from reservations.adapters.payments_api import HttpPaymentsApi
+from reservations.adapters.supplier_api import HttpSupplierApi
+from reservations.domain.decisions import Decision
+from reservations.domain.errors import NotCancellableError
+from reservations.domain.facts import Operation, Reason, Status
+from reservations.domain.money import Money
+from reservations.domain.policy import STANDARD
+from reservations.domain.saga import PublicStatus, Review, State, state_of
+from tests.books import (
+    ALL_GIVEN_BACK,
+    NOTHING,
+    ONLY_MONEY_GIVEN_BACK,
+    PAID_AND_BOOKED,
+    PRICE,
+    Books,
+)
+from tests.builders import HOUR, MINUTE, SECOND
+from tests.handlers.conftest import Surroundings
+from tests.handlers.journey import Journey, departed, next_door, times
+
+DAY = timedelta(days=1)
+CHARGE, REFUND = r"POST /payments", r"POST /payments/\w+/refunds"
+VOID = r"POST /payments/\w+/void"
+BOOK, CANCEL = r"POST /bookings", r"POST /bookings/\w+/cancel"
+CANCELLED = "reservation.closed.customer_cancelled"
+
+Depart = Callable[..., Journey]
+SOON = times()
+
+
+@pytest.fixture
+def depart(
+    around: Surroundings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Depart]:
+    """Make a reservation at providers that keep the given times."""
+    with ExitStack() as opened:
+
+        def make(token: str = "tok_ok", offer: str = "HTL-MAD-001", at: Times = SOON) -> Journey:
+            payments = opened.enter_context(next_door(Payments(at), tmp_path, around))
+            supplier = opened.enter_context(next_door(Supplier(at), tmp_path, around))
+            monkeypatch.setattr(wiring, "payments_api", lambda: HttpPaymentsApi(payments.client()))
+            monkeypatch.setattr(wiring, "supplier_api", lambda: HttpSupplierApi(supplier.client()))
+            return departed(around, payments, supplier, token=token, offer=offer)
+
+        yield make
+
+
+def assert_ended(trip: Journey, word: PublicStatus, books: Books) -> None:
+    """To its very end: days of aftercare included, nothing is left to be done and nobody is needed."""
+    trip.travel_to_the_end()
+
+    assert trip.word is word
+    assert trip.review == frozenset()
+    assert trip.stored.next_check_at is None
+    assert trip.books() == books
+
+
+def assert_stopped(trip: Journey, word: PublicStatus, review: Review, books: Books) -> None:
+    """At what only a person can decide."""
+    trip.travel_to_the_end()
+
+    assert trip.word is word
+    assert trip.review == {review}
+    assert trip.books() == books
+
+
+# --- cancelled on the way -------------------------------------------------------------------------
+
+MOMENTS: dict[str, tuple[str, str, Callable[[Journey], bool]]] = {
+    "before anything was asked": ("tok_ok", "HTL-", lambda _: True),
+    "while a payment has no answer": (
+        "tok_timeout",
+        "HTL-",
+        lambda trip: trip.has(Operation.CHARGE, Status.UNKNOWN),
+    ),
+    "while a payment is pending": (
+        "tok_pending",
+        "HTL-",
+        lambda trip: trip.has(Operation.CHARGE, Status.PENDING),
+    ),
+    "when it is paid": ("tok_ok", "HTL-", lambda trip: state_of(trip.stored.facts) is State.PAID),
+    "while a booking has no answer": (
+        "tok_ok",
+        "TMO-",
+        lambda trip: trip.has(Operation.BOOK, Status.UNKNOWN),
+    ),
+    "while a booking is pending": (
+        "tok_ok",
+        "PEN-",
+        lambda trip: trip.has(Operation.BOOK, Status.PENDING),
+    ),
+    "when it is confirmed": ("tok_ok", "HTL-", lambda trip: trip.word is PublicStatus.CONFIRMADA),
+    "with its voucher": ("tok_ok", "HTL-", lambda trip: trip.stored.voucher is not None),
+    "with its mail": ("tok_ok", "HTL-", lambda trip: bool(trip.stored.sends)),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_trip_cancelled_between_two_steps_costs_nothing(depart: Depart, moment: str) -> None:
+    token, offer, reached = MOMENTS[moment]
+    trip = depart(token, f"{offer}MAD-001")
+    trip.travel(until=reached)
+
+    trip.cancel()
+
+    trip.travel_to_the_end()
+    books = trip.books()
+    assert_ended(trip, PublicStatus.CANCELADA, replace(books, kept=Decimal(0), alive=0))
+
+
+@pytest.mark.parametrize(
+    ("request_line", "books"),
+    [
+        (CHARGE, ONLY_MONEY_GIVEN_BACK),
+        (r"GET /payments", ONLY_MONEY_GIVEN_BACK),
+        (BOOK, ALL_GIVEN_BACK),
+        (r"GET /bookings", ALL_GIVEN_BACK),
+    ],
+)
+def test_a_trip_cancelled_while_a_request_is_on_its_way_costs_nothing(
+    depart: Depart, request_line: str, books: Books
+) -> None:
+    offer = "TMO-MAD-001" if "bookings" in request_line else "HTL-MAD-001"
+    trip = depart("tok_timeout", offer)
+    for provider in (trip.payments, trip.supplier):
+        provider.meanwhile = (request_line, trip.cancel)
+
+    trip.travel(until=lambda trip: trip.stored.facts.reason is not None)
+
+    assert_ended(trip, PublicStatus.CANCELADA, books)
+
+
+def test_a_trip_that_was_refused_cannot_be_cancelled_as_well(depart: Depart) -> None:
+    trip = depart(offer="REJ-MAD-001")
+    trip.travel(until=lambda trip: trip.has(Operation.REFUND))
+
+    with pytest.raises(NotCancellableError):
+        trip.cancel()
+
+    assert_ended(trip, PublicStatus.RECHAZADA, ONLY_MONEY_GIVEN_BACK)
+
+
+# --- the time of an offer -------------------------------------------------------------------------
+
+
+def test_an_outage_longer_than_the_hold_is_not_the_traveler_s_fault(depart: Depart) -> None:
+    trip = depart()
+    trip.payments.faults("outage")
+    trip.travel_for(STANDARD.hold * 4)
+    assert trip.word is PublicStatus.EN_PROCESO
+
+    trip.payments.faults("ok")
+
+    assert_ended(trip, PublicStatus.CONFIRMADA, PAID_AND_BOOKED)
+
+
+def test_an_offer_that_could_not_be_charged_for_two_hours_expires_without_a_cost(
+    depart: Depart,
+) -> None:
+    trip = depart()
+    trip.payments.faults("outage")
+    trip.travel_for(STANDARD.hold_limit + STANDARD.grace + MINUTE)
+    assert trip.word is PublicStatus.EXPIRADA
+
+    trip.payments.faults("ok")
+
+    assert_ended(trip, PublicStatus.EXPIRADA, NOTHING)
+
+
+def test_a_pending_payment_that_succeeds_within_the_grace_is_kept(depart: Depart) -> None:
+    trip = depart("tok_pending", at=times(pending=STANDARD.hold + STANDARD.grace - SECOND))
+
+    assert_ended(trip, PublicStatus.CONFIRMADA, PAID_AND_BOOKED)
+
+
+def test_a_pending_payment_whose_hold_ends_is_voided_and_the_offer_expires(
+    depart: Depart,
+) -> None:
+    trip = depart("tok_undecided")
+
+    assert_ended(trip, PublicStatus.EXPIRADA, NOTHING)
+
+    [voided] = trip.times_of("void")
+    assert STANDARD.hold + STANDARD.grace <= voided < STANDARD.hold + STANDARD.grace + MINUTE
+    assert trip.has(Operation.CHARGE, Status.VOIDED)
+    assert not trip.has(Operation.BOOK)
+    assert not trip.has(Operation.REFUND)
+
+
+def test_a_payment_that_succeeds_before_its_void_arrives_is_kept(depart: Depart) -> None:
+    trip = depart("tok_pending", at=times(pending=STANDARD.hold + STANDARD.grace + 10 * SECOND))
+    trip.payments.meanwhile = (VOID, lambda: trip.wait(MINUTE))
+
+    assert_ended(trip, PublicStatus.CONFIRMADA, PAID_AND_BOOKED)
+
+    assert len(trip.times_of("void")) == 1
+
+
+# --- answers that did not come --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("token", "offer", "unknown"),
+    [
+        ("tok_timeout", "HTL-MAD-001", "payment.unknown"),
+        ("tok_late", "HTL-MAD-001", "payment.not_found"),
+        ("tok_ok", "TMO-MAD-001", "booking.unknown"),
+        ("tok_ok", "LAT-MAD-001", "booking.not_found"),
+    ],
+)
+def test_what_was_done_without_an_answer_is_found_and_done_once(
+    depart: Depart, token: str, offer: str, unknown: str
+) -> None:
+    trip = depart(token, offer, at=times(late=12 * MINUTE))
+
+    assert_ended(trip, PublicStatus.CONFIRMADA, PAID_AND_BOOKED)
+
+    assert unknown in trip.events
+
+
+def test_a_payment_without_an_answer_is_asked_about_up_the_ladder_until_it_is_surely_not_there(
+    depart: Depart,
+) -> None:
+    trip = depart("tok_flaky")
+    sure = STANDARD.call_limit + STANDARD.visibility
+
+    assert_ended(trip, PublicStatus.CONFIRMADA, PAID_AND_BOOKED)
+
+    first, second, *_ = trip.times_of("charge")
+    looks = [at for at in trip.times_of("inquire") if at < second]
+    pauses = [later - earlier for earlier, later in zip([first, *looks], looks, strict=False)]
+    assert second - first >= sure
+    assert len(looks) >= 2
+    assert pauses[:3] == list(STANDARD.ladder[:3])
+
+
+@pytest.mark.parametrize(
+    ("request_line", "unknown"),
+    [(REFUND, "refund.unknown"), (CANCEL, "booking_cancellation.unknown")],
+)
+def test_a_refund_or_a_cancellation_without_an_answer_is_made_once(
+    depart: Depart, request_line: str, unknown: str
+) -> None:
+    trip = depart()
+    trip.travel(until=lambda trip: trip.word is PublicStatus.CONFIRMADA)
+    trip.payments.mute = trip.supplier.mute = [request_line]
+
+    trip.cancel()
+
+    assert_ended(trip, PublicStatus.CANCELADA, ALL_GIVEN_BACK)
+    assert unknown in trip.events
+
+
+@pytest.mark.parametrize("provider", ["payments", "supplier"])
+def test_what_could_not_be_given_back_in_an_outage_is_given_back_after_it(
+    depart: Depart, provider: str
+) -> None:
+    trip = depart()
+    trip.travel(until=lambda trip: trip.word is PublicStatus.CONFIRMADA)
+    door = getattr(trip, provider)
+    door.faults("outage")
+    trip.cancel()
+    trip.travel_for(20 * MINUTE)
+    assert trip.word is PublicStatus.EN_CANCELACION
+
+    door.faults("ok")
+
+    assert_ended(trip, PublicStatus.CANCELADA, ALL_GIVEN_BACK)
+
+
+# --- too late -------------------------------------------------------------------------------------
+
+
+def test_a_payment_that_turns_up_after_the_cancellation_is_given_back_and_the_word_stays(
+    depart: Depart,
+) -> None:
+    trip = depart("tok_late", at=times(late=3 * HOUR))
+    trip.travel(until=lambda trip: trip.has(Operation.CHARGE, Status.UNKNOWN))
+    trip.cancel()
+    trip.travel_for(HOUR)
+    assert trip.word is PublicStatus.CANCELADA
+
+    assert_ended(trip, PublicStatus.CANCELADA, ONLY_MONEY_GIVEN_BACK)
+
+
+def test_a_payment_that_turns_up_after_the_offer_expired_is_given_back_and_the_word_stays(
+    depart: Depart,
+) -> None:
+    trip = depart("tok_late", at=times(late=DAY))
+    trip.travel_for(12 * HOUR)
+    assert trip.word is PublicStatus.EXPIRADA
+
+    assert_ended(trip, PublicStatus.EXPIRADA, ONLY_MONEY_GIVEN_BACK)
+
+
+def test_a_booking_that_turns_up_after_the_cancellation_is_cancelled_and_the_word_stays(
+    depart: Depart,
+) -> None:
+    trip = depart(offer="LAT-MAD-001", at=times(late=3 * HOUR))
+    trip.travel(until=lambda trip: trip.has(Operation.BOOK, Status.UNKNOWN))
+    trip.cancel()
+    trip.travel_for(HOUR)
+    assert trip.word is PublicStatus.CANCELADA
+
+    assert_ended(trip, PublicStatus.CANCELADA, ALL_GIVEN_BACK)
+
+
+# --- twice ----------------------------------------------------------------------------------------
+
+
+def test_a_second_payment_is_found_and_given_back(depart: Depart) -> None:
+    trip = depart("tok_twice")
+
+    assert_ended(trip, PublicStatus.CONFIRMADA, replace(PAID_AND_BOOKED, taken=2))
+
+
+def test_a_second_booking_is_found_and_cancelled(depart: Depart) -> None:
+    trip = depart(offer="TWI-MAD-001")
+
+    assert_ended(trip, PublicStatus.CONFIRMADA, replace(PAID_AND_BOOKED, booked=2))
+
+
+def test_of_a_trip_paid_and_booked_twice_nothing_is_left_once_it_is_cancelled(
+    depart: Depart,
+) -> None:
+    trip = depart("tok_twice", "TWI-MAD-001")
+    trip.travel(until=lambda trip: trip.word is PublicStatus.CONFIRMADA)
+
+    trip.cancel()
+
+    assert_ended(trip, PublicStatus.CANCELADA, Books(taken=2, kept=Decimal(0), booked=2, alive=0))
+
+
+# --- what providers do of their own accord --------------------------------------------------------
+
+
+def test_a_supplier_that_cancels_after_it_confirmed_ends_the_trip_and_the_money_returns(
+    depart: Depart,
+) -> None:
+    trip = depart(offer="CXL-MAD-001", at=times(pending=2 * HOUR))
+    trip.travel_for(HOUR)
+    assert trip.word is PublicStatus.CONFIRMADA
+
+    assert_ended(trip, PublicStatus.CANCELADA, ALL_GIVEN_BACK)
+    assert trip.stored.facts.reason is Reason.SUPPLIER_CANCELLED
+
+
+@pytest.mark.parametrize(
+    ("token", "taken"),
+    [("tok_wrong_amount", Money(34350, "EUR")), ("tok_wrong_currency", Money(34250, "USD"))],
+)
+def test_another_sum_or_currency_than_the_price_waits_for_a_person(
+    depart: Depart, token: str, taken: Money
+) -> None:
+    trip = depart(token)
+
+    kept = Books(taken=1, kept=Decimal(taken.amount), booked=0, alive=0)
+    assert_stopped(trip, PublicStatus.EN_PROCESO, Review.MONEY_MISMATCH, kept)
+
+    [charge] = trip.stored.facts.of(Operation.CHARGE)
+    assert charge.money == taken
+    trip.cancel()
+    assert_ended(trip, PublicStatus.CANCELADA, ONLY_MONEY_GIVEN_BACK)
+
+
+def test_a_sum_that_a_person_accepts_lets_the_trip_go_on(depart: Depart) -> None:
+    trip = depart("tok_wrong_amount")
+    trip.travel_to_the_end()
+
+    trip.decide(Decision.PAID)
+
+    assert_ended(trip, PublicStatus.CONFIRMADA, replace(PAID_AND_BOOKED, kept=PRICE + 1))
+
+
+def test_an_answer_with_the_reference_of_another_payment_is_no_answer_and_an_alarm(
+    depart: Depart,
+) -> None:
+    trip = depart("tok_wrong_reference")
+
+    assert_ended(trip, PublicStatus.CONFIRMADA, PAID_AND_BOOKED)
+
+    assert "payment.unknown" in trip.events
+    alarms = [line["alarm"] for line in trip.around.logs.saying("provider answer needs a person")]
+    assert alarms == ["foreign_reference"]
+
+
+# --- refused --------------------------------------------------------------------------------------
+
+
+def test_a_refused_refund_keeps_its_word_and_waits_for_a_person(depart: Depart) -> None:
+    trip = depart("tok_refund_rejected", "REJ-MAD-001")
+
+    # The money that is still held is what the review is about.
+    held = Books(taken=1, kept=PRICE, booked=0, alive=0)
+    assert_stopped(trip, PublicStatus.RECHAZADA, Review.REFUND_REFUSED, held)
+
+
+def test_a_refused_cancellation_keeps_the_money_with_the_service_and_waits_for_a_person(
+    depart: Depart,
+) -> None:
+    trip = depart(offer="NOC-MAD-001")
+    trip.travel(until=lambda trip: trip.word is PublicStatus.CONFIRMADA)
+
+    trip.cancel()
+
+    assert_stopped(trip, PublicStatus.EN_CANCELACION, Review.CANCEL_REFUSED, PAID_AND_BOOKED)
+
+
+def test_a_refund_that_takes_its_time_is_waited_for(depart: Depart) -> None:
+    trip = depart("tok_refund_pending", "REJ-MAD-001", at=times(pending=5 * HOUR))
+
+    assert_ended(trip, PublicStatus.RECHAZADA, ONLY_MONEY_GIVEN_BACK)
+
+
+# --- afterwards -----------------------------------------------------------------------------------
+
+
+def test_a_confirmed_trip_is_looked_after_for_three_days_and_then_left_in_peace(
+    depart: Depart,
+) -> None:
+    trip = depart()
+
+    assert_ended(trip, PublicStatus.CONFIRMADA, PAID_AND_BOOKED)
+
+    looks = trip.times_of("inquire")
+    both = sorted(STANDARD.aftercare * 2)  # the charge and the booking
+    assert [round(at / MINUTE) for at in looks] == [round(at / MINUTE) for at in both]
