@@ -75,6 +75,7 @@ def listed(reply: Reply) -> tuple[Seen, ...]:
         ("tok_ok", Status.SUCCEEDED),
         ("tok_declined", Status.DECLINED),
         ("tok_pending", Status.PENDING),
+        ("tok_undecided", Status.PENDING),
         ("tok_never_heard_of", Status.DECLINED),
     ],
 )
@@ -297,18 +298,35 @@ def test_a_provider_that_forgets_its_promise_of_the_key_takes_the_money_twice(
     assert len(payments_simulator.ledger("charges", charge.reference)) == 2
 
 
+@pytest.mark.parametrize(
+    ("token", "taken"),
+    [("tok_wrong_amount", Money(34350, "EUR")), ("tok_wrong_currency", Money(34250, "USD"))],
+)
 def test_a_sum_that_we_did_not_ask_for_is_told_as_it_is(
-    payments_api: PaymentsApi, payments_simulator: Simulator
+    payments_api: PaymentsApi, payments_simulator: Simulator, token: str, taken: Money
 ) -> None:
-    charge = a_charge("tok_wrong_amount")
+    charge = a_charge(token)
 
     payment = seen(payments_api.perform(charge))
 
-    assert payment.money == Money(34350, "EUR")
+    assert payment.money == taken
     [row] = payments_simulator.ledger("charges", charge.reference)
-    assert row["amount"] == "343.50"
-    refund = a_refund(charge, payment.provider_id, Money(34350, "EUR"))
+    assert (row["amount"], row["currency"]) == (taken.amount, taken.currency)
+    refund = a_refund(charge, payment.provider_id, taken)
     assert seen(payments_api.perform(refund)).status is Status.SUCCEEDED
+
+
+def test_an_answer_about_another_s_payment_is_none_and_ours_is_listed(
+    payments_api: PaymentsApi, payments_simulator: Simulator
+) -> None:
+    charge = a_charge("tok_wrong_reference")
+
+    reply = payments_api.perform(charge)
+
+    assert (reply.outcome, reply.alarm) == (NoAnswer(), "foreign_reference")
+    [ours] = listed(payments_api.perform(an_inquiry(charge)))
+    assert (ours.status, ours.money) == (Status.SUCCEEDED, PRICE)
+    assert len(payments_simulator.ledger("charges", charge.reference)) == 1
 
 
 def test_a_pending_refund_is_made_later_and_told_by_a_webhook(

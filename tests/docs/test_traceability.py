@@ -3,11 +3,13 @@
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
 REQUIREMENTS = (ROOT / "docs" / "01-etapa-1-requerimientos.md").read_text(encoding="utf-8")
 STORIES = (ROOT / "docs" / "02-etapa-2-historias-usuario.md").read_text(encoding="utf-8")
+QA = (ROOT / "docs" / "06-qa-testing.md").read_text(encoding="utf-8")
 DOCUMENTS = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
 TEST_ID = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 TEST_PLACE = re.compile(r"`(tests/[\w/.]+)(?:::\w+)?`")
@@ -96,6 +98,18 @@ def test_every_test_named_in_a_document_exists() -> None:
         for place in TEST_PLACE.findall(text)
         if not (ROOT / place).exists()
     ] == []
+
+
+@pytest.mark.parametrize(
+    ("column", "path"), [(2, "tests/handlers/test_stories.py"), (3, "tests/e2e/test_failures.py")]
+)
+def test_every_failure_story_is_in_its_table_and_no_other(column: int, path: str) -> None:
+    table = QA.split("## 9. Historias de fallo")[1].split("|---|---|---|\n")[1]
+    cells = [line.split("|")[column] for line in table.splitlines() if line.startswith("|")]
+    named = re.findall(r"`(test_\w+)`", "".join(cells))
+
+    told = re.findall(r"^def (test_\w+)", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(named) == sorted(told)
 
 
 def gate_says(number: int, criterion: str) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from local.deployment import client
+from tests.books import Books
 from tests.e2e.travel import Json, Trip, eventually
 
 Provider = Literal["payments", "supplier"]
@@ -29,19 +30,21 @@ class Backstage:
 
     def charges(self, trip: Trip) -> list[Json]:
         reference = self.reference(trip)
-        return [row for row in self._ledger("payments", "charges") if row["reference"] == reference]
+        charges = self._all("payments")["charges"]
+        return [row for row in charges if row["reference"] == reference]
+
+    def books(self, trip: Trip) -> Books:
+        return Books.of(
+            self.reference(trip), payments=self._all("payments"), supplier=self._all("supplier")
+        )
 
     def money_kept(self, trip: Trip) -> Decimal:
         """What was taken for a trip less what was given back, as the payments API has it."""
-        taken = [charge for charge in self.charges(trip) if charge["status"] == "succeeded"]
-        payments = {charge["payment_id"] for charge in taken}
-        refunds = self._ledger("payments", "refunds")
-        returned = [refund for refund in refunds if refund["payment_id"] in payments]
-        return _total(taken) - _total(returned)
+        return self.books(trip).kept
 
     def bookings(self, trip: Trip) -> list[Json]:
         reference = self.reference(trip)
-        bookings = self._ledger("supplier", "bookings")
+        bookings = self._all("supplier")["bookings"]
         return [row for row in bookings if row["reference"] == reference]
 
     def live_bookings(self, trip: Trip) -> list[Json]:
@@ -65,10 +68,10 @@ class Backstage:
             timeout=10,
         ).raise_for_status()
 
-    def _ledger(self, provider: Provider, name: str) -> list[Json]:
+    def _all(self, provider: Provider) -> dict[str, list[Json]]:
         url = f"{self._stack[f'{provider}_url']}/_sim/ledger"
-        rows: list[Json] = httpx.get(url, timeout=10).raise_for_status().json()[name]
-        return rows
+        ledger: dict[str, list[Json]] = httpx.get(url, timeout=10).raise_for_status().json()
+        return ledger
 
     # --- the mailbox ---
 
@@ -171,7 +174,3 @@ class Backstage:
         }
         assert counts
         return {url: count for url, count in counts.items() if count}
-
-
-def _total(rows: list[Json]) -> Decimal:
-    return sum((Decimal(row["amount"]) for row in rows), Decimal(0))

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from uuid import UUID
 
 from click.testing import CliRunner
 from sqlalchemy import create_engine, text
@@ -92,6 +93,26 @@ class Hand:
     def change(self, sql: str, **values: object) -> None:
         with self._engine.begin() as connection:
             connection.execute(text(sql), values)
+
+    def postpone(self, reference: str, *, only: str = "%") -> bool:
+        """Put off by a day every look that is not due yet; tell whether any was put off and still waits."""
+        values = {"id": UUID(reference).bytes, "only": only}
+        self.change(
+            "UPDATE provider_call SET check_at = check_at + INTERVAL 1 DAY"
+            " WHERE reservation_id = :id AND status LIKE :only AND check_at > UTC_TIMESTAMP(6)",
+            **values,
+        )
+        self.change(
+            "UPDATE reservation SET next_check_at = next_check_at + INTERVAL 1 DAY"
+            " WHERE id = :id AND next_check_at > UTC_TIMESTAMP(6)",
+            id=values["id"],
+        )
+        put_off = text(
+            "SELECT 1 FROM provider_call WHERE reservation_id = :id AND status LIKE :only"
+            " AND check_at > UTC_TIMESTAMP(6) + INTERVAL 12 HOUR"
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(put_off, values).first() is not None
 
     def change_trip(self, trip: Trip, assignment: str) -> None:
         self.change(

@@ -14,7 +14,7 @@ from tests.e2e import contract
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import Json, Trip, a_request, depart, new_key
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 REFUSED = httpx.codes.UNPROCESSABLE_ENTITY
 YESTERDAY = (datetime.now(UTC).date() - timedelta(days=1)).isoformat()

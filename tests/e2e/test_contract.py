@@ -6,7 +6,7 @@ import pytest
 from tests.e2e import contract
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually, post
 
-pytestmark = pytest.mark.timeout(150)
+pytestmark = pytest.mark.timeout(300)
 
 VARY = "x-api-key, Authorization, Accept-Language"
 _IDENTIFIERS = {"instance", "request_id"}

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually, new_key, post
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 STAMPEDE = 50
 

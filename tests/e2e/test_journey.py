@@ -16,7 +16,7 @@ from pypdf import PdfReader
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 SUBJECTS = {
     "confirmed": "Reserva {code} confirmada",

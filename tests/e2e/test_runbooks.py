@@ -11,7 +11,7 @@ from local.paths import ROOT
 from tests.e2e.backstage import Backstage
 from tests.e2e.operators import Hand, Operator, Said, an_operator, shell
 from tests.e2e.test_operators import hand, in_review, operator, papers_sent, rotated
-from tests.e2e.travel import Json, Trip, a_request, depart, eventually
+from tests.e2e.travel import Json, Trip, a_request, depart
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -36,6 +36,13 @@ def carried_out(command: str, names: dict[str, str], operator: Operator) -> Said
     return operator.ops(*shlex.split(VARIABLE.sub(lambda found: names[found[1]], ops[1])))
 
 
+def done(command: str, said: Said, names: dict[str, str]) -> bool:
+    """Findings about the reservations of other tests are no failure of the command."""
+    if "invariants" not in command:
+        return said.status == 0
+    return said.status in (0, 1) and not any(code in said.out for code in names.values())
+
+
 @pytest.fixture(scope="module")
 def names(
     steady_stack: Json,
@@ -49,6 +56,7 @@ def names(
     confirmed, unwanted, leaked, past = (papers_sent(trip, backstage) for trip in departed)
     hand.change_trip(past, "starts_on = '2026-01-01', ends_on = '2026-01-02'")
     return {
+        "DESDE": "2m",  # no longer, as all that was sent since then is asked about
         "API_URL": steady_stack["api_url"],
         "CODIGO": confirmed.code,
         "EN_REVISION": in_review.code,
@@ -62,12 +70,11 @@ def test_every_command_of_every_runbook_works(
     names: dict[str, str], rotated: str, steady_stack: Json
 ) -> None:
     with an_operator(steady_stack, stage=rotated) as operator:
-        eventually(lambda: operator.ops("invariants").status == 0, of="a stack without findings")
         failed = [
             f"{path.name}: {command}\n{said.out[-400:]}{said.err[-400:]}"
             for path in RUNBOOKS
             for command in commands(path)
-            if (said := carried_out(command, names, operator)).status != 0
+            if not done(command, said := carried_out(command, names, operator), names)
         ]
 
     assert failed == []

@@ -5,7 +5,6 @@ import signal
 import stat
 import subprocess
 import sys
-import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 
 from local import processes
 from local.paths import ROOT, STACK_FILE, STATE, read_json
+from tests.e2e.travel import eventually
 
 pytestmark = pytest.mark.timeout(300)
 _COMMAND_SECONDS = 240
@@ -82,10 +82,9 @@ def status_now(reservation: dict[str, Any]) -> str:
     return str(answer.json().get("status", answer.text))
 
 
-def wait_for(*expected: str, of: dict[str, Any], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while (now := status_now(of)) not in expected:
-        assert time.monotonic() < deadline, f"{now} instead of {expected} after {seconds} s"
+def wait_for(*expected: str, of: dict[str, Any]) -> None:
+    what = f"{of['reservation_code']} on its way to {' or '.join(expected)}"
+    eventually(lambda: status_now(of) in expected, of=what)
 
 
 def test_the_description_is_complete_and_for_its_owner_only(stack: dict[str, Any]) -> None:
@@ -148,9 +147,10 @@ def test_an_interrupted_run_leaves_nothing_of_its_own_and_the_next_one_works(
     payments, localstack = (processes.identity(name) for name in ("payments", "localstack"))
     kill("localstack")
     interrupted = command("up")
-    deadline = time.monotonic() + 60
-    while processes.identity("localstack") in (None, localstack):  # until it has started its own
-        assert time.monotonic() < deadline
+    eventually(
+        lambda: processes.identity("localstack") not in (None, localstack),
+        of="a LocalStack that the run has started itself",
+    )
 
     interrupted.send_signal(signal.SIGINT)
     said, _ = interrupted.communicate(timeout=_COMMAND_SECONDS)

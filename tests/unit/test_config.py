@@ -198,7 +198,17 @@ def test_a_key_ring_is_read_from_base64() -> None:
         {"access_token_keys": '{"current": "k1", "keys": []}'},
         {"access_token_keys": '{"current": "k1", "keys": {"k1": 7}}'},
     ],
-    ids=["empty", "no current", "short", "no base64", "no members", "a list", "a number"],
+    ids=[
+        "empty",
+        "no current",
+        "short",
+        "no base64",
+        "no bearer token",
+        "longer than its column",
+        "no members",
+        "a list",
+        "a number",
+    ],
 )
 def test_a_key_ring_that_cannot_serve_is_refused(values: dict[str, str]) -> None:
     assert "access-token-keys" in refusal(AccessTokenSettings, **values)
