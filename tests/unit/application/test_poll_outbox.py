@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Self
 
 import pytest
 
@@ -15,6 +16,7 @@ from reservations.application.poll_outbox import (
     poll_until,
 )
 from reservations.domain.codes import new_code
+from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.facts import Status
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
@@ -334,3 +336,52 @@ def test_work_ends_the_waiting_and_is_counted_over_the_whole_run(
 
     assert total == Polled(published=1, woken=1)
     assert waits == [*IDLE_WAITS_S[:2], *IDLE_WAITS_S[:2]]
+
+
+class Flickering(InMemoryUnitOfWork):
+    """A database that is away for the rounds in `away`."""
+
+    def __init__(self, database: InMemoryDatabase, *, away: set[int]) -> None:
+        super().__init__(database)
+        self.round = 0
+        self._away = away
+
+    def __enter__(self) -> Self:
+        if self.round in self._away:
+            raise DatabaseUnavailableError("no connection to the database")
+        return super().__enter__()
+
+
+def test_a_run_outlives_a_database_that_comes_back(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    uow, finished = Flickering(database, away={0, 1}), rounds(4)
+    stored = store_hints(database, Queue.PAYMENT)
+
+    def pause(_: float) -> None:
+        uow.round += 1
+
+    total = poll_until(
+        lambda: next(finished), uow=uow, publisher=publisher, policy=STANDARD, pause=pause
+    )
+
+    assert total == Polled(published=1)
+    assert publisher.hints == stored
+
+
+def test_a_run_that_ends_without_its_database_fails(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    waits: list[float] = []
+    finished = rounds(2)
+
+    with pytest.raises(DatabaseUnavailableError):
+        poll_until(
+            lambda: next(finished),
+            uow=Flickering(database, away={0}),
+            publisher=publisher,
+            policy=STANDARD,
+            pause=waits.append,
+        )
+
+    assert waits == list(IDLE_WAITS_S[:2])

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from reservations.application.ports import MessagePublisher, UnitOfWork
 from reservations.application.settlement import hints_of
+from reservations.domain.errors import UnavailableError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import Policy
@@ -43,14 +44,26 @@ def poll_until(
     policy: Policy,
     pause: Callable[[float], None],
 ) -> Polled:
-    """Poll round after round until `finished`, waiting longer (seconds) the longer there is nothing to do."""
-    total, idle = Polled(), 0
+    """Poll round after round until `finished`, waiting longer (seconds) the longer there is nothing to do.
+
+    A round that finds the database away is an idle one: another run begins only a minute later.
+
+    Raises:
+        UnavailableError: the last round failed.
+    """
+    total, idle, outage = Polled(), 0, None
     while not finished():
-        done = poll_outbox(uow=uow, publisher=publisher, policy=policy)
+        try:
+            done = poll_outbox(uow=uow, publisher=publisher, policy=policy)
+            outage = None
+        except UnavailableError as error:
+            done, outage = Polled(), error
         total += done
         idle = 0 if done.published or done.woken else min(idle + 1, len(IDLE_WAITS_S))
         if idle:
             pause(IDLE_WAITS_S[idle - 1])
+    if outage is not None:
+        raise outage
     return total
 
 
