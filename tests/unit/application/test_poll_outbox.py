@@ -1,6 +1,6 @@
 """The poller: what is stored gets out, what is due wakes, nothing is lost and nothing spins."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Self
@@ -15,6 +15,7 @@ from reservations.application.poll_outbox import (
     poll_outbox,
     poll_until,
 )
+from reservations.application.ports import Published
 from reservations.domain.codes import new_code
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.facts import Status
@@ -385,3 +386,36 @@ def test_a_run_that_ends_without_its_database_fails(
         )
 
     assert waits == list(IDLE_WAITS_S[:2])
+
+
+class CountingPublisher(RecordingPublisher):
+    """Counts what it was asked to send, taken or not."""
+
+    asked = 0
+
+    def publish(self, hints: Sequence[Hint]) -> Published:
+        self.asked += len(hints)
+        return super().publish(hints)
+
+
+def test_queues_that_come_back_after_an_hour_get_two_messages_a_reservation_at_most(
+    database: InMemoryDatabase,
+) -> None:
+    publisher, several = CountingPublisher(), 5
+    publisher.unreachable = set(Queue)
+    for _ in range(several):
+        reservation = a_reservation(reservation_id=uuid7(NOON), code=new_code())
+        store_reservation(database, reservation, due_at=NOON)
+        store_hints(database, Queue.PAYMENT)
+
+    while database.now < NOON + HOUR:
+        poll(database, publisher)
+        database.now += 2 * SECOND
+
+    assert publisher.asked <= 2 * several * (HOUR / STANDARD.hint_lease + 1)
+    publisher.unreachable = set()
+    while database.now < NOON + HOUR + STANDARD.hint_lease:
+        poll(database, publisher)
+        database.now += SECOND
+    assert several <= len(publisher.hints) <= 2 * several
+    assert all(row.status == "published" for row in database.outbox.values())
