@@ -42,6 +42,14 @@ simulate: bootstrap ## Live 20,000 hostile schedules of the saga; ARGS adds to t
 simulate-mutants: bootstrap ## Plant each fault of tests/simulation/mutants.py and see its seed catch it
 	@PYTHONPATH=layers/core $(tools)/python -m tests.simulation mutants $(ARGS)
 
+.PHONY: outages
+outages: bootstrap ## Measure half an hour's outage of each provider, with and without a circuit breaker (ADR-012)
+	@PYTHONPATH=layers/core $(tools)/python -m tests.simulation.outages $(ARGS)
+
+.PHONY: chaos
+chaos: bootstrap ## Kill every process of the stack in turn under load, and print the figures
+	@PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.e2e.chaos $(ARGS)
+
 .PHONY: bench
 bench: bootstrap ## Time 50 reservations on the running stack: the answer, and until CONFIRMADA
 	@$(tools)/python -m local.bench $(ARGS)

@@ -1,0 +1,478 @@
+"""Processes of the stack are killed while travelers come, and the promises are looked at afterwards.
+
+`make chaos` kills each of them, and two at once, and prints the figures; `test_chaos.py` is the short form.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import NoReturn
+
+import httpx
+from sqlalchemy.exc import SQLAlchemyError
+
+from local import processes
+from local.database import chosen_engine
+from local.paths import ROOT, STACK_FILE, read_json
+from reservations.domain.saga import FINAL, State
+from tests.e2e import contract
+from tests.e2e.backstage import LIVE_BOOKING, Backstage
+from tests.e2e.travel import Json, a_request, new_key
+
+DOWN_SECONDS = 4.0  # how long a killed process stays away, so that travelers meet its absence
+PATIENCE_SECONDS = 240.0  # for what was accepted to end, and for a traveler to be answered
+COMMAND_SECONDS = 240
+AT_ONCE = 6  # travelers who wait for an answer at the same time
+SAMPLE_SECONDS = 0.5
+DATABASE = "database"
+EVERYTHING = (
+    (DATABASE,),
+    ("payments",),
+    ("supplier",),
+    ("localstack",),
+    (DATABASE, "payments"),
+    ("localstack", "supplier"),
+)
+_RESTING = ", ".join(f"'{state}'" for state in sorted({*FINAL, State.SUPPLIER_CONFIRMED}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strike:
+    """What one fault did; times in seconds."""
+
+    killed: tuple[str, ...]
+    restarted_s: float  # from the kill until the processes ran again
+    accepting_s: float | None  # from then until the next 202
+    caught_up_s: float  # from then until nothing accepted before was on its way
+    refused: int
+    unavailable: int
+
+
+@dataclass(slots=True)
+class Figures:
+    """What travelers met, and every promise that was broken."""
+
+    answers: Counter[int] = field(default_factory=Counter)
+    posts: int = 0
+    refused: int = 0  # no connection, a cut one, or no gateway behind it
+    retries: int = 0  # requests made again with the same key
+    accepted: int = 0
+    accepted_at: list[float] = field(default_factory=list)
+    ends: Counter[str] = field(default_factory=Counter)
+    strikes: list[Strike] = field(default_factory=list)
+    outbox_lag_s: float = 0
+    broken: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """A reservation as its traveler holds it."""
+
+    request: Json
+    key: str
+    code: str
+    bearer: str
+
+    @property
+    def email(self) -> str:
+        return str(self.request["customer"]["email"])
+
+
+class Travelers:
+    """They come at a steady pace, and ask again with the same key until they are answered."""
+
+    def __init__(self, client: httpx.Client, figures: Figures, *, per_second: float) -> None:
+        self._client = client
+        self._figures = figures
+        self._pause = 1 / per_second
+        self._lock = threading.Lock()
+        self._enough = threading.Event()
+        self._api_url = ""
+        self.accepted: list[Accepted] = []
+
+    @contextmanager
+    def traveling(self) -> Iterator[None]:
+        """Let them come meanwhile; afterwards, wait until each is answered."""
+        with ThreadPoolExecutor(AT_ONCE + 1) as pool:
+            coming = pool.submit(self._come, pool)
+            try:
+                yield
+            finally:
+                self._enough.set()
+            coming.result()
+
+    def _come(self, pool: ThreadPoolExecutor) -> None:
+        under_way = threading.BoundedSemaphore(AT_ONCE)
+        number = 0
+        while not self._enough.wait(self._pause):
+            under_way.acquire()
+            number += 1
+            pool.submit(self._travel, number).add_done_callback(lambda _: under_way.release())
+
+    def _travel(self, number: int) -> None:
+        request, key = a_request(), new_key()
+        try:
+            answer = self._post(request, key)
+            if answer.status_code != httpx.codes.ACCEPTED:
+                return self._complain(f"{answer.status_code} to a new key")
+            accepted = self._keep(request, key, answer.json())
+            return self._go_on(number % 8, accepted, answer)
+        except Exception as error:  # of a thread whose result nobody asks for
+            return self._complain(f"{type(error).__name__}: {error}")
+
+    def _keep(self, request: Json, key: str, created: Json) -> Accepted:
+        accepted = Accepted(
+            request=request,
+            key=key,
+            code=created["reservation_code"],
+            bearer=f"Bearer {created['access_token']}",
+        )
+        with self._lock:
+            self.accepted.append(accepted)
+            self._figures.accepted += 1
+            self._figures.accepted_at.append(time.monotonic())
+        return accepted
+
+    def _go_on(self, choice: int, accepted: Accepted, answer: httpx.Response) -> None:
+        """Some click twice, some use a key again, some cancel; most look."""
+        match choice:
+            case 3:
+                if self._post(accepted.request, accepted.key).content != answer.content:
+                    self._complain(f"{accepted.code}: the same key got another answer")
+            case 5:
+                other = accepted.request | {"payment_token": "tok_declined"}
+                status = self._post(other, accepted.key).status_code
+                if status != httpx.codes.UNPROCESSABLE_ENTITY:
+                    self._complain(f"{accepted.code}: {status} to a key used again")
+            case 6:
+                self._ask("POST", f"/{accepted.code}/cancel", accepted, key=new_key())
+            case _:
+                self.look(accepted)
+
+    def look(self, accepted: Accepted) -> Json:
+        reading: Json = self._ask("GET", f"/{accepted.code}", accepted).json()
+        return reading
+
+    def _post(self, request: Json, key: str) -> httpx.Response:
+        self._count(posts=1)
+        return self._answered(
+            lambda url: self._client.build_request(
+                "POST", f"{url}/v1/reservations", json=request, headers=_headers(key)
+            )
+        )
+
+    def _ask(
+        self, method: str, path: str, accepted: Accepted, *, key: str | None = None
+    ) -> httpx.Response:
+        headers = _headers(key) | {"Authorization": accepted.bearer}
+        return self._answered(
+            lambda url: self._client.build_request(
+                method, f"{url}/v1/reservations{path}", headers=headers
+            )
+        )
+
+    def _answered(self, request: Callable[[str], httpx.Request]) -> httpx.Response:
+        """Ask until there is an answer that is not to be asked for again.
+
+        Raises:
+            AssertionError: an answer that the contract does not know, or none in time.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            answer = self._sent(request(self._address()))
+            if answer is None:
+                again_in = 1.0
+            elif answer.status_code == 503 or _in_flight(answer):
+                again_in = float(answer.headers["Retry-After"])
+            else:
+                return answer
+            self._count(retries=1)
+            threading.Event().wait(again_in)
+        raise AssertionError("a traveler was not answered")
+
+    def _sent(self, request: httpx.Request) -> httpx.Response | None:
+        """The answer, held against the contract; None when nobody was there to give one."""
+        try:
+            answer = self._client.send(request)
+        except httpx.TransportError:
+            self._count(refused=1)
+            return None
+        if answer.status_code == 404 and "deployed API Gateway API" in answer.text:
+            self._count(refused=1)
+            return None
+        with self._lock:
+            self._figures.answers[answer.status_code] += 1
+        _judge(answer)
+        return answer
+
+    def _address(self) -> str:
+        """The API's address, or its last one while it is coming up again."""
+        self._api_url = read_json(STACK_FILE).get("api_url") or self._api_url
+        return self._api_url
+
+    def _count(self, **more: int) -> None:
+        with self._lock:
+            for name, number in more.items():
+                setattr(self._figures, name, getattr(self._figures, name) + number)
+
+    def _complain(self, what: str) -> None:
+        with self._lock:
+            self._figures.broken.append(what)
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {"Idempotency-Key": key} if key else {}
+
+
+def _in_flight(answer: httpx.Response) -> bool:
+    return answer.status_code == 409 and answer.json()["code"] == "request_in_flight"
+
+
+def _judge(answer: httpx.Response) -> None:
+    """Whatever happens behind it, the API answers as its contract says, and of the 5xx only 503."""
+    where = f"{answer.request.method} {answer.request.url.path}: {answer.status_code}"
+    assert answer.status_code in (200, 202, 409, 422, 503), f"{where} {answer.text[:200]}"
+    contract.judge(answer)
+    if answer.status_code == 503:
+        assert answer.headers["Content-Type"] == "application/problem+json", where
+        assert int(answer.headers["Retry-After"]) >= 1, where
+
+
+# --- what is done to the stack
+
+
+def _kill(names: Collection[str]) -> None:
+    for name in names:
+        pid = processes.pid_of(chosen_engine() if name == DATABASE else name)
+        assert pid is not None, f"{name} does not run"
+        os.kill(pid, signal.SIGKILL)
+
+
+def _stack(*arguments: str) -> None:
+    subprocess.run(
+        [sys.executable, "-m", "local.stack", *arguments],
+        cwd=ROOT,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        timeout=COMMAND_SECONDS,
+    )
+
+
+def _strike(names: tuple[str, ...], figures: Figures) -> Strike:
+    """Kill, let travelers meet the absence, restart as a supervisor does, wait for the rest to heal."""
+    before = (figures.refused, figures.answers[503])
+    began = time.monotonic()
+    _kill(names)
+    threading.Event().wait(DOWN_SECONDS)
+    _stack("up")
+    back = time.monotonic()
+    backstage = Backstage(read_json(STACK_FILE))
+    [row] = backstage.rows("SELECT UTC_TIMESTAMP(6) AS now")
+    _until(lambda: not _on_the_way(backstage, before=row["now"]), of=f"the end after {names}")
+    caught_up = time.monotonic()
+    accepting = min((at for at in figures.accepted_at if at > back), default=None)
+    return Strike(
+        killed=names,
+        restarted_s=back - began,
+        accepting_s=None if accepting is None else accepting - back,
+        caught_up_s=caught_up - back,
+        refused=figures.refused - before[0],
+        unavailable=figures.answers[503] - before[1],
+    )
+
+
+def _on_the_way(backstage: Backstage, *, before: object) -> int:
+    [row] = backstage.rows(
+        f"SELECT COUNT(*) AS n FROM reservation WHERE created_at < :before"
+        f" AND state NOT IN ({_RESTING})",
+        before=before,
+    )
+    return int(row["n"])
+
+
+def _until(over: Callable[[], bool], *, of: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not over():
+        assert time.monotonic() < deadline, f"nothing came of {of}"
+        threading.Event().wait(SAMPLE_SECONDS)
+
+
+@contextmanager
+def _watching_the_outbox(stack: Json, figures: Figures) -> Iterator[None]:
+    """Sample how long the oldest stored hint has waited, whenever the database can be asked."""
+    backstage, over = Backstage(stack), threading.Event()
+
+    def watch() -> None:
+        while not over.wait(SAMPLE_SECONDS):
+            try:
+                [row] = backstage.rows(
+                    "SELECT MAX(TIMESTAMPDIFF(MICROSECOND, occurred_at, UTC_TIMESTAMP(6))) / 1e6 AS s"
+                    " FROM outbox WHERE status = 'pending'"
+                )
+            except SQLAlchemyError:
+                continue
+            figures.outbox_lag_s = max(figures.outbox_lag_s, float(row["s"] or 0))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+
+
+def rampage(faults: Sequence[tuple[str, ...]], *, per_second: float, calm_s: float) -> Figures:
+    """Strike again and again under load, with `calm_s` before, between and after; then look at the promises."""
+    figures, stack = Figures(), read_json(STACK_FILE)
+    headers = {"x-api-key": stack["api_keys"]["web"]}
+    with httpx.Client(headers=headers, timeout=30, trust_env=False) as client:
+        travelers = Travelers(client, figures, per_second=per_second)
+        with _watching_the_outbox(stack, figures), travelers.traveling():
+            for names in faults:
+                threading.Event().wait(calm_s)
+                figures.strikes.append(_strike(names, figures))
+            threading.Event().wait(calm_s)
+        figures.broken += _broken_promises(travelers, figures)
+    return figures
+
+
+# --- what must hold
+
+
+def _broken_promises(travelers: Travelers, figures: Figures) -> Iterator[str]:
+    stack = read_json(STACK_FILE)
+    backstage = Backstage(stack)
+    _until(lambda: not _unfinished(backstage), of="what was accepted, or of the outbox")
+    rows = {
+        row["email"]: row
+        for row in backstage.rows(
+            "SELECT c.email, r.id, r.code, r.state, r.price_minor FROM reservation r"
+            " JOIN customer c ON c.reservation_id = r.id"
+        )
+    }
+    stored = Counter(row["email"] for row in backstage.rows("SELECT email FROM customer"))
+    books = _Books(stack)
+    for accepted in travelers.accepted:
+        if stored[accepted.email] != 1:
+            yield f"{accepted.code}: {stored[accepted.email]} reservations for one key"
+            continue
+        row = rows[accepted.email]
+        if row["code"] != accepted.code.replace("-", ""):
+            yield f"{accepted.code} is stored as {row['code']}"
+        word = travelers.look(accepted)["status"]
+        figures.ends[word] += 1
+        if word not in ("CONFIRMADA", "CANCELADA", "RECHAZADA", "EXPIRADA"):
+            yield f"{accepted.code} ends {word}"
+        yield from books.differences(accepted.code, row, confirmed=word == "CONFIRMADA")
+    if set_aside := backstage.messages_set_aside():
+        yield f"messages set aside: {set_aside}"
+    audit = subprocess.run(
+        [sys.executable, "-m", "local.ops", "invariants"],
+        cwd=ROOT, capture_output=True, text=True, timeout=COMMAND_SECONDS,
+    )  # fmt: skip
+    if audit.returncode:
+        yield f"ops invariants: {audit.stdout}{audit.stderr}"
+
+
+def _unfinished(backstage: Backstage) -> int:
+    [row] = backstage.rows("SELECT COUNT(*) AS n FROM outbox WHERE status <> 'published'")
+    return int(row["n"]) + _on_the_way(backstage, before="9999-01-01")
+
+
+class _Books:
+    """Both providers' ledgers, read once."""
+
+    def __init__(self, stack: Json) -> None:
+        charges, refunds = (_ledger(stack, "payments", part) for part in ("charges", "refunds"))
+        returned: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for refund in refunds:
+            returned[refund["payment_id"]] += Decimal(refund["amount"])
+        self._taken: defaultdict[str, list[Decimal]] = defaultdict(list)
+        self._kept: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for charge in charges:
+            if charge["status"] == "succeeded":
+                amount = Decimal(charge["amount"])
+                self._taken[charge["reference"]].append(amount)
+                self._kept[charge["reference"]] += amount - returned[charge["payment_id"]]
+        self._booked = Counter(
+            booking["reference"]
+            for booking in _ledger(stack, "supplier", "bookings")
+            if booking["status"] in LIVE_BOOKING
+        )
+
+    def differences(self, code: str, row: Json, *, confirmed: bool) -> Iterator[str]:
+        reference = str(uuid.UUID(bytes=row["id"]))
+        owed = Decimal(row["price_minor"]) / 100 if confirmed else Decimal(0)
+        if len(self._taken[reference]) > 1:
+            yield f"{code} was charged {len(self._taken[reference])} times"
+        if self._kept[reference] != owed:
+            yield f"{code} ({row['state']}): {self._kept[reference]} is kept instead of {owed}"
+        if self._booked[reference] != confirmed:
+            yield f"{code} ({row['state']}): {self._booked[reference]} live bookings"
+
+
+def _ledger(stack: Json, provider: str, part: str) -> list[Json]:
+    url = f"{stack[f'{provider}_url']}/_sim/ledger"
+    rows: list[Json] = httpx.get(url, timeout=30, trust_env=False).raise_for_status().json()[part]
+    return rows
+
+
+# --- the long form
+
+
+def _print(figures: Figures) -> None:
+    answers = ", ".join(f"{count} × {status}" for status, count in sorted(figures.answers.items()))
+    print(f"{figures.posts} posts, {figures.accepted} accepted; answers: {answers}")
+    print(f"{figures.refused} without a gateway, {figures.retries} asked again with the same key")
+    print("ends: " + ", ".join(f"{n} {word}" for word, n in figures.ends.most_common()))
+    print(f"oldest hint in the outbox: {figures.outbox_lag_s:.1f} s")
+    print("| killed | running again (s) | next 202 (s) | caught up (s) | no gateway | 503 |")
+    print("|---|---|---|---|---|---|")
+    for strike in figures.strikes:
+        accepting = "–" if strike.accepting_s is None else f"{strike.accepting_s:.1f}"
+        print(
+            f"| {' + '.join(strike.killed)} | {strike.restarted_s:.1f} | {accepting} |"
+            f" {strike.caught_up_s:.1f} | {strike.refused} | {strike.unavailable} |"
+        )
+    for promise in figures.broken:
+        print(f"BROKEN {promise}")
+
+
+def main() -> NoReturn:
+    """Kill everything in turn, and tell; the exit code tells whether every promise held."""
+    parser = argparse.ArgumentParser(prog="python -m tests.e2e.chaos")
+    parser.add_argument("--per-second", type=float, default=3, help="travelers a second")
+    parser.add_argument("--calm", type=float, default=8, help="seconds between two faults")
+    parser.add_argument(
+        "--kill",
+        action="append",
+        metavar="NAME[+NAME]",
+        help="only these, in this order: database, payments, supplier, localstack",
+    )
+    arguments = parser.parse_args()
+    faults = [tuple(names.split("+")) for names in arguments.kill or ()] or EVERYTHING
+    was_up = STACK_FILE.exists()
+    _stack("up")
+    try:
+        figures = rampage(faults, per_second=arguments.per_second, calm_s=arguments.calm)
+    finally:
+        if not was_up:
+            _stack("down")
+    _print(figures)
+    sys.exit(1 if figures.broken else 0)
+
+
+if __name__ == "__main__":
+    main()
