@@ -1,6 +1,5 @@
 """What the tests of the provider contracts share: simulators, a receiver, the documents."""
 
-import os
 import signal
 import socket
 import subprocess
@@ -83,7 +82,11 @@ class Simulator:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self._command, cwd=ROOT, stdout=log, stderr=log)
-        eventually(self._healthy)
+        try:
+            eventually(self._healthy, seconds=60)
+        except AssertionError:
+            self.kill()
+            raise
 
     def _healthy(self) -> bool:
         assert self._process is not None
@@ -103,7 +106,7 @@ class Simulator:
 
     def _end(self, how: signal.Signals) -> int:
         assert self._process is not None
-        os.kill(self._process.pid, how)
+        self._process.send_signal(how)
         code = self._process.wait(timeout=20)
         self._process = None
         return code

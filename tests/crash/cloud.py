@@ -69,9 +69,9 @@ class Cloud:
         self.sqs.create_queue(QueueName=name, Attributes=visibility)  # type: ignore[arg-type]
         return f"{self.url}/{DEFAULT_ACCOUNT_ID}/{name}"
 
-    def waiting(self, url: str) -> bool:
-        """Whether a message can be received, or soon can; cheaper than asking SQS for it."""
-        return bool(sqs_backends[DEFAULT_ACCOUNT_ID][REGION].get_queue(Path(url).name)._messages)
+    def waiting(self, url: str) -> int:
+        """How many messages can be received, or soon can; cheaper than asking SQS for it."""
+        return len(sqs_backends[DEFAULT_ACCOUNT_ID][REGION].get_queue(Path(url).name)._messages)
 
     def bucket(self, name: str) -> str:
         configuration = {"LocationConstraint": REGION}

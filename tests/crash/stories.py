@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, text
 
 from reservations.adapters.mysql import readiness
 from reservations.adapters.mysql.tables import METADATA
+from reservations.domain.messages import Queue
 from tests.crash.boundaries import Blow
 from tests.crash.environment import Outcome
 from tests.crash.world import Json, World, api_event
@@ -209,6 +210,16 @@ def _silent(traveler: Traveler) -> None:
     traveler.rest()
 
 
+def _told_again(traveler: Traveler) -> None:
+    """The supplier's queue is behind: the poller tells it again, and gives it longer each time."""
+    world = traveler.world
+    with world.behind(Queue.SUPPLIER):
+        traveler.reserve()
+        # The hints of the charge and of its late look, and the poller's own two.
+        world.operate_until(lambda: world.waiting(Queue.SUPPLIER) >= 4, what="hints told again")
+    traveler.rest()
+
+
 def _never_paid(traveler: Traveler) -> None:
     """The payments API is down until the hold is over, and comes back: only then can it be asked once more."""
     world = traveler.world
@@ -265,6 +276,7 @@ TALES = (
         mails=1,
         policy={"hold_limit": 4, "grace": 0.5},
     ),
+    Tale(name="told again", live=_told_again, ends="CONFIRMADA", mails=1),
     Tale(name="asked again", live=_asked_again, ends="CONFIRMADA", mails=1),
 )
 

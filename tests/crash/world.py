@@ -51,6 +51,7 @@ SAGA_POLICY: Mapping[str, object] = {
     "visibility": 0.1,
     "not_found_gap": 0.1,
     "hint_lease": 2,
+    "hint_lease_limit": 4,
     "mail_repeat": 3,
 }
 
@@ -110,6 +111,7 @@ class World:
         self._stopped: _Struck | None = None
         self._environ: dict[str, str] = {}
         self._last_events: dict[str, Json] = {}
+        self._behind: set[Queue] = set()
         self.story = Story()
 
     def __enter__(self) -> Self:
@@ -319,8 +321,21 @@ class World:
                 if self._deliver(provider, webhook.headers, webhook.body):
                     receiver.received.remove(webhook)
         self.invoke("poll_outbox", an_event("poll_outbox.every_minute"), remaining_ms=ONE_ROUND_MS)
-        for queue in CONSUMERS:
+        for queue in (queue for queue in CONSUMERS if queue not in self._behind):
             self._consume(queue)
+
+    @contextmanager
+    def behind(self, queue: Queue) -> Iterator[None]:
+        """Nobody takes anything from a queue for a while."""
+        self._behind.add(queue)
+        try:
+            yield
+        finally:
+            self._behind.clear()
+
+    def waiting(self, queue: Queue) -> int:
+        """How many messages nobody took yet."""
+        return self._cloud.waiting(self._queues[queue])
 
     def _deliver(self, provider: str, headers: Mapping[str, str], body: bytes) -> bool:
         names = ("content-type", "webhook-id", "webhook-timestamp", "webhook-signature")
