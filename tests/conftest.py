@@ -6,7 +6,7 @@ import pytest
 
 from local.paths import ROOT
 
-pytest_plugins = ["tests.databases"]
+pytest_plugins = ["tests.canaries", "tests.databases"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from aws_lambda_powertools.logging.filters import SuppressFilter
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reservations.entrypoints.observability import logger, metrics
@@ -91,6 +92,7 @@ class LogBook:
         assert isinstance(ours, logging.StreamHandler)
         others, root = logging.StreamHandler(self._logged), logging.getLogger()
         before = ours.setStream(self._logged)
+        others.addFilter(SuppressFilter(logger.service))  # as Powertools does to Lambda's own
         root.addHandler(others)
         try:
             yield self

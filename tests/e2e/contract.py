@@ -11,6 +11,7 @@ from local.paths import ROOT
 
 _STAGE = "/live"  # of the API; the contract's paths begin after it
 _NOWHERE = {"404": {"$ref": "#/components/responses/NotFound"}}  # every route that is not ours
+_ANOTHER_METHOD = {"405": {"$ref": "#/components/responses/MethodNotAllowed"}}
 
 
 def judge(response: httpx.Response) -> None:
@@ -52,7 +53,7 @@ def _responses(method: str, path: str) -> dict[str, Any]:
         if len(names) == len(parts) and all(
             name == part or name.startswith("{") for name, part in zip(names, parts, strict=True)
         ):
-            return dict(operations.get(method.lower(), {}).get("responses", _NOWHERE))
+            return dict(operations.get(method.lower(), {}).get("responses", _ANOTHER_METHOD))
     return _NOWHERE
 
 

@@ -301,6 +301,18 @@ def test_a_malformed_key_is_refused(api: httpx.Client, backstage: Backstage, key
     assert backstage.stored() == before
 
 
+def test_two_keys_are_none(api: httpx.Client, backstage: Backstage) -> None:
+    before = backstage.stored()
+    headers = [("Idempotency-Key", new_key()) for _ in range(2)]
+
+    answer = api.post(
+        "/v1/reservations", content=VALID, headers=[*headers, ("Content-Type", "application/json")]
+    )
+
+    assert_problem(answer, httpx.codes.BAD_REQUEST, "idempotency_key_invalid")
+    assert backstage.stored() == before
+
+
 def test_a_missing_key_is_explained(api: httpx.Client, backstage: Backstage) -> None:
     before = backstage.stored()
 
@@ -351,25 +363,27 @@ def test_an_unknown_route_is_not_found_in_our_words(api: httpx.Client, path: str
 
 
 @pytest.mark.parametrize(
-    ("method", "path"),
+    ("method", "path", "allowed"),
     [
-        ("GET", "/v1/reservations"),
-        ("PUT", "/v1/reservations"),
-        ("DELETE", "/v1/reservations"),
-        ("POST", "/v1/health"),
-        ("PATCH", "/v1/reservations/33333-33333-T"),
-        ("POST", "/v1/reservations/33333-33333-T/timeline"),
+        ("GET", "/v1/reservations", "POST"),
+        ("PUT", "/v1/reservations", "POST"),
+        ("DELETE", "/v1/reservations", "POST"),
+        ("POST", "/v1/health", "GET"),
+        ("PATCH", "/v1/reservations/33333-33333-T", "GET"),
+        ("POST", "/v1/reservations/33333-33333-T/timeline", "GET"),
+        ("GET", "/v1/reservations/33333-33333-T/cancel", "POST"),
+        ("GET", "/v1/webhooks/payments", "POST"),
     ],
 )
-def test_a_wrong_method_does_nothing_and_is_answered_in_our_words(
-    api: httpx.Client, backstage: Backstage, method: str, path: str
+def test_a_wrong_method_does_nothing_and_is_told_the_right_one(
+    api: httpx.Client, backstage: Backstage, method: str, path: str, allowed: str
 ) -> None:
-    """The gateway cannot tell it from an unknown route, so it is the same 404."""
     before = backstage.stored()
 
     answer = api.request(method, path, content=VALID, headers={"Idempotency-Key": new_key()})
 
-    assert_problem(answer, httpx.codes.NOT_FOUND, "not_found")
+    assert_problem(answer, httpx.codes.METHOD_NOT_ALLOWED, "method_not_allowed")
+    assert answer.headers["Allow"] == f"{allowed}, OPTIONS"
     assert backstage.stored() == before
 
 

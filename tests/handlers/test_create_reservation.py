@@ -190,7 +190,7 @@ def test_a_defect_is_a_503_and_stores_nothing(
     assert rows(database) == NOTHING
     assert logs.metrics == {"UnhandledError"}
     [line] = logs.saying("request failed unexpectedly")
-    assert "a defect" in line["exception"]
+    assert "RuntimeError" in line["exception"]
 
 
 def test_after_a_failure_the_same_key_is_as_good_as_new(
@@ -217,7 +217,8 @@ def test_a_statement_that_fails_shows_no_parameter_in_any_log(
         database.execute(text("RENAME TABLE customer_away TO customer"))
 
     [line] = logs.saying("request failed unexpectedly")
-    assert "INSERT INTO customer" in line["exception"]
+    assert "ProgrammingError: 1146" in line["exception"]  # no such table
+    assert "in add\n" in line["exception"]
     assert rows(database) == NOTHING
 
 

@@ -8,6 +8,7 @@ import pytest
 from functions.get_reservation.handler import lambda_handler
 from reservations import wiring
 from reservations.domain.errors import DatabaseBusyError, DatabaseUnavailableError
+from reservations.entrypoints.http import METHOD_OF
 from tests.builders import NOON, a_booking, a_charge, a_reservation, a_voucher, some_facts
 from tests.handlers.conftest import KEYS, ORIGIN, Surroundings
 from tests.invocation import a_context, an_event
@@ -142,6 +143,20 @@ def test_every_other_route_is_a_404_of_our_own(around: Surroundings) -> None:
     answer = get("unknown_route")
 
     assert (answer["statusCode"], problem(answer)) == (404, "not_found")
+
+
+@pytest.mark.parametrize(("resource", "method"), METHOD_OF.items(), ids=METHOD_OF)
+def test_an_address_that_lacks_a_method_says_which_it_has(
+    around: Surroundings, resource: str, method: str
+) -> None:
+    event = an_event("get_reservation.unknown_route")
+    event |= {"resource": resource, "path": resource, "httpMethod": "PUT"}
+
+    answer = lambda_handler(event, a_context())
+
+    assert (answer["statusCode"], problem(answer)) == (405, "method_not_allowed")
+    assert header(answer, "Allow") == f"{method}, OPTIONS"
+    assert around.pings == []
 
 
 def test_the_trace_of_the_caller_goes_on(around: Surroundings) -> None:

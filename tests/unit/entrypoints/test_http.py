@@ -72,6 +72,22 @@ def test_a_malformed_idempotency_key_is_refused(key: str) -> None:
     assert code_of(refused) == "idempotency_key_invalid"
 
 
+def repeated(name: str, *values: str) -> APIGatewayProxyEvent:
+    return an_event(headers={name: values[-1]}, multiValueHeaders={name: list(values)})
+
+
+def test_two_idempotency_keys_are_refused_as_nobody_can_say_which_counts() -> None:
+    with pytest.raises(ProblemError) as refused:
+        http.idempotency_key(repeated("Idempotency-Key", "k" * 16, "l" * 16))
+    assert code_of(refused) == "idempotency_key_invalid"
+
+
+def test_two_bearers_are_none() -> None:
+    with pytest.raises(ProblemError) as refused:
+        http.reader(repeated("authorization", "Bearer a", "Bearer b"), CLIENTS)
+    assert code_of(refused) == "unauthorized"
+
+
 def test_a_missing_idempotency_key_is_refused_with_a_pointer_to_what_it_is() -> None:
     with pytest.raises(ProblemError) as refused:
         http.idempotency_key(an_event())

@@ -31,6 +31,17 @@ PROBLEM_JSON = "application/problem+json"
 EXPOSED = "Location, Retry-After, ETag, Idempotency-Replayed, Content-Language"
 VARY = "x-api-key, Authorization, Accept-Language"
 
+# Which method each address has. ANY in the template brings the others here, to get a 405 (RFC 9110, section 15.5.6).
+METHOD_OF = {
+    "/v1/reservations": "POST",
+    "/v1/reservations/{code}": "GET",
+    "/v1/reservations/{code}/timeline": "GET",
+    "/v1/reservations/{code}/voucher": "GET",
+    "/v1/reservations/{code}/cancel": "POST",
+    "/v1/webhooks/{provider}": "POST",
+    "/v1/health": "GET",
+}
+
 # A quoted structured-field string too.
 _KEY = re.compile(r'"([A-Za-z0-9_-]{16,255})"|([A-Za-z0-9_-]{16,255})')
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+) *", re.IGNORECASE)  # RFC 6750, section 2.1
@@ -42,7 +53,13 @@ def resolver() -> APIGatewayRestResolver:
     app = APIGatewayRestResolver()
 
     def unknown_route(_: Exception) -> Response[str]:
-        return problem_response(CATALOGUE["not_found"], app.current_event)
+        event = app.current_event
+        method = METHOD_OF.get(event.resource)
+        if method in (None, event.http_method):
+            return problem_response(CATALOGUE["not_found"], event)
+        answer = problem_response(CATALOGUE["method_not_allowed"], event)
+        answer.headers["Allow"] = f"{method}, OPTIONS"
+        return answer
 
     def refused(error: ProblemError) -> Response[str]:
         return problem_response(error.problem, app.current_event, errors=error.errors)
@@ -96,7 +113,7 @@ def reader(event: APIGatewayProxyEvent, clients: Mapping[str, str]) -> Reader:
         ProblemError: no client, or no bearer token at all; whether the token is right is the use case's to say.
     """
     match = _BEARER.fullmatch(header(event, "Authorization") or "")
-    if match is None:
+    if match is None or _is_repeated(event, "Authorization"):
         raise ProblemError("unauthorized")
     return Reader(client_id=client_id(event, clients), access_token=match[1])
 
@@ -104,6 +121,11 @@ def reader(event: APIGatewayProxyEvent, clients: Mapping[str, str]) -> Reader:
 def header(event: APIGatewayProxyEvent, name: str) -> str | None:
     value: str | None = event.headers.get(name)  # Powertools looks names up case-insensitively
     return value
+
+
+def _is_repeated(event: APIGatewayProxyEvent, name: str) -> bool:
+    """Whether a header that may come once came more often: `headers` has the last one only."""
+    return len(event.multi_value_headers.get(name, [])) > 1
 
 
 def path_text(segment: str) -> str:
@@ -114,13 +136,13 @@ def path_text(segment: str) -> str:
 def idempotency_key(event: APIGatewayProxyEvent) -> str:
     """
     Raises:
-        ProblemError: the header is missing or malformed; a malformed key is never looked up.
+        ProblemError: the header is missing, malformed or there twice; such a key is never looked up.
     """
     value = header(event, "Idempotency-Key")
     if value is None:
         raise ProblemError("idempotency_key_missing")
     match = _KEY.fullmatch(value)
-    if match is None:
+    if match is None or _is_repeated(event, "Idempotency-Key"):
         raise ProblemError("idempotency_key_invalid")
     return match[1] or match[2]
 

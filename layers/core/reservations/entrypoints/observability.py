@@ -1,19 +1,71 @@
 """Logs and metrics by allow-list: constant messages, facts as keys, never a body, a header, a name or a token."""
 
+import logging
+import traceback
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import ClientError
 
 from reservations import tracing
 from reservations.application.provider_step import Step
+from reservations.domain.errors import ReservationsError
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
+Thrown = tuple[type[BaseException], BaseException, Any] | tuple[None, None, None]
 
-logger = Logger(service="reservations", use_rfc3339=True)
+
+class FunctionFailedError(Exception):
+    """What the runtime is left to write down of an unexpected error: its kind, and no text of a library's."""
+
+
+class ReticentFormatter(LambdaPowertoolsFormatter):
+    """Tells where an exception happened and of what kind it is, but repeats no text of a library's.
+
+    Such a text may quote a statement, a request or a mail (CWE-532).
+    """
+
+    def formatException(self, ei: Thrown) -> str:  # noqa: N802 - the name is logging's
+        chain: list[BaseException] = []
+        error = ei[1]
+        while error is not None and error not in chain:
+            chain.append(error)
+            error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        return "".join(line for each in reversed(chain) for line in _told(each))
+
+    def serialize(self, log: Any) -> str:
+        log.pop("exception_notes", None)
+        return super().serialize(log)
+
+
+def _told(error: BaseException) -> list[str]:
+    kind = f"{type(error).__module__}.{type(error).__qualname__}"
+    return [*traceback.format_tb(error.__traceback__), f"{kind}: {_harmless_text(error)}\n"]
+
+
+def _harmless_text(error: BaseException) -> str:
+    """Our own words, AWS's code, or the number that a driver or the system gives."""
+    match error:
+        case ReservationsError():
+            return str(error)
+        case ClientError():
+            return f"{error.operation_name} {error.response['Error']['Code']}"
+    number = error.args[0] if error.args else None
+    return str(number) if isinstance(number, int) else ""
+
+
+# At INFO it writes down every address, and the one where a stack waits for its answer is signed.
+logging.getLogger("httpx").setLevel(logging.WARNING)
+
+logger = Logger(
+    service="reservations",
+    logger_formatter=ReticentFormatter(use_rfc3339=True, serialize_stacktrace=False),
+)
 metrics = Metrics(namespace="Reservations", service="reservations")
 
 
@@ -72,6 +124,11 @@ def function(handler: Handler) -> Handler:
         begin_trace(_caller(event))
         try:
             return handler(event, context)
+        except ReservationsError:
+            raise
+        except Exception as error:
+            logger.exception("function failed")
+            raise FunctionFailedError(type(error).__name__) from None
         finally:
             if metrics.metric_set:
                 metrics.flush_metrics()

@@ -114,6 +114,9 @@ class Database:
             self._drop()
             message = "the connection was lost during the commit"
             raise DatabaseUnavailableError(message, effect_unknown=True) from error
+        except BaseException:
+            self._drop()  # a rollback would not reach the server: to SQLAlchemy the transaction is over
+            raise
 
     def rollback(self) -> None:
         """Undo what is not committed; never fails, as the server itself undoes what is cut off."""

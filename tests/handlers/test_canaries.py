@@ -1,0 +1,657 @@
+"""Marked values through every function, with a failure at each of its doors: none is written down.
+
+The functions are wired as on AWS, to a real MySQL, to moto and to providers that repeat whatever they hear. A door is
+a statement, a commit, a request to a provider or a call of AWS; each is failed in turn, by errors that quote all they
+know.
+"""
+
+import itertools
+import json
+import logging
+import traceback
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
+from secrets import choice, token_hex
+from string import digits
+from typing import Any, cast
+from uuid import uuid4
+
+import boto3
+import httpx
+import pymysql
+import pytest
+from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError, EndpointConnectionError
+from moto import mock_aws
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.ses.models import ses_backends
+from pymysql.cursors import Cursor
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+from reservations import wiring
+from reservations.adapters.mysql.engine import Database
+from reservations.adapters.mysql.tables import METADATA
+from reservations.domain.access_token import KeyRing
+from reservations.domain.facts import Status
+from reservations.domain.messages import Queue
+from reservations.domain.reservation import MailKind, Reservation
+from reservations.entrypoints.observability import logger
+from tests.builders import (
+    RESERVATION_ID,
+    a_booking,
+    a_charge,
+    a_customer,
+    a_reservation,
+    a_send,
+    a_voucher,
+    an_offer,
+    some_facts,
+)
+from tests.canaries import Search, forms
+from tests.databases import SchemaOf
+from tests.fakes import PlainRenderer
+from tests.invocation import Context, LogBook, an_event
+from tests.signing import signed_headers
+
+pytestmark = [pytest.mark.mysql, pytest.mark.timeout(600)]
+
+REGION = "eu-west-1"
+BUCKET = "documents"
+SENDER = "reservas@viajes.example"
+THEN = datetime.now(UTC) - timedelta(minutes=1)
+RING_KEY = token_hex(16).encode()
+TOKEN = KeyRing(current="k1", keys={"k1": RING_KEY}).issue("k1", RESERVATION_ID)
+WEBHOOK_SECRET = token_hex(16).encode()
+
+
+def marked(prefix: str = "") -> str:
+    return f"{prefix}{token_hex(8)}"
+
+
+VALUES = {
+    "name": f"Ñusta {marked('Canaria ')}",
+    "email": f"{marked('canaria.')}@example.com",
+    "phone": "+34" + "".join(choice(digits) for _ in range(12)),
+    "notes": f"Habitación accesible, {marked('nota ')}",
+    "payment token": marked("tok_canary_"),
+    "access token": TOKEN.removeprefix("k1."),
+    "access token key": RING_KEY.decode(),
+    "API key": marked("key-"),
+    "idempotency key": marked("idem-canary-"),
+    "address of the caller": f"2001:db8::{token_hex(2)}:{token_hex(2)}",
+    "browser of the caller": marked("Browser/"),
+    "key at payments": marked("pk-"),
+    "key at the supplier": marked("sk-"),
+    "webhook secret": b64encode(WEBHOOK_SECRET).decode(),
+    "words of a provider": marked("upstream said "),
+    "words of a webhook": marked("webhook said "),
+    "address to answer the stack": marked("X-Amz-Signature="),
+    "database password": "",  # known once there is a server
+}
+ALLOWED = {
+    "answers": frozenset({"notes", "access token"}),  # the owner's own, and once only
+    "table reservation": frozenset({"notes"}),
+    "table idempotency": frozenset({"notes", "idempotency key"}),
+}
+SEARCHED_TABLES = sorted(set(METADATA.tables) - {"customer"})
+
+CUSTOMER = a_customer(
+    full_name=VALUES["name"],
+    email=VALUES["email"],
+    phone=VALUES["phone"],
+    payment_token=VALUES["payment token"],
+)
+OFFER = an_offer(description=VALUES["notes"], starts_on=date(2099, 5, 1), ends_on=date(2099, 5, 4))
+ACCEPTED = a_reservation(
+    facts=some_facts(created_at=THEN), offer=OFFER, updated_at=THEN, next_check_at=THEN
+)
+PAID = replace(ACCEPTED, facts=some_facts(a_charge(at=THEN), created_at=THEN))
+CONFIRMED = replace(
+    ACCEPTED,
+    facts=some_facts(a_charge(at=THEN), a_booking(at=THEN), created_at=THEN, confirmed_at=THEN),
+)
+WITH_VOUCHER = replace(CONFIRMED, documents=(a_voucher(issued_at=THEN),))
+PENDING = replace(ACCEPTED, facts=some_facts(a_charge(Status.PENDING, at=THEN), created_at=THEN))
+LONG_AGO = replace(
+    WITH_VOUCHER,
+    offer=replace(OFFER, starts_on=date(2020, 5, 1), ends_on=date(2020, 5, 4)),
+    sends=(a_send(MailKind.CONFIRMED, sent_at=THEN),),
+    next_check_at=None,
+)
+
+
+# --- the doors ------------------------------------------------------------------------------------
+
+Fault = Callable[[Callable[[], Any], str], Any]
+
+
+def _raising(error: Callable[[str], BaseException], *, after: bool = False) -> Fault:
+    def fault(act: Callable[[], Any], known: str) -> Any:
+        if after:
+            act()
+        raise error(known)
+
+    return fault
+
+
+def _aws_error(code: str, status: int) -> Callable[[str], BaseException]:
+    def error(known: str) -> BaseException:
+        told = {"Error": {"Code": code, "Message": known}}
+        return ClientError(
+            cast(Any, told | {"ResponseMetadata": {"HTTPStatusCode": status}}), "Call"
+        )
+
+    return error
+
+
+def _answering(status: int) -> Fault:
+    return lambda act, known: (act(), httpx.Response(status, json={"error": known}))[1]
+
+
+_DEFECT = _raising(RuntimeError)
+FAULTS: dict[str, tuple[Fault, ...]] = {
+    "sql": (
+        _raising(lambda known: pymysql.err.OperationalError(2013, known)),
+        _raising(lambda known: pymysql.err.DataError(1406, known)),
+        _DEFECT,
+    ),
+    "commit": (
+        _raising(lambda known: pymysql.err.OperationalError(2013, known), after=True),
+        _DEFECT,
+    ),
+    "provider": (
+        _raising(httpx.ConnectError),
+        _raising(httpx.ReadTimeout, after=True),
+        _answering(500),
+        _answering(401),
+        _answering(200),
+        _DEFECT,
+    ),
+    "aws": (
+        _raising(_aws_error("ValidationError", 400)),
+        _raising(_aws_error("InternalFailure", 500), after=True),
+        _raising(lambda known: EndpointConnectionError(endpoint_url=known)),
+        _DEFECT,
+    ),
+}
+
+
+@dataclass(slots=True)
+class Doors:
+    """Counts the doors that a function passes, and fails the one that is asked for in the way that is asked for."""
+
+    fail_at: int | None = None
+    way: int = 0
+    passed: list[str] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+
+    def open(self, *, fail_at: int | None = None, way: int = 0) -> None:
+        self.fail_at, self.way = fail_at, way
+        self.passed.clear()
+
+    def through(self, kind: str, act: Callable[[], Any], known: str) -> Any:
+        self.passed.append(kind)
+        if self.fail_at == len(self.passed):
+            ways = FAULTS[kind]
+            return ways[self.way % len(ways)](act, known)
+        return act()
+
+    def hang(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        execute, commit = Cursor.execute, pymysql.Connection.commit
+        call = BaseClient._make_api_call  # type: ignore[attr-defined]  # botocore ships no types
+
+        def executed(cursor: Any, query: Any, args: Any = None) -> Any:
+            return self.through("sql", lambda: execute(cursor, query, args), f"{query} {args}")
+
+        def committed(connection: Any) -> None:
+            self.through("commit", lambda: commit(connection), repr(vars(connection)))
+
+        def called(client: Any, operation: str, parameters: Any) -> Any:
+            known = f"{operation} {parameters}"
+            return self.through("aws", lambda: call(client, operation, parameters), known)
+
+        def asked(_: Any, request: httpx.Request) -> httpx.Response:
+            known = f"{request.url} {request.headers.raw} {request.read().decode()}"
+            self.heard.append(known)
+            return cast(
+                httpx.Response,
+                self.through("provider", lambda: provider_answer(request, known), known),
+            )
+
+        monkeypatch.setattr(Cursor, "execute", executed)
+        monkeypatch.setattr(pymysql.Connection, "commit", committed)
+        monkeypatch.setattr(BaseClient, "_make_api_call", called)
+        monkeypatch.setattr(httpx.HTTPTransport, "handle_request", asked)
+
+
+def provider_answer(request: httpx.Request, known: str) -> httpx.Response:
+    """Both providers: they do as they are asked, and repeat all they heard in a member of their own."""
+    asked = json.loads(request.content or b"{}")
+    gossip = {"message": f"{VALUES['words of a provider']} {known}"}
+    answers: dict[tuple[str, str], dict[str, Any]] = {
+        ("POST", "payments"): {"payment_id": "pay_1", "status": "succeeded", **asked},
+        ("GET", "payments"): {"payments": []},
+        ("POST", "refunds"): {"refund_id": "ref_1", "status": "succeeded"},
+        ("POST", "bookings"): {
+            "booking_id": "bkg_1",
+            "locator": "L1",
+            "status": "confirmed",
+            **asked,
+        },
+    }
+    answer = answers.get((request.method, request.url.path.rpartition("/")[2]), {})
+    return httpx.Response(200, json=answer | gossip, request=request)
+
+
+# --- the surroundings -----------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class World:
+    doors: Doors
+    logs: LogBook
+    connection: Connection
+    search: Search
+    queues: dict[str, str]
+
+    def prepare(self, reservation: Reservation | None, *, cold: bool = False) -> None:
+        """Everything as before the function is called: one reservation, its document, connections or none."""
+        self.doors.open()
+        _let_go()
+        for table in reversed(METADATA.sorted_tables):
+            self.connection.execute(table.delete())
+        if reservation is not None:
+            with wiring.unit_of_work() as uow:
+                uow.reservations.add(reservation, CUSTOMER)
+                uow.commit()
+        wiring.document_store().put("vouchers/a.pdf", b"%PDF")
+        if cold:
+            _forget()
+
+    def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any] | None:
+        """Call a function as Lambda does, which writes down what escapes from it."""
+        handler = import_module(f"functions.{function}.handler").lambda_handler
+        try:
+            answer: dict[str, Any] = handler(event, cast(LambdaContext, _OneRound()))
+        except Exception as error:
+            self.search.look("escaped errors", traceback.format_exception_only(error))
+            return None
+        if "statusCode" in answer:
+            sink = "problems" if answer["statusCode"] >= 400 else "answers"
+            self.search.look(sink, [answer])
+        return answer
+
+    def look_at_tables(self) -> None:
+        _let_go()
+        for table in SEARCHED_TABLES:
+            rows = self.connection.execute(text(f"SELECT * FROM {table}")).all()
+            self.search.look(f"table {table}", rows)
+
+    def look_at_the_rest(self) -> None:
+        self.doors.open()
+        lines = self.logs.text.splitlines()
+        self.search.look("metrics", [line for line in lines if '"_aws"' in line])
+        self.search.look("log lines", [line for line in lines if '"_aws"' not in line])
+        s3, sqs = boto3.client("s3"), boto3.client("sqs")
+        self.search.look("object keys", s3.list_objects_v2(Bucket=BUCKET).get("Contents", []))
+        for url in self.queues.values():
+            while batch := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get(
+                "Messages"
+            ):
+                self.search.look("queue messages", batch)
+                for message in batch:
+                    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+
+
+class _OneRound(Context):
+    """Time enough at first; none when a loop asks again."""
+
+    def __init__(self) -> None:
+        super().__init__(120_000)
+        self._asked = 0
+
+    def get_remaining_time_in_millis(self) -> int:
+        self._asked += 1
+        return 120_000 if self._asked == 1 else 0
+
+
+def parameters(database_url: str) -> dict[str, str]:
+    secret = json.dumps([f"whsec_{VALUES['webhook secret']}"])
+    ring = {"current": "k1", "keys": {"k1": b64encode(RING_KEY).decode()}}
+    return {
+        "database-url": database_url,
+        "saga-policy": json.dumps({"profile": "standard"}),
+        "payments-url": "https://payments.example",
+        "payments-api-key": VALUES["key at payments"],
+        "supplier-url": "https://supplier.example",
+        "supplier-api-key": VALUES["key at the supplier"],
+        "mail-sender": SENDER,
+        "support-contact": "soporte@viajes.example",
+        "public-base-url": "https://api.reservations.example/live",
+        "api-clients": json.dumps({"l3pk9vw2d1": "web"}),
+        "access-token-keys": json.dumps(ring),
+        "webhook-secrets-payments": secret,
+        "webhook-secrets-supplier": secret,
+    }
+
+
+@pytest.fixture(scope="module")
+def cloud(schema_of: SchemaOf) -> Iterator[tuple[str, dict[str, str]]]:
+    """Queues, bucket and parameters; and the wiring of the functions to them, kept warm between tests."""
+    url = f"{schema_of('mysql')}&ssl_disabled=true"  # a lost connection is opened again, many times
+    VALUES["database password"] = str(make_url(url).password)
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
+            patch.setenv(name, REGION)
+        sqs = boto3.client("sqs")
+        queues = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in (*Queue, "dead")}
+        boto3.client("s3").create_bucket(
+            Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+        )
+        boto3.client("ses").verify_email_identity(EmailAddress=SENDER)
+        for name, value in parameters(url).items():
+            boto3.client("ssm").put_parameter(
+                Name=f"/canaries/{name}", Value=value, Type="SecureString"
+            )
+        environment = {"SETTINGS_PATH": "/canaries", "DOCUMENT_BUCKET": BUCKET}
+        environment |= {f"{name.upper()}_QUEUE_URL": url for name, url in queues.items()}
+        environment |= {"DEAD_LETTER_QUEUE_URL": queues["dead"]}
+        environment |= {"ALLOWED_ORIGIN": "https://www.reservations.example"}
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        patch.setattr(wiring, "voucher_renderer", PlainRenderer)
+        _forget()
+        yield url, queues
+        for database in _databases():
+            database.close()
+        _forget()
+
+
+def _databases() -> list[Database]:
+    return [
+        wiring._database(ping=False),
+        wiring._database(ping=True),
+        wiring._unhurried_database(),
+    ]
+
+
+def _let_go() -> None:
+    """End what the call before left open, and have the connections that it lost again."""
+    for database in _databases():
+        database.rollback()
+        database.now()
+        database.rollback()
+
+
+def _forget() -> None:
+    """As in a new execution environment."""
+    for thing in vars(wiring).values():
+        if hasattr(thing, "cache_clear"):
+            thing.cache_clear()
+
+
+@pytest.fixture
+def world(
+    cloud: tuple[str, dict[str, str]], logs: LogBook, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    url, queues = cloud
+    doors = Doors()
+    doors.hang(monkeypatch)
+    root, level, ours = logging.getLogger(), logging.getLogger().level, logger.log_level
+    root.setLevel(logging.INFO)  # more than Lambda's own WARNING
+    logger.setLevel("DEBUG")
+    engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        yield World(
+            doors=doors,
+            logs=logs,
+            connection=connection,
+            search=Search(VALUES, ALLOWED),
+            queues=queues,
+        )
+        doors.open()
+    root.setLevel(level)
+    logger.setLevel(ours)
+
+
+# --- what is called -------------------------------------------------------------------------------
+
+
+def request(name: str, *, body: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
+    """A request of `events/`, with every marked value that a caller may send."""
+    event = an_event(name)
+    own = {
+        "x-api-key": VALUES["API key"],
+        "User-Agent": VALUES["browser of the caller"],
+        "X-Forwarded-For": VALUES["address of the caller"],
+        "Idempotency-Key": VALUES["idempotency key"] + token_hex(4),
+        "traceparent": VALUES["name"],  # cannot be read as one, and must not be kept
+        "Authorization": f"Bearer {TOKEN}",
+    }
+    event["headers"] |= own | headers
+    event["multiValueHeaders"] |= {key: [value] for key, value in event["headers"].items()}
+    event["requestContext"]["identity"] |= {
+        "apiKey": VALUES["API key"],
+        "sourceIp": VALUES["address of the caller"],
+        "userAgent": VALUES["browser of the caller"],
+    }
+    if body is not None:
+        event["body"] = json.dumps(body)
+    return event
+
+
+def a_body(**changes: Any) -> dict[str, Any]:
+    customer = {name: VALUES[key] for name, key in (("full_name", "name"), ("email", "email"))}
+    offer = {"offer_id": "HTL-1", "description": VALUES["notes"], "guests": 2}
+    return {
+        "customer": customer | {"phone": VALUES["phone"]},
+        "offer": offer | {"starts_on": "2099-05-01", "ends_on": "2099-05-04"},
+        "price": {"amount": "342.50", "currency": "EUR"},
+        "payment_token": VALUES["payment token"],
+    } | changes
+
+
+def creation(**changes: Any) -> dict[str, Any]:
+    return request("create_reservation.accepted", body=a_body(**changes))
+
+
+def webhook() -> dict[str, Any]:
+    body = {
+        "type": "payment.succeeded",
+        "data": {"reference": str(RESERVATION_ID), "holder": VALUES["name"]},
+        "message": VALUES["words of a webhook"],
+    }
+    signed = signed_headers(
+        WEBHOOK_SECRET,
+        webhook_id=f"msg_{uuid4().hex}",
+        timestamp=int(datetime.now(UTC).timestamp()),
+        body=json.dumps(body).encode(),
+    )
+    return request("receive_webhook.payment_succeeded", body=body, **signed)
+
+
+def migration() -> dict[str, Any]:
+    event = an_event("migrate_database.create")
+    return event | {"ResponseURL": f"https://s3.example/a?{VALUES['address to answer the stack']}"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One call of a function, on a reservation in that state."""
+
+    function: str
+    event: Callable[[], dict[str, Any]]
+    state: Reservation | None = None
+    cold: bool = False
+
+
+def shelf(name: str) -> Callable[[], dict[str, Any]]:
+    return lambda: an_event(name)
+
+
+CASES = {
+    "a request to reserve": Case(function="create_reservation", event=creation),
+    "reading": Case(
+        function="get_reservation", event=lambda: request("get_reservation.shown"), state=CONFIRMED
+    ),
+    "the timeline": Case(
+        function="get_reservation",
+        event=lambda: request("get_reservation.timeline"),
+        state=CONFIRMED,
+    ),
+    "the voucher": Case(
+        function="get_reservation",
+        event=lambda: request("get_reservation.voucher"),
+        state=WITH_VOUCHER,
+    ),
+    "the health": Case(
+        function="get_reservation", event=lambda: request("get_reservation.health"), state=ACCEPTED
+    ),
+    "a cold start": Case(
+        function="get_reservation",
+        event=lambda: request("get_reservation.health"),
+        state=ACCEPTED,
+        cold=True,
+    ),
+    "a cancellation": Case(
+        function="cancel_reservation",
+        event=lambda: request("cancel_reservation.accepted"),
+        state=CONFIRMED,
+    ),
+    "a webhook": Case(function="receive_webhook", event=webhook, state=PENDING),
+    "the poller": Case(
+        function="poll_outbox", event=shelf("poll_outbox.every_minute"), state=ACCEPTED
+    ),
+    "a charge": Case(
+        function="process_payment", event=shelf("process_payment.due"), state=ACCEPTED
+    ),
+    "a look at a charge": Case(
+        function="process_payment", event=shelf("process_payment.due"), state=PENDING
+    ),
+    "a booking": Case(function="confirm_supplier", event=shelf("confirm_supplier.due"), state=PAID),
+    "a voucher": Case(function="issue_voucher", event=shelf("issue_voucher.due"), state=CONFIRMED),
+    "a mail": Case(
+        function="notify_customer", event=shelf("notify_customer.due"), state=WITH_VOUCHER
+    ),
+    "retention": Case(function="clean_up", event=shelf("clean_up.retention"), state=LONG_AGO),
+    "the invariants": Case(
+        function="clean_up", event=shelf("clean_up.invariants"), state=WITH_VOUCHER
+    ),
+    "a migration": Case(function="migrate_database", event=migration),
+}
+
+
+def sweep(world: World, case: Case) -> int:
+    """Call a function with a fault at its first door, at its second, and so on; return how many doors there were.
+
+    The ways to fail take turns, beginning with another one for each case.
+    """
+    turn = list(CASES.values()).index(case)
+    world.prepare(case.state)
+    world.invoke(case.function, case.event())
+    for door in itertools.count(1):
+        world.prepare(case.state, cold=case.cold)
+        world.doors.open(fail_at=door, way=door + turn)
+        world.invoke(case.function, case.event())
+        doors = len(world.doors.passed)
+        world.doors.open()
+        world.look_at_tables()
+        if doors < door:
+            world.look_at_the_rest()
+            return doors
+    raise AssertionError("there is always a last door")
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_no_failure_at_any_door_writes_down_what_is_personal_or_secret(
+    world: World, case: Case
+) -> None:
+    doors = sweep(world, case)
+
+    assert doors > 0
+    assert world.search.looked["log lines"] + world.search.looked["metrics"] > 0
+    world.search.conclude()
+
+
+REFUSED = {
+    "a member too many": creation(**{VALUES["name"]: VALUES["email"]}),
+    "everything of the wrong type": creation(
+        customer=[VALUES["name"]], offer=VALUES["notes"], price=[VALUES["email"]], payment_token=[]
+    ),
+    "a mail address that is none": creation(
+        customer={"full_name": VALUES["name"], "email": VALUES["name"], "phone": VALUES["email"]}
+    ),
+    "a body that is cut off": creation() | {"body": json.dumps(a_body())[:-2]},
+    "a body that is too large": creation(payment_token=VALUES["payment token"] * 5000),
+    "another media type": request(
+        "create_reservation.accepted", body=a_body(), **{"Content-Type": VALUES["name"]}
+    ),
+    "a key of its own making": request(
+        "create_reservation.accepted", body=a_body(), **{"Idempotency-Key": VALUES["name"]}
+    ),
+    "another route": request("get_reservation.unknown_route") | {"path": f"/{VALUES['name']}"},
+    "another's token": request(
+        "get_reservation.shown", Authorization=f"Bearer k1.{VALUES['payment token']}"
+    ),
+    "a forged webhook": request("receive_webhook.forged_body", body=a_body()),
+}
+
+
+@pytest.mark.parametrize("event", REFUSED.values(), ids=REFUSED)
+def test_no_refusal_repeats_what_was_sent(world: World, event: dict[str, Any]) -> None:
+    world.prepare(CONFIRMED)
+    function = {
+        "/v1/reservations": "create_reservation",
+        "/v1/webhooks/{provider}": "receive_webhook",
+    }.get(event["resource"], "get_reservation")
+
+    answer = world.invoke(function, event)
+
+    assert answer is not None
+    assert answer["statusCode"] >= 400
+    world.look_at_tables()
+    world.look_at_the_rest()
+    assert world.search.looked["problems"] == 1
+    world.search.conclude()
+
+
+# --- the search itself ----------------------------------------------------------------------------
+
+
+def test_the_marked_values_did_travel_to_where_they_belong(world: World) -> None:
+    for name in ("a charge", "a booking", "a mail"):
+        world.prepare(CASES[name].state)
+        world.invoke(CASES[name].function, CASES[name].event())
+
+    heard = "\n".join(world.doors.heard)
+    for name in ("payment token", "name", "key at payments", "key at the supplier"):
+        assert any(form in heard.casefold() for form in forms(VALUES[name])), name
+    mailed = [sent.destinations for sent in ses_backends[DEFAULT_ACCOUNT_ID][REGION].sent_messages]
+    assert any(VALUES["email"] in addresses for addresses in mailed)
+
+
+def test_a_formatter_that_quotes_an_error_would_be_found(world: World) -> None:
+    reticent = logger.registered_handler.formatter
+    logger.registered_handler.setFormatter(LambdaPowertoolsFormatter())
+    try:
+        sweep(world, CASES["a request to reserve"])
+    finally:
+        logger.registered_handler.setFormatter(reticent)
+
+    assert {("log lines", "name"), ("log lines", "email")} <= world.search.found
+
+
+@pytest.mark.parametrize(
+    "write", [str, json.dumps, lambda v: b64encode(b"xy" + v.encode()).decode()]
+)
+def test_a_value_is_found_however_it_is_written(write: Callable[[str], str]) -> None:
+    for name, value in VALUES.items():
+        search = Search({name: value})
+        search.look("a sink", [f"before {write(value)} after"])
+        assert search.found == ({("a sink", name)} if value else set())

@@ -1,0 +1,211 @@
+"""Who comes in: two clients and every kind of credential at every route of the contract; and keys that change."""
+
+import json
+from importlib import import_module
+from typing import Any
+from uuid import UUID
+
+import pytest
+import yaml
+
+from reservations import config, wiring
+from reservations.domain.access_token import KeyRing
+from tests.builders import (
+    NOON,
+    RESERVATION_ID,
+    a_booking,
+    a_charge,
+    a_reservation,
+    a_voucher,
+    some_facts,
+)
+from tests.handlers.conftest import BASE_URL, KEYS, Surroundings
+from tests.invocation import a_context, an_event
+from tests.template.resources import ROOT, functions
+
+WEB, PARTNER = "l3pk9vw2d1", "q8zt4nf7s0"  # ids of API keys, as the gateway tells them
+TOKEN = KEYS.issue("k1", RESERVATION_ID)
+STRANGERS_TOKEN = KEYS.issue("k1", UUID(int=7))
+CONFIRMED = a_reservation(
+    facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON), documents=(a_voucher(),)
+)
+CODE = "7KQ2M-XD4RT-S"
+
+Route = tuple[str, str]
+
+
+def contract() -> dict[Route, set[str]]:
+    """Each route, and the credentials that it asks for."""
+    document = yaml.safe_load((ROOT / "docs/contratos/openapi.yaml").read_text(encoding="utf-8"))
+    return {
+        (method.upper(), path): {
+            name for need in operation.get("security", document["security"]) for name in need
+        }
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters"
+    }
+
+
+CREDENTIALS = contract()
+WITH_KEY = [route for route, needs in CREDENTIALS.items() if "ApiKey" in needs]
+WITH_TOKEN = [route for route, needs in CREDENTIALS.items() if "AccessToken" in needs]
+OPEN = [route for route, needs in CREDENTIALS.items() if not needs]
+
+
+def folder_of(route: Route) -> str:
+    [folder] = [
+        folder
+        for folder, properties in functions().items()
+        for event in properties.get("Events", {}).values()
+        if event["Type"] == "Api"
+        and (event["Properties"]["Method"], event["Properties"]["Path"]) == route
+    ]
+    return folder
+
+
+def knock(route: Route, *, api_key_id: str | None, token: str | None = None) -> dict[str, Any]:
+    """Call the function behind a route, as the gateway does once it has let a request pass."""
+    method, path = route
+    event = an_event("get_reservation.shown")
+    values = {"code": CODE, "provider": "payments"}
+    event |= {"httpMethod": method, "resource": path, "path": path.format(**values)}
+    headers = {"Idempotency-Key": "k" * 20, "Content-Type": "application/json"}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    event["headers"] = headers
+    event["multiValueHeaders"] = {name: [value] for name, value in headers.items()}
+    event["requestContext"]["identity"]["apiKeyId"] = api_key_id
+    event["body"] = "{}" if method == "POST" else None
+    answer: dict[str, Any] = import_module(f"functions.{folder_of(route)}.handler").lambda_handler(
+        event, a_context()
+    )
+    return answer
+
+
+def told(answer: dict[str, Any]) -> tuple[int, str]:
+    return answer["statusCode"], json.loads(answer["body"])["code"]
+
+
+def named(routes: list[Route]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("route", routes, ids=[" ".join(route) for route in routes])
+
+
+def test_every_route_is_one_of_the_three_kinds() -> None:
+    assert sorted(WITH_KEY + OPEN) == sorted(CREDENTIALS)
+    assert set(WITH_TOKEN) == {route for route in CREDENTIALS if "{code}" in route[1]}
+    assert {path for _, path in OPEN} == {"/v1/health", "/v1/webhooks/{provider}"}
+
+
+@named(WITH_KEY)
+@pytest.mark.parametrize("api_key_id", [None, "a-key-of-nobody"])
+def test_without_a_client_s_key_nobody_comes_in(
+    around: Surroundings, route: Route, api_key_id: str | None
+) -> None:
+    around.keep(CONFIRMED)
+
+    answer = knock(route, api_key_id=api_key_id, token=TOKEN)
+
+    assert told(answer) == (401, "unauthorized")
+    assert around.pings == []
+
+
+@named(WITH_TOKEN)
+def test_without_a_token_nobody_comes_in(around: Surroundings, route: Route) -> None:
+    around.keep(CONFIRMED)
+
+    assert told(knock(route, api_key_id=WEB)) == (401, "unauthorized")
+    assert around.pings == []
+
+
+@named(WITH_TOKEN)
+def test_its_owner_comes_in(around: Surroundings, route: Route) -> None:
+    around.keep(CONFIRMED)
+
+    answer = knock(route, api_key_id=WEB, token=TOKEN)
+
+    # To cancel, the idempotency store is asked next, which these surroundings do not have.
+    assert answer["statusCode"] in ((503,) if route[0] == "POST" else (200, 303))
+
+
+@named(WITH_TOKEN)
+@pytest.mark.parametrize(
+    ("api_key_id", "token"),
+    [
+        (PARTNER, TOKEN),
+        (PARTNER, STRANGERS_TOKEN),
+        (WEB, STRANGERS_TOKEN),
+        (WEB, "k1.bm90LWEtdG9rZW4"),
+        (WEB, TOKEN.replace("k1.", "k2.")),
+        (WEB, TOKEN.removeprefix("k1.")),
+    ],
+    ids=["another client", "all of another", "another trip's", "made up", "other key", "no key"],
+)
+def test_whose_it_is_not_cannot_tell_it_from_what_is_not_there(
+    around: Surroundings, route: Route, api_key_id: str, token: str
+) -> None:
+    nowhere = knock(route, api_key_id=WEB, token=TOKEN)
+    around.keep(CONFIRMED)
+
+    answer = knock(route, api_key_id=api_key_id, token=token)
+
+    assert told(answer) == told(nowhere) == (404, "not_found")
+    assert answer["multiValueHeaders"] == nowhere["multiValueHeaders"]
+    assert around.stored == CONFIRMED
+
+
+@named(OPEN)
+def test_what_needs_no_key_gives_nothing_away(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch, route: Route
+) -> None:
+    secret = json.dumps(["whsec_c2VjcmV0"])
+    settings = {f"webhook_secrets_{name}": secret for name in ("payments", "supplier")}
+    webhooks = config.WebhookSettings.model_validate(settings)
+    monkeypatch.setattr(wiring, "webhook_settings", lambda: webhooks)
+
+    answer = knock(route, api_key_id=None)
+
+    if route[1] == "/v1/health":
+        assert json.loads(answer["body"]) == {"status": "ok"}
+    else:
+        assert told(answer) == (401, "webhook_signature_invalid")
+        assert around.pings == []
+
+
+# --- keys that change -----------------------------------------------------------------------------
+
+READING = ("GET", "/v1/reservations/{code}")
+
+
+def clients_are(monkeypatch: pytest.MonkeyPatch, clients: dict[str, str]) -> None:
+    settings = config.ApiSettings.model_validate(
+        {"public_base_url": BASE_URL, "api_clients": json.dumps(clients)}
+    )
+    monkeypatch.setattr(wiring, "api_settings", lambda: settings)
+
+
+def test_a_client_s_key_is_replaced_without_a_gap(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around.keep(CONFIRMED)
+    seen = []
+    for clients in ({"old": "web"}, {"old": "web", "new": "web"}, {"new": "web"}):
+        clients_are(monkeypatch, clients)
+        answers = [knock(READING, api_key_id=key, token=TOKEN) for key in ("old", "new")]
+        seen.append([answer["statusCode"] for answer in answers])
+
+    assert seen == [[200, 401], [200, 200], [401, 200]]
+
+
+def test_a_retired_token_key_is_good_for_what_it_was_given_to_until_it_leaves_the_ring(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    around.keep(CONFIRMED)
+    old, new = {"k1": bytes(32)}, {"k2": bytes(range(32))}
+    seen = []
+    for current, keys in (("k1", old), ("k2", old | new), ("k2", new)):
+        ring = KeyRing(current=current, keys=keys)
+        monkeypatch.setattr(wiring, "key_ring", lambda ring=ring: ring)
+        seen.append(knock(READING, api_key_id=WEB, token=TOKEN)["statusCode"])
+
+    assert seen == [200, 200, 404]
