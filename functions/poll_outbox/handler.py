@@ -10,7 +10,7 @@ from reservations.application.poll_outbox import poll_until
 from reservations.entrypoints import observability
 
 RUN_S = 61  # the next run begins before this one ends, so that nothing waits in between
-CLOSING_MS = 10_000  # a round has its own time-outs; none begins with less than this left
+CLOSING_MS = 45_000  # a round has its own time-outs; none begins with less than this left
 
 
 @observability.function
