@@ -5,6 +5,7 @@ export PYTHON
 tools := .venv/bin
 stack := $(tools)/python -m local.stack
 uv := .local/bootstrap/bin/uv
+security := .local/venvs/security/bin
 
 .PHONY: help
 help: ## List the targets
@@ -62,6 +63,43 @@ check: bootstrap ## Format, lint, types, import contracts and template, as CI do
 	PYTHONPATH=layers/core $(tools)/lint-imports
 	AWS_DEFAULT_REGION=eu-west-1 SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.local/sam .local/venvs/sam/bin/sam validate --lint
 
+	$(MAKE) --no-print-directory secrets
+
+# Passwords by the name of their variable are ruff's to find (S105 to S107). What events/ has and is no secret: traces,
+# digests, receipts, the keys of the examples.
+not_secrets = traceparent|X-Amzn-Trace-Id|md5OfBody|receiptHandle|senderId|-of-the-examples
+scanned = git ls-files -z | grep -zEv '\.(lock|ttf)$$|/requirements\.txt$$|^\.secrets\.baseline$$'
+
+.PHONY: secrets
+secrets: bootstrap ## Look for secrets in every file of git; what is none is listed in .secrets.baseline
+	@$(scanned) | xargs -0 $(tools)/detect-secrets-hook --baseline .secrets.baseline
+
+.PHONY: secrets-baseline
+secrets-baseline: bootstrap ## List what `make secrets` found as no secret, after a look at each
+	@$(scanned) | xargs -0 $(tools)/detect-secrets scan --slim --disable-plugin KeywordDetector --exclude-lines '(?i)$(not_secrets)' > .secrets.baseline.new
+	@mv .secrets.baseline.new .secrets.baseline
+
+.PHONY: security-tools
+security-tools:
+	@sh local/bootstrap.sh security
+
+# The locks of what is deployed and of what makes it; LocalStack's serves one machine and is of a fixed day.
+audited = layers/dependencies/requirements.txt layers/pdf/requirements.txt local/locks/lambda.lock local/locks/dev.lock \
+	local/locks/sam.lock local/locks/bootstrap.lock local/locks/security.lock
+
+.PHONY: audit
+audit: security-tools ## Ask the advisories about every pinned package; fails on a finding, and when it cannot ask
+	@for lock in $(audited); do echo "$$lock"; \
+		$(security)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$lock || failed=1; \
+	done; exit $${failed:-0}
+
+.PHONY: sbom
+sbom: security-tools ## Write the bill of materials of what is deployed, CycloneDX, under .local/
+	@for layer in dependencies pdf; do \
+		$(security)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON \
+			-o .local/sbom-$$layer.json layers/$$layer/requirements.txt && echo ".local/sbom-$$layer.json"; \
+	done
+
 .PHONY: format
 format: bootstrap ## Format the code and mend what the linter can
 	$(tools)/ruff format .
@@ -105,6 +143,7 @@ lock: bootstrap ## Make every lock anew from pyproject.toml
 	$(compile) --universal pyproject.toml --group dev -o local/locks/dev.lock
 	$(compile) --universal --group pyproject.toml:lambda -o local/locks/lambda.lock
 	$(compile) --universal --group pyproject.toml:sam -o local/locks/sam.lock
+	$(compile) --universal --group pyproject.toml:security -o local/locks/security.lock
 	$(compile) --universal pyproject.toml -o layers/dependencies/requirements.txt
 	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:pdf -o layers/pdf/requirements.txt
 	echo uv | $(compile) - -o local/locks/bootstrap.lock

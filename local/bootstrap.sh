@@ -63,7 +63,7 @@ environment() { # environment FOLDER LOCK PYTHON
   began=$(date +%s)
   rm -f "$1/stamp"
   log=$state/logs/$(basename "$2").log
-  { "$UV" venv -q --allow-existing --python "$3" "$1" && "$UV" pip sync -q --python "$1/bin/python" "$2"; } >"$log" 2>&1 ||
+  { "$UV" venv -q --allow-existing --python "$3" "$1" && "$UV" pip sync -q --require-hashes --python "$1/bin/python" "$2"; } >"$log" 2>&1 ||
     { tail -5 "$log" >&2; fail "The packages of $2 could not be installed." "Check the network and the disk, then see $log."; }
   echo "$stamp" >"$1/stamp"
   echo "✓ packages of $(basename "$2") ($(($(date +%s) - began)) s)"
@@ -101,6 +101,7 @@ environment "$PWD/.venv" local/locks/dev.lock "$python"
 environment "$state/venvs/localstack" local/locks/localstack.lock "$python"
 environment "$state/venvs/lambda" local/locks/lambda.lock "$python"
 environment "$state/venvs/sam" local/locks/sam.lock "$python"
+if [ "${1:-}" = security ]; then environment "$state/venvs/security" local/locks/security.lock "$python"; fi
 
 if [ -n "${fetching:-}" ]; then
   wait "$fetching"

@@ -6,10 +6,11 @@ A table between `generado:<name>` and `/generado` marks belongs to this module; 
 import argparse
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import yaml
 from pydantic import SecretStr
@@ -32,6 +33,7 @@ from reservations.entrypoints.bodies import FAULTS
 from reservations.entrypoints.problems import CATALOGUE, Problem
 
 ROOT = Path(__file__).parents[1]
+TEMPLATE = ROOT / "template.yaml"
 DOCS = ROOT / "docs"
 
 _YAML_WIDTH = 110
@@ -122,6 +124,107 @@ _FROM_ENVIRONMENT = (
     config.ParameterPath,
 )
 _NOT_A_SOURCE = (config.Timeouts, config.SagaProfile)  # they live inside `saga_policy`
+
+# Every `*` among the rights, and why it is there; a right with another one is not documented, and fails.
+WILDCARDS = {
+    "/vouchers/*": "cualquier bono, y nada más del cubo",
+    ":identity/*": "SES pide permiso sobre el remitente; cuál es lo dice un parámetro que la plantilla no lee",
+    "sqs:SendMessage*": "así lo escribe SAM; no existe otra acción que empiece igual",
+    "log-group:*": "política de AWS para toda función: escribir registros, en cualquier grupo de la cuenta",
+    "sqs:*:queue": "política de AWS para quien lee una cola: recibir, borrar y mirar, en cualquiera de la cuenta",
+}
+_QUEUE_READER = "AWSLambdaSQSQueueExecutionRole"
+_EVERY_FUNCTION = "AWSLambdaBasicExecutionRole"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What a function may do, on what."""
+
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+
+    @property
+    def wildcards(self) -> list[str]:
+        return [name for name in (*self.actions, *self.resources) if "*" in name]
+
+
+class _Template(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as what they name."""
+
+
+def _named(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        return loader.construct_scalar(node)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    assert isinstance(node, yaml.MappingNode)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Template.add_multi_constructor("!", _named)
+
+
+def rights() -> dict[str, list[Right]]:
+    """What each function's role allows, by the function's folder: our statements, SAM's and AWS's."""
+    document = yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader=_Template)  # noqa: S506  # a safe one
+    return {
+        Path(resource["Properties"]["CodeUri"]).name: list(_rights_of(resource["Properties"]))
+        for resource in document["Resources"].values()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def _rights_of(function: Mapping[str, Any]) -> Iterator[Right]:
+    for policy in function["Policies"]:
+        if "SQSSendMessagePolicy" in policy:
+            queue = policy["SQSSendMessagePolicy"]["QueueName"].removesuffix(".QueueName")
+            yield Right(("sqs:SendMessage*",), (queue,))
+            continue
+        for statement in policy["Statement"]:
+            yield Right(_listed(statement["Action"]), _listed(statement["Resource"]))
+    yield Right((_EVERY_FUNCTION,), ("log-group:*",))
+    if any(event["Type"] == "SQS" for event in function.get("Events", {}).values()):
+        yield Right((_QUEUE_READER,), ("sqs:*:queue",))
+
+
+def _listed(value: str | list[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def permissions() -> str:
+    """
+    Raises:
+        ValueError: a `*` that nothing explains.
+    """
+    holders: dict[Right, list[str]] = {}
+    for folder, granted in rights().items():
+        for right in granted:
+            holders.setdefault(right, []).append(folder)
+    rows = [
+        [
+            "todas" if len(folders) == len(rights()) else ", ".join(f"`{f}`" for f in folders),
+            ", ".join(f"`{action}`" for action in right.actions),
+            ", ".join(f"`{_short(resource)}`" for resource in right.resources),
+            "; ".join(_reason(name) for name in right.wildcards) or "–",
+        ]
+        for right, folders in holders.items()
+    ]
+    return table(["Función", "Acción", "Sobre", "Por qué hay un `*`"], rows)
+
+
+def _short(resource: str) -> str:
+    """Without what is the same in every ARN of the account."""
+    return resource.rpartition("${AWS::AccountId}:")[2].replace(
+        "parameter/reservations/${Stage}/", "…/"
+    )
+
+
+def _reason(name: str) -> str:
+    reasons = [reason for end, reason in WILDCARDS.items() if name.endswith(end)]
+    if len(reasons) != 1:
+        raise ValueError(f"a right with a * that nothing explains: {name}")
+    return reasons[0]
 
 
 def spoken(value: object) -> str:
@@ -353,6 +456,7 @@ BLOCKS = (
     Block(DOCS / "00-etapa-0-contexto.md", "estados", states),
     Block(DOCS / "01-etapa-1-requerimientos.md", "errores", errors),
     Block(DOCS / "01-etapa-1-requerimientos.md", "ajustes", settings),
+    Block(DOCS / "03-seguridad.md", "permisos", permissions),
     Block(DOCS / "05-tolerancia-fallos.md", "tiempos", durations),
     Block(DOCS / "contratos" / "openapi.yaml", "errores", error_examples),
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from local.documents import WILDCARDS, permissions, rights
 from reservations import config
 from tests.template.resources import (
     ROOT,
@@ -230,6 +231,41 @@ def test_the_one_denial_is_of_what_is_not_encrypted() -> None:
     [denial] = [s for s in policy_documents() if s["Effect"] == "Deny"]
     assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert denial["Principal"] == "*"
+
+
+def test_every_star_among_the_rights_is_explained_and_every_explanation_is_needed() -> None:
+    found = [name for granted in rights().values() for right in granted for name in right.wildcards]
+    explained = {end for end in WILDCARDS for name in found if name.endswith(end)}
+
+    assert permissions()  # refuses a star that nothing explains
+    assert explained == set(WILDCARDS)
+
+
+@every_function
+def test_who_handles_documents_may_do_to_them_what_its_code_does(folder: str) -> None:
+    """Kept by hand here, since a right too many is as wrong as one too few."""
+    needed = {
+        "get_reservation": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"},
+        "issue_voucher": {"s3:PutObject"},
+        "notify_customer": {"s3:GetObject", "s3:PutObject", "s3:ListBucket"},
+        "clean_up": {"s3:DeleteObject"},
+    }
+    actions = {action for right in rights()[folder] for action in right.actions}
+    assert {action for action in actions if action.startswith("s3:")} == needed.get(folder, set())
+
+
+def test_only_what_handles_documents_is_told_of_their_bucket() -> None:
+    told = {
+        folder
+        for folder, properties in functions().items()
+        if "DOCUMENT_BUCKET" in properties.get("Environment", {}).get("Variables", {})
+    }
+    granted = {
+        folder
+        for folder, some in rights().items()
+        if any("DocumentBucket.Arn" in resource for right in some for resource in right.resources)
+    }
+    assert told == granted
 
 
 LAYER = ROOT / "layers/core/reservations"
