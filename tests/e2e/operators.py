@@ -71,11 +71,12 @@ def _forget_the_environment() -> None:
 
 
 def shell(line: str, names: dict[str, str]) -> Said:
-    """Run a line as a person types it, with `names` as variables."""
+    """Run a line as a person types it, with `names` as variables, not as a part of the `make` that may run this."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
         ["sh", "-c", line],
         cwd=ROOT,
-        env=os.environ | names,
+        env=environment | names,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

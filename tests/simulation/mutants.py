@@ -140,7 +140,7 @@ _ALL = (
     _of("a voucher names a booking whose place another may take", _FULFILMENT,
         "return Settled() if rivals(reservation.facts) else IssueVoucher()", "return IssueVoucher()"),
     _of("an action sets no timer", _SETTLEMENT,
-        "                now + policy.hint_lease\n", "                None\n"),
+        "            return now + policy.hint_lease\n", "            return None\n"),
     _of("what is owed to the traveler sets no timer", _SETTLEMENT,
         "        _wish(owed, now, policy),\n", ""),
     _of("the mail goes before the voucher", _FULFILMENT,
