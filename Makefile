@@ -56,14 +56,12 @@ bench: bootstrap ## Time 50 reservations on the running stack: the answer, and u
 	@$(tools)/python -m local.bench $(ARGS)
 
 .PHONY: check
-check: bootstrap ## Format, lint, types, import contracts and template, as CI does
+check: bootstrap secrets ## Format, lint, types, import contracts and template, as CI does
 	$(tools)/ruff format --check .
 	$(tools)/ruff check .
 	$(tools)/mypy
 	PYTHONPATH=layers/core $(tools)/lint-imports
 	AWS_DEFAULT_REGION=eu-west-1 SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.local/sam .local/venvs/sam/bin/sam validate --lint
-
-	$(MAKE) --no-print-directory secrets
 
 # Passwords by the name of their variable are ruff's to find (S105 to S107). What events/ has and is no secret: traces,
 # digests, receipts, the keys of the examples.

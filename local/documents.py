@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from pydantic import SecretStr
 
+from local.template import name_of, resources
 from reservations import config
 from reservations.domain.facts import Reason
 from reservations.domain.policy import SHORT, STANDARD
@@ -33,7 +34,6 @@ from reservations.entrypoints.bodies import FAULTS
 from reservations.entrypoints.problems import CATALOGUE, Problem
 
 ROOT = Path(__file__).parents[1]
-TEMPLATE = ROOT / "template.yaml"
 DOCS = ROOT / "docs"
 
 _YAML_WIDTH = 110
@@ -149,47 +149,39 @@ class Right:
         return [name for name in (*self.actions, *self.resources) if "*" in name]
 
 
-class _Template(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as what they name."""
-
-
-def _named(loader: yaml.SafeLoader, _: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        return loader.construct_scalar(node)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    assert isinstance(node, yaml.MappingNode)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Template.add_multi_constructor("!", _named)
-
-
 def rights() -> dict[str, list[Right]]:
     """What each function's role allows, by the function's folder: our statements, SAM's and AWS's."""
-    document = yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader=_Template)  # noqa: S506  # a safe one
     return {
-        Path(resource["Properties"]["CodeUri"]).name: list(_rights_of(resource["Properties"]))
-        for resource in document["Resources"].values()
-        if resource["Type"] == "AWS::Serverless::Function"
+        Path(properties["CodeUri"]).name: list(_rights_of(properties))
+        for properties in resources("AWS::Serverless::Function").values()
     }
 
 
 def _rights_of(function: Mapping[str, Any]) -> Iterator[Right]:
     for policy in function["Policies"]:
         if "SQSSendMessagePolicy" in policy:
-            queue = policy["SQSSendMessagePolicy"]["QueueName"].removesuffix(".QueueName")
+            queue = name_of(policy["SQSSendMessagePolicy"]["QueueName"])
             yield Right(("sqs:SendMessage*",), (queue,))
             continue
         for statement in policy["Statement"]:
-            yield Right(_listed(statement["Action"]), _listed(statement["Resource"]))
+            yield Right(
+                tuple(_listed(statement["Action"])),
+                tuple(map(_spelled, _listed(statement["Resource"]))),
+            )
     yield Right((_EVERY_FUNCTION,), ("log-group:*",))
     if any(event["Type"] == "SQS" for event in function.get("Events", {}).values()):
         yield Right((_QUEUE_READER,), ("sqs:*:queue",))
 
 
-def _listed(value: str | list[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _spelled(resource: Any) -> str:
+    """An ARN as the template writes it; what `!GetAtt` gives, with a dot."""
+    if isinstance(resource, str):
+        return resource
+    return str(resource["Fn::Sub"]) if "Fn::Sub" in resource else ".".join(resource["Fn::GetAtt"])
 
 
 def permissions() -> str:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from secrets import token_hex
-from typing import Any
 
 import pytest
 from sqlalchemy import Connection, create_engine, text
@@ -17,30 +16,19 @@ from reservations.adapters.mysql.tables import METADATA
 
 ENGINES: tuple[Engine, ...] = ("mysql", "mariadb")
 
-_used: set[str] = set()
+_used: dict[Engine, DatabaseServer] = {}
 
 
 @cache
 def server(engine: Engine) -> DatabaseServer:
-    running = ensure(engine)
-    _used.add(f"{running.engine} {running.version}")
-    return running
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["databases"] = sorted(_used)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    _used.update(getattr(node, "workeroutput", {}).get("databases", ()))
+    _used[engine] = ensure(engine)
+    return _used[engine]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say on what the results were had: those of one engine are not the other's."""
-    for used in sorted(_used):
-        terminalreporter.write_line(f"database: {used}")
+    for used in _used.values():
+        terminalreporter.write_line(f"database: {used.engine} {used.version}")
 
 
 def url_of(engine: Engine, name: str = "") -> str:

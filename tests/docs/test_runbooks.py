@@ -5,41 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from local.template import resources
 from reservations.application.oversee import INVARIANTS
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 STAGE_5 = ROOT / "docs" / "05-tolerancia-fallos.md"
-TEMPLATE = ROOT / "template.yaml"
 ALARM = re.compile(r"`(\w+Alarm)`")
 
 
-class Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short functions as what they are given."""
-
-
-def _given(loader: Loader, _: str, node: yaml.Node) -> object:
-    match node:
-        case yaml.MappingNode():
-            return loader.construct_mapping(node, deep=True)
-        case yaml.SequenceNode():
-            return loader.construct_sequence(node, deep=True)
-        case _:
-            return loader.construct_scalar(node)  # type: ignore[arg-type]
-
-
-Loader.add_multi_constructor("!", _given)
-
-
 def alarms() -> dict[str, dict[str, Any]]:
-    template = yaml.load(TEMPLATE.read_text(encoding="utf-8"), Loader)  # noqa: S506
-    return {
-        name: resource["Properties"]
-        for name, resource in template["Resources"].items()
-        if resource["Type"] == "AWS::CloudWatch::Alarm"
-    }
+    return resources("AWS::CloudWatch::Alarm")
 
 
 def rows(path: Path) -> list[str]:

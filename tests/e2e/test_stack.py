@@ -17,7 +17,7 @@ from local import processes
 from local.paths import ROOT, STACK_FILE, STATE, read_json
 from tests.e2e.travel import eventually
 
-pytestmark = [pytest.mark.disruptive, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 _COMMAND_SECONDS = 240
 
 

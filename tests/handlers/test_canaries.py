@@ -92,7 +92,6 @@ VALUES = {
     "words of a provider": marked("upstream said "),
     "words of a webhook": marked("webhook said "),
     "address to answer the stack": marked("X-Amz-Signature="),
-    "database password": "",  # known once there is a server
 }
 ALLOWED = {
     "answers": frozenset({"notes", "access token"}),  # the owner's own, and once only
@@ -654,4 +653,4 @@ def test_a_value_is_found_however_it_is_written(write: Callable[[str], str]) -> 
     for name, value in VALUES.items():
         search = Search({name: value})
         search.look("a sink", [f"before {write(value)} after"])
-        assert search.found == ({("a sink", name)} if value else set())
+        assert search.found == {("a sink", name)}

@@ -198,8 +198,9 @@ def forget(reservation: Reservation, *, uow: UnitOfWork, now: datetime, actor: s
 def remove_documents(
     reservation_id: UUID, *, uow: UnitOfWork, store: DocumentStore, policy: Policy, actor: str
 ) -> bool:
-    """Delete the objects before they are marked as removed, as none that is marked is looked for again, and once more
-    after it: a reader may have made one anew in between.
+    """Delete the objects first: one that is marked as removed is never looked for again.
+
+    And once more after it: a reader may have made one anew in between.
 
     Raises:
         DocumentStoreUnavailableError: repeating is harmless.

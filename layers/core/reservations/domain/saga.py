@@ -196,7 +196,7 @@ def kept_charge(facts: Facts) -> Call | None:
     """The first to succeed, the right sum before another; never one we began to give back."""
     if facts.reason is not None:
         return None
-    giving_back = {refund.target for refund in facts.of(Operation.REFUND)}
+    giving_back = _begun(facts, Operation.REFUND)
     ours = [charge for charge in held(facts) if charge.provider_id not in giving_back]
     return min(
         ours, key=lambda charge: (not _right_sum(facts, charge), _closed_at(charge)), default=None
@@ -210,7 +210,7 @@ def kept_booking(facts: Facts) -> Call | None:
     """
     if facts.reason is not None:
         return None
-    ending = {cancellation.target for cancellation in facts.of(Operation.CANCEL_BOOKING)}
+    ending = _begun(facts, Operation.CANCEL_BOOKING)
     ours = (
         booking
         for booking in facts.of(Operation.BOOK)
@@ -224,13 +224,18 @@ def kept_booking(facts: Facts) -> Call | None:
 
 def rivals(facts: Facts) -> list[Call]:
     """The bookings that live beside the kept one, and that we have not begun to cancel."""
-    ending = {cancellation.target for cancellation in facts.of(Operation.CANCEL_BOOKING)}
+    ending = _begun(facts, Operation.CANCEL_BOOKING)
     kept = kept_booking(facts)
     return [
         booking
         for booking in facts.of(Operation.BOOK)
         if live(booking) and booking is not kept and booking.provider_id not in ending
     ]
+
+
+def _begun(facts: Facts, undoing: Operation) -> set[str | None]:
+    """What we began to give back or to cancel."""
+    return {call.target for call in facts.of(undoing)}
 
 
 def _closed_at(call: Call) -> datetime:
