@@ -1,11 +1,13 @@
 # What a developer types and what CI calls; `make help` lists it. Everything made here lies under .local/ and .venv/.
 PYTHON ?= python3
 export PYTHON
+STAGE ?= dev
 
 tools := .venv/bin
 stack := $(tools)/python -m local.stack
 uv := .local/bootstrap/bin/uv
 security := .local/venvs/security/bin
+sam = SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.local/sam .local/venvs/sam/bin/sam
 
 .PHONY: help
 help: ## List the targets
@@ -61,12 +63,20 @@ check: bootstrap secrets ## Format, lint, types, import contracts and template, 
 	$(tools)/ruff check .
 	$(tools)/mypy
 	PYTHONPATH=layers/core $(tools)/lint-imports
-	AWS_DEFAULT_REGION=eu-west-1 SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.local/sam .local/venvs/sam/bin/sam validate --lint
+	AWS_DEFAULT_REGION=eu-west-1 $(sam) validate --lint
+
+.PHONY: build-aws
+build-aws: bootstrap ## Build functions and layers for Lambda; needs Python 3.13, whose bytecode they carry
+	PYTHON=python3.13 UV=$(abspath $(uv)) $(sam) build --config-env $(STAGE)
+
+.PHONY: deploy
+deploy: build-aws ## Deploy to AWS with the credentials at hand; STAGE=prod for production (docs/despliegue-aws.md)
+	$(sam) deploy --config-env $(STAGE)
 
 # Passwords by the name of their variable are ruff's to find (S105 to S107). What events/ has and is no secret: traces,
 # digests, receipts, the keys of the examples.
 not_secrets = traceparent|X-Amzn-Trace-Id|md5OfBody|receiptHandle|senderId|-of-the-examples
-scanned = git ls-files -z | grep -zEv '\.(lock|ttf)$$|/requirements\.txt$$|^\.secrets\.baseline$$'
+scanned = git ls-files -z | grep -zEv '\.(lock|pem|ttf)$$|/requirements\.txt$$|^\.secrets\.baseline$$'
 
 .PHONY: secrets
 secrets: bootstrap ## Look for secrets in every file of git; what is none is listed in .secrets.baseline

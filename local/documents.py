@@ -131,10 +131,12 @@ WILDCARDS = {
     ":identity/*": "SES pide permiso sobre el remitente; cuál es lo dice un parámetro que la plantilla no lee",
     "sqs:SendMessage*": "así lo escribe SAM; no existe otra acción que empiece igual",
     "log-group:*": "política de AWS para toda función: escribir registros, en cualquier grupo de la cuenta",
+    "network-interface:*": "política de AWS para toda función en una VPC: EC2 no deja acotar sus interfaces de red",
     "sqs:*:queue": "política de AWS para quien lee una cola: recibir, borrar y mirar, en cualquiera de la cuenta",
 }
 _QUEUE_READER = "AWSLambdaSQSQueueExecutionRole"
 _EVERY_FUNCTION = "AWSLambdaBasicExecutionRole"
+_IN_A_VPC = "AWSLambdaVPCAccessExecutionRole"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +153,14 @@ class Right:
 
 def rights() -> dict[str, list[Right]]:
     """What each function's role allows, by the function's folder: our statements, SAM's and AWS's."""
+    [connecting] = resources("AWS::IAM::ManagedPolicy").values()
+    roles = {name_of(role) for role in connecting["Roles"]}
     return {
-        Path(properties["CodeUri"]).name: list(_rights_of(properties))
-        for properties in resources("AWS::Serverless::Function").values()
+        Path(properties["CodeUri"]).name: [
+            *_rights_of(properties),
+            *(_stated(connecting["PolicyDocument"]) if f"{name}Role" in roles else ()),
+        ]
+        for name, properties in resources("AWS::Serverless::Function").items()
     }
 
 
@@ -163,14 +170,19 @@ def _rights_of(function: Mapping[str, Any]) -> Iterator[Right]:
             queue = name_of(policy["SQSSendMessagePolicy"]["QueueName"])
             yield Right(("sqs:SendMessage*",), (queue,))
             continue
-        for statement in policy["Statement"]:
-            yield Right(
-                tuple(_listed(statement["Action"])),
-                tuple(map(_spelled, _listed(statement["Resource"]))),
-            )
+        yield from _stated(policy)
     yield Right((_EVERY_FUNCTION,), ("log-group:*",))
+    yield Right((_IN_A_VPC,), ("network-interface:*",))
     if any(event["Type"] == "SQS" for event in function.get("Events", {}).values()):
         yield Right((_QUEUE_READER,), ("sqs:*:queue",))
+
+
+def _stated(policy: Mapping[str, Any]) -> Iterator[Right]:
+    for statement in policy["Statement"]:
+        yield Right(
+            tuple(_listed(statement["Action"])),
+            tuple(map(_spelled, _listed(statement["Resource"]))),
+        )
 
 
 def _listed(value: Any) -> list[Any]:

@@ -2,11 +2,13 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import yaml
 
+from reservations.application.clean_up import DOCUMENTS_KEPT
 from reservations.domain.reservation import Language
 from reservations.entrypoints.http import METHOD_OF
 from reservations.entrypoints.problems import CATALOGUE
@@ -134,6 +136,9 @@ def test_the_plan_of_a_client_stays_below_the_limit_of_the_door() -> None:
     [door] = API["MethodSettings"]
     assert plan["Throttle"]["RateLimit"] <= door["ThrottlingRateLimit"]
     assert plan["Throttle"]["BurstLimit"] <= door["ThrottlingBurstLimit"]
+    sustained = plan["Throttle"]["RateLimit"] * timedelta(days=1).total_seconds()
+    assert plan["Quota"]["Period"] == "DAY"
+    assert plan["Quota"]["Limit"] < sustained  # else it would never be met
 
 
 def test_each_client_has_a_key_of_its_own_whose_value_is_hidden() -> None:
@@ -163,4 +168,16 @@ def test_the_request_of_an_event_has_a_route(name: str) -> None:
 def test_vouchers_are_private_encrypted_and_kept() -> None:
     [bucket] = resources("AWS::S3::Bucket").values()
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
-    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    [rule] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    assert "VersioningConfiguration" not in bucket  # what is erased is gone
+
+
+def test_a_voucher_that_nobody_deletes_goes_by_itself_but_not_before_its_time() -> None:
+    [bucket] = resources("AWS::S3::Bucket").values()
+    half, forgotten = bucket["LifecycleConfiguration"]["Rules"]
+    assert half["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+    two_years_ahead = timedelta(days=2 * 365)
+    assert timedelta(days=forgotten["ExpirationInDays"]) > two_years_ahead + DOCUMENTS_KEPT
+    assert {rule["Status"] for rule in (half, forgotten)} == {"Enabled"}

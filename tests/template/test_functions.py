@@ -24,9 +24,7 @@ from tests.template.resources import (
 
 FOLDERS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
 HANDLER_LINES = 40
-CONNECTIONS = (
-    200  # what a small database server grants (docs/08-performance.md: 70 % of it at most)
-)
+OURS = 0.7  # of the database's connections; the rest is for people and for what is left by a deployment
 
 every_function = pytest.mark.parametrize("folder", FOLDERS)
 
@@ -152,13 +150,65 @@ def test_a_provider_step_lives_to_hear_the_slowest_answer_and_to_record_it(
     assert functions()[folder]["Timeout"] >= call + 4  # two transactions
 
 
-def test_all_functions_at_once_leave_connections_for_people() -> None:
-    reserved = {
+def reserved() -> dict[str, int]:
+    """How many environments of a function may live at once; one migration waits for another."""
+    migrating = {"migrate_database": 1}
+    return migrating | {
         folder: properties["ReservedConcurrentExecutions"]
         for folder, properties in functions().items()
-        if folder != "migrate_database"  # one at a time: the stack waits for it
+        if folder not in migrating
     }
-    assert sum(reserved.values()) + 1 <= 0.7 * CONNECTIONS
+
+
+def connections_of(folder: str) -> int:
+    """Each environment keeps one connection, and one more to read across reservations."""
+    unhurried = {name for name in wires() if "_unhurried_database" in wires_behind(name)}
+    own = wires_of(folder)
+    return (1 if own - unhurried else 0) + (1 if own & unhurried else 0)
+
+
+def test_what_uses_two_connections_is_found_in_the_code() -> None:
+    assert {folder for folder in FOLDERS if connections_of(folder) != 1} == {"clean_up"}
+    assert connections_of("clean_up") == 2
+
+
+def budget() -> tuple[int, dict[str, tuple[int, int]]]:
+    """Of docs/08: the connections the database must grant, and what each function may take of them."""
+    section = docs("08-performance.md").split(". Conexiones\n")[1].split("\n## ")[0]
+    [granted] = re.findall(r"`max_connections` ≥ (\d+)", section)
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \| (\d+) \|", section, re.M)
+    return int(granted), {name: (int(most), int(each)) for name, most, each in rows}
+
+
+def test_all_functions_at_once_leave_connections_for_people() -> None:
+    granted, told = budget()
+    taken = {folder: (most, connections_of(folder)) for folder, most in reserved().items()}
+
+    assert told == taken
+    assert sum(most * each for most, each in taken.values()) <= OURS * granted
+
+
+def test_every_function_is_where_the_database_is() -> None:
+    shared = template()["Globals"]["Function"]["VpcConfig"]
+    condition, inside, outside = shared["Fn::If"]
+    assert (condition, outside) == ("InVpc", {"Ref": "AWS::NoValue"})
+    assert inside == {
+        "SubnetIds": {"Ref": "SubnetIds"},
+        "SecurityGroupIds": {"Ref": "SecurityGroupIds"},
+    }
+    assert all(properties["VpcConfig"] == shared for properties in functions().values())
+
+
+def test_every_function_may_sign_in_with_a_token_and_as_one_user_only() -> None:
+    [policy] = resources("AWS::IAM::ManagedPolicy").values()
+    assert sorted(map(name_of, policy["Roles"])) == sorted(f"{logical_id(f)}Role" for f in FOLDERS)
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "rds-db:connect"
+    assert statement["Resource"]["Fn::Sub"].endswith(
+        ":dbuser:${DatabaseResourceId}/${DatabaseUser}"
+    )
+    for name in ("ConnectToDatabase", "DatabaseUrl"):
+        assert template()["Resources"][name]["Condition"] == "WithIamTokens"
 
 
 def test_the_poller_may_overlap_with_itself() -> None:
@@ -186,9 +236,13 @@ def test_no_function_runs_before_the_schema_is_there() -> None:
             assert resource["DependsOn"] == "DatabaseMigration", name
 
 
-def test_the_migration_logs_to_the_group_of_the_stack() -> None:
+def test_the_migration_finds_its_log_group_and_its_database() -> None:
     """It runs while the stack is made: without the order it would make a group of its own first."""
-    assert template()["Resources"]["DatabaseMigration"]["DependsOn"] == "MigrateDatabaseLogs"
+    migration = template()["Resources"]["DatabaseMigration"]
+    assert migration["DependsOn"] == "MigrateDatabaseLogs"
+    condition, access, _ = migration["Properties"]["Access"]["Fn::If"]
+    assert condition == "WithIamTokens"
+    assert set(map(name_of, access)) == {"DatabaseUrl", "ConnectToDatabase"}
 
 
 # --- logs -----------------------------------------------------------------------------------------------
@@ -209,7 +263,12 @@ def test_a_function_s_logs_are_kept_for_a_while_and_not_for_ever(folder: str) ->
 def policy_documents() -> Iterator[dict[str, Any]]:
     for properties in functions().values():
         yield from statements(properties)
-    for kind in ("AWS::S3::BucketPolicy", "AWS::SQS::QueuePolicy", "AWS::SNS::TopicPolicy"):
+    for kind in (
+        "AWS::IAM::ManagedPolicy",
+        "AWS::S3::BucketPolicy",
+        "AWS::SNS::TopicPolicy",
+        "AWS::SQS::QueuePolicy",
+    ):
         for properties in resources(kind).values():
             yield from properties["PolicyDocument"]["Statement"]
 
@@ -293,21 +352,27 @@ def wires() -> dict[str, ast.FunctionDef]:
 
 
 @cache
-def settings_behind(wire: str) -> Models:
-    """The settings that a function of `wiring` reads, by itself or through another."""
-    nodes = list(ast.walk(wires()[wire]))
-    own = {
-        getattr(config, node.attr)
-        for node in nodes
-        if isinstance(node, ast.Attribute) and node.attr.endswith("Settings")
-    }
+def wires_behind(wire: str) -> frozenset[str]:
+    """A function of `wiring` and those it calls, itself or through another."""
     called = {
         node.func.id
-        for node in nodes
+        for node in ast.walk(wires()[wire])
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
-    others = (settings_behind(name) for name in called & wires().keys() - {wire})
-    return frozenset(own - {config.Settings}).union(*others)
+    others = (wires_behind(name) for name in called & wires().keys() - {wire})
+    return frozenset({wire}).union(*others)
+
+
+@cache
+def settings_behind(wire: str) -> Models:
+    """The settings that a function of `wiring` reads, by itself or through another."""
+    own = {
+        getattr(config, node.attr)
+        for name in wires_behind(wire)
+        for node in ast.walk(wires()[name])
+        if isinstance(node, ast.Attribute) and node.attr.endswith("Settings")
+    }
+    return frozenset(own - {config.Settings})
 
 
 def wired(code: ast.Module) -> set[str]:
@@ -337,13 +402,16 @@ def edges(code: ast.Module) -> set[str]:
     }
 
 
+def wires_of(folder: str) -> set[str]:
+    """The functions of `wiring` that a function calls, by itself or through its edges."""
+    code = ast.parse(source(folder))
+    return wired(code).union(*(wired(tree(LAYER / "entrypoints" / f"{e}.py")) for e in edges(code)))
+
+
 @cache
 def settings_of(folder: str) -> Models:
-    code = ast.parse(source(folder))
-    names = wired(code).union(
-        *(wired(tree(LAYER / "entrypoints" / f"{e}.py")) for e in edges(code))
-    )
-    return frozenset[type[config.Settings]]().union(*(settings_behind(name) for name in names))
+    behind = (settings_behind(name) for name in wires_of(folder))
+    return frozenset[type[config.Settings]]().union(*behind)
 
 
 def test_what_a_function_reads_is_found_in_its_code() -> None:
@@ -422,11 +490,38 @@ def test_who_buries_dead_letters_may_send_them_to_its_own_queue_only(folder: str
     assert sending == told
 
 
+# --- where it is deployed to --------------------------------------------------------------------------
+
+
+def samconfig() -> dict[str, Any]:
+    return tomllib.loads(Path(ROOT, "samconfig.toml").read_text(encoding="utf-8"))
+
+
 def test_the_samconfig_deploys_nowhere_by_accident() -> None:
-    settings = tomllib.loads(Path(ROOT, "samconfig.toml").read_text(encoding="utf-8"))
-    deploy = settings["default"]["deploy"]["parameters"]
-    assert deploy["confirm_changeset"] is True
-    assert deploy["region"] == "eu-west-1"
-    assert "CAPABILITY_IAM" in deploy["capabilities"]
-    assert settings["default"]["validate"]["parameters"]["lint"] is True
+    settings = samconfig()
+    assert settings["default"] == {"validate": {"parameters": {"lint": True}}}
     assert "deploy" not in settings["local"]
+    assert settings["prod"]["deploy"]["parameters"]["confirm_changeset"] is True
+
+
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_a_stage_has_a_stack_of_its_own_and_its_particulars_outside_the_repository(
+    stage: str,
+) -> None:
+    deploy = samconfig()[stage]["deploy"]["parameters"]
+    assert deploy["stack_name"] == f"reservations-{stage}"
+    assert "CAPABILITY_IAM" in deploy["capabilities"]
+    particulars = f"{stage}.parameters.yaml"
+    assert deploy["parameter_overrides"] == [f"Stage={stage}", f"file://{particulars}"]
+    ignored = Path(ROOT, ".gitignore").read_text(encoding="utf-8").split()
+    assert any(Path(particulars).match(pattern) for pattern in ignored)
+
+
+@pytest.mark.parametrize("layer", ["dependencies", "pdf"])
+def test_the_layers_are_built_for_the_runtime_that_is_deployed(layer: str) -> None:
+    runtime = template()["Parameters"]["PythonRuntime"]["Default"]
+    recipe = (ROOT / "layers" / layer / "Makefile").read_text(encoding="utf-8")
+    assert f"PYTHON ?= {runtime}\n" in recipe
+    assert f"--python-version {runtime.removeprefix('python')}\n" in recipe
+    assert "x86_64-manylinux_2_28" in recipe
+    assert template()["Globals"]["Function"]["Architectures"] == ["x86_64"]

@@ -20,6 +20,9 @@ from reservations.domain.messages import Queue
 from reservations.domain.policy import Policy
 
 if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+    from sqlalchemy import URL, Engine
+
     from reservations.adapters.mysql.engine import Database
     from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
     from reservations.adapters.sqs import SqsDeadLetters
@@ -36,8 +39,13 @@ def _utc_now() -> datetime:
 
 
 @cache
+def _ssm() -> "SSMClient":
+    return boto3.client("ssm", config=SSM_CONFIG)
+
+
+@cache
 def _parameters() -> SsmParameters:
-    return SsmParameters(boto3.client("ssm", config=SSM_CONFIG))
+    return SsmParameters(_ssm())
 
 
 @cache
@@ -86,12 +94,24 @@ def public_base_url() -> str:
 # --- the database
 
 
-@cache
-def _database(*, ping: bool) -> "Database":
-    from reservations.adapters.mysql.engine import Database, engine_for
+def _token(address: "URL") -> str:
+    from reservations.adapters.mysql.iam import iam_token
+
+    return iam_token(_ssm(), address)
+
+
+def _engine(**limits: int) -> "Engine":
+    from reservations.adapters.mysql.engine import engine_for
 
     url = _settings(config.DatabaseSettings).database_url.get_secret_value()
-    return Database(engine_for(url), ping=ping)
+    return engine_for(url, token=_token, **limits)
+
+
+@cache
+def _database(*, ping: bool) -> "Database":
+    from reservations.adapters.mysql.engine import Database
+
+    return Database(_engine(), ping=ping)
 
 
 def unit_of_work(*, ping: bool = False) -> ports.UnitOfWork:
@@ -118,11 +138,10 @@ def idempotency_store(*, client_id: str, operation: str, key: str) -> "MySqlIdem
 @cache
 def _unhurried_database() -> "Database":
     """For what reads or deletes across reservations: seconds, not milliseconds."""
-    from reservations.adapters.mysql.engine import Database, engine_for
+    from reservations.adapters.mysql.engine import Database
     from reservations.adapters.mysql.oversight import ANSWER_SECONDS
 
-    url = _settings(config.DatabaseSettings).database_url.get_secret_value()
-    return Database(engine_for(url, answer_seconds=ANSWER_SECONDS), ping=True)
+    return Database(_engine(answer_seconds=ANSWER_SECONDS), ping=True)
 
 
 def oversight() -> ports.Oversight:
@@ -234,8 +253,6 @@ def mailer() -> ports.Mailer:
 def migrate_database() -> str:
     """Bring the schema to this code's revision, and return it."""
     from reservations.adapters.mysql import schema
-    from reservations.adapters.mysql.engine import engine_for
 
-    url = _settings(config.DatabaseSettings).database_url.get_secret_value()
-    schema.upgrade(engine_for(url, answer_seconds=schema.STATEMENT_SECONDS))
+    schema.upgrade(_engine(answer_seconds=schema.STATEMENT_SECONDS))
     return schema.HEAD

@@ -1,10 +1,22 @@
 """One connection an execution environment: opened at first use, and again when it was lost."""
 
-from collections.abc import Mapping, Sequence
+import ssl
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, NoReturn
 
-from sqlalchemy import Connection, CursorResult, Engine, Executable, create_engine, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    CursorResult,
+    Engine,
+    Executable,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.pool import NullPool
 
@@ -22,24 +34,59 @@ _LOST = {1053, 1927, 2006, 2013, 2055, 4031}  # 4031: MySQL closed an idle conne
 
 _NOW = text("SELECT UTC_TIMESTAMP(6)")
 
+# RDS signs with a root of each region, RDS Proxy with those of Amazon Trust Services
+# (docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html and rds-proxy.howitworks.html).
+AMAZON_ROOTS = Path(__file__).with_name("amazon-roots.pem")
+THIS_MACHINE = frozenset({None, "localhost", "127.0.0.1", "::1"})
+_WEAKER = ("ssl_ca", "ssl_verify_cert", "ssl_verify_identity")  # the driver would prefer them
+
 Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+Token = Callable[[URL], str]  # a password for one connect to that address
 
 
-def engine_for(url: str, *, answer_seconds: int = ANSWER_SECONDS) -> Engine:
+def engine_for(
+    url: str, *, answer_seconds: int = ANSWER_SECONDS, token: Token | None = None
+) -> Engine:
     """Describe how to connect; opens nothing.
 
-    TLS is asked for in the URL: `ssl_ca`, `ssl_verify_cert`, `ssl_verify_identity`.
+    A server on another machine must prove who it is: to Amazon's roots or those in the file
+    `ssl_ca` of the URL. Only `ssl_disabled=true` leaves TLS out. Where the URL has no password,
+    each connect asks `token` for one.
     """
-    return create_engine(
-        url,
+    address = make_url(url)
+    arguments: dict[str, Any] = {
+        "connect_timeout": CONNECT_SECONDS,
+        "read_timeout": answer_seconds,
+        "write_timeout": answer_seconds,
+    }
+    if address.host not in THIS_MACHINE and address.query.get("ssl_disabled") != "true":
+        arguments["ssl"] = _trust(address.query.get("ssl_ca"))
+        address = address.difference_update_query(_WEAKER)
+    engine = create_engine(
+        address,
         poolclass=NullPool,
         hide_parameters=True,  # an error's text is logged, and what it was about is personal
-        connect_args={
-            "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": answer_seconds,
-            "write_timeout": answer_seconds,
-        },
+        connect_args=arguments,
     )
+    if token is not None and address.password is None:
+        _ask_at_each_connect(engine, token)
+    return engine
+
+
+def _trust(roots: object) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(roots or AMAZON_ROOTS))
+    # As PyMySQL does with its own contexts: Python 3.13 asks certificates for extensions that
+    # private authorities leave out. Chain, dates and host name are checked all the same.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    return context
+
+
+def _ask_at_each_connect(engine: Engine, token: Token) -> None:
+    """An IAM token opens connections for 15 minutes; one that is open outlives it."""
+
+    @event.listens_for(engine, "do_connect")
+    def sign_in(_: object, __: object, ___: object, parameters: dict[str, Any]) -> None:
+        parameters["password"] = token(engine.url)
 
 
 def error_number(error: BaseException) -> int | None:

@@ -1,0 +1,30 @@
+"""The password that IAM signs, checked as RDS does: a presigned request without its scheme."""
+
+from urllib.parse import parse_qs, urlsplit
+
+import boto3
+import pytest
+from sqlalchemy import make_url
+
+from reservations.adapters.mysql.iam import iam_token
+
+PROXY = "reservations.proxy-abc.eu-west-1.rds.amazonaws.com"
+
+
+@pytest.mark.parametrize(("port", "told"), [("", 3306), (":3307", 3307)])
+def test_a_token_names_who_signs_in_where_and_for_how_long(port: str, told: int) -> None:
+    signer = boto3.client(
+        "ssm",
+        region_name="eu-west-1",
+        aws_access_key_id="AKIAEXAMPLE",
+        aws_secret_access_key="not-a-secret",
+    )
+
+    token = iam_token(signer, make_url(f"mysql+pymysql://reservations@{PROXY}{port}/reservations"))
+
+    parts = urlsplit(f"https://{token}")
+    query = parse_qs(parts.query)
+    assert (parts.hostname, parts.port) == (PROXY, told)
+    assert (query["Action"], query["DBUser"]) == (["connect"], ["reservations"])
+    assert query["X-Amz-Expires"] == ["900"]
+    assert query["X-Amz-Credential"][0].endswith("/eu-west-1/rds-db/aws4_request")
