@@ -1,7 +1,7 @@
 """Deploy the template to the embedded stack: `sam build`, then CloudFormation as `sam deploy` calls it.
 
 What CloudFormation cannot make (SecureString parameters) and what LocalStack does not do (custom
-resources, SES identities) is done here, around the deployment.
+resources, SES identities and configuration sets) is done here, around the deployment.
 """
 
 import hashlib
@@ -27,6 +27,7 @@ STACK = "reservations"
 REGION = "eu-west-1"
 _PREFIX = "/reservations/local/"
 _SENDER = "reservas@example.com"
+_MAIL_SET = "reservations-local"  # as the template names it
 _BUILD = STATE / "build"
 _CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 _SAM_SECONDS = 300
@@ -150,6 +151,7 @@ def deploy(endpoint: str, settings: dict[str, Parameter], known: Secrets) -> str
     client("ses", endpoint).verify_email_identity(EmailAddress=_SENDER)
     _create_stack(endpoint, known)
     resources = _resources(endpoint)
+    _publish_mail_events(endpoint, resources)
     [api] = [name for kind, name in resources.values() if kind == "AWS::ApiGateway::RestApi"]
     api_url = f"{endpoint}/_aws/execute-api/{api}/live"
     # Before any function runs: each reads its settings once.
@@ -260,6 +262,21 @@ def _resources(endpoint: str) -> dict[str, tuple[str, str]]:
         for page in pages.paginate(StackName=STACK)
         for resource in page["StackResourceSummaries"]
     }
+
+
+def _publish_mail_events(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
+    """Have SES tell the template's topic what comes back: it greets the topic at once."""
+    ses = client("ses", endpoint)
+    ses.create_configuration_set(ConfigurationSet={"Name": _MAIL_SET})
+    ses.create_configuration_set_event_destination(
+        ConfigurationSetName=_MAIL_SET,
+        EventDestination={
+            "Name": "bounces-and-complaints",
+            "Enabled": True,
+            "MatchingEventTypes": ["bounce", "complaint"],
+            "SNSDestination": {"TopicARN": resources["MailEventTopic"][1]},
+        },
+    )
 
 
 def _migrate(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:

@@ -111,6 +111,7 @@ _SETTINGS = {
     "notification_queue_url": "cola de avisos",
     "dead_letter_queue_url": "cola de mensajes muertos de la función",
     "document_bucket": "cubo privado de documentos",
+    "mail_configuration_set": "conjunto de configuración de SES que publica rebotes y quejas",
     "allowed_origin": "origen web cuyas páginas pueden leer las respuestas (CORS)",
     "settings_path": "prefijo de los parámetros de este despliegue",
 }
@@ -120,6 +121,7 @@ _FROM_ENVIRONMENT = (
     config.QueueSettings,
     config.DeadLetterSettings,
     config.DocumentSettings,
+    config.MailFeedbackSettings,
     config.BrowserSettings,
     config.ParameterPath,
 )

@@ -22,7 +22,7 @@ from botocore.exceptions import (
     SSLError,
 )
 from botocore.parsers import ResponseParserError
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 from moto import mock_aws
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import RawMessage, ses_backends
@@ -39,10 +39,13 @@ from reservations.application.ports import (
 )
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind
+from tests.builders import RESERVATION_ID
 from tests.fakes import RecordingMailer
 
 SENDER = "reservas@viajes.example"
+SET = "reservations-test"
 A_MAIL = Mail(
+    reservation_id=RESERVATION_ID,
     kind=MailKind.CONFIRMED,
     language=Language.SPANISH,
     to="ana@example.com",
@@ -84,7 +87,7 @@ def ses() -> Iterator[SESClient]:
 def mailer(request: pytest.FixtureRequest) -> Mailer:
     if request.param == "recording":
         return RecordingMailer()
-    return SesMailer(request.getfixturevalue("ses"), sender=SENDER)
+    return SesMailer(request.getfixturevalue("ses"), sender=SENDER, configuration_set=SET)
 
 
 def test_each_accepted_mail_has_an_id_of_its_own(mailer: Mailer) -> None:
@@ -101,7 +104,7 @@ def test_an_address_that_cannot_be_mailed_is_refused(mailer: Mailer, address: st
 
 
 def test_ses_is_handed_the_whole_mail_for_its_one_recipient(ses: SESClient) -> None:
-    SesMailer(ses, sender=SENDER).send(A_MAIL)
+    SesMailer(ses, sender=SENDER, configuration_set=SET).send(A_MAIL)
 
     [sent] = ses_backends[DEFAULT_ACCOUNT_ID]["eu-west-1"].sent_messages
     assert isinstance(sent, RawMessage)
@@ -113,6 +116,25 @@ def test_ses_is_handed_the_whole_mail_for_its_one_recipient(ses: SESClient) -> N
         "text/html",
         "application/pdf",
     ]
+
+
+def test_ses_can_tell_what_comes_back_and_of_which_reservation() -> None:
+    client = a_client()
+    tags = [
+        {"Name": "reservation_id", "Value": str(RESERVATION_ID)},
+        {"Name": "mail_kind", "Value": "confirmed"},
+    ]
+    expected = {
+        "Source": SENDER,
+        "Destinations": [A_MAIL.to],
+        "RawMessage": ANY,
+        "ConfigurationSetName": SET,
+        "Tags": tags,
+    }
+    with Stubber(client) as stubber:
+        stubber.add_response("send_raw_email", {"MessageId": "ses-1"}, expected)
+        mailer = SesMailer(client, sender=SENDER, configuration_set=SET)
+        assert mailer.send(A_MAIL) == MailAccepted("ses-1")
 
 
 @pytest.mark.parametrize(
@@ -138,7 +160,7 @@ def test_an_error_that_ses_answers(code: str, status: int, outcome: object) -> N
     with Stubber(client) as stubber:
         stubber.add_client_error("send_raw_email", code, http_status_code=status)
 
-        assert SesMailer(client, sender=SENDER).send(A_MAIL) == outcome
+        assert SesMailer(client, sender=SENDER, configuration_set=SET).send(A_MAIL) == outcome
 
 
 @pytest.mark.parametrize(
@@ -166,13 +188,13 @@ def test_a_failure_to_get_an_answer(error: Exception, outcome: object) -> None:
 
     client.meta.events.register("before-send.ses.SendRawEmail", fail)
 
-    assert SesMailer(client, sender=SENDER).send(A_MAIL) == outcome
+    assert SesMailer(client, sender=SENDER, configuration_set=SET).send(A_MAIL) == outcome
 
 
 def test_a_refused_connection_sent_nothing(unused_port: int) -> None:
     client = a_client(endpoint_url=f"http://127.0.0.1:{unused_port}")
 
-    assert SesMailer(client, sender=SENDER).send(A_MAIL) == MailNotSent()
+    assert SesMailer(client, sender=SENDER, configuration_set=SET).send(A_MAIL) == MailNotSent()
 
 
 def test_a_silent_server_gets_one_request_and_leaves_the_outcome_unknown() -> None:
@@ -182,7 +204,7 @@ def test_a_silent_server_gets_one_request_and_leaves_the_outcome_unknown() -> No
             config=SES_CONFIG.merge(Config(read_timeout=0.2)),
         )
 
-        assert SesMailer(client, sender=SENDER).send(A_MAIL) == MailUnknown()
+        assert SesMailer(client, sender=SENDER, configuration_set=SET).send(A_MAIL) == MailUnknown()
 
         silent.accept()[0].close()
         silent.setblocking(False)

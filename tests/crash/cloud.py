@@ -22,6 +22,7 @@ from moto.sqs.models import sqs_backends
 
 REGION = "eu-west-1"
 SENDER = "reservas@example.com"
+MAIL_SET = "reservations-test"
 VISIBILITY_SECONDS = 1  # how soon a message comes back whose reader died
 
 _MOTO = {"MOTO_SQS_ENFORCE_STRICT_QUEUE_PURGE_BEHAVIOUR": "false"}  # more than one a minute
@@ -43,7 +44,9 @@ class Cloud:
         self.sqs = boto3.client("sqs", region_name=REGION)
         self.s3 = boto3.client("s3", region_name=REGION)
         self.ssm = boto3.client("ssm", region_name=REGION)
-        boto3.client("ses", region_name=REGION).verify_email_identity(EmailAddress=SENDER)
+        ses = boto3.client("ses", region_name=REGION)
+        ses.verify_email_identity(EmailAddress=SENDER)
+        ses.create_configuration_set(ConfigurationSet={"Name": MAIL_SET})
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 

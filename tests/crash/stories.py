@@ -99,6 +99,20 @@ class Traveler:
     def rest(self) -> None:
         self.world.operate_until(self.world.at_rest, what="all at rest")
 
+    def hear_of_a_bounce(self) -> None:
+        """SES tells that the confirmation did not arrive, until it is written down."""
+        [record] = an_event("record_mail_event.bounced")["Records"]
+        event = json.loads(record["body"])
+        event["mail"]["tags"]["reservation_id"] = [self.reference]
+        self.world.tell_of_mail(json.dumps(event))
+        self.world.operate_until(lambda: self.bounces() > 0, what="the bounce in the history")
+
+    def bounces(self) -> int:
+        [row] = self.world.rows(
+            "SELECT COUNT(*) bounces FROM history WHERE event = 'mail.bounced.confirmed'"
+        )
+        return int(row["bounces"])
+
     def _authorized(self, headers: dict[str, str]) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}", "Accept": "application/json", **headers}
 
@@ -166,11 +180,13 @@ def _to_its_end(traveler: Traveler) -> None:
 def _asked_again(traveler: Traveler) -> None:
     """Everything once more: reading, the same request, the same messages; then what is scheduled."""
     _to_its_end(traveler)
+    traveler.hear_of_a_bounce()
     for part in ("", "/timeline", "/voucher"):
         traveler.read(part)
     traveler.reserve()
     traveler.world.redrive()
     traveler.rest()
+    promise(traveler.bounces() == 1, "a bounce is told more than once")
     for task in ("retention", "invariants"):
         traveler.world.run("clean_up", {"task": task})
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, create_engine, text
 from reservations.adapters.mysql.tables import METADATA
 from reservations.domain.messages import Queue
 from tests.crash.boundaries import Blow, Order, is_cold
-from tests.crash.cloud import SENDER, Cloud
+from tests.crash.cloud import MAIL_SET, SENDER, Cloud
 from tests.crash.environment import Environment, Invocation, Nursery, Outcome
 from tests.databases import empty_schema, migrated_schema
 from tests.invocation import an_event
@@ -55,11 +55,13 @@ SAGA_POLICY: Mapping[str, object] = {
     "mail_repeat": 3,
 }
 
-CONSUMERS = {
+MAIL_EVENTS = "mail-events"
+CONSUMERS: dict[str, str] = {
     Queue.PAYMENT: "process_payment",
     Queue.SUPPLIER: "confirm_supplier",
     Queue.VOUCHER: "issue_voucher",
     Queue.NOTIFICATION: "notify_customer",
+    MAIL_EVENTS: "record_mail_event",
 }
 _MIGRATING = Lock()  # Alembic's context is one for the whole process
 ONE_ROUND_MS = (60_000, 0)  # what the poller is told: time for one round, then none
@@ -144,7 +146,7 @@ class World:
             simulator = Simulator(provider, self._folder, pending_seconds=PENDING_SECONDS)
             self.simulators[provider] = enter(simulator)
             simulator.tell(receiver.url, _SECRET)
-        queues = {queue: self._cloud.queue(f"{self._name}-{queue}") for queue in Queue}
+        queues = {queue: self._cloud.queue(f"{self._name}-{queue}") for queue in CONSUMERS}
         self._dead_letters = self._cloud.queue(f"{self._name}-dead")
         self.bucket = self._cloud.bucket(f"{self._name}-documents")
         self._write_parameters(f"/{self._name}")
@@ -152,8 +154,9 @@ class World:
             "SETTINGS_PATH": f"/{self._name}",
             "DEAD_LETTER_QUEUE_URL": self._dead_letters,
             "DOCUMENT_BUCKET": self.bucket,
+            "MAIL_CONFIGURATION_SET": MAIL_SET,
             "ALLOWED_ORIGIN": "https://www.reservations.example",
-            **{f"{queue.upper()}_QUEUE_URL": url for queue, url in queues.items()},
+            **{f"{queue.upper()}_QUEUE_URL": queues[queue] for queue in Queue},
         }
         self._queues = queues
         self._steady = self._nursery.fork(self._environ)
@@ -337,6 +340,10 @@ class World:
         """How many messages nobody took yet."""
         return self._cloud.waiting(self._queues[queue])
 
+    def tell_of_mail(self, body: str) -> None:
+        """What SES says of a mail, as its topic puts it on our queue."""
+        self._cloud.sqs.send_message(QueueUrl=self._queues[MAIL_EVENTS], MessageBody=body)
+
     def _deliver(self, provider: str, headers: Mapping[str, str], body: bytes) -> bool:
         names = ("content-type", "webhook-id", "webhook-timestamp", "webhook-signature")
         event = api_event(
@@ -349,7 +356,7 @@ class World:
         answer = self.invoke("receive_webhook", event).answer
         return answer is not None and answer["statusCode"] == 200
 
-    def _consume(self, queue: Queue) -> None:
+    def _consume(self, queue: str) -> None:
         url = self._queues[queue]
         if not self._cloud.waiting(url):
             return
@@ -468,7 +475,7 @@ def api_event(
     return event
 
 
-def sqs_event(queue: Queue, message: Mapping[str, Any]) -> Json:
+def sqs_event(queue: str, message: Mapping[str, Any]) -> Json:
     """What Lambda's poller hands over for one message."""
     record = {
         "messageId": message["MessageId"],

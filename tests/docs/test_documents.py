@@ -10,7 +10,7 @@ import yaml
 from local import documents
 from reservations.application.receive_webhook import Received
 from reservations.domain.facts import Outcome
-from reservations.domain.reservation import MailStatus
+from reservations.domain.reservation import MailFeedback, MailStatus
 from reservations.entrypoints.problems import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
@@ -93,6 +93,7 @@ def test_every_metric_the_code_counts_is_explained_and_no_other() -> None:
         for status in MailStatus
         if status is not MailStatus.STARTED
     }
+    counted |= {f"Mail{feedback.name.title()}" for feedback in MailFeedback}
     counted |= {f"Webhook{received.name.title().replace('_', '')}" for received in Received}
 
     assert set(re.findall(r"^\| `(\w+)` \|", read("06-qa-testing.md"), re.MULTILINE)) == counted

@@ -64,6 +64,7 @@ pytestmark = [pytest.mark.mysql, pytest.mark.timeout(600)]
 REGION = "eu-west-1"
 BUCKET = "documents"
 SENDER = "reservas@viajes.example"
+MAIL_SET = "reservations-canaries"
 THEN = datetime.now(UTC) - timedelta(minutes=1)
 RING_KEY = token_hex(16).encode()
 TOKEN = KeyRing(current="k1", keys={"k1": RING_KEY}).issue("k1", RESERVATION_ID)
@@ -358,7 +359,9 @@ def cloud(schema_of: SchemaOf) -> Iterator[tuple[str, dict[str, str]]]:
             boto3.client("ssm").put_parameter(
                 Name=f"/canaries/{name}", Value=value, Type="SecureString"
             )
+        boto3.client("ses").create_configuration_set(ConfigurationSet={"Name": MAIL_SET})
         environment = {"SETTINGS_PATH": "/canaries", "DOCUMENT_BUCKET": BUCKET}
+        environment |= {"MAIL_CONFIGURATION_SET": MAIL_SET}
         environment |= {f"{name.upper()}_QUEUE_URL": url for name, url in queues.items()}
         environment |= {"DEAD_LETTER_QUEUE_URL": queues["dead"]}
         environment |= {"ALLOWED_ORIGIN": "https://www.reservations.example"}
@@ -494,6 +497,15 @@ def shelf(name: str) -> Callable[[], dict[str, Any]]:
     return lambda: an_event(name)
 
 
+def bounce() -> dict[str, Any]:
+    """What SES tells, with the address in its places and a name in another server's words."""
+    event = an_event("record_mail_event.bounced")
+    [record] = event["Records"]
+    told = record["body"].replace("ana.perez@example.com", VALUES["email"])
+    record["body"] = told.replace("smtp; 550", f"smtp; {VALUES['name']}")
+    return event
+
+
 CASES = {
     "a request to reserve": Case(function="create_reservation", event=creation),
     "reading": Case(
@@ -538,6 +550,7 @@ CASES = {
     "a mail": Case(
         function="notify_customer", event=shelf("notify_customer.due"), state=WITH_VOUCHER
     ),
+    "a bounce": Case(function="record_mail_event", event=bounce, state=WITH_VOUCHER),
     "retention": Case(function="clean_up", event=shelf("clean_up.retention"), state=LONG_AGO),
     "the invariants": Case(
         function="clean_up", event=shelf("clean_up.invariants"), state=WITH_VOUCHER

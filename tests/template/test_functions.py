@@ -126,6 +126,7 @@ ROW_OF = {
     "poll_outbox": "sondeo del outbox",
     "process_payment": "pagos (cobrar, preguntar, anular, devolver)",
     "receive_webhook": "API",
+    "record_mail_event": "rebotes y quejas de SES",
 }
 
 
@@ -332,6 +333,7 @@ FROM_ENVIRONMENT = {
     config.BrowserSettings,
     config.DeadLetterSettings,
     config.DocumentSettings,
+    config.MailFeedbackSettings,
     config.QueueSettings,
 }
 

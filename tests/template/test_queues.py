@@ -29,7 +29,7 @@ def consumer(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def test_there_is_a_queue_for_each_step_and_dead_letters_for_each_queue() -> None:
-    assert set(LIVE) == {f"{queue.name.title()}Queue" for queue in Queue}
+    assert set(LIVE) == {f"{queue.name.title()}Queue" for queue in Queue} | {"MailEventQueue"}
     assert len(DEAD) == len(LIVE)
 
 
@@ -93,6 +93,35 @@ def test_the_poller_knows_every_queue_by_its_own_name() -> None:
     variables = functions()["poll_outbox"]["Environment"]["Variables"]
     addresses = {k: name_of(v) for k, v in variables.items() if k.endswith("_QUEUE_URL")}
     assert addresses == {f"{queue.name}_QUEUE_URL": f"{queue.name.title()}Queue" for queue in Queue}
+
+
+def test_only_ses_of_this_account_and_only_its_topic_tell_of_mails() -> None:
+    [topic] = resources("AWS::SNS::TopicPolicy").values()
+    [queue] = resources("AWS::SQS::QueuePolicy").values()
+    [publish], [send] = (policy["PolicyDocument"]["Statement"] for policy in (topic, queue))
+    assert publish["Principal"] == {"Service": "ses.amazonaws.com"}
+    assert publish["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    }
+    assert (name_of(topic["Topics"][0]), name_of(queue["Queues"][0])) == (
+        "MailEventTopic",
+        "MailEventQueue",
+    )
+    assert send["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Ref": "MailEventTopic"}}}
+
+
+def test_what_comes_back_about_a_mail_arrives_as_ses_wrote_it() -> None:
+    [destination] = resources("AWS::SES::ConfigurationSetEventDestination").values()
+    [subscription] = resources("AWS::SNS::Subscription").values()
+    told = destination["EventDestination"]
+    assert (told["Enabled"], told["MatchingEventTypes"]) == (True, ["bounce", "complaint"])
+    assert name_of(told["SnsDestination"]["TopicARN"]) == name_of(subscription["TopicArn"])
+    assert subscription["RawMessageDelivery"] is True
+    assert name_of(subscription["Endpoint"]) == "MailEventQueue"
+    mailing = functions()["notify_customer"]["Environment"]["Variables"]
+    [named] = resources("AWS::SES::ConfigurationSet").values()
+    assert mailing["MAIL_CONFIGURATION_SET"] == named["Name"]
+    assert name_of(destination["ConfigurationSetName"]) == "MailConfigurationSet"
 
 
 @pytest.mark.parametrize("name", QUEUES)

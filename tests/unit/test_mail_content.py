@@ -11,10 +11,12 @@ from reservations.adapters.mail_content import UnmailableAddressError, compose
 from reservations.application.ports import Mail
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind
+from tests.builders import RESERVATION_ID
 
 SENDER = "Viajes <reservas@viajes.example>"
 PDF = b"%PDF-1.7 voucher"
 A_MAIL = Mail(
+    reservation_id=RESERVATION_ID,
     kind=MailKind.CONFIRMED,
     language=Language.SPANISH,
     to="ana@example.com",

@@ -46,6 +46,7 @@ ENVIRONMENT = {
     "NOTIFICATION_QUEUE_URL": "https://sqs.example/1/notification",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/1/dead",
     "DOCUMENT_BUCKET": "vouchers",
+    "MAIL_CONFIGURATION_SET": "reservations-test",
 }
 
 

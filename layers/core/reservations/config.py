@@ -206,6 +206,12 @@ class DocumentSettings(Settings):
     document_bucket: str = Field(min_length=3, max_length=63)
 
 
+class MailFeedbackSettings(Settings):
+    """From the environment: the configuration set that publishes what comes back about our mails."""
+
+    mail_configuration_set: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+
+
 class BrowserSettings(Settings):
     """From the environment: whose pages may read our answers."""
 

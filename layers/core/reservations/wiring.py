@@ -247,7 +247,12 @@ def mailer() -> ports.Mailer:
     from reservations.adapters.ses import SES_CONFIG, SesMailer
 
     sender = _settings(config.MailSettings).mail_sender
-    return SesMailer(boto3.client("ses", config=SES_CONFIG), sender=sender)
+    feedback = config.from_environment(config.MailFeedbackSettings, os.environ)
+    return SesMailer(
+        boto3.client("ses", config=SES_CONFIG),
+        sender=sender,
+        configuration_set=feedback.mail_configuration_set,
+    )
 
 
 def migrate_database() -> str:

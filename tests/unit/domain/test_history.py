@@ -7,7 +7,7 @@ import pytest
 
 from reservations.domain import history
 from reservations.domain.facts import Call, Operation, Reason, Status
-from reservations.domain.history import CALLS, CLOSED, MAILS, TEXTS, changes
+from reservations.domain.history import CALLS, CLOSED, FEEDBACK, MAILS, TEXTS, changes
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from tests.builders import (
     NOON,
@@ -141,7 +141,7 @@ SINGLE = {
     for name, value in vars(history).items()
     if name.isupper() and not name.startswith("_") and isinstance(value, str)
 }
-EVENTS = SINGLE.union(CALLS.values(), CLOSED.values(), MAILS.values())
+EVENTS = SINGLE.union(CALLS.values(), CLOSED.values(), MAILS.values(), FEEDBACK.values())
 
 
 def test_every_event_that_can_happen_has_a_text_and_no_text_is_idle() -> None:

@@ -16,6 +16,7 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from reservations.adapters.mail_content import UnmailableAddressError, compose
+from reservations.adapters.ses_events import KIND_TAG, RESERVATION_TAG
 from reservations.application.ports import (
     Mail,
     MailAccepted,
@@ -44,11 +45,12 @@ _BEFORE_ANY_REQUEST = (
 
 
 class SesMailer(Mailer):
-    """Sends from one verified address."""
+    """Sends from one verified address; what comes back is published as the configuration set says."""
 
-    def __init__(self, ses: "SESClient", *, sender: str) -> None:
+    def __init__(self, ses: "SESClient", *, sender: str, configuration_set: str) -> None:
         self._ses = ses
         self._sender = sender
+        self._configuration_set = configuration_set
 
     def send(self, mail: Mail) -> MailOutcome:
         try:
@@ -60,6 +62,11 @@ class SesMailer(Mailer):
                 Source=self._sender,
                 Destinations=[mail.to],
                 RawMessage={"Data": content},
+                ConfigurationSetName=self._configuration_set,
+                Tags=[
+                    {"Name": RESERVATION_TAG, "Value": str(mail.reservation_id)},
+                    {"Name": KIND_TAG, "Value": mail.kind},
+                ],
             )
         except ClientError as error:
             return _outcome_of_refusal(error)

@@ -106,6 +106,7 @@ def mail_of(
     booking = kept_booking(reservation.facts)
     offer = reservation.offer
     return Mail(
+        reservation_id=reservation.reservation_id,
         kind=kind,
         language=customer.language,
         to=customer.email,

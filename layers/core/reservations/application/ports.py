@@ -409,6 +409,7 @@ class VoucherRenderer(Protocol):
 class Mail:
     """What a mail says; `refund` is what was or is being given back, if anything was paid."""
 
+    reservation_id: UUID
     kind: MailKind
     language: Language
     to: str = field(repr=False)

@@ -7,7 +7,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from reservations.domain.facts import Call, Operation, Reason, Status
-from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
+from reservations.domain.reservation import (
+    Language,
+    MailFeedback,
+    MailKind,
+    MailStatus,
+    Reservation,
+)
 
 ACCEPTED = "reservation.accepted"
 CONFIRMED = "reservation.confirmed"
@@ -48,6 +54,10 @@ CALLS: Mapping[tuple[Operation, Status], str] = {
 _TOLD_SENDS = (MailStatus.SENT, MailStatus.REFUSED, MailStatus.UNKNOWN)
 MAILS: Mapping[tuple[MailKind, MailStatus], str] = {
     (kind, status): f"mail.{status}.{kind}" for kind in MailKind for status in _TOLD_SENDS
+}
+
+FEEDBACK: Mapping[tuple[MailKind, MailFeedback], str] = {
+    (kind, feedback): f"mail.{feedback}.{kind}" for kind in MailKind for feedback in MailFeedback
 }
 
 
@@ -243,6 +253,27 @@ TEXTS: Mapping[str, Text] = {
         f"mail.unknown.{kind}": Text(
             "No sabemos aún si un correo nuestro te ha llegado; si hace falta, lo repetimos.",
             "We do not know yet whether an email reached you; if need be, we send it again.",
+        )
+        for kind in MailKind
+    },
+    **{
+        f"mail.bounced.{kind}": Text(
+            "Tu dirección de correo no aceptó nuestro mensaje.",
+            "Your email address did not accept our message.",
+        )
+        for kind in MailKind
+    },
+    **{
+        f"mail.returned.{kind}": Text(
+            "Tu buzón devolvió nuestro mensaje: puede estar lleno o responder de forma automática.",
+            "Your mailbox returned our message: it may be full, or it answers by itself.",
+        )
+        for kind in MailKind
+    },
+    **{
+        f"mail.complained.{kind}": Text(
+            "Nuestro mensaje fue marcado como no deseado en tu buzón.",
+            "Our message was marked as unwanted in your mailbox.",
         )
         for kind in MailKind
     },

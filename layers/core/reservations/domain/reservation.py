@@ -35,6 +35,14 @@ class MailStatus(StrEnum):
     REFUSED = "refused"  # the mail service will never take it: a person must look
 
 
+class MailFeedback(StrEnum):
+    """What comes back about a mail that the mail service took."""
+
+    BOUNCED = "bounced"  # it will never arrive there
+    RETURNED = "returned"  # a full mailbox, or an automatic answer
+    COMPLAINED = "complained"  # the traveler called it unwanted
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
     """What the traveler chose, as the frontend told it."""

@@ -1,4 +1,4 @@
-"""The queue edge: one hint in, a verdict out."""
+"""The queue edge: one message in, a verdict out."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reservations import wiring
 from reservations.adapters.hint_codec import PoisonMessageError, decode_hint
+from reservations.adapters.ses_events import decode_mail_event
+from reservations.application.record_mail_event import MailEvent
 from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints.observability import begin_trace, count, logger
@@ -36,14 +38,45 @@ def consume(
     own_limit = arrived + timedelta(milliseconds=context.get_remaining_time_in_millis()) - _CLOSING
     call_limit = arrived + wiring.policy().call_limit
 
+    def read(record: SQSRecord) -> None:
+        hint = decode_hint(record.body, queue=source)
+        logger.append_keys(message_id=str(hint.message_id), reservation_id=str(hint.reservation_id))
+        begin_trace(hint.traceparent)
+        on_hint(hint, min(own_limit, call_limit))
+
+    return _each(event, context, read, line="hint not handled", metric="HintFailed")
+
+
+def consume_mail_events(
+    event: dict[str, Any], context: LambdaContext, on_event: Callable[[MailEvent], None]
+) -> dict[str, Any]:
+    """Hand over each bounce and complaint, as `consume` does with hints; what else SES says is let go."""
+
+    def read(record: SQSRecord) -> None:
+        mail_event = decode_mail_event(record.body)
+        if mail_event is not None:
+            logger.append_keys(reservation_id=str(mail_event.reservation_id))
+            on_event(mail_event)
+
+    return _each(event, context, read, line="mail event not handled", metric="MailEventFailed")
+
+
+def _each(
+    event: dict[str, Any],
+    context: LambdaContext,
+    read: Callable[[SQSRecord], None],
+    *,
+    line: str,
+    metric: str,
+) -> dict[str, Any]:
     def handle(record: SQSRecord) -> None:
         logger.remove_keys(["message_id", "reservation_id"])  # those of the record before
         begin_trace(None)
         try:
-            _handle(record, on_hint, source=source, not_after=min(own_limit, call_limit))
+            _read_or_bury(record, read)
         except Exception:
-            logger.exception("hint not handled")
-            count("HintFailed")
+            logger.exception(line)
+            count(metric)
             raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
@@ -53,12 +86,9 @@ def consume(
     return dict(verdict)
 
 
-def _handle(record: SQSRecord, on_hint: OnHint, *, source: Queue, not_after: datetime) -> None:
+def _read_or_bury(record: SQSRecord, read: Callable[[SQSRecord], None]) -> None:
     try:
-        hint = decode_hint(record.body, queue=source)
-        logger.append_keys(message_id=str(hint.message_id), reservation_id=str(hint.reservation_id))
-        begin_trace(hint.traceparent)
-        on_hint(hint, not_after)
+        read(record)
     except PoisonMessageError as poison:
         _bury(record, poison.reason)
     except ReservationNotFoundError:

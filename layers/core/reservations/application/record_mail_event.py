@@ -1,0 +1,39 @@
+"""Write down what came back about a mail: the traveler may not have been told."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from reservations.application.ports import HistoryEntry, UnitOfWork
+from reservations.domain.history import FEEDBACK
+from reservations.domain.reservation import MailFeedback, MailKind
+
+ACTOR = "ses"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailEvent:
+    """A mail of a reservation, and what came back about it."""
+
+    reservation_id: UUID
+    kind: MailKind
+    feedback: MailFeedback
+
+
+def record_mail_event(event: MailEvent, *, uow: UnitOfWork) -> bool:
+    """Put the event on the reservation's timeline; false if it stands there already.
+
+    It changes no fact and owes nothing: whether to call the traveler is for a person to decide.
+
+    Raises:
+        ReservationNotFoundError: there is no such reservation.
+        UnavailableError: the database did not answer; a retry is safe.
+    """
+    line = FEEDBACK[event.kind, event.feedback]
+    with uow:
+        uow.reservations.lock(event.reservation_id)  # of two deliveries, one waits here
+        if any(entry.event == line for entry in uow.reservations.history(event.reservation_id)):
+            return False
+        entry = HistoryEntry(event=line, at=uow.now(), actor=ACTOR)
+        uow.reservations.add_history(event.reservation_id, entry)
+        uow.commit()
+    return True

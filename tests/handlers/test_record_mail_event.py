@@ -1,0 +1,96 @@
+"""What SES says of a mail: one line on the timeline, once, and nothing personal anywhere."""
+
+from typing import Any
+
+import pytest
+
+from functions.record_mail_event.handler import lambda_handler
+from reservations import wiring
+from reservations.domain.errors import DatabaseUnavailableError
+from tests.builders import RESERVATION_ID, a_reservation
+from tests.handlers.conftest import Surroundings
+from tests.invocation import a_context, an_event
+
+NAME = "record_mail_event"
+
+
+def run(case: str) -> list[str]:
+    """The ids of the messages that are to come back."""
+    verdict = lambda_handler(an_event(f"{NAME}.{case}"), a_context())
+    assert set(verdict) == {"batchItemFailures"}
+    return [failure["itemIdentifier"] for failure in verdict["batchItemFailures"]]
+
+
+def timeline(around: Surroundings) -> list[tuple[str, str]]:
+    """What is told of mails, and by whom."""
+    with around.unit_of_work() as uow:
+        history = uow.reservations.history(RESERVATION_ID)
+    return [(entry.event, entry.actor) for entry in history if entry.event.startswith("mail.")]
+
+
+@pytest.mark.parametrize(
+    ("case", "metric"), [("bounced", "MailBounced"), ("complained", "MailComplained")]
+)
+def test_what_came_back_stands_on_the_timeline(
+    around: Surroundings, case: str, metric: str
+) -> None:
+    around.keep(a_reservation())
+
+    assert run(case) == []
+
+    assert timeline(around) == [(f"mail.{case}.confirmed", "ses")]
+    assert around.logs.metrics == {metric}
+    [line] = around.logs.saying("mail came back")
+    assert (line["reservation_id"], line["kind"]) == (str(RESERVATION_ID), "confirmed")
+
+
+def test_what_is_told_twice_is_told_once(around: Surroundings) -> None:
+    around.keep(a_reservation())
+    run("bounced")
+    run("bounced")
+    assert timeline(around) == [("mail.bounced.confirmed", "ses")]
+
+
+def test_it_changes_nothing_but_the_timeline(around: Surroundings) -> None:
+    around.keep(a_reservation())
+    before = around.stored
+    run("bounced")
+    assert around.stored == before
+    assert around.database.outbox == {}
+
+
+def test_of_a_batch_the_greeting_is_let_go_and_what_nobody_asked_for_is_set_aside(
+    around: Surroundings,
+) -> None:
+    around.keep(a_reservation())
+    _, _, delivery = an_event(f"{NAME}.batch")["Records"]
+
+    assert run("batch") == []
+
+    assert timeline(around) == [("mail.returned.confirmed", "ses")]
+    assert around.dead_letters.buried == [(delivery["body"], "not_a_mail_event")]
+
+
+def test_a_mail_of_no_reservation_is_set_aside(around: Surroundings) -> None:
+    assert run("bounced") == []
+    [(_, reason)] = around.dead_letters.buried
+    assert reason == "unknown_reservation"
+
+
+@pytest.mark.parametrize(
+    "error", [DatabaseUnavailableError("lost"), RuntimeError("a defect")], ids=["lost", "a defect"]
+)
+def test_whatever_of_ours_fails_the_message_comes_back(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(**_: object) -> Any:
+        raise error
+
+    monkeypatch.setattr(wiring, "unit_of_work", fail)
+
+    assert len(run("bounced")) == 1
+
+    assert around.dead_letters.buried == []
+    assert "MailEventFailed" in around.logs.metrics
+    [line] = around.logs.saying("mail event not handled")
+    assert type(error).__name__ in line["exception"]
