@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reservations import wiring
@@ -23,6 +24,11 @@ def on_hint(hint: Hint, _: datetime) -> None:
     )
     if issued:
         observability.report("voucher issued", metric="VoucherIssued")
+        observability.measure(
+            metric="ConfirmedAfter",
+            value=issued.confirmed_after.total_seconds(),
+            unit=MetricUnit.Seconds,
+        )
 
 
 @observability.function

@@ -133,7 +133,7 @@ def test_a_voucher_is_stored_and_the_mail_s_turn_is_too(around: Surroundings) ->
     assert document is not None
     assert document.s3_key in around.store.documents
     assert [queue for queue, _ in hints_stored(around)] == [Queue.NOTIFICATION]
-    assert around.logs.metrics == {"VoucherIssued"}
+    assert around.logs.metrics == {"VoucherIssued", "ConfirmedAfter"}
 
 
 def test_a_mail_is_sent_with_the_voucher(around: Surroundings) -> None:
@@ -198,7 +198,7 @@ def test_of_a_batch_each_message_gets_its_own_verdict(around: Surroundings) -> N
         (unreadable["body"], "not_json"),
         (for_nobody["body"], "unknown_reservation"),
     ]
-    assert around.logs.metrics == {"HintSetAside", "VoucherIssued"}
+    assert around.logs.metrics == {"HintSetAside", "VoucherIssued", "ConfirmedAfter"}
 
 
 def test_of_a_batch_only_what_failed_comes_back(around: Surroundings) -> None:

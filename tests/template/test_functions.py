@@ -514,7 +514,12 @@ def test_a_stage_has_a_stack_of_its_own_and_its_particulars_outside_the_reposito
     assert deploy["stack_name"] == f"reservations-{stage}"
     assert "CAPABILITY_IAM" in deploy["capabilities"]
     particulars = f"{stage}.parameters.yaml"
-    assert deploy["parameter_overrides"] == [f"Stage={stage}", f"file://{particulars}"]
+    gradually = ["GradualDeployment=true"] if stage == "prod" else []
+    assert deploy["parameter_overrides"] == [
+        f"Stage={stage}",
+        *gradually,
+        f"file://{particulars}",
+    ]
     ignored = Path(ROOT, ".gitignore").read_text(encoding="utf-8").split()
     assert any(Path(particulars).match(pattern) for pattern in ignored)
 

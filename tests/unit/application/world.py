@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from reservations.application.confirm_supplier import confirm_supplier
-from reservations.application.issue_voucher import issue_voucher
+from reservations.application.issue_voucher import Issued, issue_voucher
 from reservations.application.notify_customer import Notified, Vouchers, notify_customer
 from reservations.application.ports import DocumentStore, Mailer
 from reservations.application.process_payment import process_payment
@@ -106,7 +106,7 @@ class World:
             not_after=self.now + STANDARD.call_limit,
         )
 
-    def issue(self, store: DocumentStore | None = None) -> bool:
+    def issue(self, store: DocumentStore | None = None) -> Issued | None:
         return issue_voucher(
             RESERVATION_ID,
             uow=self.unit_of_work(),

@@ -1,7 +1,7 @@
 """Make the voucher of a confirmed reservation."""
 
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
@@ -14,6 +14,13 @@ from reservations.domain.policy import Policy
 from reservations.domain.reservation import Document, DocumentType, Reservation
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Issued:
+    """A voucher that was issued now; `confirmed_after` is how long the traveler waited for the word."""
+
+    confirmed_after: timedelta
+
+
 def issue_voucher(
     reservation_id: UUID,
     *,
@@ -23,8 +30,8 @@ def issue_voucher(
     policy: Policy,
     keys: KeyRing,
     support_contact: str,
-) -> bool:
-    """Render, store and register the voucher, if one is owed; tell whether it was issued now.
+) -> Issued | None:
+    """Render, store and register the voucher, if one is owed; none if it was not issued now.
 
     Rendering and storing repeat harmlessly: equal content under the same key.
 
@@ -34,7 +41,7 @@ def issue_voucher(
     """
     owed = _look(reservation_id, uow=uow, policy=policy, support_contact=support_contact)
     if owed is None:
-        return False
+        return None
     reservation, voucher = owed
     key, content = voucher_key(reservation, keys=keys), renderer.render(voucher)
     store.put(key, content)
@@ -46,7 +53,10 @@ def issue_voucher(
             reservation = _with_voucher(reservation, key=key, content=content, now=now)
         settle_and_save(reservation, uow=uow, policy=policy, now=now)
         uow.commit()
-    return issued
+    facts = reservation.facts
+    if not issued or facts.confirmed_at is None:
+        return None
+    return Issued(confirmed_after=facts.confirmed_at - facts.created_at)
 
 
 def _look(

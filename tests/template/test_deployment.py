@@ -1,0 +1,153 @@
+"""How new code takes over, step by step and back at an alarm; and where its promises are watched."""
+
+import json
+import re
+import subprocess
+from typing import Any
+
+import pytest
+
+from local.paths import VENVS
+from tests.template.resources import ROOT, functions, name_of, resources, template
+
+MIGRATION = "MigrateDatabaseFunction"
+
+# Run by SAM's own interpreter: the template as AWS expands it, for a core layer of two versions.
+EXPAND = """
+import json, logging, sys
+from samtranslator.translator.transform import transform
+from samtranslator.yaml_helper import yaml_parse
+
+logging.disable()
+
+class Policies:
+    def load(self):
+        return {"AWSLambdaBasicExecutionRole": "arn:aws:iam::aws:policy/Example"}
+
+def expanded(core, gradual):
+    template = yaml_parse(open(sys.argv[1]).read())
+    for resource in template["Resources"].values():
+        for name in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
+            code = resource["Properties"][name]
+            resource["Properties"][name] = f"s3://code/{core if 'core' in code else code}"
+    return transform(template, {"GradualDeployment": gradual}, Policies())["Resources"]
+
+cases = [("1", "true"), ("2", "true"), ("1", "false")]
+json.dump([expanded(*case) for case in cases], sys.stdout, default=str)
+"""
+
+
+@pytest.fixture(scope="module")
+def expanded() -> list[dict[str, dict[str, Any]]]:
+    """With one core layer and with another, gradually; and with the first one all at once."""
+    python = VENVS / "sam" / "bin" / "python"
+    output = subprocess.run(
+        [python, "-c", EXPAND, ROOT / "template.yaml"],
+        env={"AWS_DEFAULT_REGION": "eu-west-1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    cases: list[dict[str, dict[str, Any]]] = json.loads(output)
+    return cases
+
+
+def of_type(expansion: dict[str, dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    return {name: each for name, each in expansion.items() if each["Type"] == kind}
+
+
+def published(expansion: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """The version that each function publishes."""
+    versions = of_type(expansion, "AWS::Lambda::Version")
+    return {
+        name_of(each["Properties"]["FunctionName"]): version for version, each in versions.items()
+    }
+
+
+def test_new_code_in_a_layer_is_a_new_version_of_every_function(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    one, other, _ = map(published, expanded)
+    same = {function for function in one if one[function] == other[function]}
+    assert one.keys() == resources("AWS::Serverless::Function").keys()
+    assert same == {MIGRATION}  # the stack calls its newest code, whatever is published
+
+
+def test_every_function_but_the_migration_changes_step_by_step_and_back_at_an_alarm(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    gradually, _, at_once = expanded
+    groups = of_type(gradually, "AWS::CodeDeploy::DeploymentGroup")
+    moved = {name.removesuffix("DeploymentGroup") for name in groups}
+    assert moved == resources("AWS::Serverless::Function").keys() - {MIGRATION}
+    for group in groups.values():
+        properties = group["Properties"]
+        assert "DEPLOYMENT_STOP_ON_ALARM" in properties["AutoRollbackConfiguration"]["Events"]
+        told = {name_of(alarm["Name"]) for alarm in properties["AlarmConfiguration"]["Alarms"]}
+        assert told <= resources("AWS::CloudWatch::Alarm").keys()
+        assert {"ApiUnavailableAlarm", "UnhandledErrorAlarm"} <= told
+    assert not [name for name, each in at_once.items() if "CodeDeploy" in each["Type"]]
+
+
+def test_what_calls_a_function_calls_what_was_published(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    aliases = of_type(expanded[0], "AWS::Lambda::Alias").keys()
+    for mapping in of_type(expanded[0], "AWS::Lambda::EventSourceMapping").values():
+        assert name_of(mapping["Properties"]["FunctionName"]) in aliases
+    for rule in of_type(expanded[0], "AWS::Events::Rule").values():
+        [target] = rule["Properties"]["Targets"]
+        assert name_of(target["Arn"]) in aliases
+
+
+# --- the dashboard --------------------------------------------------------------------------------
+
+
+def widgets() -> list[dict[str, Any]]:
+    [dashboard] = resources("AWS::CloudWatch::Dashboard").values()
+    body: dict[str, Any] = json.loads(dashboard["DashboardBody"]["Fn::Sub"])
+    return [widget["properties"] for widget in body["widgets"]]
+
+
+def metrics() -> list[list[Any]]:
+    return [metric for widget in widgets() for metric in widget["metrics"] if len(metric) > 1]
+
+
+def test_the_dashboard_shows_our_metrics_by_their_names() -> None:
+    explained = (ROOT / "docs/06-qa-testing.md").read_text(encoding="utf-8")
+    counted = set(re.findall(r"^\| `(\w+)` \|", explained, re.MULTILINE))
+    ours = [metric for metric in metrics() if metric[0] == "Reservations"]
+    assert ours
+    for _, name, dimension, value, _ in ours:
+        assert name in counted
+        assert (dimension, value) == ("service", "reservations")
+
+
+def test_the_dashboard_names_what_is_deployed() -> None:
+    [dashboard] = resources("AWS::CloudWatch::Dashboard").values()
+    named = set(re.findall(r"\$\{(\w+)[.}]", dashboard["DashboardBody"]["Fn::Sub"]))
+    assert named <= template()["Resources"].keys()
+    queues = {name for name in named if name.endswith("Queue")}
+    assert queues == {name for name in resources("AWS::SQS::Queue") if "DeadLetter" in name}
+
+
+def test_the_dashboard_draws_every_slo_at_the_value_that_the_documents_promise() -> None:
+    slos = (ROOT / "docs/08-performance.md").read_text(encoding="utf-8").split("## 2.")[0]
+    promised = {
+        float(number.replace(",", "."))
+        for cells in re.findall(r"^\| [^|]+\|([^|]+)\|([^|]+)\|", slos, re.MULTILINE)
+        for number in re.findall(r"([\d,]+) m?s\b", " ".join(cells))
+    } | {99.9}
+    drawn = {
+        float(line["value"])
+        for widget in widgets()
+        for line in widget.get("annotations", {}).get("horizontal", [])
+    }
+    assert drawn == promised
+
+
+def test_the_functions_share_one_way_of_taking_over() -> None:
+    for folder, properties in functions().items():
+        if folder != "migrate_database":
+            assert properties["AutoPublishAliasAllProperties"] is True, folder
+            assert properties["AutoPublishAlias"] == "live", folder
