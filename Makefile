@@ -101,6 +101,10 @@ audit: security-tools ## Ask the advisories about every pinned package; fails on
 		$(security)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$lock || failed=1; \
 	done; exit $${failed:-0}
 
+.PHONY: fuzz
+fuzz: security-tools ## Try the running stack with schemathesis for three minutes, by the contract (ARGS are its options)
+	@PYTHONPATH=. $(tools)/python -m local.fuzz $(ARGS)
+
 .PHONY: sbom
 sbom: security-tools ## Write the bill of materials of what is deployed, CycloneDX, under .local/
 	@for layer in dependencies pdf; do \

@@ -45,12 +45,12 @@ class Search:
             for name, value in self.values.items()
             if name not in self.allowed.get(sink, ())
         }
-        for record in records:
-            content = str(record).casefold()
-            self.looked[sink] += 1
-            self.found |= {
-                (sink, name) for name, ways in sought.items() if any(way in content for way in ways)
-            }
+        written = [str(record) for record in records]
+        content = "\n".join(written).casefold()
+        self.looked[sink] += len(written)
+        self.found |= {
+            (sink, name) for name, ways in sought.items() if any(way in content for way in ways)
+        }
 
     def conclude(self) -> None:
         """Add to the session's figures.

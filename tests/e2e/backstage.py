@@ -159,6 +159,16 @@ class Backstage:
             for entry in page.get("Contents", [])
         ]
 
+    def waiting_messages(self) -> list[str]:
+        """What waits in every queue, dead letters among it; nothing is received, so nothing is taken away."""
+        endpoint = self._stack["aws_endpoint_url"]
+        return [
+            httpx.get(f"{endpoint}/_aws/sqs/messages", params={"QueueUrl": url}, timeout=30)
+            .raise_for_status()
+            .text
+            for url in self.aws("sqs").list_queues()["QueueUrls"]
+        ]
+
     def messages_set_aside(self) -> dict[str, int]:
         """How many messages wait in each dead-letter queue that is not empty."""
         sqs = self.aws("sqs")

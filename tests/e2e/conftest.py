@@ -7,8 +7,10 @@ import httpx
 import pytest
 
 from local.paths import STACK_FILE, read_json
+from reservations.adapters.mysql.tables import METADATA
+from tests.canaries import Search
 from tests.e2e.backstage import Backstage
-from tests.e2e.travel import api_client
+from tests.e2e.travel import SENT, api_client
 
 
 def _description() -> dict[str, Any]:
@@ -16,6 +18,25 @@ def _description() -> dict[str, Any]:
     if not description:
         pytest.fail("The stack is not up: run `make test`, or `make up` first.")
     return description
+
+
+SEARCHED_TABLES = sorted(set(METADATA.tables) - {"customer"})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_personal_is_left_anywhere() -> Iterator[None]:
+    """When all tests of the stack are done: none of what their travelers sent is where it does not belong."""
+    yield
+    if not SENT:
+        return
+    search, backstage = Search(SENT), Backstage(_description())
+    search.look("stack: log lines", backstage.logs())
+    search.look("stack: queues", backstage.waiting_messages())
+    search.look("stack: object keys", backstage.object_keys())
+    for table in SEARCHED_TABLES:
+        search.look(f"stack: table {table}", backstage.dump(table).splitlines())
+    assert search.looked["stack: log lines"]
+    search.conclude()
 
 
 # Read anew for each test: a test that heals the stack changes the API's address.

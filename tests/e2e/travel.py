@@ -1,5 +1,6 @@
 """The traveler's side of the API: requests, and trips that are followed to their end."""
 
+import json
 import time
 import uuid
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from tests.e2e import contract
 
 Json = dict[str, Any]
 T = TypeVar("T")
+
+SENT: Json = {}  # what the accepted requests of this session had of persons and secrets
 
 PATIENCE_SECONDS = 150  # trips take a third of it; a saturated machine must not fail for that
 _PAUSE_SECONDS = 0.25  # each look costs the small machine a function call
@@ -39,8 +42,23 @@ def api_client(stack: Json, name: str) -> httpx.Client:
         base_url=stack["api_url"],
         headers={"x-api-key": stack["api_keys"][name]},
         timeout=120,  # fifty cold starts at once on a small machine
-        event_hooks={"response": [contract.judge]},
+        event_hooks={"response": [contract.judge, _remember]},
     )
+
+
+def _remember(response: httpx.Response) -> None:
+    """Keep what is personal or secret of an accepted request, to look for it when all tests are done."""
+    if response.request.method != "POST" or response.status_code != httpx.codes.ACCEPTED:
+        return
+    if not response.request.url.path.endswith("/reservations"):
+        return
+    asked, created = json.loads(response.request.content), response.json()
+    values = asked["customer"] | {"payment_token": asked["payment_token"]}
+    values |= {
+        "access_token": created["access_token"],
+        "api_key": response.request.headers["x-api-key"],
+    }
+    SENT.update({f"{name} {value}": value for name, value in values.items() if value})
 
 
 def a_request(*, payment_token: str = "tok_ok", **parts: Json) -> Json:
@@ -63,7 +81,7 @@ def a_request(*, payment_token: str = "tok_ok", **parts: Json) -> Json:
         "customer": customer | parts.get("customer", {}),
         "offer": offer | parts.get("offer", {}),
         "price": price | parts.get("price", {}),
-        "payment_token": payment_token,
+        "payment_token": f"{payment_token}-{uuid.uuid4().hex}",
     }
 
 
