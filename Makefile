@@ -5,13 +5,15 @@ STAGE ?= dev
 
 tools := .venv/bin
 stack := $(tools)/python -m local.stack
+containers := $(tools)/python -m local.containers
 uv := .local/bootstrap/bin/uv
+schema := $(tools)/check-jsonschema --builtin-schema vendor.
 security := .local/venvs/security/bin
 sam = SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.local/sam .local/venvs/sam/bin/sam
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: bootstrap
 bootstrap:
@@ -63,6 +65,8 @@ check: bootstrap secrets ## Format, lint, types, import contracts and template, 
 	$(tools)/ruff check .
 	$(tools)/mypy
 	PYTHONPATH=layers/core $(tools)/lint-imports
+	$(schema)compose-spec docker-compose.yml
+	! docker compose version >/dev/null 2>&1 || docker compose config --quiet
 	AWS_DEFAULT_REGION=eu-west-1 $(sam) validate --lint
 
 .PHONY: build-aws
@@ -111,6 +115,34 @@ sbom: security-tools ## Write the bill of materials of what is deployed, Cyclone
 		$(security)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON \
 			-o .local/sbom-$$layer.json layers/$$layer/requirements.txt && echo ".local/sbom-$$layer.json"; \
 	done
+
+.PHONY: test-containers
+test-containers: bootstrap ## Run every function on its events in a container, by sam local; without Docker it says so
+	@PYTHONPATH=layers/core $(containers) functions $(ARGS)
+
+.PHONY: compose-up
+compose-up: bootstrap ## Start the stack of docker-compose.yml and deploy the template to it
+	@$(containers) up
+
+.PHONY: compose-test
+compose-test: bootstrap ## Run the end-to-end tests against it
+	@$(containers) test $(ARGS)
+
+.PHONY: compose-logs
+compose-logs: ## Show what its containers said
+	@docker compose logs --no-color --tail 200
+
+.PHONY: compose-down
+compose-down: bootstrap ## Remove its containers and their data
+	@$(containers) down
+
+.PHONY: invoke
+invoke: bootstrap ## Run one function in a container: make invoke EVENT=process_payment.due (a file of events/)
+	@$(containers) invoke "$(EVENT)"
+
+.PHONY: start-api
+start-api: bootstrap ## Serve the HTTP functions in containers, on 127.0.0.1:3000
+	@$(containers) start-api
 
 .PHONY: format
 format: bootstrap ## Format the code and mend what the linter can

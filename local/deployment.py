@@ -25,12 +25,11 @@ from local.processes import StackError
 
 STACK = "reservations"
 REGION = "eu-west-1"
-_PREFIX = "/reservations/local/"
 _SENDER = "reservas@example.com"
 _MAIL_SET = "reservations-local"  # as the template names it
-_BUILD = STATE / "build"
+BUILD = STATE / "build"
+SAM = VENVS / "sam" / "bin" / "sam"
 _CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
-# A version and an alias of each function, which nothing here would shift calls between.
 _GRADUAL = ("AutoPublishAlias", "DeploymentPreference")
 _SAM_SECONDS = 300
 _CONFIGURATION: list[str | Path] = [
@@ -122,57 +121,75 @@ def client(service: str, endpoint: str) -> Any:
     )
 
 
-def build(sources: str) -> None:
-    """Build functions and layers, unless they were built from these sources already."""
-    stamp = STATE / "built.txt"
+def build(sources: str, folder: Path = BUILD, *, target: str = "") -> None:
+    """Build functions and layers, unless they were built from these sources already.
+
+    `target` is what uv says of a platform; without it the packages are those of this machine.
+    """
+    stamp = folder.with_suffix(".txt")
     if stamp.exists() and stamp.read_text() == sources:
         return
     stamp.unlink(missing_ok=True)
     python = VENVS / "lambda" / "bin" / "python"
-    overrides = ["--parameter-overrides", f"PythonRuntime={_runtime()}"]
+    overrides = ["--parameter-overrides", f"PythonRuntime={runtime()}"]
     _sam(
         "build",
-        ["--build-dir", _BUILD, "--cache-dir", STATE / "build-cache", *overrides],
+        ["--build-dir", folder, "--cache-dir", f"{folder}-cache", *overrides],
         {
             "PYTHON": str(python),
             "UV": str(STATE / "bootstrap" / "bin" / "uv"),
-            "TARGET": "",  # this machine, not Lambda's
+            "TARGET": target,
         },
     )
     stamp.write_text(sources)
 
 
-def deploy(endpoint: str, settings: dict[str, Parameter], known: Secrets) -> str:
+def build_for_lambda(folder: Path) -> None:
+    """Build for Lambda's Linux, whatever machine this is, and for the Python that runs this."""
+    version = runtime().removeprefix("python")
+    target = f"--python-platform x86_64-manylinux_2_28 --python-version {version}"
+    build(sources_fingerprint(), folder, target=target)
+
+
+def deploy(
+    endpoint: str,
+    settings: dict[str, Parameter],
+    known: Secrets,
+    *,
+    template: dict[str, Any],
+    address: str,
+) -> str:
     """Deploy what was built to a LocalStack without the stack, and return the URL of the API.
+
+    `address` is how LocalStack is called by those who use the API, from wherever they do.
 
     Raises:
         StackError: a resource could not be created, or the migration failed.
     """
-    for name, parameter in settings.items():
-        _put_parameter(endpoint, name, parameter)
-    client("ses", endpoint).verify_email_identity(EmailAddress=_SENDER)
-    _create_stack(endpoint, known)
+    put_parameters(endpoint, settings)
+    verify_sender(endpoint)
+    _create_stack(endpoint, known, template)
     resources = _resources(endpoint)
     _publish_mail_events(endpoint, resources)
     [api] = [name for kind, name in resources.values() if kind == "AWS::ApiGateway::RestApi"]
-    api_url = f"{endpoint}/_aws/execute-api/{api}/live"
+    api_url = f"{address}/_aws/execute-api/{api}/live"
     # Before any function runs: each reads its settings once.
-    _put_parameter(endpoint, "public-base-url", Parameter(api_url))
+    put_parameters(endpoint, {"public-base-url": Parameter(api_url)})
     _migrate(endpoint, resources)
     _publish_what_waits(endpoint, resources)
     return api_url
 
 
-def _create_stack(endpoint: str, known: Secrets) -> None:
+def _create_stack(endpoint: str, known: Secrets, template: dict[str, Any]) -> None:
     cloudformation = client("cloudformation", endpoint)
     values = {
-        "PythonRuntime": _runtime(),
+        "PythonRuntime": runtime(),
         "WebApiKeyValue": known.web_api_key,
         "PartnerApiKeyValue": known.partner_api_key,
     }
     cloudformation.create_stack(
         StackName=STACK,
-        TemplateURL=_uploaded(endpoint, json.dumps(_built_template())),
+        TemplateURL=_uploaded(endpoint, json.dumps(template)),
         Parameters=[
             {"ParameterKey": key, "ParameterValue": value} for key, value in values.items()
         ],
@@ -197,19 +214,28 @@ def _uploaded(endpoint: str, template: str) -> str:
     return f"{endpoint}/{bucket}/{key}"
 
 
-def _built_template() -> dict[str, Any]:
+def built_template(folder: Path = BUILD) -> dict[str, Any]:
+    """Return what `sam build` made, with one version of each function.
+
+    A version and an alias of each would be two, and nothing on one machine shifts calls between them.
+    """
+    template: dict[str, Any] = yaml.safe_load((folder / "template.yaml").read_text())
+    for name in _GRADUAL:
+        del template["Globals"]["Function"][name]
+    return template
+
+
+def hot_template() -> dict[str, Any]:
     """Return the template with its code where `sam build` put it.
 
     LocalStack's bucket of this name takes a folder for a zip: zipping, uploading and unpacking the
     same 20 MB on one machine would cost a third of the start.
     """
-    template: dict[str, Any] = yaml.safe_load((_BUILD / "template.yaml").read_text())
-    for name in _GRADUAL:
-        del template["Globals"]["Function"][name]
+    template = built_template()
     for resource in template["Resources"].values():
         property_of_code = _CODE.get(resource["Type"])
         if property_of_code:
-            folder = _BUILD / resource["Properties"][property_of_code]
+            folder = BUILD / resource["Properties"][property_of_code]
             resource["Properties"][property_of_code] = {"Bucket": "hot-reload", "Key": str(folder)}
     return template
 
@@ -224,16 +250,26 @@ def _failures(cloudformation: Any) -> list[str]:
     ]
 
 
-def _put_parameter(endpoint: str, name: str, parameter: Parameter) -> None:
-    client("ssm", endpoint).put_parameter(
-        Name=f"{_PREFIX}{name}",
-        Value=parameter.value,
-        Type="SecureString" if parameter.secret else "String",
-        Overwrite=True,
-    )
+def put_parameters(
+    endpoint: str, settings: dict[str, Parameter], *, under: str = "/reservations/local"
+) -> None:
+    """Keep settings in Parameter Store, over what was there."""
+    for name, parameter in settings.items():
+        client("ssm", endpoint).put_parameter(
+            Name=f"{under}/{name}",
+            Value=parameter.value,
+            Type="SecureString" if parameter.secret else "String",
+            Overwrite=True,
+        )
 
 
-def _runtime() -> str:
+def verify_sender(endpoint: str) -> None:
+    """Let the mails' sender send: SES, LocalStack's too, refuses an address it was not shown to be ours."""
+    client("ses", endpoint).verify_email_identity(EmailAddress=_SENDER)
+
+
+def runtime() -> str:
+    """Return Lambda's name for the Python that runs this."""
     # The functions' environment was made with the interpreter that ours was made with.
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -241,19 +277,11 @@ def _runtime() -> str:
 def _sam(command: str, arguments: list[str | Path], environment: dict[str, str]) -> None:
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"sam-{command}.log"
-    # The builder of a function looks for python3.x and pip in PATH.
-    path = os.pathsep.join([str(STATE / "bootstrap" / "bin"), os.environ["PATH"]])
     with log.open("wb") as output:
         result = subprocess.run(
-            [VENVS / "sam" / "bin" / "sam", command, *_CONFIGURATION, *arguments],
+            [SAM, command, *_CONFIGURATION, *arguments],
             cwd=ROOT,
-            env={
-                **os.environ,
-                "PATH": path,
-                "SAM_CLI_TELEMETRY": "0",
-                "__SAM_CLI_APP_DIR": str(STATE / "sam"),  # instead of ~/.aws-sam
-                **environment,
-            },
+            env={**sam_environment(), **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -264,6 +292,18 @@ def _sam(command: str, arguments: list[str | Path], environment: dict[str, str])
         raise StackError(
             "\n    ".join([f"sam {command} failed. Its last words:", *lines]), remedy=f"See {log}."
         )
+
+
+def sam_environment() -> dict[str, str]:
+    """Return what any command of SAM runs in: it tells nobody, and keeps its things under `.local/`."""
+    # The builder of a function looks for python3.x and pip in PATH.
+    path = os.pathsep.join([str(STATE / "bootstrap" / "bin"), os.environ["PATH"]])
+    return {
+        **os.environ,
+        "PATH": path,
+        "SAM_CLI_TELEMETRY": "0",
+        "__SAM_CLI_APP_DIR": str(STATE / "sam"),  # instead of ~/.aws-sam
+    }
 
 
 def _resources(endpoint: str) -> dict[str, tuple[str, str]]:

@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".local"
 LOGS = STATE / "logs"
 VENVS = STATE / "venvs"
-STACK_FILE = STATE / "stack.json"
+# Tests can be told of another stack than the embedded one: docker-compose.yml's.
+STACK_FILE = Path(os.environ.get("STACK_FILE") or STATE / "stack.json")
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -201,7 +201,13 @@ def _raise_anew(blueprint: _Blueprint) -> str:
         processes.wait_until_healthy(blueprint.localstack)
     with step("Template deployed, database migrated"):
         endpoint = blueprint.urls["localstack"]
-        api_url = deployment.deploy(endpoint, blueprint.settings, blueprint.secrets)
+        api_url = deployment.deploy(
+            endpoint,
+            blueprint.settings,
+            blueprint.secrets,
+            template=deployment.hot_template(),
+            address=endpoint,
+        )
     write_json(
         _DEPLOYED,
         {
@@ -323,7 +329,7 @@ def clean() -> None:
     done("data deleted")
 
 
-def _leave_the_cloud_and_proxies_out() -> None:
+def leave_the_cloud_and_proxies_out() -> None:
     """Keep a developer's own AWS account, and a proxy, out of what talks to this machine only."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
@@ -343,7 +349,7 @@ def main(arguments: list[str]) -> int:
     """Carry out one command; a failure is told as what happened and what to do."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
-    _leave_the_cloud_and_proxies_out()
+    leave_the_cloud_and_proxies_out()
     command, *rest = arguments or ["up"]
     commands = {"up": up, "run": run, "status": status, "logs": logs, "down": down, "clean": clean}
     try:

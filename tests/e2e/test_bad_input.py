@@ -333,6 +333,7 @@ def test_a_refused_body_leaves_its_key_free(api: httpx.Client) -> None:
 # --- who asks, and where --------------------------------------------------------------------------
 
 
+@pytest.mark.embedded
 @pytest.mark.parametrize("api_key", [None, "z" * 40, ""])
 @pytest.mark.parametrize("path", ["/v1/reservations", "/v1/reservations/33333-33333-T"])
 def test_a_caller_without_our_key_is_turned_away_in_our_words(
@@ -356,7 +357,11 @@ def test_a_caller_without_our_key_is_turned_away_in_our_words(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v2/reservations", "/v1/reservations/a/b/c", "/x'--"]
+    "path",
+    [
+        pytest.param("/", marks=pytest.mark.embedded),  # the gateway's own answer
+        *("/v1", "/v2/reservations", "/v1/reservations/a/b/c", "/x'--"),
+    ],
 )
 def test_an_unknown_route_is_not_found_in_our_words(api: httpx.Client, path: str) -> None:
     assert_problem(api.get(path), httpx.codes.NOT_FOUND, "not_found")

@@ -213,7 +213,11 @@ def test_errors_are_told_in_the_reader_s_language(api: httpx.Client) -> None:
 
 @pytest.mark.parametrize(
     ("path", "key", "status"),
-    [("/v1/health", None, 200), ("/v1/nowhere", None, 404), ("/v1/reservations/X", "wrong", 401)],
+    [
+        ("/v1/health", None, 200),
+        ("/v1/nowhere", None, 404),
+        pytest.param("/v1/reservations/X", "wrong", 401, marks=pytest.mark.embedded),
+    ],
 )
 def test_a_page_of_the_web_frontend_may_read_the_answer(
     api: httpx.Client, path: str, key: str | None, status: int

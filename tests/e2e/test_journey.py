@@ -248,6 +248,7 @@ def test_a_browser_gets_the_link_to_the_voucher_in_the_body(confirmed: Trip) -> 
     assert fetched(answer.json()["url"]).startswith(b"%PDF-")
 
 
+@pytest.mark.embedded
 def test_a_link_that_was_tampered_with_opens_nothing(early_link: str) -> None:
     signature = re.search(r"Signature=([^&]+)", early_link)
     assert signature is not None
@@ -260,6 +261,7 @@ def test_a_link_that_was_tampered_with_opens_nothing(early_link: str) -> None:
         assert b"%PDF" not in answer.content
 
 
+@pytest.mark.embedded
 def test_a_link_is_dead_after_a_minute(early_link: str) -> None:
     eventually(
         lambda: httpx.get(early_link, timeout=10).status_code == httpx.codes.FORBIDDEN,

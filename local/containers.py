@@ -1,0 +1,375 @@
+"""The Docker path: `python -m local.containers up|test|down`, and `functions|invoke|start-api` by `sam local`.
+
+The servers are those of `docker-compose.yml`. Either the template is deployed to the LocalStack among them,
+which runs each function in a container, or SAM runs functions one by one, which needs no deployment.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from local import deployment
+from local.credentials import Secrets, stack_secrets
+from local.deployment import Parameter
+from local.paths import ROOT, STATE, write_json
+from local.processes import StackError
+from local.progress import complain, done, note, step
+from local.stack import leave_the_cloud_and_proxies_out
+
+# As docker-compose.yml has them; a test compares.
+DATABASE_ON_THIS_MACHINE, DATABASE_AMONG_CONTAINERS = "127.0.0.1:33306", "mysql:3306"
+AWS_ON_THIS_MACHINE = "http://127.0.0.1:4566"
+AWS_EVERYWHERE = "http://localhost.localstack.cloud:4566"
+PROVIDERS_ON_THIS_MACHINE = {
+    "payments": "http://127.0.0.1:8081",
+    "supplier": "http://127.0.0.1:8082",
+}
+PROVIDERS_AMONG_CONTAINERS = {name: f"http://{name}:8080" for name in PROVIDERS_ON_THIS_MACHINE}
+NETWORK = "reservations_default"
+STACK_FILE = STATE / "containers" / "stack.json"
+
+_BUILD = STATE / "containers" / "build"
+_CODE = STATE / "containers" / "code"
+_SAM_TEMPLATE = _BUILD / "sam-local.yaml"
+_SAM_SETTINGS = "/reservations/sam-local"
+_START_SECONDS = 300
+_COLD_START_SECONDS = (
+    60  # Lambda gives a cold start a time of its own, `sam local` takes it from the call's
+)
+API_PORT = 3000
+# The events of events/ come from these API keys, and their tokens were signed with this key.
+_CLIENTS_OF_EVENTS = {"l3pk9vw2d1": "web", "q8zt4nf7s0": "partner"}
+_KEYS_OF_EVENTS = {"current": "k1", "keys": {"k1": "A" * 43 + "="}}
+_E2E = [f"tests/e2e/test_{name}.py" for name in ("bad_input", "contract", "idempotency", "journey")]
+
+
+def database_url(address: str) -> str:
+    """Return the URL of the application's schema; no TLS, as it never leaves this machine."""
+    login = "reservations:reservations"
+    return f"mysql+pymysql://{login}@{address}/reservations?charset=utf8mb4&ssl_disabled=true"
+
+
+def missing() -> StackError | None:
+    """Return what this machine lacks to run containers, and what to do about it."""
+    if not shutil.which("docker"):
+        return StackError("There is no docker command.", remedy="Install Docker with Compose.")
+    if not _succeeds("docker", "compose", "version"):
+        return StackError(
+            "docker has no compose plugin.", remedy="Install docker-compose-plugin (Compose 2)."
+        )
+    if not _succeeds("docker", "info"):
+        return StackError(
+            "No Docker engine answers.", remedy="Start it, or point DOCKER_HOST at one that runs."
+        )
+    return None
+
+
+def _succeeds(*command: str) -> bool:
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    except subprocess.TimeoutExpired:  # an engine that hangs
+        return False
+    # Not the exit code alone: `docker info` has ended with 0 without an engine.
+    return result.returncode == 0 and "Cannot connect" not in result.stdout + result.stderr
+
+
+def up() -> None:
+    """Start the servers and deploy the template to them, anew each time."""
+    known = stack_secrets()
+    # LocalStack cannot update what it has, and keeps nothing: a new one is the same and sooner there.
+    _compose("rm", "--stop", "--force", "localstack")
+    _start_servers("mysql", "localstack", *PROVIDERS_ON_THIS_MACHINE)
+    _build()
+    with step("Template deployed, database migrated"):
+        api_url = deployment.deploy(
+            AWS_ON_THIS_MACHINE,
+            _settings(known),
+            known,
+            template=_deployable(),
+            address=AWS_EVERYWHERE,
+        )
+    description = _description(known, api_url)
+    for name, secret in description["webhook_secrets"].items():
+        target = {"url": f"{api_url}/v1/webhooks/{name}", "secret": secret}
+        address = f"{PROVIDERS_ON_THIS_MACHINE[name]}/_sim/webhook"
+        httpx.post(address, json=target, timeout=5).raise_for_status()
+    write_json(STACK_FILE, description)
+    note(f"  API       {api_url}\n  API key   {known.web_api_key}")
+
+
+def _start_servers(*names: str) -> None:
+    with step(f"Containers: {', '.join(names)}"):
+        _compose("up", "--build", "--detach", "--wait", f"--wait-timeout={_START_SECONDS}", *names)
+
+
+def _compose(*arguments: str) -> None:
+    result = subprocess.run(["docker", "compose", *arguments], cwd=ROOT)
+    if result.returncode:
+        raise StackError(
+            f"docker compose {arguments[0]} failed.", remedy="`docker compose logs` tells more."
+        )
+
+
+def _build() -> None:
+    """Build for the image that functions run in here, which is Lambda's own."""
+    with step("Functions and layers built"):
+        deployment.build_for_lambda(_BUILD)
+        sources = deployment.sources_fingerprint()
+        stamp = _CODE / "built-from"
+        if not stamp.exists() or stamp.read_text() != sources:
+            shutil.rmtree(_CODE, ignore_errors=True)
+            _fold_layers()
+            stamp.write_text(sources)
+
+
+def _fold_layers() -> None:
+    """Lay layers and functions into one folder, for each set of layers that a function has.
+
+    LocalStack's free edition makes layers but lays none of them under /opt, and `sam local` makes an image
+    of them at every call.
+    """
+    template = deployment.built_template(_BUILD)
+    for name in _functions(template):
+        layers = _layers(template, name)
+        folder = _CODE / "-".join(layers)
+        if not folder.exists():
+            for layer in layers:
+                source = _BUILD / layer / "python"
+                shutil.copytree(source, folder, dirs_exist_ok=True, copy_function=_link)
+        shutil.copytree(_BUILD / name, folder / name)
+
+
+def _link(source: str, target: str) -> None:
+    """Instead of a copy, of some hundred megabytes."""
+    Path(target).unlink(missing_ok=True)
+    os.link(source, target)
+
+
+def _settings(known: Secrets) -> dict[str, Parameter]:
+    settings = deployment.parameters(
+        known,
+        database_url=database_url(DATABASE_AMONG_CONTAINERS),
+        payments_url=PROVIDERS_AMONG_CONTAINERS["payments"],
+        supplier_url=PROVIDERS_AMONG_CONTAINERS["supplier"],
+    )
+    # This LocalStack handles one message of a queue at a time: behind slow calls a charge begins late.
+    saga = {"profile": "short", "policy": {"hold": 120, "hold_limit": 100}}
+    return {**settings, "saga-policy": Parameter(json.dumps(saga))}
+
+
+def _description(known: Secrets, api_url: str) -> dict[str, Any]:
+    """Return what the end-to-end tests need to know, as `local.stack` tells of its own."""
+    return {
+        "api_url": api_url,
+        "api_keys": {"web": known.web_api_key, "partner": known.partner_api_key},
+        "aws_endpoint_url": AWS_ON_THIS_MACHINE,
+        "region": deployment.REGION,
+        "database_url": database_url(DATABASE_ON_THIS_MACHINE),
+        "payments_url": PROVIDERS_ON_THIS_MACHINE["payments"],
+        "supplier_url": PROVIDERS_ON_THIS_MACHINE["supplier"],
+        "webhook_secrets": {
+            "payments": known.payments_webhook_secret,
+            "supplier": known.supplier_webhook_secret,
+        },
+    }
+
+
+def _built() -> dict[str, Any]:
+    """Return the built template, its functions told where AWS is, with their layers in their own code."""
+    template, original = deployment.built_template(_BUILD), deployment.built_template(_BUILD)
+    template["Parameters"]["PythonRuntime"]["Default"] = deployment.runtime()
+    shared = template["Globals"]["Function"]
+    shared["Environment"]["Variables"]["AWS_ENDPOINT_URL"] = AWS_EVERYWHERE
+    del shared["Layers"]
+    for name, function in _functions(template).items():
+        function.pop("Layers", None)
+        function["CodeUri"] = str(_CODE / "-".join(_layers(original, name)))
+        function["Handler"] = f"{name}/{shared['Handler']}"
+    return template
+
+
+def _layers(template: dict[str, Any], function: str) -> list[str]:
+    own = _functions(template)[function].get("Layers", [])
+    return [layer["Ref"] for layer in (*template["Globals"]["Function"]["Layers"], *own)]
+
+
+def _functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {
+        name: resource["Properties"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::Serverless::Function"
+    }
+
+
+def _deployable() -> dict[str, Any]:
+    """Return the template with its code where LocalStack takes it: its bucket of this name mounts a folder."""
+    template = _built()
+    for properties in _functions(template).values():
+        properties["CodeUri"] = {"Bucket": "hot-reload", "Key": properties["CodeUri"]}
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::LayerVersion":
+            folder = _BUILD / resource["Properties"]["ContentUri"]
+            resource["Properties"]["ContentUri"] = {"Bucket": "hot-reload", "Key": str(folder)}
+    return template
+
+
+def test(arguments: list[str]) -> int:
+    """Run the end-to-end suite against what `up` deployed."""
+    if not STACK_FILE.exists():
+        raise StackError("Nothing is deployed to the containers.", remedy="make compose-up")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not embedded"]
+    environment = {**os.environ, "STACK_FILE": str(STACK_FILE)}
+    return subprocess.run([*command, *_E2E, *arguments], cwd=ROOT, env=environment).returncode
+
+
+def down() -> None:
+    """Remove the containers and their data."""
+    STACK_FILE.unlink(missing_ok=True)
+    _compose("down", "--volumes", "--remove-orphans")
+
+
+# --- functions by `sam local`
+
+
+def prepare() -> None:
+    """Start the servers and give them what functions ask for; `sam local` can run any of them then."""
+    _start_servers("mysql", "localstack", *PROVIDERS_ON_THIS_MACHINE)
+    _build()
+    settings = {
+        **_settings(stack_secrets()),
+        "access-token-keys": Parameter(json.dumps(_KEYS_OF_EVENTS), secret=True),
+        "api-clients": Parameter(json.dumps(_CLIENTS_OF_EVENTS)),
+        "public-base-url": Parameter(f"http://127.0.0.1:{API_PORT}"),
+    }
+    deployment.put_parameters(AWS_ON_THIS_MACHINE, settings, under=_SAM_SETTINGS)
+    deployment.verify_sender(AWS_ON_THIS_MACHINE)
+    _write_sam_template({"SETTINGS_PATH": _SAM_SETTINGS, **_queues(), **_bucket()})
+
+
+def _queues() -> dict[str, str]:
+    sqs = deployment.client("sqs", AWS_ON_THIS_MACHINE)
+    names = ("payment", "supplier", "voucher", "notification", "dead-letter")
+    return {
+        f"{name.upper().replace('-', '_')}_QUEUE_URL": sqs.create_queue(QueueName=f"sam-{name}")[
+            "QueueUrl"
+        ]
+        for name in names
+    }
+
+
+def _bucket() -> dict[str, str]:
+    s3, bucket = deployment.client("s3", AWS_ON_THIS_MACHINE), "sam-documents"
+    if bucket not in {known["Name"] for known in s3.list_buckets()["Buckets"]}:
+        where = {"LocationConstraint": deployment.REGION}
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=where)
+    return {"DOCUMENT_BUCKET": bucket}
+
+
+def _write_sam_template(values: dict[str, str]) -> None:
+    """Name what the template only refers to: SAM takes `!Ref Queue` for the word Queue.
+
+    Its `--env-vars` would do, but for AWS_ENDPOINT_URL: it sets no variable that a template does not have.
+    """
+    template = _built()
+    shared = template["Globals"]["Function"]
+    for place in [shared, *_functions(template).values()]:
+        variables = place.get("Environment", {}).get("Variables", {})
+        variables |= {name: values[name] for name in variables.keys() & values.keys()}
+    for function in _functions(template).values():
+        function["Timeout"] = function.get("Timeout", shared["Timeout"]) + _COLD_START_SECONDS
+    _SAM_TEMPLATE.write_text(yaml.safe_dump(template, sort_keys=False, allow_unicode=True))
+
+
+def sam_local(command: str, *arguments: str) -> list[str]:
+    """Return a command of `sam local` among the containers."""
+    return [
+        str(deployment.SAM),
+        "local",
+        command,
+        *arguments,
+        f"--template={_SAM_TEMPLATE}",
+        f"--docker-network={NETWORK}",
+    ]
+
+
+def sam_environment() -> dict[str, str]:
+    """Return what `sam local` runs in: with LocalStack for AWS."""
+    return {
+        **deployment.sam_environment(),
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": deployment.REGION,
+        # SAM asks who it is. The general variable would win over the template's, inside the containers too.
+        "AWS_ENDPOINT_URL_STS": AWS_ON_THIS_MACHINE,
+    }
+
+
+def function_of(event: str) -> str:
+    """Return the logical id: `process_payment.due` is for ProcessPaymentFunction."""
+    return "".join(word.title() for word in event.split(".")[0].split("_")) + "Function"
+
+
+def invoke(event: str) -> int:
+    """Run one function on one event of events/."""
+    path = ROOT / "events" / f"{event}.json"
+    if not path.exists():
+        names = "\n    ".join(sorted(file.stem for file in path.parent.glob("*.json")))
+        raise StackError(f"There is no event {event!r}.", remedy=f"EVENT=… one of:\n    {names}")
+    prepare()
+    command = sam_local("invoke", function_of(event), f"--event={path}")
+    return subprocess.run(command, cwd=ROOT, env=sam_environment()).returncode
+
+
+def start_api() -> int:
+    """Serve the HTTP functions until Ctrl-C."""
+    prepare()
+    command = sam_local("start-api", f"--port={API_PORT}", "--warm-containers=LAZY")
+    return subprocess.run(command, cwd=ROOT, env=sam_environment()).returncode
+
+
+def functions(arguments: list[str]) -> int:
+    """Run every function on its events and see what it answers."""
+    required = "--required" in arguments
+    if (lack := missing()) and not required:
+        note("=" * 72)
+        note(f"SKIPPED, nothing was tested: {lack}\n  {lack.remedy}", style="bold yellow")
+        note("=" * 72)
+        return 0
+    rest = [argument for argument in arguments if argument != "--required"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/containers"]
+    return subprocess.run([*command, *rest], cwd=ROOT).returncode
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out one command; a failure is told as what happened and what to do."""
+    leave_the_cloud_and_proxies_out()
+    command, *rest = arguments
+    try:
+        if command == "functions":
+            return functions(rest)
+        if lack := missing():
+            raise lack
+        if command == "test":
+            return test(rest)
+        if command == "invoke":
+            return invoke(*rest)
+        result = {"up": up, "down": down, "start-api": start_api}[command]()
+    except StackError as error:
+        complain(error)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    if command == "up":
+        done("Everything runs in containers: make compose-test, make compose-down")
+    return result or 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

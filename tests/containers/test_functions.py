@@ -1,0 +1,182 @@
+"""Every function in a container like Lambda's, on its events, with a real database and real providers beside it."""
+
+import json
+import subprocess
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from local import containers
+from local.paths import ROOT
+from reservations.adapters.mysql.engine import Database
+from reservations.adapters.mysql.readiness import HEAD
+from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
+from reservations.domain.policy import STANDARD
+from tests.builders import (
+    CODE,
+    NOON,
+    a_booking,
+    a_charge,
+    a_customer,
+    a_reservation,
+    a_voucher,
+    an_offer,
+    some_facts,
+)
+from tests.containers.conftest import Invoke, served
+from tests.invocation import EVENTS, an_event
+
+pytestmark = pytest.mark.timeout(900)  # the first call of each function makes its container
+
+# What is answered about a confirmed reservation that belongs to the web client.
+STATUS = {
+    "cancel_reservation.accepted": 202,
+    "cancel_reservation.another_client": 404,
+    "cancel_reservation.key_reused": 404,  # for that other reservation does not exist here
+    "cancel_reservation.malformed_key": 400,
+    "cancel_reservation.without_key": 400,
+    "cancel_reservation.without_token": 401,
+    "cancel_reservation.wrong_token": 404,
+    "create_reservation.accepted": 202,
+    "create_reservation.invalid_body": 422,
+    "create_reservation.key_reused": 202,  # the first with this key here
+    "create_reservation.malformed_json": 400,
+    "create_reservation.unknown_client": 401,
+    "create_reservation.without_key": 400,
+    "get_reservation.another_client": 404,
+    "get_reservation.health": 200,
+    "get_reservation.shown": 200,
+    "get_reservation.timeline": 200,
+    "get_reservation.unchanged": 304,
+    "get_reservation.unknown_route": 404,
+    "get_reservation.voucher": 303,
+    "get_reservation.voucher_as_json": 200,
+    "get_reservation.without_token": 401,
+    "get_reservation.wrong_token": 404,
+    # Signed for one moment with secrets of the tests: nobody's, here.
+    "receive_webhook.another_s_secret": 401,
+    "receive_webhook.booking_cancelled": 401,
+    "receive_webhook.forged_body": 401,
+    "receive_webhook.in_base64": 401,
+    "receive_webhook.malformed_json": 401,
+    "receive_webhook.payment_succeeded": 401,
+    "receive_webhook.unknown_provider": 404,
+    "receive_webhook.unknown_reference": 401,
+    "receive_webhook.without_signature": 401,
+}
+EVERY_HINT_HANDLED: dict[str, Any] = {"batchItemFailures": []}
+OTHERS: dict[str, Any] = {
+    "confirm_supplier.due": EVERY_HINT_HANDLED,
+    "issue_voucher.batch": EVERY_HINT_HANDLED,
+    "issue_voucher.due": EVERY_HINT_HANDLED,
+    "migrate_database.direct": {"revision": HEAD},
+    "notify_customer.due": EVERY_HINT_HANDLED,
+    "process_payment.due": EVERY_HINT_HANDLED,
+    "process_payment.unknown_version": EVERY_HINT_HANDLED,
+}
+COUNTS = {
+    "clean_up.audit",
+    "clean_up.invariants",
+    "clean_up.retention",
+    "poll_outbox.every_minute",
+}
+NOBODY_WAITS = {"migrate_database.create", "migrate_database.delete", "migrate_database.update"}
+JOURNEY = ("process_payment", "confirm_supplier", "issue_voucher", "notify_customer")
+
+
+def keep(database: Database, *calls: Any, **changes: Any) -> None:
+    """Store the reservation that the events speak of, its trip sixty days ahead."""
+    starts_on = datetime.now(UTC).date() + timedelta(days=60)
+    offer = an_offer(starts_on=starts_on, ends_on=starts_on + timedelta(days=3))
+    with MySqlUnitOfWork(database, policy=STANDARD) as uow:
+        uow.reservations.add(a_reservation(*calls, **{"offer": offer, **changes}), a_customer())
+        uow.commit()
+
+
+def confirmed(database: Database) -> None:
+    facts = some_facts(a_charge(), a_booking(), confirmed_at=NOON)
+    keep(database, facts=facts, documents=(a_voucher(),))
+
+
+def test_no_event_is_left_out() -> None:
+    assert {path.stem for path in EVENTS.glob("*.json")} == {
+        *STATUS,
+        *OTHERS,
+        *COUNTS,
+        *NOBODY_WAITS,
+    }
+
+
+@pytest.mark.parametrize("event", STATUS)
+def test_a_request_is_answered(invoke: Invoke, database: Database, event: str) -> None:
+    confirmed(database)
+
+    assert invoke(event)["statusCode"] == STATUS[event]
+
+
+@pytest.mark.parametrize("event", OTHERS)
+def test_a_hint_or_a_deployment_is_dealt_with(
+    invoke: Invoke, database: Database, event: str
+) -> None:
+    confirmed(database)
+
+    assert invoke(event) == OTHERS[event]
+
+
+@pytest.mark.parametrize("event", sorted(COUNTS))
+def test_the_clock_s_work_is_counted(invoke: Invoke, database: Database, event: str) -> None:
+    counts = invoke(event)
+
+    assert counts
+    assert all(isinstance(count, int) for count in counts.values()), counts
+
+
+@pytest.mark.parametrize("event", sorted(NOBODY_WAITS))
+def test_a_stack_that_cannot_be_told_is_an_error(invoke: Invoke, event: str) -> None:
+    assert invoke(event)["errorType"] == "StackNotToldError"
+
+
+def test_the_events_of_the_steps_carry_a_reservation_to_its_mail(
+    invoke: Invoke, database: Database
+) -> None:
+    keep(database, facts=some_facts(created_at=datetime.now(UTC)))
+
+    for step in JOURNEY:
+        assert invoke(f"{step}.due") == EVERY_HINT_HANDLED
+
+    shown = json.loads(invoke("get_reservation.shown")["body"])
+    assert (shown["reservation_code"].replace("-", ""), shown["status"]) == (
+        CODE.replace("-", ""),
+        "CONFIRMADA",
+    )
+    assert [document["type"] for document in shown["documents"]] == ["voucher"]
+    mails = httpx.get(f"{containers.AWS_ON_THIS_MACHINE}/_aws/ses", timeout=30).json()["messages"]
+    assert any(shown["reservation_code"] in json.dumps(mail) for mail in mails)
+
+
+def test_one_function_is_invoked_by_name(invoke: Invoke, database: Database) -> None:
+    event = "create_reservation.accepted"
+    command = containers.sam_local(
+        "invoke", containers.function_of(event), f"--event={EVENTS / event}.json"
+    )
+
+    result = subprocess.run(
+        command, cwd=ROOT, env=containers.sam_environment(), capture_output=True, text=True
+    )
+
+    assert result.returncode == 0, result.stderr[-2000:]
+    answer = json.loads(result.stdout)
+    assert (answer["statusCode"], json.loads(answer["body"])["status"]) == (202, "EN PROCESO")
+
+
+def test_the_http_functions_are_served(invoke: Invoke, database: Database) -> None:
+    body = an_event("create_reservation.accepted")["body"]
+    with served("start-api", containers.API_PORT, "--warm-containers=LAZY") as address:
+        health = httpx.get(f"{address}/v1/health", timeout=120)
+        # sam local knows no API keys, and a request without one is nobody's.
+        refused = httpx.post(f"{address}/v1/reservations", content=body, timeout=120)
+
+    assert (health.status_code, refused.status_code) == (200, 401)
+    assert refused.json()["code"] == "unauthorized"
