@@ -66,6 +66,8 @@ check: bootstrap secrets ## Format, lint, types, import contracts and template, 
 	$(tools)/mypy
 	PYTHONPATH=layers/core $(tools)/lint-imports
 	$(schema)compose-spec docker-compose.yml
+	$(schema)github-workflows .github/workflows/*.yml
+	$(schema)dependabot .github/dependabot.yml
 	! docker compose version >/dev/null 2>&1 || docker compose config --quiet
 	AWS_DEFAULT_REGION=eu-west-1 $(sam) validate --lint
 
@@ -79,7 +81,7 @@ deploy: build-aws ## Deploy to AWS with the credentials at hand; STAGE=prod for 
 
 # Passwords by the name of their variable are ruff's to find (S105 to S107). What events/ has and is no secret: traces,
 # digests, receipts, the keys of the examples.
-not_secrets = traceparent|X-Amzn-Trace-Id|md5OfBody|receiptHandle|senderId|-of-the-examples
+not_secrets = uses: actions/|traceparent|X-Amzn-Trace-Id|md5OfBody|receiptHandle|senderId|-of-the-examples
 scanned = git ls-files -z | grep -zEv '\.(lock|ttf)$$|/amazon-roots\.pem$$|/requirements\.txt$$|^\.secrets\.baseline$$'
 
 .PHONY: secrets
@@ -143,6 +145,10 @@ invoke: bootstrap ## Run one function in a container: make invoke EVENT=process_
 .PHONY: start-api
 start-api: bootstrap ## Serve the HTTP functions in containers, on 127.0.0.1:3000
 	@$(containers) start-api
+
+.PHONY: release
+release: bootstrap sbom ## Pack what is deployed and its bill of materials: make release VERSION=v1.2.3
+	@$(tools)/python -m local.release "$(VERSION)"
 
 .PHONY: format
 format: bootstrap ## Format the code and mend what the linter can

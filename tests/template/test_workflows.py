@@ -1,0 +1,133 @@
+"""`.github`: workflows type what a developer types, run what is pinned, and may write nothing they need not."""
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from local.paths import ROOT
+from local.processes import StackError
+from local.release import notes
+
+GITHUB = ROOT / ".github"
+WORKFLOWS: dict[str, dict[str, Any]] = {
+    path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
+    for path in sorted((GITHUB / "workflows").glob("*.yml"))
+}
+TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in GITHUB.glob("workflows/*.yml")}
+JOBS = {
+    f"{workflow}.{name}": job
+    for workflow, document in WORKFLOWS.items()
+    for name, job in document["jobs"].items()
+}
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
+PUBLISH = "release.publish"
+
+every_workflow = pytest.mark.parametrize("name", WORKFLOWS)
+every_job = pytest.mark.parametrize("name", JOBS)
+
+
+def commands(name: str) -> list[str]:
+    return [step["run"] for step in JOBS[name]["steps"] if "run" in step]
+
+
+@every_job
+def test_a_job_calls_only_targets_that_there_are(name: str) -> None:
+    if name == PUBLISH:
+        return
+    for command in commands(name):
+        called = re.fullmatch(r"make ([a-z-]+)( ARGS=[a-z-]+)?", command)
+        assert called, command
+        assert called[1] in TARGETS
+
+
+def test_only_the_publishing_job_runs_something_else_and_nothing_of_the_repository() -> None:
+    [command] = commands(PUBLISH)
+    assert command.startswith("gh release create ")
+    assert not any("checkout" in step.get("uses", "") for step in JOBS[PUBLISH]["steps"])
+
+
+@every_workflow
+def test_every_action_is_pinned_to_a_commit_and_says_its_version(name: str) -> None:
+    used = re.findall(r"uses: (.+)", TEXTS[name])
+    assert used
+    for action in used:
+        assert re.fullmatch(r"actions/[a-z-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", action), action
+
+
+@every_workflow
+def test_a_token_may_only_read(name: str) -> None:
+    assert WORKFLOWS[name]["permissions"] == {"contents": "read"}
+
+
+@every_job
+def test_no_job_may_do_more_than_its_workflow_but_the_one_that_publishes(name: str) -> None:
+    own = JOBS[name].get("permissions")
+    assert own == ({"contents": "write"} if name == PUBLISH else None)
+
+
+@every_job
+def test_a_job_ends_and_runs_on_a_named_system(name: str) -> None:
+    assert JOBS[name]["timeout-minutes"] <= 60
+    assert JOBS[name]["runs-on"] == "ubuntu-24.04"
+
+
+@every_job
+def test_the_token_is_not_left_behind_for_what_runs(name: str) -> None:
+    for step in JOBS[name]["steps"]:
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+@every_workflow
+def test_nothing_that_others_write_reaches_a_shell(name: str) -> None:
+    for job in WORKFLOWS[name]["jobs"].values():
+        for step in job["steps"]:
+            assert "${{" not in step.get("run", "")
+    assert "pull_request_target" not in TEXTS[name]
+
+
+def test_every_python_and_database_is_tested() -> None:
+    pythons = ["3.11", "3.13"]
+    assert JOBS["check.test"]["strategy"]["matrix"] == {
+        "python": pythons,
+        "engine": ["mysql", "mariadb"],
+    }
+    for job in ("check.check", "check.containers"):
+        assert JOBS[job]["strategy"]["matrix"] == {"python": pythons}
+    assert commands("check.check") == ["make check"]
+    assert commands("check.test") == ["make test"]
+    assert "make test-containers ARGS=--required" in commands("check.containers")
+
+
+def test_a_pull_request_is_asked_for_what_the_log_holds() -> None:
+    form = (GITHUB / "pull_request_template.md").read_text(encoding="utf-8")
+    for asked in ("Qué cambió", "Por qué", "Impacto", "Prueba ejecutada", "Documentación"):
+        assert f"## {asked}" in form
+    for field in ("Docs actualizadas", "Pruebas", "Riesgos", "Rollback"):
+        assert f"**{field}:**" in form
+
+
+def test_every_owner_is_a_role_and_every_owned_path_is_there() -> None:
+    lines = (GITHUB / "CODEOWNERS").read_text(encoding="utf-8").splitlines()
+    for line in filter(lambda line: line and not line.startswith("#"), lines):
+        place, *owners = line.split()
+        assert owners
+        assert all(re.fullmatch(r"@reservations/[a-z]+", owner) for owner in owners)
+        assert place == "*" or (ROOT / place.strip("/")).exists(), place
+
+
+def test_localstack_is_not_offered_a_version_that_asks_for_a_token() -> None:
+    updates = yaml.safe_load((GITHUB / "dependabot.yml").read_text(encoding="utf-8"))["updates"]
+    [compose] = [update for update in updates if update["package-ecosystem"] == "docker-compose"]
+    assert {"dependency-name": "localstack/localstack"} in compose["ignore"]
+
+
+def test_the_notes_of_a_release_are_its_section_of_the_changelog() -> None:
+    changelog = "# Changelog\n\n## [Unreleased]\n\n## [1.2.3] - 2026-01-02\n\n- new\n\n## [1.2.2]\n\n- old\n"
+    assert notes("v1.2.3", changelog) == "- new\n"
+    for version in ("v1.2.4", "1.2.3", "v1.2"):
+        with pytest.raises(StackError):
+            notes(version, changelog)
