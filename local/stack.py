@@ -278,15 +278,25 @@ def run() -> None:
 
 
 def test(arguments: list[str]) -> int:
-    """Run the whole suite, or what the arguments choose, on the stack; one that was down is down again afterwards."""
+    """Run the whole suite, or what the arguments choose, on the stack; one that was down is down again afterwards.
+
+    Two processes, as the journeys mostly wait; what kills parts of the stack has it to itself at the end.
+    """
     was_up = STACK_FILE.exists()
     try:
         up()
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-        return subprocess.run(command, cwd=ROOT).returncode
+        if arguments:
+            return _pytest(*arguments)
+        together = _pytest("-n", "2", "--dist", "loadgroup", "-m", "not disruptive")
+        return _pytest("-m", "disruptive") or together
     finally:
         if not was_up:
             down()
+
+
+def _pytest(*arguments: str) -> int:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(command, cwd=ROOT).returncode
 
 
 def status() -> int:

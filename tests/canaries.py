@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus
 
-import pytest
+from tests.account import tell
 
 _looked: Counter[str] = Counter()
 _sought: set[str] = set()
@@ -53,21 +53,17 @@ class Search:
         }
 
     def conclude(self) -> None:
-        """Add to the session's figures.
+        """Add to the run's account.
 
         Raises:
             AssertionError: something was found where it does not belong.
         """
         _looked.update(self.looked)
         _sought.update(self.values)
-        assert self.found == set()
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell how much was searched: a search of nothing finds nothing."""
-    if _looked:
         sinks = ", ".join(f"{name} {count}" for name, count in sorted(_looked.items()))
-        terminalreporter.write_line(
+        tell(
+            "canaries",  # how much was searched: a search of nothing finds nothing
             f"canaries: {len(_sought)} values in {len(_looked)} sinks,"
-            f" {_looked.total()} records ({sinks})"
+            f" {_looked.total()} records ({sinks})",
         )
+        assert self.found == set()

@@ -13,22 +13,17 @@ from local.database import DatabaseServer, Engine, ensure
 from reservations.adapters.mysql import schema
 from reservations.adapters.mysql.engine import Database, engine_for
 from reservations.adapters.mysql.tables import METADATA
+from tests.account import tell
 
 ENGINES: tuple[Engine, ...] = ("mysql", "mariadb")
-
-_used: dict[Engine, DatabaseServer] = {}
 
 
 @cache
 def server(engine: Engine) -> DatabaseServer:
-    _used[engine] = ensure(engine)
-    return _used[engine]
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say on what the results were had: those of one engine are not the other's."""
-    for used in _used.values():
-        terminalreporter.write_line(f"database: {used.engine} {used.version}")
+    running = ensure(engine)
+    # The results of one engine are not the other's.
+    tell(engine, f"database: {running.engine} {running.version}")
+    return running
 
 
 def url_of(engine: Engine, name: str = "") -> str:

@@ -123,11 +123,12 @@ class Backstage:
         )
         return {row["kind"] for row in rows}
 
-    def stored(self) -> tuple[int, int]:
-        """How many reservations and idempotency keys there are."""
+    def stored(self, client: str) -> tuple[int, int]:
+        """How many reservations and idempotency keys a client has."""
         [counts] = self.rows(
-            "SELECT (SELECT COUNT(*) FROM reservation) reservations,"
-            " (SELECT COUNT(*) FROM idempotency) idempotency_keys"
+            "SELECT (SELECT COUNT(*) FROM reservation WHERE client_id = :client) reservations,"
+            " (SELECT COUNT(*) FROM idempotency WHERE client_id = :client) idempotency_keys",
+            client=client,
         )
         return counts["reservations"], counts["idempotency_keys"]
 

@@ -1,4 +1,7 @@
-"""Whatever a client sends: a clear problem, nothing stored, and nothing of the input in the answer."""
+"""Whatever a client sends: a clear problem, nothing stored, and nothing of the input in the answer.
+
+The client is the partner, for whom no journey of another module stores anything meanwhile.
+"""
 
 import io
 import json
@@ -37,7 +40,7 @@ def changed(path: str, value: Any) -> Json:
 
 
 def send(
-    api: httpx.Client,
+    partner: httpx.Client,
     content: bytes,
     *,
     key: str | None = None,
@@ -45,7 +48,7 @@ def send(
 ) -> httpx.Response:
     headers = {"Idempotency-Key": key, "Content-Type": content_type}
     raw = [(name.encode(), value.encode()) for name, value in headers.items() if value is not None]
-    return api.post("/v1/reservations", content=content, headers=raw)
+    return partner.post("/v1/reservations", content=content, headers=raw)
 
 
 def assert_problem(answer: httpx.Response, status: int, code: str) -> Json:
@@ -144,28 +147,28 @@ ONE_FAULT = [
     ids=[case[0] for case in ONE_FAULT],
 )
 def test_the_member_at_fault_is_named(
-    api: httpx.Client, backstage: Backstage, where: str, value: Any, fault: str
+    partner: httpx.Client, backstage: Backstage, where: str, value: Any, fault: str
 ) -> None:
-    before = backstage.stored()
+    before = backstage.stored("partner")
     content = json.dumps(changed(where, value)).encode()
 
-    answer = send(api, content, key=new_key())
+    answer = send(partner, content, key=new_key())
 
     problem = assert_problem(answer, REFUSED, "validation_failed")
     assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [(where, fault)]
-    assert backstage.stored() == before
+    assert backstage.stored("partner") == before
     if isinstance(value, str) and len(value.strip()) > 3:
         assert value not in answer.text
 
 
 @pytest.mark.parametrize("where", ["/customer/{}", "/offer/{}", "/price/{}", "/{}"])
 def test_an_unknown_member_is_refused_without_repeating_its_name(
-    api: httpx.Client, backstage: Backstage, where: str
+    partner: httpx.Client, backstage: Backstage, where: str
 ) -> None:
-    before = backstage.stored()
+    before = backstage.stored("partner")
     request = changed(where.format("card_number"), "4111111111111111")
 
-    answer = send(api, json.dumps(request).encode(), key=new_key())
+    answer = send(partner, json.dumps(request).encode(), key=new_key())
 
     problem = assert_problem(answer, REFUSED, "validation_failed")
     [error] = problem["errors"]
@@ -173,28 +176,28 @@ def test_an_unknown_member_is_refused_without_repeating_its_name(
     assert error["pointer"] == where.removesuffix("/{}")
     assert "card_number" not in answer.text
     assert "4111" not in answer.text
-    assert backstage.stored() == before
+    assert backstage.stored("partner") == before
 
 
 @pytest.mark.parametrize("amount", ["1000.00", "1000.0"])
 def test_a_currency_without_minor_unit_takes_no_decimals(
-    api: httpx.Client, backstage: Backstage, amount: str
+    partner: httpx.Client, backstage: Backstage, amount: str
 ) -> None:
-    before = backstage.stored()
+    before = backstage.stored("partner")
     request = a_request(price={"amount": amount, "currency": "JPY"})
 
-    answer = send(api, json.dumps(request).encode(), key=new_key())
+    answer = send(partner, json.dumps(request).encode(), key=new_key())
 
     problem = assert_problem(answer, REFUSED, "validation_failed")
     assert [error["code"] for error in problem["errors"]] == ["wrong_decimals"]
-    assert backstage.stored() == before
+    assert backstage.stored("partner") == before
 
 
-def test_all_faults_are_told_at_once(api: httpx.Client) -> None:
+def test_all_faults_are_told_at_once(partner: httpx.Client) -> None:
     request = a_request(customer={"email": "ana"}, offer={"guests": 0}, price={"amount": "1"})
 
     problem = assert_problem(
-        send(api, json.dumps(request).encode(), key=new_key()), REFUSED, "validation_failed"
+        send(partner, json.dumps(request).encode(), key=new_key()), REFUSED, "validation_failed"
     )
 
     assert {error["pointer"] for error in problem["errors"]} == {
@@ -234,30 +237,30 @@ MALFORMED = {
 
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
 def test_what_is_no_json_object_is_malformed(
-    api: httpx.Client, backstage: Backstage, content: bytes
+    partner: httpx.Client, backstage: Backstage, content: bytes
 ) -> None:
-    before = backstage.stored()
+    before = backstage.stored("partner")
 
-    answer = send(api, content, key=new_key())
+    answer = send(partner, content, key=new_key())
 
     assert_problem(answer, httpx.codes.BAD_REQUEST, "malformed_json")
-    assert backstage.stored() == before
+    assert backstage.stored("partner") == before
 
 
 @pytest.mark.parametrize("size", [64 * 1024 + 1, 1_000_000])
 def test_a_body_over_64_kib_is_too_large(
-    api: httpx.Client, backstage: Backstage, size: int
+    partner: httpx.Client, backstage: Backstage, size: int
 ) -> None:
-    before = backstage.stored()
+    before = backstage.stored("partner")
 
-    answer = send(api, VALID + b" " * (size - len(VALID)), key=new_key())
+    answer = send(partner, VALID + b" " * (size - len(VALID)), key=new_key())
 
     assert_problem(answer, httpx.codes.REQUEST_ENTITY_TOO_LARGE, "body_too_large")
-    assert backstage.stored() == before
+    assert backstage.stored("partner") == before
 
 
-def test_a_body_of_64_kib_is_not_too_large(api: httpx.Client) -> None:
-    answer = send(api, VALID + b" " * (64 * 1024 - len(VALID)), key=new_key())
+def test_a_body_of_64_kib_is_not_too_large(partner: httpx.Client) -> None:
+    answer = send(partner, VALID + b" " * (64 * 1024 - len(VALID)), key=new_key())
 
     assert answer.status_code == httpx.codes.ACCEPTED
 
@@ -266,14 +269,14 @@ def test_a_body_of_64_kib_is_not_too_large(api: httpx.Client) -> None:
     "content_type", [None, "text/plain", "application/x-www-form-urlencoded", "application/xml"]
 )
 def test_only_json_is_read(
-    api: httpx.Client, backstage: Backstage, content_type: str | None
+    partner: httpx.Client, backstage: Backstage, content_type: str | None
 ) -> None:
-    before = backstage.stored()
+    before = backstage.stored("partner")
 
-    answer = send(api, VALID, key=new_key(), content_type=content_type)
+    answer = send(partner, VALID, key=new_key(), content_type=content_type)
 
     assert_problem(answer, httpx.codes.UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
-    assert backstage.stored() == before
+    assert backstage.stored("partner") == before
 
 
 # --- the key --------------------------------------------------------------------------------------
@@ -292,42 +295,42 @@ BAD_KEYS = {
 
 
 @pytest.mark.parametrize("key", BAD_KEYS.values(), ids=BAD_KEYS)
-def test_a_malformed_key_is_refused(api: httpx.Client, backstage: Backstage, key: str) -> None:
-    before = backstage.stored()
+def test_a_malformed_key_is_refused(partner: httpx.Client, backstage: Backstage, key: str) -> None:
+    before = backstage.stored("partner")
 
-    answer = send(api, VALID, key=key)
+    answer = send(partner, VALID, key=key)
 
     assert_problem(answer, httpx.codes.BAD_REQUEST, "idempotency_key_invalid")
-    assert backstage.stored() == before
+    assert backstage.stored("partner") == before
 
 
-def test_two_keys_are_none(api: httpx.Client, backstage: Backstage) -> None:
-    before = backstage.stored()
+def test_two_keys_are_none(partner: httpx.Client, backstage: Backstage) -> None:
+    before = backstage.stored("partner")
     headers = [("Idempotency-Key", new_key()) for _ in range(2)]
 
-    answer = api.post(
+    answer = partner.post(
         "/v1/reservations", content=VALID, headers=[*headers, ("Content-Type", "application/json")]
     )
 
     assert_problem(answer, httpx.codes.BAD_REQUEST, "idempotency_key_invalid")
-    assert backstage.stored() == before
+    assert backstage.stored("partner") == before
 
 
-def test_a_missing_key_is_explained(api: httpx.Client, backstage: Backstage) -> None:
-    before = backstage.stored()
+def test_a_missing_key_is_explained(partner: httpx.Client, backstage: Backstage) -> None:
+    before = backstage.stored("partner")
 
-    answer = send(api, VALID)
+    answer = send(partner, VALID)
 
     assert_problem(answer, httpx.codes.BAD_REQUEST, "idempotency_key_missing")
     assert 'rel="describedby"' in answer.headers["Link"]
-    assert backstage.stored() == before
+    assert backstage.stored("partner") == before
 
 
-def test_a_refused_body_leaves_its_key_free(api: httpx.Client) -> None:
+def test_a_refused_body_leaves_its_key_free(partner: httpx.Client) -> None:
     key = new_key()
-    assert send(api, b"{}", key=key).status_code == REFUSED
+    assert send(partner, b"{}", key=key).status_code == REFUSED
 
-    assert send(api, VALID, key=key).status_code == httpx.codes.ACCEPTED
+    assert send(partner, VALID, key=key).status_code == httpx.codes.ACCEPTED
 
 
 # --- who asks, and where --------------------------------------------------------------------------
@@ -337,23 +340,23 @@ def test_a_refused_body_leaves_its_key_free(api: httpx.Client) -> None:
 @pytest.mark.parametrize("api_key", [None, "z" * 40, ""])
 @pytest.mark.parametrize("path", ["/v1/reservations", "/v1/reservations/33333-33333-T"])
 def test_a_caller_without_our_key_is_turned_away_in_our_words(
-    api: httpx.Client, backstage: Backstage, api_key: str | None, path: str
+    partner: httpx.Client, backstage: Backstage, api_key: str | None, path: str
 ) -> None:
-    before = backstage.stored()
+    before = backstage.stored("partner")
     method = "POST" if path == "/v1/reservations" else "GET"
     headers = {"Idempotency-Key": new_key(), "Content-Type": "application/json"}
     if api_key is not None:
         headers["x-api-key"] = api_key
 
     answer = httpx.request(
-        method, f"{api.base_url}{path[1:]}", content=VALID, headers=headers, timeout=30
+        method, f"{partner.base_url}{path[1:]}", content=VALID, headers=headers, timeout=30
     )
 
     problem = assert_problem(answer, httpx.codes.UNAUTHORIZED, "unauthorized")
     assert answer.headers["Content-Language"] == "es, en"
     assert "Falta la credencial" in problem["title"]
     assert "Credentials are missing" in problem["title"]
-    assert backstage.stored() == before
+    assert backstage.stored("partner") == before
 
 
 @pytest.mark.parametrize(
@@ -363,8 +366,8 @@ def test_a_caller_without_our_key_is_turned_away_in_our_words(
         *("/v1", "/v2/reservations", "/v1/reservations/a/b/c", "/x'--"),
     ],
 )
-def test_an_unknown_route_is_not_found_in_our_words(api: httpx.Client, path: str) -> None:
-    assert_problem(api.get(path), httpx.codes.NOT_FOUND, "not_found")
+def test_an_unknown_route_is_not_found_in_our_words(partner: httpx.Client, path: str) -> None:
+    assert_problem(partner.get(path), httpx.codes.NOT_FOUND, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -381,20 +384,20 @@ def test_an_unknown_route_is_not_found_in_our_words(api: httpx.Client, path: str
     ],
 )
 def test_a_wrong_method_does_nothing_and_is_told_the_right_one(
-    api: httpx.Client, backstage: Backstage, method: str, path: str, allowed: str
+    partner: httpx.Client, backstage: Backstage, method: str, path: str, allowed: str
 ) -> None:
-    before = backstage.stored()
+    before = backstage.stored("partner")
 
-    answer = api.request(method, path, content=VALID, headers={"Idempotency-Key": new_key()})
+    answer = partner.request(method, path, content=VALID, headers={"Idempotency-Key": new_key()})
 
     assert_problem(answer, httpx.codes.METHOD_NOT_ALLOWED, "method_not_allowed")
     assert answer.headers["Allow"] == f"{allowed}, OPTIONS"
-    assert backstage.stored() == before
+    assert backstage.stored("partner") == before
 
 
 @pytest.mark.parametrize("code", ["%FF%FE", "a%2Fb", "😀", "%00", "'%20OR%201=1", "x" * 2000])
-def test_no_text_in_the_place_of_a_code_does_harm(api: httpx.Client, code: str) -> None:
-    answer = api.get(f"/v1/reservations/{code}", headers={"Authorization": "Bearer k1.abc"})
+def test_no_text_in_the_place_of_a_code_does_harm(partner: httpx.Client, code: str) -> None:
+    answer = partner.get(f"/v1/reservations/{code}", headers={"Authorization": "Bearer k1.abc"})
 
     assert_problem(answer, httpx.codes.NOT_FOUND, "not_found")
 
@@ -411,9 +414,9 @@ NAMES = {
 
 
 @pytest.fixture(scope="module")
-def guests(api: httpx.Client) -> dict[str, Trip]:
+def guests(partner: httpx.Client) -> dict[str, Trip]:
     return {
-        name: depart(api, a_request(customer={"full_name": full_name}))
+        name: depart(partner, a_request(customer={"full_name": full_name}))
         for name, full_name in NAMES.items()
     }
 

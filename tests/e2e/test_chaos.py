@@ -4,7 +4,7 @@ import pytest
 
 from tests.e2e.chaos import DATABASE, rampage
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.disruptive, pytest.mark.timeout(600)]
 
 
 @pytest.mark.usefixtures("stack")

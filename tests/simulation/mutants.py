@@ -137,8 +137,6 @@ _ALL = (
     _of("a look at another booking puts a cancellation off", _LEARNING,
         "if call.status is Status.NOT_FOUND and not own:", "if call.missing_since and not own:"),
     # --- the timer, the voucher, the mails
-    _of("a voucher names a booking whose place another may take", _FULFILMENT,
-        "return Settled() if rivals(reservation.facts) else IssueVoucher()", "return IssueVoucher()"),
     _of("an action sets no timer", _SETTLEMENT,
         "            return now + policy.hint_lease\n", "            return None\n"),
     _of("what is owed to the traveler sets no timer", _SETTLEMENT,
