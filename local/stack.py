@@ -32,6 +32,7 @@ from local.progress import complain, done, note, step
 _DEPLOYED = STATE / "deployed.json"
 _LOCALSTACK_STATE = STATE / "localstack"
 _SIMULATORS = ("payments", "supplier")
+_TOGETHER = ("--numprocesses=2", "--witness", "-m", "not disruptive")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +288,7 @@ def test(arguments: list[str]) -> int:
         up()
         if arguments:
             return _pytest(*arguments)
-        together = _pytest("-n", "2", "--dist", "loadgroup", "-m", "not disruptive")
+        together = _pytest(*_TOGETHER)
         return _pytest("-m", "disruptive") or together
     finally:
         if not was_up:

@@ -1,20 +1,31 @@
 """Rules of the whole suite."""
 
 import os
+from typing import Any
 
 import pytest
-
-from local.paths import ROOT
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ["tests.account", "tests.databases"]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """In two processes, the stack's tests are one's and a module is never shared out."""
-    for item in items:
-        of_the_stack = item.path.is_relative_to(ROOT / "tests" / "e2e")
-        group = "stack" if of_the_stack else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_addoption(parser: pytest.Parser) -> None:
+    witness = "hold the crossings of the deployed functions against the list of the crash matrix"
+    parser.addoption("--witness", action="store_true", help=witness)
+
+
+class _StackTogether(LoadScopeScheduling):
+    """A module is never shared out, and the stack's tests are one process's.
+
+    `--dist=loadgroup` does nothing under pytest 9.2: github.com/pytest-dev/pytest-xdist/issues/1386.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "stack" if nodeid.startswith("tests/e2e/") else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _StackTogether(config, log)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 _SERVICES = (
     "apigateway",
@@ -29,6 +30,7 @@ _SERVICES = (
 )
 _DEPLOY_POLL_SECONDS = 0.1
 _POLLERS_OF_A_QUEUE = 3  # AWS begins with five
+_LONG_POLL_SECONDS = 20  # the most that SQS knows
 
 
 def _configure(state: Path, address: str) -> None:
@@ -51,8 +53,8 @@ def _configure(state: Path, address: str) -> None:
             "LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT": "20",
             # A queue is asked once a second by default, an idle one every 10 s, one after an error
             # every 60 s; AWS asks without a break.
-            "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.2",
-            "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "0.5",
+            "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.01",
+            "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "0.01",
             "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_ERROR_SEC": "2",
         }
     )
@@ -84,11 +86,18 @@ def _deploy_without_long_naps() -> None:
     )
 
 
-def _ask_queues_in_parallel() -> None:
+def _ask_queues_as_aws_does() -> None:
+    """In parallel and by long polling: docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html."""
     from localstack.services.lambda_.event_source_mapping.esm_worker import EsmWorker
+    from localstack.services.lambda_.event_source_mapping.pollers.sqs_poller import SqsPoller
     from localstack.utils.threads import FuncThread
 
-    start = EsmWorker.start
+    start, make = EsmWorker.start, SqsPoller.__init__
+
+    # It waits as long as a batch may be collected, here not at all: idle queues cost half a core.
+    def make_patient(poller: SqsPoller, *arguments: Any, **options: Any) -> None:
+        make(poller, *arguments, **options)
+        poller.maximum_batching_window = _LONG_POLL_SECONDS
 
     # Its worker handles one batch at a time: behind a slow call hints came in faster than they left.
     def start_in_parallel(worker: EsmWorker) -> None:
@@ -97,7 +106,7 @@ def _ask_queues_in_parallel() -> None:
             name = f"event-source-mapping-poller-{worker.uuid}-{number}"
             FuncThread(worker.poller_loop, name=name).start()
 
-    EsmWorker.start = start_in_parallel
+    EsmWorker.start, SqsPoller.__init__ = start_in_parallel, make_patient
 
 
 def _run_functions_as_processes(state: Path, python: str) -> None:
@@ -121,7 +130,7 @@ def main() -> None:
     _run_functions_as_processes(state, python)
     _keep_objects_in(state / "s3")
     _deploy_without_long_naps()
-    _ask_queues_in_parallel()
+    _ask_queues_as_aws_does()
 
     from local.localstack import gateway_responses
 

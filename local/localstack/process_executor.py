@@ -203,8 +203,12 @@ class ProcessExecutor(RuntimeExecutor):
             "LAMBDA_TASK_ROOT": task_root,
             "LAMBDA_RUNTIME_DIR": task_root,
             # Import order as on AWS: the function, later layers, earlier ones, the runtime's packages.
+            # What the function's configuration names comes before the layers.
             "PYTHONPATH": os.pathsep.join(
-                f"{layer}/{leaf}" for layer in layers for leaf in (site, "python")
+                [
+                    *filter(None, [env_vars.get("PYTHONPATH")]),
+                    *(f"{layer}/{leaf}" for layer in layers for leaf in (site, "python")),
+                ]
             ),
             "PYTHONUNBUFFERED": "1",
             "TMPDIR": str(self._work / "tmp"),

@@ -8,7 +8,11 @@ import pytest
 
 from local.paths import STACK_FILE, read_json
 from reservations.adapters.mysql.tables import METADATA
+from tests.account import tell
 from tests.canaries import Search
+from tests.crash import matrix
+from tests.crash.environment import FUNCTIONS
+from tests.crash.witness import witnessed
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import SENT, api_client
 
@@ -37,6 +41,21 @@ def nothing_personal_is_left_anywhere() -> Iterator[None]:
         search.look(f"stack: table {table}", backstage.dump(table).splitlines())
     assert search.looked["stack: log lines"]
     search.conclude()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_boundary_is_in_the_list(pytestconfig: pytest.Config) -> Iterator[None]:
+    """With --witness: what the deployed functions do to the outside is what the crash matrix strikes at."""
+    if not pytestconfig.getoption("witness"):
+        yield
+        return
+    with witnessed(_description()["aws_endpoint_url"]) as log:
+        yield
+        met = set(log.read_text().splitlines())
+    listed = matrix.read_list()
+    tell("boundaries", f"boundaries: {len(met)} met on the stack, {len(listed)} in the list")
+    assert len({line.split(" | ")[0] for line in met}) == len(FUNCTIONS), "a function without any"
+    assert met - listed == set(), "not in the list: `make crash-boundaries`, or a story is missing"
 
 
 # Read anew for each test: a test that heals the stack changes the API's address.

@@ -1,5 +1,6 @@
 """The stack itself: what `make run` promises of a machine on which everything can die."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -42,6 +43,13 @@ def kill(name: str) -> None:
     pid = processes.pid_of(name)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
+
+
+def taken(port: int) -> socket.socket | None:
+    """Listen on a port as soon as nobody else does."""
+    with contextlib.suppress(OSError):
+        return socket.create_server(("127.0.0.1", port))
+    return None
 
 
 def a_request(*, payment_token: str = "tok_ok") -> dict[str, Any]:
@@ -135,9 +143,8 @@ def test_dead_processes_are_replaced_and_open_reservations_go_on(web: httpx.Clie
     engine = "mysql" if processes.pid_of("mysql") else "mariadb"
     for name in ("localstack", "payments", "supplier", engine):
         kill(name)
-    eventually(lambda: processes.pid_of("supplier") is None, of="the end of the supplier")
 
-    with socket.create_server(("127.0.0.1", port)):
+    with eventually(lambda: taken(port), of="the end of the supplier"):
         said_by(command("up"))
 
     assert read_json(STATE / "ports.json")["supplier"] != port
