@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 if __name__ == "__main__":
     # Until `main` takes over: packages take a second to load, and Ctrl-C then needs no traceback.
@@ -32,7 +32,6 @@ from local.progress import complain, done, note, step
 _DEPLOYED = STATE / "deployed.json"
 _LOCALSTACK_STATE = STATE / "localstack"
 _SIMULATORS = ("payments", "supplier")
-_TOGETHER = ("--numprocesses=2", "--witness", "-m", "not disruptive")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -279,25 +278,35 @@ def run() -> None:
 
 
 def test(arguments: list[str]) -> int:
-    """Run the whole suite, or what the arguments choose, on the stack; one that was down is down again afterwards.
-
-    Two processes, as the journeys mostly wait; what kills parts of the stack has it to itself at the end.
-    """
+    """Run the whole suite, or what the arguments choose, on the stack; one that was down is down again afterwards."""
     was_up = STACK_FILE.exists()
     try:
         up()
-        if arguments:
-            return _pytest(*arguments)
-        together = _pytest(*_TOGETHER)
-        return _pytest("-m", "disruptive") or together
+        return _pytest(*arguments).wait() if arguments else _every_test()
     finally:
         if not was_up:
             down()
 
 
-def _pytest(*arguments: str) -> int:
+def _every_test() -> int:
+    """The stack's tests, which mostly wait, and meanwhile all others; what kills parts of the stack comes last."""
+    log = LOGS / "tests.log"
+    with log.open("wb") as output:
+        others = _pytest("--ignore=tests/e2e", output=output, niceness=19)
+        note(f"  meanwhile, without the stack: {log}")
+        codes = [_pytest("tests/e2e", "-m", "not disruptive", "--witness").wait(), others.wait()]
+    sys.stdout.write(log.read_text())
+    codes.append(_pytest("tests/e2e", "-m", "disruptive").wait())
+    return max(codes)
+
+
+def _pytest(
+    *arguments: str, output: IO[bytes] | None = None, niceness: int = 0
+) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=ROOT).returncode
+    return subprocess.Popen(
+        ["nice", f"-n{niceness}", *command], cwd=ROOT, stdout=output, stderr=output
+    )
 
 
 def status() -> int:

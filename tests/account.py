@@ -1,11 +1,8 @@
-"""What a run used and how much it searched, told at its end, from each of its processes."""
-
-from typing import Any
+"""What a run used and how much it searched, told at its end."""
 
 import pytest
 
 _lines: dict[str, str] = {}
-_of_other_processes: list[str] = []
 
 
 def tell(topic: str, line: str) -> None:
@@ -13,16 +10,6 @@ def tell(topic: str, line: str) -> None:
     _lines[topic] = line
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if hasattr(session.config, "workeroutput"):
-        session.config.workeroutput["account"] = list(_lines.values())
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    _of_other_processes.extend(getattr(node, "workeroutput", {}).get("account", ()))
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for line in sorted({*_lines.values(), *_of_other_processes}):
+    for line in _lines.values():
         terminalreporter.write_line(line)
