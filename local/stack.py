@@ -292,7 +292,7 @@ def _every_test() -> int:
     """The stack's tests, which mostly wait, and meanwhile all others; what kills parts of the stack comes last."""
     log = LOGS / "tests.log"
     with log.open("wb") as output:
-        others = _pytest("--ignore=tests/e2e", output=output, niceness=19)
+        others = _pytest("--deselect=tests/e2e", output=output, niceness=19)
         note(f"  meanwhile, without the stack: {log}")
         codes = [_pytest("tests/e2e", "-m", "not disruptive", "--witness").wait(), others.wait()]
     sys.stdout.write(log.read_text())
