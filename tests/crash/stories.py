@@ -16,7 +16,7 @@ from reservations.adapters.mysql.tables import METADATA
 from reservations.domain.messages import Queue
 from tests.crash.boundaries import Blow
 from tests.crash.environment import Outcome
-from tests.crash.world import Json, World, api_event
+from tests.crash.world import CONSUMERS, Json, World, api_event
 from tests.invocation import an_event
 
 PRICE = Decimal("342.50")
@@ -92,6 +92,9 @@ class Traveler:
             "GET", f"/v1/reservations/{self.code}{part}", headers=self._authorized({})
         )
         return self._ask("get_reservation", event)
+
+    def look_at_health(self) -> None:
+        self._ask("get_reservation", api_event("GET", "/v1/health", headers={}))
 
     def status(self) -> str:
         return str(json.loads(self.read()["body"])["status"])
@@ -187,12 +190,15 @@ def _asked_again(traveler: Traveler) -> None:
     traveler.world.redrive()
     traveler.rest()
     promise(traveler.bounces() == 1, "a bounce is told more than once")
+    traveler.look_at_health()
+    promise(traveler.world.poison() >= len(CONSUMERS), "what nobody can read is not set aside")
     for task in ("retention", "invariants"):
         traveler.world.run("clean_up", {"task": task})
 
 
 def _cancelled(traveler: Traveler) -> None:
     _to_its_end(traveler)
+    traveler.cancel()
     traveler.cancel()
     traveler.rest()
 

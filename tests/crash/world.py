@@ -344,6 +344,18 @@ class World:
         """What SES says of a mail, as its topic puts it on our queue."""
         self._cloud.sqs.send_message(QueueUrl=self._queues[MAIL_EVENTS], MessageBody=body)
 
+    def poison(self) -> int:
+        """A message that nobody can read, on each queue, until it is set aside; return how many were, and drop them."""
+        for url in self._queues.values():
+            self._cloud.sqs.send_message(QueueUrl=url, MessageBody="{")
+        self.operate_until(self._queues_are_empty, what="nothing left on the queues")
+        set_aside = self.dead_letters()
+        self._cloud.sqs.purge_queue(QueueUrl=self._dead_letters)
+        return set_aside
+
+    def _queues_are_empty(self) -> bool:
+        return self.undisturbed() and not any(map(self._cloud.waiting, self._queues.values()))
+
     def _deliver(self, provider: str, headers: Mapping[str, str], body: bytes) -> bool:
         names = ("content-type", "webhook-id", "webhook-timestamp", "webhook-signature")
         event = api_event(
@@ -353,6 +365,7 @@ class World:
             headers={name: headers[name] for name in names},
             api_key_id=None,
         )
+        self._last_events["receive_webhook"] = event
         answer = self.invoke("receive_webhook", event).answer
         return answer is not None and answer["statusCode"] == 200
 
@@ -373,7 +386,7 @@ class World:
             self.invoke(CONSUMERS[queue], event, conclude=delete_if_taken)
 
     def redrive(self) -> None:
-        """Deliver the last message of each queue once more."""
+        """Deliver the last message of each queue, and the last webhook, once more."""
         for function, event in self._last_events.items():
             self.invoke(function, event)
 

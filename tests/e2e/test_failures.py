@@ -346,7 +346,7 @@ def test_a_refund_without_an_answer_is_made_once(begun: Begin, backstage: Backst
     reading = reads(trip, "RECHAZADA")
 
     assert reading["refund"] == given_back()
-    assert_order(trip, "refund.started", "refund.unknown", "refund.succeeded")
+    assert_order(trip, "refund.started", "refund.succeeded")  # a webhook may come before we give up
     assert_books(backstage, trip, ONLY_MONEY_GIVEN_BACK)
 
 
