@@ -1,0 +1,541 @@
+"""The saga beside providers that are two plain ledgers: whatever is lost, late or refused on the way.
+
+A machine interleaves requests, answers, time and what people do, and compares what the saga believes
+with what the providers did. At the end everybody is honest and can be reached, and each promise is
+due.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from reservations.domain.codes import canonical
+from reservations.domain.decisions import Decision, DecisionRefusedError, nudge, resolve
+from reservations.domain.facts import (
+    RANK,
+    Call,
+    Facts,
+    NoAnswer,
+    NotSent,
+    Operation,
+    Outcome,
+    Provider,
+    Reason,
+    Status,
+)
+from reservations.domain.fulfilment import IssueVoucher, SendMail, begin_send, fulfil, record_send
+from reservations.domain.learning import begin, cancel, record, wake
+from reservations.domain.money import Money
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import MailKind, MailStatus, Reservation
+from reservations.domain.saga import (
+    FINAL,
+    NEXT_STATES,
+    WORD_CHANGES,
+    Action,
+    PublicStatus,
+    Review,
+    Sent,
+    Settled,
+    State,
+    Verb,
+    Wait,
+    held,
+    kept_booking,
+    kept_charge,
+    public_status,
+    reviews,
+    state_of,
+)
+from reservations.domain.settlement import decide, settle
+from tests.builders import HOUR, MINUTE, NOON, PRICE, SECOND, a_reservation, a_voucher
+from tests.unit.domain.plain_providers import HONEST, Fate, PlainProviders, make, total
+
+# The looks at what is closed end after 72 hours: until then no webhook is needed to keep a promise.
+END = NOON + timedelta(days=2)
+
+
+class Wire(Enum):
+    """What becomes of a request and of its answer."""
+
+    ANSWERED = auto()
+    LOST_ON_THE_WAY_THERE = auto()
+    LOST_ON_THE_WAY_BACK = auto()
+    REFUSED = auto()  # surely nothing arrived
+    PUT_OFF = auto()  # nor here, and the provider says for how long
+    LATE_THERE = auto()
+    LATE_BACK = auto()
+    NEVER_TOLD = auto()  # the worker dies with the answer
+    NEVER_SENT = auto()  # the worker dies before it asks
+
+
+# Most things go well, or no journey would get far.
+WIRES = st.sampled_from((*[Wire.ANSWERED] * 8, *Wire))
+FATES = st.sampled_from(
+    (
+        *[HONEST] * 4,
+        Fate(status=Status.DECLINED),
+        Fate(status=Status.PENDING),
+        Fate(status=Status.PENDING, ends_as=Status.DECLINED),
+        Fate(listed_after=45 * SECOND),
+        Fate(listed_after=STANDARD.visibility),
+    )
+)
+SUMS = st.sampled_from(
+    (*[PRICE] * 4, Money(PRICE.minor - 100, PRICE.currency), Money(PRICE.minor, "USD"))
+)
+UNDOES = st.sampled_from((*[Status.SUCCEEDED] * 3, Status.DECLINED, Status.PENDING))
+FEW = st.sampled_from((False, False, True))
+MAIL_ANSWERS = st.sampled_from(
+    (MailStatus.SENT, MailStatus.UNKNOWN, MailStatus.NOT_SENT, MailStatus.REFUSED)
+)
+STEPS_OF_TIME = st.sampled_from((SECOND, 31 * SECOND, 2 * MINUTE, 8 * MINUTE, 2 * HOUR, 12 * HOUR))
+
+UNDOING = (Operation.REFUND, Operation.CANCEL_BOOKING)
+ANSWERS = {
+    Review.MONEY_MISMATCH: Decision.PAID,
+    Review.REFUND_REFUSED: Decision.REFUNDED,
+    Review.CANCEL_REFUSED: Decision.CANCELLED,
+}
+REPEATS = 2  # how often a mail is sent of which nobody knows whether it left
+UNSURE = (MailStatus.UNKNOWN, MailStatus.NOT_SENT)
+OWED_MAIL = {
+    PublicStatus.CONFIRMADA: MailKind.CONFIRMED,
+    PublicStatus.RECHAZADA: MailKind.REJECTED,
+    PublicStatus.EXPIRADA: MailKind.EXPIRED,
+    PublicStatus.CANCELADA: MailKind.CANCELLED,
+}
+
+
+class OneReservation(RuleBasedStateMachine):
+    """One reservation from the request of the customer to its rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = NOON
+        self.providers = PlainProviders()
+        self.under_way: list[Sent] = []  # requests that may still arrive
+        self.unheard: list[tuple[Sent, Outcome]] = []  # answers that nobody has recorded yet
+        self.on_the_voucher: Call | None = None
+        self.mails: dict[MailKind, list[MailStatus]] = {}
+        self.keys: dict[tuple[Operation, str | None], str] = {}
+        self.sent_at: dict[tuple[Verb, str], datetime] = {}
+        self.doubled = False  # a provider made what nobody asked for
+        self.somebody_cancelled = False
+        self.reservation = settle(a_reservation(), self.now, STANDARD).reservation
+
+    @property
+    def facts(self) -> Facts:
+        return self.reservation.facts
+
+    @initialize(takes=SUMS, undoes=UNDOES, steps=st.sampled_from((0, 0, 1, 2)))
+    def it_begins(self, takes: Money, undoes: Status, steps: int) -> None:
+        """With some providers, and perhaps well: with two steps it is confirmed."""
+        self.providers = PlainProviders(takes=takes, undoes=undoes)
+        for _ in range(steps):
+            self._work(Wire.ANSWERED, HONEST)
+
+    # --- our side
+
+    @rule(wire=WIRES, fate=FATES)
+    def a_worker_is_woken_in_time(self, wire: Wire, fate: Fate) -> None:
+        wakes_at = self.reservation.next_check_at
+        if wakes_at is not None and wakes_at < END:
+            self._advance_to(wakes_at)
+        self._work(wire, fate)
+
+    @rule(wire=WIRES, fate=FATES)
+    def a_worker_comes_early(self, wire: Wire, fate: Fate) -> None:
+        self._work(wire, fate)
+
+    @precondition(lambda self: self.under_way)
+    @rule(which=st.integers(0, 3), fate=FATES)
+    def a_late_request_arrives(self, which: int, fate: Fate) -> None:
+        sent = self.under_way.pop(which % len(self.under_way))
+        self.unheard.append((sent, self._arrive(sent, fate)))
+
+    @precondition(lambda self: self.unheard)
+    @rule(which=st.integers(0, 3))
+    def a_late_answer_is_recorded(self, which: int) -> None:
+        self._record(*self.unheard.pop(which % len(self.unheard)))
+
+    @precondition(lambda self: not self._all_handed_over())
+    @rule(status=MAIL_ANSWERS, cut_off=FEW)
+    def something_is_handed_over(self, status: MailStatus, cut_off: bool) -> None:
+        self._hand_over(MailStatus.UNKNOWN if cut_off else status, cut_off=cut_off)
+
+    @rule(step=STEPS_OF_TIME)
+    def time_passes(self, step: timedelta) -> None:
+        self._advance_to(min(self.now + step, END))
+
+    # --- people
+
+    @rule(sure=FEW)
+    def the_customer_cancels(self, sure: bool) -> None:
+        if sure:
+            self._cancel()
+
+    @rule()
+    def an_operator_asks_for_another_look(self) -> None:
+        self.sent_at.clear()  # a person may be impatient
+        self._commit(nudge(self.facts, self.now))
+
+    @precondition(lambda self: self._answerable())
+    @rule()
+    def an_operator_answers_a_review(self) -> None:
+        self._answer(min(self._answerable()))
+
+    # --- what providers do by themselves
+
+    @rule(provider=st.sampled_from(Provider))
+    def a_webhook_comes(self, provider: Provider) -> None:
+        self.sent_at.clear()
+        self._commit(wake(self.facts, provider, self.now))
+
+    @precondition(lambda self: self.providers.moving())
+    @rule(which=st.integers(0, 3))
+    def what_was_pending_ends(self, which: int) -> None:
+        moving = self.providers.moving()
+        moving[which % len(moving)].end()
+
+    @precondition(lambda self: self.providers.alive())
+    @rule(sure=FEW)
+    def the_supplier_cancels(self, sure: bool) -> None:
+        if sure:
+            self.somebody_cancelled = True
+            self.providers.booking(min(self.providers.alive())).status = Status.CANCELLED
+
+    @precondition(lambda self: self.providers.payments and not self.doubled)
+    @rule(fate=FATES, money=SUMS)
+    def a_second_payment_appears(self, fate: Fate, money: Money) -> None:
+        self.doubled = True
+        make(self.providers.payments, self.now, fate, money=money)
+
+    @precondition(lambda self: self.providers.bookings and not self.doubled)
+    @rule(fate=FATES)
+    def a_second_booking_appears(self, fate: Fate) -> None:
+        self.doubled = True
+        make(self.providers.bookings, self.now, fate)
+
+    # --- what holds after every step
+
+    @invariant()
+    def one_charge_of_ours_at_most_is_ever_taken(self) -> None:
+        ours = [made for made in self.providers.payments if made.key is not None]
+        assert len([made for made in ours if made.status is Status.SUCCEEDED]) <= 1
+        assert len([made for made in self.providers.bookings if made.key is not None]) <= 1
+
+    @invariant()
+    def nothing_is_given_back_twice(self) -> None:
+        targets = [made.target for made in self.providers.refunds]
+        assert len(targets) == len(set(targets))
+        assert all(minor > 0 for minor in self.providers.balance().values())
+
+    @invariant()
+    def confirmed_means_code_payment_and_confirmation(self) -> None:
+        confirmed = public_status(self.facts) is PublicStatus.CONFIRMADA
+        assert confirmed == (state_of(self.facts) is State.SUPPLIER_CONFIRMED)
+        if not confirmed:
+            return
+        booking = kept_booking(self.facts)
+        assert booking is not None
+        assert canonical(self.reservation.code) == self.reservation.code
+        assert any(made.money in self._right_sums() for made in self.providers.kept())
+        made = self.providers.booking(booking.provider_id)
+        assert made.status in (Status.SUCCEEDED, Status.CANCELLED)  # that it ended may not be known
+
+    @invariant()
+    def a_mail_is_sent_again_only_while_nobody_knows(self) -> None:
+        for answers in self.mails.values():
+            assert all(answer in UNSURE for answer in answers[:-1])
+            assert answers[:-1].count(MailStatus.UNKNOWN) < REPEATS
+
+    @invariant()
+    def what_is_not_known_is_looked_at_again(self) -> None:
+        unknown = any(call.open or call.check_at is not None for call in self.facts.calls)
+        at_rest = state_of(self.facts) in {*FINAL, State.SUPPLIER_CONFIRMED}
+        if unknown or not at_rest or self._reviews() or not self._all_handed_over():
+            assert self.reservation.next_check_at is not None
+
+    # --- what is due at the end
+
+    def teardown(self) -> None:
+        """Let everybody be within reach, what is pending end, and time go on."""
+        for sent, outcome in self.unheard:
+            self._record(sent, outcome)
+        self.under_way, self.unheard = [], []
+        self._live_on()
+        self._check_the_end()
+        while decisions := self._answerable():
+            self._answer(min(decisions))
+            self._live_on()
+        self._check_the_end()
+        assert not self._reviews()
+        assert self.reservation.next_check_at is None
+
+    def _live_on(self) -> None:
+        """Until rest, or until only a person can go on."""
+        for _ in range(100):
+            while not self._all_handed_over():
+                self._hand_over(MailStatus.SENT)
+            wakes_at = self.reservation.next_check_at
+            if wakes_at is None or self._only_a_person_can_go_on():
+                return
+            self.now = max(self.now, wakes_at)
+            for made in self.providers.moving():
+                made.end()
+            self._work(Wire.ANSWERED, HONEST)
+        raise AssertionError(f"no rest: {self.reservation}")
+
+    def _only_a_person_can_go_on(self) -> bool:
+        asks_nobody = all(call.check_at is None for call in self.facts.calls)
+        return bool(self._reviews()) and asks_nobody and self._owes_no_mail()
+
+    def _owes_no_mail(self) -> bool:
+        return isinstance(fulfil(self.reservation, self.now), Settled)
+
+    def _check_the_end(self) -> None:
+        state, in_review = state_of(self.facts), self._reviews()
+        assert Review.DEADLINE not in in_review
+        assert state in {*FINAL, State.SUPPLIER_CONFIRMED} or in_review, state
+        owed = total([(money, 1) for money in self._money_we_may_keep()])
+        assert self.providers.balance() == owed, (state, in_review)
+        confirmed, alive = state is State.SUPPLIER_CONFIRMED, self.providers.alive()
+        if Review.CANCEL_REFUSED not in in_review:
+            kept = kept_booking(self.facts)
+            assert alive == ({kept.provider_id} if confirmed and kept else set())
+        assert self.reservation.voucher is not None or not confirmed
+        self._check_mails()
+
+    def _check_mails(self) -> None:
+        word = public_status(self.facts)
+        owed = [OWED_MAIL[word]] if word in OWED_MAIL else []
+        refused = word in (PublicStatus.RECHAZADA, PublicStatus.EXPIRADA)
+        if refused and state_of(self.facts) is State.REFUNDED:
+            owed.append(MailKind.REFUNDED)
+        for kind in owed:
+            sure = self.mails[kind][-1] not in UNSURE
+            assert sure or self.mails[kind].count(MailStatus.UNKNOWN) == REPEATS, kind
+
+    def _money_we_may_keep(self) -> Iterator[Money | None]:
+        """The price of what is confirmed; what else is kept, a review must explain."""
+        in_review, kept = self._reviews(), kept_charge(self.facts)
+        if state_of(self.facts) is State.SUPPLIER_CONFIRMED:
+            yield Money(self.facts.accepted_minor or PRICE.minor, PRICE.currency)
+        elif kept is not None and Review.MONEY_MISMATCH in in_review:
+            yield kept.money
+        refused = self._refused(Operation.REFUND)
+        stuck = Review.CANCEL_REFUSED in in_review and self.facts.reason is not None
+        for charge in held(self.facts):
+            if charge.provider_id in refused or stuck:
+                yield charge.money
+
+    # --- how it goes on
+
+    def _work(self, wire: Wire, fate: Fate) -> None:
+        """Do what is due at a provider as a step does: plan, write down, send, record."""
+        before = self.facts
+        self.reservation, action = decide(self.reservation, self.now, STANDARD)
+        self._check_growth(before, self.facts)
+        if isinstance(action, Action):
+            self._check_begun(action)
+            self._commit(begin(self.facts, action, self.now, STANDARD))
+            attempt = self.facts.row(action.key).attempts
+            self._travel(Sent(action=action, at=self.now, attempt=attempt), wire, fate)
+        else:
+            self._commit(self.facts)
+
+    def _travel(self, sent: Sent, wire: Wire, fate: Fate) -> None:
+        match wire:
+            case Wire.ANSWERED:
+                self._record(sent, self._arrive(sent, fate))
+            case Wire.LOST_ON_THE_WAY_THERE:
+                self._record(sent, NoAnswer())
+            case Wire.LOST_ON_THE_WAY_BACK:
+                self._arrive(sent, fate)
+                self._record(sent, NoAnswer())
+            case Wire.REFUSED:
+                self._record(sent, NotSent())
+            case Wire.PUT_OFF:
+                self._record(sent, NotSent(retry_after_s=60))
+            case Wire.LATE_THERE:
+                self.under_way.append(sent)
+            case Wire.LATE_BACK:
+                self.unheard.append((sent, self._arrive(sent, fate)))
+            case Wire.NEVER_TOLD:
+                self._arrive(sent, fate)
+            case Wire.NEVER_SENT:
+                pass
+
+    def _arrive(self, sent: Sent, fate: Fate) -> Outcome:
+        return self.providers.perform(sent.action, self.now, fate)
+
+    def _record(self, sent: Sent, outcome: Outcome) -> None:
+        self._commit(record(self.facts, sent, outcome, self.now, STANDARD))
+
+    def _advance_to(self, moment: datetime) -> None:
+        """A request that is still on its way when its time is over never arrives."""
+        self.now = max(self.now, moment)
+        oldest = self.now - STANDARD.call_limit
+        self.under_way = [sent for sent in self.under_way if sent.at >= oldest]
+
+    def _all_handed_over(self) -> bool:
+        return isinstance(fulfil(self.reservation, self.now), Wait | Settled)
+
+    def _hand_over(self, status: MailStatus, *, cut_off: bool = False) -> None:
+        match fulfil(self.reservation, self.now):
+            case IssueVoucher():
+                self.on_the_voucher = kept_booking(self.facts)
+                self._keep(replace(self.reservation, documents=(a_voucher(),)))
+            case SendMail(kind):
+                assert self.reservation.voucher or kind is not MailKind.CONFIRMED
+                self.mails.setdefault(kind, []).append(status)
+                begun = begin_send(self.reservation, kind, self.now, STANDARD)
+                heard = record_send(begun, kind, status, self.now, STANDARD)
+                self._keep(begun if cut_off else heard)
+
+    def _commit(self, facts: Facts) -> None:
+        self._keep(replace(self.reservation, facts=facts))
+
+    def _keep(self, reservation: Reservation) -> None:
+        """End a transaction as each one ends."""
+        before = self.facts
+        self.reservation = settle(reservation, self.now, STANDARD).reservation
+        self._check_growth(before, self.facts)
+        self._check_timer()
+
+    # --- what operators do
+
+    def _reviews(self) -> frozenset[Review]:
+        return reviews(self.facts, self.now)
+
+    def _answerable(self) -> list[Decision]:
+        """What an operator can attest; not while the provider may still answer in their place."""
+        in_review = self._reviews()
+        if Review.DEADLINE in in_review:
+            return []
+        return [decision for review, decision in ANSWERS.items() if review in in_review]
+
+    def _answer(self, decision: Decision) -> None:
+        """Decide, and do by hand what that attests; what cannot be accepted is cancelled."""
+        refunds, cancellations = (self._refused(undoing) for undoing in UNDOING)
+        to_give_back = [call for call in held(self.facts) if call.provider_id in refunds]
+        try:
+            facts = resolve(self.facts, decision, "E-1", self.now, STANDARD)
+        except DecisionRefusedError:
+            self._cancel()
+            return
+        if decision is Decision.REFUNDED:
+            self.providers.by_hand += [call.money for call in to_give_back if call.money]
+        if decision is Decision.CANCELLED:
+            for provider_id in cancellations:
+                self.providers.booking(provider_id).status = Status.CANCELLED
+        self._commit(facts)
+
+    def _cancel(self) -> None:
+        self.somebody_cancelled = True
+        self._commit(cancel(self.facts, self.now, STANDARD))
+
+    def _refused(self, operation: Operation) -> set[str | None]:
+        calls = self.facts.of(operation)
+        return {call.target for call in calls if call.status is Status.DECLINED}
+
+    # --- what a transaction may do
+
+    def _check_growth(self, before: Facts, after: Facts) -> None:
+        """Knowledge only grows, and words and states change only as declared."""
+        for old in before.calls:
+            new = after.row(old.key)
+            _check_call(old, new)
+            if new.status is Status.NOT_FOUND and old.status is not Status.NOT_FOUND:
+                assert not self.providers.have(old.key), f"{old.key} is there"
+        for once in ("reason", "confirmed_at", "ended_at"):
+            assert getattr(before, once) in (None, getattr(after, once)), once
+        was, now = state_of(before), state_of(after)
+        assert now is was or now in NEXT_STATES[was], f"{was} became {now}"
+        said, says = public_status(before), public_status(after)
+        assert says is said or says in WORD_CHANGES[said], f"{said} became {says}"
+        if says is not said and says in (PublicStatus.RECHAZADA, PublicStatus.EXPIRADA):
+            self._check_refusal(after)
+        unsaid = said is PublicStatus.CONFIRMADA and says is not said
+        assert self.somebody_cancelled or not unsaid, "confirmed no more, and nobody cancelled"
+
+    def _check_refusal(self, facts: Facts) -> None:
+        """Nobody is refused who paid, or who has a booking, as far as could be known."""
+        assert all(call.status is not Status.UNKNOWN for call in facts.of(Operation.CHARGE))
+        rejected = facts.reason is Reason.SUPPLIER_REJECTED
+        ledger = self.providers.bookings if rejected else self.providers.payments
+        for made in ledger if not self.doubled else []:
+            listed_long_ago = made.listed_from <= self.now - STANDARD.visibility
+            assert made.status is not Status.SUCCEEDED or not listed_long_ago, made
+
+    def _check_timer(self) -> None:
+        wakes_at = self.reservation.next_check_at
+        if wakes_at is None:
+            return
+        looks = [call.check_at for call in self.facts.calls if call.check_at is not None]
+        latest = max(self.now + STANDARD.hint_lease, min(looks, default=wakes_at))
+        assert self.now < wakes_at <= latest
+
+    def _check_begun(self, action: Action) -> None:
+        if action.verb is not Verb.INQUIRE:
+            self._check_key(action)
+        closed = self.facts.reason is not None
+        match action.verb:
+            case Verb.CHARGE:
+                assert not closed
+            case Verb.BOOK:
+                assert not closed
+                assert any(made.money in self._right_sums() for made in self.providers.kept())
+            case Verb.REFUND if closed:
+                known = {call.provider_id for call in self.facts.of(Operation.BOOK)}
+                assert not known & self.providers.alive(), "pays back what is still served"
+            case Verb.REFUND:
+                self._check_surplus(action)
+            case Verb.CANCEL_BOOKING if self.on_the_voucher is not None:
+                assert closed or action.target != self.on_the_voucher.provider_id
+            case Verb.VOID if not closed and kept_charge(self.facts) is None:
+                assert self.now >= self.facts.row(action.key).sent_at + STANDARD.hold
+
+    def _check_key(self, action: Action) -> None:
+        """One thing is asked for under one key of its own, and not again without a pause."""
+        if action.verb is not Verb.VOID:
+            assert action.key.endswith(f":{action.target or self.facts.reservation_id}")
+        assert self.keys.setdefault((action.operation, action.target), action.key) == action.key
+        before = self.sent_at.get((action.verb, action.key))
+        assert before is None or self.now >= before + STANDARD.rung(0)
+        self.sent_at[action.verb, action.key] = self.now
+
+    def _check_surplus(self, action: Action) -> None:
+        """While the trip stands, what goes back is not what pays for it."""
+        stays = [made for made in self.providers.kept() if made.provider_id != action.target]
+        assert stays, "gives all the money back"
+        if action.money in self._right_sums():
+            assert any(made.money in self._right_sums() for made in stays)
+
+    def _right_sums(self) -> set[Money]:
+        """The price, and what an operator accepted in its place."""
+        return {PRICE, Money(self.facts.accepted_minor or PRICE.minor, PRICE.currency)}
+
+
+def _check_call(old: Call, new: Call) -> None:
+    sent_again = old.status is Status.NOT_FOUND and new.attempts == old.attempts + 1
+    assert sent_again or RANK[new.status] >= RANK[old.status], f"{old} became {new}"
+    assert old.provider_id in (None, new.provider_id), f"{old} became {new}"
+
+
+TestOneReservation = OneReservation.TestCase
+# Told as it was found: to shrink a story of thirty steps takes longer than a test may.
+TestOneReservation.settings = settings(
+    max_examples=200,
+    stateful_step_count=30,
+    derandomize=True,
+    deadline=None,
+    phases=[Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
