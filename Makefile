@@ -56,6 +56,14 @@ simulate: bootstrap ## Live 20,000 hostile schedules of the saga; ARGS adds to t
 simulate-mutants: bootstrap ## Plant each fault of tests/simulation/mutants.py and see its seed catch it
 	@PYTHONPATH=layers/core $(tools)/python -m tests.simulation mutants $(ARGS)
 
+.PHONY: mutation
+mutation: bootstrap mutation-tools ## Mutate the domain and print how much its tests notice (ARGS="--max-children 1 PATTERN")
+	@PYTHONPATH=. $(tools)/python -m local.mutation $(ARGS)
+
+.PHONY: mutation-tools
+mutation-tools:
+	@sh local/bootstrap.sh mutation
+
 .PHONY: outages
 outages: bootstrap ## Measure half an hour's outage of each provider, with and without a circuit breaker (ADR-012)
 	@PYTHONPATH=layers/core $(tools)/python -m tests.simulation.outages $(ARGS)
@@ -108,7 +116,7 @@ security-tools:
 
 # The locks of what is deployed and of what makes it; LocalStack's serves one machine and is of a fixed day.
 audited = layers/dependencies/requirements.txt layers/pdf/requirements.txt local/locks/lambda.lock local/locks/dev.lock \
-	local/locks/sam.lock local/locks/bootstrap.lock local/locks/security.lock
+	local/locks/sam.lock local/locks/bootstrap.lock local/locks/security.lock local/locks/mutation.lock
 
 .PHONY: audit
 audit: security-tools ## Ask the advisories about every pinned package; fails on a finding, and when it cannot ask
@@ -203,6 +211,7 @@ lock: bootstrap ## Make every lock anew from pyproject.toml
 	$(compile) --universal --group pyproject.toml:lambda -o local/locks/lambda.lock
 	$(compile) --universal --group pyproject.toml:sam -o local/locks/sam.lock
 	$(compile) --universal --group pyproject.toml:security -o local/locks/security.lock
+	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:mutation -o local/locks/mutation.lock
 	$(compile) --universal pyproject.toml -o layers/dependencies/requirements.txt
 	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:pdf -o layers/pdf/requirements.txt
 	echo uv | $(compile) - -o local/locks/bootstrap.lock

@@ -101,7 +101,7 @@ environment "$PWD/.venv" local/locks/dev.lock "$python"
 environment "$state/venvs/localstack" local/locks/localstack.lock "$python"
 environment "$state/venvs/lambda" local/locks/lambda.lock "$python"
 environment "$state/venvs/sam" local/locks/sam.lock "$python"
-if [ "${1:-}" = security ]; then environment "$state/venvs/security" local/locks/security.lock "$python"; fi
+if [ -n "${1:-}" ]; then environment "$state/venvs/$1" "local/locks/$1.lock" "$python"; fi # security, mutation
 
 if [ -n "${fetching:-}" ]; then
   wait "$fetching"

@@ -1,5 +1,7 @@
 """The access token: only the bearer of the one that was issued may read a reservation."""
 
+import hmac
+from base64 import urlsafe_b64encode
 from uuid import UUID
 
 import pytest
@@ -53,6 +55,14 @@ def test_the_document_name_is_not_the_token() -> None:
     assert name not in RING.issue("k2", RESERVATION)
     assert name == RING.document_name("k2", RESERVATION)
     assert name != RING.document_name("k2", ANOTHER)
+
+
+def test_a_document_name_is_the_documented_hmac() -> None:
+    # What is stored under it must be found again after any change of this code.
+    said = b"reservation-document:v1:00000000-0000-0000-0000-000000000001"
+    expected = urlsafe_b64encode(hmac.digest(NEW, said, "sha256")).decode().rstrip("=")
+
+    assert RING.document_name("k2", RESERVATION) == expected
 
 
 def test_the_ring_shows_no_key() -> None:

@@ -176,6 +176,22 @@ def test_an_attested_cancellation_lets_the_money_go_back() -> None:
     assert planned.verb is Verb.REFUND
 
 
+def test_a_cancellation_that_stayed_silent_is_attested_by_the_booking_it_ends() -> None:
+    silent = replace(
+        CANCEL_REFUSED, calls=(a_charge(), a_booking(), a_cancellation(Status.UNKNOWN))
+    )
+
+    [cancellation] = decide(silent, Decision.CANCELLED, "TICKET-5").of(Operation.CANCEL_BOOKING)
+
+    assert (cancellation.status, cancellation.provider_id) == (Status.SUCCEEDED, "bkg_1")
+
+
+def test_a_call_can_be_attested_from_its_deadline_on() -> None:
+    due = replace(BOOKING_SILENT, calls=(a_charge(), a_booking(Status.UNKNOWN, deadline_at=LATER)))
+
+    assert state_of(decide(due, Decision.BOOKED, "bkg_9")) is State.SUPPLIER_CONFIRMED
+
+
 IN_REVIEW = {
     Review.MONEY_MISMATCH: MISMATCH,
     Review.REFUND_REFUSED: REFUND_REFUSED,

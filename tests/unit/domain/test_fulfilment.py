@@ -242,3 +242,5 @@ def test_one_kind_of_mail_does_not_touch_another() -> None:
     other = a_send(MailKind.CANCELLED)
 
     assert begun(confirmed(other)).send_of(MailKind.CANCELLED) == other
+    tried = a_send(status=MailStatus.NOT_SENT, check_at=NOON)
+    assert begun(confirmed(tried, other)).send_of(MailKind.CANCELLED) == other

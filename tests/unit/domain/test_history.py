@@ -27,6 +27,12 @@ def test_a_new_reservation_was_accepted() -> None:
     assert changes(None, a_reservation()) == ("reservation.accepted",)
 
 
+def test_that_it_was_closed_is_news_once() -> None:
+    closed = a_reservation(reason=Reason.EXPIRED)
+
+    assert changes(closed, replace(closed, version=2)) == ()
+
+
 def test_what_did_not_change_is_no_news() -> None:
     looked = a_reservation(a_charge(Status.UNKNOWN, looks=4))
 

@@ -208,6 +208,17 @@ def test_an_answer_under_another_id_gets_a_row_of_its_own() -> None:
     assert (second.started_at, second.sent_at) == (LATER, LATER)
 
 
+def test_what_was_found_has_as_long_as_what_was_sent() -> None:
+    pending = Seen(provider_id="other", status=Status.PENDING, money=PRICE)
+    facts = some_facts(a_charge(), a_refund(Status.PENDING), reason=Reason.EXPIRED)
+
+    facts = learnt(facts, Verb.CHARGE, pending)
+    facts = learnt(facts, Verb.REFUND, pending, key="refund:pay_1")
+
+    assert facts.row("seen:charge:other").deadline_at == LATER + STANDARD.deadline
+    assert facts.row("seen:refund:other").deadline_at == LATER + STANDARD.refund_deadline
+
+
 def test_an_answer_to_one_row_is_filed_under_the_row_that_has_its_id() -> None:
     ours, other = (
         a_charge(Status.UNKNOWN),
@@ -300,7 +311,7 @@ def test_a_call_that_was_not_sent_is_sent_again_after_a_growing_pause(
 
     [call] = learnt(some_facts(started), Verb.CHARGE, NotSent(), attempt=attempts).calls
 
-    assert (call.status, call.closed_at) == (Status.NOT_FOUND, LATER)
+    assert (call.status, call.closed_at, call.quiet_from) == (Status.NOT_FOUND, LATER, LATER)
     assert call.check_at == LATER + pause
 
 
@@ -345,6 +356,16 @@ def test_an_inquiry_without_an_answer_is_repeated_within_five_minutes(
     [call] = inquired(some_facts(unknown), outcome).calls
 
     assert (call.status, call.check_at) == (Status.UNKNOWN, LATER + pause)
+    assert call.looks == min(looks + 1, STANDARD.unasked_ladder_limit)
+
+
+@pytest.mark.parametrize("outcome", [NotSent(90), NoAnswer(90)])
+def test_an_inquiry_that_is_put_off_is_made_when_the_provider_says(
+    outcome: NotSent | NoAnswer,
+) -> None:
+    [call] = inquired(some_facts(a_charge(Status.UNKNOWN)), outcome).calls
+
+    assert call.check_at == LATER + 90 * SECOND
 
 
 @pytest.mark.parametrize(("check_at", "next_at"), [(NOON, LATER + 10 * MINUTE), (None, None)])
@@ -376,6 +397,18 @@ def test_a_listing_gives_each_known_id_to_its_row() -> None:
 
     assert facts.row(CHARGE_KEY).status is Status.DECLINED
     assert facts.row("seen:charge:pay_1").status is Status.SUCCEEDED
+
+
+def test_a_known_id_is_filed_before_a_better_one_that_nobody_knows() -> None:
+    nameless = a_charge(Status.UNKNOWN)
+    other = a_charge(Status.PENDING, provider_id="pay_9", key="seen:charge:pay_9")
+    news = Seen(provider_id="pay_9", status=Status.DECLINED, money=PRICE)
+
+    facts = inquired(some_facts(nameless, other), Listing.of([PAID, news]))
+
+    assert len(facts.calls) == 2
+    assert facts.row(CHARGE_KEY).provider_id == "pay_1"
+    assert facts.row("seen:charge:pay_9").status is Status.DECLINED
 
 
 SURE_AT = NOON + STANDARD.call_limit + STANDARD.visibility
@@ -440,12 +473,69 @@ def test_a_call_that_is_not_found_may_be_sent_again_at_once() -> None:
     assert facts.row(CHARGE_KEY).check_at == SURE_AT
 
 
+def test_a_late_look_at_what_was_not_found_brings_on_the_next() -> None:
+    facts = some_facts(a_charge(Status.NOT_FOUND, check_at=NOON), reason=Reason.EXPIRED)
+
+    facts = inquired(facts, NOTHING, asked_at=LATER, now=LATER + SECOND)
+
+    assert facts.row(CHARGE_KEY).check_at == NOON + 10 * MINUTE
+
+
+def test_a_call_that_is_not_found_is_closed_and_its_looks_begin_anew() -> None:
+    unknown = a_charge(Status.UNKNOWN, missing_since=NOON, looks=4)
+
+    [call] = inquired(some_facts(unknown), NOTHING, asked_at=SURE_AT, now=SURE_AT + SECOND).calls
+
+    closed_at = SURE_AT + SECOND
+    assert call == a_charge(
+        Status.NOT_FOUND, closed_at=closed_at, quiet_from=closed_at, check_at=closed_at
+    )
+
+
 def test_the_look_that_makes_it_sure_comes_as_soon_as_it_can() -> None:
     unknown = a_charge(Status.UNKNOWN, looks=5)
 
     [call] = inquired(some_facts(unknown), NOTHING, asked_at=SURE_AT, now=SURE_AT).calls
 
     assert call.check_at == SURE_AT + STANDARD.not_found_gap
+
+
+@pytest.mark.parametrize(
+    ("asked_after", "looks", "pause"),
+    [
+        (SECOND, 0, MINUTE),  # the next rung comes before it can be sure
+        (SECOND, 1, 2 * MINUTE),
+        (6 * MINUTE, 5, MINUTE),  # sure after two listings a minute apart
+        (7 * MINUTE - 10 * SECOND, 5, MINUTE),
+    ],
+)
+def test_the_next_look_for_what_is_not_listed_is_never_later_than_the_ladder_or_certainty(
+    asked_after: timedelta, looks: int, pause: timedelta
+) -> None:
+    asked_at = NOON + asked_after
+
+    [call] = inquired(
+        some_facts(a_charge(Status.UNKNOWN, looks=looks)), NOTHING, asked_at=asked_at, now=asked_at
+    ).calls
+
+    assert call.check_at == asked_at + pause
+    assert (call.looks, call.missing_since) == (looks + 1, asked_at)
+
+
+def test_the_look_that_could_make_it_sure_at_once_still_pauses() -> None:
+    unknown = a_charge(Status.UNKNOWN, looks=5, missing_since=NOON)
+
+    [call] = inquired(
+        some_facts(unknown), NOTHING, asked_at=SURE_AT - SECOND, now=SURE_AT + SECOND
+    ).calls
+
+    assert call.check_at == SURE_AT + SECOND + 30 * SECOND
+
+
+def test_a_listing_asked_for_in_the_moment_of_the_send_is_evidence() -> None:
+    [call] = inquired(some_facts(a_charge(Status.UNKNOWN)), NOTHING, asked_at=NOON).calls
+
+    assert call.missing_since == NOON
 
 
 def test_a_listing_asked_for_before_the_last_send_is_no_evidence() -> None:
@@ -479,6 +569,15 @@ def test_the_refunds_of_one_payment_say_nothing_of_another() -> None:
     assert facts.row("refund:pay_2") == a_refund(Status.UNKNOWN, of="pay_2")
 
 
+def test_a_refund_that_is_not_listed_is_found_not_to_have_arrived() -> None:
+    lost = a_refund(Status.UNKNOWN, missing_since=NOON)
+    facts = some_facts(a_charge(), lost, reason=Reason.EXPIRED)
+
+    facts = inquired(facts, NOTHING, key="refund:pay_1", asked_at=SURE_AT, now=SURE_AT)
+
+    assert facts.row("refund:pay_1").status is Status.NOT_FOUND
+
+
 def test_a_refund_somebody_made_by_hand_counts_for_its_payment() -> None:
     facts = some_facts(a_charge(), a_refund(Status.PENDING), reason=Reason.EXPIRED)
     listing = Listing.of(
@@ -501,8 +600,25 @@ def test_a_cancellation_is_done_when_its_booking_is_listed_as_cancelled(status: 
 
     facts = inquired(facts, gone, key="cancel:bkg_1")
 
-    assert facts.row("cancel:bkg_1").status is Status.SUCCEEDED
-    assert facts.row("cancel:bkg_1").check_at is None
+    cancellation = facts.row("cancel:bkg_1")
+    assert (cancellation.status, cancellation.closed_at) == (Status.SUCCEEDED, LATER)
+    assert cancellation.check_at is None
+
+
+def test_a_listing_tells_of_every_cancellation_after_one_that_was_answered() -> None:
+    facts = some_facts(
+        a_booking(),
+        a_booking(provider_id="bkg_2", key="seen:book:bkg_2"),
+        a_cancellation(Status.DECLINED),
+        a_cancellation(Status.UNKNOWN, of="bkg_2"),
+        reason=Reason.CUSTOMER_CANCELLED,
+    )
+    gone = Listing.of([BOOKED, Seen(provider_id="bkg_2", status=Status.CANCELLED)])
+
+    facts = inquired(facts, gone, key=BOOK_KEY)
+
+    assert facts.row("cancel:bkg_1").status is Status.DECLINED
+    assert facts.row("cancel:bkg_2").status is Status.SUCCEEDED
 
 
 def test_a_cancellation_whose_booking_stays_alive_is_found_not_to_have_arrived() -> None:

@@ -74,8 +74,10 @@ def test_money_is_always_more_than_nothing(minor: int) -> None:
 
 
 def test_money_of_a_currency_out_of_use_does_not_exist() -> None:
-    with pytest.raises(InvalidMoneyError):
+    with pytest.raises(InvalidMoneyError) as refused:
         Money(1, "DEM")
+
+    assert refused.value.reason == "unknown_currency"
 
 
 @given(SUMS)

@@ -490,6 +490,24 @@ def test_a_new_reservation_is_charged() -> None:
     assert planned(some_facts()) == CHARGE
 
 
+def test_nothing_is_charged_again_while_another_payment_may_still_succeed() -> None:
+    other = a_charge(Status.PENDING, provider_id="pay_2", key="seen:charge:pay_2")
+
+    assert isinstance(planned(some_facts(a_charge(Status.NOT_FOUND), other)), Wait)
+
+
+def test_what_did_not_arrive_is_sent_again_only_after_its_pause() -> None:
+    send_at = NOON + MINUTE
+    booking = some_facts(a_charge(), a_booking(Status.NOT_FOUND, check_at=send_at))
+    refund = some_facts(
+        a_charge(), a_refund(Status.NOT_FOUND, check_at=send_at), reason=Reason.EXPIRED
+    )
+
+    for facts in (booking, refund):
+        assert planned(facts) == Wait(send_at)
+        assert isinstance(planned(facts, send_at), Action)
+
+
 def test_no_charge_begins_once_the_hold_is_over() -> None:
     hold_ends = NOON + STANDARD.hold_limit
 
@@ -559,6 +577,31 @@ def test_a_charge_that_did_not_arrive_is_looked_for_once_closed_instead_of_sent(
     assert planned(facts) == Action(
         verb=Verb.INQUIRE, key=CHARGE_KEY, operation=Operation.CHARGE, money=PRICE
     )
+
+
+def test_a_cancellation_that_did_not_arrive_is_looked_for_by_its_booking_once_that_is_gone() -> (
+    None
+):
+    gone = a_booking(Status.CANCELLED)
+    facts = some_facts(
+        gone, a_cancellation(Status.NOT_FOUND, check_at=NOON), reason=Reason.CUSTOMER_CANCELLED
+    )
+
+    assert planned(facts) == Action(
+        verb=Verb.INQUIRE,
+        key="cancel:bkg_1",
+        operation=Operation.CANCEL_BOOKING,
+        target="bkg_1",
+    )
+
+
+def test_a_confirmed_reservation_in_review_is_never_settled() -> None:
+    second = a_charge(provider_id="pay_2", key="seen:charge:pay_2")
+    refused = a_refund(Status.DECLINED, of="pay_2")
+    facts = some_facts(a_charge(), a_booking(), second, refused, confirmed_at=NOON)
+
+    assert reviews(facts, NOON) == {Review.REFUND_REFUSED}
+    assert planned(facts) == Wait(NOON + timedelta(days=1))
 
 
 def test_a_confirmed_reservation_with_nothing_to_look_at_is_settled() -> None:

@@ -1,5 +1,6 @@
 """How a transaction ends: something to do, a time to wake, or rest."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from reservations.domain.messages import Queue
 from reservations.domain.policy import SHORT, STANDARD, Policy
 from reservations.domain.reservation import MailStatus, Reservation
 from reservations.domain.saga import Action, State, Verb, Wait, state_of
-from reservations.domain.settlement import Settlement, decide, settle
+from reservations.domain.settlement import Settlement, decide, patient, settle
 from tests.builders import (
     HOUR,
     MINUTE,
@@ -142,3 +143,37 @@ def test_deciding_when_nothing_is_due_tells_until_when() -> None:
     waiting = a_reservation(a_charge(Status.STARTED))
 
     assert decide(waiting, NOON, STANDARD) == (waiting, Wait(NOON + 30 * SECOND))
+
+
+@pytest.mark.parametrize(
+    ("waited", "lease"),
+    [
+        (-MINUTE, 30 * SECOND),
+        (SECOND, 30 * SECOND),
+        (MINUTE, MINUTE),
+        (HOUR, 5 * MINUTE),
+    ],
+)
+def test_who_was_told_and_has_not_come_is_told_again_after_as_long_as_the_matter_waits(
+    waited: timedelta, lease: timedelta
+) -> None:
+    begun = a_charge(Status.STARTED, check_at=NOON)
+    mail = a_send(status=MailStatus.UNKNOWN, check_at=NOON)
+
+    for waiting in (
+        a_reservation(begun, updated_at=NOON + waited),
+        a_reservation(a_charge(), a_booking(), sends=(mail,), updated_at=NOON + waited),
+        a_reservation(),
+    ):
+        assert patient(waiting, NOON + waited, STANDARD) == replace(STANDARD, hint_lease=lease)
+
+
+def test_a_matter_waits_since_the_first_thing_that_was_due() -> None:
+    waiting = a_reservation(
+        a_charge(check_at=NOON + MINUTE),
+        a_booking(check_at=NOON),
+        sends=(a_send(status=MailStatus.UNKNOWN, check_at=NOON + HOUR),),
+        updated_at=NOON + MINUTE,
+    )
+
+    assert patient(waiting, NOON + 2 * MINUTE, STANDARD).hint_lease == 2 * MINUTE
