@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 if __name__ == "__main__":
     # Until `main` takes over: packages take a second to load, and Ctrl-C then needs no traceback.
@@ -282,31 +282,19 @@ def test(arguments: list[str]) -> int:
     was_up = STACK_FILE.exists()
     try:
         up()
-        return _pytest(*arguments).wait() if arguments else _every_test()
+        if arguments:
+            return _pytest(*arguments)
+        # What kills parts of the stack comes last, and has it to itself.
+        codes = _pytest("-m", "not disruptive", "--witness"), _pytest("-m", "disruptive")
+        return max(codes)
     finally:
         if not was_up:
             down()
 
 
-def _every_test() -> int:
-    """The stack's tests, which mostly wait, and meanwhile all others; what kills parts of the stack comes last."""
-    log = LOGS / "tests.log"
-    with log.open("wb") as output:
-        others = _pytest("--deselect=tests/e2e", output=output, niceness=19)
-        note(f"  meanwhile, without the stack: {log}")
-        codes = [_pytest("tests/e2e", "-m", "not disruptive", "--witness").wait(), others.wait()]
-    sys.stdout.write(log.read_text())
-    codes.append(_pytest("tests/e2e", "-m", "disruptive").wait())
-    return max(codes)
-
-
-def _pytest(
-    *arguments: str, output: IO[bytes] | None = None, niceness: int = 0
-) -> "subprocess.Popen[bytes]":
+def _pytest(*arguments: str) -> int:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    return subprocess.Popen(
-        ["nice", f"-n{niceness}", *command], cwd=ROOT, stdout=output, stderr=output
-    )
+    return subprocess.run(command, cwd=ROOT).returncode
 
 
 def status() -> int:

@@ -299,7 +299,13 @@ TALES = (
         policy={"hold_limit": 4, "grace": 0.5},
     ),
     Tale(name="told again", live=_told_again, ends="CONFIRMADA", mails=1),
-    Tale(name="asked again", live=_asked_again, ends="CONFIRMADA", mails=1),
+    Tale(
+        name="asked again",
+        live=_asked_again,
+        payment_token="tok_pending",  # told by a webhook
+        ends="CONFIRMADA",
+        mails=1,
+    ),
 )
 
 
