@@ -18,6 +18,7 @@ from pathlib import Path
 from local.paths import LOGS, STATE, read_json, write_json
 
 _POLL_SECONDS = 0.05
+_ASKED_TIMES = 3
 _LOG_LINES_SHOWN = 12
 _children: dict[str, subprocess.Popen[bytes]] = {}  # of this run, to be collected when they end
 
@@ -130,8 +131,9 @@ def _reap(name: str) -> bool:
 
 
 def is_healthy(service: Service) -> bool:
-    """Return whether the service runs, is the process we started, and answers."""
-    return identity(service.name) is not None and service.healthy()
+    """Return whether the service runs, is the process we started, and answers; a busy one may need asking again."""
+    alive = identity(service.name) is not None
+    return alive and any(service.healthy() for _ in range(_ASKED_TIMES))
 
 
 def stop(name: str, *, seconds: float = 20) -> bool:

@@ -33,6 +33,7 @@ def post_cancellation(code: str) -> Response[str]:
         fingerprint={"code": owned.code},
         context=app.lambda_context,
     )
+    http.has_acted(app)
     if not replayed and not answers.is_refusal(stored):
         observability.report("cancellation accepted", metric="CancellationAccepted")
     return answers.cancelled(stored, base_url=wiring.public_base_url(), replayed=replayed)

@@ -30,6 +30,7 @@ def post_reservation() -> Response[str]:
         fingerprint=body.fingerprint(),
         context=app.lambda_context,
     )
+    http.has_acted(app)
     if not replayed:
         observability.report("reservation accepted", metric="ReservationAccepted")
     return answers.created(

@@ -1,6 +1,7 @@
 """The create request as its function makes it: once per idempotency key, on a given connection.
 
-Run as a program it dies by SIGKILL at a chosen point: `create.py URL after-key|after-reservation|before-commit`.
+Run as a program it dies by SIGKILL at a chosen point: `create.py after-key|after-reservation|before-commit`, with the
+database's URL as its standard input, since everybody may read its arguments.
 """
 
 import os
@@ -106,4 +107,4 @@ class DyingDatabase(Database):
 
 if __name__ == "__main__":
     with wired():
-        create(DyingDatabase(sys.argv[1], moment=sys.argv[2]))
+        create(DyingDatabase(sys.stdin.read(), moment=sys.argv[1]))

@@ -371,10 +371,12 @@ def test_a_process_killed_in_the_middle_leaves_nothing_and_the_key_free(
     database: Database, url: str, moment: str
 ) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(ROOT)])}
-    command = [sys.executable, "-m", "tests.database.create", url, moment]
-    died = subprocess.run(command, env=environment, cwd=ROOT, timeout=60, capture_output=True)
+    command = [sys.executable, "-m", "tests.database.create", moment]
+    died = subprocess.run(
+        command, env=environment, cwd=ROOT, timeout=60, input=url, capture_output=True, text=True
+    )
 
-    assert died.returncode == -9, died.stderr.decode()
+    assert died.returncode == -9, died.stderr
     assert row_counts(database) == NOTHING
     assert create(database)[1] is False
     assert row_counts(database) == ONE_OF_EACH

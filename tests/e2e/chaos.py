@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from typing import NoReturn
 
@@ -281,7 +282,7 @@ def _stack(*arguments: str) -> None:
     )
 
 
-def _strike(names: tuple[str, ...], figures: Figures) -> Strike:
+def _strike(names: tuple[str, ...], figures: Figures, *, since: datetime) -> Strike:
     """Kill, let travelers meet the absence, restart as a supervisor does, wait for the rest to heal."""
     before = (figures.refused, figures.answers[503])
     began = time.monotonic()
@@ -290,8 +291,8 @@ def _strike(names: tuple[str, ...], figures: Figures) -> Strike:
     _stack("up")
     back = time.monotonic()
     backstage = Backstage(read_json(STACK_FILE))
-    [row] = backstage.rows("SELECT UTC_TIMESTAMP(6) AS now")
-    _until(lambda: not _on_the_way(backstage, before=row["now"]), of=f"the end after {names}")
+    until = _database_time(backstage)
+    _until_none(lambda: _on_the_way(backstage, since, until), after=f"the kill of {names}")
     caught_up = time.monotonic()
     accepting = min((at for at in figures.accepted_at if at > back), default=None)
     return Strike(
@@ -304,24 +305,33 @@ def _strike(names: tuple[str, ...], figures: Figures) -> Strike:
     )
 
 
-def _on_the_way(backstage: Backstage, *, before: object = "9999-01-01") -> int:
-    [row] = backstage.rows(
-        f"SELECT COUNT(*) AS n FROM reservation WHERE created_at < :before"
-        f" AND state NOT IN ({_RESTING})",
-        before=before,
+def _database_time(backstage: Backstage) -> datetime:
+    [row] = backstage.rows("SELECT UTC_TIMESTAMP(6) AS now")
+    now: datetime = row["now"]
+    return now
+
+
+def _on_the_way(backstage: Backstage, since: datetime, until: object = "9999-01-01") -> list[Json]:
+    """Only of those who came meanwhile: others may wait for an operator, and would be waited for in vain."""
+    return backstage.rows(
+        f"SELECT code, state, created_at, next_check_at, UTC_TIMESTAMP(6) AS now FROM reservation"
+        f" WHERE created_at BETWEEN :since AND :until AND state NOT IN ({_RESTING})",
+        since=since,
+        until=until,
     )
-    return int(row["n"])
 
 
-def _until(over: Callable[[], bool], *, of: str) -> None:
+def _until_none(left: Callable[[], list[Json]], *, after: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not over():
-        assert time.monotonic() < deadline, f"nothing came of {of}"
+    while rows := left():
+        if time.monotonic() > deadline:
+            told = "\n".join(" ".join(f"{name}={row[name]}" for name in row) for row in rows)
+            raise AssertionError(f"{PATIENCE_SECONDS} s after {after}, these are left:\n{told}")
         threading.Event().wait(SAMPLE_SECONDS)
 
 
 @contextmanager
-def _watching(stack: Json, figures: Figures) -> Iterator[None]:
+def _watching(stack: Json, figures: Figures, *, since: datetime) -> Iterator[None]:
     """Sample how long the oldest stored hint has waited, and how many are on their way, whenever that can be asked."""
     backstage, over = Backstage(stack), threading.Event()
 
@@ -332,7 +342,7 @@ def _watching(stack: Json, figures: Figures) -> Iterator[None]:
                     "SELECT MAX(TIMESTAMPDIFF(MICROSECOND, occurred_at, UTC_TIMESTAMP(6))) / 1e6 AS s"
                     " FROM outbox WHERE status = 'pending'"
                 )
-                figures.on_the_way = _on_the_way(backstage)
+                figures.on_the_way = len(_on_the_way(backstage, since))
             except SQLAlchemyError:
                 continue
             figures.outbox_lag_s = max(figures.outbox_lag_s, float(row["s"] or 0))
@@ -350,24 +360,26 @@ def rampage(faults: Sequence[tuple[str, ...]], *, per_second: float, calm_s: flo
     """Strike again and again under load, with `calm_s` before, between and after; then look at the promises."""
     figures, stack = Figures(), read_json(STACK_FILE)
     headers = {"x-api-key": stack["api_keys"]["web"]}
+    since = _database_time(Backstage(stack))
     with httpx.Client(headers=headers, timeout=30, trust_env=False) as client:
         travelers = Travelers(client, figures, per_second=per_second)
-        with _watching(stack, figures), travelers.traveling():
+        with _watching(stack, figures, since=since), travelers.traveling():
             for names in faults:
                 threading.Event().wait(calm_s)
-                figures.strikes.append(_strike(names, figures))
+                figures.strikes.append(_strike(names, figures, since=since))
             threading.Event().wait(calm_s)
-        figures.broken += _broken_promises(travelers, figures)
+        figures.broken += _broken_promises(travelers, figures, since=since)
     return figures
 
 
 # --- what must hold
 
 
-def _broken_promises(travelers: Travelers, figures: Figures) -> Iterator[str]:
+def _broken_promises(travelers: Travelers, figures: Figures, *, since: datetime) -> Iterator[str]:
     stack = read_json(STACK_FILE)
     backstage = Backstage(stack)
-    _until(lambda: not _unfinished(backstage), of="what was accepted, or of the outbox")
+    _until_none(lambda: _on_the_way(backstage, since), after="the last traveler")
+    _until_none(lambda: _unpublished(backstage), after="the last reservation's end")
     rows = {
         row["email"]: row
         for row in backstage.rows(
@@ -399,9 +411,8 @@ def _broken_promises(travelers: Travelers, figures: Figures) -> Iterator[str]:
         yield f"ops invariants: {audit.stdout}{audit.stderr}"
 
 
-def _unfinished(backstage: Backstage) -> int:
-    [row] = backstage.rows("SELECT COUNT(*) AS n FROM outbox WHERE status <> 'published'")
-    return int(row["n"]) + _on_the_way(backstage)
+def _unpublished(backstage: Backstage) -> list[Json]:
+    return backstage.rows("SELECT * FROM outbox WHERE status <> 'published'")
 
 
 class _Books:

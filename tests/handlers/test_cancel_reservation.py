@@ -20,6 +20,7 @@ from reservations.domain.facts import Reason, Status
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import PublicStatus, public_status
+from reservations.entrypoints import answers
 from tests.builders import (
     CODE,
     NOON,
@@ -390,6 +391,19 @@ def test_a_defect_is_a_503_and_cancels_nothing(
     assert count(database, "idempotency") == 0
     assert stored(database).facts.reason is None
     assert post()["statusCode"] == 202  # under the same key
+
+
+def test_a_defect_after_the_commit_does_not_claim_that_nothing_was_done(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    confirmed(database)
+    with monkeypatch.context() as broken:
+        broken.setattr(answers, "cancelled", raising(RuntimeError("a defect")))
+        answer = post()
+
+    assert (answer["statusCode"], problem(answer)) == (503, "gateway_timeout")
+    assert stored(database).facts.reason is Reason.CUSTOMER_CANCELLED
+    assert header(post(), "Idempotency-Replayed") == "true"
 
 
 def test_a_row_that_another_holds_is_busy_and_the_key_stays_free(

@@ -15,6 +15,7 @@ from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
 from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.policy import STANDARD
+from reservations.entrypoints import answers
 from tests.databases import ENGINES, Connect, SchemaOf, connections_to
 from tests.handlers.conftest import BASE_URL, KEYS, Surroundings
 from tests.invocation import LogBook, a_context, an_event
@@ -191,6 +192,20 @@ def test_a_defect_is_a_503_and_stores_nothing(
     assert logs.metrics == {"UnhandledError"}
     [line] = logs.saying("request failed unexpectedly")
     assert "RuntimeError" in line["exception"]
+
+
+def test_a_defect_after_the_commit_does_not_claim_that_nothing_was_done(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(answers, "created", raising(RuntimeError("a defect")))
+        answer = post("accepted")
+
+    assert fails(answer, "gateway_timeout")
+    assert json.loads(answer["body"])["effect"] == "unknown"
+    assert header(post("accepted"), "Idempotency-Replayed") == "true"
+    monkeypatch.setattr(wiring, "api_settings", raising(RuntimeError("a defect")))
+    assert fails(post("accepted"))  # what one request did says nothing of the next
 
 
 def test_after_a_failure_the_same_key_is_as_good_as_new(

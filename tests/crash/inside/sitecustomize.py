@@ -1,4 +1,4 @@
-"""Python imports this before a function of the stack that `seen_in` prepared: its crossings are written down."""
+"""Python imports this before a function of the stack that `witnessed` prepared: its crossings are written down."""
 
 import os
 

@@ -45,6 +45,7 @@ METHOD_OF = {
 # A quoted structured-field string too.
 _KEY = re.compile(r'"([A-Za-z0-9_-]{16,255})"|([A-Za-z0-9_-]{16,255})')
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+) *", re.IGNORECASE)  # RFC 6750, section 2.1
+_ACTED = "acted"
 _KEY_HELP = f'<{CATALOGUE["idempotency_key_missing"].type}>; rel="describedby"'
 
 
@@ -74,13 +75,19 @@ def resolver() -> APIGatewayRestResolver:
     def unexpected(_: Exception) -> Response[str]:
         logger.exception("request failed unexpectedly")
         count("UnhandledError")
-        return problem_response(CATALOGUE["service_unavailable"], app.current_event)
+        code = "gateway_timeout" if app.context.get(_ACTED) else "service_unavailable"
+        return problem_response(CATALOGUE[code], app.current_event)
 
     app.not_found(unknown_route)
     app.exception_handler(ProblemError)(refused)
     app.exception_handler(ReservationsError)(ours)
     app.exception_handler(Exception)(unexpected)
     return app
+
+
+def has_acted(app: APIGatewayRestResolver) -> None:
+    """Note that the request's effect is stored: no failure from here on may deny it."""
+    app.context[_ACTED] = True
 
 
 def resolve(
