@@ -18,6 +18,7 @@ class Secrets:
     database_root_password: str
     database_password: str
     web_api_key: str
+    web_second_api_key: str
     partner_api_key: str
     access_token_key: str
     payments_api_key: str

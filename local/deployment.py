@@ -185,6 +185,7 @@ def _create_stack(endpoint: str, known: Secrets, template: dict[str, Any]) -> No
     values = {
         "PythonRuntime": runtime(),
         "WebApiKeyValue": known.web_api_key,
+        "WebSecondApiKeyValue": known.web_second_api_key,
         "PartnerApiKeyValue": known.partner_api_key,
     }
     cloudformation.create_stack(

@@ -294,8 +294,8 @@ def errors() -> str:
         [
             f"`{problem.code}`",
             str(int(problem.status)),
-            problem.title.es,
-            problem.detail.es,
+            problem.title.spanish,
+            problem.detail.spanish,
             f"{problem.retry_after_s} s" if problem.retryable else "no",
             _EFFECTS[problem.effect],
         ]
@@ -405,16 +405,16 @@ def _example(problem: Problem) -> dict[str, object]:
         {
             "pointer": "/customer/email",
             "code": "malformed_email",
-            "message": FAULTS["malformed_email"].es,
+            "message": FAULTS["malformed_email"].spanish,
         }
     ]
     return {
-        "summary": problem.title.es,
+        "summary": problem.title.spanish,
         "value": {
             "type": problem.type,
-            "title": problem.title.es,
+            "title": problem.title.spanish,
             "status": int(problem.status),
-            "detail": problem.detail.es,
+            "detail": problem.detail.spanish,
             "instance": f"urn:uuid:{_EXAMPLE_ID}",
             "code": problem.code,
             "request_id": _EXAMPLE_ID,

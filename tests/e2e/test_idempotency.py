@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from local.credentials import stack_secrets
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually, new_key, post
 
@@ -103,6 +104,23 @@ def test_the_same_key_of_another_client_is_another_key(
     assert "Idempotency-Replayed" not in theirs.headers
     assert theirs.json()["reservation_code"] != ours.json()["reservation_code"]
     assert reservations_of(backstage, request) == 2
+
+
+def test_both_api_keys_of_a_client_are_the_same_client(
+    api: httpx.Client, backstage: Backstage
+) -> None:
+    request, key = a_request(), new_key()
+    first = post(api, request, key=key)
+    second = httpx.Request(
+        "POST",
+        first.request.url,
+        content=first.request.content,
+        headers=dict(first.request.headers) | {"x-api-key": stack_secrets().web_second_api_key},
+    )
+
+    assert_replays(api.send(second), first)
+
+    assert reservations_of(backstage, request) == 1
 
 
 def test_a_new_key_is_a_new_reservation(api: httpx.Client, backstage: Backstage) -> None:

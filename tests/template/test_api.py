@@ -13,7 +13,7 @@ from reservations.domain.reservation import Language
 from reservations.entrypoints.http import METHOD_OF
 from reservations.entrypoints.problems import CATALOGUE
 from tests.invocation import EVENTS, an_event
-from tests.template.resources import ROOT, functions, resources
+from tests.template.resources import ROOT, functions, name_of, resources, template
 
 [API] = resources("AWS::Serverless::Api").values()
 RESPONSES: dict[str, dict[str, Any]] = API["GatewayResponses"]
@@ -58,9 +58,9 @@ def test_the_gateway_says_the_same_as_our_catalogue_in_both_languages(kind: str,
     assert response["StatusCode"] == problem.status
     assert body == {
         "type": problem.type,
-        "title": f"{problem.title.es} / {problem.title.en}",
+        "title": f"{problem.title.spanish} / {problem.title.english}",
         "status": problem.status,
-        "detail": f"{problem.detail.es} / {problem.detail.en}",
+        "detail": f"{problem.detail.spanish} / {problem.detail.english}",
         "instance": "urn:uuid:$context.requestId",
         "code": code,
         "request_id": "$context.requestId",
@@ -141,16 +141,35 @@ def test_the_plan_of_a_client_stays_below_the_limit_of_the_door() -> None:
     assert plan["Quota"]["Limit"] < sustained  # else it would never be met
 
 
-def test_each_client_has_a_key_of_its_own_whose_value_is_hidden() -> None:
-    assert len(resources("AWS::ApiGateway::ApiKey")) == len(
-        resources("AWS::ApiGateway::UsagePlanKey")
-    )
-    [clients] = [
+def test_each_client_has_two_keys_of_its_own_each_of_which_may_be_missing() -> None:
+    keys, plans = (resources(f"AWS::ApiGateway::{kind}") for kind in ("ApiKey", "UsagePlanKey"))
+    assert {name_of(plan["KeyId"]) for plan in plans.values()} == set(keys)
+    for name in (*keys, *plans):
+        key = name if name in keys else name_of(plans[name]["KeyId"])
+        value = name_of(keys[key]["Value"])
+        condition = template()["Conditions"][template()["Resources"][name]["Condition"]]
+        assert condition == {"Fn::Not": [{"Fn::Equals": [{"Ref": value}, ""]}]}
+        assert template()["Parameters"][value]["NoEcho"] is True
+
+
+def test_each_key_that_is_there_is_told_to_the_functions_as_its_clients() -> None:
+    [(text, values)] = [
         parameter["Value"]["Fn::Sub"]
         for parameter in resources("AWS::SSM::Parameter").values()
-        if parameter["Name"]["Fn::Sub"].endswith("/api-clients")
+        if isinstance(parameter["Value"]["Fn::Sub"], list)
     ]
-    assert set(re.findall(r"\$\{(\w+)\}", clients)) == set(resources("AWS::ApiGateway::ApiKey"))
+    told = {}
+    for condition, pair, otherwise in (each["Fn::If"] for each in values["Pairs"]["Fn::Join"][1]):
+        assert otherwise == {"Ref": "AWS::NoValue"}
+        [(key, client)] = json.loads(text.replace("${Pairs}", pair["Fn::Sub"])).items()
+        told[key.strip("${}")] = client
+        assert template()["Resources"][key.strip("${}")]["Condition"] == condition
+    assert told == {
+        "WebApiKey": "web",
+        "WebSecondApiKey": "web",
+        "PartnerApiKey": "partner",
+        "PartnerSecondApiKey": "partner",
+    }
 
 
 @pytest.mark.parametrize(

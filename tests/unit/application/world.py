@@ -9,7 +9,7 @@ from reservations.application.issue_voucher import Issued, issue_voucher
 from reservations.application.notify_customer import Notified, Vouchers, notify_customer
 from reservations.application.ports import DocumentStore, Mailer
 from reservations.application.process_payment import process_payment
-from reservations.application.provider_step import Step
+from reservations.application.provider_step import StepTaken
 from reservations.domain.access_token import KeyRing
 from reservations.domain.facts import Call
 from reservations.domain.messages import Queue
@@ -88,7 +88,7 @@ class World:
         self.database.outbox.clear()
         return queues
 
-    def pay(self, payments: ScriptedPayments) -> Step:
+    def pay(self, payments: ScriptedPayments) -> StepTaken:
         return process_payment(
             RESERVATION_ID,
             uow=self.unit_of_work(),
@@ -97,7 +97,7 @@ class World:
             not_after=self.now + STANDARD.call_limit,
         )
 
-    def confirm(self, supplier: ScriptedSupplier) -> Step:
+    def confirm(self, supplier: ScriptedSupplier) -> StepTaken:
         return confirm_supplier(
             RESERVATION_ID,
             uow=self.unit_of_work(),

@@ -25,7 +25,7 @@ from reservations.domain.saga import (
     state_of,
 )
 from reservations.domain.settlement import settle
-from reservations.domain.views import Step, view
+from reservations.domain.views import StepStatus, view
 from tests.builders import (
     NOON,
     PRICE,
@@ -165,7 +165,9 @@ def test_every_point_can_be_shown_without_a_contradiction(reason: Reason | None)
     for facts in points(reason):
         shown = view(a_reservation(facts=facts), NOON, STANDARD)
         confirmed = shown.status is PublicStatus.CONFIRMADA
-        assert confirmed == (shown.progress.payment is shown.progress.supplier is Step.DONE), facts
+        assert confirmed == (
+            shown.progress.payment is shown.progress.supplier is StepStatus.DONE
+        ), facts
         assert not (confirmed and (shown.refund or shown.expires_at)), facts
 
 

@@ -14,7 +14,7 @@ from reservations.domain.views import (
     Progress,
     Refund,
     RefundStatus,
-    Step,
+    StepStatus,
     View,
     at_rest,
     reads_differently,
@@ -35,7 +35,7 @@ from tests.builders import (
     some_facts,
 )
 
-PENDING, DONE, FAILED = Step.PENDING, Step.DONE, Step.FAILED
+PENDING, DONE, FAILED = StepStatus.PENDING, StepStatus.DONE, StepStatus.FAILED
 
 
 def seen(reservation: Reservation, now: datetime = NOON) -> View:
@@ -66,7 +66,9 @@ def test_a_new_reservation_is_in_process_until_its_offer_lapses() -> None:
         ([a_charge(), a_booking()], DONE, DONE),
     ],
 )
-def test_progress_of_a_live_reservation(calls: list[Call], payment: Step, supplier: Step) -> None:
+def test_progress_of_a_live_reservation(
+    calls: list[Call], payment: StepStatus, supplier: StepStatus
+) -> None:
     assert seen(a_reservation(*calls)).progress == Progress(payment=payment, supplier=supplier)
 
 
@@ -81,7 +83,9 @@ def test_progress_of_a_live_reservation(calls: list[Call], payment: Step, suppli
         (Reason.CUSTOMER_CANCELLED, [a_charge(), a_booking()], DONE),
     ],
 )
-def test_progress_of_a_closed_reservation(reason: Reason, calls: list[Call], payment: Step) -> None:
+def test_progress_of_a_closed_reservation(
+    reason: Reason, calls: list[Call], payment: StepStatus
+) -> None:
     shown = seen(a_reservation(*calls, reason=reason))
 
     assert shown.progress == Progress(payment=payment, supplier=FAILED)

@@ -54,7 +54,7 @@ def test_what_the_request_cannot_help_is_not_its_fault() -> None:
 @every_problem
 def test_a_problem_is_told_in_both_languages_within_bounds(problem: Problem) -> None:
     for text in (problem.title, problem.detail):
-        assert text.es != text.en
+        assert text.spanish != text.english
         for language in Language:
             spoken = text.in_language(language)
             assert 0 < len(spoken) <= DETAIL_CHARACTERS
@@ -63,7 +63,7 @@ def test_a_problem_is_told_in_both_languages_within_bounds(problem: Problem) -> 
 
 @every_problem
 def test_what_the_gateway_says_in_both_languages_at_once_fits_too(problem: Problem) -> None:
-    assert len(f"{problem.detail.es} / {problem.detail.en}") <= DETAIL_CHARACTERS
+    assert len(f"{problem.detail.spanish} / {problem.detail.english}") <= DETAIL_CHARACTERS
 
 
 @every_problem
@@ -80,10 +80,10 @@ def test_no_two_problems_say_the_same() -> None:
     problems = CATALOGUE.values()
     assert len({problem.type for problem in problems}) == len(CATALOGUE)
     for said in (
-        [problem.title.es for problem in problems],
-        [problem.title.en for problem in problems],
-        [problem.detail.es for problem in problems],
-        [problem.detail.en for problem in problems],
+        [problem.title.spanish for problem in problems],
+        [problem.title.english for problem in problems],
+        [problem.detail.spanish for problem in problems],
+        [problem.detail.english for problem in problems],
     ):
         assert len(set(said)) == len(said)
 

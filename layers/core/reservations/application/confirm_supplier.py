@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest, UnitOfWork
-from reservations.application.provider_step import Step, take_provider_step
+from reservations.application.provider_step import StepTaken, take_provider_step
 from reservations.domain.messages import Queue
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Customer, Reservation
@@ -18,7 +18,7 @@ def confirm_supplier(
     supplier: SupplierApi,
     policy: Policy,
     not_after: datetime,
-) -> Step:
+) -> StepTaken:
     """Book, inquire or cancel: whichever the facts ask for now, if one is due; see `process_payment`."""
 
     def perform(reservation: Reservation, customer: Customer, action: Action) -> Reply:

@@ -4,7 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from reservations.application.ports import PaymentRequest, PaymentsApi, Reply, UnitOfWork
-from reservations.application.provider_step import Step, take_provider_step
+from reservations.application.provider_step import StepTaken, take_provider_step
 from reservations.domain.messages import Queue
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Customer, Reservation
@@ -18,7 +18,7 @@ def process_payment(
     payments: PaymentsApi,
     policy: Policy,
     not_after: datetime,
-) -> Step:
+) -> StepTaken:
     """Charge, inquire, void or refund: whichever the facts ask for now, if one is due.
 
     No call that could end after `not_after` is begun: neither the plan nor this process would be there to hear it.

@@ -15,21 +15,21 @@ from reservations.domain.settlement import decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class StepTaken:
     """What a step did, for logs and metrics; both none when nothing was due here."""
 
     action: Action | None = None
     reply: Reply | None = None
 
 
-NOTHING_DUE = Step()
+NOTHING_DUE = StepTaken()
 
 Perform = Callable[[Reservation, Customer, Action], Reply]
 
 
 def take_provider_step(
     reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, queue: Queue, perform: Perform
-) -> Step:
+) -> StepTaken:
     """Do the one thing that is due at the provider behind `queue`, if anything is.
 
     `perform` runs outside any transaction and never raises for a provider's answer or silence.
@@ -56,7 +56,7 @@ def take_provider_step(
     reply = perform(reservation, customer, action)
 
     _record(reservation_id, sent, reply, uow=uow, policy=policy)
-    return Step(action=action, reply=reply)
+    return StepTaken(action=action, reply=reply)
 
 
 def _record(

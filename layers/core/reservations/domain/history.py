@@ -63,7 +63,7 @@ FEEDBACK: Mapping[tuple[MailKind, MailFeedback], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What a traveler reads; it never holds personal data."""
+    """What a client or a traveler reads; it never holds personal data."""
 
     spanish: str
     english: str

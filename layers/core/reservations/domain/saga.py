@@ -330,7 +330,7 @@ def plan(facts: Facts, now: datetime, policy: Policy) -> Plan:
     reason = verdict(facts, now, policy)
     if reason is not None:
         return Close(reason)
-    actions = (action for step in STEPS for action in step(facts, now, policy))
+    actions = (action for rule in RULES for action in rule(facts, now, policy))
     return next(actions, None) or _rest(facts, now, policy)
 
 
@@ -435,9 +435,9 @@ def _aftercare(facts: Facts, now: datetime, _: Policy) -> Iterator[Action]:
             yield _about(call, Verb.INQUIRE, target=call.target)
 
 
-Step = Callable[[Facts, datetime, Policy], Iterator[Action]]
+Rule = Callable[[Facts, datetime, Policy], Iterator[Action]]
 
-STEPS: tuple[Step, ...] = (_look_before_you_leap, _service_rule, _money_rule, _forward, _aftercare)
+RULES: tuple[Rule, ...] = (_look_before_you_leap, _service_rule, _money_rule, _forward, _aftercare)
 
 
 def _about(call: Call, verb: Verb, *, target: str | None) -> Action:

@@ -22,7 +22,7 @@ from reservations.domain.saga import (
 )
 
 
-class Step(StrEnum):
+class StepStatus(StrEnum):
     """How a condition of the confirmation stands; failed: it will not hold, or no longer does."""
 
     PENDING = "pending"
@@ -40,9 +40,9 @@ class RefundStatus(StrEnum):
 class Progress:
     """The three conditions: our code, the payment, the supplier's confirmation."""
 
-    code: Step = Step.DONE
-    payment: Step
-    supplier: Step
+    code: StepStatus = StepStatus.DONE
+    payment: StepStatus
+    supplier: StepStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +66,18 @@ class View:
 
 
 PROGRESS: Mapping[State, Progress] = {
-    State.CREATED: Progress(payment=Step.PENDING, supplier=Step.PENDING),
-    State.PAYMENT_IN_PROGRESS: Progress(payment=Step.PENDING, supplier=Step.PENDING),
-    State.PAID: Progress(payment=Step.DONE, supplier=Step.PENDING),
-    State.SUPPLIER_CONFIRMED: Progress(payment=Step.DONE, supplier=Step.DONE),
-    State.CANCELLATION_IN_PROGRESS: Progress(payment=Step.PENDING, supplier=Step.FAILED),
-    State.REFUND_IN_PROGRESS: Progress(payment=Step.DONE, supplier=Step.FAILED),
-    State.REFUNDED: Progress(payment=Step.DONE, supplier=Step.FAILED),
-    State.PAYMENT_FAILED: Progress(payment=Step.FAILED, supplier=Step.FAILED),
-    State.EXPIRED: Progress(payment=Step.FAILED, supplier=Step.FAILED),
-    State.CANCELLED: Progress(payment=Step.FAILED, supplier=Step.FAILED),
+    State.CREATED: Progress(payment=StepStatus.PENDING, supplier=StepStatus.PENDING),
+    State.PAYMENT_IN_PROGRESS: Progress(payment=StepStatus.PENDING, supplier=StepStatus.PENDING),
+    State.PAID: Progress(payment=StepStatus.DONE, supplier=StepStatus.PENDING),
+    State.SUPPLIER_CONFIRMED: Progress(payment=StepStatus.DONE, supplier=StepStatus.DONE),
+    State.CANCELLATION_IN_PROGRESS: Progress(
+        payment=StepStatus.PENDING, supplier=StepStatus.FAILED
+    ),
+    State.REFUND_IN_PROGRESS: Progress(payment=StepStatus.DONE, supplier=StepStatus.FAILED),
+    State.REFUNDED: Progress(payment=StepStatus.DONE, supplier=StepStatus.FAILED),
+    State.PAYMENT_FAILED: Progress(payment=StepStatus.FAILED, supplier=StepStatus.FAILED),
+    State.EXPIRED: Progress(payment=StepStatus.FAILED, supplier=StepStatus.FAILED),
+    State.CANCELLED: Progress(payment=StepStatus.FAILED, supplier=StepStatus.FAILED),
 }
 """One exception: while a cancellation is in progress, money that we hold shows a payment done."""
 
@@ -121,7 +123,7 @@ def reads_differently(
 def _progress(facts: Facts) -> Progress:
     state = state_of(facts)
     if state is State.CANCELLATION_IN_PROGRESS and held(facts):
-        return Progress(payment=Step.DONE, supplier=Step.FAILED)
+        return Progress(payment=StepStatus.DONE, supplier=StepStatus.FAILED)
     return PROGRESS[state]
 
 

@@ -13,7 +13,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
 
 from reservations import tracing
-from reservations.application.provider_step import Step
+from reservations.application.provider_step import StepTaken
 from reservations.domain.errors import ReservationsError
 
 Handler = Callable[[dict[str, Any], LambdaContext], dict[str, Any]]
@@ -97,7 +97,7 @@ def report(event: str, *, metric: str, **facts: str | int | None) -> None:
     count(metric)
 
 
-def report_step(step: Step) -> None:
+def report_step(step: StepTaken) -> None:
     """What a provider step did; an alarm of the adapter is an error for a person to see."""
     if step.action is None or step.reply is None:
         return

@@ -21,20 +21,11 @@ from reservations.domain.errors import (
     SchemaOutdatedError,
     SettingsError,
 )
-from reservations.domain.reservation import Language
+from reservations.domain.history import Text
 
 TYPE_BASE = "https://reservations.example/problems/"  # RFC 2606: a name that resolves for nobody
 
 Effect = Literal["none", "unknown", "accepted"]
-
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    es: str
-    en: str
-
-    def in_language(self, language: Language) -> str:
-        return self.en if language is Language.ENGLISH else self.es
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
