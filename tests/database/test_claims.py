@@ -1,23 +1,35 @@
 """Claims under competition, and the indexes they stand on."""
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Executable, insert, text
+from sqlalchemy import CursorResult, Engine, Executable, insert, text
 from sqlalchemy.dialects import mysql
 
 from reservations.adapters.mysql import outbox, reservations
-from reservations.adapters.mysql.engine import Database
+from reservations.adapters.mysql.engine import Database, Parameters, engine_for
 from reservations.adapters.mysql.tables import OUTBOX, RESERVATION, OutboxStatus
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
+from reservations.domain.facts import Reason, Status
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
-from tests.builders import MINUTE, NOON, RESERVATION_ID
+from tests.builders import (
+    MINUTE,
+    NOON,
+    RESERVATION_ID,
+    a_booking,
+    a_charge,
+    a_customer,
+    a_reservation,
+    some_facts,
+)
 from tests.database.waiting import DEADLINE_SECONDS, at_once
 from tests.databases import Connect
 
@@ -42,6 +54,48 @@ def fill_the_outbox(database: Database, *, pending: int, published: int = 0) -> 
     ]
     database.execute(insert(OUTBOX), rows)
     database.commit()
+
+
+class InterruptedDatabase(Database):
+    """Lets others act between its first statement and its second."""
+
+    def __init__(self, engine: Engine, *, meanwhile: Callable[[], None]) -> None:
+        super().__init__(engine)
+        self._meanwhile = [meanwhile]
+
+    def execute(
+        self, statement: Executable, parameters: Parameters | None = None
+    ) -> CursorResult[Any]:
+        result = super().execute(statement, parameters)
+        if self._meanwhile:
+            self._meanwhile.pop()()
+        return result
+
+
+def test_a_reading_never_mixes_a_row_with_a_ledger_of_another_moment(
+    url: str, connect: Connect
+) -> None:
+    confirmed = a_reservation(facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON))
+    with MySqlUnitOfWork(connect(), policy=STANDARD) as uow:
+        uow.reservations.add(confirmed, a_customer())
+        uow.commit()
+
+    def supplier_cancels() -> None:
+        with MySqlUnitOfWork(connect(), policy=STANDARD) as uow:
+            locked = uow.reservations.lock(RESERVATION_ID)
+            facts = locked.facts.put(a_booking(Status.CANCELLED))
+            facts = replace(facts, reason=Reason.SUPPLIER_CANCELLED)
+            uow.reservations.save(replace(locked, facts=facts), now=uow.now())
+            uow.commit()
+
+    reader = InterruptedDatabase(engine_for(url), meanwhile=supplier_cancels)
+    with MySqlUnitOfWork(reader, policy=STANDARD) as uow:
+        read = uow.reservations.find(confirmed.code)
+    reader.close()
+
+    assert read is not None
+    assert read.facts.reason is Reason.SUPPLIER_CANCELLED
+    assert read.version == confirmed.version + 1
 
 
 def fill_the_reservations(database: Database, *, due: int, settled: int) -> None:

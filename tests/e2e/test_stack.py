@@ -170,7 +170,8 @@ def test_an_interrupted_run_leaves_nothing_of_its_own_and_the_next_one_works(
     interrupted.send_signal(signal.SIGINT)
     said, _ = interrupted.communicate(timeout=_COMMAND_SECONDS)
 
-    assert interrupted.returncode == 130, said
+    # What a shell calls 130; Python dies of the signal itself if it came while a text was being executed.
+    assert interrupted.returncode in (130, -signal.SIGINT), said
     assert "Traceback" not in said
     assert not STACK_FILE.exists()
     assert processes.identity("localstack") is None

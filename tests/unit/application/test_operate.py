@@ -28,7 +28,7 @@ from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED, Reservation
-from reservations.domain.saga import PublicStatus, public_status
+from reservations.domain.saga import PublicStatus, State, public_status, state_of
 from reservations.domain.views import view
 from tests.builders import (
     CODE,
@@ -145,6 +145,17 @@ def test_an_operator_cancels_as_a_customer_would_under_their_own_name() -> None:
 
     assert public_status(cancelled.facts) is PublicStatus.EN_CANCELACION
     assert ("reservation.closed.customer_cancelled", ACTOR, None) in told(world)
+
+
+def test_what_was_paid_and_never_confirmed_can_be_ended_even_when_its_trip_has_begun() -> None:
+    """Another currency is accepted by nobody: its money would stay with us for ever."""
+    foreign = a_charge(money=Money(PRICE.minor, "USD"))
+    today = an_offer(starts_on=NOON.date(), ends_on=date(2027, 2, 3))
+    world = World(a_reservation(foreign, offer=today))
+
+    cancelled = operate.cancel(CODE, uow=world.unit_of_work(), policy=STANDARD, actor=ACTOR)
+
+    assert state_of(cancelled.facts) is State.REFUND_IN_PROGRESS
 
 
 def test_a_trip_that_has_begun_cannot_be_cancelled() -> None:

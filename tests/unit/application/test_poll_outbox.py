@@ -238,6 +238,15 @@ def test_hints_do_not_pile_up_in_a_queue_that_is_behind(
     assert reservation.version == a_reservation().version
 
 
+def test_nor_do_those_for_whoever_comes_to_look_at_a_deadline_that_has_passed(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    late = a_charge(Status.PENDING, check_at=NOON + 2 * HOUR, deadline_at=NOON)
+    store_reservation(database, a_reservation(late), due_at=NOON)
+
+    assert wake_ups(database, publisher, during=HOUR) <= 5 + HOUR / STANDARD.hint_lease_limit
+
+
 def test_a_look_that_was_due_an_hour_after_the_last_change_is_soon_told_again(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:

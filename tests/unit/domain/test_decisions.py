@@ -56,8 +56,10 @@ CANCEL_REFUSED = some_facts(
 )
 
 
-def decide(facts: Facts, decision: Decision, evidence: str = "REF-1") -> Facts:
-    return resolve(facts, decision, evidence, LATER, STANDARD)
+def decide(
+    facts: Facts, decision: Decision, evidence: str = "REF-1", *, target: str | None = None
+) -> Facts:
+    return resolve(facts, decision, evidence, LATER, STANDARD, target=target)
 
 
 # --- looking again
@@ -143,7 +145,26 @@ def test_a_refund_keeps_the_id_its_provider_gave_it() -> None:
     [silent] = decide(REFUND_SILENT, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
 
     assert told.provider_id == "ref_pay_1"
-    assert silent.provider_id == "evidence:SEPA-77"
+    assert silent.provider_id == "evidence:SEPA-77:pay_1"
+
+
+def test_one_piece_of_evidence_attests_one_of_several_refunds() -> None:
+    second = a_charge(provider_id="pay_2", key="seen:charge:pay_2")
+    unheard = a_refund(Status.DECLINED, of="pay_2")
+    facts = replace(REFUND_REFUSED, calls=(*REFUND_REFUSED.calls, second, unheard))
+    with pytest.raises(DecisionRefusedError, match="--target: pay_1, pay_2"):
+        decide(facts, Decision.REFUNDED)
+    with pytest.raises(DecisionRefusedError, match="of pay_3 is in question"):
+        decide(facts, Decision.REFUNDED, target="pay_3")
+
+    half = decide(facts, Decision.REFUNDED, target="pay_2")
+
+    assert [call.status for call in half.of(Operation.REFUND)] == [
+        Status.DECLINED,
+        Status.SUCCEEDED,
+    ]
+    assert reviews(half, LATER) == {Review.REFUND_REFUSED}
+    assert state_of(decide(half, Decision.REFUNDED)) is State.REFUNDED
 
 
 def test_an_attested_booking_confirms_under_the_suppliers_own_id() -> None:

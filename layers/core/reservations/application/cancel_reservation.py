@@ -16,11 +16,17 @@ OVER = frozenset({PublicStatus.RECHAZADA, PublicStatus.EXPIRADA})
 
 
 def cancel_reservation(
-    reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, actor: str = "customer"
+    reservation_id: UUID,
+    *,
+    uow: UnitOfWork,
+    policy: Policy,
+    actor: str = "customer",
+    by_operator: bool = False,
 ) -> Reservation:
     """Close a reservation at its customer's wish, in the caller's transaction.
 
-    One that is being cancelled, or is, stays as it is: asking again is harmless.
+    One that is being cancelled, or is, stays as it is: asking again is harmless. An operator may end
+    what was never confirmed on whatever day: nobody else could, and its money would stay with us.
 
     Raises:
         NotCancellableError: it ended otherwise, or its service begins today (UTC) or has begun.
@@ -31,7 +37,9 @@ def cancel_reservation(
     status = public_status(reservation.facts)
     if status in BEING_CANCELLED:
         return reservation
-    if status in OVER or now.date() >= reservation.offer.starts_on:
+    begun = now.date() >= reservation.offer.starts_on
+    unserved = status is PublicStatus.EN_PROCESO
+    if status in OVER or (begun and not (by_operator and unserved)):
         raise NotCancellableError(status)
     closed = replace(reservation, facts=cancel(reservation.facts, now, policy))
     return settle_and_save(closed, uow=uow, policy=policy, now=now, actor=actor)

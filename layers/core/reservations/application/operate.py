@@ -109,16 +109,17 @@ def resolve_review(
     uow: UnitOfWork,
     policy: Policy,
     actor: str,
+    target: str | None = None,
 ) -> Reservation:
     """Record what an operator attests, with the reference that proves it.
 
     Raises:
-        DecisionRefusedError: nothing is in review that this decision answers.
+        DecisionRefusedError: see `decisions.resolve`.
         ReservationNotFoundError: see `find`.
     """
     with uow:
         reservation, now = _locked(find(code, uow=uow).reservation_id, uow=uow)
-        facts = resolve(reservation.facts, decision, evidence, now, policy)
+        facts = resolve(reservation.facts, decision, evidence, now, policy, target=target)
         note = f"{decision} {evidence}"
         _tell(reservation, history.REVIEW_RESOLVED, uow=uow, now=now, actor=actor, note=note)
         resolved = settle_and_save(
@@ -129,15 +130,17 @@ def resolve_review(
 
 
 def cancel(code: str, *, uow: UnitOfWork, policy: Policy, actor: str) -> Reservation:
-    """Cancel for a customer who cannot.
+    """Cancel for a customer who cannot; what was never confirmed, on whatever day.
 
     Raises:
-        NotCancellableError: it ended otherwise, or its service has begun.
+        NotCancellableError: it ended otherwise, or its service was confirmed and begins today or has begun.
         ReservationNotFoundError: see `find`.
     """
     with uow:
         reservation_id = find(code, uow=uow).reservation_id
-        cancelled = cancel_reservation(reservation_id, uow=uow, policy=policy, actor=actor)
+        cancelled = cancel_reservation(
+            reservation_id, uow=uow, policy=policy, actor=actor, by_operator=True
+        )
         uow.commit()
         return cancelled
 

@@ -99,22 +99,24 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
         due = uow.reservations.claim_due(limit=BATCH, lease=policy.hint_lease)
         now = uow.now()
         for reservation in due:
-            settlement = settle(reservation, now, patient(reservation, now, policy))
+            waiting = patient(reservation, now, policy)
+            settlement = settle(reservation, now, waiting)
             told = hints_of(settlement, now=now, traceparent=None)
             hints += told or [_look_again(reservation, now=now)]
-            if told:
-                _lease_longer(uow, reservation, settlement.reservation.next_check_at, now=now)
+            wishes = [
+                settlement.reservation.next_check_at,
+                None if told else now + waiting.hint_lease,
+            ]
+            _lease_longer(uow, reservation, min(at for at in wishes if at is not None), now=now)
         uow.commit()
     if not hints:
         return Polled()
     return Polled(woken=len(publisher.publish(hints).accepted))
 
 
-def _lease_longer(
-    uow: UnitOfWork, leased: Reservation, until: datetime | None, *, now: datetime
-) -> None:
+def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, *, now: datetime) -> None:
     """Waking saves nothing that was planned: only the step that is told does, under its lock."""
-    if until is not None and leased.next_check_at is not None and until > leased.next_check_at:
+    if leased.next_check_at is not None and until > leased.next_check_at:
         uow.reservations.save(replace(leased, next_check_at=until), now=now)
 
 

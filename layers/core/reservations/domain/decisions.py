@@ -67,12 +67,21 @@ def nudge(facts: Facts, now: datetime) -> Facts:
 
 
 def resolve(
-    facts: Facts, decision: Decision, evidence: str, now: datetime, policy: Policy
+    facts: Facts,
+    decision: Decision,
+    evidence: str,
+    now: datetime,
+    policy: Policy,
+    *,
+    target: str | None = None,
 ) -> Facts:
     """Answer a review; `evidence` is a reference outside this system, of a booking the supplier's id.
 
+    `target` names the payment or booking that was undone: needed where several are in question, as
+    one piece of evidence proves one.
+
     Raises:
-        DecisionRefusedError: nothing is in review that this decision answers.
+        DecisionRefusedError: nothing is in review that this decision answers, or more than one thing.
     """
     open_reviews = reviews(facts, now)
     if not open_reviews & ANSWERS[decision]:
@@ -80,7 +89,8 @@ def resolve(
         raise DecisionRefusedError(f"in review: {standing}; `{decision}` does not answer it")
     if decision is Decision.PAID:
         return _accept_sum(facts)
-    return _attest(facts, ATTESTED[decision], evidence, now, policy)
+    call = _the_one_in_question(facts, ATTESTED[decision], now, target)
+    return _attest(facts, call, evidence, now, policy)
 
 
 def _accept_sum(facts: Facts) -> Facts:
@@ -91,25 +101,35 @@ def _accept_sum(facts: Facts) -> Facts:
     return replace(facts, accepted_minor=charge.money.minor)
 
 
-def _attest(
-    facts: Facts, operation: Operation, evidence: str, now: datetime, policy: Policy
-) -> Facts:
-    calls = [call for call in facts.of(operation) if _in_question(call, now)]
-    if not calls:
-        raise DecisionRefusedError(f"no {operation} is in question: nudge it, and look again")
-    if operation is Operation.BOOK and any(
-        call.provider_id not in (None, evidence) for call in calls
-    ):
-        known = ", ".join(call.provider_id for call in calls if call.provider_id)
-        raise DecisionRefusedError(f"the supplier knows this booking as {known}")
-    for call in calls:
-        seen = Seen(
-            provider_id=call.provider_id or _NAMED[operation](call, evidence),
-            status=Status.SUCCEEDED,
-            money=call.money,
-        )
-        facts = record(facts, _asked(call, now), seen, now, policy)
-    return facts
+def _the_one_in_question(
+    facts: Facts, operation: Operation, now: datetime, target: str | None
+) -> Call:
+    asked = [call for call in facts.of(operation) if _in_question(call, now)]
+    calls = [call for call in asked if target in (None, call.target)]
+    match calls:
+        case [call]:
+            return call
+        case []:
+            of = f" of {target}" if target and asked else ""
+            raise DecisionRefusedError(
+                f"no {operation}{of} is in question: nudge it, and look again"
+            )
+        case _:
+            targets = ", ".join(str(call.target) for call in calls)
+            raise DecisionRefusedError(
+                f"several are in question: say which, one at a time, by --target: {targets}"
+            )
+
+
+def _attest(facts: Facts, call: Call, evidence: str, now: datetime, policy: Policy) -> Facts:
+    if call.operation is Operation.BOOK and call.provider_id not in (None, evidence):
+        raise DecisionRefusedError(f"the supplier knows this booking as {call.provider_id}")
+    seen = Seen(
+        provider_id=call.provider_id or _NAMED[call.operation](call, evidence),
+        status=Status.SUCCEEDED,
+        money=call.money,
+    )
+    return record(facts, _asked(call, now), seen, now, policy)
 
 
 def _in_question(call: Call, now: datetime) -> bool:
@@ -118,9 +138,10 @@ def _in_question(call: Call, now: datetime) -> bool:
 
 
 # A later listing files what it tells under the provider's id, so ours must never look like one, but
-# for a booking: the service rule would cancel the same one under another id.
+# for a booking: the service rule would cancel the same one under another id. One transfer may give
+# back many payments: with each, the reference is an id of its own.
 _NAMED: Mapping[Operation, Callable[[Call, str], str]] = {
-    Operation.REFUND: lambda _, evidence: f"evidence:{evidence}",
+    Operation.REFUND: lambda call, evidence: f"evidence:{evidence}:{call.target}",
     Operation.BOOK: lambda _, evidence: evidence,
     Operation.CANCEL_BOOKING: lambda call, evidence: call.target or evidence,
 }

@@ -38,6 +38,7 @@ from reservations.adapters.mysql.tables import (
 from reservations.application.bookkeeping import payment_token_is_spent, revised
 from reservations.application.ports import Attempt, HistoryEntry, Reservations
 from reservations.domain.errors import (
+    DatabaseBusyError,
     DuplicateCodeError,
     KnowledgeLostError,
     ReservationNotFoundError,
@@ -49,6 +50,7 @@ from reservations.domain.reservation import ERASED, Customer, MailStatus, Reserv
 
 _BY_ID = select(RESERVATION).where(RESERVATION.c.id == bindparam("id"))
 _LOCK = _BY_ID.with_for_update()
+_READINGS = 5
 _BY_CODE = select(RESERVATION).where(RESERVATION.c.code == bindparam("code"))
 _CUSTOMER = (
     select(CUSTOMER)
@@ -123,9 +125,16 @@ class MySqlReservations(Reservations):
         return reservation
 
     def find(self, code: str) -> Reservation | None:
-        """Read the row first: what changes in between shows under the older version."""
-        rows = self._database.execute(_BY_CODE, {"code": code}).all()
-        return next(iter(self.whole(rows)), None)
+        """Row and ledger are read one after the other: again, if the row has changed meanwhile."""
+        row = self._database.execute(_BY_CODE, {"code": code}).one_or_none()
+        for _ in range(_READINGS):
+            if row is None:
+                return None
+            [reservation] = self.whole([row])
+            before, row = row, self._database.execute(_BY_CODE, {"code": code}).one_or_none()
+            if row == before:
+                return reservation
+        raise DatabaseBusyError(f"changed during each of {_READINGS} readings")
 
     def save(
         self, reservation: Reservation, *, now: datetime, actor: str = "system"

@@ -84,14 +84,22 @@ def review() -> None:
     callback=reference,
     help="Where it can be checked: a bank or ticket reference; for booked, the supplier's booking id.",
 )
+@click.option(
+    "--target",
+    metavar="ID",
+    help="Which payment was refunded, or which booking cancelled, where several are in question.",
+)
 @acts
 @pass_desk
-def resolve(desk: Desk, code: str, decision: Decision, evidence: str, actor: str) -> None:
+def resolve(
+    desk: Desk, code: str, decision: Decision, evidence: str, target: str | None, actor: str
+) -> None:
     """Record what you attest as a fact, and let the reservation go on."""
     resolved = operate.resolve_review(
         code,
         decision,
         evidence=evidence,
+        target=target,
         uow=wiring.unit_of_work(),
         policy=wiring.policy(),
         actor=actor,
