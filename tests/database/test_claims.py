@@ -98,6 +98,25 @@ def test_a_reading_never_mixes_a_row_with_a_ledger_of_another_moment(
     assert read.version == confirmed.version + 1
 
 
+def test_a_row_that_cannot_be_read_stops_no_other(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill_the_reservations(database, due=3, settled=0)
+    database.execute(text("UPDATE reservation SET currency = 'ZZZ' WHERE code LIKE '%1'"))
+    database.commit()
+
+    with MySqlUnitOfWork(database, policy=STANDARD) as uow:
+        claimed = uow.reservations.claim_due(limit=10, lease=LEASE)
+        uow.commit()
+
+    assert {reservation.code[-1] for reservation in claimed} == {"0", "2"}
+    [line] = [record for record in caplog.records if record.name == reservations.__name__]
+    assert line.getMessage() == "reservation not readable"
+    # It stays due, which the oldest due one's alarm tells.
+    [row] = database.execute(text("SELECT code FROM reservation WHERE next_check_at < NOW(6)"))
+    assert row.code[-1] == "1"
+
+
 def fill_the_reservations(database: Database, *, due: int, settled: int) -> None:
     now = database.now()
     rows = [

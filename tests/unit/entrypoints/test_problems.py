@@ -45,7 +45,7 @@ def test_what_a_retry_may_help_is_a_503_or_says_when_to_come_back() -> None:
 
 def test_what_the_request_cannot_help_is_not_its_fault() -> None:
     """A refusal is a 4xx, but for our own defects, which are shown as 503."""
-    defects = {"DuplicateCodeError", "KnowledgeLostError"}
+    defects = {"DuplicateCodeError", "InvalidMoneyError", "KnowledgeLostError"}
     for error in leaves(RefusedError):
         status = CATALOGUE[PROBLEM_OF[error]].status
         assert (status >= 500) == (error.__name__ in defects), error

@@ -223,7 +223,7 @@ PROBLEM_OF: dict[type[ReservationsError], str] = {
     InvalidReservationCodeError: "not_found",
     NotCancellableError: "not_cancellable",
     IdempotencyKeyReusedError: "idempotency_key_reused",
-    InvalidMoneyError: "validation_failed",
+    InvalidMoneyError: "service_unavailable",  # a stored one: what a body says is judged field by field
     RequestInFlightError: "request_in_flight",
     DatabaseBusyError: "busy_try_again",
     DatabaseUnavailableError: "service_unavailable",
