@@ -1,6 +1,6 @@
 """POST /v1/reservations: accept a request once, answer 202 while the journey runs."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from reservations import wiring
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.entrypoints import answers, http, idempotency, observability
-from reservations.entrypoints.bodies import parse_reservation
+from reservations.entrypoints.bodies import parse_reservation, refuse_past
 
 OPERATION = "POST /v1/reservations"
 
@@ -21,7 +21,7 @@ def post_reservation() -> Response[str]:
     event = app.current_event
     client_id = http.client_id(event, wiring.api_settings().api_clients)
     key = http.idempotency_key(event)
-    body = parse_reservation(http.json_body(event), today=datetime.now(UTC).date())
+    body = parse_reservation(http.json_body(event), today=_today())
     command = body.to_command(client_id=client_id, language=http.language(event))
     stored, replayed = idempotency.once(
         _create,
@@ -38,7 +38,13 @@ def post_reservation() -> Response[str]:
     )
 
 
+def _today() -> date:
+    return datetime.now(UTC).date()
+
+
 def _create(command: CreateReservation) -> dict[str, Any]:
+    # Only here, on the key's first use: a repeat after midnight gets the stored answer.
+    refuse_past(command.offer.starts_on, today=_today())
     # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
     policy = wiring.policy()
     with wiring.joined_unit_of_work() as uow:

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Any, Self
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
+from functions.create_reservation import handler
 from functions.create_reservation.handler import lambda_handler
 from reservations import tracing, wiring
 from reservations.adapters.mysql.engine import Database, engine_for
@@ -23,6 +25,7 @@ from tests.invocation import LogBook, a_context, an_event
 TABLES = ("idempotency", "reservation", "customer", "history", "outbox")
 NOTHING = dict.fromkeys(TABLES, 0)
 ONE_OF_EACH = dict.fromkeys(TABLES, 1)
+STARTS_ON = date(2099, 5, 1)  # as in events/
 
 
 @pytest.fixture(params=[pytest.param(engine, marks=pytest.mark.mysql) for engine in ENGINES])
@@ -161,6 +164,61 @@ def test_a_refusal_points_at_every_fault_in_the_callers_language(database: Datab
 def test_a_refused_body_may_be_mended_under_the_same_key(database: Database) -> None:
     post("invalid_body")
     assert post("accepted")["statusCode"] == 202
+
+
+# --- over midnight --------------------------------------------------------------------------------
+
+
+def it_is(today: date, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls(today.year, today.month, today.day, tzinfo=tz)
+
+    monkeypatch.setattr(handler, "datetime", Clock)
+
+
+def test_a_repeat_gets_its_answer_when_the_trip_has_begun_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it_is(STARTS_ON, monkeypatch)
+    first = post("accepted")
+
+    it_is(STARTS_ON + timedelta(days=1), monkeypatch)
+    again = post("accepted")
+
+    assert (first["statusCode"], again["statusCode"]) == (202, 202)
+    assert again["body"] == first["body"]
+    assert header(again, "Idempotency-Replayed") == "true"
+    assert rows(database) == ONE_OF_EACH
+
+
+def test_a_first_request_for_a_trip_that_began_yesterday_is_refused_and_its_key_stays_free(
+    database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it_is(STARTS_ON + timedelta(days=1), monkeypatch)
+    refused = post("accepted")
+
+    assert (refused["statusCode"], problem(refused)) == (422, "validation_failed")
+    [fault] = json.loads(refused["body"])["errors"]
+    assert (fault["pointer"], fault["code"]) == ("/offer/starts_on", "in_the_past")
+    assert rows(database) == NOTHING
+    assert logs.metrics == set()
+    it_is(STARTS_ON, monkeypatch)
+    accepted = post("accepted")
+    assert accepted["statusCode"] == 202
+    assert header(accepted, "Idempotency-Replayed") is None
+
+
+def test_a_used_key_with_another_request_is_refused_as_such_on_any_day(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it_is(STARTS_ON, monkeypatch)
+    post("accepted")
+
+    it_is(STARTS_ON + timedelta(days=1), monkeypatch)
+
+    assert problem(post("key_reused")) == "idempotency_key_reused"
 
 
 # --- what fails on our side -----------------------------------------------------------------------

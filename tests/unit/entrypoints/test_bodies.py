@@ -18,6 +18,7 @@ from reservations.entrypoints.bodies import (
     ReservationBody,
     parse_json,
     parse_reservation,
+    refuse_past,
 )
 from reservations.entrypoints.problems import ProblemError
 
@@ -72,7 +73,9 @@ def without_member(path: tuple[str, ...]) -> dict[str, Any]:
 
 
 def parse(body: Any) -> ReservationBody:
-    return parse_reservation(json.dumps(body).encode(), today=TODAY)
+    parsed = parse_reservation(json.dumps(body).encode(), today=TODAY)
+    refuse_past(parsed.offer.starts_on, today=TODAY)
+    return parsed
 
 
 def refusal(body: Any) -> ProblemError:
@@ -138,6 +141,22 @@ def test_all_faults_are_told_at_once() -> None:
         ("/offer/guests", "out_of_range"),
         ("/payment_token", "missing"),
     ]
+
+
+def test_a_start_in_the_past_is_told_beside_what_is_wrong_on_any_day() -> None:
+    body = with_member(("offer", "starts_on"), "2027-02-28")
+    body["customer"]["email"] = "?"
+
+    assert faults(body) == [
+        ("/customer/email", "malformed_email"),
+        ("/offer/starts_on", "in_the_past"),
+    ]
+
+
+def test_a_body_can_be_read_after_its_day() -> None:
+    body = json.dumps(A_BODY).encode()
+
+    assert parse_reservation(body, today=date(2027, 5, 2)) == parse(A_BODY)
 
 
 @pytest.mark.parametrize("path", [path for path in MEMBERS if path[-1] != "phone"])

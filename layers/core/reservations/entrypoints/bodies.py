@@ -4,6 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, Self
 
@@ -90,8 +91,7 @@ class OfferBody(_Body):
 
     @model_validator(mode="after")
     def _lies_ahead(self, info: ValidationInfo) -> Self:
-        assert info.context is not None  # `parse_reservation` gives it
-        if self.starts_on < info.context["today"]:
+        if info.context and self.starts_on < info.context["today"]:
             raise _error("in_the_past", member="starts_on")
         if self.ends_on <= self.starts_on:
             raise _error("not_after_start", member="ends_on")
@@ -143,17 +143,32 @@ class ReservationBody(_Body):
 
 
 def parse_reservation(body: bytes, *, today: date) -> ReservationBody:
-    """Read a body strictly; `today` is UTC, and a trip may not start before it.
+    """Read a body strictly; a start before `today` (UTC) is told here only beside other faults.
+
+    What was accepted yesterday may be repeated today, so that fault alone is left to `refuse_past`.
 
     Raises:
         ProblemError: `malformed_json`, `body_too_large` or `validation_failed` with every fault found.
     """
+    document = parse_json(body)
+    with suppress(ValidationError):
+        return ReservationBody.model_validate(document)
     try:
-        return ReservationBody.model_validate(parse_json(body), context={"today": today})
+        return ReservationBody.model_validate(document, context={"today": today})
     except ValidationError as error:
         raise ProblemError(
             "validation_failed", errors=_faults(error)
         ) from None  # the cause holds the input
+
+
+def refuse_past(starts_on: date, *, today: date) -> None:
+    """
+    Raises:
+        ProblemError: `validation_failed`, as a trip may not start before `today` (UTC).
+    """
+    if starts_on < today:
+        fault = FieldError("/offer/starts_on", "in_the_past", FAULTS["in_the_past"])
+        raise ProblemError("validation_failed", errors=(fault,))
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
