@@ -174,6 +174,9 @@ def test_the_phone_may_be_left_out() -> None:
     [
         (("customer", "full_name"), "a" * 120),
         (("customer", "full_name"), "  Zoë 王  "),
+        (("customer", "full_name"), "\ufb2c" * 40),  # 3 characters each in NFC
+        (("customer", "full_name"), "e\u0301" * 120),
+        (("offer", "description"), "a" * 200),
         (("customer", "email"), "a.b+c@sub.example.com"),
         (("customer", "phone"), "+1234567"),
         (("customer", "phone"), "+123456789012345"),
@@ -200,6 +203,10 @@ def test_what_lies_just_within_a_bound_is_accepted(path: tuple[str, ...], value:
         (("customer", "phone"), "+١٢٣٤٥٦٧٨", "malformed"),
         (("customer", "full_name"), "Ana\u202ezeréP", "control_character"),
         (("customer", "full_name"), "\ud800", "control_character"),
+        (("customer", "full_name"), "\ufb2c" * 41, "too_long"),
+        (("customer", "full_name"), 7, "wrong_type"),
+        (("offer", "description"), "\ufb2c" * 67, "too_long"),
+        (("offer", "description"), "e\u0301" * 201, "too_long"),
         (("offer", "offer_id"), "../secret", "malformed"),
         (("offer", "offer_id"), "a\n", "malformed"),
         (("offer", "guests"), True, "wrong_type"),

@@ -45,8 +45,13 @@ def _error(code: str, *, member: str | None = None) -> PydanticCustomError:
     return PydanticCustomError(code, code, {"member": member})
 
 
+def _composed(value: Any) -> Any:
+    """NFC, before the length is taken: some characters grow by it, U+FB2C threefold."""
+    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+
+
 def _printable(value: str) -> str:
-    value = unicodedata.normalize("NFC", value.strip())
+    value = value.strip()
     if any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES or c in _BIDI_CONTROLS for c in value):
         raise _error("control_character")
     if not value:
@@ -77,14 +82,18 @@ class _Body(BaseModel):
 
 
 class CustomerBody(_Body):
-    full_name: Annotated[str, Field(max_length=120), AfterValidator(_printable)]
+    full_name: Annotated[
+        str, BeforeValidator(_composed), Field(max_length=120), AfterValidator(_printable)
+    ]
     email: Annotated[str, Field(max_length=254), AfterValidator(_email)]
     phone: Annotated[str, Field(pattern=r"\A\+[0-9]{7,15}\z")] | None = None
 
 
 class OfferBody(_Body):
     offer_id: Annotated[str, Field(pattern=r"\A[A-Za-z0-9._-]{1,64}\z")]
-    description: Annotated[str, Field(max_length=200), AfterValidator(_printable)]
+    description: Annotated[
+        str, BeforeValidator(_composed), Field(max_length=200), AfterValidator(_printable)
+    ]
     starts_on: Annotated[date, BeforeValidator(_iso_date)]
     ends_on: Annotated[date, BeforeValidator(_iso_date)]
     guests: Annotated[int, Field(ge=1, le=20)]
