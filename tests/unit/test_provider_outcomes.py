@@ -12,6 +12,8 @@ from uuid import UUID
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from reservations.adapters.payments_api import HttpPaymentsApi
 from reservations.adapters.provider_http import ProviderHttp
@@ -149,6 +151,98 @@ def test_a_status_is_taken_for(
     assert (reply.outcome, reply.http_status, reply.alarm) == (outcome, status, alarm)
 
 
+HUGE = "9" * 5000  # Python reads no integer of more than 4300 digits
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+        f"Mon, 01 Jan {HUGE} 00:00:00 GMT",
+        "Mon, 99999999999999999999 Jan 2027 00:00:00 GMT",
+        "Mon, 01 Mar 2027 99999999999:00:00 GMT",
+        "Mon, 01 Mar 2027 24:00:00 GMT",
+        "Mon, 01 Mar 2027 12:00:30 +99999999999999999999",
+        "Mon, 01 Mar 2027 12:00:30 -9999",
+        "Mon, 01 Mar -2027 12:00:30 GMT",
+        "Mon, 01 Mar ٢٠٢٧ 12:00:30 GMT",
+        "Mon,",
+        "(",
+        "-7",
+        "+7",
+        "٧",
+        "７",
+        "²",
+        "7, 8",
+        "7e1",
+        "7_0",
+        "inf",
+        "\x00",
+        HUGE,
+    ],
+)
+@pytest.mark.parametrize(("status", "outcome"), [(429, NotSent()), (503, NoAnswer())])
+def test_a_retry_after_that_says_nothing_is_as_if_it_were_not_there(
+    status: int, outcome: Outcome, value: str
+) -> None:
+    headers = [(b"Retry-After", value.encode())]
+
+    reply = charge(lambda _: httpx.Response(status, headers=headers))
+
+    assert (reply.outcome, reply.alarm) == (outcome, None)
+
+
+@settings(deadline=None)
+@given(value=st.text('0123456789:,;+-()" GMTJanMo٣', max_size=40) | st.text(max_size=40))
+def test_no_retry_after_is_raised_for(value: str) -> None:
+    headers = [(b"Retry-After", value.encode(errors="surrogatepass"))]
+
+    reply = charge(lambda _: httpx.Response(429, headers=headers))
+
+    assert isinstance(reply.outcome, NotSent)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http:x",
+        "mailto:us",
+        "http://[::1",
+        "http://a:b",
+        "http://a:999999999",
+        "http://xn--a",
+        "http://℀",
+        "/" * 70_000,
+        "\x00",
+        "",
+        "/elsewhere",
+    ],
+)
+def test_where_a_redirect_leads_is_not_even_read(value: str) -> None:
+    headers = [(b"Location", value.encode())]
+
+    reply = charge(lambda _: httpx.Response(302, headers=headers))
+
+    assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 302, "contract")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Set-Cookie": "a=b; expires=Mon, 01 Jan 99999999999 00:00:00 GMT"},
+        {"Set-Cookie": f"a=b; max-age={HUGE}; version={HUGE}"},
+        {"Content-Type": "application/json; charset=none"},
+        {"Content-Length": HUGE},
+        {"Content-Encoding": "none"},
+    ],
+    ids=str,
+)
+def test_headers_we_have_no_use_for_change_nothing(headers: dict[str, str]) -> None:
+    reply = charge(lambda _: httpx.Response(201, headers=headers, json=a_payment()))
+
+    assert isinstance(reply.outcome, Seen)
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -192,6 +286,9 @@ def test_a_2xx_is_read(status: int) -> None:
         (a_payment(amount="342,50"), "contract"),
         (a_payment(amount=342.5), "contract"),
         (a_payment(amount="-342.50"), "contract"),
+        (a_payment(amount="٣٤٢.٥٠"), "contract"),
+        (a_payment(amount="9" * 5000 + ".00"), "contract"),
+        (a_payment(amount="1." + "0" * 5000), "contract"),
         (a_payment(currency="EURO"), "contract"),
         (a_payment(currency="XXX"), "contract"),
         (a_payment(payment_id=""), "contract"),
@@ -199,6 +296,7 @@ def test_a_2xx_is_read(status: int) -> None:
         (a_payment(payment_id="pay/../1"), "contract"),
         (a_payment(payment_id="pay\r\n1"), "contract"),
         (a_payment(payment_id="p" * 129), "contract"),
+        (a_payment(payment_id="pay_١"), "contract"),
         ({}, "contract"),
         ([a_payment()], "contract"),
         ("succeeded", "contract"),
@@ -212,7 +310,18 @@ def test_a_2xx_that_says_nothing_we_can_file_is_no_answer_and_an_alarm(
     assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 201, alarm)
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b'{"payment_id":', b"\xff\xfe", b"[" * 9000])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        b'{"payment_id":',
+        b"\xff\xfe",
+        b"[" * 9000,
+        b"9" * 9000,
+        rb'{"payment_id": "\ud800"}',
+    ],
+)
 def test_a_2xx_that_is_not_json_is_no_answer_and_an_alarm(content: bytes) -> None:
     reply = charge(lambda _: httpx.Response(200, content=content))
 

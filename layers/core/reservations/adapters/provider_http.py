@@ -89,6 +89,7 @@ class ProviderHttp:
             timeout=httpx.Timeout(read_seconds, connect=connect_seconds),
             follow_redirects=False,
             trust_env=False,
+            event_hooks={"response": [_forget_location]},
             transport=transport or direct_transport(),
         )
 
@@ -162,11 +163,13 @@ class ProviderHttp:
 
     def _retry_after_s(self, value: str) -> int | None:
         """Read both forms of RFC 9110, section 10.2.3; anything else is as if it were not there."""
-        if value.isascii() and value.isdigit() and len(value) <= _RETRY_AFTER_DIGITS:
+        if not value.isascii():
+            return None
+        if value.isdigit() and len(value) <= _RETRY_AFTER_DIGITS:
             return int(value)
         try:
             at = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):  # the latter of a year that no C integer holds
             return None
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         return max(0, math.ceil((at - self._now()).total_seconds()))
@@ -201,6 +204,11 @@ def direct_transport() -> httpx.HTTPTransport:
     """No proxy, no kept connection."""
     limits = httpx.Limits(max_keepalive_connections=0)
     return httpx.HTTPTransport(trust_env=False, limits=limits)
+
+
+def _forget_location(response: httpx.Response) -> None:
+    """Keep httpx from reading where a redirect leads: it does so unasked, and raises for what is no URL."""
+    response.headers.pop("Location", None)
 
 
 def _body(response: httpx.Response) -> bytes:
