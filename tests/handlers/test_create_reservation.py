@@ -15,7 +15,7 @@ from reservations import tracing, wiring
 from reservations.adapters.mysql.engine import Database, engine_for
 from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
 from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
-from reservations.domain.errors import DatabaseUnavailableError
+from reservations.domain.errors import DatabaseUnavailableError, SettingsError
 from reservations.domain.policy import STANDARD
 from reservations.entrypoints import answers
 from tests.databases import ENGINES, Connect, SchemaOf, connections_to
@@ -264,6 +264,22 @@ def test_a_defect_after_the_commit_does_not_claim_that_nothing_was_done(
     assert header(post("accepted"), "Idempotency-Replayed") == "true"
     monkeypatch.setattr(wiring, "api_settings", raising(RuntimeError("a defect")))
     assert fails(post("accepted"))  # what one request did says nothing of the next
+
+
+@pytest.mark.parametrize("name", ["key_ring", "public_base_url"])
+def test_settings_that_cannot_be_read_for_a_replay_do_not_deny_what_was_done(
+    database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    post("accepted")
+
+    monkeypatch.setattr(wiring, name, raising(SettingsError("not readable")))
+    answer = post("accepted")
+
+    assert fails(answer, "gateway_timeout")
+    assert json.loads(answer["body"])["effect"] == "unknown"
+    assert "RequestUnavailable" in logs.metrics
+    [line] = logs.saying("request failed")
+    assert line["code"] == "settings_invalid"
 
 
 def test_after_a_failure_the_same_key_is_as_good_as_new(

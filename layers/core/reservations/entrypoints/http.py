@@ -65,18 +65,22 @@ def resolver() -> APIGatewayRestResolver:
     def refused(error: ProblemError) -> Response[str]:
         return problem_response(error.problem, app.current_event, errors=error.errors)
 
+    def failed(problem: Problem) -> Response[str]:
+        told = CATALOGUE["gateway_timeout"] if app.context.get(_ACTED) else problem
+        return problem_response(told, app.current_event)
+
     def ours(error: ReservationsError) -> Response[str]:
         problem = problem_of(error)
-        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger.exception("request failed", extra={"code": error.code})
-            count("RequestUnavailable")
-        return problem_response(problem, app.current_event)
+        if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            return problem_response(problem, app.current_event)
+        logger.exception("request failed", extra={"code": error.code})
+        count("RequestUnavailable")
+        return failed(problem)
 
     def unexpected(_: Exception) -> Response[str]:
         logger.exception("request failed unexpectedly")
         count("UnhandledError")
-        code = "gateway_timeout" if app.context.get(_ACTED) else "service_unavailable"
-        return problem_response(CATALOGUE[code], app.current_event)
+        return failed(CATALOGUE["service_unavailable"])
 
     app.not_found(unknown_route)
     app.exception_handler(ProblemError)(refused)
