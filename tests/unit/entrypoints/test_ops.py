@@ -151,6 +151,29 @@ def test_a_reservation_is_shown_with_its_ledger(database: InMemoryDatabase) -> N
     assert shown["calls"][0]["money"] == "342.50 EUR"
 
 
+@pytest.mark.parametrize("locator", ["AB[/x]", "AB[x1]", "[bold]AB", "AB:bomb:", "\\[AB]"])
+def test_a_locator_is_shown_as_the_supplier_wrote_it(
+    database: InMemoryDatabase, locator: str
+) -> None:
+    keep(database, a_reservation(a_charge(), a_booking(locator=locator)))
+
+    result = run("show", SHOWN)
+
+    assert result.exit_code == 0
+    assert locator in result.stdout
+
+
+@pytest.mark.parametrize("unprintable", ["\x1b[2J", "\r", "\n", "\x9b", "\u202e"])
+def test_a_locator_cannot_command_the_terminal(
+    database: InMemoryDatabase, unprintable: str
+) -> None:
+    keep(database, a_reservation(a_charge(), a_booking(locator=f"AB{unprintable}C")))
+
+    shown = run("show", SHOWN).stdout
+
+    assert f"AB\ufffd{unprintable[1:]}C" in shown
+
+
 def test_an_erased_customer_is_told_as_such(database: InMemoryDatabase) -> None:
     keep(database, confirmed())
     database.customers[RESERVATION_ID] = ERASED

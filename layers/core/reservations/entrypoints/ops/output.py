@@ -27,7 +27,13 @@ def emit(page: Page, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(page, default=_plain, ensure_ascii=False))
         return
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    console = Console(
+        width=None if sys.stdout.isatty() else _PIPE_WIDTH,
+        highlight=False,
+        # A locator is the supplier's own text, in which brackets and colons are no markup.
+        markup=False,
+        emoji=False,
+    )
     for name, part in page.items():
         match part:
             case Mapping():
@@ -47,7 +53,12 @@ def _shown(value: object) -> str:
         return "–"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}Z"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else _harmless(str(value))
+
+
+def _harmless(text: str) -> str:
+    """Without what a terminal would obey: control characters, and those that reorder what follows."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def _lines(name: str, row: Row) -> Table:
