@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import pytest
 
+from reservations.application.ports import Voucher
 from reservations.domain.errors import DocumentStoreUnavailableError, ReservationNotFoundError
 from reservations.domain.facts import Reason
 from reservations.domain.learning import cancel
@@ -21,7 +22,7 @@ from tests.builders import (
     a_reservation,
     some_facts,
 )
-from tests.fakes import InMemoryDocumentStore
+from tests.fakes import InMemoryDocumentStore, PlainRenderer
 from tests.unit.application.world import KEYS, World
 
 
@@ -29,16 +30,28 @@ def confirmed() -> Reservation:
     return a_reservation(facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON))
 
 
-class InterruptedStore(InMemoryDocumentStore):
+class InterruptedRenderer(PlainRenderer):
     """Something else happens between looking and registering."""
 
     def __init__(self, meanwhile: Callable[[], object]) -> None:
-        super().__init__()
         self._meanwhile = meanwhile
 
-    def put(self, key: str, content: bytes) -> None:
-        super().put(key, content)
+    def render(self, voucher: Voucher) -> bytes:
         self._meanwhile()
+        return super().render(voucher)
+
+
+class WatchedStore(InMemoryDocumentStore):
+    """Tells which documents were registered at the moment of storing one."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self._world = world
+        self.registered: list[str] = []
+
+    def put(self, key: str, content: bytes) -> None:
+        self.registered += [document.s3_key for document in self._world.stored.documents]
+        super().put(key, content)
 
 
 def test_a_confirmed_reservation_gets_its_voucher_and_the_mail_is_asked_for() -> None:
@@ -104,17 +117,25 @@ def test_who_is_not_confirmed_gets_no_voucher(reservation: Reservation) -> None:
     assert world.stored.voucher is None
 
 
-def test_two_workers_at_once_put_the_same_twice_and_register_it_once() -> None:
+def test_of_two_workers_at_once_one_registers_and_stores() -> None:
+    world, slower = World(confirmed()), InMemoryDocumentStore()
+
+    assert not world.issue(slower, renderer=InterruptedRenderer(world.issue))
+
+    assert slower.documents == {}
+    assert list(world.store.documents) == [each.s3_key for each in world.stored.documents]
+
+
+def test_nothing_lies_in_the_store_that_erasing_would_not_find() -> None:
     world = World(confirmed())
-    store = InterruptedStore(world.issue)
+    store = WatchedStore(world)
 
-    assert not world.issue(store)
+    world.issue(store)
 
-    assert store.documents == world.store.documents
-    assert len(world.stored.documents) == 1
+    assert store.registered == list(store.documents)
 
 
-def test_a_voucher_of_a_trip_cancelled_meanwhile_is_not_registered() -> None:
+def test_a_voucher_of_a_trip_cancelled_meanwhile_is_neither_registered_nor_stored() -> None:
     world = World(confirmed())
 
     def cancelled() -> None:
@@ -124,22 +145,26 @@ def test_a_voucher_of_a_trip_cancelled_meanwhile_is_not_registered() -> None:
             uow.reservations.save(replace(reservation, facts=facts), now=world.now)
             uow.commit()
 
-    assert not world.issue(InterruptedStore(cancelled))
+    assert not world.issue(renderer=InterruptedRenderer(cancelled))
 
     assert world.stored.voucher is None
+    assert world.store.documents == {}
     assert world.take_hints() == [Queue.SUPPLIER]  # to cancel the booking
 
 
-def test_a_store_that_is_down_leaves_the_voucher_owed() -> None:
+def test_a_voucher_that_could_not_be_stored_is_stored_with_its_mail() -> None:
     world = World(confirmed())
     world.store.down = True
-
     with pytest.raises(DocumentStoreUnavailableError):
         world.issue()
-    assert world.stored.voucher is None
+    registered = world.stored.voucher
+    assert registered is not None
 
     world.store.down = False
-    assert world.issue()
+    world.notify()
+
+    content = world.store.documents[registered.s3_key]
+    assert sha256(content).hexdigest() == registered.sha256
 
 
 def test_a_hint_for_no_reservation_is_an_error() -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from reservations.application.confirm_supplier import confirm_supplier
 from reservations.application.issue_voucher import Issued, issue_voucher
 from reservations.application.notify_customer import Notified, Vouchers, notify_customer
-from reservations.application.ports import DocumentStore, Mailer
+from reservations.application.ports import DocumentStore, Mailer, VoucherRenderer
 from reservations.application.process_payment import process_payment
 from reservations.application.provider_step import StepTaken
 from reservations.domain.access_token import KeyRing
@@ -106,23 +106,27 @@ class World:
             not_after=self.now + STANDARD.call_limit,
         )
 
-    def issue(self, store: DocumentStore | None = None) -> Issued | None:
+    def issue(
+        self, store: DocumentStore | None = None, *, renderer: VoucherRenderer | None = None
+    ) -> Issued | None:
         return issue_voucher(
             RESERVATION_ID,
             uow=self.unit_of_work(),
-            renderer=PlainRenderer(),
+            renderer=renderer or PlainRenderer(),
             store=store or self.store,
             policy=STANDARD,
             keys=KEYS,
             support_contact=SUPPORT,
         )
 
-    def notify(self, mailer: Mailer | None = None) -> Notified:
+    def notify(
+        self, mailer: Mailer | None = None, *, store: DocumentStore | None = None
+    ) -> Notified:
         return notify_customer(
             RESERVATION_ID,
             uow=self.unit_of_work(),
             mailer=mailer or RecordingMailer(),
-            vouchers=Vouchers(store=self.store, renderer=PlainRenderer()),
+            vouchers=Vouchers(store=store or self.store, renderer=PlainRenderer()),
             policy=STANDARD,
             support_contact=SUPPORT,
         )

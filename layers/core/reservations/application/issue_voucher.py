@@ -31,9 +31,10 @@ def issue_voucher(
     keys: KeyRing,
     support_contact: str,
 ) -> Issued | None:
-    """Render, store and register the voucher, if one is owed; none if it was not issued now.
+    """Render, register and store the voucher, if one is owed; none if it was not issued now.
 
-    Rendering and storing repeat harmlessly: equal content under the same key.
+    It is registered before it is stored: no personal data lie in the store that erasing would not find. One that was
+    registered and not stored is made by whoever needs it next, equal to the byte.
 
     Raises:
         ReservationNotFoundError: there is no such reservation.
@@ -44,7 +45,6 @@ def issue_voucher(
         return None
     reservation, voucher = owed
     key, content = voucher_key(reservation, keys=keys), renderer.render(voucher)
-    store.put(key, content)
     with uow:
         reservation = uow.reservations.lock(reservation_id)
         now = uow.now()
@@ -53,9 +53,11 @@ def issue_voucher(
             reservation = _with_voucher(reservation, key=key, content=content, now=now)
         settle_and_save(reservation, uow=uow, policy=policy, now=now)
         uow.commit()
-    facts = reservation.facts
-    if not issued or facts.confirmed_at is None:
+    if not issued:
         return None
+    store.put(key, content)
+    facts = reservation.facts
+    assert facts.confirmed_at is not None  # a voucher is owed to who is confirmed
     return Issued(confirmed_after=facts.confirmed_at - facts.created_at)
 
 
