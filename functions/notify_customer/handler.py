@@ -12,11 +12,12 @@ from reservations.entrypoints import observability, queue
 
 
 def on_hint(hint: Hint, _: datetime) -> None:
+    store = wiring.document_store(patient=False)
     notified = notify_customer(
         hint.reservation_id,
         uow=wiring.unit_of_work(ping=True),
         mailer=wiring.mailer(),
-        vouchers=Vouchers(store=wiring.document_store(), renderer=wiring.voucher_renderer()),
+        vouchers=Vouchers(store=store, renderer=wiring.voucher_renderer()),
         policy=wiring.policy(),
         support_contact=wiring.support_contact(),
     )

@@ -327,12 +327,13 @@ def test_a_confirmation_without_its_papers_is_found_after_ten_minutes(
         (MailStatus.STARTED, MINUTE, True),
         (MailStatus.NOT_SENT, MINUTE, True),
         (MailStatus.UNKNOWN, MINUTE, True),
-        (MailStatus.UNKNOWN, None, False),
+        (MailStatus.STARTED, None, True),
+        (MailStatus.UNKNOWN, None, True),
         (MailStatus.REFUSED, None, False),
         (MailStatus.SENT, None, False),
     ],
 )
-def test_a_mail_still_to_be_made_is_found_and_one_that_rests_is_not(
+def test_a_mail_that_nobody_has_answered_for_is_found_and_one_that_rests_is_not(
     stored: Stored, status: MailStatus, check_in: timedelta | None, is_found: bool
 ) -> None:
     send = a_send(status=status, check_at=check_in and stored.now + check_in)

@@ -97,7 +97,7 @@ def around(monkeypatch: pytest.MonkeyPatch, logs: LogBook) -> Surroundings:
         "supplier_api": lambda: surroundings.supplier,
         "publisher": lambda: surroundings.publisher,
         "dead_letters": lambda: surroundings.dead_letters,
-        "document_store": lambda: surroundings.store,
+        "document_store": lambda *, patient=True: surroundings.store,
         "voucher_renderer": PlainRenderer,
         "mailer": lambda: surroundings.mailer,
     }

@@ -153,6 +153,7 @@ class Invocations:
 
         def body() -> None:
             unit, code = self._world.unit(), self._stored(party).code
+            self._world.nudged[party.customer.email] += 1
             operate.look_again(code, uow=unit, policy=unit.policy, actor="operator")
 
         self._world.start(f"operator {party.name}", body)

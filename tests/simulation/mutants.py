@@ -176,12 +176,11 @@ _ALL = (
     _of("the voucher is issued without a second look", _VOUCHER,
         "        issued = isinstance(fulfil(reservation, now), IssueVoucher)\n", "        issued = True\n"),
     _of("a mail is sent before it is written down", _NOTIFY,
-        "        reservation = begin_send(reservation, owed.kind, now, policy)\n"
-        "        customer = uow.reservations.customer(reservation_id)\n"
-        "        settle_and_save(reservation, uow=uow, policy=policy, now=now)\n",
-        "        customer = uow.reservations.customer(reservation_id)\n",
+        "            reservation = entry(reservation, kind, now, policy)\n"
+        "            settle_and_save(reservation, uow=uow, policy=policy, now=now)\n",
+        "            pass\n",
         ("        reservation = record_send(reservation,",
-         "        reservation = record_send(begin_send(reservation, owed.kind, now, policy),")),
+         "        reservation = record_send(begin_send(reservation, kind, now, policy),")),
     _of("the token is forgotten while a charge may be sent again", "reservations.application.bookkeeping",
         "frozenset({Status.SUCCEEDED,", "frozenset({Status.NOT_FOUND, Status.SUCCEEDED,"),
     _of("the token is kept for ever", "reservations.application.bookkeeping",

@@ -29,7 +29,7 @@ VISIBILITY = {
     Queue.PAYMENT: timedelta(seconds=180),
     Queue.SUPPLIER: timedelta(seconds=450),
     Queue.VOUCHER: timedelta(seconds=180),
-    Queue.NOTIFICATION: timedelta(seconds=90),
+    Queue.NOTIFICATION: timedelta(seconds=120),
 }
 MAX_RECEIVES = 20
 DELAYS = tuple(timedelta(seconds=seconds) for seconds in (0, 0, 0, 5, 60, 900))

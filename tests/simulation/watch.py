@@ -62,6 +62,7 @@ class World(Protocol):
     store: SimulatedStore
     mailer: SimulatedMailer
     interrupted: set[str]  # who may get a mail twice: a crash fell inside a send
+    nudged: Counter[str]  # who may get one more each time: an operator asked
 
     @property
     def now(self) -> datetime: ...
@@ -304,8 +305,8 @@ class Watch:
         mailer, to = self._world.mailer, party.customer.email
         copies = Counter(d.kind for d in mailer.delivered if d.to == to)
         for kind, times in copies.items():
-            twice_is_fine = to in self._world.interrupted or (to, kind) in mailer.unsure
-            if times > 1 + twice_is_fine:
+            in_doubt = to in self._world.interrupted or (to, kind) in mailer.unsure
+            if times > (2 + self._world.nudged[to] if in_doubt else 1):
                 fail("mail", f"{times} copies of {kind}")
         for kind in mails_owed(new):
             send = new.send_of(kind)

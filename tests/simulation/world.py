@@ -3,6 +3,7 @@
 import contextlib
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from random import Random
@@ -42,6 +43,7 @@ class World:
         self.deadly = self.random.choice((0, 0.002, 0.01, 0.03))  # odds to die at a port
         self.trouble = self.random.choice((0.02, 0.1, 0.3))  # odds that a service of ours fails
         self.interrupted: set[str] = set()  # to whom a send was cut off
+        self.nudged: Counter[str] = Counter()  # how often an operator asked for what is in doubt
         self.providers = Providers(self)
         self.queues = Queues(self)
         self.store = SimulatedStore(self)

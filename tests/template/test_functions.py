@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 
 from local.documents import WILDCARDS, permissions, rights
 from reservations import config
+from reservations.adapters.s3 import S3_BRIEF_CONFIG
+from reservations.adapters.ses import SES_CONFIG
 from tests.template.resources import (
     ROOT,
     functions,
@@ -149,6 +152,21 @@ def test_a_provider_step_lives_to_hear_the_slowest_answer_and_to_record_it(
 ) -> None:
     call = config.CONNECT_ATTEMPTS * connect_seconds + read_seconds
     assert functions()[folder]["Timeout"] >= call + 4  # two transactions
+
+
+def longest(call: Config) -> float:
+    """Of a call by the SDK, in seconds; only a retry would be preceded by a pause."""
+    told = vars(call)
+    assert told["retries"]["total_max_attempts"] == 1
+    return float(told["connect_timeout"] + told["read_timeout"])
+
+
+def test_a_mail_begun_after_the_store_hung_is_still_sent_and_recorded() -> None:
+    """The voucher may be read and made anew first; a send that is cut off would cost its repeat."""
+    transactions = 3 * 2
+    needed = 2 * longest(S3_BRIEF_CONFIG) + longest(SES_CONFIG) + transactions
+    assert functions()["notify_customer"]["Timeout"] >= needed
+    assert "document_store(patient=False)" in source("notify_customer")
 
 
 def reserved() -> dict[str, int]:

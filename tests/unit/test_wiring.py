@@ -100,6 +100,10 @@ def test_behind_each_port_stands_its_adapter_without_a_connection(
     assert isinstance(wire(), adapter)
 
 
+def test_who_is_in_a_hurry_has_a_document_store_of_its_own(parameters: ParameterStore) -> None:
+    assert wiring.document_store(patient=False) is not wiring.document_store()
+
+
 @pytest.mark.parametrize(
     "wire",
     [

@@ -229,11 +229,12 @@ def dead_letters() -> "SqsDeadLetters":
 
 
 @cache
-def document_store() -> ports.DocumentStore:
-    from reservations.adapters.s3 import S3_CONFIG, S3DocumentStore
+def document_store(*, patient: bool = True) -> ports.DocumentStore:
+    from reservations.adapters.s3 import S3_BRIEF_CONFIG, S3_CONFIG, S3DocumentStore
 
     bucket = config.from_environment(config.DocumentSettings, os.environ).document_bucket
-    return S3DocumentStore(boto3.client("s3", config=S3_CONFIG), bucket=bucket)
+    client = boto3.client("s3", config=S3_CONFIG if patient else S3_BRIEF_CONFIG)
+    return S3DocumentStore(client, bucket=bucket)
 
 
 def voucher_renderer() -> ports.VoucherRenderer:

@@ -1,8 +1,13 @@
 """The mails: each once, written down before it is sent, repeated once when nobody knows."""
 
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
 import pytest
 
 from reservations.application.notify_customer import Notified
+from reservations.application.operate import look_again
 from reservations.application.ports import (
     Mail,
     MailAccepted,
@@ -11,12 +16,15 @@ from reservations.application.ports import (
     MailRefused,
     MailUnknown,
 )
-from reservations.domain.errors import ReservationNotFoundError
+from reservations.domain.errors import DocumentStoreUnavailableError, ReservationNotFoundError
 from reservations.domain.facts import Reason
+from reservations.domain.learning import cancel
+from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.domain.views import view
 from tests.builders import (
+    CODE,
     NOON,
     PRICE,
     RESERVATION_ID,
@@ -28,7 +36,7 @@ from tests.builders import (
     a_voucher,
     some_facts,
 )
-from tests.fakes import RecordingMailer
+from tests.fakes import InMemoryDocumentStore, RecordingMailer
 from tests.unit.application.world import SUPPORT, CrashError, World
 
 PDF = b"%PDF-1.7 a voucher"
@@ -61,6 +69,25 @@ class WatchedMailer(RecordingMailer):
         return super().send(mail)
 
 
+class HangingStore(InMemoryDocumentStore):
+    """Does not answer while the function lives."""
+
+    def get(self, key: str) -> bytes | None:
+        raise CrashError
+
+
+class InterruptedStore(InMemoryDocumentStore):
+    """Something else happens while the voucher is read."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._meanwhile = meanwhile
+
+    def get(self, key: str) -> bytes | None:
+        self._meanwhile()
+        return PDF
+
+
 class DyingMailer(RecordingMailer):
     """Takes the mail, and the process dies before it hears so."""
 
@@ -72,6 +99,10 @@ class DyingMailer(RecordingMailer):
 def status(world: World, kind: MailKind = MailKind.CONFIRMED) -> MailStatus | None:
     send = world.stored.send_of(kind)
     return send.status if send else None
+
+
+def requires_support(world: World) -> bool:
+    return view(world.stored, world.now, STANDARD).requires_support
 
 
 def test_the_confirmation_carries_the_voucher_and_all_a_traveler_needs() -> None:
@@ -176,7 +207,7 @@ def test_a_refused_mail_is_left_to_a_person() -> None:
 
     assert len(mailer.mails) == 1
     assert status(world) is MailStatus.REFUSED
-    assert view(world.stored, world.now, STANDARD).requires_support
+    assert requires_support(world)
 
 
 def test_a_voucher_the_store_has_lost_is_made_again() -> None:
@@ -201,6 +232,115 @@ def test_a_store_that_is_down_puts_the_confirmation_off() -> None:
     world.wait_until_due()
     world.notify(mailer)
     assert len(mailer.mails) == 1
+
+
+def test_a_store_that_hangs_costs_no_send() -> None:
+    world, mailer = confirmed(), RecordingMailer()
+    for _ in range(3):
+        with pytest.raises(CrashError):
+            world.notify(mailer, store=HangingStore())
+        world.wait(STANDARD.mail_repeat)
+    assert world.stored.sends == ()
+
+    world.notify(mailer)
+
+    assert status(world) is MailStatus.SENT
+
+
+def test_a_store_that_is_down_uses_up_no_repeat() -> None:
+    world, mailer = confirmed(), RecordingMailer(MailUnknown())
+    world.notify(mailer)
+    world.store.down = True
+    for _ in range(3):
+        world.wait_until_due()
+        assert world.notify(mailer).status is MailStatus.NOT_SENT
+        assert status(world) is MailStatus.UNKNOWN
+
+    world.store.down, mailer.outcome = False, None
+    world.wait_until_due()
+    world.notify(mailer)
+
+    assert len(mailer.mails) == 2
+    assert status(world) is MailStatus.SENT
+
+
+def test_of_two_workers_at_once_one_sends() -> None:
+    world, faster, slower = confirmed(), RecordingMailer(), RecordingMailer()
+
+    assert world.notify(slower, store=InterruptedStore(lambda: world.notify(faster))) == Notified()
+
+    assert (len(faster.mails), len(slower.mails)) == (1, 0)
+
+
+def test_a_store_that_fails_after_another_worker_sent_the_mail_puts_nothing_off() -> None:
+    world, mailer = confirmed(), RecordingMailer()
+
+    def sent_and_down() -> None:
+        world.notify(mailer)
+        raise DocumentStoreUnavailableError
+
+    assert world.notify(mailer, store=InterruptedStore(sent_and_down)) == Notified()
+
+    assert status(world) is MailStatus.SENT
+
+
+def test_a_trip_cancelled_while_its_voucher_is_read_is_not_confirmed_any_more() -> None:
+    world, mailer = confirmed(), RecordingMailer()
+
+    def cancelled() -> None:
+        with world.unit_of_work() as uow:
+            reservation = uow.reservations.lock(RESERVATION_ID)
+            facts = cancel(reservation.facts, world.now, STANDARD)
+            uow.reservations.save(replace(reservation, facts=facts), now=world.now)
+            uow.commit()
+
+    assert world.notify(mailer, store=InterruptedStore(cancelled)) == Notified()
+
+    assert mailer.mails == []
+    assert world.stored.sends == ()
+    assert world.take_hints() == [Queue.SUPPLIER]  # to cancel the booking
+
+
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_mail_that_stays_in_doubt_asks_for_a_person_until_it_is_sent(dies: bool) -> None:
+    world = confirmed()
+    for _ in range(2):
+        assert not requires_support(world)
+        with suppress(CrashError):
+            world.notify(DyingMailer() if dies else RecordingMailer(MailUnknown()))
+        world.wait(STANDARD.mail_repeat)
+    assert requires_support(world)
+    version = world.stored.version
+
+    look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor="ana")
+    assert not requires_support(world)
+    world.notify()
+
+    assert status(world) is MailStatus.SENT
+    assert not requires_support(world)
+    assert world.stored.version > version
+
+
+def test_a_mail_that_may_still_be_on_its_way_is_not_sent_beside_it() -> None:
+    world, mailer = confirmed(), RecordingMailer(MailUnknown())
+    world.notify(mailer)
+    world.wait(STANDARD.mail_repeat)
+    world.notify(mailer)
+
+    look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor="ana")
+
+    assert world.notify(mailer) == Notified()
+
+
+def test_a_nudge_sends_no_mail_again_that_was_taken_or_refused() -> None:
+    for outcome in (MailAccepted("ses-1"), MailRefused()):
+        world, mailer = confirmed(), RecordingMailer(outcome)
+        world.notify(mailer)
+        world.wait(STANDARD.mail_repeat)
+
+        look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor="ana")
+
+        assert world.notify(mailer) == Notified()
 
 
 def test_a_rejection_says_that_the_money_is_on_its_way() -> None:

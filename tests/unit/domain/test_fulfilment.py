@@ -1,5 +1,6 @@
 """What is handed over once the saga has spoken: the voucher first, each mail once."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,8 +10,10 @@ from reservations.domain.fulfilment import (
     MAIL_RULES,
     IssueVoucher,
     SendMail,
+    ask_again,
     begin_send,
     fulfil,
+    put_off,
     record_send,
 )
 from reservations.domain.policy import STANDARD
@@ -187,6 +190,35 @@ def test_a_send_that_did_not_leave_costs_no_repeat() -> None:
     [send] = begun(confirmed(tried)).sends
 
     assert (send.attempts, send.check_at) == (8, NOON + STANDARD.mail_repeat)
+
+
+@pytest.mark.parametrize(
+    ("before", "status"),
+    [
+        ((), MailStatus.NOT_SENT),
+        ((a_send(status=MailStatus.NOT_SENT, check_at=NOON),), MailStatus.NOT_SENT),
+        ((a_send(status=MailStatus.STARTED, check_at=NOON),), MailStatus.UNKNOWN),
+        ((a_send(status=MailStatus.UNKNOWN, check_at=NOON),), MailStatus.UNKNOWN),
+    ],
+)
+def test_a_send_that_could_not_be_begun_is_put_off_and_no_more_in_doubt_than_before(
+    before: tuple[MailSend, ...], status: MailStatus
+) -> None:
+    [send] = put_off(confirmed(*before), MailKind.CONFIRMED, NOON, STANDARD).sends
+
+    assert send.status is status
+    assert send.check_at is not None
+    assert send.check_at > NOON
+
+
+def test_only_a_mail_that_is_still_owed_is_asked_for_again() -> None:
+    lapsed = a_send(MailKind.REJECTED, MailStatus.UNKNOWN, attempts=2)
+    doubtful = a_send(status=MailStatus.UNKNOWN, attempts=2)
+    later = NOON + STANDARD.mail_repeat
+
+    asked = ask_again(confirmed(lapsed, doubtful), later, STANDARD)
+
+    assert asked.sends == (lapsed, replace(doubtful, check_at=later))
 
 
 def test_a_send_that_was_taken_keeps_the_id_the_mail_service_gave() -> None:

@@ -7,7 +7,7 @@ import pytest
 from reservations.domain.facts import Call, Facts, Reason, Status
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
-from reservations.domain.reservation import DocumentType, MailStatus, Reservation
+from reservations.domain.reservation import DocumentType, MailKind, MailStatus, Reservation
 from reservations.domain.saga import PublicStatus, State
 from reservations.domain.views import (
     PROGRESS,
@@ -197,7 +197,11 @@ def test_only_an_offer_that_waits_to_be_paid_expires(
     [
         (a_reservation(a_charge(money=Money(1, "EUR"))), True),
         (a_reservation(sends=(a_send(status=MailStatus.REFUSED),)), True),
-        (a_reservation(sends=(a_send(status=MailStatus.UNKNOWN),)), False),
+        (a_reservation(sends=(a_send(status=MailStatus.STARTED),)), True),
+        (a_reservation(sends=(a_send(MailKind.CANCELLED, MailStatus.UNKNOWN),)), True),
+        (a_reservation(sends=(a_send(status=MailStatus.STARTED, check_at=NOON),)), False),
+        (a_reservation(sends=(a_send(status=MailStatus.UNKNOWN, check_at=NOON),)), False),
+        (a_reservation(sends=(a_send(status=MailStatus.SENT),)), False),
     ],
 )
 def test_support_is_required_when_a_person_must_look(

@@ -21,6 +21,9 @@ S3_CONFIG = Config(
     signature_version="s3v4",
 )
 
+# For whoever does more in one run than read a document, and may come back: it must have time left for the rest.
+S3_BRIEF_CONFIG = S3_CONFIG.merge(Config(read_timeout=3, retries={"total_max_attempts": 1}))
+
 _PDF = "application/pdf"
 _ABSENT = {"404", "NoSuchKey"}  # HEAD has no body, so there the code is the status
 

@@ -1,6 +1,8 @@
 """Tell the traveler, once per kind of news."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from reservations.application.ports import (
@@ -13,12 +15,13 @@ from reservations.application.ports import (
     MailRefused,
     MailUnknown,
     UnitOfWork,
+    Voucher,
     VoucherRenderer,
 )
 from reservations.application.settlement import pass_on, settle_and_save
 from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.errors import DocumentStoreUnavailableError
-from reservations.domain.fulfilment import SendMail, begin_send, fulfil, record_send
+from reservations.domain.fulfilment import SendMail, begin_send, fulfil, put_off, record_send
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Customer, MailKind, MailStatus, Reservation
 from reservations.domain.saga import kept_booking
@@ -31,6 +34,8 @@ STATUS_OF: dict[type[MailOutcome], MailStatus] = {
     MailUnknown: MailStatus.UNKNOWN,
 }
 
+Entry = Callable[[Reservation, MailKind, datetime, Policy], Reservation]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vouchers:
@@ -38,6 +43,9 @@ class Vouchers:
 
     store: DocumentStore
     renderer: VoucherRenderer
+
+    def read(self, key: str, voucher: Voucher) -> bytes:
+        return stored_voucher(key, voucher, store=self.store, renderer=self.renderer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,38 +68,70 @@ def notify_customer(
     """Send the mail that is owed, if one is.
 
     The send is written down before it is made, as the mail service has no idempotency key: a crash in between costs
-    one repeat, never a silent loss.
+    one repeat, never a silent loss. What hangs before that, such as the store of the voucher, costs no send.
 
     Raises:
         ReservationNotFoundError: there is no such reservation.
         UnavailableError: the database did not answer; a retry is safe.
     """
-    with uow:
-        reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        owed = fulfil(reservation, now)
-        if not isinstance(owed, SendMail):
-            pass_on(reservation, uow=uow, policy=policy, now=now)
-            uow.commit()
-            return Notified()
-        reservation = begin_send(reservation, owed.kind, now, policy)
-        customer = uow.reservations.customer(reservation_id)
-        settle_and_save(reservation, uow=uow, policy=policy, now=now)
-        uow.commit()
+    owed = _look(reservation_id, uow=uow, policy=policy)
+    if owed is None:
+        return Notified()
+    kind, seen, customer = owed
+    try:
+        pdf = _attachment(kind, seen, customer, vouchers=vouchers, support_contact=support_contact)
+    except DocumentStoreUnavailableError:
+        waits = _write_down(put_off, reservation_id, kind, uow=uow, policy=policy)
+        return Notified(kind=kind, status=MailStatus.NOT_SENT) if waits else Notified()
+    begun = _write_down(begin_send, reservation_id, kind, uow=uow, policy=policy)
+    if begun is None:
+        return Notified()
 
+    reservation, now = begun
     refund = view(reservation, now, policy).refund
-    mail = mail_of(reservation, customer, owed.kind, refund=refund, support_contact=support_contact)
-    outcome = _send(mail, reservation, customer, mailer=mailer, vouchers=vouchers)
+    mail = mail_of(reservation, customer, kind, refund=refund, support_contact=support_contact)
+    outcome = mailer.send(replace(mail, voucher_pdf=pdf))
 
     status = STATUS_OF[type(outcome)]
     ses_id = outcome.message_id if isinstance(outcome, MailAccepted) else None
     with uow:
         reservation = uow.reservations.lock(reservation_id)
         now = uow.now()
-        reservation = record_send(reservation, owed.kind, status, now, policy, ses_id=ses_id)
+        reservation = record_send(reservation, kind, status, now, policy, ses_id=ses_id)
         settle_and_save(reservation, uow=uow, policy=policy, now=now)
         uow.commit()
-    return Notified(kind=owed.kind, status=status)
+    return Notified(kind=kind, status=status)
+
+
+def _look(
+    reservation_id: UUID, *, uow: UnitOfWork, policy: Policy
+) -> tuple[MailKind, Reservation, Customer] | None:
+    with uow:
+        reservation = uow.reservations.lock(reservation_id)
+        now = uow.now()
+        owed = fulfil(reservation, now)
+        if isinstance(owed, SendMail):
+            return owed.kind, reservation, uow.reservations.customer(reservation_id)
+        pass_on(reservation, uow=uow, policy=policy, now=now)
+        uow.commit()
+        return None
+
+
+def _write_down(
+    entry: Entry, reservation_id: UUID, kind: MailKind, *, uow: UnitOfWork, policy: Policy
+) -> tuple[Reservation, datetime] | None:
+    """Enter it in the send ledger if that mail is still owed; none if it is not, or if it is another's turn."""
+    with uow:
+        reservation = uow.reservations.lock(reservation_id)
+        now = uow.now()
+        owed = fulfil(reservation, now) == SendMail(kind)
+        if owed:
+            reservation = entry(reservation, kind, now, policy)
+            settle_and_save(reservation, uow=uow, policy=policy, now=now)
+        else:
+            pass_on(reservation, uow=uow, policy=policy, now=now)
+        uow.commit()
+    return (reservation, now) if owed else None
 
 
 def mail_of(
@@ -124,18 +164,17 @@ def mail_of(
     )
 
 
-def _send(
-    mail: Mail, reservation: Reservation, customer: Customer, *, mailer: Mailer, vouchers: Vouchers
-) -> MailOutcome:
-    if mail.kind is not MailKind.CONFIRMED:
-        return mailer.send(mail)
+def _attachment(
+    kind: MailKind,
+    reservation: Reservation,
+    customer: Customer,
+    *,
+    vouchers: Vouchers,
+    support_contact: str,
+) -> bytes | None:
+    if kind is not MailKind.CONFIRMED:
+        return None
     document = reservation.voucher
     assert document is not None  # the confirmation is owed only after the voucher
-    content = voucher_of(reservation, customer, support_contact=mail.support_contact)
-    try:
-        pdf = stored_voucher(
-            document.s3_key, content, store=vouchers.store, renderer=vouchers.renderer
-        )
-    except DocumentStoreUnavailableError:
-        return MailNotSent()
-    return mailer.send(replace(mail, voucher_pdf=pdf))
+    content = voucher_of(reservation, customer, support_contact=support_contact)
+    return vouchers.read(document.s3_key, content)

@@ -20,6 +20,7 @@ from reservations.domain.decisions import (
 )
 from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.facts import PROVIDER_OF, Provider
+from reservations.domain.fulfilment import ask_again
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Reservation
 
@@ -49,23 +50,22 @@ def find(code: str, *, uow: UnitOfWork) -> Reservation:
 
 
 def look_again(code: str, *, uow: UnitOfWork, policy: Policy, actor: str) -> Reservation:
-    """Make every call of a reservation due now, so that its steps ask the providers.
+    """Make every call of a reservation due now, so that its steps ask the providers; and a mail given up in doubt.
 
     Raises:
         ReservationNotFoundError: see `find`.
     """
     with uow:
-        looked = _look_again(
-            find(code, uow=uow).reservation_id, uow=uow, policy=policy, actor=actor
-        )
+        reservation, now = _locked(find(code, uow=uow).reservation_id, uow=uow)
+        reservation = ask_again(reservation, now, policy)
+        looked = _look_again(reservation, uow=uow, policy=policy, now=now, actor=actor)
         uow.commit()
         return looked
 
 
 def _look_again(
-    reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, actor: str
+    reservation: Reservation, *, uow: UnitOfWork, policy: Policy, now: datetime, actor: str
 ) -> Reservation:
-    reservation, now = _locked(reservation_id, uow=uow)
     _tell(reservation, history.NUDGED, uow=uow, now=now, actor=actor)
     nudged = replace(reservation, facts=nudge(reservation.facts, now))
     return settle_and_save(nudged, uow=uow, policy=policy, now=now, actor=actor)
@@ -89,7 +89,8 @@ def reconcile(
 
 def _look_at(reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, actor: str) -> Reservation:
     with uow:
-        looked = _look_again(reservation_id, uow=uow, policy=policy, actor=actor)
+        reservation, now = _locked(reservation_id, uow=uow)
+        looked = _look_again(reservation, uow=uow, policy=policy, now=now, actor=actor)
         uow.commit()
         return looked
 

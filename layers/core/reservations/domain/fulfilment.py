@@ -100,6 +100,24 @@ def begin_send(
     return reservation.put_send(send)
 
 
+def put_off(reservation: Reservation, kind: MailKind, now: datetime, policy: Policy) -> Reservation:
+    """Try later what could not even be begun: as a send that did not leave, it uses up no repeat."""
+    begun = begin_send(reservation, kind, now, policy)
+    return record_send(begun, kind, MailStatus.NOT_SENT, now, policy)
+
+
+def ask_again(reservation: Reservation, now: datetime, policy: Policy) -> Reservation:
+    """Make due once more the owed mails that were given up in doubt; a person accepts another copy.
+
+    One that may still be on its way is left alone.
+    """
+    for kind in _owed(reservation):
+        send = reservation.send_of(kind)
+        if send and send.in_doubt and send.sent_at + policy.mail_repeat <= now:
+            reservation = reservation.put_send(replace(send, check_at=now))
+    return reservation
+
+
 def record_send(
     reservation: Reservation,
     kind: MailKind,

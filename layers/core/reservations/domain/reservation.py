@@ -90,6 +90,11 @@ class MailSend:
     check_at: datetime | None = None
     ses_id: str | None = None
 
+    @property
+    def in_doubt(self) -> bool:
+        """Whether the last send may never have left; it is not tried again by itself."""
+        return self.check_at is None and self.status in (MailStatus.STARTED, MailStatus.UNKNOWN)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reservation:

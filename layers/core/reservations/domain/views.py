@@ -88,7 +88,7 @@ def view(reservation: Reservation, now: datetime, policy: Policy) -> View:
     facts = reservation.facts
     status = public_status(facts)
     confirmed = status is PublicStatus.CONFIRMADA
-    refused = any(send.status is MailStatus.REFUSED for send in reservation.sends)
+    untold = any(send.status is MailStatus.REFUSED or send.in_doubt for send in reservation.sends)
     return View(
         status=status,
         progress=_progress(facts),
@@ -97,7 +97,7 @@ def view(reservation: Reservation, now: datetime, policy: Policy) -> View:
         # The voucher of a trip that no longer stands is not shown any more.
         documents=tuple(_available(reservation)) if confirmed else (),
         expires_at=_expires_at(facts, policy),
-        requires_support=refused or bool(reviews(facts, now)),
+        requires_support=untold or bool(reviews(facts, now)),
     )
 
 

@@ -106,7 +106,7 @@ _BROKEN: Final[Mapping[str, str]] = {
     "overdue": """
         SELECT r.code, CONCAT('due ', r.next_check_at) AS detail FROM reservation r
          WHERE r.next_check_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE AND {scope}""",
-    # A mail that was refused, or whose answer never came, pages by a metric of its own.
+    # A mail that was refused pages by a metric of its own; one that stays in doubt pages here.
     "confirmed_without_papers": """
         SELECT r.code, CONCAT('confirmed ', r.confirmed_at) AS detail FROM reservation r
          WHERE r.state = 'SUPPLIER_CONFIRMED' AND {scope}
@@ -115,7 +115,7 @@ _BROKEN: Final[Mapping[str, str]] = {
                      WHERE d.reservation_id = r.id AND d.type = 'voucher')
                 OR NOT EXISTS (SELECT 1 FROM mail_send m
                      WHERE m.reservation_id = r.id AND m.kind = 'confirmed'
-                       AND (m.status IN ('sent', 'refused') OR m.check_at IS NULL)))""",
+                       AND m.status IN ('sent', 'refused')))""",
 }
 _SCOPE = "(r.settled = 0 OR r.id >= :first)"
 

@@ -26,7 +26,7 @@ from reservations.entrypoints.ops.desk import (
 @acts
 @pass_desk
 def nudge(desk: Desk, code: str, actor: str) -> None:
-    """Make every call due now: the steps ask the providers, and go on."""
+    """Make every call due now, and a mail given up in doubt: the steps ask, send, and go on."""
     nudged = operate.look_again(
         code, uow=wiring.unit_of_work(), policy=wiring.policy(), actor=actor
     )
