@@ -50,7 +50,7 @@ def get_voucher(code: str) -> Response[str]:
         reader=_reader(),
         uow=wiring.unit_of_work(),
         keys=wiring.key_ring(),
-        store=wiring.document_store(),
+        store=wiring.document_store(patient=False),
         renderer=wiring.voucher_renderer(),
         support_contact=wiring.support_contact(),
     )
