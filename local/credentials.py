@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from local.paths import STATE, read_json, write_json
-from local.processes import exclusive
+from local.processes import StackError, exclusive
 
 _FILE = STATE / "secrets.json"
 
@@ -28,9 +28,18 @@ class Secrets:
 
 
 def stack_secrets() -> Secrets:
-    """Return the secrets of this machine, making those that are missing."""
+    """Return the secrets of this machine, making those that are missing.
+
+    Raises:
+        StackError: the file holds something else; with new secrets every old access token would open nothing.
+    """
     with exclusive("secrets"):
         kept: dict[str, Any] = read_json(_FILE)
+        if _FILE.exists() and not kept:
+            raise StackError(
+                f"{_FILE} cannot be read, and what is stored is opened by the secrets in it.",
+                remedy="Put it back; or delete all data of the stack, and it: make clean",
+            )
         known = Secrets(
             **{name: kept.get(name) or _new(name) for name in Secrets.__dataclass_fields__}
         )

@@ -25,6 +25,7 @@ from local.processes import StackError
 
 STACK = "reservations"
 REGION = "eu-west-1"
+_STAMP = "built-from.txt"
 _SENDER = "reservas@example.com"
 _MAIL_SET = "reservations-local"  # as the template names it
 BUILD = STATE / "build"
@@ -126,10 +127,9 @@ def build(sources: str, folder: Path = BUILD, *, target: str = "") -> None:
 
     `target` is what uv says of a platform; without it the packages are those of this machine.
     """
-    stamp = folder.with_suffix(".txt")
-    if stamp.exists() and stamp.read_text() == sources:
+    if is_built(sources, folder):
         return
-    stamp.unlink(missing_ok=True)
+    (folder / _STAMP).unlink(missing_ok=True)
     python = VENVS / "lambda" / "bin" / "python"
     overrides = ["--parameter-overrides", f"PythonRuntime={runtime()}"]
     _sam(
@@ -141,7 +141,13 @@ def build(sources: str, folder: Path = BUILD, *, target: str = "") -> None:
             "TARGET": target,
         },
     )
-    stamp.write_text(sources)
+    (folder / _STAMP).write_text(sources)
+
+
+def is_built(sources: str, folder: Path = BUILD) -> bool:
+    """Return whether functions and layers lie there, as these sources make them."""
+    stamp = folder / _STAMP
+    return stamp.exists() and stamp.read_text() == sources
 
 
 def build_for_lambda(folder: Path) -> None:

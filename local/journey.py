@@ -153,7 +153,7 @@ def _account(
     code, api, key = created["reservation_code"], stack["api_url"], stack["api_keys"]["web"]
     voucher, mail = papers
     subject = email.message_from_bytes(mail.read_bytes(), policy=email.policy.default)["subject"]
-    note(f"\n{code} is CONFIRMADA", style="bold")
+    note(f"\n{code} is CONFIRMADA (times are UTC)", style="bold")
     for event in timeline:
         note(f"  {_clock(event)}  {event['message']}")
     note(f"""

@@ -130,7 +130,7 @@ class _Apt:
         if result.returncode:
             self._log.write_text(result.stdout + result.stderr)
             raise StackError(
-                f"apt-get could not do `{arguments[0]}` for the database server.",
+                f"apt-get could not do `{' '.join(arguments)}` for the database server.",
                 remedy=f"Check the network and /etc/apt, then see {self._log}.",
             )
         return result.stdout

@@ -163,10 +163,11 @@ def _url_of_the_living(blueprint: _Blueprint) -> str | None:
 
 
 def _is_current(blueprint: _Blueprint, deployed: dict[str, Any]) -> bool:
-    """Return whether this LocalStack process has these sources and settings."""
+    """Return whether this LocalStack process has these sources and settings, and its functions still lie there."""
     identity = processes.identity("localstack")
     wanted = {**blueprint.fingerprint, "localstack": identity, "api_url": deployed.get("api_url")}
-    return identity is not None and deployed == wanted
+    built = deployment.is_built(blueprint.fingerprint["sources"])
+    return identity is not None and deployed == wanted and built
 
 
 def _raise_anew(blueprint: _Blueprint) -> str:
@@ -304,10 +305,11 @@ def status() -> int:
     for name in (database.chosen_engine(), "localstack", *_SIMULATORS):
         pid = processes.pid_of(name)
         note(f"{name:<12} {f'pid {pid}' if pid else 'down'}")
-    if not STACK_FILE.exists():
-        note("The stack is not up: make run")
+    api_url = read_json(STACK_FILE).get("api_url")
+    if api_url is None:
+        note("The stack is not described: make run")
         return 1
-    note(f"{'api':<12} {read_json(STACK_FILE)['api_url']}")
+    note(f"{'api':<12} {api_url}")
     return 0
 
 
@@ -370,7 +372,7 @@ def main(arguments: list[str]) -> int:
         complain(error)
         return 1
     except KeyboardInterrupt:
-        note("\nInterrupted; what this run had started is stopped.")
+        note("\nInterrupted; what this run had started is stopped, what ran before runs on.")
         return 130
     except Exception as error:
         LOGS.mkdir(parents=True, exist_ok=True)

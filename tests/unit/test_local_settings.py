@@ -47,6 +47,17 @@ def test_a_secret_that_an_older_stack_did_not_have_is_added_and_the_others_kept(
     assert second.partner_api_key not in ("", first.partner_api_key)
 
 
+def test_secrets_that_cannot_be_read_are_not_replaced_in_silence(state: Path) -> None:
+    stack_secrets()
+    (state / "secrets.json").write_text('{"x":')
+
+    with pytest.raises(StackError, match=r"secrets\.json cannot be read") as caught:
+        stack_secrets()
+
+    assert "make clean" in caught.value.remedy
+    assert (state / "secrets.json").read_text() == '{"x":'
+
+
 def test_every_secret_is_stored_as_one() -> None:
     secrets = stack_secrets()
     plain = [parameter.value for parameter in settings_of(secrets).values() if not parameter.secret]

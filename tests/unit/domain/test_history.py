@@ -8,6 +8,7 @@ import pytest
 from reservations.domain import history
 from reservations.domain.facts import Call, Operation, Reason, Status
 from reservations.domain.history import CALLS, CLOSED, FEEDBACK, MAILS, TEXTS, changes
+from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from tests.builders import (
     NOON,
@@ -63,10 +64,41 @@ def test_what_did_not_change_is_no_news() -> None:
 )
 def test_a_call_that_is_new_or_has_moved_is_news(call: Call, event: str) -> None:
     other = Status.UNKNOWN if call.status is not Status.UNKNOWN else Status.STARTED
-    before = a_reservation(replace(call, status=other))
+    nothing, before, after = (
+        a_reservation(*calls, reason=Reason.CUSTOMER_CANCELLED)
+        for calls in ([], [replace(call, status=other)], [call])
+    )
 
-    assert changes(a_reservation(), a_reservation(call)) == (event,)
-    assert changes(before, a_reservation(call)) == (event,)
+    assert changes(nothing, after) == (event,)
+    assert changes(before, after) == (event,)
+
+
+@pytest.mark.parametrize(
+    ("undoing", "event"),
+    [
+        (a_refund(Status.STARTED, of="pay_2"), "refund.started"),
+        (a_cancellation(Status.STARTED, of="bkg_2"), "booking_cancellation.started"),
+    ],
+)
+def test_what_is_undone_of_a_reservation_that_stands_is_told_to_be_too_much(
+    undoing: Call, event: str
+) -> None:
+    confirmed = a_reservation(a_charge(), a_booking())
+    undone = a_reservation(a_charge(), a_booking(), undoing)
+
+    assert changes(confirmed, undone) == ("duplicate.found", event)
+    assert changes(undone, undone) == ()
+
+
+def test_that_another_sum_than_the_price_was_taken_is_news_once() -> None:
+    taken = a_reservation(a_charge(money=Money(100, "EUR")))
+    accepted = a_reservation(
+        facts=some_facts(a_charge(money=Money(100, "EUR")), accepted_minor=100)
+    )
+
+    assert changes(a_reservation(), taken) == ("payment.succeeded", "review.sum_differs")
+    assert changes(taken, taken) == ()
+    assert changes(taken, accepted) == ("review.sum_accepted",)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ The codes are stable: they are stored, and shown as they are to those who operat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reservations.domain.facts import Call, Operation, Reason, Status
+from reservations.domain.facts import Call, Facts, Operation, Reason, Status
 from reservations.domain.reservation import (
     Language,
     MailFeedback,
@@ -14,11 +14,14 @@ from reservations.domain.reservation import (
     MailStatus,
     Reservation,
 )
+from reservations.domain.saga import sum_differs
 
 ACCEPTED = "reservation.accepted"
 CONFIRMED = "reservation.confirmed"
 ENDED = "reservation.ended"
+SUM_DIFFERS = "review.sum_differs"
 SUM_ACCEPTED = "review.sum_accepted"
+DUPLICATE = "duplicate.found"
 VOID_ASKED = "payment.void_asked"
 VOUCHER_ISSUED = "voucher.issued"
 VOUCHER_REMOVED = "voucher.removed"
@@ -105,8 +108,8 @@ TEXTS: Mapping[str, Text] = {
         "The payment service has not answered yet. We are checking; you will not be charged twice.",
     ),
     "payment.not_found": Text(
-        "El cobro no llegó al servicio de pagos; no se te ha cobrado.",
-        "The payment did not reach the payment service; you were not charged.",
+        "Al servicio de pagos no le consta el cobro; si apareciera después, no pagarás dos veces.",
+        "The payment service knows of no payment; should it turn up later, you will not pay twice.",
     ),
     "payment.pending": Text("El pago está en curso.", "The payment is being processed."),
     "payment.declined": Text("El pago fue rechazado.", "The payment was declined."),
@@ -192,6 +195,14 @@ TEXTS: Mapping[str, Text] = {
     ),
     "booking_cancellation.cancelled": Text(
         "La cancelación quedó sin efecto.", "The cancellation was dropped."
+    ),
+    SUM_DIFFERS: Text(
+        "Se ha cobrado un importe distinto del precio. Nuestro equipo lo está revisando.",
+        "Another sum than the price was taken. Our team is looking into it.",
+    ),
+    DUPLICATE: Text(
+        "Algo se cobró o se reservó dos veces: deshacemos lo que sobra y tu reserva sigue en pie.",
+        "Something was paid or booked twice: we undo what is too much, and your reservation stands.",
     ),
     SUM_ACCEPTED: Text(
         "Nuestro equipo ha dado por bueno el importe cobrado.",
@@ -287,8 +298,12 @@ def changes(before: Reservation | None, after: Reservation) -> tuple[str, ...]:
 
 def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
     old, new = before.facts, after.facts
+    if new.reason is None and _undoing(new) > _undoing(old):
+        yield DUPLICATE
     for call in new.calls:
         yield from _call_changes(old.find(call.key), call)
+    if sum_differs(new) and not sum_differs(old):
+        yield SUM_DIFFERS
     if new.accepted_minor != old.accepted_minor:
         yield SUM_ACCEPTED
     if new.confirmed_at != old.confirmed_at:
@@ -305,6 +320,11 @@ def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
         earlier = before.send_of(send.kind)
         if send.status in _TOLD_SENDS and (earlier is None or earlier.status is not send.status):
             yield MAILS[send.kind, send.status]
+
+
+def _undoing(facts: Facts) -> int:
+    """How many refunds and cancellations began: of one that stands, only what is too much is undone."""
+    return len(facts.of(Operation.REFUND)) + len(facts.of(Operation.CANCEL_BOOKING))
 
 
 def _removed(reservation: Reservation) -> bool:

@@ -250,6 +250,12 @@ def _right_sum(facts: Facts, charge: Call) -> bool:
     return money is not None and money.currency == facts.price.currency and money.minor in right
 
 
+def sum_differs(facts: Facts) -> bool:
+    """Whether the payment we keep is of another sum than the price, and nobody accepted it."""
+    charge = kept_charge(facts)
+    return charge is not None and not _right_sum(facts, charge)
+
+
 def hold_ends_at(facts: Facts, policy: Policy) -> datetime:
     """The end of the offer: from the last send, or from creation while none has arrived.
 
@@ -277,8 +283,7 @@ def _reviews(facts: Facts, now: datetime) -> Iterator[Review]:
     alive = {booking.provider_id for booking in facts.of(Operation.BOOK) if live(booking)}
     if _refused_targets(facts, Operation.CANCEL_BOOKING) & alive:
         yield Review.CANCEL_REFUSED
-    charge = kept_charge(facts)
-    if charge is not None and not _right_sum(facts, charge):
+    if sum_differs(facts):
         yield Review.MONEY_MISMATCH
 
 
