@@ -127,6 +127,8 @@ ONE_FAULT = [
     ("foreign_digits_in_phone", "/customer/phone", "+٣٤٦٠٠١١١٢٢٢", "malformed"),
     ("empty_name", "/customer/full_name", "", "too_short"),
     ("blank_name", "/customer/full_name", "   ", "too_short"),
+    ("invisible_name", "/customer/full_name", "\u200b\u200b", "too_short"),
+    ("card_number", "/payment_token", "4111111111111111", "card_number"),
     ("name_of_10_kb", "/customer/full_name", LONG, "too_long"),
     ("null_character_in_name", "/customer/full_name", "Ana\x00Pérez", "control_character"),
     ("line_break_in_name", "/customer/full_name", "Ana\nPérez", "control_character"),

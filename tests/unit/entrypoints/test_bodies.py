@@ -107,6 +107,7 @@ ONE_OF_EACH = {
     "unknown_currency": (with_member(("price", "currency"), "DEM"), "/price/currency"),
     "not_a_decimal": (with_member(("price", "amount"), "342,50"), "/price/amount"),
     "wrong_decimals": (with_member(("price", "amount"), "342.5"), "/price/amount"),
+    "card_number": (with_member(("payment_token",), "4111111111111111"), "/payment_token"),
 }
 
 
@@ -118,6 +119,25 @@ def test_there_is_a_body_for_each_fault() -> None:
 def test_a_fault_is_named_and_pointed_at(code: str) -> None:
     body, pointer = ONE_OF_EACH[code]
     assert faults(body) == [(pointer, code)]
+
+
+@pytest.mark.parametrize("token", ["tok_378282246310005", "4222222222222", "5555555555554444_es"])
+def test_a_card_number_never_enters_whatever_is_around_it(token: str) -> None:
+    assert faults(with_member(("payment_token",), token)) == [("/payment_token", "card_number")]
+
+
+@pytest.mark.parametrize(
+    "token", ["4111111111111112", "411111111111", "41111111111111110000", "tok_ok"]
+)
+def test_other_digits_are_no_card_number(token: str) -> None:
+    assert parse(with_member(("payment_token",), token)).payment_token == token
+
+
+@pytest.mark.parametrize("name", ["\u200b\u200b", "\u2060", "\u0301", "\u00ad \u200d"])
+def test_a_name_of_which_nothing_can_be_seen_is_empty(name: str) -> None:
+    assert faults(with_member(("customer", "full_name"), name)) == [
+        ("/customer/full_name", "too_short")
+    ]
 
 
 def test_a_faultless_body_is_read() -> None:

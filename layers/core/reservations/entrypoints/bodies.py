@@ -33,6 +33,7 @@ _EMAIL = re.compile(  # https://html.spec.whatwg.org/multipage/input.html#valid-
     r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
     r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+"
 )
+_CARD_LENGTH = re.compile(r"(?<![0-9])[0-9]{13,19}(?![0-9])")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 # They reorder what follows them.
@@ -54,9 +55,21 @@ def _printable(value: str) -> str:
     value = value.strip()
     if any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES or c in _BIDI_CONTROLS for c in value):
         raise _error("control_character")
-    if not value:
+    if all(unicodedata.category(c)[0] in "CMZ" for c in value):  # nothing that can be seen
         raise _error("too_short")
     return value
+
+
+def _no_card_number(value: str) -> str:
+    """Refuse what is 13 to 19 digits and passes the check of ISO/IEC 7812-1: a card number must never enter here."""
+    if any(_passes_luhn(digits) for digits in _CARD_LENGTH.findall(value)):
+        raise _error("card_number")
+    return value
+
+
+def _passes_luhn(digits: str) -> bool:
+    doubled = [sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2]]
+    return (sum(doubled) + sum(map(int, digits[-1::-2]))) % 10 == 0
 
 
 def _email(value: str) -> str:
@@ -127,7 +140,9 @@ class ReservationBody(_Body):
     customer: CustomerBody
     offer: OfferBody
     price: PriceBody
-    payment_token: Annotated[str, Field(pattern=r"\A[A-Za-z0-9_-]{1,128}\z")]
+    payment_token: Annotated[
+        str, Field(pattern=r"\A[A-Za-z0-9_-]{1,128}\z"), AfterValidator(_no_card_number)
+    ]
 
     def fingerprint(self) -> dict[str, Any]:
         """What makes two requests the same: the values as read, whatever their spelling."""
@@ -254,7 +269,12 @@ FAULTS = {
         "Debe ser un importe como «342.50».", "It must be an amount such as “342.50”."
     ),
     "wrong_decimals": Text(
-        "Los decimales no son los de la moneda.", "The decimals are not those of the currency."
+        "Los decimales no son los de la moneda: 342.50 en EUR, 342 en JPY, 342.500 en KWD.",
+        "The decimals are not those of the currency: 342.50 in EUR, 342 in JPY, 342.500 in KWD.",
+    ),
+    "card_number": Text(
+        "Parece un número de tarjeta: envía el vale que da el servicio de pagos.",
+        "It looks like a card number: send the token that the payment service gives.",
     ),
 }
 

@@ -57,8 +57,8 @@ _CATALOGUE = (
         status=HTTPStatus.BAD_REQUEST,
         title=Text("Falta Idempotency-Key", "Idempotency-Key is missing"),
         detail=Text(
-            "Envía la cabecera Idempotency-Key con un valor único por intento de reserva, por ejemplo un UUID.",
-            "Send the Idempotency-Key header with a value unique to this attempt to reserve, such as a UUID.",
+            "Envía la cabecera Idempotency-Key con un valor único para esta operación, por ejemplo un UUID.",
+            "Send the Idempotency-Key header with a value unique to this operation, such as a UUID.",
         ),
     ),
     Problem(

@@ -182,7 +182,7 @@ def acts(command: _Command) -> _Command:
 
 
 code = click.argument("code")
-sure = click.option("--yes", is_flag=True, help="Do not ask.")
+sure = click.option("--yes", is_flag=True, help="Do not ask; without a terminal, nobody is asked.")
 queue_option = click.option("--queue", type=Values(Queue), help="Only this queue.")
 rate_option = click.option(
     "--rate",
