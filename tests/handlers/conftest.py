@@ -10,6 +10,7 @@ from reservations import config, tracing, wiring
 from reservations.domain.access_token import KeyRing
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
+from reservations.entrypoints.observability import metrics
 from tests.builders import RESERVATION_ID, a_customer
 from tests.fakes import (
     InMemoryDatabase,
@@ -78,6 +79,7 @@ def api_settings() -> config.ApiSettings:
 @pytest.fixture(autouse=True)
 def logs(capsys: pytest.CaptureFixture[str]) -> Iterator[LogBook]:
     """Fail any test, whatever it is about, in which something personal is written out."""
+    metrics.clear_metrics()  # what a test without a function left counted is not this one's
     with LogBook(capsys).open() as book:
         yield book
     assert [canary for canary in PERSONAL if canary in book.text] == []

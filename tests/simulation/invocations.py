@@ -20,7 +20,7 @@ from reservations.domain.facts import Operation, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import Review, held, reviews
+from reservations.domain.saga import Review, held, live, reviews
 from tests.fakes import PlainRenderer
 from tests.simulation.database import SimulatedUnitOfWork
 from tests.simulation.providers import Party, SimulatedPayments, SimulatedSupplier
@@ -169,11 +169,13 @@ class Invocations:
 
     def _decide(self, party: Party, reason: Review) -> None:
         before, unit = self._stored(party), self._world.unit()
+        target = _in_question(before, reason)
         try:
             operate.resolve_review(
                 before.code,
                 DECISIONS[reason],
                 evidence=f"E-{self._world.number()}",
+                target=target,
                 uow=unit,
                 policy=unit.policy,
                 actor="operator",
@@ -186,25 +188,33 @@ class Invocations:
             self._world.say(f"fails: {error.code}")
         else:
             self._world.say(f"decides: {DECISIONS[reason]}")
-            self._do_by_hand(before, reason)
+            self._do_by_hand(before, reason, target)
 
-    def _do_by_hand(self, before: Reservation, reason: Review) -> None:
+    def _do_by_hand(self, before: Reservation, reason: Review, target: str | None) -> None:
         """Send the money by transfer, or talk the supplier into it."""
         providers = self._world.providers
         if reason is Review.REFUND_REFUSED:
-            refused = _refused(before, Operation.REFUND)
             for charge in held(before.facts):
-                if charge.provider_id in refused and charge.money:
+                if charge.provider_id == target and charge.money:
                     providers.by_hand.append((before.reservation_id, charge.money))
-        if reason is Review.CANCEL_REFUSED:
-            for target in _refused(before, Operation.CANCEL_BOOKING):
-                providers.bookings.get(target).status = Status.CANCELLED
+        if reason is Review.CANCEL_REFUSED and target:
+            providers.bookings.get(target).status = Status.CANCELLED
 
     def _stored(self, party: Party) -> Reservation:
         assert party.reservation_id is not None
         return self._world.database.reservations[party.reservation_id]
 
 
-def _refused(reservation: Reservation, operation: Operation) -> set[str | None]:
-    rows = reservation.facts.of(operation)
-    return {row.target for row in rows if row.status is Status.DECLINED}
+def _in_question(reservation: Reservation, reason: Review) -> str | None:
+    """The first payment or booking that a review is about; one is answered at a time."""
+    facts = reservation.facts
+    match reason:
+        case Review.REFUND_REFUSED:
+            standing, undoing = held(facts), Operation.REFUND
+        case Review.CANCEL_REFUSED:
+            standing = [booking for booking in facts.of(Operation.BOOK) if live(booking)]
+            undoing = Operation.CANCEL_BOOKING
+        case _:
+            return None
+    refused = {row.target for row in facts.of(undoing) if row.status is Status.DECLINED}
+    return next((call.provider_id for call in standing if call.provider_id in refused), None)

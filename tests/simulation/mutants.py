@@ -18,7 +18,6 @@ _SETTLEMENT = "reservations.domain.settlement"
 _FULFILMENT = "reservations.domain.fulfilment"
 _STEP = "reservations.application.provider_step"
 _NOTIFY = "reservations.application.notify_customer"
-_VOUCHER = "reservations.application.issue_voucher"
 _POLLER = "reservations.application.poll_outbox"
 
 
@@ -171,10 +170,6 @@ _ALL = (
         "key=action.key", 'key=f"{action.key}:{not_after}"'),
     _of("the poller wakes nobody", _POLLER,
         "    return Polled(woken=len(publisher.publish(hints).accepted))", "    return Polled()"),
-    _of("whoever has nothing to do yet is not woken", _POLLER,
-        "told or [_look_again(reservation, now=now)]", "told"),
-    _of("the voucher is issued without a second look", _VOUCHER,
-        "        issued = isinstance(fulfil(reservation, now), IssueVoucher)\n", "        issued = True\n"),
     _of("a mail is sent before it is written down", _NOTIFY,
         "            reservation = entry(reservation, kind, now, policy)\n"
         "            settle_and_save(reservation, uow=uow, policy=policy, now=now)\n",

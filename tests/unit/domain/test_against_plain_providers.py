@@ -48,6 +48,7 @@ from reservations.domain.saga import (
     held,
     kept_booking,
     kept_charge,
+    live,
     public_status,
     reviews,
     state_of,
@@ -96,7 +97,6 @@ MAIL_ANSWERS = st.sampled_from(
 )
 STEPS_OF_TIME = st.sampled_from((SECOND, 31 * SECOND, 2 * MINUTE, 8 * MINUTE, 2 * HOUR, 12 * HOUR))
 
-UNDOING = (Operation.REFUND, Operation.CANCEL_BOOKING)
 ANSWERS = {
     Review.MONEY_MISMATCH: Decision.PAID,
     Review.REFUND_REFUSED: Decision.REFUNDED,
@@ -423,19 +423,31 @@ class OneReservation(RuleBasedStateMachine):
 
     def _answer(self, decision: Decision) -> None:
         """Decide, and do by hand what that attests; what cannot be accepted is cancelled."""
-        refunds, cancellations = (self._refused(undoing) for undoing in UNDOING)
-        to_give_back = [call for call in held(self.facts) if call.provider_id in refunds]
+        question = self._in_question(decision)
+        target = question.provider_id if question else None
         try:
-            facts = resolve(self.facts, decision, "E-1", self.now, STANDARD)
+            facts = resolve(self.facts, decision, "E-1", self.now, STANDARD, target=target)
         except DecisionRefusedError:
             self._cancel()
             return
-        if decision is Decision.REFUNDED:
-            self.providers.by_hand += [call.money for call in to_give_back if call.money]
-        if decision is Decision.CANCELLED:
-            for provider_id in cancellations:
-                self.providers.booking(provider_id).status = Status.CANCELLED
+        if decision is Decision.REFUNDED and question and question.money:
+            self.providers.by_hand.append(question.money)
+        if decision is Decision.CANCELLED and target:
+            self.providers.booking(target).status = Status.CANCELLED
         self._commit(facts)
+
+    def _in_question(self, decision: Decision) -> Call | None:
+        """The payment or booking whose undoing was refused; one is answered at a time."""
+        match decision:
+            case Decision.REFUNDED:
+                standing, undoing = held(self.facts), Operation.REFUND
+            case Decision.CANCELLED:
+                standing = [call for call in self.facts.of(Operation.BOOK) if live(call)]
+                undoing = Operation.CANCEL_BOOKING
+            case _:
+                return None
+        refused = self._refused(undoing)
+        return next((call for call in standing if call.provider_id in refused), None)
 
     def _cancel(self) -> None:
         self.somebody_cancelled = True
