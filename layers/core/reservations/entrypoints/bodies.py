@@ -269,8 +269,8 @@ FAULTS = {
         "Debe ser un importe como «342.50».", "It must be an amount such as “342.50”."
     ),
     "wrong_decimals": Text(
-        "Los decimales no son los de la moneda: 342.50 en EUR, 342 en JPY, 342.500 en KWD.",
-        "The decimals are not those of the currency: 342.50 in EUR, 342 in JPY, 342.500 in KWD.",
+        "Los decimales no son los de la moneda: 99.90 en EUR, 99 en JPY, 99.900 en KWD.",
+        "The decimals are not those of the currency: 99.90 in EUR, 99 in JPY, 99.900 in KWD.",
     ),
     "card_number": Text(
         "Parece un número de tarjeta: envía el vale que da el servicio de pagos.",
