@@ -63,7 +63,7 @@ def _printable(value: str) -> str:
 def _no_card_number(value: str) -> str:
     """Refuse what is 13 to 19 digits and passes the check of ISO/IEC 7812-1: a card number must never enter here.
 
-    Only the whole of it: one token in a thousand, if it is hexadecimal, has such a run of digits somewhere.
+    Only the whole of it: a hexadecimal token may well hold such a run of digits.
     """
     digits = value.replace("-", "").replace("_", "")
     if _CARD_NUMBER.fullmatch(digits) and _passes_luhn(digits):

@@ -53,10 +53,8 @@ from reservations.domain.reservation import ERASED, Customer, MailStatus, Reserv
 _BY_ID = select(RESERVATION).where(RESERVATION.c.id == bindparam("id"))
 _LOCK = _BY_ID.with_for_update()
 _READINGS = 5
-_UNREADABLE = (
-    ValueError,
-    InvalidMoneyError,
-)  # a word that no enum has, a currency that is not ours
+# A word that no enum has, a currency that is not ours.
+_UNREADABLE = (ValueError, InvalidMoneyError)
 _logger = logging.getLogger(__name__)
 _BY_CODE = select(RESERVATION).where(RESERVATION.c.code == bindparam("code"))
 _CUSTOMER = (
