@@ -32,4 +32,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     observability.logger.info("outbox polled", extra=counts)
     if polled.dead:
         observability.count("OutboxDead")
+    if polled.outage:
+        raise polled.outage
     return counts

@@ -118,3 +118,25 @@ def test_a_database_that_is_down_fails_the_run_so_that_the_alarm_sees_it(
 
     with pytest.raises(DatabaseUnavailableError):
         poll()
+
+
+def test_a_hint_that_died_is_counted_though_the_database_goes_away_right_after(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [hint] = store_hints(around, [Queue.PAYMENT])
+    around.publisher.refusing = {hint.message_id}
+    for _ in range(DEAD_AFTER - 1):
+        poll()
+        around.database.now += STANDARD.hint_lease
+    enter = InMemoryUnitOfWork.__enter__
+
+    def fail_once_dead(self: InMemoryUnitOfWork) -> InMemoryUnitOfWork:
+        if any(row.status == "dead" for row in around.database.outbox.values()):
+            raise DatabaseUnavailableError("no connection to the database")
+        return enter(self)
+
+    monkeypatch.setattr(InMemoryUnitOfWork, "__enter__", fail_once_dead)
+
+    with pytest.raises(DatabaseUnavailableError):
+        poll()
+    assert around.logs.metrics == {"OutboxDead"}

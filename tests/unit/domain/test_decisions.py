@@ -213,6 +213,23 @@ def test_a_call_can_be_attested_from_its_deadline_on() -> None:
     assert state_of(decide(due, Decision.BOOKED, "bkg_9")) is State.SUPPLIER_CONFIRMED
 
 
+@pytest.mark.parametrize(
+    ("undoing", "decision"),
+    [
+        (a_refund(Status.NOT_FOUND, deadline_at=LATER), Decision.REFUNDED),
+        (a_cancellation(Status.NOT_FOUND, deadline_at=LATER), Decision.CANCELLED),
+    ],
+)
+def test_what_a_provider_never_takes_can_be_done_by_hand_from_its_deadline_on(
+    undoing: Call, decision: Decision
+) -> None:
+    facts = some_facts(a_charge(), a_booking(), undoing, reason=Reason.CUSTOMER_CANCELLED)
+
+    attested = decide(facts, decision).row(undoing.key)
+
+    assert (attested.status, attested.check_at) == (Status.SUCCEEDED, None)
+
+
 IN_REVIEW = {
     Review.MONEY_MISMATCH: MISMATCH,
     Review.REFUND_REFUSED: REFUND_REFUSED,

@@ -105,6 +105,29 @@ def test_a_refund_has_a_day() -> None:
     assert (refund.target, refund.money) == ("pay_1", PRICE)
 
 
+@pytest.mark.parametrize(
+    ("before", "verb"),
+    [
+        (a_refund(Status.NOT_FOUND), Verb.REFUND),
+        (a_cancellation(Status.NOT_FOUND), Verb.CANCEL_BOOKING),
+    ],
+)
+def test_what_is_due_back_gets_no_new_time_by_being_sent_again(before: Call, verb: Verb) -> None:
+    again = begin(some_facts(before), about(before, verb), NOON + HOUR, STANDARD).row(before.key)
+
+    assert (again.sent_at, again.deadline_at) == (NOON + HOUR, before.deadline_at)
+
+
+@pytest.mark.parametrize(
+    ("before", "verb"),
+    [(a_charge(Status.NOT_FOUND), Verb.CHARGE), (a_booking(Status.NOT_FOUND), Verb.BOOK)],
+)
+def test_a_charge_or_a_booking_sent_again_has_its_whole_time(before: Call, verb: Verb) -> None:
+    again = begin(some_facts(before), about(before, verb), NOON + HOUR, STANDARD).row(before.key)
+
+    assert again.deadline_at == NOON + HOUR + STANDARD.deadline
+
+
 def test_a_call_sent_again_keeps_its_key_and_its_beginning_and_counts_its_attempts() -> None:
     lost = a_charge(Status.NOT_FOUND, attempts=2)
     facts = begin(some_facts(lost), about(lost, Verb.CHARGE), NOON + MINUTE, STANDARD)

@@ -270,6 +270,25 @@ def test_a_call_that_is_open_at_its_deadline_needs_a_person(
     assert reviews(facts, NOON + STANDARD.deadline + late_by) == expected
 
 
+@pytest.mark.parametrize(
+    ("undone", "undoing"),
+    [(a_charge(), a_refund(Status.NOT_FOUND)), (a_booking(), a_cancellation(Status.NOT_FOUND))],
+)
+def test_what_is_due_back_and_never_taken_by_the_provider_needs_a_person(
+    undone: Call, undoing: Call
+) -> None:
+    owed = some_facts(undone, undoing, reason=Reason.CUSTOMER_CANCELLED)
+    gone = some_facts(undoing, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert reviews(owed, undoing.deadline_at) == {Review.DEADLINE}
+    assert not reviews(owed, undoing.deadline_at - SECOND)
+    assert not reviews(gone, undoing.deadline_at)
+
+
+def test_a_charge_that_never_arrived_ends_with_the_hold_and_needs_nobody() -> None:
+    assert not reviews(some_facts(a_charge(Status.NOT_FOUND)), NOON + STANDARD.deadline)
+
+
 def test_an_accepted_sum_needs_nobody() -> None:
     facts = some_facts(a_charge(money=ANOTHER_SUM), accepted_minor=ANOTHER_SUM.minor)
 

@@ -8,7 +8,7 @@ import pytest
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.policy import SHORT, STANDARD, Policy
-from reservations.domain.reservation import MailStatus, Reservation
+from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.saga import Action, State, Verb, Wait, state_of
 from reservations.domain.settlement import Settlement, decide, patient, settle
 from tests.builders import (
@@ -18,6 +18,7 @@ from tests.builders import (
     SECOND,
     a_booking,
     a_charge,
+    a_refund,
     a_reservation,
     a_send,
     a_voucher,
@@ -116,6 +117,14 @@ def test_a_reservation_wakes_when_a_call_becomes_late_so_that_the_review_shows(
     call: Call, wakes_after: timedelta
 ) -> None:
     assert settled(a_reservation(call)).reservation.next_check_at == NOON + wakes_after
+
+
+def test_a_reservation_wakes_when_a_refund_that_was_never_taken_becomes_late() -> None:
+    owed = a_refund(Status.NOT_FOUND, check_at=NOON + HOUR, deadline_at=NOON + MINUTE)
+    told = a_send(MailKind.EXPIRED)
+    reservation = a_reservation(a_charge(), owed, sends=(told,), reason=Reason.EXPIRED)
+
+    assert settled(reservation).reservation.next_check_at == NOON + MINUTE
 
 
 def test_what_the_facts_close_is_closed_on_the_way() -> None:

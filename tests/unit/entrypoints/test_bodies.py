@@ -223,6 +223,9 @@ def test_what_lies_just_within_a_bound_is_accepted(path: tuple[str, ...], value:
     [
         (("customer", "email"), "ana@example.com\n", "malformed_email"),
         (("customer", "email"), "aña@example.com", "malformed_email"),
+        (("customer", "email"), ".ana@example.com", "malformed_email"),
+        (("customer", "email"), "ana.@example.com", "malformed_email"),
+        (("customer", "email"), "ana..paz@example.com", "malformed_email"),
         (("customer", "email"), "a" * 65 + "@example.com", "malformed_email"),
         (("customer", "email"), "a@" + "b" * 250 + ".com", "too_long"),
         (("customer", "phone"), "+123456", "malformed"),

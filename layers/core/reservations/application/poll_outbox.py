@@ -20,12 +20,13 @@ IDLE_WAITS_S = (0.2, 0.4, 0.8, 1.6, 2.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
-    """Counts of one round, or of a whole run."""
+    """Counts of one round, or of a whole run; `outage` if the last round lost its database."""
 
     published: int = 0
     woken: int = 0
     unanswered: int = 0
     dead: int = 0
+    outage: UnavailableError | None = None
 
     def __add__(self, other: "Polled") -> "Polled":
         return Polled(
@@ -33,6 +34,7 @@ class Polled:
             woken=self.woken + other.woken,
             unanswered=self.unanswered + other.unanswered,
             dead=self.dead + other.dead,
+            outage=other.outage,
         )
 
 
@@ -47,31 +49,26 @@ def poll_until(
     """Poll round after round until `finished`, waiting longer (seconds) the longer there is nothing to do.
 
     A round that finds the database away is an idle one: another run begins only a minute later.
-
-    Raises:
-        UnavailableError: the last round failed.
     """
-    total, idle, outage = Polled(), 0, None
+    total, idle = Polled(), 0
     while not finished():
-        try:
-            done = poll_outbox(uow=uow, publisher=publisher, policy=policy)
-            outage = None
-        except UnavailableError as error:
-            done, outage = Polled(), error
+        done = poll_outbox(uow=uow, publisher=publisher, policy=policy)
         total += done
         idle = 0 if done.published or done.woken else min(idle + 1, len(IDLE_WAITS_S))
         if idle:
             pause(IDLE_WAITS_S[idle - 1])
-    if outage is not None:
-        raise outage
     return total
 
 
 def poll_outbox(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -> Polled:
     """Publish the hints that are stored, then wake the reservations whose time has come; one round of each."""
-    return _publish_stored(uow=uow, publisher=publisher, policy=policy) + _wake_due(
-        uow=uow, publisher=publisher, policy=policy
-    )
+    done = Polled()
+    for half in (_publish_stored, _wake_due):
+        try:
+            done += half(uow=uow, publisher=publisher, policy=policy)
+        except UnavailableError as error:  # what was done before it counts all the same
+            return replace(done, outage=error)
+    return done
 
 
 def _publish_stored(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -> Polled:

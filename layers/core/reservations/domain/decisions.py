@@ -22,6 +22,7 @@ from reservations.domain.saga import (
     Settled,
     State,
     Verb,
+    awaited,
     kept_charge,
     reviews,
     state_of,
@@ -104,7 +105,7 @@ def _accept_sum(facts: Facts) -> Facts:
 def _the_one_in_question(
     facts: Facts, operation: Operation, now: datetime, target: str | None
 ) -> Call:
-    asked = [call for call in facts.of(operation) if _in_question(call, now)]
+    asked = [call for call in facts.of(operation) if _in_question(facts, call, now)]
     calls = [call for call in asked if target in (None, call.target)]
     match calls:
         case [call]:
@@ -132,9 +133,9 @@ def _attest(facts: Facts, call: Call, evidence: str, now: datetime, policy: Poli
     return record(facts, _asked(call, now), seen, now, policy)
 
 
-def _in_question(call: Call, now: datetime) -> bool:
+def _in_question(facts: Facts, call: Call, now: datetime) -> bool:
     """Whether a review is about it; what may still be answered in time is not the operator's."""
-    return call.status is Status.DECLINED or (call.open and call.deadline_at <= now)
+    return call.status is Status.DECLINED or (call in awaited(facts) and call.deadline_at <= now)
 
 
 # A later listing files what it tells under the provider's id, so ours must never look like one, but

@@ -43,7 +43,11 @@ def begin(facts: Facts, action: Action, now: datetime, policy: Policy) -> Facts:
 
 
 def _sent(before: Call | None, action: Action, now: datetime, policy: Policy) -> Call:
-    """A fresh row, or the one that was not found, sent again under the same key."""
+    """A fresh row, or the one that was not found, sent again under the same key.
+
+    Sending again buys an undoing no time: it is owed since it was first sent.
+    """
+    deadline_at = now + _patience(action.operation, policy)
     return Call(
         operation=action.operation,
         key=action.key,
@@ -52,7 +56,7 @@ def _sent(before: Call | None, action: Action, now: datetime, policy: Policy) ->
         attempts=before.attempts + 1 if before else 1,
         started_at=before.started_at if before else now,
         sent_at=now,
-        deadline_at=now + _patience(action.operation, policy),
+        deadline_at=before.deadline_at if before and action.target else deadline_at,
         check_at=now + policy.rung(0),
     )
 

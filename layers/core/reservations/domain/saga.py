@@ -50,7 +50,7 @@ class PublicStatus(StrEnum):
 class Review(StrEnum):
     """Why a person must look."""
 
-    DEADLINE = "deadline"  # a call has been open for too long
+    DEADLINE = "deadline"  # open, or due back and not even taken, for too long
     MONEY_MISMATCH = "money_mismatch"  # the provider took another sum than the price
     REFUND_REFUSED = "refund_refused"
     CANCEL_REFUSED = "cancel_refused"  # and the booking is still alive
@@ -270,18 +270,35 @@ def hold_ends_at(facts: Facts, policy: Policy) -> datetime:
     return max(sent) + policy.hold if sent else facts.created_at + policy.hold_limit
 
 
+def awaited(facts: Facts) -> list[Call]:
+    """The calls that a person must look at once their deadline is over.
+
+    A charge or a booking that never arrives ends with the hold or the window; what gives money back or
+    ends a booking is sent for ever.
+    """
+    standing = {charge.provider_id for charge in held(facts)} | _alive(facts)
+    return [
+        call
+        for call in facts.calls
+        if call.open or (call.status is Status.NOT_FOUND and call.target in standing - {None})
+    ]
+
+
+def _alive(facts: Facts) -> set[str | None]:
+    return {booking.provider_id for booking in facts.of(Operation.BOOK) if live(booking)}
+
+
 def reviews(facts: Facts, now: datetime) -> frozenset[Review]:
     """Why a person must look; derived, so it clears itself."""
     return frozenset(_reviews(facts, now))
 
 
 def _reviews(facts: Facts, now: datetime) -> Iterator[Review]:
-    if any(call.open and call.deadline_at <= now for call in facts.calls):
+    if any(call.deadline_at <= now for call in awaited(facts)):
         yield Review.DEADLINE
     if _refused_targets(facts, Operation.REFUND) & {charge.provider_id for charge in held(facts)}:
         yield Review.REFUND_REFUSED
-    alive = {booking.provider_id for booking in facts.of(Operation.BOOK) if live(booking)}
-    if _refused_targets(facts, Operation.CANCEL_BOOKING) & alive:
+    if _refused_targets(facts, Operation.CANCEL_BOOKING) & _alive(facts):
         yield Review.CANCEL_REFUSED
     if sum_differs(facts):
         yield Review.MONEY_MISMATCH

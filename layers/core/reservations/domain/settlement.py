@@ -8,7 +8,7 @@ from reservations.domain.learning import close
 from reservations.domain.messages import Queue
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import Action, Close, Settled, Wait, plan, wanted_queue
+from reservations.domain.saga import Action, Close, Settled, Wait, awaited, plan, wanted_queue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +78,8 @@ def _wish(
 
 
 def _next_deadline(reservation: Reservation, now: datetime) -> datetime | None:
-    """When an open call will be late: the review must show at once, not at the next look."""
-    deadlines = (call.deadline_at for call in reservation.facts.calls if call.open)
+    """When a call will be late: the review must show at once, not at the next look."""
+    deadlines = (call.deadline_at for call in awaited(reservation.facts))
     return min((at for at in deadlines if at > now), default=None)
 
 

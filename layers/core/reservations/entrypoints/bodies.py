@@ -29,8 +29,10 @@ from reservations.entrypoints.problems import FieldError, ProblemError
 
 MAX_BODY_BYTES = 64 * 1024
 
-_EMAIL = re.compile(  # https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address, with a dot required
-    r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@"
+# https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address, with a dot required in the domain, and before
+# the at sign only dots between others, as RFC 5321 (section 4.1.2, Dot-string) has it.
+_EMAIL = re.compile(
+    r"(?=[^@]{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@"
     r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+"
 )
 _CARD_NUMBER = re.compile(r"[0-9]{13,19}")
