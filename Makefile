@@ -36,9 +36,7 @@ covered = tests/unit tests/handlers tests/contract tests/database
 .PHONY: coverage
 coverage: bootstrap ## Lines and branches that the tests without a stack reach, held against docs/06-qa-testing.md
 	$(tools)/python -m pytest -q $(covered) --cov --cov-report=
-	$(tools)/coverage report --include='*/domain/*' --fail-under=95
-	$(tools)/coverage report --include='*/application/*' --fail-under=90
-	$(tools)/coverage report --include='*/adapters/*,*/entrypoints/*,functions/*' --fail-under=80
+	$(tools)/python -m local.coverage_floors
 
 .PHONY: crash-matrix
 crash-matrix: bootstrap ## Strike every function at every boundary; ARGS="--only TEXT", "--sample N", "--minutes N"

@@ -11,7 +11,6 @@ import pytest
 from local import containers
 from local.paths import ROOT
 from reservations.adapters.mysql.engine import Database
-from reservations.adapters.mysql.readiness import HEAD
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.domain.policy import STANDARD
 from tests.builders import (
@@ -26,63 +25,11 @@ from tests.builders import (
     some_facts,
 )
 from tests.containers.conftest import Invoke, served
+from tests.containers.expected import COUNTS, EVERY_RECORD_HANDLED, NOBODY_WAITS, OTHERS, STATUS
 from tests.invocation import EVENTS, an_event
 
 pytestmark = pytest.mark.timeout(900)  # the first call of each function makes its container
 
-# What is answered about a confirmed reservation that belongs to the web client.
-STATUS = {
-    "cancel_reservation.accepted": 202,
-    "cancel_reservation.another_client": 404,
-    "cancel_reservation.key_reused": 404,  # for that other reservation does not exist here
-    "cancel_reservation.malformed_key": 400,
-    "cancel_reservation.without_key": 400,
-    "cancel_reservation.without_token": 401,
-    "cancel_reservation.wrong_token": 404,
-    "create_reservation.accepted": 202,
-    "create_reservation.invalid_body": 422,
-    "create_reservation.key_reused": 202,  # the first with this key here
-    "create_reservation.malformed_json": 400,
-    "create_reservation.unknown_client": 401,
-    "create_reservation.without_key": 400,
-    "get_reservation.another_client": 404,
-    "get_reservation.health": 200,
-    "get_reservation.shown": 200,
-    "get_reservation.timeline": 200,
-    "get_reservation.unchanged": 304,
-    "get_reservation.unknown_route": 404,
-    "get_reservation.voucher": 303,
-    "get_reservation.voucher_as_json": 200,
-    "get_reservation.without_token": 401,
-    "get_reservation.wrong_token": 404,
-    # Signed for one moment with secrets of the tests: nobody's, here.
-    "receive_webhook.another_s_secret": 401,
-    "receive_webhook.booking_cancelled": 401,
-    "receive_webhook.forged_body": 401,
-    "receive_webhook.in_base64": 401,
-    "receive_webhook.malformed_json": 401,
-    "receive_webhook.payment_succeeded": 401,
-    "receive_webhook.unknown_provider": 404,
-    "receive_webhook.unknown_reference": 401,
-    "receive_webhook.without_signature": 401,
-}
-EVERY_HINT_HANDLED: dict[str, Any] = {"batchItemFailures": []}
-OTHERS: dict[str, Any] = {
-    "confirm_supplier.due": EVERY_HINT_HANDLED,
-    "issue_voucher.batch": EVERY_HINT_HANDLED,
-    "issue_voucher.due": EVERY_HINT_HANDLED,
-    "migrate_database.direct": {"revision": HEAD},
-    "notify_customer.due": EVERY_HINT_HANDLED,
-    "process_payment.due": EVERY_HINT_HANDLED,
-    "process_payment.unknown_version": EVERY_HINT_HANDLED,
-}
-COUNTS = {
-    "clean_up.audit",
-    "clean_up.invariants",
-    "clean_up.retention",
-    "poll_outbox.every_minute",
-}
-NOBODY_WAITS = {"migrate_database.create", "migrate_database.delete", "migrate_database.update"}
 JOURNEY = ("process_payment", "confirm_supplier", "issue_voucher", "notify_customer")
 
 
@@ -100,15 +47,6 @@ def confirmed(database: Database) -> None:
     keep(database, facts=facts, documents=(a_voucher(),))
 
 
-def test_no_event_is_left_out() -> None:
-    assert {path.stem for path in EVENTS.glob("*.json")} == {
-        *STATUS,
-        *OTHERS,
-        *COUNTS,
-        *NOBODY_WAITS,
-    }
-
-
 @pytest.mark.parametrize("event", STATUS)
 def test_a_request_is_answered(invoke: Invoke, database: Database, event: str) -> None:
     confirmed(database)
@@ -117,7 +55,7 @@ def test_a_request_is_answered(invoke: Invoke, database: Database, event: str) -
 
 
 @pytest.mark.parametrize("event", OTHERS)
-def test_a_hint_or_a_deployment_is_dealt_with(
+def test_a_message_or_a_deployment_is_dealt_with(
     invoke: Invoke, database: Database, event: str
 ) -> None:
     confirmed(database)
@@ -144,7 +82,7 @@ def test_the_events_of_the_steps_carry_a_reservation_to_its_mail(
     keep(database, facts=some_facts(created_at=datetime.now(UTC)))
 
     for step in JOURNEY:
-        assert invoke(f"{step}.due") == EVERY_HINT_HANDLED
+        assert invoke(f"{step}.due") == EVERY_RECORD_HANDLED
 
     shown = json.loads(invoke("get_reservation.shown")["body"])
     assert (shown["reservation_code"].replace("-", ""), shown["status"]) == (

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.containers.expected import COUNTS, NOBODY_WAITS, OTHERS, STATUS
 from tests.invocation import EVENTS, an_event
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +33,10 @@ def members(value: Any, name: str) -> list[Any]:
 
 def test_every_function_has_its_events() -> None:
     assert {name.split(".")[0] for name in NAMES} == set(FUNCTIONS)
+
+
+def test_every_event_is_invoked_in_a_container_too_where_there_is_docker() -> None:
+    assert {*STATUS, *OTHERS, *COUNTS, *NOBODY_WAITS} == set(NAMES)
 
 
 @every_event
