@@ -62,13 +62,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--pending-seconds",
         type=float,
-        default=3,
+        default=Times().pending,
         help="how long what is pending stays so, and until CXL- cancels",
     )
     parser.add_argument(
         "--late-seconds",
         type=float,
-        default=30,
+        default=Times().late,
         help="how long a listing does not show what is late",
     )
     parser.add_argument(

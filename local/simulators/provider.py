@@ -97,8 +97,8 @@ class Behavior:
 class Times:
     """Seconds: how long what is pending stays so, and how long a listing does not show what is late."""
 
-    pending: float
-    late: float
+    pending: float = 3
+    late: float = 30
 
     def listed_at(self, behavior: Behavior, now: float) -> float:
         return now + self.late if behavior.late else now

@@ -8,7 +8,7 @@ import pytest
 
 from reservations import config, tracing, wiring
 from reservations.domain.access_token import KeyRing
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Policy
 from reservations.domain.reservation import Reservation
 from reservations.entrypoints.observability import metrics
 from tests.builders import RESERVATION_ID, a_customer
@@ -56,6 +56,7 @@ class Surroundings:
     store: InMemoryDocumentStore = field(default_factory=InMemoryDocumentStore)
     mailer: RecordingMailer = field(default_factory=RecordingMailer)
     pings: list[bool] = field(default_factory=list)
+    policy: Policy = STANDARD
 
     def unit_of_work(self, *, ping: bool = False) -> InMemoryUnitOfWork:
         self.pings.append(ping)
@@ -89,7 +90,7 @@ def logs(capsys: pytest.CaptureFixture[str]) -> Iterator[LogBook]:
 def around(monkeypatch: pytest.MonkeyPatch, logs: LogBook) -> Surroundings:
     surroundings = Surroundings(logs)
     wired: dict[str, Callable[..., Any]] = {
-        "policy": lambda: STANDARD,
+        "policy": lambda: surroundings.policy,
         "key_ring": lambda: KEYS,
         "api_settings": api_settings,
         "allowed_origin": lambda: ORIGIN,

@@ -27,7 +27,6 @@ from reservations.application.poll_outbox import poll_outbox
 from reservations.domain.decisions import Decision
 from reservations.domain.facts import Operation, Status
 from reservations.domain.messages import Hint, Queue
-from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import PublicStatus, Review, public_status, reviews
 from tests.books import Books
@@ -90,12 +89,12 @@ class ProviderNextDoor(httpx.BaseTransport):
     def faults(self, mode: str) -> None:
         self.control("POST", "/_sim/faults", f'{{"mode": "{mode}"}}'.encode())
 
-    def client(self) -> ProviderHttp:
+    def client(self, *, read_limit: timedelta = READ_LIMIT) -> ProviderHttp:
         return ProviderHttp(
             base_url="http://provider.example",
             api_key="our-key",
             connect_seconds=2,
-            read_seconds=READ_LIMIT.total_seconds(),
+            read_seconds=read_limit.total_seconds(),
             now=lambda: datetime.now(UTC),  # the functions count their own time by it
             traceparent=lambda: None,
             transport=self,
@@ -150,7 +149,9 @@ class Journey:
     def _next_hint(self) -> bool:
         if not self._queue:
             publisher = self.around.publisher
-            poll_outbox(uow=self.around.unit_of_work(), publisher=publisher, policy=STANDARD)
+            poll_outbox(
+                uow=self.around.unit_of_work(), publisher=publisher, policy=self.around.policy
+            )
             self._queue, publisher.hints = publisher.hints, []
         if not self._queue:
             return False
@@ -168,7 +169,7 @@ class Journey:
 
     def cancel(self) -> None:
         with self.around.unit_of_work() as uow:
-            cancel_reservation(self.reservation_id, uow=uow, policy=STANDARD)
+            cancel_reservation(self.reservation_id, uow=uow, policy=self.around.policy)
             uow.commit()
 
     def decide(self, decision: Decision) -> None:
@@ -178,7 +179,7 @@ class Journey:
             decision,
             evidence="TICKET-1",
             uow=self.around.unit_of_work(),
-            policy=STANDARD,
+            policy=self.around.policy,
             actor="operator:guardia",
         )
 
@@ -235,17 +236,19 @@ def departed(
         customer=a_customer(payment_token=token),
     )
     with around.unit_of_work() as uow:
-        reservation = create_reservation(command, uow=uow, policy=STANDARD, token_kid="k1")
+        reservation = create_reservation(command, uow=uow, policy=around.policy, token_kid="k1")
         uow.commit()
     return Journey(around, payments, supplier, reservation.reservation_id)
 
 
-def next_door(provider: Provider, folder: Path, around: Surroundings) -> ProviderNextDoor:
+def next_door(
+    provider: Provider, folder: Path, around: Surroundings, *, read_limit: timedelta = READ_LIMIT
+) -> ProviderNextDoor:
     """A provider on the clock of the reservation's database; whoever waits for it in vain has waited."""
     door = ProviderNextDoor(provider, folder, clock=lambda: around.database.now)
 
     def time_passes() -> None:
-        around.database.now += READ_LIMIT
+        around.database.now += read_limit
 
     door.on_silence = time_passes
     return door
