@@ -65,5 +65,5 @@ def test_every_token_and_every_offer_comes_to_its_end_within_ninety_seconds(
 
         expected = WORDS.get(token) or WORDS.get(offer, PublicStatus.CONFIRMADA)
         review = WAITS_FOR_A_PERSON.get(token)
-        assert (trip.word, trip.review) == (expected, {review} if review else set())
+        assert (trip.word, trip.review) == (expected, frozenset({review} if review else ()))
         assert review or state_of(trip.stored.facts) in {*FINAL, State.SUPPLIER_CONFIRMED}
