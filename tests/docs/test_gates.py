@@ -15,8 +15,8 @@ GATES = sorted((ROOT / "docs" / "gates").glob("*.yaml"))
 MEMBERS = {"id", "text", "evidence_path", "check", "plan", "evidence", "role", "date"}
 TOOLS = {".venv/bin/pytest", "make"}
 UNFINISHED = re.compile(r"\b(TODO|TBD|FIXME|XXX|WIP)\b|por completar|lorem ipsum")
-UNMEASURED = re.compile(r"aún no (está )?medid[oa]", re.IGNORECASE)
-MEASURED = {"G6-cobertura", "G7-rps", "G7-degradacion", "G8-datos-realistas", "G8-slo"}
+UNMEASURED = re.compile(r"aún no (está )?medid[oa]|aún no se ha ejecutado", re.IGNORECASE)
+MEASURED = {"G6-cobertura", "G6-caos", "G7-rps", "G7-degradacion", "G8-datos-realistas", "G8-slo"}
 EMPTY_PART = re.compile(r"<!-- generado:\w+ -->\s*<!-- /generado -->")
 
 Criterion = dict[str, Any]

@@ -29,7 +29,7 @@ from local.paths import ROOT, STACK_FILE, read_json
 from reservations.domain.saga import FINAL, State
 from tests.e2e import contract
 from tests.e2e.backstage import LIVE_BOOKING, Backstage
-from tests.e2e.travel import Json, a_request, new_key
+from tests.e2e.travel import Json, a_request, new_key, remember
 
 DOWN_SECONDS = 4.0  # how long a killed process stays away, so that travelers meet its absence
 PATIENCE_SECONDS = 240.0  # for what was accepted to end, and for a traveler to be answered
@@ -38,6 +38,7 @@ AT_ONCE = 6  # travelers who wait for an answer at the same time
 # While so many are on their way, nobody comes: a slow machine must not drown in its backlog.
 MOST_ON_THE_WAY = 30
 SAMPLE_SECONDS = 0.5
+SEARCHED_FOR = 8  # the data of each eighth traveler are looked for where they must not be
 # LocalStack's gateway answers so now and then instead of calling the function; the words are those of
 # github.com/python/cpython/issues/106905. No answer of the API, so it is counted apart, and asked again.
 EMULATOR_FAULT = "AST constructor recursion depth mismatch"
@@ -137,6 +138,8 @@ class Travelers:
             if answer.status_code != httpx.codes.ACCEPTED:
                 return self._complain(f"{answer.status_code} to a new key")
             accepted = self._keep(request, key, answer.json())
+            if number % SEARCHED_FOR == 0:
+                remember(answer)
             return self._go_on(number % 8, accepted, answer)
         except Exception as error:  # of a thread whose result nobody asks for
             return self._complain(f"{type(error).__name__}: {error}")

@@ -42,11 +42,11 @@ def api_client(stack: Json, name: str) -> httpx.Client:
         base_url=stack["api_url"],
         headers={"x-api-key": stack["api_keys"][name]},
         timeout=120,  # fifty cold starts at once on a small machine
-        event_hooks={"response": [contract.judge, _remember]},
+        event_hooks={"response": [contract.judge, remember]},
     )
 
 
-def _remember(response: httpx.Response) -> None:
+def remember(response: httpx.Response) -> None:
     """Keep what is personal or secret of an accepted request, to look for it when all tests are done."""
     if response.request.method != "POST" or response.status_code != httpx.codes.ACCEPTED:
         return
