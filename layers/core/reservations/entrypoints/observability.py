@@ -8,6 +8,7 @@ from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
+from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.exceptions import ClientError
@@ -63,9 +64,11 @@ def _harmless_text(error: BaseException) -> str:
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
 logger = Logger(
-    service="reservations",
     logger_formatter=ReticentFormatter(use_rfc3339=True, serialize_stacktrace=False),
 )
+# Adapters log under the package's name, whatever the service is called (POWERTOOLS_SERVICE_NAME).
+copy_config_to_registered_loggers(logger, include={logging.getLogger("reservations").name})
+
 metrics = Metrics(namespace="Reservations", service="reservations")
 
 
