@@ -14,6 +14,7 @@ from sqlalchemy.dialects import mysql
 
 from reservations.adapters.mysql import outbox, reservations
 from reservations.adapters.mysql.engine import Database, Parameters, engine_for
+from reservations.adapters.mysql.oversight import MySqlOversight
 from reservations.adapters.mysql.tables import OUTBOX, RESERVATION, OutboxStatus
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.domain.facts import Reason, Status
@@ -111,10 +112,46 @@ def test_a_row_that_cannot_be_read_stops_no_other(
 
     assert {reservation.code[-1] for reservation in claimed} == {"0", "2"}
     [line] = [record for record in caplog.records if record.name == reservations.__name__]
-    assert line.getMessage() == "reservation not readable"
+    assert line.getMessage() == "reservations not readable"
     # It stays due, which the oldest due one's alarm tells.
-    [row] = database.execute(text("SELECT code FROM reservation WHERE next_check_at < NOW(6)"))
+    [row] = database.execute(text("SELECT id, code FROM reservation WHERE next_check_at < NOW(6)"))
     assert row.code[-1] == "1"
+    assert [UUID(told) for told in line.reservation_ids] == [UUID(bytes=row.id)]  # type: ignore[attr-defined]
+
+
+def test_more_of_those_than_a_claim_takes_stop_no_other_either(database: Database) -> None:
+    fill_the_reservations(database, due=12, settled=0)
+    unread = "UPDATE reservation SET currency = 'ZZZ'"
+    first = "next_check_at = next_check_at - INTERVAL 1 SECOND WHERE code < '00000000007'"
+    database.execute(text(f"{unread}, {first}"))
+    database.execute(text(f"{unread} WHERE code = '00000000009'"))
+    database.commit()
+
+    claims = []
+    for _ in range(3):
+        with MySqlUnitOfWork(database, policy=STANDARD) as uow:
+            claims.append(uow.reservations.claim_due(limit=3, lease=LEASE))
+            uow.commit()
+
+    assert [len(claim) for claim in claims] == [3, 1, 0]
+    codes = {int(reservation.code) for claim in claims for reservation in claim}
+    assert codes == {7, 8, 10, 11}
+
+
+def test_a_hint_of_a_queue_that_only_another_release_knows_waits_and_stops_no_other(
+    database: Database,
+) -> None:
+    database.execute(text("ALTER TABLE outbox DROP CONSTRAINT ck_outbox_queue"))  # as it migrates
+    fill_the_outbox(database, pending=3)
+    database.execute(text("UPDATE outbox SET queue = 'loyalty' ORDER BY id LIMIT 1"))
+    database.commit()
+    lags = MySqlOversight(database, policy=STANDARD).outbox
+
+    assert {lag.queue: lag.hints for lag in lags()} == {"loyalty": 1, Queue.PAYMENT: 2}
+    assert len(drain(database)) == 2
+    [lag] = lags()
+    assert (lag.queue, lag.status, lag.hints) == ("loyalty", OutboxStatus.PENDING, 1)
+    assert lag.oldest_s >= 60  # which the outbox's alarm tells
 
 
 def fill_the_reservations(database: Database, *, due: int, settled: int) -> None:
@@ -279,4 +316,5 @@ def test_due_reservations_are_claimed_by_their_index_in_order(database: Database
         reservations._DUE,
         limit=100,
         now=database.now(),
+        **reservations._FIRST,
     )

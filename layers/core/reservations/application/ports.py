@@ -236,7 +236,7 @@ class Overview:
 class QueueLag:
     """Hints of one queue and status that are stored; `oldest_s` is how long the first has been due, in seconds."""
 
-    queue: Queue
+    queue: str  # a release beside this one may have one more
     status: str
     hints: int
     oldest_s: float

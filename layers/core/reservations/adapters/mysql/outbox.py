@@ -21,7 +21,7 @@ from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.mapping import hint_from, hint_values
 from reservations.adapters.mysql.tables import OUTBOX, OutboxStatus
 from reservations.application.ports import Outbox, OutboxMessage
-from reservations.domain.messages import Hint
+from reservations.domain.messages import Hint, Queue
 
 _NOW = func.utc_timestamp(text("6"))
 _IDS = OUTBOX.c.id.in_(bindparam("ids", expanding=True))
@@ -30,7 +30,11 @@ _UNDER_LEASE = (_IDS, OUTBOX.c.lease_token == bindparam("token"))
 _ADD = insert(OUTBOX).values(status=OutboxStatus.PENDING, refusals=0, available_at=_NOW)
 _CLAIM = (
     select(OUTBOX)
-    .where(OUTBOX.c.status == OutboxStatus.PENDING, OUTBOX.c.available_at <= _NOW)
+    .where(
+        OUTBOX.c.status == OutboxStatus.PENDING,
+        OUTBOX.c.available_at <= _NOW,
+        OUTBOX.c.queue.in_(list(Queue)),  # another release's waits for it, and stops no other
+    )
     .order_by(OUTBOX.c.available_at, OUTBOX.c.id)
     .limit(bindparam("limit", type_=Integer))
     .with_for_update(skip_locked=True)

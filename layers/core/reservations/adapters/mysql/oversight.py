@@ -19,7 +19,6 @@ from reservations.application.ports import (
     QueueLag,
 )
 from reservations.domain.identifiers import uuid7
-from reservations.domain.messages import Queue
 from reservations.domain.policy import Policy
 from reservations.domain.saga import FINAL, State, Verb
 
@@ -221,7 +220,7 @@ class MySqlOversight(Oversight):
     def outbox(self) -> list[QueueLag]:
         return [
             QueueLag(
-                queue=Queue(row.queue),
+                queue=row.queue,
                 status=row.status,
                 hints=row.hints,
                 oldest_s=float(row.oldest_s),

@@ -2,9 +2,10 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -69,11 +70,20 @@ _CALL_ID = select(PROVIDER_CALL.c.id).where(
 _HISTORY = select(HISTORY).where(HISTORY.c.reservation_id == bindparam("id")).order_by(HISTORY.c.id)
 _DUE = (
     select(RESERVATION)
-    .where(RESERVATION.c.next_check_at <= bindparam("now"))
+    .where(
+        RESERVATION.c.next_check_at <= bindparam("now"),
+        or_(
+            RESERVATION.c.next_check_at > bindparam("at"),
+            and_(
+                RESERVATION.c.next_check_at == bindparam("at"), RESERVATION.c.id > bindparam("id")
+            ),
+        ),
+    )
     .order_by(RESERVATION.c.next_check_at, RESERVATION.c.id)
     .limit(bindparam("limit", type_=Integer))
     .with_for_update(skip_locked=True)
 )
+_FIRST = {"at": datetime(1970, 1, 1, tzinfo=UTC), "id": UUID(int=0)}
 _LEASE = (
     update(RESERVATION)
     .where(RESERVATION.c.id.in_(bindparam("ids", expanding=True)))
@@ -192,8 +202,7 @@ class MySqlReservations(Reservations):
 
     def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
         now = self._database.now()
-        rows = self._database.execute(_DUE, {"now": now, "limit": limit}).all()
-        due = list(self._readable(rows))
+        due = self._due(now, limit=limit)
         if not due:
             return []
         until = now + lease
@@ -206,35 +215,53 @@ class MySqlReservations(Reservations):
 
     # --- reading
 
+    def _due(self, now: datetime, *, limit: int) -> list[Reservation]:
+        """Lock those that are due, oldest first; past what cannot be read it reads on, however much that is.
+
+        What another release wrote and this one cannot read stays due, which rings an alarm.
+        """
+        due: list[Reservation] = []
+        last = _FIRST
+        while len(due) < limit:
+            rows = self._database.execute(_DUE, {"now": now, "limit": limit, **last}).all()
+            due += self._readable(rows)
+            if len(rows) < limit:
+                break
+            last = {"at": rows[-1].next_check_at, "id": rows[-1].id}
+        return due[:limit]
+
     def _readable(self, rows: Sequence[Row[Any]]) -> Iterator[Reservation]:
-        """What another release wrote and this one cannot read stops no other timer; staying due, it rings an alarm."""
-        try:
-            yield from self.whole(rows)
-        except _UNREADABLE:
-            for row in rows:
-                try:
-                    yield from self.whole([row])
-                except _UNREADABLE as error:
-                    told = {"reservation_id": str(row.id), "kind": type(error).__name__}
-                    _logger.error("reservation not readable", extra=told)
+        unreadable = []
+        for row, read in zip(rows, self._readers(rows), strict=True):
+            try:
+                yield read()
+            except _UNREADABLE:
+                unreadable.append(str(row.id))
+        if unreadable:
+            _logger.error("reservations not readable", extra={"reservation_ids": unreadable})
 
     def whole(self, rows: Sequence[Row[Any]]) -> list[Reservation]:
         """Read what belongs to each row; the order of the ledger is the order of its ids."""
+        return [read() for read in self._readers(rows)]
+
+    def _readers(self, rows: Sequence[Row[Any]]) -> list[Callable[[], Reservation]]:
+        """What makes a reservation of each row, with all that belongs to it; it fails on what it cannot read."""
         ids = [row.id for row in rows]
         if not ids:
             return []
         calls, documents, sends = (
             self._grouped(statement, ids) for statement in (_CALLS, _DOCUMENTS, _SENDS)
         )
-        return [
-            mapping.reservation_from(
+
+        def read(row: Row[Any]) -> Reservation:
+            return mapping.reservation_from(
                 row,
                 calls=[mapping.call_from(call) for call in calls[row.id]],
                 documents=[mapping.document_from(document) for document in documents[row.id]],
                 sends=[mapping.send_from(send) for send in sends[row.id]],
             )
-            for row in rows
-        ]
+
+        return [partial(read, row) for row in rows]
 
     def _grouped(self, statement: Select[Any], ids: list[UUID]) -> dict[UUID, list[Row[Any]]]:
         groups: dict[UUID, list[Row[Any]]] = defaultdict(list)
