@@ -15,7 +15,13 @@ from reservations import tracing, wiring
 from reservations.adapters.mysql.engine import Database, engine_for
 from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
 from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
-from reservations.domain.errors import DatabaseUnavailableError, SettingsError
+from reservations.domain.errors import (
+    DatabaseUnavailableError,
+    DefectError,
+    DuplicateCodeError,
+    KnowledgeLostError,
+    SettingsError,
+)
 from reservations.domain.policy import STANDARD
 from reservations.entrypoints import answers
 from tests.databases import ENGINES, Connect, SchemaOf, connections_to
@@ -250,6 +256,19 @@ def test_a_defect_is_a_503_and_stores_nothing(
     assert logs.metrics == {"UnhandledError"}
     [line] = logs.saying("request failed unexpectedly")
     assert "RuntimeError" in line["exception"]
+
+
+@pytest.mark.parametrize("defect", [KnowledgeLostError, DuplicateCodeError])
+def test_a_rule_that_we_broke_ourselves_is_counted_as_a_defect(
+    database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch, defect: type[DefectError]
+) -> None:
+    monkeypatch.setattr(wiring, "policy", raising(defect("a defect")))
+
+    assert fails(post("accepted"))
+
+    assert logs.metrics == {"UnhandledError"}
+    [line] = logs.saying("request failed")
+    assert line["code"] == defect.code
 
 
 def test_a_defect_after_the_commit_does_not_claim_that_nothing_was_done(

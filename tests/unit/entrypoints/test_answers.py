@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.event_handler import Response
 
+from reservations.application.ports import HistoryEntry
 from reservations.domain.access_token import KeyRing
 from reservations.domain.facts import Reason, Status
+from reservations.domain.history import ACCEPTED
+from reservations.domain.history import CONFIRMED as CONFIRMED_EVENT
 from reservations.domain.policy import STANDARD
-from reservations.domain.reservation import Reservation
+from reservations.domain.reservation import Language, Reservation
 from reservations.entrypoints import answers
 from tests.builders import (
     HOUR,
@@ -66,6 +69,15 @@ def test_a_reader_is_told_to_come_back_later_the_older_the_reservation(
     age: timedelta, seconds: str
 ) -> None:
     assert shown(a_reservation(), age=age).headers["Retry-After"] == seconds
+
+
+def test_the_timeline_leaves_out_what_only_another_release_can_tell() -> None:
+    events = [ACCEPTED, "loyalty.points_given", CONFIRMED_EVENT]
+    history = [HistoryEntry(event=event, at=NOON, actor="system") for event in events]
+
+    told = body_of(answers.timeline(CONFIRMED, history, language=Language.ENGLISH))["events"]
+
+    assert [event["type"] for event in told] == [ACCEPTED, CONFIRMED_EVENT]
 
 
 @pytest.mark.parametrize(

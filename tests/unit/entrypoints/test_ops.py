@@ -174,6 +174,18 @@ def test_a_locator_cannot_command_the_terminal(
     assert f"AB\ufffd{unprintable[1:]}C" in shown
 
 
+@pytest.mark.parametrize("unprintable", ["\x1b[2J", "\r", "\n", "\x9b", "\u202e"])
+def test_nor_in_json_which_says_all_that_the_supplier_wrote(
+    database: InMemoryDatabase, unprintable: str
+) -> None:
+    keep(database, a_reservation(a_charge(), a_booking(locator=f"AB{unprintable}C")))
+
+    shown = run("show", SHOWN, "--json").stdout
+
+    assert shown.removesuffix("\n").isprintable()
+    assert json.loads(shown)["calls"][1]["locator"] == f"AB{unprintable}C"
+
+
 def test_an_erased_customer_is_told_as_such(database: InMemoryDatabase) -> None:
     keep(database, confirmed())
     database.customers[RESERVATION_ID] = ERASED

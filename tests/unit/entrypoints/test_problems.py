@@ -6,6 +6,7 @@ import pytest
 
 from reservations.domain.errors import (
     DatabaseUnavailableError,
+    DefectError,
     RefusedError,
     ReservationsError,
     UnavailableError,
@@ -43,12 +44,9 @@ def test_what_a_retry_may_help_is_a_503_or_says_when_to_come_back() -> None:
         assert problem.status in (409, 503), error
 
 
-def test_what_the_request_cannot_help_is_not_its_fault() -> None:
-    """A refusal is a 4xx, but for our own defects, which are shown as 503."""
-    defects = {"DuplicateCodeError", "InvalidMoneyError", "KnowledgeLostError"}
-    for error in leaves(RefusedError):
-        status = CATALOGUE[PROBLEM_OF[error]].status
-        assert (status >= 500) == (error.__name__ in defects), error
+def test_a_refusal_is_the_request_s_fault_and_a_defect_is_not() -> None:
+    assert {CATALOGUE[PROBLEM_OF[error]].status // 100 for error in leaves(RefusedError)} == {4}
+    assert {PROBLEM_OF[error] for error in leaves(DefectError)} == {"service_unavailable"}
 
 
 @every_problem

@@ -5,7 +5,8 @@ ReservationsError
 │   ├── ReservationNotFoundError
 │   ├── NotCancellableError
 │   ├── IdempotencyKeyReusedError
-│   ├── InvalidReservationCodeError
+│   └── InvalidReservationCodeError
+├── DefectError         we broke a rule of our own; a retry is safe, and somebody has to look
 │   ├── InvalidMoneyError
 │   ├── DuplicateCodeError
 │   └── KnowledgeLostError
@@ -48,8 +49,12 @@ class InvalidReservationCodeError(RefusedError):
     code = "invalid_reservation_code"
 
 
-class InvalidMoneyError(RefusedError):
-    """`reason` says what is wrong, for machines."""
+class DefectError(ReservationsError):
+    """We broke a rule of our own, unless whoever called expects it and catches it."""
+
+
+class InvalidMoneyError(DefectError):
+    """`reason` says what is wrong, for machines; a body's sum is judged where it is read."""
 
     code = "invalid_money"
 
@@ -58,14 +63,14 @@ class InvalidMoneyError(RefusedError):
         self.reason = reason
 
 
-class DuplicateCodeError(RefusedError):
+class DuplicateCodeError(DefectError):
     """A new reservation's code is taken: draw another."""
 
     code = "duplicate_code"
 
 
-class KnowledgeLostError(RefusedError):
-    """A write would forget: a lower status, another provider id, a second stamp. Our defect."""
+class KnowledgeLostError(DefectError):
+    """A write would forget: a lower status, another provider id, a second stamp."""
 
     code = "knowledge_lost"
 
@@ -91,7 +96,7 @@ class DatabaseBusyError(UnavailableError):
 
 
 class DatabaseUnavailableError(UnavailableError):
-    """The connection failed; `committed` may be unknown when it failed inside the commit."""
+    """The connection failed; `effect_unknown` if it failed inside the commit."""
 
     code = "database_unavailable"
 

@@ -128,7 +128,7 @@ def shown(
 def timeline(
     reservation: Reservation, history: list[HistoryEntry], *, language: Language
 ) -> Response[str]:
-    """What happened, in the caller's language and without personal data."""
+    """What happened, in the caller's language and without personal data; what only another release knows is left out."""
     events = [
         {
             "type": entry.event,
@@ -136,6 +136,7 @@ def timeline(
             "message": TEXTS[entry.event].in_language(language),
         }
         for entry in history
+        if entry.event in TEXTS
     ]
     body = {"reservation_code": display(reservation.code), "events": events}
     return http.json_response(

@@ -15,7 +15,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reservations import wiring
 from reservations.application.read_reservation import Reader
-from reservations.domain.errors import ReservationsError
+from reservations.domain.errors import DefectError, ReservationsError
 from reservations.domain.reservation import Language
 from reservations.entrypoints.observability import count, logger
 from reservations.entrypoints.problems import (
@@ -74,7 +74,7 @@ def resolver() -> APIGatewayRestResolver:
         if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return problem_response(problem, app.current_event)
         logger.exception("request failed", extra={"code": error.code})
-        count("RequestUnavailable")
+        count("UnhandledError" if isinstance(error, DefectError) else "RequestUnavailable")
         return failed(problem)
 
     def unexpected(_: Exception) -> Response[str]:

@@ -25,7 +25,7 @@ _PIPE_WIDTH = 200  # columns, where no terminal says how many there are
 def emit(page: Page, *, as_json: bool) -> None:
     """Print each part under its name: a mapping as lines, a list of mappings as a table."""
     if as_json:
-        click.echo(json.dumps(page, default=_plain, ensure_ascii=False))
+        click.echo(json.dumps(page, default=_plain))  # in ASCII: nothing that a terminal would obey
         return
     console = Console(
         width=None if sys.stdout.isatty() else _PIPE_WIDTH,
