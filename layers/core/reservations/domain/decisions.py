@@ -15,7 +15,7 @@ from reservations.domain.learning import record, wake
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import (
-    FINAL,
+    RESTING,
     Action,
     Review,
     Sent,
@@ -173,7 +173,7 @@ def refuse_to_erase(reservation: Reservation, now: datetime) -> None:
 def _needs(reservation: Reservation, now: datetime) -> Iterator[str]:
     facts = reservation.facts
     state = state_of(facts)
-    if state not in FINAL and state is not State.SUPPLIER_CONFIRMED:
+    if state not in RESTING:
         yield f"money is open: it is {state}"
     if any(call.open for call in facts.calls):
         yield "money is open: a provider has not answered yet"

@@ -121,6 +121,7 @@ FINAL_STATE: Mapping[Reason, State] = {
 """How a closed reservation ends when no money was ever given back; otherwise it ends REFUNDED."""
 
 FINAL = frozenset({*FINAL_STATE.values(), State.REFUNDED})
+RESTING = FINAL | {State.SUPPLIER_CONFIRMED}
 
 _TAKING_BACK = frozenset({State.CANCELLATION_IN_PROGRESS, State.REFUND_IN_PROGRESS})
 
@@ -483,7 +484,7 @@ def _rest(facts: Facts, now: datetime, policy: Policy) -> Wait | Settled:
         times += [at for at in (hold_ends, hold_ends + policy.grace) if at > now]
     if times:
         return Wait(min(times))
-    done = state_of(facts) in FINAL or state_of(facts) is State.SUPPLIER_CONFIRMED
+    done = state_of(facts) in RESTING
     # Only a person can move the others: come back daily, so that they are never forgotten, and call
     # nobody.
     return Settled() if done and not reviews(facts, now) else Wait(now + policy.reminder)

@@ -20,13 +20,13 @@ from reservations.application.ports import (
 )
 from reservations.domain.identifiers import uuid7
 from reservations.domain.policy import Policy
-from reservations.domain.saga import FINAL, State, Verb
+from reservations.domain.saga import RESTING, State, Verb
 
 ANSWER_SECONDS = 60  # it reads whole tables
 FOUND_AT_MOST = 50  # rows of one invariant: more tell nothing more
 
 _NOBODY = UUID(int=0)
-_RESTING = ", ".join(f"'{state}'" for state in sorted({*FINAL, State.SUPPLIER_CONFIRMED}))
+_RESTING = ", ".join(f"'{state}'" for state in sorted(RESTING))
 
 _OVERVIEW = (
     "SELECT code, state, review, next_check_at, created_at, updated_at FROM reservation WHERE {}"
