@@ -128,7 +128,7 @@ def shown(
 def timeline(
     reservation: Reservation, history: list[HistoryEntry], *, language: Language
 ) -> Response[str]:
-    """What happened, in the caller's language and without personal data; what only another release knows is left out."""
+    """What happened, in the caller's language and without personal data, as far as this release knows it."""
     events = [
         {
             "type": entry.event,

@@ -74,7 +74,10 @@ def resolver() -> APIGatewayRestResolver:
         if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
             return problem_response(problem, app.current_event)
         logger.exception("request failed", extra={"code": error.code})
-        count("UnhandledError" if isinstance(error, DefectError) else "RequestUnavailable")
+        if isinstance(error, DefectError):
+            count("UnhandledError")
+        else:
+            count("RequestUnavailable")
         return failed(problem)
 
     def unexpected(_: Exception) -> Response[str]:
