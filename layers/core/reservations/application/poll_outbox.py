@@ -99,7 +99,7 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
             waiting = patient(reservation, now, policy)
             settlement = settle(reservation, now, waiting)
             told = hints_of(settlement, now=now, traceparent=None)
-            hints += told or [_look_again(reservation, now=now)]
+            hints += told or [_check_due(reservation, now=now)]
             wishes = [
                 settlement.reservation.next_check_at,
                 None if told else now + waiting.hint_lease,
@@ -112,12 +112,12 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
 
 
 def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, *, now: datetime) -> None:
-    """Waking saves nothing that was planned: only the step that is told does, under its lock."""
+    """Of all that was planned only the time is saved: the rest is the step's that is told, under its lock."""
     if leased.next_check_at is not None and until > leased.next_check_at:
         uow.reservations.save(replace(leased, next_check_at=until), now=now)
 
 
-def _look_again(reservation: Reservation, *, now: datetime) -> Hint:
+def _check_due(reservation: Reservation, *, now: datetime) -> Hint:
     """Nobody in particular has to act: any step closes it or sets its next wake-up."""
     return Hint(
         message_id=uuid7(now),

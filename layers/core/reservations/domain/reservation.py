@@ -18,7 +18,7 @@ class DocumentType(StrEnum):
 
 
 class MailKind(StrEnum):
-    """Each is sent once to a reservation."""
+    """Each is due once to a reservation; one without an answer is sent a second time."""
 
     CONFIRMED = "confirmed"
     REJECTED = "rejected"

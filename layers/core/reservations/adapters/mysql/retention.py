@@ -13,7 +13,7 @@ from reservations.domain.messages import Queue
 
 _TOO_OLD = "UTC_TIMESTAMP(6) - INTERVAL :seconds SECOND"
 
-# A hint is published at the end of the lease it was claimed under, so `available_at` is close to it.
+# A hint is published within the lease it was claimed under; `available_at` is the end of that lease.
 _HINTS = text(
     f"DELETE FROM outbox WHERE status = 'published' AND available_at < {_TOO_OLD}"
     " ORDER BY available_at, id LIMIT :limit"
