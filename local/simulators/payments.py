@@ -175,7 +175,12 @@ class Payments(Provider):
         if Decimal(body.amount) > left:
             raise RefusedError(422, "refund_too_large", "more than is left of the payment")
         behavior = _behavior(payment["token"]).refund
-        refund = {"refund_id": f"ref_{secrets.token_hex(10)}", "status": behavior.status}
+        refund = {
+            "refund_id": f"ref_{secrets.token_hex(10)}",
+            "status": behavior.status,
+            "amount": body.amount,
+            "currency": payment["currency"],
+        }
         transaction.db.execute(
             "INSERT INTO refund VALUES (?, ?, ?, ?, ?)",
             (
@@ -191,10 +196,11 @@ class Payments(Provider):
     def refunds(self, request: Request, transaction: Transaction) -> Answer:
         payment = _payment(request.ids["payment_id"], transaction)
         rows = transaction.db.execute(
-            "SELECT refund_id, status FROM refund WHERE payment_id = ? ORDER BY rowid",
+            "SELECT refund_id, status, amount FROM refund WHERE payment_id = ? ORDER BY rowid",
             (payment["payment_id"],),
         ).fetchall()
-        return Answer(status=200, body={"refunds": rows})
+        refunds = [{**row, "currency": payment["currency"]} for row in rows]
+        return Answer(status=200, body={"refunds": refunds})
 
     def settle(self, transaction: Transaction) -> None:
         settled = transaction.db.execute(

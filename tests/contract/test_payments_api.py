@@ -220,7 +220,7 @@ def test_a_refund_sent_again_under_its_key_gives_the_money_back_once(
     inquiry = replace(refund, verb=Verb.INQUIRE)
 
     assert first == second
-    assert first.status is Status.SUCCEEDED
+    assert (first.status, first.money) == (Status.SUCCEEDED, PRICE)
     assert listed(payments_api.perform(inquiry)) == (first,)
     [row] = payments_simulator.ledger("refunds")
     assert row == {
@@ -235,11 +235,14 @@ def test_no_more_is_given_back_than_was_taken(
 ) -> None:
     charge = a_charge()
     payment = seen(payments_api.perform(charge))
-    payments_api.perform(a_refund(charge, payment.provider_id, Money(34200, "EUR")))
+    part = Money(34200, "EUR")
+    payments_api.perform(a_refund(charge, payment.provider_id, part))
 
     excess = replace(a_refund(charge, payment.provider_id, Money(51, "EUR")), key="refund:excess")
     reply = payments_api.perform(excess)
 
+    [refund] = listed(payments_api.perform(replace(excess, verb=Verb.INQUIRE)))
+    assert refund.money == part
     assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 422, "contract")
     assert len(payments_simulator.ledger("refunds")) == 1
 

@@ -240,7 +240,12 @@ def provider_answer(request: httpx.Request, known: str) -> httpx.Response:
     answers: dict[tuple[str, str], dict[str, Any]] = {
         ("POST", "payments"): {"payment_id": "pay_1", "status": "succeeded", **asked},
         ("GET", "payments"): {"payments": []},
-        ("POST", "refunds"): {"refund_id": "ref_1", "status": "succeeded"},
+        ("POST", "refunds"): {
+            "refund_id": "ref_1",
+            "status": "succeeded",
+            "currency": "EUR",
+            **asked,
+        },
         ("POST", "bookings"): {
             "booking_id": "bkg_1",
             "locator": "L1",

@@ -377,14 +377,14 @@ def test_a_payment_status_is_read_as(status: str, expected: Status) -> None:
     ],
 )
 def test_a_refund_status_is_read_as(status: str, expected: Status) -> None:
-    refund = {"refund_id": "ref_1", "status": status}
+    refund = {"refund_id": "ref_1", "status": status, "amount": "100.00", "currency": "EUR"}
     api = HttpPaymentsApi(provider(lambda _: httpx.Response(201, json=refund)))
     listing = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json={"refunds": [refund]})))
 
     answer = api.perform(REFUND)
     inquiry = listing.perform(replace(REFUND, verb=Verb.INQUIRE))
 
-    seen = Seen(provider_id="ref_1", status=expected)
+    seen = Seen(provider_id="ref_1", status=expected, money=Money(10000, "EUR"))
     assert answer.outcome == seen
     assert inquiry.outcome == Listing((seen,))
 

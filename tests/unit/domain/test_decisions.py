@@ -140,6 +140,18 @@ def test_a_refund_that_may_still_be_answered_in_time_is_not_attested_beside_anot
     assert (refused.status, other) == (Status.SUCCEEDED, in_time)
 
 
+@pytest.mark.parametrize("ours", [Status.UNKNOWN, Status.NOT_FOUND, Status.DECLINED])
+def test_an_attested_refund_gave_back_what_a_partial_one_had_left(ours: Status) -> None:
+    part = a_refund(key="seen:refund:ref_x", provider_id="ref_x", money=Money(10000, "EUR"))
+    facts = some_facts(a_charge(), part, a_refund(ours), reason=Reason.CUSTOMER_CANCELLED)
+
+    refunded = decide(facts, Decision.REFUNDED, "SEPA-77")
+
+    assert refunded.row("refund:pay_1").money == Money(PRICE.minor - 10000, "EUR")
+    assert state_of(refunded) is State.REFUNDED
+    assert not reviews(refunded, LATER)
+
+
 def test_a_refund_keeps_the_id_its_provider_gave_it() -> None:
     [told] = decide(REFUND_REFUSED, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
     [silent] = decide(REFUND_SILENT, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)

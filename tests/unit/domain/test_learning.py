@@ -592,6 +592,29 @@ def test_the_refunds_of_one_payment_say_nothing_of_another() -> None:
     assert facts.row("refund:pay_2") == a_refund(Status.UNKNOWN, of="pay_2")
 
 
+def test_a_refund_of_another_sum_is_one_that_somebody_made_elsewhere() -> None:
+    facts = some_facts(a_charge(), a_refund(Status.UNKNOWN), reason=Reason.CUSTOMER_CANCELLED)
+    part = Seen(provider_id="ref_x", status=Status.SUCCEEDED, money=Money(100, "EUR"))
+
+    facts = inquired(facts, Listing.of([part]), key="refund:pay_1")
+
+    elsewhere = facts.row("seen:refund:ref_x")
+    assert (elsewhere.money, elsewhere.target) == (part.money, "pay_1")
+    assert facts.row("refund:pay_1").status is Status.UNKNOWN
+    assert state_of(facts) is State.REFUND_IN_PROGRESS
+
+
+def test_a_refund_of_our_sum_is_ours_also_beside_another() -> None:
+    facts = some_facts(a_charge(), a_refund(Status.UNKNOWN), reason=Reason.CUSTOMER_CANCELLED)
+    part = Seen(provider_id="ref_x", status=Status.DECLINED, money=Money(100, "EUR"))
+    ours = Seen(provider_id="ref_1", status=Status.SUCCEEDED, money=PRICE)
+
+    facts = inquired(facts, Listing.of([part, ours]), key="refund:pay_1")
+
+    assert facts.row("refund:pay_1").provider_id == "ref_1"
+    assert state_of(facts) is State.REFUNDED
+
+
 def test_a_refund_that_is_not_listed_is_found_not_to_have_arrived() -> None:
     lost = a_refund(Status.UNKNOWN, missing_since=NOON)
     facts = some_facts(a_charge(), lost, reason=Reason.EXPIRED)

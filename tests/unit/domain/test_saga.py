@@ -21,6 +21,7 @@ from reservations.domain.saga import (
     hold_ends_at,
     kept_booking,
     kept_charge,
+    left_of,
     plan,
     public_status,
     reviews,
@@ -189,6 +190,37 @@ def test_a_payment_that_we_began_to_give_back_is_not_kept_but_held(status: Statu
 
 def test_money_given_back_is_no_longer_held() -> None:
     assert held(some_facts(a_charge(), a_refund(), a_second_charge())) == [a_second_charge()]
+
+
+@pytest.mark.parametrize(
+    ("refunds", "left"),
+    [
+        ((PRICE,), 0),
+        ((None,), 0),
+        ((Money(10000, "EUR"),), 24250),
+        ((Money(10000, "EUR"), Money(24250, "EUR")), 0),
+        ((Money(PRICE.minor, "USD"),), PRICE.minor),
+    ],
+)
+def test_a_payment_is_held_until_its_refunds_add_up_to_it(
+    refunds: tuple[Money | None, ...], left: int
+) -> None:
+    rows = (a_refund(key=f"seen:refund:{n}", money=money) for n, money in enumerate(refunds))
+    facts = some_facts(a_charge(), *rows, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert left_of(facts, a_charge()) == left
+    assert bool(held(facts)) is (state_of(facts) is State.REFUND_IN_PROGRESS) is bool(left)
+
+
+@pytest.mark.parametrize("status", [Status.UNKNOWN, Status.NOT_FOUND])
+def test_what_is_left_of_a_payment_after_a_partial_refund_comes_to_a_person(
+    status: Status,
+) -> None:
+    part = a_refund(key="seen:refund:ref_x", provider_id="ref_x", money=Money(10000, "EUR"))
+    ours = a_refund(status, deadline_at=NOON + HOUR)
+    facts = some_facts(a_charge(), part, ours, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert reviews(facts, NOON + HOUR) == {Review.DEADLINE}
 
 
 def test_the_first_booking_in_time_is_kept_unless_we_began_to_cancel_it() -> None:

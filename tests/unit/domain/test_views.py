@@ -98,6 +98,10 @@ def test_every_state_shows_a_progress() -> None:
 # --- refunds ---------------------------------------------------------------------------------------
 
 
+A_PART = a_refund(key="seen:refund:ref_x", money=Money(10000, "EUR"))
+THE_REST = a_refund(money=Money(PRICE.minor - 10000, "EUR"))
+
+
 @pytest.mark.parametrize(
     ("calls", "refund"),
     [
@@ -107,6 +111,9 @@ def test_every_state_shows_a_progress() -> None:
         ([a_charge(), a_refund(Status.PENDING)], Refund(RefundStatus.PENDING, PRICE)),
         ([a_charge(), a_refund(Status.DECLINED)], Refund(RefundStatus.FAILED, PRICE)),
         ([a_charge(), a_refund()], Refund(RefundStatus.DONE, PRICE)),
+        ([a_charge(), A_PART], Refund(RefundStatus.PENDING, PRICE)),
+        ([a_charge(), A_PART, a_refund(Status.DECLINED)], Refund(RefundStatus.FAILED, PRICE)),
+        ([a_charge(), A_PART, THE_REST], Refund(RefundStatus.DONE, PRICE)),
     ],
 )
 def test_a_closed_reservation_shows_what_it_gives_back(

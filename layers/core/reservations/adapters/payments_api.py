@@ -44,9 +44,12 @@ _REFUND_STATUS = {
 class _Refund(ProviderAnswer):
     refund_id: ProviderId
     status: Literal["succeeded", "pending", "rejected"]
+    amount: str
+    currency: str
 
     def seen(self) -> Seen:
-        return Seen(provider_id=self.refund_id, status=_REFUND_STATUS[self.status])
+        money = Money.parse(self.amount, self.currency)
+        return Seen(provider_id=self.refund_id, status=_REFUND_STATUS[self.status], money=money)
 
 
 class _Refunds(ProviderAnswer):

@@ -12,6 +12,7 @@ from enum import StrEnum
 from reservations.domain.facts import Call, Facts, Operation, Provider, Seen, Status
 from reservations.domain.fulfilment import fulfil
 from reservations.domain.learning import record, wake
+from reservations.domain.money import Money
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import (
@@ -23,7 +24,9 @@ from reservations.domain.saga import (
     State,
     Verb,
     awaited,
+    held,
     kept_charge,
+    left_of,
     reviews,
     state_of,
 )
@@ -125,12 +128,22 @@ def _the_one_in_question(
 def _attest(facts: Facts, call: Call, evidence: str, now: datetime, policy: Policy) -> Facts:
     if call.operation is Operation.BOOK and call.provider_id not in (None, evidence):
         raise DecisionRefusedError(f"the supplier knows this booking as {call.provider_id}")
+    call = replace(call, money=_what_was_left(facts, call))
+    facts = facts.put(call)
     seen = Seen(
         provider_id=call.provider_id or _NAMED[call.operation](call, evidence),
         status=Status.SUCCEEDED,
         money=call.money,
     )
     return record(facts, _asked(call, now), seen, now, policy)
+
+
+def _what_was_left(facts: Facts, call: Call) -> Money | None:
+    """A refund that is attested gave back what others had left of the payment."""
+    for charge in held(facts):
+        if call.operation is Operation.REFUND and charge.provider_id == call.target and call.money:
+            return Money(left_of(facts, charge), call.money.currency)
+    return call.money
 
 
 def _in_question(facts: Facts, call: Call, now: datetime) -> bool:

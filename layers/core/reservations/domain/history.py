@@ -139,7 +139,7 @@ TEXTS: Mapping[str, Text] = {
         "The refund was rejected. Our team is looking into it.",
     ),
     "refund.voided": Text("La devolución quedó anulada.", "The refund was voided."),
-    "refund.succeeded": Text("El dinero ha sido devuelto.", "The money was returned."),
+    "refund.succeeded": Text("Se ha devuelto dinero.", "Money was returned."),
     "refund.cancelled": Text("La devolución fue cancelada.", "The refund was cancelled."),
     "booking.started": Text(
         "Hemos pedido la plaza al proveedor.", "We have asked the supplier for the service."

@@ -162,7 +162,11 @@ class _Answer:
         """Into the row with the provider's id, else ours that has none yet, else one of its own."""
         rows = facts.of(operation)
         row = next((row for row in rows if row.provider_id == seen.provider_id), None)
-        nameless = (row for row in rows if row.target == target and row.provider_id is None)
+        nameless = (
+            row
+            for row in rows
+            if row.target == target and row.provider_id is None and _may_be(row, seen)
+        )
         row = row or next(nameless, None)
         return facts.put(self.learn(row or self.found(operation, target, seen), seen))
 
@@ -231,6 +235,15 @@ class _Answer:
         """Asked, and nothing new: the next look is due."""
         seen = replace(call, looks=call.looks + call.open)
         return replace(seen, check_at=next_look(seen, self.asked_at, self.now, self.policy))
+
+
+def _may_be(call: Call, seen: Seen) -> bool:
+    """Whether it can be what we sent: a refund of another sum is one that somebody made elsewhere.
+
+    A charge of another sum is ours: the provider took what we did not ask for.
+    """
+    sums_tell = call.operation is Operation.REFUND and call.money and seen.money
+    return not sums_tell or seen.money == call.money
 
 
 def _rows(facts: Facts, operation: Operation, target: str | None) -> list[Call]:

@@ -183,14 +183,25 @@ def live(booking: Call) -> bool:
 
 
 def held(facts: Facts) -> list[Call]:
-    """The charges whose money we have."""
-    given_back = {
-        refund.target for refund in facts.of(Operation.REFUND) if refund.status is Status.SUCCEEDED
-    }
-    succeeded = (
-        charge for charge in facts.of(Operation.CHARGE) if charge.status is Status.SUCCEEDED
+    """The charges whose money we have, all of it or a part."""
+    return [
+        charge
+        for charge in facts.of(Operation.CHARGE)
+        if charge.status is Status.SUCCEEDED and left_of(facts, charge) > 0
+    ]
+
+
+def left_of(facts: Facts, charge: Call) -> int:
+    """What no refund gave back of a payment, in minor units; a row without a sum stands for all of it."""
+    taken = charge.money or facts.price
+    given_back = (
+        refund.money or taken
+        for refund in facts.of(Operation.REFUND)
+        if refund.status is Status.SUCCEEDED and refund.target == charge.provider_id
     )
-    return [charge for charge in succeeded if charge.provider_id not in given_back]
+    return taken.minor - sum(
+        money.minor for money in given_back if money.currency == taken.currency
+    )
 
 
 def kept_charge(facts: Facts) -> Call | None:

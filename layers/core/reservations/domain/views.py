@@ -154,7 +154,7 @@ def _return_of(charge: Call, facts: Facts) -> RefundStatus | None:
         for refund in facts.of(Operation.REFUND)
         if refund.target == charge.provider_id
     }
-    if Status.SUCCEEDED in refunds:
+    if Status.SUCCEEDED in refunds and charge not in held(facts):
         return RefundStatus.DONE
     if Status.DECLINED in refunds:
         return RefundStatus.FAILED
