@@ -16,10 +16,12 @@ from reservations.application.ports import (
     MailRefused,
     MailUnknown,
 )
+from reservations.application.vouchers import voucher_of
 from reservations.domain.errors import DocumentStoreUnavailableError, ReservationNotFoundError
 from reservations.domain.facts import Reason
 from reservations.domain.learning import cancel
 from reservations.domain.messages import Queue
+from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.domain.views import view
@@ -118,6 +120,20 @@ def test_the_confirmation_carries_the_voucher_and_all_a_traveler_needs() -> None
     send = world.stored.send_of(MailKind.CONFIRMED)
     assert send is not None
     assert (send.status, send.ses_id) == (MailStatus.SENT, "ses-1")
+
+
+def test_voucher_and_confirmation_tell_the_sum_that_was_accepted_in_place_of_the_price() -> None:
+    taken = Money(34000, "EUR")
+    facts = some_facts(
+        a_charge(money=taken), a_booking(), confirmed_at=NOON, accepted_minor=taken.minor
+    )
+    world, mailer = World(a_reservation(facts=facts, documents=(a_voucher(),))), RecordingMailer()
+
+    world.notify(mailer)
+
+    [mail] = mailer.mails
+    assert mail.price == taken
+    assert voucher_of(world.stored, a_customer(), support_contact=SUPPORT).price == taken
 
 
 def test_the_confirmation_waits_for_the_voucher() -> None:

@@ -24,7 +24,7 @@ from reservations.domain.errors import DocumentStoreUnavailableError
 from reservations.domain.fulfilment import SendMail, begin_send, fulfil, put_off, record_send
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Customer, MailKind, MailStatus, Reservation
-from reservations.domain.saga import kept_booking
+from reservations.domain.saga import kept_booking, paid
 from reservations.domain.views import Refund, RefundStatus, view
 
 STATUS_OF: dict[type[MailOutcome], MailStatus] = {
@@ -156,7 +156,7 @@ def mail_of(
         starts_on=offer.starts_on,
         ends_on=offer.ends_on,
         guests=offer.guests,
-        price=reservation.facts.price,
+        price=paid(reservation.facts),
         supplier_locator=(booking.locator or booking.provider_id) if booking else None,
         refund=refund.money if refund else None,
         refund_done=refund is not None and refund.status is RefundStatus.DONE,

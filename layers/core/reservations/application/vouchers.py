@@ -3,7 +3,7 @@
 from reservations.application.ports import DocumentStore, Voucher, VoucherRenderer
 from reservations.domain.access_token import KeyRing
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.saga import kept_booking
+from reservations.domain.saga import kept_booking, paid
 
 
 def voucher_of(reservation: Reservation, customer: Customer, *, support_contact: str) -> Voucher:
@@ -20,7 +20,7 @@ def voucher_of(reservation: Reservation, customer: Customer, *, support_contact:
         starts_on=offer.starts_on,
         ends_on=offer.ends_on,
         guests=offer.guests,
-        price=reservation.facts.price,
+        price=paid(reservation.facts),
         supplier_locator=booking.locator or booking.provider_id or "",
         issued_on=confirmed_at.date(),
         confirmed_at=confirmed_at,

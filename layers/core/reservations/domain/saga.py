@@ -268,6 +268,12 @@ def sum_differs(facts: Facts) -> bool:
     return charge is not None and not _right_sum(facts, charge)
 
 
+def paid(facts: Facts) -> Money:
+    """What the traveler pays: the price, or the sum of the payment that is kept."""
+    charge = kept_charge(facts)
+    return charge.money if charge and charge.money else facts.price
+
+
 def hold_ends_at(facts: Facts, policy: Policy) -> datetime:
     """The end of the offer: from the last send, or from creation while none has arrived.
 
