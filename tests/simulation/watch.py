@@ -10,7 +10,7 @@ from reservations.domain.facts import Call, Operation, Reason, Status
 from reservations.domain.messages import Hint
 from reservations.domain.money import Money
 from reservations.domain.policy import Policy
-from reservations.domain.reservation import Customer, MailKind, MailStatus, Reservation
+from reservations.domain.reservation import Customer, MailKind, MailSend, MailStatus, Reservation
 from reservations.domain.saga import (
     Review,
     State,
@@ -44,6 +44,7 @@ OWED = {
     "EXPIRADA": MailKind.EXPIRED,
     "CANCELADA": MailKind.CANCELLED,
 }
+ENDINGS = ("RECHAZADA", "EXPIRADA", "CANCELADA")
 KNOWN_SENDS = (MailStatus.SENT, MailStatus.REFUSED)
 FORWARD = (Operation.CHARGE, Operation.BOOK)
 LISTED_LONG_AGO = timedelta(minutes=5)
@@ -405,8 +406,14 @@ def mails_owed(new: Reservation) -> Iterator[MailKind]:
     word = str(public_status(new.facts))
     if word in OWED:
         yield OWED[word]
-    if word in ("RECHAZADA", "EXPIRADA") and state_of(new.facts) is State.REFUNDED:
+    told_of_all = word == "CANCELADA" and not _paid_after(new.send_of(MailKind.CANCELLED), new)
+    if word in ENDINGS and state_of(new.facts) is State.REFUNDED and not told_of_all:
         yield MailKind.REFUNDED
+
+
+def _paid_after(told: MailSend | None, new: Reservation) -> bool:
+    known_at = [c.closed_at for c in new.facts.of(Operation.CHARGE) if c.status is Status.SUCCEEDED]
+    return told is not None and any(at is not None and at > told.sent_at for at in known_at)
 
 
 def _right_sums(new: Reservation) -> set[Money | None]:

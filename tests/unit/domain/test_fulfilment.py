@@ -119,6 +119,30 @@ def test_the_refund_of_a_cancellation_is_told_in_its_one_mail() -> None:
     assert fulfil(cancelled, NOON) == Settled()
 
 
+def test_a_payment_found_after_the_mail_of_a_cancellation_has_a_mail_of_its_refund() -> None:
+    sent = a_send(MailKind.CANCELLED, sent_at=NOON)
+    late = a_charge(closed_at=LATER)
+
+    held = closed(Reason.CUSTOMER_CANCELLED, late, sends=(sent,))
+    back = closed(Reason.CUSTOMER_CANCELLED, late, a_refund(), sends=(sent,))
+    told = closed(
+        Reason.CUSTOMER_CANCELLED, late, a_refund(), sends=(sent, a_send(MailKind.REFUNDED))
+    )
+
+    assert fulfil(held, LATER) == Settled()
+    assert fulfil(back, LATER) == SendMail(MailKind.REFUNDED)
+    assert fulfil(told, LATER) == Settled()
+
+
+def test_a_refund_begun_after_the_mail_of_a_cancellation_that_told_of_it_has_no_other() -> None:
+    sent = a_send(MailKind.CANCELLED, sent_at=LATER)
+    begun_later = a_refund(at=LATER + MINUTE)
+
+    back = closed(Reason.CUSTOMER_CANCELLED, a_charge(), begun_later, sends=(sent,))
+
+    assert fulfil(back, LATER + MINUTE) == Settled()
+
+
 @pytest.mark.parametrize("sends", [(), (a_send(status=MailStatus.NOT_SENT, check_at=NOON),)])
 def test_a_confirmation_that_was_not_sent_lapses_when_the_trip_no_longer_stands(
     sends: tuple[MailSend, ...],

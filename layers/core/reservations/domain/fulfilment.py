@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reservations.domain.facts import Operation, Status
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
 from reservations.domain.saga import (
@@ -44,6 +45,7 @@ class MailRule:
     word: PublicStatus
     kind: MailKind
     state: State | None = None
+    untold: bool = False  # only if a payment came to light after the mail of the cancellation
 
 
 MAIL_RULES = (
@@ -53,6 +55,9 @@ MAIL_RULES = (
     MailRule(word=PublicStatus.EXPIRADA, kind=MailKind.EXPIRED),
     MailRule(word=PublicStatus.EXPIRADA, kind=MailKind.REFUNDED, state=State.REFUNDED),
     MailRule(word=PublicStatus.CANCELADA, kind=MailKind.CANCELLED),
+    MailRule(
+        word=PublicStatus.CANCELADA, kind=MailKind.REFUNDED, state=State.REFUNDED, untold=True
+    ),
 )
 """In order: a later mail waits for an earlier one. What is owed lapses when the word changes."""
 
@@ -71,7 +76,21 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
 
 def _owed(reservation: Reservation) -> Iterator[MailKind]:
     word, state = public_status(reservation.facts), state_of(reservation.facts)
-    return (rule.kind for rule in MAIL_RULES if rule.word is word and rule.state in (None, state))
+    untold = _untold_payment(reservation)
+    return (
+        rule.kind
+        for rule in MAIL_RULES
+        if rule.word is word and rule.state in (None, state) and (untold or not rule.untold)
+    )
+
+
+def _untold_payment(reservation: Reservation) -> bool:
+    """Whether a payment was found after the mail of the cancellation, which tells of all before it."""
+    told = reservation.send_of(MailKind.CANCELLED)
+    return told is not None and any(
+        charge.status is Status.SUCCEEDED and charge.closed_at and charge.closed_at > told.sent_at
+        for charge in reservation.facts.of(Operation.CHARGE)
+    )
 
 
 def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail | Wait | None:
