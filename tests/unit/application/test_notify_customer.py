@@ -236,6 +236,18 @@ def test_a_voucher_the_store_has_lost_is_made_again() -> None:
     assert mail.voucher_pdf == world.store.documents[a_voucher().s3_key]
 
 
+def test_a_voucher_that_was_removed_is_not_made_again_for_a_mail() -> None:
+    removed = a_voucher(removed_at=NOON)
+    facts = some_facts(a_charge(), a_booking(), confirmed_at=NOON)
+    world, mailer = World(a_reservation(facts=facts, documents=(removed,))), RecordingMailer()
+
+    world.notify(mailer)
+
+    [mail] = mailer.mails
+    assert mail.voucher_pdf is None
+    assert world.store.documents == {}
+
+
 def test_a_store_that_is_down_puts_the_confirmation_off() -> None:
     world, mailer = confirmed(), RecordingMailer()
     world.store.down = True

@@ -176,5 +176,7 @@ def _attachment(
         return None
     document = reservation.voucher
     assert document is not None  # the confirmation is owed only after the voucher
+    if document.removed_at is not None:
+        return None  # a nudge may repeat a mail after the retention: what was removed is not made again
     content = voucher_of(reservation, customer, support_contact=support_contact)
     return vouchers.read(document.s3_key, content)
