@@ -139,7 +139,7 @@ _LETTERS = {
     (Language.SPANISH, MailKind.REFUNDED): _Letter(
         subject="Devolución hecha: reserva {code}",
         headline="Te hemos devuelto el dinero",
-        now="La devolución de esta reserva, que no llegó a confirmarse, está hecha.",
+        now="La devolución de esta reserva está hecha.",
         next="No tienes que hacer nada más.",
     ),
     (Language.ENGLISH, MailKind.CONFIRMED): _Letter(
@@ -173,7 +173,7 @@ _LETTERS = {
     (Language.ENGLISH, MailKind.REFUNDED): _Letter(
         subject="Refund done: reservation {code}",
         headline="We have returned your money",
-        now="The refund of this reservation, which could not be confirmed, is done.",
+        now="The refund of this reservation is done.",
         next="You do not need to do anything else.",
     ),
 }
