@@ -360,15 +360,25 @@ def test_a_mail_that_may_still_be_on_its_way_is_not_sent_beside_it() -> None:
     assert world.notify(mailer) == Notified()
 
 
-def test_a_nudge_sends_no_mail_again_that_was_taken_or_refused() -> None:
-    for outcome in (MailAccepted("ses-1"), MailRefused()):
-        world, mailer = confirmed(), RecordingMailer(outcome)
-        world.notify(mailer)
-        world.wait(STANDARD.mail_repeat)
+def test_a_nudge_sends_no_mail_again_that_was_taken() -> None:
+    world, mailer = confirmed(), RecordingMailer(MailAccepted("ses-1"))
+    world.notify(mailer)
+    world.wait(STANDARD.mail_repeat)
 
-        look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor="ana")
+    look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor="ana")
 
-        assert world.notify(mailer) == Notified()
+    assert world.notify(mailer) == Notified()
+
+
+def test_a_nudge_sends_a_refused_mail_again_once_what_refused_it_is_mended() -> None:
+    world = confirmed()
+    world.notify(RecordingMailer(MailRefused()))
+
+    look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor="ana")
+    world.notify()
+
+    assert status(world) is MailStatus.SENT
+    assert not requires_support(world)
 
 
 def test_a_rejection_says_that_the_money_is_on_its_way() -> None:

@@ -245,13 +245,21 @@ def test_only_a_mail_that_is_still_owed_is_asked_for_again() -> None:
     assert asked.sends == (lapsed, replace(doubtful, check_at=later))
 
 
+def test_a_refused_mail_is_asked_for_again_at_once() -> None:
+    refused = a_send(status=MailStatus.REFUSED)
+
+    asked = ask_again(confirmed(refused), LATER, STANDARD)
+
+    assert fulfil(asked, LATER) == SendMail(MailKind.CONFIRMED)
+
+
 def test_a_send_that_was_taken_keeps_the_id_the_mail_service_gave() -> None:
     send = recorded(begun(confirmed()), MailStatus.SENT, ses_id="ses-1")
 
     assert (send.status, send.ses_id, send.check_at) == (MailStatus.SENT, "ses-1", None)
 
 
-def test_a_refused_send_is_never_tried_again() -> None:
+def test_a_refused_send_is_not_tried_again_by_itself() -> None:
     send = recorded(begun(confirmed()), MailStatus.REFUSED)
 
     assert (send.status, send.check_at) == (MailStatus.REFUSED, None)

@@ -50,7 +50,7 @@ def find(code: str, *, uow: UnitOfWork) -> Reservation:
 
 
 def look_again(code: str, *, uow: UnitOfWork, policy: Policy, actor: str) -> Reservation:
-    """Make every call of a reservation due now, so that its steps ask the providers; and a mail given up in doubt.
+    """Make every call of a reservation due now, so that its steps ask the providers; and a mail that was given up.
 
     Raises:
         ReservationNotFoundError: see `find`.

@@ -128,11 +128,12 @@ def put_off(reservation: Reservation, kind: MailKind, now: datetime, policy: Pol
 def ask_again(reservation: Reservation, now: datetime, policy: Policy) -> Reservation:
     """Make due once more the owed mails that were given up in doubt; a person accepts another copy.
 
-    One that may still be on its way is left alone.
+    And those that were refused: the cause may have been ours. One that may still be on its way is left alone.
     """
     for kind in _owed(reservation):
         send = reservation.send_of(kind)
-        if send and send.in_doubt and send.sent_at + policy.mail_repeat <= now:
+        in_doubt = send and send.in_doubt and send.sent_at + policy.mail_repeat <= now
+        if send and (in_doubt or send.status is MailStatus.REFUSED):
             reservation = reservation.put_send(replace(send, check_at=now))
     return reservation
 
