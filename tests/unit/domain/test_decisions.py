@@ -14,13 +14,15 @@ from reservations.domain.decisions import (
     refuse_to_erase,
     resolve,
 )
-from reservations.domain.facts import Call, Facts, Operation, Reason, Status
+from reservations.domain.facts import Call, Facts, Listing, Operation, Reason, Seen, Status
+from reservations.domain.learning import record
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import MailKind, Reservation
 from reservations.domain.saga import (
     Action,
     Review,
+    Sent,
     State,
     Verb,
     kept_booking,
@@ -179,6 +181,49 @@ def test_one_piece_of_evidence_attests_one_of_several_refunds() -> None:
     assert state_of(decide(half, Decision.REFUNDED)) is State.REFUNDED
 
 
+@pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
+@pytest.mark.parametrize(
+    ("reason", "ends"),
+    [(None, State.PAYMENT_FAILED), (Reason.CUSTOMER_CANCELLED, State.CANCELLED)],
+)
+def test_a_charge_that_took_nothing_ends_the_reservation(
+    status: Status, reason: Reason | None, ends: State
+) -> None:
+    facts = some_facts(a_charge(status), reason=reason)
+
+    decided = decide(facts, Decision.NOT_CHARGED, "TICKET-1")
+
+    assert state_of(decided) is ends
+    assert decided.ended_at == LATER
+    assert not reviews(decided, LATER)
+
+
+def test_a_charge_is_said_to_have_taken_nothing_only_past_its_deadline() -> None:
+    in_time = some_facts(a_charge(Status.UNKNOWN, deadline_at=LATER + HOUR))
+
+    with pytest.raises(DecisionRefusedError, match="in review: nothing"):
+        decide(in_time, Decision.NOT_CHARGED)
+
+
+@pytest.mark.parametrize("status", [Status.UNKNOWN, Status.PENDING])
+def test_a_payment_that_was_said_not_to_be_is_found_by_a_late_look_and_given_back(
+    status: Status,
+) -> None:
+    decided = decide(some_facts(a_charge(status)), Decision.NOT_CHARGED, "TICKET-1")
+    [charge] = decided.calls
+    assert charge.check_at is not None
+    look = plan(decided, charge.check_at, STANDARD)
+    assert isinstance(look, Action)
+    payment = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
+
+    sent = Sent(action=look, at=charge.check_at, attempt=1)
+    found = record(decided, sent, Listing.of([payment]), charge.check_at, STANDARD)
+
+    refund = plan(found, charge.check_at, STANDARD)
+    assert isinstance(refund, Action)
+    assert (refund.verb, refund.target, refund.money) == (Verb.REFUND, "pay_1", PRICE)
+
+
 def test_an_attested_booking_confirms_under_the_suppliers_own_id() -> None:
     booked = decide(BOOKING_SILENT, Decision.BOOKED, "bkg_9")
 
@@ -260,7 +305,7 @@ def test_only_what_is_in_review_can_be_decided(decision: Decision) -> None:
                 decide(facts, decision)
 
 
-@pytest.mark.parametrize("decision", [Decision.REFUNDED, Decision.CANCELLED])
+@pytest.mark.parametrize("decision", [Decision.REFUNDED, Decision.CANCELLED, Decision.NOT_CHARGED])
 def test_a_deadline_is_answered_by_the_call_that_is_late(decision: Decision) -> None:
     with pytest.raises(DecisionRefusedError, match="in question"):
         decide(BOOKING_SILENT, decision)

@@ -36,6 +36,7 @@ class Decision(StrEnum):
     """How a review ends: what an operator has seen with their own eyes."""
 
     PAID = "paid"  # the sum that was taken is accepted in place of the price
+    NOT_CHARGED = "not_charged"  # nothing was taken; if that was wrong, a late look finds it
     REFUNDED = "refunded"
     BOOKED = "booked"
     CANCELLED = "cancelled"
@@ -43,6 +44,7 @@ class Decision(StrEnum):
 
 ANSWERS: Mapping[Decision, frozenset[Review]] = {
     Decision.PAID: frozenset({Review.MONEY_MISMATCH}),
+    Decision.NOT_CHARGED: frozenset({Review.DEADLINE}),
     Decision.REFUNDED: frozenset({Review.REFUND_REFUSED, Review.DEADLINE}),
     Decision.BOOKED: frozenset({Review.DEADLINE}),
     Decision.CANCELLED: frozenset({Review.CANCEL_REFUSED, Review.DEADLINE}),
@@ -50,6 +52,7 @@ ANSWERS: Mapping[Decision, frozenset[Review]] = {
 """Which reviews a decision can answer."""
 
 ATTESTED: Mapping[Decision, Operation] = {
+    Decision.NOT_CHARGED: Operation.CHARGE,
     Decision.REFUNDED: Operation.REFUND,
     Decision.BOOKED: Operation.BOOK,
     Decision.CANCELLED: Operation.CANCEL_BOOKING,
@@ -132,7 +135,7 @@ def _attest(facts: Facts, call: Call, evidence: str, now: datetime, policy: Poli
     facts = facts.put(call)
     seen = Seen(
         provider_id=call.provider_id or _NAMED[call.operation](call, evidence),
-        status=Status.SUCCEEDED,
+        status=Status.DECLINED if call.operation is Operation.CHARGE else Status.SUCCEEDED,
         money=call.money,
     )
     return record(facts, _asked(call, now), seen, now, policy)
@@ -148,13 +151,15 @@ def _what_was_left(facts: Facts, call: Call) -> Money | None:
 
 def _in_question(facts: Facts, call: Call, now: datetime) -> bool:
     """Whether a review is about it; what may still be answered in time is not the operator's."""
-    return call.status is Status.DECLINED or (call in awaited(facts) and call.deadline_at <= now)
+    refused = call.status is Status.DECLINED and call.operation is not Operation.CHARGE
+    return refused or (call in awaited(facts) and call.deadline_at <= now)
 
 
 # A later listing files what it tells under the provider's id, so ours must never look like one, but
 # for a booking: the service rule would cancel the same one under another id. One transfer may give
 # back many payments: with each, the reference is an id of its own.
 _NAMED: Mapping[Operation, Callable[[Call, str], str]] = {
+    Operation.CHARGE: lambda _, evidence: f"evidence:{evidence}",
     Operation.REFUND: lambda call, evidence: f"evidence:{evidence}:{call.target}",
     Operation.BOOK: lambda _, evidence: evidence,
     Operation.CANCEL_BOOKING: lambda call, evidence: call.target or evidence,

@@ -75,7 +75,8 @@ def review() -> None:
     "decision",
     type=Values(Decision),
     required=True,
-    help="paid: accept the sum that was taken. refunded, booked, cancelled: it was done, as the evidence shows.",
+    help="paid: accept the sum that was taken. not_charged: payments hold nothing of it."
+    " refunded, booked, cancelled: it was done, as the evidence shows.",
 )
 @click.option(
     "--evidence",
