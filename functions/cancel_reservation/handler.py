@@ -6,7 +6,7 @@ from uuid import UUID
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import wiring
+from reservations import config, wiring
 from reservations.application.cancel_reservation import cancel_reservation
 from reservations.application.read_reservation import read_reservation
 from reservations.domain.errors import NotCancellableError
@@ -14,7 +14,7 @@ from reservations.entrypoints import answers, http, idempotency, observability
 
 OPERATION = "POST /v1/reservations/{code}/cancel"
 
-app = http.resolver()
+app = http.resolver(config.AccessTokenSettings, config.ApiSettings)
 
 
 @app.post("/v1/reservations/<code>/cancel")

@@ -34,6 +34,7 @@ def invariants(*, recent: timedelta | None) -> dict[str, int]:
 
 @observability.function
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    wiring.prepare()
     match event["task"]:
         case "retention":
             return retention(context)

@@ -5,7 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import wiring
+from reservations import config, wiring
 from reservations.application.confirm_supplier import confirm_supplier
 from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints import observability, queue
@@ -24,4 +24,5 @@ def on_hint(hint: Hint, not_after: datetime) -> None:
 
 @observability.function
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    wiring.prepare(config.SupplierSettings)
     return queue.consume(event, context, on_hint, source=Queue.SUPPLIER)

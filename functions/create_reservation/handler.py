@@ -6,14 +6,14 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import wiring
+from reservations import config, wiring
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.entrypoints import answers, http, idempotency, observability
 from reservations.entrypoints.bodies import parse_reservation, refuse_past
 
 OPERATION = "POST /v1/reservations"
 
-app = http.resolver()
+app = http.resolver(config.AccessTokenSettings, config.ApiSettings)
 
 
 @app.post("/v1/reservations")

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import wiring
+from reservations import config, wiring
 from reservations.application.read_reservation import (
     LINK_LIFETIME,
     Reader,
@@ -17,7 +17,7 @@ from reservations.application.read_reservation import (
 )
 from reservations.entrypoints import answers, http, observability
 
-app = http.resolver()
+app = http.resolver(config.AccessTokenSettings, config.ApiSettings, config.ContactSettings)
 
 
 @app.get("/v1/reservations/<code>")

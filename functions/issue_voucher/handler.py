@@ -6,7 +6,7 @@ from typing import Any
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import wiring
+from reservations import config, wiring
 from reservations.application.issue_voucher import issue_voucher
 from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints import observability, queue
@@ -33,4 +33,5 @@ def on_hint(hint: Hint, _: datetime) -> None:
 
 @observability.function
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    wiring.prepare(config.AccessTokenSettings, config.ContactSettings)
     return queue.consume(event, context, on_hint, source=Queue.VOUCHER)

@@ -5,7 +5,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import wiring
+from reservations import config, wiring
 from reservations.application.notify_customer import Vouchers, notify_customer
 from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints import observability, queue
@@ -31,4 +31,5 @@ def on_hint(hint: Hint, _: datetime) -> None:
 
 @observability.function
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    wiring.prepare(config.ContactSettings, config.MailSettings)
     return queue.consume(event, context, on_hint, source=Queue.NOTIFICATION)

@@ -15,6 +15,7 @@ CLOSING_MS = 45_000  # a round has its own time-outs; none begins with less than
 
 @observability.function
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    wiring.prepare()
     ends_at = time.monotonic() + RUN_S
     polled = poll_until(
         lambda: time.monotonic() >= ends_at or context.get_remaining_time_in_millis() < CLOSING_MS,

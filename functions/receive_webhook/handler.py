@@ -7,13 +7,13 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import wiring
+from reservations import config, wiring
 from reservations.application.receive_webhook import receive_webhook
 from reservations.domain.facts import Provider
 from reservations.entrypoints import http, observability, webhooks
 from reservations.entrypoints.problems import ProblemError
 
-app = http.resolver()
+app = http.resolver(config.WebhookSettings)
 
 
 @app.post("/v1/webhooks/<provider>")

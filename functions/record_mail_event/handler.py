@@ -18,4 +18,5 @@ def on_event(event: MailEvent) -> None:
 
 @observability.function
 def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    wiring.prepare()
     return queue.consume_mail_events(event, context, on_event)

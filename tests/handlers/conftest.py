@@ -90,6 +90,7 @@ def logs(capsys: pytest.CaptureFixture[str]) -> Iterator[LogBook]:
 def around(monkeypatch: pytest.MonkeyPatch, logs: LogBook) -> Surroundings:
     surroundings = Surroundings(logs)
     wired: dict[str, Callable[..., Any]] = {
+        "prepare": lambda *_: None,
         "policy": lambda: surroundings.policy,
         "key_ring": lambda: KEYS,
         "api_settings": api_settings,

@@ -219,7 +219,7 @@ def test_no_batch_begins_without_the_time_to_end(
     assert around.pings == [True]
 
 
-def test_an_unknown_task_fails_loudly() -> None:
+def test_an_unknown_task_fails_loudly(around: Surroundings) -> None:
     with pytest.raises(FunctionFailedError, match="ValueError"):
         lambda_handler({"task": "tidy"}, a_context())
 

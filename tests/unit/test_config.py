@@ -10,6 +10,7 @@ import pytest
 
 from reservations.config import (
     PROFILES,
+    RENEWED_AFTER,
     AccessTokenSettings,
     ApiSettings,
     ContactSettings,
@@ -22,6 +23,7 @@ from reservations.config import (
     QueueSettings,
     SagaSettings,
     Settings,
+    SettingsReader,
     SupplierSettings,
     Timeouts,
     from_environment,
@@ -29,6 +31,7 @@ from reservations.config import (
 )
 from reservations.domain.errors import SettingsError
 from reservations.domain.policy import SHORT, STANDARD
+from tests.builders import NOON
 
 PATH = ParameterPath(settings_path="/reservations/test")
 SECRET = "CANARY-s3cr3t"
@@ -42,7 +45,7 @@ def read(model: type[Settings], **values: str) -> Any:
     def parameters(names: Collection[str]) -> Mapping[str, str]:
         return {name: stored[name] for name in names if name in stored}
 
-    return from_parameters(model, PATH, parameters)
+    return from_parameters([model], PATH, parameters)[model]
 
 
 def profile(**members: Any) -> Any:
@@ -64,6 +67,21 @@ def test_every_missing_parameter_is_named_at_once_in_full() -> None:
     with pytest.raises(SettingsError) as refused:
         read(PaymentsSettings)
     assert str(refused.value) == missing
+
+
+def test_what_is_missing_or_malformed_is_named_for_all_that_are_read_together() -> None:
+    models = [PaymentsSettings, SagaSettings, MailSettings]
+    with pytest.raises(SettingsError) as refused:
+        from_parameters(models, PATH, lambda _: {"/reservations/test/payments-url": "https://a"})
+    assert str(refused.value) == "missing settings: " + ", ".join(
+        f"/reservations/test/{name}" for name in ("mail-sender", "payments-api-key", "saga-policy")
+    )
+
+    with pytest.raises(SettingsError) as refused:
+        from_parameters(models, PATH, lambda names: dict.fromkeys(names, SECRET))
+    assert str(refused.value) == "malformed settings: " + ", ".join(
+        f"/reservations/test/{name}" for name in ("mail-sender", "payments-url", "saga-policy")
+    )
 
 
 def test_every_missing_variable_is_named_at_once() -> None:
@@ -212,3 +230,79 @@ def test_a_key_ring_is_read_from_base64() -> None:
 )
 def test_a_key_ring_that_cannot_serve_is_refused(values: dict[str, str]) -> None:
     assert "access-token-keys" in refusal(AccessTokenSettings, **values)
+
+
+# --- what is held, and for how long ---------------------------------------------------------------
+
+API = {"public-base-url": "https://a", "api-clients": '{"old": "web"}'}
+CONTACT = {"support-contact": "soporte@example.com"}
+AGAIN_AFTER = timedelta(seconds=30)
+
+
+class Warm:
+    """An execution environment: its reader, a clock, and a Parameter Store that may be away."""
+
+    def __init__(self) -> None:
+        self.stored = API | CONTACT
+        self.asked: list[set[str]] = []
+        self.away = False
+        self.now = NOON
+        self.reader = SettingsReader(
+            PATH, read=self.read, read_anew=self.read, now=lambda: self.now
+        )
+
+    def read(self, names: Collection[str]) -> Mapping[str, str]:
+        self.asked.append({name.removeprefix("/reservations/test/") for name in names})
+        if self.away:
+            raise SettingsError("parameters could not be read")
+        return {f"/reservations/test/{name}": value for name, value in self.stored.items()}
+
+    def clients_after(self, passed: timedelta) -> list[str]:
+        self.now += passed
+        self.reader.prepare(ApiSettings, ContactSettings)
+        return sorted(self.reader.of(ApiSettings).api_clients)
+
+
+@pytest.fixture
+def warm() -> Warm:
+    warm = Warm()
+    warm.reader.prepare(ApiSettings, ContactSettings)
+    return warm
+
+
+def test_what_is_needed_is_read_in_one_go_and_only_what_rotates_again(warm: Warm) -> None:
+    warm.clients_after(RENEWED_AFTER)
+
+    assert warm.asked == [{*API, *CONTACT}, {*API}]
+
+
+def test_what_rotates_is_the_old_one_until_its_time_is_over(warm: Warm) -> None:
+    warm.stored["api-clients"] = '{"old": "web", "new": "web"}'
+
+    assert warm.clients_after(RENEWED_AFTER - AGAIN_AFTER) == ["old"]
+    assert warm.clients_after(AGAIN_AFTER) == ["new", "old"]
+
+
+def test_what_is_held_outlives_an_outage_of_its_source(
+    warm: Warm, caplog: pytest.LogCaptureFixture
+) -> None:
+    warm.stored["api-clients"] = '{"new": "web"}'
+    warm.away = True
+    assert warm.clients_after(RENEWED_AFTER) == ["old"]
+    assert warm.clients_after(AGAIN_AFTER / 2) == ["old"]
+    assert caplog.messages == ["settings not read anew"]
+    assert len(warm.asked) == 2
+
+    warm.away = False
+    assert warm.clients_after(AGAIN_AFTER / 2) == ["new"]
+
+
+@pytest.mark.parametrize("value", ["", SECRET, "[]"])
+def test_a_value_spoiled_in_rotating_it_does_not_replace_a_good_one(
+    warm: Warm, caplog: pytest.LogCaptureFixture, value: str
+) -> None:
+    warm.stored["api-clients"] = value
+
+    assert warm.clients_after(RENEWED_AFTER) == ["old"]
+    [told] = caplog.records
+    assert told.__dict__["detail"].endswith("settings: /reservations/test/api-clients")

@@ -74,7 +74,8 @@ def parameters(monkeypatch: pytest.MonkeyPatch) -> Iterator[ParameterStore]:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     forget()
-    monkeypatch.setattr(wiring, "_parameters", lambda: store)
+    for name in ("_read", "_read_anew"):
+        monkeypatch.setattr(wiring, name, store.read)
     yield store
     monkeypatch.undo()
     forget()

@@ -5,9 +5,10 @@ Nothing here has a default: a missing setting is reported, with all the others t
 """
 
 import base64
+import logging
 from collections.abc import Callable, Collection, Mapping
-from datetime import timedelta
-from typing import Annotated, Any, Literal, Self, TypeVar
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +30,11 @@ from reservations.domain.policy import SHORT, STANDARD, Policy
 
 ReadParameters = Callable[[Collection[str]], Mapping[str, str]]
 
+RENEWED_AFTER = timedelta(
+    minutes=5
+)  # what rotates: docs/03-seguridad.md waits longer between steps
+_TRIED_AGAIN_AFTER = timedelta(seconds=30)
+
 CONNECT_ATTEMPTS = 2  # a connection that was refused has carried nothing, so it is tried once more
 
 Url = Annotated[str, AfterValidator(lambda value: str(HttpUrl(value)).rstrip("/"))]
@@ -38,8 +44,15 @@ Url = Annotated[str, AfterValidator(lambda value: str(HttpUrl(value)).rstrip("/"
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
+_logger = logging.getLogger(__name__)
+
+
 class Settings(BaseModel):
+    """`rotates` tells those that change while an execution environment lives."""
+
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    rotates: ClassVar[bool] = False
 
 
 S = TypeVar("S", bound=Settings)
@@ -148,6 +161,7 @@ def _key_ring(value: dict[str, Any]) -> KeyRing:
 class AccessTokenSettings(Settings):
     model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, hide_input_in_errors=True)
 
+    rotates = True
     access_token_keys: Annotated[Json[dict[str, Any]], AfterValidator(_key_ring)]
 
     @property
@@ -170,6 +184,7 @@ WebhookSecrets = Annotated[Json[list[str]], AfterValidator(_webhook_secrets)]
 class WebhookSettings(Settings):
     """The secrets that providers sign with: two may live at once, so that one can be replaced."""
 
+    rotates = True
     webhook_secrets_payments: WebhookSecrets
     webhook_secrets_supplier: WebhookSecrets
 
@@ -181,6 +196,7 @@ class WebhookSettings(Settings):
 class ApiSettings(Settings):
     """`api_clients` maps the ids of API keys, which the gateway tells, to the names of our clients."""
 
+    rotates = True
     public_base_url: Url
     api_clients: Json[dict[str, Name]]
 
@@ -233,25 +249,93 @@ def from_environment(model: type[S], environment: Mapping[str, str]) -> S:
         SettingsError: naming every variable that is missing or malformed.
     """
     names = {field: field.upper() for field in model.model_fields}
-    return _build(model, names, environment)
+    built = _build({model: names}, environment)[model]
+    assert isinstance(built, model)
+    return built
 
 
-def from_parameters(model: type[S], path: ParameterPath, read: ReadParameters) -> S:
-    """
+Models = Collection[type[Settings]]
+Built = dict[type[Settings], Settings]
+
+
+def from_parameters(models: Models, path: ParameterPath, read: ReadParameters) -> Built:
+    """Read what several models need at once.
+
     Raises:
-        SettingsError: naming every parameter that is missing or malformed.
+        SettingsError: naming every parameter of theirs that is missing or, if none is, malformed.
     """
-    names = {field: path.name_of(field) for field in model.model_fields}
-    return _build(model, names, read(names.values()))
+    names = {m: {field: path.name_of(field) for field in m.model_fields} for m in models}
+    return _build(names, read([name for own in names.values() for name in own.values()]))
 
 
-def _build(model: type[S], names: Mapping[str, str], values: Mapping[str, str]) -> S:
-    missing = sorted(name for name in names.values() if not values.get(name))
+def _build(names: Mapping[type[Settings], Mapping[str, str]], values: Mapping[str, str]) -> Built:
+    missing = sorted(n for own in names.values() for n in own.values() if not values.get(n))
     if missing:
         raise SettingsError(f"missing settings: {', '.join(missing)}")
-    try:
-        return model.model_validate({field: values[name] for field, name in names.items()})
-    except ValidationError as error:
-        malformed = sorted({names[str(e["loc"][0])] for e in error.errors(include_input=False)})
+    built: Built = {}
+    malformed: set[str] = set()
+    for model, own in names.items():
+        try:
+            built[model] = model.model_validate({field: values[n] for field, n in own.items()})
+        except ValidationError as error:
+            malformed |= {own[str(e["loc"][0])] for e in error.errors(include_input=False)}
+    if malformed:
         # The cause would carry the value, which may be a secret.
-        raise SettingsError(f"malformed settings: {', '.join(malformed)}") from None
+        raise SettingsError(f"malformed settings: {', '.join(sorted(malformed))}") from None
+    return built
+
+
+class SettingsReader:
+    """Reads settings at first use and keeps them; those that rotate are read anew after `RENEWED_AFTER`.
+
+    What is held outlives a failure to read it anew. Powertools' parameters would give it up, and load what they need
+    for four more services at each cold start.
+    """
+
+    def __init__(
+        self,
+        path: ParameterPath,
+        *,
+        read: ReadParameters,
+        read_anew: ReadParameters,
+        now: Callable[[], datetime],
+    ) -> None:
+        """`read_anew` is for whoever can do without an answer: it must not take long."""
+        self._path = path
+        self._read = read
+        self._read_anew = read_anew
+        self._now = now
+        self._held: Built = {}
+        self._due: dict[type[Settings], datetime] = {}
+
+    def prepare(self, *models: type[Settings]) -> None:
+        """Read those of them that are not held, together, and anew those that are held for too long.
+
+        Raises:
+            SettingsError: see `from_parameters`; never for what is held.
+        """
+        now = self._now()
+        old = [model for model in models if model in self._due and now >= self._due[model]]
+        unread = [model for model in models if model not in self._held]
+        if unread:
+            self._take(unread, self._read, now)
+        if old:
+            try:
+                self._take(old, self._read_anew, now)
+            except SettingsError as error:
+                _logger.error("settings not read anew", extra={"detail": str(error)})
+                self._due |= dict.fromkeys(old, now + _TRIED_AGAIN_AFTER)
+
+    def of(self, model: type[S]) -> S:
+        """
+        Raises:
+            SettingsError: see `prepare`.
+        """
+        self.prepare(model)
+        settings = self._held[model]
+        assert isinstance(settings, model)
+        return settings
+
+    def _take(self, models: Models, read: ReadParameters, now: datetime) -> None:
+        self._held |= from_parameters(models, self._path, read)
+        self._due |= {model: now + RENEWED_AFTER for model in models if model.rotates}

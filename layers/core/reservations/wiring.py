@@ -1,11 +1,13 @@
 """Which adapter stands behind each port.
 
-Clients, the engine and settings are made at first use and kept while the execution environment lives; a unit of work
-never is. Adapters are imported where they are made, so that no function pays at its cold start for another's.
+Clients, the engine and settings are made at first use and kept while the execution environment lives, but for
+settings that rotate; a unit of work never is. Adapters are imported where they are made, so that no function pays at
+its cold start for another's.
 """
 
 import os
 import random
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 import boto3
 
 from reservations import config, tracing
-from reservations.adapters.ssm import SSM_CONFIG, SsmParameters
+from reservations.adapters.ssm import SSM_BRIEF_CONFIG, SSM_CONFIG, SsmParameters
 from reservations.application import ports
 from reservations.domain.access_token import KeyRing
 from reservations.domain.messages import Queue
@@ -43,22 +45,36 @@ def _ssm() -> "SSMClient":
     return boto3.client("ssm", config=SSM_CONFIG)
 
 
-@cache
-def _parameters() -> SsmParameters:
-    return SsmParameters(_ssm())
+def _read(names: Collection[str]) -> Mapping[str, str]:
+    return SsmParameters(_ssm()).read(names)
 
 
 @cache
-def _read(model: type[config.Settings]) -> config.Settings:
+def _brief_ssm() -> "SSMClient":
+    return boto3.client("ssm", config=SSM_BRIEF_CONFIG)
+
+
+def _read_anew(names: Collection[str]) -> Mapping[str, str]:
+    return SsmParameters(_brief_ssm()).read(names)
+
+
+@cache
+def _reader() -> config.SettingsReader:
     path = config.from_environment(config.ParameterPath, os.environ)
-    return config.from_parameters(model, path, _parameters().read)
+    return config.SettingsReader(path, read=_read, read_anew=_read_anew, now=_utc_now)
+
+
+def prepare(*own: type[config.Settings]) -> None:
+    """Read a function's `own` settings and those that all have, together: all that it lacks is told at once.
+
+    Raises:
+        SettingsError: see `SettingsReader.prepare`.
+    """
+    _reader().prepare(config.DatabaseSettings, config.SagaSettings, *own)
 
 
 def _settings(model: type[config.S]) -> config.S:
-    """The same as `_read`, which forgets the type in remembering the value."""
-    settings = _read(model)
-    assert isinstance(settings, model)
-    return settings
+    return _reader().of(model)
 
 
 def policy() -> Policy:

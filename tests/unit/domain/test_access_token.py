@@ -2,11 +2,13 @@
 
 import hmac
 from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from uuid import UUID
 
 import pytest
 
 from reservations.domain.access_token import KeyRing
+from reservations.domain.errors import SettingsError
 
 RESERVATION = UUID(int=1)
 ANOTHER = UUID(int=2)
@@ -43,6 +45,14 @@ def test_a_token_whose_key_is_gone_is_refused() -> None:
     token = RING.issue("k1", RESERVATION)
 
     assert not KeyRing("k2", {"k2": NEW}).verify(token, "k1", RESERVATION)
+
+
+@pytest.mark.parametrize("compute", [KeyRing.issue, KeyRing.document_name])
+def test_what_needs_a_key_that_the_ring_lacks_is_told_which(
+    compute: Callable[[KeyRing, str, UUID], str],
+) -> None:
+    with pytest.raises(SettingsError, match="the key ring lacks the key k3"):
+        compute(RING, "k3", RESERVATION)
 
 
 def test_no_token_opens_a_reservation_that_does_not_exist() -> None:

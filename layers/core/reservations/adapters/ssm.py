@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 SSM_CONFIG = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 3})
 
+# For whoever holds a value and only wants to know whether it has changed: it must have time left for its work.
+SSM_BRIEF_CONFIG = SSM_CONFIG.merge(Config(read_timeout=1, retries={"total_max_attempts": 1}))
+
 _BATCH = 10  # GetParameters takes no more names
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from reservations.domain.errors import SettingsError
+
 _ACCESS = "reservation-access:v1:"
 _DOCUMENT = "reservation-document:v1:"
 _NOBODY = UUID(int=0)
@@ -33,7 +35,7 @@ class KeyRing:
         """Compute a reservation's token; always the same, so that a replayed answer can show it.
 
         Raises:
-            KeyError: the ring has no such key any more.
+            SettingsError: the ring has no such key, not yet or not any more.
         """
         return f"{kid}.{self._derive(kid, _ACCESS, reservation_id)}"
 
@@ -41,7 +43,7 @@ class KeyRing:
         """Compute a document name that nobody else can guess; the same every time.
 
         Raises:
-            KeyError: the ring has no such key any more.
+            SettingsError: the ring has no such key, not yet or not any more.
         """
         return self._derive(kid, _DOCUMENT, reservation_id)
 
@@ -57,6 +59,8 @@ class KeyRing:
         return False
 
     def _derive(self, kid: str, subject: str, reservation_id: UUID) -> str:
+        if kid not in self.keys:
+            raise SettingsError(f"the key ring lacks the key {kid}")
         digest = hmac.digest(self.keys[kid], f"{subject}{reservation_id}".encode(), "sha256")
         return urlsafe_b64encode(digest).decode().rstrip("=")
 

@@ -10,10 +10,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import wiring
+from reservations import config, wiring
 from reservations.application.read_reservation import Reader
 from reservations.domain.errors import DefectError, ReservationsError
 from reservations.domain.reservation import Language
@@ -49,9 +50,14 @@ _ACTED = "acted"
 _KEY_HELP = f'<{CATALOGUE["idempotency_key_missing"].type}>; rel="describedby"'
 
 
-def resolver() -> APIGatewayRestResolver:
-    """A resolver that answers every failure with a problem, and never with a 500."""
+def resolver(*settings: type[config.Settings]) -> APIGatewayRestResolver:
+    """A resolver that answers every failure with a problem, never with a 500; no route runs without its `settings`."""
     app = APIGatewayRestResolver()
+
+    def prepared(app: APIGatewayRestResolver, route: NextMiddleware) -> Response[str]:
+        wiring.prepare(*settings)
+        answer: Response[str] = route(app)
+        return answer
 
     def unknown_route(_: Exception) -> Response[str]:
         event = app.current_event
@@ -85,6 +91,7 @@ def resolver() -> APIGatewayRestResolver:
         count("UnhandledError")
         return failed(CATALOGUE["service_unavailable"])
 
+    app.use(middlewares=[prepared])
     app.not_found(unknown_route)
     app.exception_handler(ProblemError)(refused)
     app.exception_handler(ReservationsError)(ours)

@@ -1,0 +1,214 @@
+"""Settings: a new function tells all that it lacks, a warm one takes up the keys that are being rotated."""
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from importlib import import_module
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from reservations import wiring
+from reservations.config import RENEWED_AFTER
+from reservations.domain.access_token import KeyRing
+from reservations.domain.errors import SettingsError
+from tests.builders import NOON, RESERVATION_ID
+from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
+from tests.handlers.conftest import CUSTOMER, KEYS, ORIGIN
+from tests.handlers.test_door import CONFIRMED, READING, WEB, knock
+from tests.handlers.test_receive_webhook import (
+    NEW_SECRET,
+    SENT_AT,
+    clock,
+    post,
+    signed_anew,
+    written,
+)
+from tests.invocation import LogBook, a_context, an_event
+from tests.signing import PAYMENTS_SECRET, SUPPLIER_SECRET
+from tests.template.test_functions import FROM_ENVIRONMENT, every_function, settings_of
+
+PATH = "/reservations/test"
+FIRST_EVENT = {
+    "cancel_reservation": "accepted",
+    "clean_up": "retention",
+    "create_reservation": "accepted",
+    "get_reservation": "health",
+    "issue_voucher": "due",
+    "confirm_supplier": "due",
+    "migrate_database": "direct",
+    "notify_customer": "due",
+    "poll_outbox": "every_minute",
+    "process_payment": "due",
+    "receive_webhook": "unknown_reference",
+    "record_mail_event": "bounced",
+}
+OLD, NEW = bytes(32), bytes(range(32))
+
+
+def forget() -> None:
+    """As in a new execution environment."""
+    for thing in vars(wiring).values():
+        if hasattr(thing, "cache_clear"):
+            thing.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    told = {"SETTINGS_PATH": PATH, "ALLOWED_ORIGIN": ORIGIN, "AWS_DEFAULT_REGION": "eu-west-1"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    forget()
+    yield
+    forget()
+
+
+# --- all at once ----------------------------------------------------------------------------------
+
+
+def names_of(folder: str) -> set[str]:
+    return {
+        f"{PATH}/{field.replace('_', '-')}"
+        for model in settings_of(folder) - FROM_ENVIRONMENT
+        for field in model.model_fields
+    }
+
+
+def complaint(folder: str, logs: LogBook) -> str:
+    """What a function's first invocation writes down, or leaves to the runtime, of what it lacks."""
+    function = import_module(f"functions.{folder}.handler").lambda_handler
+    event = an_event(f"{folder}.{FIRST_EVENT[folder]}")
+    if "httpMethod" not in event:
+        with pytest.raises(SettingsError) as refused:
+            function(event, a_context())
+        return str(refused.value)
+    assert function(event, a_context())["statusCode"] == 503
+    [line] = logs.saying("request failed")
+    return str(line["exception"])
+
+
+@every_function
+def test_a_function_names_all_the_settings_that_it_lacks_before_it_does_anything(
+    monkeypatch: pytest.MonkeyPatch, logs: LogBook, folder: str
+) -> None:
+    asked: list[set[str]] = []
+
+    def nothing(names: Collection[str]) -> Mapping[str, str]:
+        asked.append(set(names))
+        return {}
+
+    monkeypatch.setattr(wiring, "_read", nothing)
+
+    named = set(re.findall(rf"{PATH}/[a-z-]+", complaint(folder, logs)))
+
+    assert named == names_of(folder)
+    assert asked == [named]
+
+
+# --- keys that change, under warm functions -------------------------------------------------------
+
+
+def a_ring(current: str, **keys: bytes) -> dict[str, Any]:
+    return {"current": current, "keys": {k: b64encode(key).decode() for k, key in keys.items()}}
+
+
+STORED: dict[str, Any] = {
+    "database-url": "mysql+pymysql://user@127.0.0.1:1/none",
+    "saga-policy": {"profile": "standard"},
+    "support-contact": "soporte@example.com",
+    "public-base-url": "https://api.reservations.example/live",
+    "api-clients": {WEB: "web"},
+    "access-token-keys": a_ring("k1", k1=OLD),
+    "webhook-secrets-payments": [written(PAYMENTS_SECRET)],
+    "webhook-secrets-supplier": [written(SUPPLIER_SECRET)],
+}
+
+
+class Warm:
+    """A Parameter Store, a confirmed reservation, and the clock of an execution environment."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._now = NOON
+        self._database = InMemoryDatabase()
+        monkeypatch.setattr(wiring, "_utc_now", lambda: self._now)
+        monkeypatch.setattr(wiring, "unit_of_work", lambda: InMemoryUnitOfWork(self._database))
+        with wiring.unit_of_work() as uow:
+            uow.reservations.add(CONFIRMED, CUSTOMER)
+            uow.commit()
+        for name, value in STORED.items():
+            self.put(name, value)
+
+    def put(self, name: str, value: Any) -> None:
+        text = value if isinstance(value, str) else json.dumps(value)
+        boto3.client("ssm").put_parameter(
+            Name=f"{PATH}/{name}", Value=text, Type="SecureString", Overwrite=True
+        )
+
+    def wait(self) -> None:
+        self._now += RENEWED_AFTER
+
+    def moves_to_key(self, kid: str) -> None:
+        self._database.reservations[RESERVATION_ID] = replace(CONFIRMED, token_kid=kid)
+
+    def reading(self, *, api_key_id: str = WEB, ring: KeyRing = KEYS) -> int:
+        token = ring.issue(ring.current, RESERVATION_ID)
+        return int(knock(READING, api_key_id=api_key_id, token=token)["statusCode"])
+
+
+@pytest.fixture
+def warm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warm]:
+    with mock_aws():
+        yield Warm(monkeypatch)
+
+
+def test_a_warm_function_takes_up_a_client_s_new_key_and_lets_the_old_one_go(warm: Warm) -> None:
+    def seen() -> list[int]:
+        return [warm.reading(api_key_id=key) for key in (WEB, "new")]
+
+    assert seen() == [200, 401]
+
+    warm.put("api-clients", {WEB: "web", "new": "web"})
+    assert seen() == [200, 401]
+    warm.wait()
+    assert seen() == [200, 200]
+
+    warm.put("api-clients", {"new": "web"})
+    warm.wait()
+    assert seen() == [401, 200]
+
+
+def test_a_warm_function_knows_a_token_key_before_it_is_made_current(warm: Warm) -> None:
+    renewed = KeyRing("k2", {"k2": NEW})
+    assert warm.reading() == 200
+
+    warm.put("access-token-keys", a_ring("k1", k1=OLD, k2=NEW))
+    warm.wait()
+    assert warm.reading() == 200
+
+    warm.put("access-token-keys", a_ring("k2", k1=OLD, k2=NEW))
+    warm.moves_to_key("k2")  # as `ops token reissue` does, at once
+    assert [warm.reading(), warm.reading(ring=renewed)] == [404, 200]
+
+
+def test_a_warm_function_takes_a_provider_s_new_secret_beside_the_old_one(
+    warm: Warm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock(monkeypatch, SENT_AT)
+
+    def heard() -> list[int]:
+        secrets = (PAYMENTS_SECRET, NEW_SECRET)
+        return [post(signed_anew(secret))["statusCode"] for secret in secrets]
+
+    assert heard() == [200, 401]
+
+    warm.put("webhook-secrets-payments", [written(PAYMENTS_SECRET), written(NEW_SECRET)])
+    warm.wait()
+    assert heard() == [200, 200]
+
+    warm.put("webhook-secrets-payments", [written(NEW_SECRET)])
+    warm.wait()
+    assert heard() == [401, 200]
