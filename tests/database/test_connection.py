@@ -234,6 +234,29 @@ def test_the_servers_settings_are_all_reported_at_once(database: Database, url: 
         assert setting in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "accepted"),
+    [
+        ("innodb_lock_wait_timeout", 1, True),
+        ("innodb_lock_wait_timeout", 2, True),
+        ("innodb_lock_wait_timeout", 3, False),
+        ("wait_timeout", 59, False),
+        ("wait_timeout", 60, True),
+        ("wait_timeout", 120, True),
+        ("wait_timeout", 121, False),
+    ],
+)
+def test_the_server_waits_neither_longer_than_the_driver_nor_too_short(
+    database: Database, url: str, setting: str, value: int, accepted: bool
+) -> None:
+    with engine_for(url).connect() as connection:
+        connection.execute(text(f"SET SESSION {setting} = {value}"))
+
+        faults = readiness._setting_faults(connection)
+
+    assert [fault.split()[0] for fault in faults] == ([] if accepted else [setting])
+
+
 def test_a_schema_that_was_never_made_is_refused(engine_name: Engine) -> None:
     with empty_schema(engine_name) as url:
         database = Database(engine_for(url))
