@@ -32,10 +32,13 @@ _database: ContextVar[Database] = ContextVar("database")
 
 
 class Context:
-    """What Powertools asks of a Lambda context."""
+    """What is asked of a Lambda context."""
+
+    def __init__(self, remaining_ms: int) -> None:
+        self._remaining_ms = remaining_ms
 
     def get_remaining_time_in_millis(self) -> int:
-        return 10_000
+        return self._remaining_ms
 
 
 def _nothing() -> None: ...
@@ -47,6 +50,7 @@ def create(
     scope: KeyScope = SCOPE,
     offer: Offer | None = None,
     then: Callable[[], Any] = _nothing,
+    remaining_ms: int = 10_000,
 ) -> tuple[Answer, bool]:
     """Return the answer and whether it was replayed; `then` runs before the answer is stored."""
 
@@ -66,7 +70,7 @@ def create(
         command,
         scope=scope,
         fingerprint={"operation": scope.operation, "offer": command.offer.offer_id},
-        context=cast(LambdaContext, Context()),
+        context=cast(LambdaContext, Context(remaining_ms)),
     )
 
 

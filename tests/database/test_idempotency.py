@@ -32,7 +32,7 @@ from reservations.domain.errors import (
     RequestInFlightError,
 )
 from reservations.domain.policy import STANDARD
-from reservations.entrypoints.idempotency import ATTEMPTS, Answer
+from reservations.entrypoints.idempotency import ATTEMPTS, RETRY_MS, Answer
 from tests.builders import an_offer
 from tests.database.create import SCOPE, create, wired
 from tests.database.waiting import (
@@ -351,6 +351,17 @@ def test_a_deadlock_on_the_key_is_tried_again(url: str, connect: Connect) -> Non
     assert create(unlucky)[1] is False
     unlucky.close()
     assert row_counts(connect()) == ONE_OF_EACH
+
+
+def test_without_time_left_a_deadlock_is_not_tried_again(url: str, connect: Connect) -> None:
+    unlucky = DeadlockingDatabase(url, deadlocks=1)
+
+    with pytest.raises(DatabaseBusyError):
+        create(unlucky, remaining_ms=RETRY_MS - 1)
+
+    assert row_counts(connect()) == NOTHING
+    assert create(unlucky, remaining_ms=RETRY_MS)[1] is False
+    unlucky.close()
 
 
 def test_deadlocks_without_end_are_reported_as_such(url: str, connect: Connect) -> None:

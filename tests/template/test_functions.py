@@ -13,8 +13,11 @@ from botocore.config import Config
 
 from local.documents import WILDCARDS, permissions, rights
 from reservations import config
+from reservations.adapters.mysql.engine import ANSWER_SECONDS
 from reservations.adapters.s3 import S3_BRIEF_CONFIG
 from reservations.adapters.ses import SES_CONFIG
+from reservations.adapters.ssm import SSM_BRIEF_CONFIG
+from reservations.entrypoints.queue import RECORD_MS
 from tests.template.resources import (
     ROOT,
     functions,
@@ -167,6 +170,23 @@ def test_a_mail_begun_after_the_store_hung_is_still_sent_and_recorded() -> None:
     needed = 2 * longest(S3_BRIEF_CONFIG) + longest(SES_CONFIG) + transactions
     assert functions()["notify_customer"]["Timeout"] >= needed
     assert "document_store(patient=False)" in source("notify_customer")
+
+
+def test_settings_read_anew_from_a_store_that_hangs_leave_time_for_the_request() -> None:
+    answered = longest(SSM_BRIEF_CONFIG) + ANSWER_SECONDS
+    assert all(properties["Timeout"] > answered for properties in functions().values())
+
+
+def test_what_takes_several_messages_has_time_for_more_than_the_first() -> None:
+    batches = {
+        folder
+        for folder, properties in functions().items()
+        for event in properties.get("Events", {}).values()
+        if event["Type"] == "SQS" and event["Properties"]["BatchSize"] > 1
+    }
+    assert batches == {"issue_voucher", "record_mail_event"}
+    for folder in batches:
+        assert functions()[folder]["Timeout"] * 1000 >= RECORD_MS * 1.5
 
 
 def reserved() -> dict[str, int]:

@@ -124,6 +124,25 @@ def test_a_batch_of_which_all_fail_comes_back_whole(
 
 
 @pytest.mark.parametrize(
+    ("remaining_ms", "coming_back"),
+    [(queue.RECORD_MS, []), (queue.RECORD_MS - 1, ["message-1", "message-2"])],
+)
+def test_what_there_is_no_time_for_is_not_begun_and_comes_back(
+    dead_letters: RecordingDeadLetters,
+    logs: LogBook,
+    remaining_ms: int,
+    coming_back: list[str],
+) -> None:
+    hints, handled = [a_hint(), a_hint(), a_hint()], Handled()
+
+    event = records(*map(encode_hint, hints))
+    assert consume(event, handled, remaining_ms=remaining_ms) == coming_back
+
+    assert handled.hints == hints[: 3 - len(coming_back)]
+    assert logs.metrics == set()
+
+
+@pytest.mark.parametrize(
     ("body", "reason"),
     [
         ("", "not_json"),

@@ -13,9 +13,17 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyValidationError,
 )
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    stop_any,
+    wait_random,
+)
 
 from reservations import wiring
+from reservations.adapters.mysql.engine import ANSWER_SECONDS
 from reservations.adapters.mysql.idempotency import Conclusion
 from reservations.domain.errors import (
     DatabaseBusyError,
@@ -29,6 +37,9 @@ from reservations.entrypoints.observability import count
 
 ATTEMPTS = 3
 PAUSE_S = (0.02, 0.2)  # seconds, drawn at random, so that those who collided do not collide again
+RETRY_MS = (
+    ANSWER_SECONDS + 1
+) * 1000  # no attempt is repeated with less left than an answer may take
 
 Command = TypeVar("Command")
 Answer = dict[str, Any]
@@ -53,7 +64,7 @@ def once(
 ) -> tuple[Answer, bool]:
     """Return the stored answer and whether it was replayed; `function` joins the store's transaction.
 
-    A deadlock undoes the whole transaction, so the whole is done again, `ATTEMPTS` times at most.
+    A deadlock undoes the whole transaction, so the whole is done again, `ATTEMPTS` times at most, if there is time.
 
     Raises:
         IdempotencyKeyReusedError: the key was used with another fingerprint.
@@ -64,9 +75,13 @@ def once(
         raise SettingsError(
             f"{IDEMPOTENCY_DISABLED_ENV} must not be set: nothing would be committed"
         )
+
+    def too_late(_: RetryCallState) -> bool:
+        return context.get_remaining_time_in_millis() < RETRY_MS
+
     again = Retrying(
         retry=retry_if_exception(_is_deadlock),
-        stop=stop_after_attempt(ATTEMPTS),
+        stop=stop_any(stop_after_attempt(ATTEMPTS), too_late),
         wait=wait_random(*PAUSE_S),
         reraise=True,
     )

@@ -23,7 +23,14 @@ from reservations.entrypoints.observability import begin_trace, count, logger
 # To record an answer and return, before the function's own time is up.
 _CLOSING = timedelta(seconds=2)
 
+# The store's and the database's time-outs for one message. The first of a batch is always begun.
+RECORD_MS = 20_000
+
 OnHint = Callable[[Hint, datetime], None]
+
+
+class NoTimeLeftError(Exception):
+    """The rest of a batch comes back: a function that is killed would bring back what it has done as well."""
 
 
 def consume(
@@ -69,7 +76,11 @@ def _each(
     line: str,
     metric: str,
 ) -> dict[str, Any]:
+    first = event["Records"][0]["messageId"]
+
     def handle(record: SQSRecord) -> None:
+        if record.message_id != first and context.get_remaining_time_in_millis() < RECORD_MS:
+            raise NoTimeLeftError
         logger.remove_keys(["message_id", "reservation_id"])  # those of the record before
         begin_trace(None)
         try:
