@@ -70,7 +70,7 @@ def test_every_missing_parameter_is_named_at_once_in_full() -> None:
 
 
 def test_what_is_missing_or_malformed_is_named_for_all_that_are_read_together() -> None:
-    models = [PaymentsSettings, SagaSettings, MailSettings]
+    models: list[type[Settings]] = [PaymentsSettings, SagaSettings, MailSettings]
     with pytest.raises(SettingsError) as refused:
         from_parameters(models, PATH, lambda _: {"/reservations/test/payments-url": "https://a"})
     assert str(refused.value) == "missing settings: " + ", ".join(

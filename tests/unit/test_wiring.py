@@ -7,6 +7,7 @@ from base64 import b64encode
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,8 +19,10 @@ from reservations.adapters.ses import SesMailer
 from reservations.adapters.sqs import SqsDeadLetters, SqsMessagePublisher
 from reservations.adapters.supplier_api import HttpSupplierApi
 from reservations.adapters.voucher_pdf import FpdfVoucherRenderer
+from reservations.config import RENEWED_AFTER
 from reservations.domain.errors import SettingsError
 from reservations.domain.policy import SHORT
+from tests.builders import NOON
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = {
@@ -120,6 +123,35 @@ def test_clients_live_as_long_as_the_environment(
     parameters: ParameterStore, wire: Callable[[], object]
 ) -> None:
     assert wire() is wire()
+
+
+@pytest.mark.parametrize(
+    ("wire", "key"),
+    [
+        (wiring.payments_api, "payments-api-key"),
+        (wiring.supplier_api, "supplier-api-key"),
+    ],
+)
+def test_a_provider_s_new_key_is_taken_up_and_an_old_one_keeps_its_client(
+    parameters: ParameterStore,
+    monkeypatch: pytest.MonkeyPatch,
+    wire: Callable[[], object],
+    key: str,
+) -> None:
+    now = NOON
+    monkeypatch.setattr(wiring, "_utc_now", lambda: now)
+    first = wire()
+    now += RENEWED_AFTER
+    assert wire() is first
+
+    parameters.values[f"/reservations/test/{key}"] = "renewed"
+    assert wire() is first
+    now += RENEWED_AFTER
+    assert authorization(wire()) == "Bearer renewed"
+
+
+def authorization(api: Any) -> str:
+    return str(api._http._client.headers["Authorization"])
 
 
 def test_a_unit_of_work_is_never_kept(parameters: ParameterStore) -> None:

@@ -128,11 +128,15 @@ class SagaSettings(Settings):
 
 
 class PaymentsSettings(Settings):
+    rotates = True
+
     payments_url: Url
     payments_api_key: SecretStr
 
 
 class SupplierSettings(Settings):
+    rotates = True
+
     supplier_url: Url
     supplier_api_key: SecretStr
 

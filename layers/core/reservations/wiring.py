@@ -9,7 +9,7 @@ import os
 import random
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import boto3
@@ -175,15 +175,16 @@ def retention() -> ports.Retention:
 # --- providers
 
 
-@cache
 def payments_api() -> ports.PaymentsApi:
+    return _payments_api(_settings(config.PaymentsSettings))
+
+
+@lru_cache(maxsize=1)
+def _payments_api(settings: config.PaymentsSettings) -> ports.PaymentsApi:
     from reservations.adapters.payments_api import HttpPaymentsApi
     from reservations.adapters.provider_http import ProviderHttp
 
-    settings, limits = (
-        _settings(config.PaymentsSettings),
-        _settings(config.SagaSettings).saga_policy.limits(),
-    )
+    limits = _settings(config.SagaSettings).saga_policy.limits()
     return HttpPaymentsApi(
         ProviderHttp(
             base_url=settings.payments_url,
@@ -196,15 +197,16 @@ def payments_api() -> ports.PaymentsApi:
     )
 
 
-@cache
 def supplier_api() -> ports.SupplierApi:
+    return _supplier_api(_settings(config.SupplierSettings))
+
+
+@lru_cache(maxsize=1)
+def _supplier_api(settings: config.SupplierSettings) -> ports.SupplierApi:
     from reservations.adapters.provider_http import ProviderHttp
     from reservations.adapters.supplier_api import HttpSupplierApi
 
-    settings, limits = (
-        _settings(config.SupplierSettings),
-        _settings(config.SagaSettings).saga_policy.limits(),
-    )
+    limits = _settings(config.SagaSettings).saga_policy.limits()
     return HttpSupplierApi(
         ProviderHttp(
             base_url=settings.supplier_url,

@@ -13,14 +13,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyValidationError,
 )
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from tenacity import (
-    RetryCallState,
-    Retrying,
-    retry_if_exception,
-    stop_after_attempt,
-    stop_any,
-    wait_random,
-)
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random
 
 from reservations import wiring
 from reservations.adapters.mysql.engine import ANSWER_SECONDS
@@ -76,12 +69,13 @@ def once(
             f"{IDEMPOTENCY_DISABLED_ENV} must not be set: nothing would be committed"
         )
 
-    def too_late(_: RetryCallState) -> bool:
-        return context.get_remaining_time_in_millis() < RETRY_MS
+    def enough(tried: RetryCallState) -> bool:
+        too_late = context.get_remaining_time_in_millis() < RETRY_MS
+        return too_late or tried.attempt_number >= ATTEMPTS
 
     again = Retrying(
         retry=retry_if_exception(_is_deadlock),
-        stop=stop_any(stop_after_attempt(ATTEMPTS), too_late),
+        stop=enough,
         wait=wait_random(*PAUSE_S),
         reraise=True,
     )
