@@ -4,6 +4,7 @@ import os
 import sys
 from typing import Any, NoReturn
 
+from local.deployment import STACK
 from local.paths import ROOT, STACK_FILE, read_json
 
 
@@ -11,6 +12,7 @@ def environment(stack: dict[str, Any]) -> dict[str, str]:
     """Return what `reservations.entrypoints.ops` has to know of a stack that describes itself."""
     return {
         "OPS_STAGE": os.environ.get("OPS_STAGE", "local"),
+        "OPS_STACK": STACK,
         "PYTHONPATH": str(ROOT / "layers" / "core"),
         "AWS_ENDPOINT_URL": stack["aws_endpoint_url"],
         "AWS_DEFAULT_REGION": stack["region"],

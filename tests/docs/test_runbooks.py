@@ -8,6 +8,7 @@ import pytest
 
 from local.template import resources
 from reservations.application.oversee import INVARIANTS
+from tests.template.resources import stacks
 
 ROOT = Path(__file__).parents[2]
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
@@ -54,3 +55,16 @@ def test_the_invariants_of_the_code_are_those_of_the_document() -> None:
     section = STAGE_5.read_text(encoding="utf-8").split("Invariantes\n")[1].split("\n## ")[0]
 
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(INVARIANTS)
+
+
+def test_a_command_for_aws_names_a_stack_that_is_deployed() -> None:
+    named = {
+        (path.name, name)
+        for path in (ROOT / "docs").rglob("*.md")
+        for name in re.findall(r"--stack-name[ =]([\w<>-]+)", path.read_text(encoding="utf-8"))
+    }
+
+    assert named
+    for path, name in named:
+        meant = {name.replace("<etapa>", stage) for stage in stacks()}
+        assert meant <= set(stacks().values()), path

@@ -1,11 +1,22 @@
 """What the tests ask of `template.yaml`."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
 from local.template import name_of, resources, template
 
-__all__ = ["ROOT", "functions", "logical_id", "name_of", "resources", "statements", "template"]
+__all__ = [
+    "ROOT",
+    "functions",
+    "logical_id",
+    "name_of",
+    "resources",
+    "samconfig",
+    "stacks",
+    "statements",
+    "template",
+]
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,3 +42,16 @@ def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
         for policy in properties.get("Policies", [])
         for statement in policy.get("Statement", [])
     ]
+
+
+def samconfig() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "samconfig.toml").read_text(encoding="utf-8"))
+
+
+def stacks() -> dict[str, str]:
+    """The name of the stack of each stage that `sam deploy` knows."""
+    return {
+        stage: commands["deploy"]["parameters"]["stack_name"]
+        for stage, commands in samconfig().items()
+        if stage != "version" and "deploy" in commands
+    }

@@ -2,7 +2,6 @@
 
 import ast
 import re
-import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -24,6 +23,7 @@ from tests.template.resources import (
     logical_id,
     name_of,
     resources,
+    samconfig,
     statements,
     template,
 )
@@ -531,10 +531,6 @@ def test_who_buries_dead_letters_may_send_them_to_its_own_queue_only(folder: str
 
 
 # --- where it is deployed to --------------------------------------------------------------------------
-
-
-def samconfig() -> dict[str, Any]:
-    return tomllib.loads(Path(ROOT, "samconfig.toml").read_text(encoding="utf-8"))
 
 
 def test_the_samconfig_deploys_nowhere_by_accident() -> None:

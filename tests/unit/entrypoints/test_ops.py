@@ -12,14 +12,12 @@ from reservations import wiring
 from reservations.application.oversee import INVARIANTS
 from reservations.application.ports import Finding, UnitOfWork
 from reservations.domain.decisions import Decision
-from reservations.domain.errors import (
-    ReservationsError,
-    UnavailableError,
-)
+from reservations.domain.errors import ReservationsError, SettingsError, UnavailableError
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED, Reservation
 from reservations.domain.saga import State
+from reservations.entrypoints.ops import desk
 from reservations.entrypoints.ops.__main__ import ops
 from reservations.entrypoints.ops.desk import ADVICE
 from tests.builders import (
@@ -36,6 +34,7 @@ from tests.builders import (
 )
 from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from tests.handlers.test_clean_up import Watch
+from tests.template.resources import stacks
 from tests.unit.entrypoints.test_problems import leaves
 
 SHOWN = "7KQ2M-XD4RT-S"
@@ -298,3 +297,28 @@ def test_without_a_stage_nothing_is_done() -> None:
 
     assert result.exit_code == 2
     assert "--stage" in result.stderr
+
+
+def looked_for(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """The stack that a command needs; nothing is asked of it."""
+
+    def resources_of(_: object, stack: str) -> dict[str, str]:
+        raise SettingsError(f"looked for {stack}")
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setattr(desk, "resources_of", resources_of)
+    said = CliRunner().invoke(ops, [*arguments, "dlq", "list"]).stderr
+    return said.removeprefix("Error: looked for ").splitlines()[0]
+
+
+@pytest.mark.parametrize("stage", stacks())
+def test_a_stage_is_looked_for_in_the_stack_it_is_deployed_as(
+    monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    assert looked_for(monkeypatch, "--stage", stage) == stacks()[stage]
+
+
+def test_a_stack_of_another_name_is_told_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looked_for(monkeypatch, "--stage", "dev", "--stack", "mine") == "mine"
+    monkeypatch.setenv("OPS_STACK", "ours")
+    assert looked_for(monkeypatch, "--stage", "dev") == "ours"

@@ -15,18 +15,17 @@ from reservations.entrypoints.ops.desk import Desk, Operations
 @click.option(
     "--stack",
     envvar="OPS_STACK",
-    default="reservations",
-    show_default=True,
+    show_default="reservations-STAGE",
     help="Its CloudFormation stack.",
 )
 @click.pass_context
-def ops(ctx: click.Context, stage: str, stack: str) -> None:
+def ops(ctx: click.Context, stage: str, stack: str | None) -> None:
     """Look at reservations, and help those that cannot go on alone.
 
     Nothing here calls a provider: a command records what is due, and the steps do it. Repeating any
     command is harmless.
     """
-    ctx.obj = Desk(stage=stage, stack=stack)
+    ctx.obj = Desk(stage=stage, stack=stack or f"reservations-{stage}")
 
 
 for command in (
