@@ -13,7 +13,8 @@ from mypy_boto3_sqs import SQSClient
 from reservations.adapters.hint_codec import encode_hint
 from reservations.adapters.sqs import SQS_CONFIG, SqsDeadLetters
 from reservations.adapters.sqs_dead_letters import Pair, SqsDeadLetterQueues
-from reservations.domain.errors import QueueUnavailableError
+from reservations.application.ports import DeadLetter
+from reservations.domain.errors import DatabaseUnavailableError, QueueUnavailableError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from tests.builders import NOON, RESERVATION_ID
@@ -45,6 +46,7 @@ class Station:
     def __init__(self, sqs: SQSClient) -> None:
         self.sqs = sqs
         self.pauses: list[float] = []
+        self.told: list[DeadLetter] = []
         self.pair = Pair(
             source=sqs.create_queue(QueueName="payment")["QueueUrl"],
             dead=sqs.create_queue(QueueName="payment-dead")["QueueUrl"],
@@ -62,6 +64,13 @@ class Station:
 
     def bury(self, body: str, *, reason: str) -> None:
         SqsDeadLetters(self.sqs, queue_url=self.pair.dead).bury(body, reason=reason)
+
+    def held(self) -> int:
+        """How many dead letters are received and not deleted."""
+        name: Literal["ApproximateNumberOfMessagesNotVisible"]
+        name = "ApproximateNumberOfMessagesNotVisible"
+        answer = self.sqs.get_queue_attributes(QueueUrl=self.pair.dead, AttributeNames=[name])
+        return int(answer["Attributes"][name])
 
     def bodies(self, which: Literal["source", "dead"]) -> list[str]:
         url, found = getattr(self.pair, which), list[str]()
@@ -112,7 +121,7 @@ def test_looking_takes_nothing(station: Station) -> None:
 def test_redriving_sends_each_to_its_queue_once(station: Station) -> None:
     bodies = station.die(times=12)
 
-    assert station.letters.redrive(Queue.PAYMENT, rate=5) == 12
+    assert station.letters.redrive(Queue.PAYMENT, rate=5, tell=station.told.append) == 12
 
     assert station.bodies("source") == sorted(bodies)
     assert station.bodies("dead") == []
@@ -122,16 +131,46 @@ def test_redriving_sends_each_to_its_queue_once(station: Station) -> None:
 def test_dropping_leaves_neither_queue_anything(station: Station) -> None:
     station.die(times=3)
 
-    assert station.letters.drop(Queue.PAYMENT, rate=100) == 3
+    assert station.letters.drop(Queue.PAYMENT, rate=100, tell=station.told.append) == 3
 
     assert station.bodies("source") == []
     assert station.bodies("dead") == []
 
 
+@pytest.mark.parametrize("move", [SqsDeadLetterQueues.redrive, SqsDeadLetterQueues.drop])
+def test_each_letter_is_told_as_it_moves(station: Station, move: Callable[..., int]) -> None:
+    station.die(times=2)
+    station.bury("not json", reason="not_json")
+
+    move(station.letters, Queue.PAYMENT, rate=5, tell=station.told.append)
+
+    assert sorted(str(letter.reservation_id) for letter in station.told) == [
+        str(RESERVATION_ID),
+        str(RESERVATION_ID),
+        "None",
+    ]
+
+
+@pytest.mark.parametrize("move", [SqsDeadLetterQueues.redrive, SqsDeadLetterQueues.drop])
+def test_a_letter_that_could_not_be_told_does_not_move(
+    station: Station, move: Callable[..., int]
+) -> None:
+    station.die(times=1)
+
+    def fail(_: DeadLetter) -> None:
+        raise DatabaseUnavailableError
+
+    with pytest.raises(DatabaseUnavailableError):
+        move(station.letters, Queue.PAYMENT, rate=5, tell=fail)
+
+    assert station.bodies("source") == []
+    assert station.held() == 1
+
+
 def test_an_empty_queue_has_nothing_to_move(station: Station) -> None:
     assert station.letters.count(Queue.PAYMENT) == 0
     assert station.letters.peek(Queue.PAYMENT, limit=9) == []
-    assert station.letters.redrive(Queue.PAYMENT, rate=5) == 0
+    assert station.letters.redrive(Queue.PAYMENT, rate=5, tell=station.told.append) == 0
 
 
 def test_a_letter_that_could_not_be_sent_again_stays(station: Station) -> None:
@@ -139,13 +178,10 @@ def test_a_letter_that_could_not_be_sent_again_stays(station: Station) -> None:
     station.sqs.delete_queue(QueueUrl=station.pair.source)
 
     with pytest.raises(QueueUnavailableError, match="stopped after 0"):
-        station.letters.redrive(Queue.PAYMENT, rate=5)
+        station.letters.redrive(Queue.PAYMENT, rate=5, tell=station.told.append)
 
     assert station.letters.count(Queue.PAYMENT) in (0, 1)  # held, but not deleted
-    held = station.sqs.get_queue_attributes(
-        QueueUrl=station.pair.dead, AttributeNames=["ApproximateNumberOfMessagesNotVisible"]
-    )
-    assert held["Attributes"]["ApproximateNumberOfMessagesNotVisible"] == "1"
+    assert station.held() == 1
 
 
 ASKED: dict[str, Callable[[SqsDeadLetterQueues], object]] = {

@@ -18,6 +18,7 @@ from reservations.application.oversee import INVARIANTS, check_invariants
 from reservations.application.ports import Attempt
 from reservations.domain.codes import new_code
 from reservations.domain.facts import Call, Reason, Status
+from reservations.domain.history import MESSAGE_DROPPED
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
@@ -525,6 +526,19 @@ def test_dead_hints_are_revived_and_told_in_the_history(stored: Stored) -> None:
     )
     told = "SELECT COUNT(*) FROM history WHERE event = 'operator.hint_revived' AND actor = :actor"
     assert stored.count(told, actor="operator:on-call") == 1
+
+
+def test_a_line_is_told_of_a_reservation_there_is_and_of_no_other(stored: Stored) -> None:
+    reservation = stored.keep(resting=True)
+    retention = MySqlRetention(stored.database)
+
+    for reservation_id in (reservation.reservation_id, uuid7(stored.now)):
+        retention.tell(reservation_id, MESSAGE_DROPPED, actor="operator:on-call")
+
+    told = "SELECT COUNT(*) FROM history WHERE event = 'operator.message_dropped' AND actor = :a"
+    assert stored.count(told, a="operator:on-call") == 1
+    told += " AND reservation_id = :id"
+    assert stored.count(told, a="operator:on-call", id=reservation.reservation_id) == 1
 
 
 # --- retention

@@ -13,6 +13,9 @@ from uuid import UUID
 import httpx
 import pytest
 
+from reservations.adapters.hint_codec import encode_hint
+from reservations.domain.identifiers import uuid7
+from reservations.domain.messages import Hint, Queue
 from tests.e2e.backstage import Backstage
 from tests.e2e.operators import Hand, Operator, an_operator
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually
@@ -281,6 +284,35 @@ def test_a_dead_hint_is_revived_and_published(
     )
     assert sum(revived) >= 1
     assert "operator.hint_revived" in [line["event"] for line in history(operator, confirmed)]
+
+
+def test_who_moved_a_dead_letter_is_in_its_reservation_s_history(
+    operator: Operator, confirmed: Trip, backstage: Backstage
+) -> None:
+    sqs = backstage.aws("sqs")
+    [url] = [u for u in sqs.list_queues()["QueueUrls"] if "VoucherDeadLetterQueue" in u]
+    hint = Hint(
+        message_id=uuid7(datetime.now(UTC)),
+        queue=Queue.VOUCHER,
+        reservation_id=UUID(backstage.reference(confirmed)),
+        type="voucher.due",
+        occurred_at=datetime.now(UTC),
+    )
+    for command in ("redrive", "drop"):
+        sqs.send_message(QueueUrl=url, MessageBody=encode_hint(hint))
+        operator.page("dlq", command, "--queue", "voucher", "--rate", "50", "--as", "guardia")
+
+    moved = [
+        (line["event"], line["actor"])
+        for line in history(operator, confirmed)
+        if "message" in line["event"]
+    ]
+    assert moved == [
+        ("operator.message_redriven", "operator:guardia"),
+        ("operator.message_dropped", "operator:guardia"),
+    ]
+    shown = [event["type"] for event in confirmed.get("/timeline").json()["events"]]
+    assert not [event for event in shown if "message" in event]
 
 
 def test_a_poisoned_message_is_listed_redriven_and_dropped(

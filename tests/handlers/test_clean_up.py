@@ -108,6 +108,9 @@ class Due(Retention):
     def revive(self, *, queue: Queue | None, actor: str) -> int:
         raise AssertionError("retention revives nothing")
 
+    def tell(self, reservation_id: UUID, event: str, *, actor: str) -> None:
+        raise AssertionError("retention changes no message")
+
 
 class Removing(Due):
     def __init__(self) -> None:

@@ -372,6 +372,9 @@ class Due(Retention):
     def revive(self, *, queue: Queue | None, actor: str) -> int:
         raise AssertionError("retention revives nothing")
 
+    def tell(self, reservation_id: UUID, event: str, *, actor: str) -> None:
+        raise AssertionError("retention changes no message")
+
 
 def clean(world: World, due: Due, *, finished: Callable[[], bool] = lambda: False) -> Cleaned:
     return clean_up(

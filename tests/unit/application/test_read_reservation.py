@@ -2,6 +2,7 @@
 
 import pytest
 
+from reservations.application.ports import HistoryEntry
 from reservations.application.read_reservation import (
     LINK_LIFETIME,
     Reader,
@@ -13,6 +14,7 @@ from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
 from reservations.domain.errors import DocumentStoreUnavailableError, ReservationNotFoundError
 from reservations.domain.facts import Reason
+from reservations.domain.history import INTERNAL
 from reservations.domain.reservation import Reservation
 from tests.builders import (
     CODE,
@@ -110,6 +112,21 @@ def test_the_timeline_tells_what_happened_to_its_owner_only() -> None:
     stranger = Reader(client_id="web", access_token="k1.wrong")
     with pytest.raises(ReservationNotFoundError):
         read_timeline(CODE, reader=stranger, uow=world.unit_of_work(), keys=KEYS)
+
+
+@pytest.mark.parametrize("event", sorted(INTERNAL))
+def test_what_operators_do_to_our_messages_is_no_news_to_a_traveler(event: str) -> None:
+    world = World()
+    told = world.events
+    with world.unit_of_work() as uow:
+        entry = HistoryEntry(event=event, at=NOON, actor="operator:on-call")
+        uow.reservations.add_history(RESERVATION_ID, entry)
+        uow.commit()
+
+    _, history = read_timeline(CODE, reader=OWNER, uow=world.unit_of_work(), keys=KEYS)
+
+    assert [entry.event for entry in history] == told
+    assert world.events == [*told, event]
 
 
 # --- the voucher ----------------------------------------------------------------------------------

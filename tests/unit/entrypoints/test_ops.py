@@ -1,8 +1,9 @@
 """The operators' commands: what each says, and to whom it gives which exit status."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
+from uuid import UUID
 
 import click
 import pytest
@@ -10,16 +11,17 @@ from click.testing import CliRunner, Result
 
 from reservations import wiring
 from reservations.application.oversee import INVARIANTS
-from reservations.application.ports import Finding, UnitOfWork
+from reservations.application.ports import DeadLetter, DeadLetters, Finding, UnitOfWork
 from reservations.domain.decisions import Decision
 from reservations.domain.errors import ReservationsError, SettingsError, UnavailableError
+from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED, Reservation
 from reservations.domain.saga import State
 from reservations.entrypoints.ops import desk
 from reservations.entrypoints.ops.__main__ import ops
-from reservations.entrypoints.ops.desk import ADVICE
+from reservations.entrypoints.ops.desk import ADVICE, Desk
 from tests.builders import (
     CODE,
     NOON,
@@ -33,7 +35,7 @@ from tests.builders import (
     some_facts,
 )
 from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
-from tests.handlers.test_clean_up import Watch
+from tests.handlers.test_clean_up import Due, Watch
 from tests.template.resources import stacks
 from tests.unit.entrypoints.test_problems import leaves
 
@@ -47,6 +49,63 @@ class Looking(Watch):
 
     def attempts(self, reservation_id: object) -> list[Any]:
         return []
+
+
+class Letters(DeadLetters):
+    """Of each queue one that can be read and one that cannot; whatever moves is gone."""
+
+    def __init__(self) -> None:
+        self.left = {queue: [a_letter(queue), a_letter(queue, of=None)] for queue in Queue}
+
+    def count(self, queue: Queue) -> int:
+        return len(self.left[queue])
+
+    def peek(self, queue: Queue, *, limit: int) -> list[DeadLetter]:
+        return self.left[queue][:limit]
+
+    def redrive(self, queue: Queue, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
+        moved, self.left[queue] = self.left[queue], []
+        for letter in moved:
+            tell(letter)
+        return len(moved)
+
+    drop = redrive
+
+
+def a_letter(queue: Queue, *, of: UUID | None = RESERVATION_ID) -> DeadLetter:
+    return DeadLetter(
+        queue=queue,
+        message_id="0001",
+        reason=None if of else "not_json",
+        reservation_id=of,
+        type=f"{queue}.due" if of else None,
+        sent_at=NOON,
+    )
+
+
+class Telling(Due):
+    """Keeps what is told of which reservation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[UUID, str, str]] = []
+
+    def tell(self, reservation_id: UUID, event: str, *, actor: str) -> None:
+        self.told.append((reservation_id, event, actor))
+
+
+@pytest.fixture
+def letters(monkeypatch: pytest.MonkeyPatch) -> Letters:
+    letters = Letters()
+    monkeypatch.setattr(Desk, "dead_letters", lambda _: letters)
+    return letters
+
+
+@pytest.fixture
+def telling(monkeypatch: pytest.MonkeyPatch) -> Telling:
+    telling = Telling()
+    monkeypatch.setattr(wiring, "retention", lambda: telling)
+    return telling
 
 
 @pytest.fixture
@@ -234,6 +293,29 @@ def test_a_review_is_resolved_by_evidence(database: InMemoryDatabase) -> None:
 
     assert resolved["resolved"]["review"] == ""
     assert database.reservations[RESERVATION_ID].facts.accepted_minor == 1
+
+
+@pytest.mark.parametrize(("command", "done"), [("redrive", "redriven"), ("drop", "dropped")])
+def test_a_message_that_is_moved_is_told_in_its_reservation_s_history(
+    letters: Letters, telling: Telling, command: str, done: str
+) -> None:
+    moved = page("dlq", command, "--queue", "payment", "--as", "guardia")
+
+    assert moved[done] == [{"queue": "payment", "messages": 2, "by": "operator:guardia"}]
+    assert telling.told == [(RESERVATION_ID, f"operator.message_{done}", "operator:guardia")]
+    assert letters.count(Queue.PAYMENT) == 0
+    assert letters.count(Queue.SUPPLIER) == 2
+
+
+@pytest.mark.parametrize("command", ["redrive", "drop"])
+def test_a_dry_run_counts_and_neither_moves_nor_tells(
+    letters: Letters, telling: Telling, command: str
+) -> None:
+    counts = page("dlq", command, "--dry-run")[f"would {command}"]
+
+    assert {row["queue"]: row["messages"] for row in counts} == dict.fromkeys(Queue, 2)
+    assert letters.count(Queue.PAYMENT) == 2
+    assert telling.told == []
 
 
 # --- what cannot be done

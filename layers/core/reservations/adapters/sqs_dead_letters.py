@@ -61,22 +61,30 @@ class SqsDeadLetterQueues(DeadLetters):
             self._let_go(queue, held)
         return [_read(message, queue) for message in held]
 
-    def redrive(self, queue: Queue, *, rate: float) -> int:
+    def redrive(self, queue: Queue, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
         def send_again(message: "MessageTypeDef") -> None:
             self._sqs.send_message(
                 QueueUrl=self._queues[queue].source, MessageBody=message.get("Body", "")
             )
 
-        return self._each(queue, send_again, rate=rate)
+        return self._each(queue, send_again, rate=rate, tell=tell)
 
-    def drop(self, queue: Queue, *, rate: float) -> int:
-        return self._each(queue, lambda _: None, rate=rate)
+    def drop(self, queue: Queue, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
+        return self._each(queue, lambda _: None, rate=rate, tell=tell)
 
-    def _each(self, queue: Queue, act: Callable[["MessageTypeDef"], None], *, rate: float) -> int:
+    def _each(
+        self,
+        queue: Queue,
+        act: Callable[["MessageTypeDef"], None],
+        *,
+        rate: float,
+        tell: Callable[[DeadLetter], None],
+    ) -> int:
         """Act on those there are now, then delete each: what comes back meanwhile waits for the next time."""
         done = 0
         for batch in self._received(queue, limit=self.count(queue)):
             for message in batch:
+                tell(_read(message, queue))
                 try:
                     act(message)
                     self._sqs.delete_message(

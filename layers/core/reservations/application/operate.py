@@ -1,12 +1,20 @@
 """What operators do to a reservation; each deed is in its history, with its actor."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from reservations.application.cancel_reservation import cancel_reservation
-from reservations.application.ports import DocumentStore, HistoryEntry, Oversight, UnitOfWork
+from reservations.application.ports import (
+    DeadLetter,
+    DeadLetters,
+    DocumentStore,
+    HistoryEntry,
+    Oversight,
+    Retention,
+    UnitOfWork,
+)
 from reservations.application.settlement import settle_and_save
 from reservations.domain import history
 from reservations.domain.access_token import KeyRing
@@ -21,6 +29,7 @@ from reservations.domain.decisions import (
 from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.facts import PROVIDER_OF, Provider
 from reservations.domain.fulfilment import ask_again
+from reservations.domain.messages import Queue
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Reservation
 
@@ -228,6 +237,38 @@ def remove_documents(
     for key in kept:
         store.delete(key)
     return True
+
+
+def redrive(
+    queue: Queue, *, rate: float, letters: DeadLetters, retention: Retention, actor: str
+) -> int:
+    """Send the dead letters of a queue again; return how many.
+
+    Raises:
+        QueueUnavailableError: the rest is still there; repeating is harmless.
+    """
+    tell = _teller(history.MESSAGE_REDRIVEN, retention=retention, actor=actor)
+    return letters.redrive(queue, rate=rate, tell=tell)
+
+
+def drop(
+    queue: Queue, *, rate: float, letters: DeadLetters, retention: Retention, actor: str
+) -> int:
+    """Delete the dead letters of a queue for good; return how many.
+
+    Raises:
+        QueueUnavailableError: the rest is still there; repeating is harmless.
+    """
+    tell = _teller(history.MESSAGE_DROPPED, retention=retention, actor=actor)
+    return letters.drop(queue, rate=rate, tell=tell)
+
+
+def _teller(event: str, *, retention: Retention, actor: str) -> Callable[[DeadLetter], None]:
+    def tell(letter: DeadLetter) -> None:
+        if letter.reservation_id is not None:  # what cannot be read is of no reservation
+            retention.tell(letter.reservation_id, event, actor=actor)
+
+    return tell
 
 
 def _locked(reservation_id: UUID, *, uow: UnitOfWork) -> tuple[Reservation, datetime]:

@@ -1,6 +1,6 @@
 """The outside world, as the use cases see it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -314,6 +314,9 @@ class Retention(Protocol):
     def revive(self, *, queue: Queue | None, actor: str) -> int:
         """Give dead hints another chance, told in the history of each reservation; return how many."""
 
+    def tell(self, reservation_id: UUID, event: str, *, actor: str) -> None:
+        """Add a line to a reservation's history, if there is one; it is not read, as it may be what nobody can read."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
@@ -335,11 +338,17 @@ class DeadLetters(Protocol):
     def peek(self, queue: Queue, *, limit: int) -> list[DeadLetter]:
         """Look without taking."""
 
-    def redrive(self, queue: Queue, *, rate: float) -> int:
-        """Send each message to its queue again, at most `rate` a second; harmless, as hints prove nothing."""
+    def redrive(self, queue: Queue, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
+        """Send each message to its queue again, at most `rate` a second; harmless, as hints prove nothing.
 
-    def drop(self, queue: Queue, *, rate: float) -> int:
-        """Delete each message, at most `rate` a second; its reservation comes back by its own `next_check_at`."""
+        `tell` hears of each before it moves: cut off in between, one line is too many, none too few.
+        """
+
+    def drop(self, queue: Queue, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
+        """Delete each message, at most `rate` a second; its reservation comes back by its own `next_check_at`.
+
+        `tell`: see `redrive`.
+        """
 
 
 # --- queues, documents, mail ------------------------------------------------------------------------------------------

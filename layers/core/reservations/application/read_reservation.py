@@ -8,6 +8,7 @@ from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import canonical
 from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
+from reservations.domain.history import INTERNAL
 from reservations.domain.reservation import Document, Reservation
 from reservations.domain.saga import State, state_of
 
@@ -60,13 +61,15 @@ def read_reservation(code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRin
 def read_timeline(
     code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing
 ) -> tuple[Reservation, list[HistoryEntry]]:
-    """
+    """What happened, but for what operators did to our messages about it.
+
     Raises:
         ReservationNotFoundError: see `find_owned`.
     """
     with uow:
         reservation = find_owned(code, reader=reader, uow=uow, keys=keys)
-        return reservation, uow.reservations.history(reservation.reservation_id)
+        entries = uow.reservations.history(reservation.reservation_id)
+    return reservation, [entry for entry in entries if entry.event not in INTERNAL]
 
 
 def link_to_voucher(

@@ -29,9 +29,14 @@ VOUCHER_REMOVED = "voucher.removed"
 # What no change of facts tells: somebody's deed, with its actor.
 NUDGED = "operator.nudged"
 HINT_REVIVED = "operator.hint_revived"
+MESSAGE_REDRIVEN = "operator.message_redriven"
+MESSAGE_DROPPED = "operator.message_dropped"
 REVIEW_RESOLVED = "review.resolved"
 TOKEN_REISSUED = "access_token.reissued"  # noqa: S105  # the name of an event
 CUSTOMER_ERASED = "customer.erased"
+
+# About our messages, which change no reservation: operators read of them, travelers do not.
+INTERNAL = frozenset({HINT_REVIVED, MESSAGE_REDRIVEN, MESSAGE_DROPPED})
 
 CLOSED: Mapping[Reason, str] = {reason: f"reservation.closed.{reason}" for reason in Reason}
 
@@ -218,10 +223,6 @@ TEXTS: Mapping[str, Text] = {
     NUDGED: Text(
         "Nuestro equipo ha pedido comprobar de nuevo la reserva.",
         "Our team has asked for the reservation to be checked again.",
-    ),
-    HINT_REVIVED: Text(
-        "Nuestro equipo ha repetido un aviso interno sobre la reserva.",
-        "Our team has repeated an internal notice about the reservation.",
     ),
     REVIEW_RESOLVED: Text(
         "Nuestro equipo ha resuelto la revisión.", "Our team has resolved the review."

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import TextClause, TextualSelect, text
+from sqlalchemy import TextClause, TextualSelect, bindparam, text
 
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.tables import Uuid
@@ -39,6 +39,10 @@ _TELL_REVIVED = text(
     " SELECT DISTINCT o.reservation_id, :event, UTC_TIMESTAMP(6), :actor"
     f" FROM outbox o JOIN reservation r ON r.id = o.reservation_id WHERE {_DEAD}"
 )
+_TELL = text(
+    "INSERT INTO history (reservation_id, event, at, actor)"
+    " SELECT id, :event, UTC_TIMESTAMP(6), :actor FROM reservation WHERE id = :id"
+).bindparams(bindparam("id", type_=Uuid))
 _REVIVE = text(
     "UPDATE outbox SET status = 'pending', refusals = 0, available_at = UTC_TIMESTAMP(6)"
     f" WHERE {_DEAD}"
@@ -72,6 +76,15 @@ class MySqlRetention(Retention):
             revived = self._database.execute(_REVIVE, {"queue": queue}).rowcount
             self._database.commit()
             return revived
+        finally:
+            self._database.rollback()
+
+    def tell(self, reservation_id: UUID, event: str, *, actor: str) -> None:
+        self._database.begin()
+        try:
+            values = {"id": reservation_id, "event": event, "actor": actor}
+            self._database.execute(_TELL, values)
+            self._database.commit()
         finally:
             self._database.rollback()
 

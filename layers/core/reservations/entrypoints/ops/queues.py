@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import click
 
 from reservations import wiring
+from reservations.application import operate
 from reservations.application.poll_outbox import poll_outbox
 from reservations.domain.messages import Queue
 from reservations.entrypoints.ops.desk import (
@@ -66,7 +67,10 @@ def publish(desk: Desk) -> None:
 
 @click.group
 def dlq() -> None:
-    """Messages set aside. They are hints: neither repeating nor dropping one changes a reservation."""
+    """Messages set aside. They are hints: neither repeating nor dropping one changes a reservation.
+
+    The timeline of its reservation tells who did it, if the message can be read.
+    """
 
 
 @dlq.command(name="list")
@@ -112,7 +116,14 @@ def redrive(desk: Desk, queue: Queue | None, rate: float, dry_run: bool, actor: 
     """Send the messages to their queues again."""
     letters = desk.dead_letters()
     queues = [queue] if queue else list(Queue)
-    counts = {q: letters.count(q) if dry_run else letters.redrive(q, rate=rate) for q in queues}
+    if dry_run:
+        counts = {q: letters.count(q) for q in queues}
+    else:
+        retention = wiring.retention()
+        counts = {
+            q: operate.redrive(q, rate=rate, letters=letters, retention=retention, actor=actor)
+            for q in queues
+        }
     _say_moved(desk, "would redrive" if dry_run else "redriven", counts, actor=actor)
 
 
@@ -129,13 +140,19 @@ def drop(
     """Delete the messages for good; their reservations come back by their own timers."""
     letters = desk.dead_letters()
     queues = [queue] if queue else list(Queue)
-    if not dry_run:
+    if dry_run:
+        counts = {q: letters.count(q) for q in queues}
+    else:
         make_sure(yes, "Delete the messages for good?")
-    counts = {q: letters.count(q) if dry_run else letters.drop(q, rate=rate) for q in queues}
+        retention = wiring.retention()
+        counts = {
+            q: operate.drop(q, rate=rate, letters=letters, retention=retention, actor=actor)
+            for q in queues
+        }
     _say_moved(desk, "would drop" if dry_run else "dropped", counts, actor=actor)
 
 
 def _say_moved(desk: Desk, done: str, counts: Mapping[Queue, int], *, actor: str) -> None:
-    """A message belongs to no reservation's history: who moved it is said where it is kept, in the output."""
+    """Who moved them is said here too: what cannot be read is in no reservation's history."""
     rows = [{"queue": queue, "messages": count, "by": actor} for queue, count in counts.items()]
     desk.say({done: rows})
