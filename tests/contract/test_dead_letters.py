@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Literal
+from uuid import UUID
 
 import boto3
 import pytest
@@ -13,11 +14,12 @@ from mypy_boto3_sqs import SQSClient
 from reservations.adapters.hint_codec import encode_hint
 from reservations.adapters.sqs import SQS_CONFIG, SqsDeadLetters
 from reservations.adapters.sqs_dead_letters import Pair, SqsDeadLetterQueues
-from reservations.application.ports import DeadLetter
+from reservations.application.ports import MAIL_EVENT, DeadLetter
 from reservations.domain.errors import DatabaseUnavailableError, QueueUnavailableError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from tests.builders import NOON, RESERVATION_ID
+from tests.invocation import an_event
 
 
 def a_client() -> SQSClient:
@@ -52,7 +54,9 @@ class Station:
             dead=sqs.create_queue(QueueName="payment-dead")["QueueUrl"],
         )
         self.letters = SqsDeadLetterQueues(
-            sqs, queues={Queue.PAYMENT: self.pair}, pause=self.pauses.append
+            sqs,
+            queues=dict.fromkeys((Queue.PAYMENT, MAIL_EVENT), self.pair),
+            pause=self.pauses.append,
         )
 
     def die(self, *, times: int) -> list[str]:
@@ -108,6 +112,30 @@ def test_a_letter_that_nobody_gave_a_reason_tells_why_it_cannot_be_read(station:
     [letter] = station.letters.peek(Queue.PAYMENT, limit=9)
 
     assert letter.reason == "not_an_object"
+
+
+def test_a_mail_event_is_told_by_its_reservation_and_without_its_address(
+    station: Station,
+) -> None:
+    [delivery] = an_event("record_mail_event.bounced")["Records"]
+    station.sqs.send_message(QueueUrl=station.pair.dead, MessageBody=delivery["body"])
+    station.bury('{"to": "ana.perez@example.com"}', reason="not_a_mail_event")
+
+    letters = {letter.reason: letter for letter in station.letters.peek(MAIL_EVENT, limit=9)}
+
+    assert letters[None].reservation_id == UUID("0195511f-3c00-7abc-8def-0123456789ab")
+    assert letters[None].type == "mail.bounced.confirmed"
+    assert letters["not_a_mail_event"].reservation_id is None
+    assert "ana.perez" not in repr(letters)
+
+
+def test_what_ses_says_when_it_is_set_up_is_about_no_reservation(station: Station) -> None:
+    greeting = an_event("record_mail_event.batch")["Records"][0]["body"]
+    station.sqs.send_message(QueueUrl=station.pair.dead, MessageBody=greeting)
+
+    [letter] = station.letters.peek(MAIL_EVENT, limit=9)
+
+    assert (letter.reservation_id, letter.type, letter.reason) == (None, None, None)
 
 
 def test_looking_takes_nothing(station: Station) -> None:

@@ -311,7 +311,7 @@ def test_who_moved_a_dead_letter_is_in_its_reservation_s_history(
         ("operator.message_redriven", "operator:guardia"),
         ("operator.message_dropped", "operator:guardia"),
     ]
-    shown = [event["type"] for event in confirmed.get("/timeline").json()["events"]]
+    shown = [event["type"] for event in confirmed.events()]
     assert not [event for event in shown if "message" in event]
 
 

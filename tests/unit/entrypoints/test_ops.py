@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from reservations import wiring
 from reservations.application.oversee import INVARIANTS
-from reservations.application.ports import DeadLetter, DeadLetters, Finding, UnitOfWork
+from reservations.application.ports import DeadLetter, DeadLetters, Finding, Source, UnitOfWork
 from reservations.domain.decisions import Decision
 from reservations.domain.errors import ReservationsError, SettingsError, UnavailableError
 from reservations.domain.messages import Queue
@@ -21,7 +21,7 @@ from reservations.domain.reservation import ERASED, Reservation
 from reservations.domain.saga import State
 from reservations.entrypoints.ops import desk
 from reservations.entrypoints.ops.__main__ import ops
-from reservations.entrypoints.ops.desk import ADVICE, Desk
+from reservations.entrypoints.ops.desk import ADVICE, SOURCES, Desk
 from tests.builders import (
     CODE,
     NOON,
@@ -36,7 +36,7 @@ from tests.builders import (
 )
 from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from tests.handlers.test_clean_up import Due, Watch
-from tests.template.resources import stacks
+from tests.template.resources import resources, stacks
 from tests.unit.entrypoints.test_problems import leaves
 
 SHOWN = "7KQ2M-XD4RT-S"
@@ -55,15 +55,15 @@ class Letters(DeadLetters):
     """Of each queue one that can be read and one that cannot; whatever moves is gone."""
 
     def __init__(self) -> None:
-        self.left = {queue: [a_letter(queue), a_letter(queue, of=None)] for queue in Queue}
+        self.left = {queue: [a_letter(queue), a_letter(queue, of=None)] for queue in SOURCES}
 
-    def count(self, queue: Queue) -> int:
+    def count(self, queue: Source) -> int:
         return len(self.left[queue])
 
-    def peek(self, queue: Queue, *, limit: int) -> list[DeadLetter]:
+    def peek(self, queue: Source, *, limit: int) -> list[DeadLetter]:
         return self.left[queue][:limit]
 
-    def redrive(self, queue: Queue, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
+    def redrive(self, queue: Source, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
         moved, self.left[queue] = self.left[queue], []
         for letter in moved:
             tell(letter)
@@ -72,7 +72,7 @@ class Letters(DeadLetters):
     drop = redrive
 
 
-def a_letter(queue: Queue, *, of: UUID | None = RESERVATION_ID) -> DeadLetter:
+def a_letter(queue: Source, *, of: UUID | None = RESERVATION_ID) -> DeadLetter:
     return DeadLetter(
         queue=queue,
         message_id="0001",
@@ -307,13 +307,29 @@ def test_a_message_that_is_moved_is_told_in_its_reservation_s_history(
     assert letters.count(Queue.SUPPLIER) == 2
 
 
+def test_every_queue_of_dead_letters_has_its_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Found(dict[str, str]):
+        def __missing__(self, name: str) -> str:
+            asked.append(name)
+            return f"https://sqs.example/{name}"
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setattr(desk, "resources_of", lambda *_: Found())
+
+    Desk(stage="test", stack="any").dead_letters()
+
+    assert sorted(asked) == sorted(resources("AWS::SQS::Queue"))
+
+
 @pytest.mark.parametrize("command", ["redrive", "drop"])
 def test_a_dry_run_counts_and_neither_moves_nor_tells(
     letters: Letters, telling: Telling, command: str
 ) -> None:
     counts = page("dlq", command, "--dry-run")[f"would {command}"]
 
-    assert {row["queue"]: row["messages"] for row in counts} == dict.fromkeys(Queue, 2)
+    assert {row["queue"]: row["messages"] for row in counts} == dict.fromkeys(SOURCES, 2)
     assert letters.count(Queue.PAYMENT) == 2
     assert telling.told == []
 

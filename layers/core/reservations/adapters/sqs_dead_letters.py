@@ -5,12 +5,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from reservations.adapters.hint_codec import PoisonMessageError, decode_hint
-from reservations.application.ports import DeadLetter, DeadLetters
+from reservations.adapters.ses_events import decode_mail_event
+from reservations.application.ports import DeadLetter, DeadLetters, Source
 from reservations.domain.errors import QueueUnavailableError
+from reservations.domain.history import FEEDBACK
 from reservations.domain.messages import Queue
 
 if TYPE_CHECKING:
@@ -36,14 +39,14 @@ class SqsDeadLetterQueues(DeadLetters):
         self,
         sqs: "SQSClient",
         *,
-        queues: Mapping[Queue, Pair],
+        queues: Mapping[Source, Pair],
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self._sqs = sqs
         self._queues = queues
         self._pause = pause
 
-    def count(self, queue: Queue) -> int:
+    def count(self, queue: Source) -> int:
         try:
             answer = self._sqs.get_queue_attributes(
                 QueueUrl=self._queues[queue].dead, AttributeNames=["ApproximateNumberOfMessages"]
@@ -52,7 +55,7 @@ class SqsDeadLetterQueues(DeadLetters):
             raise QueueUnavailableError(f"{queue}: dead letters not counted") from error
         return int(answer["Attributes"]["ApproximateNumberOfMessages"])
 
-    def peek(self, queue: Queue, *, limit: int) -> list[DeadLetter]:
+    def peek(self, queue: Source, *, limit: int) -> list[DeadLetter]:
         held: list[MessageTypeDef] = []
         try:
             for batch in self._received(queue, limit=limit):
@@ -61,7 +64,7 @@ class SqsDeadLetterQueues(DeadLetters):
             self._let_go(queue, held)
         return [_read(message, queue) for message in held]
 
-    def redrive(self, queue: Queue, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
+    def redrive(self, queue: Source, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
         def send_again(message: "MessageTypeDef") -> None:
             self._sqs.send_message(
                 QueueUrl=self._queues[queue].source, MessageBody=message.get("Body", "")
@@ -69,12 +72,12 @@ class SqsDeadLetterQueues(DeadLetters):
 
         return self._each(queue, send_again, rate=rate, tell=tell)
 
-    def drop(self, queue: Queue, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
+    def drop(self, queue: Source, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
         return self._each(queue, lambda _: None, rate=rate, tell=tell)
 
     def _each(
         self,
-        queue: Queue,
+        queue: Source,
         act: Callable[["MessageTypeDef"], None],
         *,
         rate: float,
@@ -97,7 +100,7 @@ class SqsDeadLetterQueues(DeadLetters):
                 self._pause(1 / rate)
         return done
 
-    def _received(self, queue: Queue, *, limit: int) -> Iterator[Sequence["MessageTypeDef"]]:
+    def _received(self, queue: Source, *, limit: int) -> Iterator[Sequence["MessageTypeDef"]]:
         """Batches until `limit`, or until the queue says twice that it has no more."""
         left, misses = limit, 0
         while (
@@ -118,7 +121,7 @@ class SqsDeadLetterQueues(DeadLetters):
             left -= len(batch)
             yield batch
 
-    def _let_go(self, queue: Queue, messages: Sequence["MessageTypeDef"]) -> None:
+    def _let_go(self, queue: Source, messages: Sequence["MessageTypeDef"]) -> None:
         for message in messages:
             try:
                 self._sqs.change_message_visibility(
@@ -130,20 +133,30 @@ class SqsDeadLetterQueues(DeadLetters):
                 raise QueueUnavailableError(f"{queue}: still held for 30 s") from error
 
 
-def _read(message: "MessageTypeDef", queue: Queue) -> DeadLetter:
+def _read(message: "MessageTypeDef", queue: Source) -> DeadLetter:
     given = message.get("MessageAttributes")
     reason = given["reason"].get("StringValue") if given and "reason" in given else None
     attributes = message.get("Attributes")
     sent = int(attributes["SentTimestamp"]) if attributes else 0
+    reservation_id, about = None, None
     try:
-        hint = decode_hint(message.get("Body", ""), queue=queue)
+        reservation_id, about = _about(message.get("Body", ""), queue)
     except PoisonMessageError as poison:
-        hint, reason = None, reason or poison.reason
+        reason = reason or poison.reason
     return DeadLetter(
         queue=queue,
         message_id=message.get("MessageId", ""),
         reason=reason,
-        reservation_id=hint.reservation_id if hint else None,
-        type=hint.type if hint else None,
+        reservation_id=reservation_id,
+        type=about,
         sent_at=datetime.fromtimestamp(sent / 1000, UTC),
     )
+
+
+def _about(body: str, queue: Source) -> tuple[UUID | None, str | None]:
+    """The reservation a message is about, and its type."""
+    if isinstance(queue, Queue):
+        hint = decode_hint(body, queue=queue)
+        return hint.reservation_id, hint.type
+    event = decode_mail_event(body)
+    return (event.reservation_id, FEEDBACK[event.kind, event.feedback]) if event else (None, None)

@@ -13,6 +13,7 @@ from reservations.application.ports import (
     HistoryEntry,
     Oversight,
     Retention,
+    Source,
     UnitOfWork,
 )
 from reservations.application.settlement import settle_and_save
@@ -29,7 +30,6 @@ from reservations.domain.decisions import (
 from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.facts import PROVIDER_OF, Provider
 from reservations.domain.fulfilment import ask_again
-from reservations.domain.messages import Queue
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Reservation
 
@@ -240,7 +240,7 @@ def remove_documents(
 
 
 def redrive(
-    queue: Queue, *, rate: float, letters: DeadLetters, retention: Retention, actor: str
+    queue: Source, *, rate: float, letters: DeadLetters, retention: Retention, actor: str
 ) -> int:
     """Send the dead letters of a queue again; return how many.
 
@@ -252,7 +252,7 @@ def redrive(
 
 
 def drop(
-    queue: Queue, *, rate: float, letters: DeadLetters, retention: Retention, actor: str
+    queue: Source, *, rate: float, letters: DeadLetters, retention: Retention, actor: str
 ) -> int:
     """Delete the dead letters of a queue for good; return how many.
 

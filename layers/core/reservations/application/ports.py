@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Literal, Protocol, Self, TypeAlias
 from uuid import UUID
 
 from reservations.domain.facts import Operation, Outcome, Provider
@@ -318,11 +318,16 @@ class Retention(Protocol):
         """Add a line to a reservation's history, if there is one; it is not read, as it may be what nobody can read."""
 
 
+# Where messages may be set aside: the steps' queues, and the one of what SES says about our mails.
+MAIL_EVENT: Final = "mail-event"
+Source: TypeAlias = Queue | Literal["mail-event"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
     """A message set aside; what could not be read of it is none."""
 
-    queue: Queue
+    queue: Source
     message_id: str
     reason: str | None
     reservation_id: UUID | None
@@ -331,23 +336,23 @@ class DeadLetter:
 
 
 class DeadLetters(Protocol):
-    """The dead-letter queues behind the steps."""
+    """The dead-letter queues; of a mail event, which holds an address, no more is told than of a hint."""
 
-    def count(self, queue: Queue) -> int: ...
+    def count(self, queue: Source) -> int: ...
 
-    def peek(self, queue: Queue, *, limit: int) -> list[DeadLetter]:
+    def peek(self, queue: Source, *, limit: int) -> list[DeadLetter]:
         """Look without taking."""
 
-    def redrive(self, queue: Queue, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
-        """Send each message to its queue again, at most `rate` a second; harmless, as hints prove nothing.
+    def redrive(self, queue: Source, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
+        """Send each message to its queue again, at most `rate` a second; harmless, as none acts twice.
 
         `tell` hears of each before it moves: cut off in between, one line is too many, none too few.
         """
 
-    def drop(self, queue: Queue, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
-        """Delete each message, at most `rate` a second; its reservation comes back by its own `next_check_at`.
+    def drop(self, queue: Source, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
+        """Delete each message, at most `rate` a second.
 
-        `tell`: see `redrive`.
+        The reservation of a hint comes back by its own `next_check_at`; a mail event is gone. `tell`: see `redrive`.
         """
 
 

@@ -5,7 +5,6 @@ import re
 import sys
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -35,7 +34,7 @@ from reservations.domain.messages import Queue
 from reservations.domain.reservation import Reservation
 from reservations.entrypoints.ops import output
 
-_Enum = TypeVar("_Enum", bound=StrEnum)
+_Value = TypeVar("_Value", bound=str)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _SPAN = re.compile(r"([1-9]\d{0,3})([mhd])")
@@ -44,6 +43,8 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _EVIDENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#-]{2,99}")
 _ROLE = re.compile(r"[a-z][a-z0-9._-]{0,39}")
 _FAILED = 2  # exit status; 1 says that an invariant is broken
+
+SOURCES: tuple[ports.Source, ...] = (*Queue, ports.MAIL_EVENT)
 
 # What went wrong, and what to do next.
 ADVICE: Mapping[type[Exception], str] = {
@@ -59,8 +60,8 @@ ADVICE: Mapping[type[Exception], str] = {
 }
 
 
-class Values(click.Choice[_Enum]):
-    """The members of an enumeration by their values, which is how they are stored and shown."""
+class Values(click.Choice[_Value]):
+    """Members of an enumeration by their values, which is how they are stored and shown."""
 
     def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
         return str(choice)
@@ -108,9 +109,9 @@ class Desk:
         return wiring.publisher()
 
     def dead_letters(self) -> ports.DeadLetters:
-        pairs = {
+        pairs: dict[ports.Source, Pair] = {
             queue: Pair(source=self._url(queue, "Queue"), dead=self._url(queue, "DeadLetterQueue"))
-            for queue in Queue
+            for queue in SOURCES
         }
         return SqsDeadLetterQueues(boto3.client("sqs", config=SQS_CONFIG), queues=pairs)
 
@@ -122,8 +123,8 @@ class Desk:
             now = uow.now()
         self.say({done: output.summary(reservation, now)})
 
-    def _url(self, queue: Queue, kind: str) -> str:
-        return self.resources[f"{queue.title()}{kind}"]
+    def _url(self, queue: ports.Source, kind: str) -> str:
+        return self.resources[f"{queue.title().replace('-', '')}{kind}"]
 
 
 pass_desk = click.make_pass_decorator(Desk)
@@ -184,6 +185,7 @@ def acts(command: _Command) -> _Command:
 code = click.argument("code")
 sure = click.option("--yes", is_flag=True, help="Do not ask; without a terminal, nobody is asked.")
 queue_option = click.option("--queue", type=Values(Queue), help="Only this queue.")
+source_option = click.option("--queue", type=Values(SOURCES), help="Only this queue.")
 rate_option = click.option(
     "--rate",
     type=click.FloatRange(0.1, 100),

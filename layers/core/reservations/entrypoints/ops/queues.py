@@ -7,8 +7,10 @@ import click
 from reservations import wiring
 from reservations.application import operate
 from reservations.application.poll_outbox import poll_outbox
+from reservations.application.ports import Source
 from reservations.domain.messages import Queue
 from reservations.entrypoints.ops.desk import (
+    SOURCES,
     Desk,
     acts,
     dry_option,
@@ -17,6 +19,7 @@ from reservations.entrypoints.ops.desk import (
     queue_option,
     rate_option,
     reads,
+    source_option,
     sure,
 )
 
@@ -67,14 +70,14 @@ def publish(desk: Desk) -> None:
 
 @click.group
 def dlq() -> None:
-    """Messages set aside. They are hints: neither repeating nor dropping one changes a reservation.
+    """Messages set aside: hints, and what SES says about mails. Neither changes what a reservation is.
 
-    The timeline of its reservation tells who did it, if the message can be read.
+    The timeline of its reservation tells who repeated or dropped one, if the message can be read.
     """
 
 
 @dlq.command(name="list")
-@queue_option
+@source_option
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
@@ -84,10 +87,10 @@ def dlq() -> None:
 )
 @reads
 @pass_desk
-def list_dead_letters(desk: Desk, queue: Queue | None, limit: int) -> None:
+def list_dead_letters(desk: Desk, queue: Source | None, limit: int) -> None:
     """How many there are in each queue, and why."""
     letters = desk.dead_letters()
-    queues = [queue] if queue else list(Queue)
+    queues = (queue,) if queue else SOURCES
     desk.say(
         {
             "queues": [{"queue": each, "messages": letters.count(each)} for each in queues],
@@ -107,15 +110,15 @@ def list_dead_letters(desk: Desk, queue: Queue | None, limit: int) -> None:
 
 
 @dlq.command
-@queue_option
+@source_option
 @rate_option
 @dry_option
 @acts
 @pass_desk
-def redrive(desk: Desk, queue: Queue | None, rate: float, dry_run: bool, actor: str) -> None:
+def redrive(desk: Desk, queue: Source | None, rate: float, dry_run: bool, actor: str) -> None:
     """Send the messages to their queues again."""
     letters = desk.dead_letters()
-    queues = [queue] if queue else list(Queue)
+    queues = (queue,) if queue else SOURCES
     if dry_run:
         counts = {q: letters.count(q) for q in queues}
     else:
@@ -128,18 +131,18 @@ def redrive(desk: Desk, queue: Queue | None, rate: float, dry_run: bool, actor: 
 
 
 @dlq.command
-@queue_option
+@source_option
 @rate_option
 @dry_option
 @sure
 @acts
 @pass_desk
 def drop(
-    desk: Desk, queue: Queue | None, rate: float, dry_run: bool, yes: bool, actor: str
+    desk: Desk, queue: Source | None, rate: float, dry_run: bool, yes: bool, actor: str
 ) -> None:
-    """Delete the messages for good; their reservations come back by their own timers."""
+    """Delete the messages for good: reservations come back by their own timers, mail events do not."""
     letters = desk.dead_letters()
-    queues = [queue] if queue else list(Queue)
+    queues = (queue,) if queue else SOURCES
     if dry_run:
         counts = {q: letters.count(q) for q in queues}
     else:
@@ -152,7 +155,7 @@ def drop(
     _say_moved(desk, "would drop" if dry_run else "dropped", counts, actor=actor)
 
 
-def _say_moved(desk: Desk, done: str, counts: Mapping[Queue, int], *, actor: str) -> None:
+def _say_moved(desk: Desk, done: str, counts: Mapping[Source, int], *, actor: str) -> None:
     """Who moved them is said here too: what cannot be read is in no reservation's history."""
     rows = [{"queue": queue, "messages": count, "by": actor} for queue, count in counts.items()]
     desk.say({done: rows})
