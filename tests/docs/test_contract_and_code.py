@@ -15,15 +15,16 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from reservations.adapters.hint_codec import encode_hint
+from reservations.adapters.hint_codec import PoisonMessageError, encode_hint
+from reservations.adapters.ses_events import decode_mail_event
+from reservations.application.poll_outbox import poll_outbox
 from reservations.application.ports import HistoryEntry
 from reservations.domain.access_token import KeyRing
 from reservations.domain.facts import Reason, Status
 from reservations.domain.history import TEXTS
-from reservations.domain.identifiers import uuid7
-from reservations.domain.messages import Hint, Queue
+from reservations.domain.messages import Hint
 from reservations.domain.policy import STANDARD
-from reservations.domain.reservation import Language, MailStatus, Reservation
+from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.domain.saga import PublicStatus
 from reservations.entrypoints import answers, bodies, http
 from reservations.entrypoints.problems import CATALOGUE, FieldError, Problem
@@ -31,11 +32,17 @@ from tests.builders import (
     NOON,
     a_booking,
     a_charge,
+    a_customer,
     a_refund,
     a_reservation,
     a_send,
     a_voucher,
+    some_facts,
 )
+from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
+from tests.invocation import EVENTS
+from tests.invocation import an_event as an_invocation
+from tests.unit.test_ses_events import told
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "docs" / "contratos"
@@ -46,6 +53,7 @@ RESERVATIONS = {
     "accepted": a_reservation(),
     "paying": a_reservation(a_charge(Status.UNKNOWN)),
     "paid": a_reservation(a_charge()),
+    "without papers": a_reservation(facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON)),
     "confirmed": a_reservation(a_charge(), a_booking(), documents=(a_voucher(),)),
     "declined": a_reservation(a_charge(Status.DECLINED), reason=Reason.PAYMENT_DECLINED),
     "rejected": a_reservation(
@@ -211,14 +219,68 @@ def test_every_problem_obeys_the_contract_in_both_languages(
     assert response.headers["Content-Language"] == language
 
 
-@pytest.mark.parametrize("queue", Queue)
-def test_a_hint_obeys_its_schema(queue: Queue) -> None:
-    schema = json.loads((CONTRACTS / "mensajes" / "hint.schema.json").read_text(encoding="utf-8"))
-    hint = Hint(
-        message_id=uuid7(NOON),
-        queue=queue,
-        reservation_id=uuid4(),
-        type="reservation.accepted",
-        occurred_at=NOON,
-    )
-    Draft202012Validator(schema).validate(json.loads(encode_hint(hint)))
+def message_schema(name: str) -> dict[str, Any]:
+    text = (CONTRACTS / "mensajes" / f"{name}.schema.json").read_text(encoding="utf-8")
+    schema: dict[str, Any] = json.loads(text)
+    return schema
+
+
+def sent_about(reservation: Reservation) -> list[Hint]:
+    """What goes to the queues when the time of a reservation has come."""
+    unit, publisher = InMemoryUnitOfWork(InMemoryDatabase()), RecordingPublisher()
+    with unit as uow:
+        uow.reservations.add(reservation, a_customer())
+        uow.commit()
+    poll_outbox(uow=unit, publisher=publisher, policy=STANDARD)
+    return publisher.hints
+
+
+def test_every_hint_that_is_sent_obeys_its_schema_and_the_schema_knows_no_other() -> None:
+    schema = message_schema("hint")
+    hints = [hint for each in RESERVATIONS.values() for hint in sent_about(each)]
+
+    for hint in hints:
+        Draft202012Validator(schema).validate(json.loads(encode_hint(hint)))
+    assert {hint.type for hint in hints} == set(schema["properties"]["type"]["enum"])
+
+
+def stored_mail_events() -> list[str]:
+    """The bodies of every example delivery, but for the greeting, which is no JSON."""
+    events = [an_invocation(path.stem) for path in sorted(EVENTS.glob("record_mail_event.*.json"))]
+    bodies = [record["body"] for event in events for record in event["Records"]]
+    return [body for body in bodies if body.startswith("{")]
+
+
+def is_read(body: str) -> bool:
+    try:
+        return decode_mail_event(body) is not None
+    except PoisonMessageError:
+        return False
+
+
+CHANGED = [
+    *(
+        told("bounced", bounce__bounceType=value)
+        for value in ("Transient", "Undetermined", "Other")
+    ),
+    *(told("bounced", mail__tags__mail_kind=[kind]) for kind in [*MailKind, "newsletter"]),
+    *(told("bounced", mail__tags__reservation_id=ids) for ids in ([], ["7KQ2M-XD4RT-H"])),
+    told("bounced", mail__tags={}),
+    told("bounced", eventType="Complaint"),
+    told("complained", complaint={}),
+    told("complained", complaint__complaintSubType="OnAccountSuppressionList"),
+    told("complained", complaint__complaintSubType=1),
+]
+
+
+@pytest.mark.parametrize("body", [*stored_mail_events(), *CHANGED])
+def test_a_mail_event_is_read_exactly_if_it_obeys_its_schema(body: str) -> None:
+    obeys = Draft202012Validator(message_schema("mail-event")).is_valid(json.loads(body))
+
+    assert is_read(body) is obeys
+
+
+def test_of_the_example_mail_events_only_a_delivery_is_not_read() -> None:
+    read = {json.loads(body)["eventType"]: is_read(body) for body in stored_mail_events()}
+
+    assert read == {"Bounce": True, "Complaint": True, "Delivery": False}
