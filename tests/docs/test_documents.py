@@ -206,3 +206,21 @@ def test_every_link_between_documents_leads_somewhere() -> None:
         if not (path.parent / target).exists()
     ]
     assert broken == []
+
+
+def make_targets_in(text: str) -> set[str]:
+    """What is called as a command: in a code span, after a gate's `check:`, or at the start of a line of code."""
+    spans = re.findall(r"`[^`\n]+`|check: .+", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    lines = re.findall(r"^(?:\$ )?(make [a-z-]+)", text, re.MULTILINE)
+    return set(re.findall(r"\bmake ([a-z][a-z-]*)", "\n".join([*spans, *lines])))
+
+
+def test_every_make_command_in_the_documents_is_a_target() -> None:
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    documents = [*DOCS.rglob("*.md"), *DOCS.rglob("*.yaml"), *ROOT.glob("*.md")]
+    named = {path.name: make_targets_in(path.read_text("utf-8")) for path in documents}
+
+    assert {"run", "test", "ops"} <= set().union(*named.values())
+    assert [
+        (name, found - set(targets)) for name, found in named.items() if found - set(targets)
+    ] == []
