@@ -17,6 +17,14 @@ from pydantic import SecretStr
 
 from local.template import name_of, resources
 from reservations import config
+from reservations.adapters.mysql.idempotency import KEPT as KEYS_KEPT
+from reservations.adapters.mysql.tables import METADATA
+from reservations.application.clean_up import (
+    DOCUMENTS_KEPT,
+    HINTS_KEPT,
+    PERSONAL_DATA_KEPT,
+    WEBHOOKS_KEPT,
+)
 from reservations.domain.facts import Reason
 from reservations.domain.policy import SHORT, STANDARD
 from reservations.domain.saga import (
@@ -117,6 +125,41 @@ _SETTINGS = {
 }
 # Read as JSON, so no `SecretStr` marks them.
 _SECRET_DOCUMENTS = {"access_token_keys", "webhook_secrets_payments", "webhook_secrets_supplier"}
+_TRIP = "tras el viaje"
+_FOR_EVER = "6 años o más: nada la borra"
+# What each table is for, the personal data it has, and how long a row is kept.
+_TABLES = {
+    "reservation": (
+        "la reserva: oferta, precio, motivo de cierre y lo que se deduce de los hechos",
+        "–",
+        _FOR_EVER,
+    ),
+    "customer": (
+        "el titular",
+        "nombre, correo, teléfono, idioma; y el vale de pago mientras haga falta",
+        f"{PERSONAL_DATA_KEPT.days} días {_TRIP}, o hasta `ops erase`",
+    ),
+    "provider_call": (
+        "el libro de llamadas: qué se pidió a pagos y al proveedor y qué se sabe",
+        "–",
+        _FOR_EVER,
+    ),
+    "provider_attempt": ("la prueba de cada petición de una llamada", "–", _FOR_EVER),
+    "history": ("qué pasó, cuándo y por quién", "–", _FOR_EVER),
+    "outbox": (
+        "indicios que esperan a publicarse",
+        "–",
+        f"{HINTS_KEPT.days} días desde que se publica; `dead`, hasta que alguien lo mira",
+    ),
+    "document": (
+        "dónde está el bono y su huella",
+        "–",
+        f"{_FOR_EVER}; el PDF, {DOCUMENTS_KEPT.days} días {_TRIP}",
+    ),
+    "mail_send": ("qué correo se envió y cómo acabó", "–", _FOR_EVER),
+    "webhook": ("avisos recibidos, para tomar cada uno una vez", "–", f"{WEBHOOKS_KEPT.days} días"),
+    "idempotency": ("la respuesta a cada clave de idempotencia", "–", f"{KEYS_KEPT.days} días"),
+}
 _FROM_ENVIRONMENT = (
     config.QueueSettings,
     config.DeadLetterSettings,
@@ -287,6 +330,11 @@ def _origin(model: type[config.Settings], field: str) -> tuple[str, str]:
         return f"variable `{field.upper()}`", "no"
     secret = model.model_fields[field].annotation is SecretStr or field in _SECRET_DOCUMENTS
     return f"SSM `…/{field.replace('_', '-')}`", "sí" if secret else "no"
+
+
+def tables() -> str:
+    rows = [[f"`{name}`", *_TABLES[name]] for name in METADATA.tables]
+    return table(["Tabla", "Para qué", "Datos personales", "Cuánto se guarda una fila"], rows)
 
 
 def errors() -> str:
@@ -462,6 +510,7 @@ BLOCKS = (
     Block(DOCS / "00-etapa-0-contexto.md", "estados", states),
     Block(DOCS / "01-etapa-1-requerimientos.md", "errores", errors),
     Block(DOCS / "01-etapa-1-requerimientos.md", "ajustes", settings),
+    Block(DOCS / "02-etapa-2-historias-usuario.md", "tablas", tables),
     Block(DOCS / "03-seguridad.md", "permisos", permissions),
     Block(DOCS / "05-tolerancia-fallos.md", "tiempos", durations),
     Block(DOCS / "contratos" / "openapi.yaml", "errores", error_examples),

@@ -12,7 +12,7 @@ def environment(stack: dict[str, Any]) -> dict[str, str]:
     """Return what `reservations.entrypoints.ops` has to know of a stack that describes itself."""
     return {
         "OPS_STAGE": os.environ.get("OPS_STAGE", "local"),
-        "OPS_STACK": STACK,
+        "OPS_STACK": os.environ.get("OPS_STACK", STACK),
         "PYTHONPATH": str(ROOT / "layers" / "core"),
         "AWS_ENDPOINT_URL": stack["aws_endpoint_url"],
         "AWS_DEFAULT_REGION": stack["region"],

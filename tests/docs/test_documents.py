@@ -15,6 +15,7 @@ from reservations.entrypoints.problems import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+OPS = ROOT / "layers" / "core" / "reservations" / "entrypoints" / "ops"
 ADRS = sorted((DOCS / "ADR").glob("*.md"))
 RUNBOOKS = sorted((DOCS / "runbooks").glob("*.md"))
 
@@ -224,3 +225,21 @@ def test_every_make_command_in_the_documents_is_a_target() -> None:
     assert [
         (name, found - set(targets)) for name, found in named.items() if found - set(targets)
     ] == []
+
+
+def test_the_readme_lists_every_variable_that_a_user_may_set_and_no_other() -> None:
+    local = [*(ROOT / "local").glob("*.py"), ROOT / "local" / "bootstrap.sh"]
+    ours = [*local, ROOT / "Makefile", ROOT / "docker-compose.yml", *OPS.glob("*.py")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in ours)
+    read = re.findall(
+        r'environ\.get\("([A-Z_]+)"|\$\{([A-Z_]+):-|^([A-Z_]+) \?=|envvar="([A-Z_]+)"',
+        text,
+        re.MULTILINE,
+    )
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.split("| Variable |")[1].split("\n\n")[0]
+    rows = re.findall(r"^\| (`[^|]+) \|", table, re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    chosen = {name for found in read for name in found if name}
+
+    assert listed == chosen - {"NO_PROXY"}  # which is only added to
