@@ -3,14 +3,17 @@
 import json
 import re
 import subprocess
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from typing import Any
 
 import pytest
 
 from local.paths import VENVS
-from tests.template.resources import ROOT, functions, name_of, resources, template
+from tests.template.resources import ROOT, functions, logical_id, name_of, resources, template
 
 MIGRATION = "MigrateDatabaseFunction"
+METRICS_OF_AN_ALARM = 10  # CloudWatch takes no more in one expression
 
 # Run by SAM's own interpreter: the template as AWS expands it, for a core layer of two versions.
 EXPAND = """
@@ -56,6 +59,21 @@ def of_type(expansion: dict[str, dict[str, Any]], kind: str) -> dict[str, dict[s
     return {name: each for name, each in expansion.items() if each["Type"] == kind}
 
 
+def named_in(part: Any, *, at: str = "") -> Iterator[str]:
+    """What a part of a template refers to, by `Ref`, `Fn::GetAtt`, `Fn::Sub` or `DependsOn`."""
+    match part:
+        case dict():
+            for key, value in part.items():
+                yield from named_in(value, at=key)
+        case list():
+            for each in part[:1] if at == "Fn::GetAtt" else part:
+                yield from named_in(each, at=at)
+        case str() if at == "Fn::Sub":
+            yield from re.findall(r"\$\{(\w+)", part)
+        case str() if at in {"Ref", "Fn::GetAtt", "DependsOn"}:
+            yield part.partition(".")[0]
+
+
 def published(expansion: dict[str, dict[str, Any]]) -> dict[str, str]:
     """The version that each function publishes."""
     versions = of_type(expansion, "AWS::Lambda::Version")
@@ -85,8 +103,59 @@ def test_every_function_but_the_migration_changes_step_by_step_and_back_at_an_al
         assert "DEPLOYMENT_STOP_ON_ALARM" in properties["AutoRollbackConfiguration"]["Events"]
         told = {name_of(alarm["Name"]) for alarm in properties["AlarmConfiguration"]["Alarms"]}
         assert told <= resources("AWS::CloudWatch::Alarm").keys()
-        assert {"ApiUnavailableAlarm", "UnhandledErrorAlarm"} <= told
+        assert {"GatewayErrorAlarm", "FunctionErrorAlarm", "ApiUnavailableAlarm"} <= told
     assert not [name for name, each in at_once.items() if "CodeDeploy" in each["Type"]]
+
+
+def test_what_aws_is_given_can_be_made_in_some_order(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    for expansion in expanded:
+        needed = {
+            name: {each for each in named_in(part) if each in expansion}
+            for name, part in expansion.items()
+        }
+        assert needed["FunctionErrorAlarm"] >= {"PollOutboxFunction", "CleanUpFunction"}
+        TopologicalSorter(needed).prepare()  # raises CycleError
+
+
+def test_code_that_does_not_even_run_is_counted_by_who_calls_it() -> None:
+    alarms = resources("AWS::CloudWatch::Alarm")
+    assert alarms["GatewayErrorAlarm"]["Namespace"] == "AWS/ApiGateway"
+    assert alarms["GatewayErrorAlarm"]["MetricName"] == "5XXError"
+
+    watched = [each["MetricStat"] for each in alarms["FunctionErrorAlarm"]["Metrics"][1:]]
+    assert {(each["Metric"]["Namespace"], each["Metric"]["MetricName"]) for each in watched} == {
+        ("AWS/Lambda", "Errors")
+    }
+    unwaited = {
+        logical_id(folder)
+        for folder, properties in functions().items()
+        if not any(event["Type"] == "Api" for event in properties.get("Events", {}).values())
+    }
+    dimensions = [dimension for each in watched for dimension in each["Metric"]["Dimensions"]]
+    assert {name_of(dimension["Value"]) for dimension in dimensions} == unwaited - {MIGRATION}
+    assert len(watched) <= METRICS_OF_AN_ALARM
+
+
+def test_the_document_names_the_alarms_that_take_a_release_back() -> None:
+    text = (ROOT / "docs/despliegue-aws.md").read_text(encoding="utf-8")
+    [told] = re.findall(r"Si suena (.*?)CodeDeploy devuelve", text, re.DOTALL)
+    alarms = template()["Globals"]["Function"]["DeploymentPreference"]["Alarms"]
+    assert re.findall(r"`(\w+)`", told) == list(map(name_of, alarms))
+
+
+def test_what_one_stage_counts_rings_no_alarm_of_another() -> None:
+    own = {"Fn::Sub": "reservations-${Stage}"}
+    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["POWERTOOLS_SERVICE_NAME"] == own
+    ours = [
+        alarm["Dimensions"]
+        for alarm in resources("AWS::CloudWatch::Alarm").values()
+        if alarm.get("Namespace") == "Reservations"
+    ]
+    assert ours
+    assert all(dimensions == [{"Name": "service", "Value": own}] for dimensions in ours)
 
 
 def test_what_calls_a_function_calls_what_was_published(
@@ -120,13 +189,13 @@ def test_the_dashboard_shows_our_metrics_by_their_names() -> None:
     assert ours
     for _, name, dimension, value, _ in ours:
         assert name in counted
-        assert (dimension, value) == ("service", "reservations")
+        assert (dimension, value) == ("service", "reservations-${Stage}")
 
 
 def test_the_dashboard_names_what_is_deployed() -> None:
     [dashboard] = resources("AWS::CloudWatch::Dashboard").values()
     named = set(re.findall(r"\$\{(\w+)[.}]", dashboard["DashboardBody"]["Fn::Sub"]))
-    assert named <= template()["Resources"].keys()
+    assert named <= template()["Resources"].keys() | template()["Parameters"].keys()
     queues = {name for name in named if name.endswith("Queue")}
     assert queues == {name for name in resources("AWS::SQS::Queue") if "DeadLetter" in name}
 

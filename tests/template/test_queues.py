@@ -49,7 +49,7 @@ def test_one_dead_letter_calls_somebody(name: str) -> None:
     [alarm] = [
         alarm
         for alarm in resources("AWS::CloudWatch::Alarm").values()
-        if alarm["Namespace"] == "AWS/SQS" and name_of(alarm["Dimensions"][0]["Value"]) == name
+        if alarm.get("Namespace") == "AWS/SQS" and name_of(alarm["Dimensions"][0]["Value"]) == name
     ]
     assert alarm["MetricName"] == "ApproximateNumberOfMessagesVisible"
     assert alarm["Threshold"] == 1

@@ -1,4 +1,4 @@
-"""What a function writes out, however its service is called."""
+"""What a function writes out, and whose it is, however its service is called."""
 
 import json
 import os
@@ -30,3 +30,26 @@ def test_an_adapters_warning_comes_out_once_and_structured(service: str) -> None
     told = json.loads(line)
     assert told["service"] == service
     assert (told["level"], told["message"], told["code"]) == ("WARNING", "not accepted", "busy")
+
+
+TELLING = """
+from aws_lambda_powertools.metrics import MetricUnit
+from reservations.entrypoints.observability import count, logger, measure, metrics
+
+logger.info("said")
+count("Counted")
+metrics.flush_metrics()
+measure(metric="Measured", value=1, unit=MetricUnit.Count)
+"""
+
+
+def test_a_line_a_count_and_a_measure_carry_the_service_that_the_environment_names() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", TELLING],
+        env={"PYTHONPATH": ":".join(sys.path), "POWERTOOLS_SERVICE_NAME": "reservations-dev"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [each["service"] for each in told] == ["reservations-dev"] * 3

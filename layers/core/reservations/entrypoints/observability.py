@@ -63,13 +63,14 @@ def _harmless_text(error: BaseException) -> str:
 # At INFO it writes down every address, and the one where a stack waits for its answer is signed.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
+# Whose logs and metrics these are, the template tells by POWERTOOLS_SERVICE_NAME: each stage's own.
 logger = Logger(
     logger_formatter=ReticentFormatter(use_rfc3339=True, serialize_stacktrace=False),
 )
 # Adapters log under the package's name, whatever the service is called (POWERTOOLS_SERVICE_NAME).
 copy_config_to_registered_loggers(logger, include={logging.getLogger("reservations").name})
 
-metrics = Metrics(namespace="Reservations", service="reservations")
+metrics = Metrics(namespace="Reservations", service=logger.service)
 
 
 def begin_trace(traceparent: str | None) -> None:
@@ -89,7 +90,7 @@ def measure(*, metric: str, value: float, unit: MetricUnit, **dimensions: str) -
         unit=unit,
         value=value,
         namespace="Reservations",
-        default_dimensions={"service": "reservations", **dimensions},
+        default_dimensions={"service": logger.service, **dimensions},
     ):
         pass
 
