@@ -177,11 +177,13 @@ WILDCARDS = {
     "sqs:SendMessage*": "así lo escribe SAM; no existe otra acción que empiece igual",
     "log-group:*": "política de AWS para toda función: escribir registros, en cualquier grupo de la cuenta",
     "network-interface:*": "política de AWS para toda función en una VPC: EC2 no deja acotar sus interfaces de red",
+    "lambda:*:alias": "política de AWS para quien mueve las llamadas a otra versión: cualquier alias y alarma",
     "sqs:*:queue": "política de AWS para quien lee una cola: recibir, borrar y mirar, en cualquiera de la cuenta",
 }
 _QUEUE_READER = "AWSLambdaSQSQueueExecutionRole"
 _EVERY_FUNCTION = "AWSLambdaBasicExecutionRole"
 _IN_A_VPC = "AWSLambdaVPCAccessExecutionRole"
+_DEPLOYER = "AWSCodeDeployRoleForLambda"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +196,9 @@ class Right:
     @property
     def wildcards(self) -> list[str]:
         return [name for name in (*self.actions, *self.resources) if "*" in name]
+
+
+DEPLOYER_RIGHT = Right((_DEPLOYER,), ("lambda:*:alias",))
 
 
 def rights() -> dict[str, list[Right]]:
@@ -250,16 +255,24 @@ def permissions() -> str:
     for folder, granted in rights().items():
         for right in granted:
             holders.setdefault(right, []).append(folder)
+    everyone = len(rights())
     rows = [
         [
-            "todas" if len(folders) == len(rights()) else ", ".join(f"`{f}`" for f in folders),
-            ", ".join(f"`{action}`" for action in right.actions),
-            ", ".join(f"`{_short(resource)}`" for resource in right.resources),
-            "; ".join(_reason(name) for name in right.wildcards) or "–",
+            "todas" if len(folders) == everyone else ", ".join(f"`{f}`" for f in folders),
+            *_told(right),
         ]
         for right, folders in holders.items()
     ]
+    rows.append(["CodeDeploy, en un despliegue gradual", *_told(DEPLOYER_RIGHT)])
     return table(["Función", "Acción", "Sobre", "Por qué hay un `*`"], rows)
+
+
+def _told(right: Right) -> list[str]:
+    return [
+        ", ".join(f"`{action}`" for action in right.actions),
+        ", ".join(f"`{_short(resource)}`" for resource in right.resources),
+        "; ".join(_reason(name) for name in right.wildcards) or "–",
+    ]
 
 
 def _short(resource: str) -> str:

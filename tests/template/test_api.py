@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from reservations.application.clean_up import DOCUMENTS_KEPT
+from reservations.config import BrowserSettings
 from reservations.domain.reservation import Language
-from reservations.entrypoints.http import METHOD_OF
+from reservations.entrypoints.http import EXPOSED, METHOD_OF
 from reservations.entrypoints.problems import CATALOGUE
 from tests.invocation import EVENTS, an_event
 from tests.template.resources import ROOT, functions, name_of, resources, template
@@ -18,6 +19,7 @@ from tests.template.resources import ROOT, functions, name_of, resources, templa
 [API] = resources("AWS::Serverless::Api").values()
 RESPONSES: dict[str, dict[str, Any]] = API["GatewayResponses"]
 DETAIL_CHARACTERS = 240
+KEYS_OF_A_CLIENT = 2  # of which one rests, but while they take turns
 
 # What the gateway says by itself, and which problem of ours that is.
 PROBLEM_OF = {
@@ -80,6 +82,7 @@ def test_the_gateway_sends_the_headers_of_a_problem(kind: str, code: str) -> Non
         "Cache-Control": "'no-store'",
         "Content-Type": "'application/problem+json'",
         "Access-Control-Allow-Origin": {"Fn::Sub": "'${AllowedOrigin}'"},
+        "Access-Control-Expose-Headers": f"'{EXPOSED}'",
         **({} if seconds is None else {"Retry-After": f"'{seconds}'"}),
     }
     assert RESPONSES[kind]["ResponseParameters"] == {"Headers": expected}
@@ -131,11 +134,25 @@ def test_only_our_frontends_may_call_from_a_browser() -> None:
     assert "*" not in cors["AllowHeaders"] + cors["AllowMethods"]
 
 
-def test_the_plan_of_a_client_stays_below_the_limit_of_the_door() -> None:
+def test_an_origin_that_the_functions_would_refuse_is_refused_before_anything_changes() -> None:
+    [constraint] = BrowserSettings.model_fields["allowed_origin"].metadata
+    allowed = template()["Parameters"]["AllowedOrigin"]["AllowedPattern"]
+    assert constraint.pattern == f"^{allowed}$"
+
+
+def test_a_browser_s_question_beforehand_needs_no_key() -> None:
+    """It cannot bring one: a preflight carries no header of the page's."""
+    assert API["Auth"]["AddApiKeyRequiredToCorsPreflight"] is False
+
+
+def test_a_client_that_takes_all_of_its_plan_leaves_room_at_the_door_for_the_other_and_for_webhooks() -> (
+    None
+):
     [plan] = resources("AWS::ApiGateway::UsagePlan").values()
     [door] = API["MethodSettings"]
-    assert plan["Throttle"]["RateLimit"] <= door["ThrottlingRateLimit"]
-    assert plan["Throttle"]["BurstLimit"] <= door["ThrottlingBurstLimit"]
+    clients = len(resources("AWS::ApiGateway::ApiKey")) // KEYS_OF_A_CLIENT
+    assert clients * plan["Throttle"]["RateLimit"] < door["ThrottlingRateLimit"]
+    assert clients * plan["Throttle"]["BurstLimit"] < door["ThrottlingBurstLimit"]
     sustained = plan["Throttle"]["RateLimit"] * timedelta(days=1).total_seconds()
     assert plan["Quota"]["Period"] == "DAY"
     assert plan["Quota"]["Limit"] < sustained  # else it would never be met

@@ -15,6 +15,14 @@ from tests.template.resources import ROOT, functions, logical_id, name_of, resou
 MIGRATION = "MigrateDatabaseFunction"
 METRICS_OF_AN_ALARM = 10  # CloudWatch takes no more in one expression
 
+# What LocalStack leaves out: `docs/despliegue-aws.md` says what stands in for each.
+SKIPPED = {
+    "AWS::CloudWatch::Dashboard",
+    "AWS::SES::ConfigurationSet",
+    "AWS::SES::ConfigurationSetEventDestination",
+    "Custom::DatabaseMigration",
+}
+
 # Run by SAM's own interpreter: the template as AWS expands it, for a core layer of two versions.
 EXPAND = """
 import json, logging, sys
@@ -25,7 +33,7 @@ logging.disable()
 
 class Policies:
     def load(self):
-        return {"AWSLambdaBasicExecutionRole": "arn:aws:iam::aws:policy/Example"}
+        return {}
 
 def expanded(core, gradual):
     template = yaml_parse(open(sys.argv[1]).read())
@@ -105,6 +113,42 @@ def test_every_function_but_the_migration_changes_step_by_step_and_back_at_an_al
         assert told <= resources("AWS::CloudWatch::Alarm").keys()
         assert {"GatewayErrorAlarm", "FunctionErrorAlarm", "ApiUnavailableAlarm"} <= told
     assert not [name for name, each in at_once.items() if "CodeDeploy" in each["Type"]]
+
+
+def test_every_role_that_aws_is_given_and_every_policy_of_aws_s_is_in_the_table_of_rights(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    security = (ROOT / "docs/03-seguridad.md").read_text(encoding="utf-8")
+    table = security.split("<!-- generado:permisos -->")[1].split("<!-- /generado -->")[0]
+    roles = of_type(expanded[0], "AWS::IAM::Role")
+    of_functions = {f"{name}Role" for name in resources("AWS::Serverless::Function")}
+    assert roles.keys() - of_functions == {"CodeDeployServiceRole"}
+    assert "| CodeDeploy, " in table
+    for role in roles.values():
+        for policy in role["Properties"]["ManagedPolicyArns"]:
+            assert f"| `{policy.rpartition('/')[2]}` |" in table
+
+
+def test_the_document_counts_what_the_embedded_stack_is_given(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    gradual = {"AWS::Lambda::Version", "AWS::Lambda::Alias"}
+    absent = {"WithIamTokens", "WithSecondPartnerKey", "WithMailDomain"}  # no value is given there
+    given = [
+        each["Type"]
+        for each in expanded[2].values()
+        if each["Type"] not in gradual and each.get("Condition") not in absent
+    ]
+    made = [kind for kind in given if kind not in SKIPPED]
+    text = (ROOT / "docs/despliegue-aws.md").read_text(encoding="utf-8")
+    assert f"{len(given)} recursos, de los que LocalStack crea {len(made)}" in text
+
+
+def test_every_output_that_a_document_names_is_there() -> None:
+    documents = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.yaml")]
+    texts = (path.read_text(encoding="utf-8") for path in documents)
+    named = {name for text in texts for name in re.findall(r"salida `(\w+)`", text)}
+    assert named == template()["Outputs"].keys() - {"ApiId", "DocumentBucketName"}
 
 
 def test_what_aws_is_given_can_be_made_in_some_order(
