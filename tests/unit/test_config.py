@@ -140,6 +140,37 @@ def test_a_url_loses_its_last_slash_so_that_paths_can_follow() -> None:
     assert settings.dead_letter_queue_url == "https://sqs.example/1/dead"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://payments.example",
+        "http://10.0.0.7/api",
+        "http://[2001:db8::7]",
+        "http://localhost.example",
+        "http://134744072",  # 8.8.8.8, written as one number
+    ],
+)
+def test_what_a_provider_is_sent_crosses_no_network_unencrypted(url: str) -> None:
+    assert "payments-url" in refusal(PaymentsSettings, payments_url=url, payments_api_key="k")
+    assert "supplier-url" in refusal(SupplierSettings, supplier_url=url, supplier_api_key="k")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://payments.example",
+        "http://127.0.0.1:8101",
+        "http://localhost:8101",
+        "http://[::1]:8101",
+        "http://payments:8080",
+    ],
+)
+def test_a_provider_s_simulator_on_this_machine_or_among_its_containers_needs_no_certificate(
+    url: str,
+) -> None:
+    assert read(PaymentsSettings, payments_url=url, payments_api_key="k").payments_url == url
+
+
 # --- durations --------------------------------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ Nothing here has a default: a missing setting is reported, with all the others t
 
 import base64
 import logging
+import re
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
@@ -30,15 +31,26 @@ from reservations.domain.policy import SHORT, STANDARD, Policy
 
 ReadParameters = Callable[[Collection[str]], Mapping[str, str]]
 
-RENEWED_AFTER = timedelta(
-    minutes=5
-)  # what rotates: docs/03-seguridad.md waits longer between steps
+# What rotates; docs/03-seguridad.md waits longer between its steps.
+RENEWED_AFTER = timedelta(minutes=5)
 _TRIED_AGAIN_AFTER = timedelta(seconds=30)
 
 CONNECT_ATTEMPTS = 2  # a connection that was refused has carried nothing, so it is tried once more
 
 Url = Annotated[str, AfterValidator(lambda value: str(HttpUrl(value)).rstrip("/"))]
 
+# This machine, or a name without a dot, as containers call each other: no such name is known outside.
+_NEAR = re.compile(r"[a-z0-9-]+|127\.0\.0\.1|\[::1\]")
+
+
+def _encrypted(value: str) -> str:
+    url = HttpUrl(value)
+    if url.scheme != "https" and not _NEAR.fullmatch(url.host or ""):
+        raise ValueError("not https")
+    return value
+
+
+ProviderUrl = Annotated[Url, AfterValidator(_encrypted)]
 
 # What a column holds and a bearer token may be made of (RFC 6750, section 2.1).
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -130,14 +142,14 @@ class SagaSettings(Settings):
 class PaymentsSettings(Settings):
     rotates = True
 
-    payments_url: Url
+    payments_url: ProviderUrl
     payments_api_key: SecretStr
 
 
 class SupplierSettings(Settings):
     rotates = True
 
-    supplier_url: Url
+    supplier_url: ProviderUrl
     supplier_api_key: SecretStr
 
 

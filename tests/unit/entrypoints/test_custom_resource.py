@@ -147,6 +147,20 @@ def test_a_stack_that_cannot_be_reached_fails_the_invocation() -> None:
             make(a_request("Create", url), migrate)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://169.254.169.254/latest", "ftp://stack.example/answer", "http://[", "answer"]
+)
+def test_who_asks_for_an_answer_that_is_not_encrypted_gets_neither_it_nor_any_work(
+    url: str,
+) -> None:
+    done: list[bool] = []
+
+    with pytest.raises(StackNotToldError, match="not "):
+        make(a_request("Create", url), lambda: {"done": done.append(True)})
+
+    assert not done
+
+
 def test_called_directly_it_returns_what_was_made() -> None:
     assert make({}, migrate) == REVISION
 

@@ -14,6 +14,7 @@ from aws_lambda_powertools.utilities.data_classes import CloudFormationCustomRes
 from reservations.entrypoints.observability import logger
 
 _TIMEOUT = httpx.Timeout(10, connect=3)  # seconds
+_THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
 _RETRIES = 2  # of the connection only; for the rest Lambda runs an asynchronous invocation again
 
 Made = dict[str, Any]
@@ -34,6 +35,7 @@ def make(event: dict[str, Any], action: Callable[[], Made]) -> Made:
     if "ResponseURL" not in event:
         return action()
     request = CloudFormationCustomResourceEvent(event)
+    _refuse_plain(request.response_url)
     made: Made = {}
     try:
         if request.request_type != "Delete":
@@ -44,6 +46,16 @@ def make(event: dict[str, Any], action: Callable[[], Made]) -> Made:
         return {}
     _tell(request, {"Status": "SUCCESS", "Data": made})
     return made
+
+
+def _refuse_plain(address: str) -> None:
+    """CloudFormation signs addresses of S3, all of them https; who asks for another is not it."""
+    try:
+        url = httpx.URL(address)
+    except httpx.InvalidURL:
+        raise StackNotToldError("not an address") from None
+    if url.scheme != "https" and url.host not in _THIS_MACHINE:
+        raise StackNotToldError("not https")
 
 
 def _tell(request: CloudFormationCustomResourceEvent, verdict: dict[str, Any]) -> None:
