@@ -1,6 +1,7 @@
 """`.github`: workflows type what a developer types, run what is pinned, and may write nothing they need not."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,17 @@ JOBS = {
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 PUBLISH = "release.publish"
+GATES = sorted((ROOT / "docs/gates").glob("*.yaml"))
+ADRS = sorted((ROOT / "docs/ADR").glob("*.md"))
+TEAM_OF = {
+    "orquestación": "orchestration",
+    "arquitectura": "architecture",
+    "seguridad": "security",
+    "datos": "data",
+    "plataforma": "platform",
+    "calidad": "quality",
+    "operación": "operations",
+}
 
 every_workflow = pytest.mark.parametrize("name", WORKFLOWS)
 every_job = pytest.mark.parametrize("name", JOBS)
@@ -117,6 +129,32 @@ def test_every_owner_is_a_role_and_every_owned_path_is_there() -> None:
         assert owners
         assert all(re.fullmatch(r"@reservations/[a-z]+", owner) for owner in owners)
         assert place == "*" or (ROOT / place.strip("/")).exists(), place
+
+
+def owners_of(path: Path) -> set[str]:
+    """As GitHub reads CODEOWNERS: the last line that matches decides."""
+    lines = (GITHUB / "CODEOWNERS").read_text(encoding="utf-8").splitlines()
+    place = f"/{path.relative_to(ROOT)}"
+    [*_, owners] = [
+        line.split()[1:]
+        for line in lines
+        if line.startswith("* ") or (line.startswith("/") and place.startswith(line.split()[0]))
+    ]
+    return {owner.removeprefix("@reservations/") for owner in owners}
+
+
+@pytest.mark.parametrize("path", GATES, ids=lambda path: path.stem)
+def test_a_gate_changes_with_the_roles_that_approve_its_criteria(path: Path) -> None:
+    criteria = yaml.safe_load(path.read_text(encoding="utf-8"))["criteria"]
+    assert owners_of(path) == {TEAM_OF[criterion["role"]] for criterion in criteria}
+
+
+@pytest.mark.parametrize("path", ADRS, ids=lambda path: path.stem[:7])
+def test_a_decision_changes_with_the_role_that_approves_it(path: Path) -> None:
+    table = (ROOT / "docs/04-gobernanza.md").read_text(encoding="utf-8").split("## 2.")[0]
+    rows = [[cell.strip() for cell in row.split("|")] for row in table.splitlines() if "|" in row]
+    approvers = {TEAM_OF[row[1].lower()] for row in rows if path.stem[:7] in row[3]}
+    assert owners_of(path) == (approvers or {"architecture"})
 
 
 def test_localstack_is_not_offered_a_version_that_asks_for_a_token() -> None:
