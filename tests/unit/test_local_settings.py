@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local import credentials, database, deployment, processes
+from local import credentials, database, deployment, ops, processes
 from local.credentials import Secrets, stack_secrets
 from local.processes import StackError
 
@@ -82,3 +82,14 @@ def test_an_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(StackError, match="oracle"):
         database.chosen_engine()
+
+
+def test_operators_work_on_the_stack_of_this_machine_unless_they_name_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stack = {"aws_endpoint_url": "http://127.0.0.1:4566", "region": deployment.REGION}
+    monkeypatch.delenv("OPS_STACK", raising=False)
+    assert ops.environment(stack)["OPS_STACK"] == deployment.STACK
+
+    monkeypatch.setenv("OPS_STACK", "mine")
+    assert ops.environment(stack)["OPS_STACK"] == "mine"
