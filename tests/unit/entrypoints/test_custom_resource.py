@@ -153,10 +153,14 @@ def test_a_stack_that_cannot_be_reached_fails_the_invocation() -> None:
 def test_who_asks_for_an_answer_that_is_not_encrypted_gets_neither_it_nor_any_work(
     url: str,
 ) -> None:
-    done: list[bool] = []
+    done: list[str] = []
+
+    def work() -> dict[str, str]:
+        done.append("migrated")
+        return {}
 
     with pytest.raises(StackNotToldError, match="not "):
-        make(a_request("Create", url), lambda: {"done": done.append(True)})
+        make(a_request("Create", url), work)
 
     assert not done
 
