@@ -152,6 +152,10 @@ class Receiver:
                 self.send_response(500 if len(receiver.received) <= refusals else 204)
                 self.end_headers()
 
+            def do_PUT(self) -> None:
+                """As CloudFormation is told."""
+                self.do_POST()
+
             def log_message(self, *_: object) -> None:
                 """Say nothing."""
 

@@ -3,9 +3,12 @@
 Moto's own server needs Flask; its dispatcher needs only a request.
 """
 
+import json
 import os
 import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -81,6 +84,19 @@ class Cloud:
         self.s3.create_bucket(Bucket=name, CreateBucketConfiguration=configuration)  # type: ignore[arg-type]
         return name
 
+    @contextmanager
+    def refusing(self, queue_url: str) -> Iterator[None]:
+        """For a while a queue takes nothing of a batch, and calls it the sender's fault; moto never does."""
+        self._server.refusing.add(queue_url)
+        try:
+            yield
+        finally:
+            self._server.refusing.discard(queue_url)
+
+    def before_storing(self, bucket: str, act: Callable[[], None] | None) -> None:
+        """Let something happen, once, when a function has sent an object and the bucket has not taken it yet."""
+        self._server.before_storing[bucket] = act
+
     def mails_to(self, address: str) -> list[str]:
         """The raw mails that SES took for an address, oldest first."""
         sent = ses_backends[DEFAULT_ACCOUNT_ID][REGION].sent_messages
@@ -90,6 +106,11 @@ class Cloud:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.refusing: set[str] = set()
+        self.before_storing: dict[str, Callable[[], None] | None] = {}
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A caller that was killed is what this is for; anything else is a defect and is shown."""
         if not isinstance(sys.exception(), ConnectionError):
@@ -97,6 +118,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -108,7 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
             headers[name] = value
         url = f"https://{_HOSTS.get(service, service)}.{region}.amazonaws.com{self.path}"
         request = AWSPreparedRequest(self.command, url, headers, body, stream_output=False)
-        answer = _stubber.process_request(request)
+        act = self._just_before()
+        if act is not None:
+            act()
+        answer = self._refusal(body) or _stubber.process_request(request)
         assert answer is not None
         status, told, content = answer
         content = content.encode() if isinstance(content, str) else content
@@ -120,6 +145,21 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
+
+    def _just_before(self) -> Callable[[], None] | None:
+        bucket = self.path.split("/")[1]
+        return self.server.before_storing.pop(bucket, None) if self.command == "PUT" else None
+
+    def _refusal(self, body: bytes) -> tuple[int, dict[str, str], str] | None:
+        """A 200 that lists every entry as failed, if the queue is one that refuses."""
+        if self.headers.get("X-Amz-Target") != "AmazonSQS.SendMessageBatch":
+            return None
+        batch = json.loads(body)
+        if batch["QueueUrl"] not in self.server.refusing:
+            return None
+        fault = {"SenderFault": True, "Code": "InvalidMessageContents"}
+        failed = [{"Id": entry["Id"], **fault} for entry in batch["Entries"]]
+        return 200, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps({"Failed": failed})
 
     def _signed_for(self) -> tuple[str, str]:
         """Service and region of the request's signature: `Credential=key/day/region/service/…`."""

@@ -7,20 +7,26 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Literal
+from urllib.parse import urljoin
 
 from sqlalchemy import create_engine, text
 
 from reservations.adapters.mysql import readiness
 from reservations.adapters.mysql.tables import METADATA
+from reservations.domain.history import CUSTOMER_ERASED
 from reservations.domain.messages import Queue
 from tests.crash.boundaries import Blow
 from tests.crash.environment import Outcome
 from tests.crash.world import CONSUMERS, Json, World, api_event
 from tests.invocation import an_event
+from tests.providers import Receiver
 
 PRICE = Decimal("342.50")
 LIVE = {"confirmed", "pending"}
+OPERATION = "POST /v1/reservations"
+VOUCHER_LEFT = "a removed voucher left"
 FINAL_STATUS = 500  # below it an answer is final, 409 "in flight" aside
 
 Word = Literal["CONFIRMADA", "RECHAZADA", "EXPIRADA", "CANCELADA"]
@@ -43,6 +49,7 @@ class Traveler:
         self.email = f"ana.{uuid.uuid4().hex}@example.com"
         self.codes: set[str] = set()
         self.token = ""
+        self.forgotten = False
         self._keys = {name: str(uuid.uuid4()) for name in ("create", "cancel")}
         self._body = {
             "customer": {"full_name": "Ana Pérez", "email": self.email},
@@ -79,7 +86,8 @@ class Traveler:
         event = api_event("POST", "/v1/reservations", body=json.dumps(self._body), headers=headers)
         answer = self._ask("create_reservation", event, told=told)
         promise(answer["statusCode"] == 202, f"create was answered {answer['statusCode']}")
-        self.check_the_rows_of_create(stored=1)
+        if not self.forgotten:
+            self.check_the_rows_of_create(stored=1)
 
     def cancel(self) -> None:
         headers = self._authorized({"Idempotency-Key": self._keys["cancel"]})
@@ -109,6 +117,16 @@ class Traveler:
         event["mail"]["tags"]["reservation_id"] = [self.reference]
         self.world.tell_of_mail(json.dumps(event))
         self.world.operate_until(lambda: self.bounces() > 0, what="the bounce in the history")
+
+    def used_these_keys_long_ago(self) -> None:
+        """For something else: both keys are kept with another fingerprint, and are past their time."""
+        operations = {"create": OPERATION, "cancel": f"{OPERATION}/{{code}}/cancel"}
+        for name, operation in operations.items():
+            self.world.change(
+                "INSERT INTO idempotency VALUES ('web', :operation, :key, REPEAT('0', 64), '{}', '2001-05-04')",
+                operation=operation,
+                key=self._keys[name],
+            )
 
     def bounces(self) -> int:
         [row] = self.world.rows(
@@ -152,9 +170,11 @@ class Traveler:
         [counts] = self.world.rows(
             "SELECT (SELECT COUNT(*) FROM reservation) reservations,"
             " (SELECT COUNT(*) FROM customer) customers,"
-            " (SELECT COUNT(*) FROM idempotency WHERE operation = 'POST /v1/reservations') idempotency_keys,"
+            " (SELECT COUNT(*) FROM idempotency"
+            "   WHERE operation = :operation AND expires_at > UTC_TIMESTAMP(6)) idempotency_keys,"
             " (SELECT COUNT(DISTINCT reservation_id) FROM history) histories,"
-            " (SELECT COUNT(DISTINCT reservation_id) FROM outbox) hinted"
+            " (SELECT COUNT(DISTINCT reservation_id) FROM outbox) hinted",
+            operation=OPERATION,
         )
         promise(set(counts.values()) == {int(stored)}, f"not {int(stored)} of each: {counts}")
 
@@ -253,6 +273,57 @@ def _never_paid(traveler: Traveler) -> None:
     traveler.rest()
 
 
+def _refused_by_a_queue(traveler: Traveler) -> None:
+    """The payment queue refuses the hints for our own fault until they are set aside; a person revives them."""
+    world = traveler.world
+    with world.refusing(Queue.PAYMENT):
+        traveler.reserve()
+        dead = "SELECT id FROM outbox WHERE status = 'dead'"
+        world.operate_until(lambda: bool(world.rows(dead)), what="a hint that is set aside")
+    world.revive_hints()
+    traveler.rest()
+
+
+def _keys_used_long_ago(traveler: Traveler) -> None:
+    traveler.used_these_keys_long_ago()
+    _cancelled(traveler)
+
+
+def _voucher_lost(traveler: Traveler) -> None:
+    """The store loses the voucher: before it is mailed, before it is read, and read while it is being erased."""
+    world = traveler.world
+    with world.behind(Queue.NOTIFICATION):
+        traveler.reserve()
+        issued = "SELECT id FROM document"
+        world.operate_until(lambda: bool(world.rows(issued)), what="the voucher")
+    world.lose_documents()
+    traveler.rest()
+    world.lose_documents()
+    told = traveler.read("/voucher")["statusCode"]
+    promise(told == HTTPStatus.OK, f"a lost voucher was answered {told}")
+    _check_voucher(world, confirmed=True)
+    world.lose_documents()
+    world.remove_documents_meanwhile()
+    told = traveler.read("/voucher")["statusCode"]
+    promise(told == HTTPStatus.NOT_FOUND, f"an erased voucher was answered {told}")
+    traveler.rest()
+
+
+def _past_its_time(traveler: Traveler) -> None:
+    """Years after the trip: the traveler, the voucher and what was received and published are deleted."""
+    _to_its_end(traveler)
+    world = traveler.world
+    world.change("UPDATE reservation SET starts_on = '2001-05-01', ends_on = '2001-05-04'")
+    world.change("UPDATE outbox SET available_at = '2001-05-04'")
+    world.change("UPDATE webhook SET received_at = '2001-05-04'")
+    traveler.forgotten = True
+    world.run("clean_up", {"task": "retention"})
+    for kept in ("outbox", "webhook", "customer", "document WHERE removed_at IS NULL"):
+        promise(not world.rows(f"SELECT * FROM {kept}"), f"past its time and kept: {kept}")
+    told = world.rows("SELECT id FROM history WHERE event = :event", event=CUSTOMER_ERASED)
+    promise(len(told) == 1, f"the erasure is told {len(told)} times")
+
+
 TALES = (
     Tale(name="confirmed", live=_to_its_end, ends="CONFIRMADA", mails=1),
     Tale(
@@ -300,6 +371,22 @@ TALES = (
     ),
     Tale(name="told again", live=_told_again, ends="CONFIRMADA", mails=1),
     Tale(
+        name="refused by a queue",
+        live=_refused_by_a_queue,
+        ends="CONFIRMADA",
+        mails=1,
+        policy={"hint_lease": 0.5},
+    ),
+    Tale(name="keys used long ago", live=_keys_used_long_ago, ends="CANCELADA", mails=2),
+    Tale(name="voucher lost", live=_voucher_lost, ends="CONFIRMADA", mails=1),
+    Tale(
+        name="past its time",
+        live=_past_its_time,
+        payment_token="tok_pending",
+        ends="CONFIRMADA",
+        mails=1,
+    ),
+    Tale(
         name="asked again",
         live=_asked_again,
         payment_token="tok_pending",  # told by a webhook
@@ -319,16 +406,16 @@ def tell(tale: Tale, world: World) -> str:
     traveler = Traveler(world, payment_token=tale.payment_token, offer_id=tale.offer_id)
     with world.hurried(tale.policy) if tale.policy else nullcontext():
         tale.live(traveler)
-        mails = check_promises(traveler, tale)
+        oddities = check_promises(traveler, tale)
         world.wait_until(world.undisturbed, what="the end of what was stopped")
-    return tale.ends if mails == tale.mails else f"{tale.ends}, {mails} mails"
+    return ", ".join([tale.ends, *oddities])
 
 
 # --- the promises ---------------------------------------------------------------------------------
 
 
-def check_promises(traveler: Traveler, tale: Tale) -> int:
-    """Never lost, never paid twice, never paid without a service, never a mystery; return the number of mails."""
+def check_promises(traveler: Traveler, tale: Tale) -> list[str]:
+    """Never lost, never paid twice, never paid without a service, never a mystery; return what only a blow excuses."""
     world = traveler.world
     promise(len(traveler.codes) == 1, f"two codes for one key: {traveler.codes}")
     traveler.reserve()
@@ -337,13 +424,14 @@ def check_promises(traveler: Traveler, tale: Tale) -> int:
     promise(word == tale.ends, f"it ended {word}, not {tale.ends}")
     [row] = world.rows("SELECT * FROM reservation")
     _check_money_and_service(world, traveler.reference, confirmed=word == "CONFIRMADA")
-    _check_voucher(world, confirmed=row["confirmed_at"] is not None)
+    left = _check_voucher(world, confirmed=row["confirmed_at"] is not None)
     promise(not world.rows("SELECT id FROM outbox WHERE status = 'dead'"), "a dead outbox row")
     promise(world.dead_letters() == 0, "a message was set aside")
     promise(row["settled"] and row["review"] == "", f"unsettled, or for a person: {row['review']}")
     found = world.run("clean_up", {"task": "audit"})
     promise(not any(found.values()), f"broken invariants: {found}")
-    return _check_mails(traveler, tale)
+    mails = _check_mails(traveler, tale)
+    return [f"{mails} mails"] * (mails != tale.mails) + [VOUCHER_LEFT] * left
 
 
 def _check_money_and_service(world: World, reference: str, *, confirmed: bool) -> None:
@@ -361,12 +449,23 @@ def _check_money_and_service(world: World, reference: str, *, confirmed: bool) -
     promise(len(alive) == int(confirmed), f"{len(alive)} services of a reservation that ended so")
 
 
-def _check_voucher(world: World, *, confirmed: bool) -> None:
-    documents = world.rows("SELECT s3_key, sha256 FROM document")
+def _check_voucher(world: World, *, confirmed: bool) -> bool:
+    """The one that was issued, or none once it was removed; return whether such a one is left all the same.
+
+    Known, and only where a reader was cut off that had made it anew: nobody deletes it but the bucket's own rule.
+    """
+    documents = world.rows("SELECT s3_key, sha256, removed_at FROM document")
     promise(len(documents) == int(confirmed), f"{len(documents)} vouchers")
+    left = False
     for document in documents:
         content = world.document(document["s3_key"])
-        promise(sha256(content).hexdigest() == document["sha256"], "another voucher is stored")
+        if document["removed_at"] is not None:
+            left = content is not None
+        else:
+            stored = sha256(content).hexdigest() if content is not None else None
+            promise(stored == document["sha256"], "another voucher is stored, or none")
+    promise(not left or world.story.struck_in == "get_reservation", "a removed voucher is stored")
+    return left
 
 
 def _check_mails(traveler: Traveler, tale: Tale) -> int:
@@ -381,9 +480,12 @@ def _check_mails(traveler: Traveler, tale: Tale) -> int:
 
 
 def migrate(world: World) -> str:
-    """Bring an empty schema to this code's revision, again and again until it is there."""
-    with world.empty_database() as url:
-        world.run("migrate_database", an_event("migrate_database.direct"))
+    """Bring an empty schema to this code's revision, again and again until it is there and the stack was told."""
+    with world.empty_database() as url, Receiver() as stack:
+        event = an_event("migrate_database.create")
+        world.run("migrate_database", event | {"ResponseURL": urljoin(stack.url, "/stack")})
+        verdicts = {json.loads(told.body)["Status"] for told in stack.received}
+        promise(verdicts == {"SUCCESS"}, f"the stack was told {verdicts}")
         with create_engine(url).connect() as connection:
             promise(readiness.current(connection) == readiness.HEAD, "another revision")
             tables = set(connection.execute(text("SHOW TABLES")).scalars())

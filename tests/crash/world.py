@@ -12,8 +12,11 @@ from threading import Lock
 from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self
 
+from botocore.exceptions import ClientError
 from sqlalchemy import Engine, create_engine, text
 
+from reservations.adapters.mysql.engine import Database, engine_for
+from reservations.adapters.mysql.retention import MySqlRetention
 from reservations.adapters.mysql.tables import METADATA
 from reservations.domain.messages import Queue
 from tests.crash.boundaries import Blow, Order, is_cold
@@ -195,6 +198,7 @@ class World:
         """Forget the case before: rows, messages, what the providers did and told."""
         self.story = Story(strike=strike, cold=cold)
         self._last_events.clear()
+        self._cloud.before_storing(self.bucket, None)
         with self._engine.begin() as connection:
             for table in reversed(METADATA.sorted_tables):
                 connection.execute(table.delete())
@@ -336,6 +340,18 @@ class World:
         finally:
             self._behind.clear()
 
+    def refusing(self, queue: Queue) -> AbstractContextManager[None]:
+        """A queue refuses every hint for a while, as if it were our own fault."""
+        return self._cloud.refusing(self._queues[queue])
+
+    def revive_hints(self) -> None:
+        """What `ops outbox revive` does about hints that were set aside."""
+        database = Database(engine_for(self._database_url))
+        try:
+            MySqlRetention(database).revive(queue=None, actor="operator")
+        finally:
+            database.close()
+
     def waiting(self, queue: Queue) -> int:
         """How many messages nobody took yet."""
         return self._cloud.waiting(self._queues[queue])
@@ -443,9 +459,9 @@ class World:
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(text(sql), values).mappings()]
 
-    def change(self, sql: str) -> None:
+    def change(self, sql: str, **values: object) -> None:
         with self._engine.connect() as connection:
-            connection.execute(text(sql))
+            connection.execute(text(sql), values)
 
     def dead_letters(self) -> int:
         count: Literal["ApproximateNumberOfMessages"] = "ApproximateNumberOfMessages"
@@ -454,8 +470,24 @@ class World:
         )
         return int(answer["Attributes"][count])
 
-    def document(self, key: str) -> bytes:
-        return self._cloud.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+    def document(self, key: str) -> bytes | None:
+        """None if the store has no such object."""
+        try:
+            return self._cloud.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "NoSuchKey":
+                raise
+            return None
+
+    def lose_documents(self) -> None:
+        """The store loses what the database knows of."""
+        for row in self.rows("SELECT s3_key FROM document"):
+            self._cloud.s3.delete_object(Bucket=self.bucket, Key=row["s3_key"])
+
+    def remove_documents_meanwhile(self) -> None:
+        """An erasure marks the documents when the next object is on its way to the store."""
+        mark = "UPDATE document SET removed_at = UTC_TIMESTAMP(6)"
+        self._cloud.before_storing(self.bucket, lambda: self.change(mark))
 
     def mails_to(self, address: str) -> list[str]:
         return self._cloud.mails_to(address)
