@@ -129,6 +129,16 @@ def test_a_queue_is_encrypted(name: str) -> None:
     assert QUEUES[name]["SqsManagedSseEnabled"] is True
 
 
+def test_a_queue_that_nobody_reads_rings() -> None:
+    """A hint told again moves what is due, so neither the oldest due nor the outbox tells of it."""
+    _, *watched = resources("AWS::CloudWatch::Alarm")["QueueBehindAlarm"]["Metrics"]
+    metrics = [each["MetricStat"]["Metric"] for each in watched]
+
+    assert {metric["MetricName"] for metric in metrics} == {"ApproximateAgeOfOldestMessage"}
+    names = [metric["Dimensions"][0]["Value"] for metric in metrics]
+    assert {name_of(name) for name in names} == set(LIVE)
+
+
 def test_every_alarm_calls_somebody_and_names_its_runbook() -> None:
     for name, alarm in resources("AWS::CloudWatch::Alarm").items():
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
