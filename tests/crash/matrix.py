@@ -16,7 +16,7 @@ from typing import TypeVar
 from tests.crash.boundaries import COLD, OUTSIDE, Blow, Order, is_cold, outside, warm
 from tests.crash.cloud import Cloud
 from tests.crash.environment import Nursery
-from tests.crash.stories import TALES, VOUCHER_LEFT, BrokenPromiseError, migrate, tell
+from tests.crash.stories import TALES, BrokenPromiseError, migrate, tell
 from tests.crash.world import Strike, World
 from tests.databases import server
 
@@ -39,7 +39,7 @@ _KINDS = {  # the first that fits
     "": "SQL read",
 }
 NOT_MET = "not met again"
-_ENDINGS = ("as undisturbed", "with one mail more", VOUCHER_LEFT, NOT_MET, "broken")
+_ENDINGS = ("as undisturbed", "with one mail more", NOT_MET, "broken")
 HEADER = "# Made by `make crash-boundaries`; no line is written by hand."
 MIGRATION = "migration"
 _STORIES: dict[str, Callable[[World], str]] = {
@@ -289,13 +289,11 @@ def _kind(crossing: str) -> str:
 
 
 def _ending(result: Result) -> str:
-    as_undisturbed, one_mail_more, voucher_left, _, broken = _ENDINGS
+    as_undisturbed, one_mail_more, _, broken = _ENDINGS
     if result.broken:
         return broken
     if result.outcome == NOT_MET:
         return NOT_MET
-    if voucher_left in result.outcome:
-        return voucher_left
     return one_mail_more if "mails" in result.outcome else as_undisturbed
 
 

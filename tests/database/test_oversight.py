@@ -637,6 +637,26 @@ def test_documents_are_due_for_removal_half_a_year_after_the_trip(stored: Stored
     assert due() == []
 
 
+def test_what_was_removed_lately_is_told_page_by_page(stored: Stored) -> None:
+    retention = MySqlRetention(stored.database)
+    reservations = [stored.confirmed() for _ in range(4)]
+    for reservation, days_ago in zip(reservations[:3], (1, 3, 0), strict=True):
+        stored.change(
+            "UPDATE document SET removed_at = UTC_TIMESTAMP(6) - INTERVAL :days DAY"
+            " WHERE reservation_id = :id",
+            id=reservation.reservation_id,
+            days=days_ago,
+        )
+
+    def removed(after: int) -> list[tuple[int, str]]:
+        return retention.removed_documents(within=2 * DAY, after=after, limit=1)
+
+    [(first, _)] = removed(0)
+    [(second, _)] = removed(first)
+    assert second > first
+    assert removed(second) == []
+
+
 # --- what erasing leaves
 
 

@@ -105,6 +105,11 @@ class Due(Retention):
     def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
         return []
 
+    def removed_documents(
+        self, *, within: timedelta, after: int, limit: int
+    ) -> list[tuple[int, str]]:
+        return []
+
     def revive(self, *, queue: Queue | None, actor: str) -> int:
         raise AssertionError("retention revives nothing")
 

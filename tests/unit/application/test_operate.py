@@ -344,6 +344,7 @@ class Due(Retention):
     def __init__(self, *, hints: int = 0, forget: list[UUID] | None = None) -> None:
         self.hints, self.people, self.documents = hints, forget or [], list(forget or [])
         self.asked: list[tuple[str, timedelta | None]] = []
+        self.removed: list[tuple[int, str]] = []
 
     def delete_published_hints(self, *, older_than: timedelta, limit: int) -> int:
         self.asked.append(("hints", older_than))
@@ -368,6 +369,13 @@ class Due(Retention):
         self.asked.append(("documents", older_than))
         due, self.documents = self.documents, []
         return due
+
+    def removed_documents(
+        self, *, within: timedelta, after: int, limit: int
+    ) -> list[tuple[int, str]]:
+        if not after:
+            self.asked.append(("removed", within))
+        return [row for row in self.removed if row[0] > after][:limit]
 
     def revive(self, *, queue: Queue | None, actor: str) -> int:
         raise AssertionError("retention revives nothing")
@@ -399,6 +407,7 @@ def test_retention_asks_for_what_is_as_old_as_was_promised() -> None:
         ("keys", None),
         ("travelers", timedelta(days=730)),
         ("documents", timedelta(days=180)),
+        ("removed", timedelta(days=2)),
     ]
 
 
@@ -425,6 +434,20 @@ def test_retention_forgets_the_person_and_removes_the_documents() -> None:
         "customer.erased",
         "voucher.removed",
     ]
+
+
+def test_retention_removes_again_what_a_reader_made_anew_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cleaning, "BATCH", 1)
+    world, due = World(past()), Due()
+    due.removed = [(3, "vouchers/a.pdf"), (4, "vouchers/b.pdf")]
+    for _, key in due.removed:
+        world.store.put(key, b"%PDF")
+
+    assert clean(world, due) == Cleaned()
+
+    assert world.store.documents == {}
 
 
 def test_retention_forgets_people_even_while_the_store_is_down() -> None:

@@ -14,6 +14,7 @@ BATCH = 500  # rows a statement
 HINTS_KEPT = timedelta(days=14)
 WEBHOOKS_KEPT = timedelta(days=30)  # longer than any provider delivers one again
 DOCUMENTS_KEPT = timedelta(days=180)  # after the trip
+REMOVED_AGAIN = timedelta(days=2)  # two runs after the removal
 PERSONAL_DATA_KEPT = timedelta(days=730)  # after the trip: 24 months
 ACTOR = "retention"
 
@@ -61,13 +62,28 @@ def clean_up(
         due = retention.travelers_to_forget(older_than=PERSONAL_DATA_KEPT, limit=BATCH)
         return sum(_forget(each, uow=uow) for each in due if not finished())
 
-    return Cleaned(
+    cleaned = Cleaned(
         hints=batches(lambda: retention.delete_published_hints(older_than=HINTS_KEPT, limit=BATCH)),
         webhooks=batches(lambda: retention.delete_webhooks(older_than=WEBHOOKS_KEPT, limit=BATCH)),
         idempotency_keys=batches(lambda: retention.delete_expired_keys(limit=BATCH)),
         travelers=batches(forget_travelers),
-        documents=batches(remove),  # last: the store may fail
+        documents=batches(remove),  # late: the store may fail
     )
+    _remove_again(finished, retention=retention, store=store)
+    return cleaned
+
+
+def _remove_again(
+    finished: Callable[[], bool], *, retention: Retention, store: DocumentStore
+) -> None:
+    """Whoever had read of a document before it was removed may have made it anew after that, and died."""
+    last = 0
+    while not finished() and (
+        page := retention.removed_documents(within=REMOVED_AGAIN, after=last, limit=BATCH)
+    ):
+        for _, key in page:
+            store.delete(key)
+        last, _ = page[-1]
 
 
 def _forget(reservation_id: UUID, *, uow: UnitOfWork) -> bool:

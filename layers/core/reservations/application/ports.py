@@ -311,6 +311,11 @@ class Retention(Protocol):
     def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
         """Reservations whose trip ended that long ago and whose documents are still there."""
 
+    def removed_documents(
+        self, *, within: timedelta, after: int, limit: int
+    ) -> list[tuple[int, str]]:
+        """Row and key of what was removed no longer ago than `within`, in the order of their rows, past row `after`."""
+
     def revive(self, *, queue: Queue | None, actor: str) -> int:
         """Give dead hints another chance, told in the history of each reservation; return how many."""
 

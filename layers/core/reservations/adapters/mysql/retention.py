@@ -32,6 +32,10 @@ _DOCUMENTS = text(
     "SELECT r.id FROM document d JOIN reservation r ON r.id = d.reservation_id"
     f" WHERE d.removed_at IS NULL AND r.ends_on < DATE({_TOO_OLD}) ORDER BY r.id LIMIT :limit"
 ).columns(id=Uuid)
+_REMOVED = text(
+    f"SELECT id, s3_key FROM document WHERE removed_at >= {_TOO_OLD} AND id > :after"
+    " ORDER BY id LIMIT :limit"
+)
 
 _DEAD = "status = 'dead' AND (:queue IS NULL OR queue = :queue)"
 _TELL_REVIVED = text(
@@ -67,6 +71,16 @@ class MySqlRetention(Retention):
 
     def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
         return self._ids(_DOCUMENTS, limit=limit, seconds=_seconds(older_than))
+
+    def removed_documents(
+        self, *, within: timedelta, after: int, limit: int
+    ) -> list[tuple[int, str]]:
+        self._database.begin()
+        try:
+            values = {"seconds": _seconds(within), "after": after, "limit": limit}
+            return [(row.id, row.s3_key) for row in self._database.execute(_REMOVED, values)]
+        finally:
+            self._database.rollback()
 
     def revive(self, *, queue: Queue | None, actor: str) -> int:
         self._database.begin()
