@@ -26,6 +26,7 @@ STATEMENTS = (Select, Insert, Update, Delete, TextClause, TextualSelect)
 WITHOUT_STORY = {  # no deployed function executes these
     "sql SELECT provider_attempt provider_call": "`ops show` reads the attempts",
     "sql INSERT history outbox reservation": "`ops outbox revive` tells it on the timeline",
+    "sql INSERT history reservation": "`ops dlq` tells who moved a message",
     "sql UPDATE outbox SET status, refusals, available_at": "`ops outbox revive`",
 }
 

@@ -1,7 +1,6 @@
 """What a function writes out, and whose it is, however its service is called."""
 
 import json
-import os
 import subprocess
 import sys
 
@@ -20,7 +19,11 @@ sqs._logger.warning("not accepted", extra={"code": "busy"})
 def test_an_adapters_warning_comes_out_once_and_structured(service: str) -> None:
     written = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        env=os.environ | {"POWERTOOLS_SERVICE_NAME": service, "AWS_DEFAULT_REGION": "eu-west-1"},
+        env={
+            "PYTHONPATH": ":".join(sys.path),
+            "POWERTOOLS_SERVICE_NAME": service,
+            "AWS_DEFAULT_REGION": "eu-west-1",
+        },
         capture_output=True,
         text=True,
         check=True,
