@@ -138,16 +138,16 @@ class _Apt:
 
 def _mirror() -> str:
     """Return the mirror that this machine's own apt settings name."""
-    targets = subprocess.run(
+    listing = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"],
         capture_output=True,
         text=True,
         timeout=_APT_TIMEOUT_SECONDS,
-    ).stdout.split()
-    mirrors = [target for target in targets if "security" not in target]
+    )
+    mirrors = [target for target in listing.stdout.split() if "security" not in target]
     if not mirrors:
         raise StackError(
-            "The settings of apt name no Debian mirror.",
+            f"The settings of apt name no Debian mirror. {listing.stderr.strip()}".strip(),
             remedy="Add one to /etc/apt/sources.list, or put mysqld in PATH.",
         )
     return mirrors[0]

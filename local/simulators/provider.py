@@ -95,10 +95,13 @@ class Behavior:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """Seconds: how long what is pending stays so, and how long a listing does not show what is late."""
+    """Seconds: how long what is pending stays so, and how long a listing does not show what is late.
+
+    On a machine so slow that two looks need half a minute, what is late must still be missing at both.
+    """
 
     pending: float = 3
-    late: float = 30
+    late: float = 45
 
     def listed_at(self, behavior: Behavior, now: float) -> float:
         return now + self.late if behavior.late else now
