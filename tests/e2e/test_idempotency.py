@@ -12,6 +12,7 @@ from tests.e2e.travel import Json, Trip, a_request, depart, eventually, new_key,
 pytestmark = pytest.mark.timeout(300)
 
 STAMPEDE = 50
+WAKING = 10  # so many functions start at once
 
 
 def reservations_of(backstage: Backstage, request: Json) -> int:
@@ -136,7 +137,9 @@ def test_a_new_key_is_a_new_reservation(api: httpx.Client, backstage: Backstage)
 def test_fifty_requests_at_once_with_one_key_make_one_reservation(
     api: httpx.Client, backstage: Backstage
 ) -> None:
-    stampede(api, a_request(), key=new_key())  # until then, few of the functions it takes are awake
+    # Few of the functions it takes are awake; fifty that start at once on a small machine end in time-outs.
+    for crowd in range(WAKING, STAMPEDE + 1, WAKING):
+        stampede(api, a_request(), key=new_key(), crowd=crowd)
     request, key = a_request(), new_key()
 
     answers = stampede(api, request, key=key)
@@ -156,9 +159,11 @@ def test_fifty_requests_at_once_with_one_key_make_one_reservation(
     assert_replays(post(api, request, key=key), accepted[0])
 
 
-def stampede(api: httpx.Client, request: Json, *, key: str) -> list[httpx.Response]:
-    with ThreadPoolExecutor(STAMPEDE) as crowd:
-        return list(crowd.map(lambda _: post(api, request, key=key), range(STAMPEDE)))
+def stampede(
+    api: httpx.Client, request: Json, *, key: str, crowd: int = STAMPEDE
+) -> list[httpx.Response]:
+    with ThreadPoolExecutor(crowd) as pool:
+        return list(pool.map(lambda _: post(api, request, key=key), range(crowd)))
 
 
 def test_a_reservation_is_accepted_while_both_providers_are_down_and_goes_on_when_they_return(

@@ -26,8 +26,8 @@ class Reader:
 def find_owned(code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing) -> Reservation:
     """Read a reservation for its owner.
 
-    An unknown code, a wrong check symbol, a wrong token and another client's reservation are told apart by nothing,
-    not even by time: each costs one HMAC (CWE-204, CWE-208).
+    An unknown code, a wrong check symbol, a wrong token and another client's reservation are answered alike, and each
+    costs one HMAC (CWE-204, CWE-208). A code that exists costs some reads more, which whoever tries codes may notice.
 
     Raises:
         ReservationNotFoundError: any of the four.
