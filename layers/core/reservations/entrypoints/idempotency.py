@@ -30,9 +30,8 @@ from reservations.entrypoints.observability import count
 
 ATTEMPTS = 3
 PAUSE_S = (0.02, 0.2)  # seconds, drawn at random, so that those who collided do not collide again
-RETRY_MS = (
-    ANSWER_SECONDS + 1
-) * 1000  # no attempt is repeated with less left than an answer may take
+# No attempt is repeated with less left than an answer may take.
+RETRY_MS = (ANSWER_SECONDS + 1) * 1000
 
 Command = TypeVar("Command")
 Answer = dict[str, Any]

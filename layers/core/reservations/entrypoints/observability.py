@@ -67,7 +67,7 @@ logging.getLogger("httpx").setLevel(logging.WARNING)
 logger = Logger(
     logger_formatter=ReticentFormatter(use_rfc3339=True, serialize_stacktrace=False),
 )
-# Adapters log under the package's name, whatever the service is called (POWERTOOLS_SERVICE_NAME).
+# Adapters log under the package's name, whatever the service is called; asked for once, that logger is registered.
 copy_config_to_registered_loggers(logger, include={logging.getLogger("reservations").name})
 
 metrics = Metrics(namespace="Reservations", service=logger.service)
