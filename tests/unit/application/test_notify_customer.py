@@ -381,6 +381,20 @@ def test_a_nudge_sends_a_refused_mail_again_once_what_refused_it_is_mended() -> 
     assert not requires_support(world)
 
 
+def test_whose_data_were_erased_is_written_to_at_no_address_and_a_person_is_asked() -> None:
+    world, mailer = World(rejected()), RecordingMailer()
+    with world.unit_of_work() as uow:
+        uow.reservations.erase_customer(RESERVATION_ID)
+        uow.commit()
+
+    notified = world.notify(mailer)
+
+    assert notified == Notified(kind=MailKind.REJECTED, status=MailStatus.REFUSED)
+    assert mailer.mails == []
+    assert status(world, MailKind.REJECTED) is MailStatus.REFUSED
+    assert requires_support(world)
+
+
 def test_a_rejection_says_that_the_money_is_on_its_way() -> None:
     world, mailer = World(rejected()), RecordingMailer()
 

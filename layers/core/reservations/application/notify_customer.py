@@ -21,9 +21,22 @@ from reservations.application.ports import (
 from reservations.application.settlement import pass_on, settle_and_save
 from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.errors import DocumentStoreUnavailableError
-from reservations.domain.fulfilment import SendMail, begin_send, fulfil, put_off, record_send
+from reservations.domain.fulfilment import (
+    SendMail,
+    begin_send,
+    fulfil,
+    give_up,
+    put_off,
+    record_send,
+)
 from reservations.domain.policy import Policy
-from reservations.domain.reservation import Customer, MailKind, MailStatus, Reservation
+from reservations.domain.reservation import (
+    ERASED,
+    Customer,
+    MailKind,
+    MailStatus,
+    Reservation,
+)
 from reservations.domain.saga import kept_booking, paid
 from reservations.domain.views import Refund, RefundStatus, view
 
@@ -78,6 +91,9 @@ def notify_customer(
     if owed is None:
         return Notified()
     kind, seen, customer = owed
+    if customer == ERASED:
+        _write_down(give_up, reservation_id, kind, uow=uow, policy=policy)
+        return Notified(kind=kind, status=MailStatus.REFUSED)
     try:
         pdf = _attachment(kind, seen, customer, vouchers=vouchers, support_contact=support_contact)
     except DocumentStoreUnavailableError:

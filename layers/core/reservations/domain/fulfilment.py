@@ -125,6 +125,12 @@ def put_off(reservation: Reservation, kind: MailKind, now: datetime, policy: Pol
     return record_send(begun, kind, MailStatus.NOT_SENT, now, policy)
 
 
+def give_up(reservation: Reservation, kind: MailKind, now: datetime, policy: Policy) -> Reservation:
+    """Let a mail rest that has nobody to go to: the personal data were erased before it was owed."""
+    begun = begin_send(reservation, kind, now, policy)
+    return record_send(begun, kind, MailStatus.REFUSED, now, policy)
+
+
 def ask_again(reservation: Reservation, now: datetime, policy: Policy) -> Reservation:
     """Make due once more the owed mails that were given up in doubt; a person accepts another copy.
 
