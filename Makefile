@@ -83,7 +83,7 @@ check: bootstrap secrets ## Format, lint, types, import contracts and template, 
 	$(schema)compose-spec docker-compose.yml
 	$(schema)github-workflows .github/workflows/*.yml
 	$(schema)dependabot .github/dependabot.yml
-	! docker compose version >/dev/null 2>&1 || docker compose config --quiet
+	$(containers) config
 	AWS_DEFAULT_REGION=eu-west-1 $(sam) validate --lint
 
 .PHONY: build-aws

@@ -1,4 +1,4 @@
-"""The Docker path: `python -m local.containers up|test|down`, and `functions|invoke|start-api` by `sam local`.
+"""The Docker path: `python -m local.containers up|test|down|config`, and `functions|invoke|start-api` by `sam local`.
 
 The servers are those of `docker-compose.yml`. Either the template is deployed to the LocalStack among them,
 which runs each function in a container, or SAM runs functions one by one, which needs no deployment.
@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 import yaml
 
-from local import deployment
+from local import deployment, private_packages
 from local.credentials import Secrets, stack_secrets
 from local.deployment import Parameter
 from local.paths import ROOT, STATE, write_json
@@ -25,6 +25,10 @@ from local.stack import leave_the_cloud_and_proxies_out
 
 # As docker-compose.yml has them; a test compares.
 DATABASE_ON_THIS_MACHINE, DATABASE_AMONG_CONTAINERS = "127.0.0.1:33306", "mysql:3306"
+ADMINISTRATORS = {
+    "mysql": "mysql+pymysql://root:reservations-root@127.0.0.1:33306",
+    "mariadb": "mysql+pymysql://root:reservations-root@127.0.0.1:33307",
+}
 AWS_ON_THIS_MACHINE = "http://127.0.0.1:4566"
 AWS_EVERYWHERE = "http://localhost.localstack.cloud:4566"
 PROVIDERS_ON_THIS_MACHINE = {
@@ -39,6 +43,7 @@ _BUILD = STATE / "containers" / "build"
 _CODE = STATE / "containers" / "code"
 _SAM_TEMPLATE = _BUILD / "sam-local.yaml"
 _SAM_SETTINGS = "/reservations/sam-local"
+_COMPOSE = "usr/libexec/docker/cli-plugins/docker-compose"
 _START_SECONDS = 300
 _COLD_START_SECONDS = (
     60  # Lambda gives a cold start a time of its own, `sam local` takes it from the call's
@@ -48,6 +53,7 @@ API_PORT = 3000
 _CLIENTS_OF_EVENTS = {"l3pk9vw2d1": "web", "q8zt4nf7s0": "partner"}
 _KEYS_OF_EVENTS = {"current": "k1", "keys": {"k1": "A" * 43 + "="}}
 _E2E = [f"tests/e2e/test_{name}.py" for name in ("bad_input", "contract", "idempotency", "journey")]
+_ON_A_DATABASE = ["tests/database", "tests/contract/test_unit_of_work.py"]
 
 
 def database_url(address: str) -> str:
@@ -74,7 +80,7 @@ def missing() -> StackError | None:
 def _succeeds(*command: str) -> bool:
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    except subprocess.TimeoutExpired:  # an engine that hangs
+    except (FileNotFoundError, subprocess.TimeoutExpired):  # no docker, or an engine that hangs
         return False
     # Not the exit code alone: `docker info` has ended with 0 without an engine.
     return result.returncode == 0 and "Cannot connect" not in result.stdout + result.stderr
@@ -113,7 +119,8 @@ def _compose(*arguments: str) -> None:
     result = subprocess.run(["docker", "compose", *arguments], cwd=ROOT)
     if result.returncode:
         raise StackError(
-            f"docker compose {arguments[0]} failed.", remedy="`docker compose logs` tells more."
+            f"docker compose {' '.join(arguments)} failed.",
+            remedy="`docker compose logs` tells more.",
         )
 
 
@@ -220,19 +227,32 @@ def _deployable() -> dict[str, Any]:
     return template
 
 
+def config() -> int:
+    """Let Compose itself judge docker-compose.yml, which needs no engine; it is fetched where there is none."""
+    compose = ["docker", "compose"]
+    if not _succeeds(*compose, "version"):
+        prefix = STATE / "compose"
+        private_packages.unpack("compose", prefix)
+        compose = private_packages.command(prefix, _COMPOSE)
+    return subprocess.run([*compose, "config", "--quiet"], cwd=ROOT).returncode
+
+
 def test(arguments: list[str]) -> int:
-    """Run the end-to-end suite against what `up` deployed."""
+    """Run the end-to-end suite against what `up` deployed, and the database's against both servers."""
     if not STACK_FILE.exists():
         raise StackError("Nothing is deployed to the containers.", remedy="make compose-up")
+    _start_servers(*ADMINISTRATORS)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not embedded"]
-    environment = {**os.environ, "STACK_FILE": str(STACK_FILE)}
-    return subprocess.run([*command, *_E2E, *arguments], cwd=ROOT, env=environment).returncode
+    servers = {f"TEST_{engine.upper()}_URL": url for engine, url in ADMINISTRATORS.items()}
+    environment = {**os.environ, **servers, "STACK_FILE": str(STACK_FILE)}
+    command += [*_E2E, *_ON_A_DATABASE, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment).returncode
 
 
 def down() -> None:
     """Remove the containers and their data."""
     STACK_FILE.unlink(missing_ok=True)
-    _compose("down", "--volumes", "--remove-orphans")
+    _compose("--profile=mariadb", "down", "--volumes", "--remove-orphans")
 
 
 # --- functions by `sam local`
@@ -354,6 +374,8 @@ def main(arguments: list[str]) -> int:
     try:
         if command == "functions":
             return functions(rest)
+        if command == "config":
+            return config()
         if lack := missing():
             raise lack
         if command == "test":

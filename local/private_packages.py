@@ -27,6 +27,14 @@ _PACKAGE = {
     ("mysql", "ubuntu"): "mysql-server-core-8.0",
     ("mariadb", "debian"): "mariadb-server-core",
     ("mariadb", "ubuntu"): "mariadb-server-core",
+    ("compose", "debian"): "docker-compose",
+    ("compose", "ubuntu"): "docker-compose-v2",
+}
+_IN_UNSTABLE_ONLY = {("mysql", "debian"), ("compose", "debian")}  # Debian 12 has Compose 1
+_REMEDY = {
+    "mysql": "Install MySQL 8.0 or newer.",
+    "mariadb": "Install MariaDB.",
+    "compose": "Install docker-compose-plugin (Compose 2).",
 }
 
 
@@ -39,8 +47,8 @@ def distribution() -> str | None:
     return next((name for name in names if name in ("ubuntu", "debian")), None)
 
 
-def unpack(engine: str, prefix: Path) -> bool:
-    """Fetch the server of an engine into `prefix`, about 50 MB; returns whether there was need.
+def unpack(program: str, prefix: Path) -> bool:
+    """Fetch `mysql`, `mariadb` or `compose` into `prefix`, at most 50 MB; returns whether there was need.
 
     Raises:
         StackError: apt could not fetch it, or there is no apt.
@@ -51,14 +59,14 @@ def unpack(engine: str, prefix: Path) -> bool:
         system = distribution()
         if system is None:
             raise StackError(
-                f"No {engine} server is in PATH, and this machine has no apt-get to fetch one with.",
-                remedy=f"Install {'MySQL 8.0 or newer' if engine == 'mysql' else 'MariaDB'}.",
+                f"{program} is not in PATH, and this machine has no apt-get to fetch it with.",
+                remedy=_REMEDY[program],
             )
         draft = prefix.with_name(f"{prefix.name}.part")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        apt = _Apt(draft / ".apt", from_unstable=(engine, system) == ("mysql", "debian"))
-        for package in apt.fetch(_PACKAGE[engine, system]):
+        apt = _Apt(draft / ".apt", from_unstable=(program, system) in _IN_UNSTABLE_ONLY)
+        for package in apt.fetch(_PACKAGE[program, system]):
             unpacking = ["dpkg-deb", "-x", str(package), str(draft)]
             subprocess.run(unpacking, check=True, timeout=_APT_TIMEOUT_SECONDS)
         for unused in (".apt", "usr/share/doc", "usr/share/man", "usr/share/locale"):
@@ -130,7 +138,7 @@ class _Apt:
         if result.returncode:
             self._log.write_text(result.stdout + result.stderr)
             raise StackError(
-                f"apt-get could not do `{' '.join(arguments)}` for the database server.",
+                f"apt-get could not do `{' '.join(arguments)}` for a package of our own.",
                 remedy=f"Check the network and /etc/apt, then see {self._log}.",
             )
         return result.stdout

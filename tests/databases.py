@@ -1,12 +1,17 @@
-"""Real database servers for tests; a server that cannot be had is a failure, not a skip."""
+"""Real database servers for tests; a server that cannot be had is a failure, not a skip.
 
+They are started where nobody names others: TEST_MYSQL_URL and TEST_MARIADB_URL, each with an account that may
+make schemas (mysql+pymysql://root:password@host:port).
+"""
+
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from secrets import token_hex
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from local.database import DatabaseServer, Engine, ensure
@@ -20,10 +25,25 @@ ENGINES: tuple[Engine, ...] = ("mysql", "mariadb")
 
 @cache
 def server(engine: Engine) -> DatabaseServer:
-    running = ensure(engine)
+    given = os.environ.get(f"TEST_{engine.upper()}_URL")
+    running = _at(given, engine) if given else ensure(engine)
     # The results of one engine are not the other's.
     tell(engine, f"database: {running.engine} {running.version}")
     return running
+
+
+def _at(address: str, engine: Engine) -> DatabaseServer:
+    url = make_url(address)
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        version = connection.scalar(text("SELECT VERSION()"))
+    return DatabaseServer(
+        host=str(url.host),
+        port=int(url.port or 3306),
+        user=str(url.username),
+        password=str(url.password),
+        engine=engine,
+        version=str(version),
+    )
 
 
 def url_of(engine: Engine, name: str = "") -> str:

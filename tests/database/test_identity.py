@@ -18,6 +18,7 @@ from reservations.adapters.mysql.engine import AMAZON_ROOTS, Database, engine_fo
 from reservations.domain.errors import DatabaseUnavailableError
 from tests.databases import administrator, url_of
 
+pytestmark = pytest.mark.embedded  # the server reads its certificate from this machine's disk
 HERE = "127.0.0.1"
 ELSEWHERE = "192.0.2.1"
 _TLS = ("ssl_ca", "ssl_cert", "ssl_key")

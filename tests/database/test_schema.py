@@ -17,6 +17,9 @@ from reservations.domain.errors import DatabaseBusyError
 from tests.database.waiting import at_once
 from tests.databases import empty_schema
 
+CONTRACTING: frozenset[str] = frozenset()
+"""Revisions that take away what no release still reads; until it is named here, a revision may only add."""
+
 _LITERAL = re.compile(r"_(ascii|utf8mb4)'")
 
 
@@ -89,6 +92,47 @@ def test_migrations_go_up_and_down_one_by_one(engine_name: Engine) -> None:
         schema.downgrade(engine)
         with engine.connect() as connection:
             assert definitions(connection) == {}
+
+
+def columns(connection: Connection) -> dict[tuple[str, str], tuple[str, bool]]:
+    """The type of each column of each table, and whether a row can be written without it."""
+    query = text(
+        "SELECT table_name, column_name, column_type,"
+        " is_nullable = 'YES' OR column_default IS NOT NULL OR extra <> ''"
+        " FROM information_schema.columns WHERE table_schema = DATABASE()"
+    )
+    found = connection.execute(query).all()
+    return {(table, column): (kind, bool(spare)) for table, column, kind, spare in found}
+
+
+def restrictions(connection: Connection) -> set[tuple[str, str]]:
+    """Each table with the keys and checks that its rows must obey."""
+    query = text(
+        "SELECT table_name, constraint_name FROM information_schema.table_constraints"
+        " WHERE table_schema = DATABASE()"
+    )
+    return {(table, name) for table, name in connection.execute(query)}
+
+
+@pytest.mark.parametrize("revision", sorted(set(readiness.REVISIONS[1:]) - CONTRACTING))
+def test_a_migration_lets_the_release_before_go_on_writing(
+    engine_name: Engine, revision: str
+) -> None:
+    before = readiness.REVISIONS[readiness.REVISIONS.index(revision) - 1]
+    with empty_schema(engine_name) as url:
+        engine = engine_for(url)
+        schema.upgrade(engine, revision=before)
+        with engine.connect() as connection:
+            known, obeyed = columns(connection), restrictions(connection)
+        schema.upgrade(engine, revision=revision)
+        with engine.connect() as connection:
+            now, to_obey = columns(connection), restrictions(connection)
+
+    tables = {table for table, _ in known}
+    added = {name: now[name] for name in now.keys() - known.keys() if name[0] in tables}
+    assert known.items() <= now.items()
+    assert [name for name, (_, spare) in added.items() if not spare] == []
+    assert {restriction for restriction in to_obey if restriction[0] in tables} == obeyed
 
 
 def test_a_migration_that_was_cut_off_is_completed_by_the_next(

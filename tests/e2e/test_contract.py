@@ -226,3 +226,36 @@ def test_a_page_of_the_web_frontend_may_read_the_answer(
 
     assert answer.status_code == status
     assert answer.headers["Access-Control-Allow-Origin"] == "https://reservations.example"
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/reservations"),
+        ("GET", "/v1/reservations/X"),
+        ("POST", "/v1/reservations/X/cancel"),
+        ("GET", "/v1/reservations/X/timeline"),
+        ("GET", "/v1/reservations/X/voucher"),
+    ],
+)
+def test_a_browser_is_told_before_it_asks_that_it_may(
+    steady_stack: Json, method: str, path: str
+) -> None:
+    """The preflight of CORS carries no key and no credential (WHATWG Fetch, 3.3.2)."""
+    needed = {"authorization", "content-type", "idempotency-key", "x-api-key"}
+    answer = httpx.options(
+        f"{steady_stack['api_url']}{path}",
+        headers={
+            "Origin": "https://reservations.example",
+            "Access-Control-Request-Method": method,
+            "Access-Control-Request-Headers": ",".join(sorted(needed)),
+        },
+    )
+
+    def listed(name: str) -> set[str]:
+        return {entry.strip() for entry in answer.headers[name].split(",")}
+
+    assert answer.status_code in {200, 204}
+    assert answer.headers["Access-Control-Allow-Origin"] == "https://reservations.example"
+    assert method in listed("Access-Control-Allow-Methods")
+    assert needed <= {name.lower() for name in listed("Access-Control-Allow-Headers")}

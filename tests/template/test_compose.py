@@ -56,6 +56,7 @@ def test_the_database_has_the_settings_of_the_embedded_stack() -> None:
         if name not in ONLY_WITHOUT_DOCKER | SMALL_MACHINE
     }
     assert by_name(SERVICES["mysql"]["command"]) == wanted
+    assert SERVICES["mariadb"]["command"] == SERVICES["mysql"]["command"]
 
 
 def test_our_tools_know_where_everything_is() -> None:
@@ -77,6 +78,14 @@ def test_our_tools_know_the_database_account() -> None:
         environment["MYSQL_PASSWORD"],
         environment["MYSQL_DATABASE"],
     )
+
+
+@pytest.mark.parametrize("engine", containers.ADMINISTRATORS)
+def test_our_tools_know_the_administrator_of_each_engine(engine: str) -> None:
+    url = make_url(containers.ADMINISTRATORS[engine])
+    environment = SERVICES[engine]["environment"]
+    assert url.password == environment[f"{engine.upper()}_ROOT_PASSWORD"]
+    assert published(engine) == f"{url.host}:{url.port}"
 
 
 def test_the_function_of_an_event_is_in_the_template() -> None:
