@@ -21,7 +21,7 @@ def on_hint(hint: Hint, _: datetime) -> None:
         policy=wiring.policy(),
         support_contact=wiring.support_contact(),
     )
-    if notified.kind and notified.status:
+    if notified:
         observability.report(
             "mail tried",
             metric=f"Mail{notified.status.name.title().replace('_', '')}",

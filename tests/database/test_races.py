@@ -18,7 +18,7 @@ from reservations.application.confirm_supplier import confirm_supplier
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.application.ports import PaymentRequest, Reply, SupplierRequest, WebhookEvent
 from reservations.application.process_payment import process_payment
-from reservations.application.provider_step import NOTHING_DUE, StepTaken
+from reservations.application.provider_step import StepTaken
 from reservations.application.receive_webhook import Received, receive_webhook
 from reservations.domain.facts import Listing, Outcome, Provider, Seen, Status
 from reservations.domain.policy import STANDARD
@@ -106,7 +106,7 @@ class Trip:
         connection.rollback()
         return MySqlUnitOfWork(connection, policy=STANDARD)
 
-    def step(self, verb: Verb, call: HeldCall) -> StepTaken:
+    def step(self, verb: Verb, call: HeldCall) -> StepTaken | None:
         """Bring the hint of the queue that carries out `verb`."""
         not_after = datetime.max.replace(tzinfo=UTC)
         deal: dict[str, Any] = {"uow": self._unit(), "policy": STANDARD, "not_after": not_after}
@@ -314,7 +314,7 @@ def test_of_two_deliveries_of_a_hint_at_once_one_calls(trip: Trip, verb: Verb) -
     taken = twice(partial(trip.step, verb, call), trip, answer=call)
 
     assert call.verbs == [verb]
-    assert taken.count(NOTHING_DUE) == 1
+    assert taken.count(None) == 1
 
 
 def test_two_cancellations_at_once_close_it_once(trip: Trip) -> None:

@@ -147,7 +147,7 @@ def test_a_hint_before_the_time_to_ask_does_nothing() -> None:
     world.wait(STANDARD.rung(0) - SECOND)
     step = world.pay(payments)
 
-    assert step.action is None
+    assert step is None
     assert verbs(payments) == [Verb.CHARGE]
 
 
@@ -208,7 +208,7 @@ def test_another_sum_than_the_price_is_kept_for_a_person_and_not_booked() -> Non
 
     step = world.confirm(ScriptedSupplier())
 
-    assert step.action is None
+    assert step is None
     assert reviews(world.stored.facts, world.now) == {Review.MONEY_MISMATCH}
 
 
@@ -218,7 +218,7 @@ def test_a_reservation_nobody_could_charge_expires_when_its_time_is_over() -> No
     world.wait(STANDARD.hold_limit + STANDARD.grace)
     step = world.pay(ScriptedPayments())
 
-    assert step.action is None
+    assert step is None
     assert world.word() is PublicStatus.EXPIRADA
     assert world.take_hints() == [Queue.NOTIFICATION]
 
@@ -297,7 +297,7 @@ def test_a_hint_for_the_other_provider_only_passes_it_on() -> None:
 
     step = world.pay(payments)
 
-    assert step.action is None
+    assert step is None
     assert world.take_hints() == [Queue.SUPPLIER]
     assert world.stored.next_check_at == NOON + STANDARD.hint_lease
 

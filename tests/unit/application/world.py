@@ -88,7 +88,7 @@ class World:
         self.database.outbox.clear()
         return queues
 
-    def pay(self, payments: ScriptedPayments) -> StepTaken:
+    def pay(self, payments: ScriptedPayments) -> StepTaken | None:
         return process_payment(
             RESERVATION_ID,
             uow=self.unit_of_work(),
@@ -97,7 +97,7 @@ class World:
             not_after=self.now + STANDARD.call_limit,
         )
 
-    def confirm(self, supplier: ScriptedSupplier) -> StepTaken:
+    def confirm(self, supplier: ScriptedSupplier) -> StepTaken | None:
         return confirm_supplier(
             RESERVATION_ID,
             uow=self.unit_of_work(),
@@ -121,7 +121,7 @@ class World:
 
     def notify(
         self, mailer: Mailer | None = None, *, store: DocumentStore | None = None
-    ) -> Notified:
+    ) -> Notified | None:
         return notify_customer(
             RESERVATION_ID,
             uow=self.unit_of_work(),

@@ -18,8 +18,8 @@ def confirm_supplier(
     supplier: SupplierApi,
     policy: Policy,
     not_after: datetime,
-) -> StepTaken:
-    """Book, inquire or cancel: whichever the facts ask for now, if one is due; see `process_payment`."""
+) -> StepTaken | None:
+    """Book, inquire or cancel: whichever the facts ask for now; see `process_payment`."""
 
     def perform(reservation: Reservation, customer: Customer, action: Action) -> Reply:
         offer = reservation.offer

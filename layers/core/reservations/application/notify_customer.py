@@ -63,10 +63,10 @@ class Vouchers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notified:
-    """What was tried, for logs and metrics; both none when no mail was owed."""
+    """What was tried, for logs and metrics."""
 
-    kind: MailKind | None = None
-    status: MailStatus | None = None
+    kind: MailKind
+    status: MailStatus
 
 
 def notify_customer(
@@ -77,8 +77,8 @@ def notify_customer(
     vouchers: Vouchers,
     policy: Policy,
     support_contact: str,
-) -> Notified:
-    """Send the mail that is owed, if one is.
+) -> Notified | None:
+    """Send the mail that is owed; none if none is.
 
     The send is written down before it is made, as the mail service has no idempotency key: a crash in between costs
     one repeat, never a silent loss. What hangs before that, such as the store of the voucher, costs no send.
@@ -89,7 +89,7 @@ def notify_customer(
     """
     owed = _look(reservation_id, uow=uow, policy=policy)
     if owed is None:
-        return Notified()
+        return None
     kind, seen, customer = owed
     if customer == ERASED:
         _write_down(give_up, reservation_id, kind, uow=uow, policy=policy)
@@ -98,10 +98,10 @@ def notify_customer(
         pdf = _attachment(kind, seen, customer, vouchers=vouchers, support_contact=support_contact)
     except DocumentStoreUnavailableError:
         waits = _write_down(put_off, reservation_id, kind, uow=uow, policy=policy)
-        return Notified(kind=kind, status=MailStatus.NOT_SENT) if waits else Notified()
+        return Notified(kind=kind, status=MailStatus.NOT_SENT) if waits else None
     begun = _write_down(begin_send, reservation_id, kind, uow=uow, policy=policy)
     if begun is None:
-        return Notified()
+        return None
 
     reservation, now = begun
     refund = view(reservation, now, policy).refund

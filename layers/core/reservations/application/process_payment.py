@@ -18,8 +18,8 @@ def process_payment(
     payments: PaymentsApi,
     policy: Policy,
     not_after: datetime,
-) -> StepTaken:
-    """Charge, inquire, void or refund: whichever the facts ask for now, if one is due.
+) -> StepTaken | None:
+    """Charge, inquire, void or refund: whichever the facts ask for now; none if nothing is due.
 
     No call that could end after `not_after` is begun: neither the plan nor this process would be there to hear it.
     """

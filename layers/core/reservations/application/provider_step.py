@@ -16,21 +16,19 @@ from reservations.domain.settlement import decide
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTaken:
-    """What a step did, for logs and metrics; both none when nothing was due here."""
+    """What a step did, for logs and metrics."""
 
-    action: Action | None = None
-    reply: Reply | None = None
+    action: Action
+    reply: Reply
 
-
-NOTHING_DUE = StepTaken()
 
 Perform = Callable[[Reservation, Customer, Action], Reply]
 
 
 def take_provider_step(
     reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, queue: Queue, perform: Perform
-) -> StepTaken:
-    """Do the one thing that is due at the provider behind `queue`, if anything is.
+) -> StepTaken | None:
+    """Do the one thing that is due at the provider behind `queue`; none if nothing is.
 
     `perform` runs outside any transaction and never raises for a provider's answer or silence.
 
@@ -45,7 +43,7 @@ def take_provider_step(
         if not isinstance(action, Action) or wanted_queue(action) is not queue:
             pass_on(locked, uow=uow, policy=policy, now=now)
             uow.commit()
-            return NOTHING_DUE
+            return None
         reservation = replace(reservation, facts=begin(reservation.facts, action, now, policy))
         customer = uow.reservations.customer(reservation_id)
         settle_and_save(reservation, uow=uow, policy=policy, now=now)

@@ -101,9 +101,9 @@ def report(event: str, *, metric: str, **facts: str | int | None) -> None:
     count(metric)
 
 
-def report_step(step: StepTaken) -> None:
-    """What a provider step did; an alarm of the adapter is an error for a person to see."""
-    if step.action is None or step.reply is None:
+def report_step(step: StepTaken | None) -> None:
+    """What a provider step did, if anything; an alarm of the adapter is an error for a person to see."""
+    if step is None:
         return
     outcome = type(step.reply.outcome).__name__
     facts = {
