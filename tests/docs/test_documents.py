@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from local import documents
+from reservations import config
 from reservations.application.receive_webhook import Received
 from reservations.domain.facts import Outcome
 from reservations.domain.reservation import MailFeedback, MailStatus
@@ -243,3 +244,23 @@ def test_the_readme_lists_every_variable_that_a_user_may_set_and_no_other() -> N
     chosen = {name for found in read for name in found if name}
 
     assert listed == chosen - {"NO_PROXY"}  # which is only added to
+
+
+def test_the_examples_of_what_must_be_written_before_a_deployment_are_valid_and_whole() -> None:
+    text = (DOCS / "despliegue-aws.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \| `(.+?)` \|", text, re.MULTILINE)
+    declared = dict(re.findall(r"SSM `…/([a-z-]+)` \| (sí|no)", documents.settings()))
+    # The template writes the clients; of the database another table tells.
+    wanted = declared.keys() - {"api-clients", "database-url"}
+    path = config.ParameterPath(settings_path="/reservations/prod")
+    values = {path.name_of(name): value for name, _, value in rows}
+    models = [
+        model
+        for model in config.Settings.__subclasses__()
+        if {field.replace("_", "-") for field in model.model_fields} <= wanted | {"api-clients"}
+    ]
+
+    config.from_parameters(models, path, lambda _: {**values, path.name_of("api_clients"): "{}"})
+
+    kinds = {"sí": "SecureString", "no": "String"}
+    assert {name: kind for name, kind, _ in rows} == {n: kinds[declared[n]] for n in wanted}

@@ -187,7 +187,9 @@ class Watch:
         if call.operation is Operation.BOOK and not self._paid_in_full(new):
             fail("money", "booked without the money")
         if call.operation is Operation.REFUND and closed and self._known_alive(new):
-            fail("money", "refunded while a booking that we know is alive")
+            given_back = {refund.target for refund in new.facts.of(Operation.REFUND)}
+            if all(charge.provider_id in given_back for charge in held(new.facts)):
+                fail("money", "all is refunded while a booking that we know is alive")
         kept = kept_charge(new.facts)
         right = _right_sums(new)
         gives_back = call.operation is Operation.REFUND and call.money in right
@@ -431,9 +433,13 @@ def _owed_money(new: Reservation, reasons: frozenset[Review]) -> Iterator[Money 
         yield kept.money
     refused = {r.target for r in facts.of(Operation.REFUND) if r.status is Status.DECLINED}
     for charge in held(facts):
-        stuck = Review.CANCEL_REFUSED in reasons and facts.reason is not None
-        if charge.provider_id in refused or stuck:
+        if charge.provider_id in refused:
             yield charge.money
+    if (
+        Review.CANCEL_REFUSED in reasons and facts.reason is not None
+    ):  # it takes one payment, not all
+        others = [charge for charge in held(facts) if charge.provider_id not in refused]
+        yield from (charge.money for charge in others[:1])
 
 
 def _count(sums: Counter[str], money: Money | None, sign: int) -> None:

@@ -101,6 +101,8 @@ def test_an_empty_value_is_a_missing_one() -> None:
     ("model", "values", "named"),
     [
         (PaymentsSettings, {"payments_url": SECRET, "payments_api_key": SECRET}, ["payments-url"]),
+        (PaymentsSettings, {"payments_url": "https://a", "payments_api_key": f"{SECRET}\n"}, ["payments-api-key"]),
+        (SupplierSettings, {"supplier_url": "https://a", "supplier_api_key": "ñ"}, ["supplier-api-key"]),
         (SupplierSettings, {"supplier_url": "ftp://a", "supplier_api_key": "k"}, ["supplier-url"]),
         (SagaSettings, {"saga_policy": SECRET}, ["saga-policy"]),
         (SagaSettings, {"saga_policy": f'{{"profile": "{SECRET}"}}'}, ["saga-policy"]),

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,6 +20,7 @@ from reservations.adapters.ses import SesMailer
 from reservations.adapters.sqs import SqsDeadLetters, SqsMessagePublisher
 from reservations.adapters.supplier_api import HttpSupplierApi
 from reservations.adapters.voucher_pdf import FpdfVoucherRenderer
+from reservations.application.read_reservation import LINK_LIFETIME
 from reservations.config import RENEWED_AFTER
 from reservations.domain.errors import SettingsError
 from reservations.domain.policy import SHORT
@@ -106,6 +108,18 @@ def test_behind_each_port_stands_its_adapter_without_a_connection(
 
 def test_who_is_in_a_hurry_has_a_document_store_of_its_own(parameters: ParameterStore) -> None:
     assert wiring.document_store(patient=False) is not wiring.document_store()
+
+
+def test_a_link_to_a_voucher_names_the_region_of_its_bucket(
+    parameters: ParameterStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+
+    link = wiring.document_store().link("vouchers/a.pdf", filename="a.pdf", lifetime=LINK_LIFETIME)
+
+    assert urlsplit(link).netloc == "vouchers.s3.eu-west-1.amazonaws.com"
 
 
 @pytest.mark.parametrize(

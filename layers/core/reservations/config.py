@@ -52,6 +52,16 @@ def _encrypted(value: str) -> str:
 
 ProviderUrl = Annotated[Url, AfterValidator(_encrypted)]
 
+
+def _sendable(value: SecretStr) -> SecretStr:
+    """A key that ends with a line feed, say, could be sent in no header (RFC 9110, section 5.5)."""
+    if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
+        raise ValueError("not printable ASCII without spaces")
+    return value
+
+
+ProviderKey = Annotated[SecretStr, AfterValidator(_sendable)]
+
 # What a column holds and a bearer token may be made of (RFC 6750, section 2.1).
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -143,14 +153,14 @@ class PaymentsSettings(Settings):
     rotates = True
 
     payments_url: ProviderUrl
-    payments_api_key: SecretStr
+    payments_api_key: ProviderKey
 
 
 class SupplierSettings(Settings):
     rotates = True
 
     supplier_url: ProviderUrl
-    supplier_api_key: SecretStr
+    supplier_api_key: ProviderKey
 
 
 class ContactSettings(Settings):

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import boto3
+from botocore.config import Config
 
 from reservations import config, tracing
 from reservations.adapters.ssm import SSM_BRIEF_CONFIG, SSM_CONFIG, SsmParameters
@@ -251,7 +252,13 @@ def document_store(*, patient: bool = True) -> ports.DocumentStore:
     from reservations.adapters.s3 import S3_BRIEF_CONFIG, S3_CONFIG, S3DocumentStore
 
     bucket = config.from_environment(config.DocumentSettings, os.environ).document_bucket
-    client = boto3.client("s3", config=S3_CONFIG if patient else S3_BRIEF_CONFIG)
+    # Left to choose, botocore signs links for the global host, and S3 sends those to a young bucket on to its region,
+    # where the signature is not valid. Where AWS is emulated, only paths name a bucket.
+    emulated = "AWS_ENDPOINT_URL" in os.environ
+    addressing = Config(s3={"addressing_style": "path" if emulated else "virtual"})
+    client = boto3.client(
+        "s3", config=(S3_CONFIG if patient else S3_BRIEF_CONFIG).merge(addressing)
+    )
     return S3DocumentStore(client, bucket=bucket)
 
 

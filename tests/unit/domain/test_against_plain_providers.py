@@ -330,10 +330,12 @@ class OneReservation(RuleBasedStateMachine):
         elif kept is not None and Review.MONEY_MISMATCH in in_review:
             yield kept.money
         refused = self._refused(Operation.REFUND)
-        stuck = Review.CANCEL_REFUSED in in_review and self.facts.reason is not None
+        others = [charge for charge in held(self.facts) if charge.provider_id not in refused]
         for charge in held(self.facts):
-            if charge.provider_id in refused or stuck:
+            if charge.provider_id in refused:
                 yield charge.money
+        if Review.CANCEL_REFUSED in in_review and self.facts.reason is not None:
+            yield from (charge.money for charge in others[:1])  # it takes one payment, not all
 
     # --- how it goes on
 

@@ -224,6 +224,60 @@ def test_a_payment_that_was_said_not_to_be_is_found_by_a_late_look_and_given_bac
     assert (refund.verb, refund.target, refund.money) == (Verb.REFUND, "pay_1", PRICE)
 
 
+@pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
+@pytest.mark.parametrize(
+    ("reason", "ends"),
+    [(None, Reason.SUPPLIER_REJECTED), (Reason.CUSTOMER_CANCELLED, Reason.CUSTOMER_CANCELLED)],
+)
+def test_a_booking_that_was_not_made_gives_the_money_back(
+    status: Status, reason: Reason | None, ends: Reason
+) -> None:
+    facts = some_facts(a_charge(), a_booking(status), reason=reason)
+
+    decided = decide(facts, Decision.NOT_BOOKED, "TICKET-1")
+
+    assert decided.reason is ends
+    assert not reviews(decided, LATER)
+    refund = plan(decided, LATER, STANDARD)
+    assert isinstance(refund, Action)
+    assert (refund.verb, refund.money) == (Verb.REFUND, PRICE)
+
+
+@pytest.mark.parametrize("status", [Status.UNKNOWN, Status.PENDING])
+def test_a_booking_that_was_said_not_to_be_is_found_by_a_late_look_and_cancelled(
+    status: Status,
+) -> None:
+    facts = some_facts(a_charge(), a_booking(status), a_refund(), reason=Reason.CUSTOMER_CANCELLED)
+    decided = decide(facts, Decision.NOT_BOOKED, "TICKET-1")
+    look_at = decided.row(BOOK_KEY).check_at
+    assert look_at is not None
+    look = plan(decided, look_at, STANDARD)
+    assert isinstance(look, Action)
+    booking = Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="HOTEL-77")
+
+    sent = Sent(action=look, at=look_at, attempt=1)
+    found = record(decided, sent, Listing.of([booking]), look_at, STANDARD)
+
+    cancellation = plan(found, look_at, STANDARD)
+    assert isinstance(cancellation, Action)
+    assert (cancellation.verb, cancellation.target) == (Verb.CANCEL_BOOKING, "bkg_1")
+
+
+def test_of_two_payments_that_stay_open_the_one_that_took_nothing_is_named() -> None:
+    second = a_charge(Status.PENDING, provider_id="pay_2", key="seen:charge:pay_2")
+    facts = some_facts(a_charge(Status.UNKNOWN), second)
+
+    with pytest.raises(
+        DecisionRefusedError, match=r"by --target: \(no id yet: the last one\), pay_2"
+    ):
+        decide(facts, Decision.NOT_CHARGED)
+    named = decide(facts, Decision.NOT_CHARGED, target="pay_2")
+    both = decide(named, Decision.NOT_CHARGED)
+
+    assert [call.status for call in named.calls] == [Status.UNKNOWN, Status.DECLINED]
+    assert state_of(both) is State.PAYMENT_FAILED
+
+
 def test_an_attested_booking_confirms_under_the_suppliers_own_id() -> None:
     booked = decide(BOOKING_SILENT, Decision.BOOKED, "bkg_9")
 

@@ -391,6 +391,19 @@ def test_an_inquiry_that_is_put_off_is_made_when_the_provider_says(
     assert call.check_at == LATER + 90 * SECOND
 
 
+@pytest.mark.parametrize("outcome", [NotSent(), NoAnswer()])
+def test_a_void_without_an_answer_is_repeated_within_five_minutes_or_when_the_provider_says(
+    outcome: NotSent | NoAnswer,
+) -> None:
+    pending = a_charge(Status.PENDING, void_asked=True, looks=9)
+    facts = some_facts(pending, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert learnt(facts, Verb.VOID, outcome).row(CHARGE_KEY).check_at == LATER + 5 * MINUTE
+
+    put_off = learnt(facts, Verb.VOID, replace(outcome, retry_after_s=90))
+    assert put_off.row(CHARGE_KEY).check_at == LATER + 90 * SECOND
+
+
 @pytest.mark.parametrize(("check_at", "next_at"), [(NOON, LATER + 10 * MINUTE), (None, None)])
 def test_a_late_look_without_an_answer_is_repeated_only_if_one_was_due(
     check_at: datetime | None, next_at: datetime | None
@@ -753,6 +766,22 @@ def test_a_webhook_makes_all_that_its_sender_holds_due_and_nothing_else() -> Non
     assert woken.row(CHARGE_KEY).quiet_from == LATER
     assert woken.row("refund:pay_1").quiet_from is None
     assert woken.of(Operation.BOOK) == facts.of(Operation.BOOK)
+
+
+def test_what_a_webhook_told_of_and_a_listing_does_not_have_yet_is_asked_about_soon_again() -> None:
+    facts = some_facts(a_charge(), a_booking(Status.PENDING, looks=9))
+    still = Listing((Seen(provider_id="bkg_1", status=Status.PENDING),))
+
+    woken = wake(facts, Provider.SUPPLIER, LATER)
+
+    [look] = begin(woken, about(woken.row(BOOK_KEY), Verb.INQUIRE), LATER, STANDARD).of(
+        Operation.BOOK
+    )
+    assert look.check_at == LATER + STANDARD.ladder[0]
+    # Also if the answer was asked for before the webhook came.
+    for asked_at in (NOON, LATER):
+        lagged = inquired(woken, still, key=BOOK_KEY, asked_at=asked_at)
+        assert lagged.row(BOOK_KEY).check_at == LATER + STANDARD.ladder[1]
 
 
 def test_a_webhook_of_the_supplier_wakes_bookings_and_open_cancellations() -> None:

@@ -1,5 +1,6 @@
 """What the facts add up to, and the one thing to do about them, rule by rule."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -520,6 +521,40 @@ def test_the_money_of_a_closed_reservation_waits_while_a_booking_may_live(status
     facts = some_facts(a_charge(), a_booking(status), reason=Reason.CUSTOMER_CANCELLED)
 
     assert planned(facts) == Wait(NOON + STANDARD.ladder[0])
+
+
+REFUSED_TO_CANCEL = (a_booking(), a_cancellation(Status.DECLINED))
+
+
+def test_of_two_payments_one_goes_back_while_a_booking_may_cost_us_the_other() -> None:
+    """A supplier that keeps the booking takes one price, not two."""
+    wrong = a_charge(money=ANOTHER_SUM)
+    for first, second in ((a_charge(), a_second_charge()), (a_second_charge(), wrong)):
+        facts = some_facts(first, second, *REFUSED_TO_CANCEL, reason=Reason.CUSTOMER_CANCELLED)
+        assert planned(facts) == refund_of(second)
+
+        given_back = facts.put(a_refund(of=str(second.provider_id)))
+        assert planned(given_back) == Wait(NOON + timedelta(days=1))
+
+
+def test_a_payment_whose_refund_did_not_arrive_is_the_last_to_cover_a_booking() -> None:
+    lost = a_refund(Status.NOT_FOUND, check_at=NOON)
+    closed = {"reason": Reason.CUSTOMER_CANCELLED}
+
+    alone = some_facts(a_charge(), lost, *REFUSED_TO_CANCEL, **closed)
+    assert planned(alone) == replace(refund_of(a_charge()), verb=Verb.INQUIRE)
+
+    beside = some_facts(a_charge(), a_second_charge(), lost, *REFUSED_TO_CANCEL, **closed)
+    assert planned(beside) == refund_of(a_charge())
+
+
+def test_what_was_in_the_way_of_a_refund_costs_it_no_more_than_its_pause() -> None:
+    """While a booking lived it could not be sent again, and was looked after like what is closed."""
+    drifted = a_refund(Status.NOT_FOUND, check_at=NOON + timedelta(days=3))
+    facts = some_facts(a_charge(), drifted, reason=Reason.CUSTOMER_CANCELLED)
+
+    assert planned(facts, NOON + 5 * MINUTE - SECOND) == Wait(NOON + timedelta(days=3))
+    assert planned(facts, NOON + 5 * MINUTE) == refund_of(a_charge())
 
 
 def test_a_refund_is_never_sent_twice_while_the_first_may_have_arrived() -> None:

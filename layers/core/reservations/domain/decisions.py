@@ -5,7 +5,7 @@ would, and the saga goes on from there.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -39,6 +39,7 @@ class Decision(StrEnum):
     NOT_CHARGED = "not_charged"  # nothing was taken; if that was wrong, a late look finds it
     REFUNDED = "refunded"
     BOOKED = "booked"
+    NOT_BOOKED = "not_booked"  # the supplier has nothing; if that was wrong, a late look finds it and cancels it
     CANCELLED = "cancelled"
 
 
@@ -47,15 +48,44 @@ ANSWERS: Mapping[Decision, frozenset[Review]] = {
     Decision.NOT_CHARGED: frozenset({Review.DEADLINE}),
     Decision.REFUNDED: frozenset({Review.REFUND_REFUSED, Review.DEADLINE}),
     Decision.BOOKED: frozenset({Review.DEADLINE}),
+    Decision.NOT_BOOKED: frozenset({Review.DEADLINE}),
     Decision.CANCELLED: frozenset({Review.CANCEL_REFUSED, Review.DEADLINE}),
 }
 """Which reviews a decision can answer."""
 
-ATTESTED: Mapping[Decision, Operation] = {
-    Decision.NOT_CHARGED: Operation.CHARGE,
-    Decision.REFUNDED: Operation.REFUND,
-    Decision.BOOKED: Operation.BOOK,
-    Decision.CANCELLED: Operation.CANCEL_BOOKING,
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """What a decision says of a call; `name` is the id that a call without one has from then on."""
+
+    operation: Operation
+    status: Status
+    name: Callable[[Call, str], str]
+
+
+def _ours(_: Call, evidence: str) -> str:
+    """Unlike any id of a provider's, under which a later listing files what it tells."""
+    return f"evidence:{evidence}"
+
+
+def _of_its_payment(call: Call, evidence: str) -> str:
+    """One transfer may give back many payments."""
+    return f"{_ours(call, evidence)}:{call.target}"
+
+
+def _the_supplier_s(_: Call, evidence: str) -> str:
+    """The service rule would cancel the same booking under another id."""
+    return evidence
+
+
+ATTESTED: Mapping[Decision, Attestation] = {
+    Decision.NOT_CHARGED: Attestation(Operation.CHARGE, Status.DECLINED, _ours),
+    Decision.REFUNDED: Attestation(Operation.REFUND, Status.SUCCEEDED, _of_its_payment),
+    Decision.BOOKED: Attestation(Operation.BOOK, Status.SUCCEEDED, _the_supplier_s),
+    Decision.NOT_BOOKED: Attestation(Operation.BOOK, Status.DECLINED, _ours),
+    Decision.CANCELLED: Attestation(
+        Operation.CANCEL_BOOKING, Status.SUCCEEDED, lambda call, evidence: call.target or evidence
+    ),
 }
 
 
@@ -84,7 +114,7 @@ def resolve(
 ) -> Facts:
     """Answer a review; `evidence` is a reference outside this system, of a booking the supplier's id.
 
-    `target` names the payment or booking that was undone: needed where several are in question, as
+    `target` names the payment or booking that it is about: needed where several are in question, as
     one piece of evidence proves one.
 
     Raises:
@@ -96,8 +126,10 @@ def resolve(
         raise DecisionRefusedError(f"in review: {standing}; `{decision}` does not answer it")
     if decision is Decision.PAID:
         return _accept_sum(facts)
-    call = _the_one_in_question(facts, ATTESTED[decision], now, target)
-    return _attest(facts, call, evidence, now, policy)
+    call = _the_one_in_question(facts, ATTESTED[decision].operation, now, target)
+    if decision is Decision.BOOKED and call.provider_id not in (None, evidence):
+        raise DecisionRefusedError(f"the supplier knows this booking as {call.provider_id}")
+    return _attest(facts, call, ATTESTED[decision], evidence, now, policy)
 
 
 def _accept_sum(facts: Facts) -> Facts:
@@ -112,7 +144,7 @@ def _the_one_in_question(
     facts: Facts, operation: Operation, now: datetime, target: str | None
 ) -> Call:
     asked = [call for call in facts.of(operation) if _in_question(facts, call, now)]
-    calls = [call for call in asked if target in (None, call.target)]
+    calls = [call for call in asked if target in (None, _named(call))]
     match calls:
         case [call]:
             return call
@@ -122,20 +154,25 @@ def _the_one_in_question(
                 f"no {operation}{of} is in question: nudge it, and look again"
             )
         case _:
-            targets = ", ".join(str(call.target) for call in calls)
+            targets = ", ".join(_named(call) or "(no id yet: the last one)" for call in calls)
             raise DecisionRefusedError(
                 f"several are in question: say which, one at a time, by --target: {targets}"
             )
 
 
-def _attest(facts: Facts, call: Call, evidence: str, now: datetime, policy: Policy) -> Facts:
-    if call.operation is Operation.BOOK and call.provider_id not in (None, evidence):
-        raise DecisionRefusedError(f"the supplier knows this booking as {call.provider_id}")
+def _named(call: Call) -> str | None:
+    """What an operator calls it by: what it undoes, else its provider's id."""
+    return call.target or call.provider_id
+
+
+def _attest(
+    facts: Facts, call: Call, said: Attestation, evidence: str, now: datetime, policy: Policy
+) -> Facts:
     call = replace(call, money=_what_was_left(facts, call))
     facts = facts.put(call)
     seen = Seen(
-        provider_id=call.provider_id or _NAMED[call.operation](call, evidence),
-        status=Status.DECLINED if call.operation is Operation.CHARGE else Status.SUCCEEDED,
+        provider_id=call.provider_id or said.name(call, evidence),
+        status=said.status,
         money=call.money,
     )
     return record(facts, _asked(call, now), seen, now, policy)
@@ -153,17 +190,6 @@ def _in_question(facts: Facts, call: Call, now: datetime) -> bool:
     """Whether a review is about it; what may still be answered in time is not the operator's."""
     refused = call.status is Status.DECLINED and call.operation is not Operation.CHARGE
     return refused or (call in awaited(facts) and call.deadline_at <= now)
-
-
-# A later listing files what it tells under the provider's id, so ours must never look like one, but
-# for a booking: the service rule would cancel the same one under another id. One transfer may give
-# back many payments: with each, the reference is an id of its own.
-_NAMED: Mapping[Operation, Callable[[Call, str], str]] = {
-    Operation.CHARGE: lambda _, evidence: f"evidence:{evidence}",
-    Operation.REFUND: lambda call, evidence: f"evidence:{evidence}:{call.target}",
-    Operation.BOOK: lambda _, evidence: evidence,
-    Operation.CANCEL_BOOKING: lambda call, evidence: call.target or evidence,
-}
 
 
 def _asked(call: Call, now: datetime) -> Sent:

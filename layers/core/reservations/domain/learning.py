@@ -74,7 +74,7 @@ def record(facts: Facts, sent: Sent, outcome: Outcome, now: datetime, policy: Po
             facts = answer.file_listing(facts, call, outcome)
         case Seen():
             facts = answer.file_answer(facts, call, outcome)
-        case NotSent() | NoAnswer() if sent.action.verb is Verb.INQUIRE:
+        case NotSent() | NoAnswer() if sent.action.verb in (Verb.INQUIRE, Verb.VOID):
             facts = facts.put(_not_asked(call, outcome, now, policy))
         case NotSent() if call.status is Status.STARTED and sent.attempt == call.attempts:
             facts = facts.put(_not_sent(call, outcome, now, policy))
@@ -87,7 +87,7 @@ def record(facts: Facts, sent: Sent, outcome: Outcome, now: datetime, policy: Po
 
 
 def _not_asked(call: Call, outcome: NotSent | NoAnswer, now: datetime, policy: Policy) -> Call:
-    """An inquiry without an answer tells nothing, and does not climb to the hourly rung."""
+    """An inquiry or a void without an answer tells nothing, and does not climb to the hourly rung."""
     if not call.open:
         return replace(call, check_at=call.check_at and now + policy.aftercare[0])
     looks = min(call.looks + 1, policy.unasked_ladder_limit)
@@ -276,12 +276,13 @@ def cancel(facts: Facts, now: datetime, policy: Policy) -> Facts:
 
 
 def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
-    """A webhook: look now at all its sender holds, and later again, as its listing may lag."""
+    """A webhook: look now at all its sender holds, and soon again, as its listing may lag: up the ladder anew."""
     for call in facts.calls:
         if PROVIDER_OF[call.operation] is provider and (
             call.open or call.operation in _LOOKED_AFTER
         ):
-            facts = facts.put(replace(call, check_at=now, quiet_from=None if call.open else now))
+            quiet_from = None if call.open else now
+            facts = facts.put(replace(call, check_at=now, looks=0, quiet_from=quiet_from))
     return facts
 
 

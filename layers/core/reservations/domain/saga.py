@@ -206,13 +206,19 @@ def left_of(facts: Facts, charge: Call) -> int:
 
 def kept_charge(facts: Facts) -> Call | None:
     """The first to succeed, the right sum before another; never one we began to give back."""
-    if facts.reason is not None:
-        return None
+    charge = _covering(facts) if facts.reason is None else None
+    return charge if charge and charge.provider_id not in _begun(facts, Operation.REFUND) else None
+
+
+def _covering(facts: Facts) -> Call | None:
+    """The one payment of those we hold that is enough for a service: rather none we began to give back."""
     giving_back = _begun(facts, Operation.REFUND)
-    ours = [charge for charge in held(facts) if charge.provider_id not in giving_back]
-    return min(
-        ours, key=lambda charge: (not _right_sum(facts, charge), _closed_at(charge)), default=None
-    )
+
+    def rank(charge: Call) -> tuple[bool, bool, datetime]:
+        begun = charge.provider_id in giving_back
+        return begun, not _right_sum(facts, charge), _closed_at(charge)
+
+    return min(held(facts), key=rank, default=None)
 
 
 def kept_booking(facts: Facts) -> Call | None:
@@ -419,14 +425,14 @@ def _look_before_you_leap(facts: Facts, now: datetime, policy: Policy) -> Iterat
             yield _about(call, Verb.INQUIRE, target=call.target)
 
 
-def _service_rule(facts: Facts, now: datetime, _: Policy) -> Iterator[Action]:
+def _service_rule(facts: Facts, now: datetime, policy: Policy) -> Iterator[Action]:
     """Cancel every booking that lives beside the kept one, and every one once closed."""
     kept = kept_booking(facts)
     if facts.reason is None and kept is None:
         return
     for booking in facts.of(Operation.BOOK):
         key = f"cancel:{booking.provider_id}"
-        if live(booking) and booking is not kept and _may_send(facts, key, now):
+        if live(booking) and booking is not kept and _may_send(facts, key, now, policy):
             yield Action(
                 verb=Verb.CANCEL_BOOKING,
                 key=key,
@@ -435,14 +441,13 @@ def _service_rule(facts: Facts, now: datetime, _: Policy) -> Iterator[Action]:
             )
 
 
-def _money_rule(facts: Facts, now: datetime, _: Policy) -> Iterator[Action]:
-    """Give back all but the kept charge; once closed, only when no booking can cost us any more."""
-    if facts.reason is not None and _served(facts):
-        return
-    kept = kept_charge(facts)
+def _money_rule(facts: Facts, now: datetime, policy: Policy) -> Iterator[Action]:
+    """Give back all but one payment: the kept one, and once closed the one that a booking may still cost us."""
+    costs = facts.reason is not None and _served(facts)
+    spared = _covering(facts) if costs else kept_charge(facts)
     for charge in held(facts):
         key = f"refund:{charge.provider_id}"
-        if charge is not kept and _may_send(facts, key, now):
+        if charge is not spared and _may_send(facts, key, now, policy):
             yield Action(
                 verb=Verb.REFUND,
                 key=key,
@@ -460,11 +465,12 @@ def _forward(facts: Facts, now: datetime, policy: Policy) -> Iterator[Action]:
     if charge is None:
         key = f"charge:{facts.reservation_id}"
         charging = any(charge.open for charge in facts.of(Operation.CHARGE))
-        if not charging and now < hold_ends_at(facts, policy) and _may_send(facts, key, now):
+        in_time = now < hold_ends_at(facts, policy)
+        if not charging and in_time and _may_send(facts, key, now, policy):
             yield Action(verb=Verb.CHARGE, key=key, operation=Operation.CHARGE, money=facts.price)
     elif _right_sum(facts, charge) and not _served(facts):
         key = f"book:{facts.reservation_id}"
-        if _may_send(facts, key, now):
+        if _may_send(facts, key, now, policy):
             yield Action(verb=Verb.BOOK, key=key, operation=Operation.BOOK)
 
 
@@ -486,12 +492,18 @@ def _about(call: Call, verb: Verb, *, target: str | None) -> Action:
     )
 
 
-def _may_send(facts: Facts, key: str, now: datetime) -> bool:
-    """Never begun, or surely not arrived and its pause is over: the same key again."""
+def _may_send(facts: Facts, key: str, now: datetime, policy: Policy) -> bool:
+    """Never begun, or surely not arrived and its pause is over: the same key again.
+
+    No pause is longer than its limit. What could not be sent when it was over, as something stood in its way, has
+    been looked after since, and its next look may be days away.
+    """
     call = facts.find(key)
-    return call is None or (
-        call.status is Status.NOT_FOUND and (call.check_at is None or call.due(now))
-    )
+    if call is None or call.status is not Status.NOT_FOUND:
+        return call is None
+    longest = policy.rung(policy.unasked_ladder_limit)
+    paused = call.closed_at is not None and now < call.closed_at + longest
+    return call.check_at is None or call.due(now) or not paused
 
 
 def _rest(facts: Facts, now: datetime, policy: Policy) -> Wait | Settled:

@@ -75,7 +75,7 @@ def review() -> None:
     "decision",
     type=Values(Decision),
     required=True,
-    help="paid: accept the sum that was taken. not_charged: payments hold nothing of it."
+    help="paid: accept the sum that was taken. not_charged, not_booked: the provider has nothing of it."
     " refunded, booked, cancelled: it was done, as the evidence shows.",
 )
 @click.option(
@@ -88,7 +88,7 @@ def review() -> None:
 @click.option(
     "--target",
     metavar="ID",
-    help="Which payment was refunded, or which booking cancelled, where several are in question.",
+    help="Which payment or booking, where several are in question.",
 )
 @acts
 @pass_desk
