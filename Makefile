@@ -85,6 +85,7 @@ check: bootstrap secrets ## Format, lint, types, import contracts and template, 
 	$(schema)dependabot .github/dependabot.yml
 	$(containers) config
 	AWS_DEFAULT_REGION=eu-west-1 $(sam) validate --lint
+	$(tools)/cfn-lint --non-zero-exit-code informational template.yaml
 
 .PHONY: build-aws
 build-aws: bootstrap ## Build functions and layers for Lambda; needs Python 3.13, whose bytecode they carry

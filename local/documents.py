@@ -173,7 +173,7 @@ _NOT_A_SOURCE = (config.Timeouts, config.SagaProfile)  # they live inside `saga_
 # Every `*` among the rights, and why it is there; a right with another one is not documented, and fails.
 WILDCARDS = {
     "/vouchers/*": "cualquier bono, y nada más del cubo",
-    ":identity/*": "SES pide permiso sobre el remitente; cuál es lo dice un parámetro que la plantilla no lee",
+    ":identity/*": "SES pide permiso sobre el remitente; cuál es lo acota `MailSenderDomain`, si se da",
     "sqs:SendMessage*": "así lo escribe SAM; no existe otra acción que empiece igual",
     "log-group:*": "política de AWS para toda función: escribir registros, en cualquier grupo de la cuenta",
     "network-interface:*": "política de AWS para toda función en una VPC: EC2 no deja acotar sus interfaces de red",
@@ -203,12 +203,16 @@ DEPLOYER_RIGHT = Right((_DEPLOYER,), ("lambda:*:alias",))
 
 def rights() -> dict[str, list[Right]]:
     """What each function's role allows, by the function's folder: our statements, SAM's and AWS's."""
-    [connecting] = resources("AWS::IAM::ManagedPolicy").values()
-    roles = {name_of(role) for role in connecting["Roles"]}
+    policies = resources("AWS::IAM::ManagedPolicy").values()
     return {
         Path(properties["CodeUri"]).name: [
             *_rights_of(properties),
-            *(_stated(connecting["PolicyDocument"]) if f"{name}Role" in roles else ()),
+            *(
+                right
+                for policy in policies
+                if f"{name}Role" in map(name_of, policy["Roles"])
+                for right in _stated(policy["PolicyDocument"])
+            ),
         ]
         for name, properties in resources("AWS::Serverless::Function").items()
     }
@@ -243,7 +247,9 @@ def _spelled(resource: Any) -> str:
     """An ARN as the template writes it; what `!GetAtt` gives, with a dot."""
     if isinstance(resource, str):
         return resource
-    return str(resource["Fn::Sub"]) if "Fn::Sub" in resource else ".".join(resource["Fn::GetAtt"])
+    if "Fn::Sub" in resource:
+        return str(resource["Fn::Sub"])
+    return str(resource["Ref"]) if "Ref" in resource else ".".join(resource["Fn::GetAtt"])
 
 
 def permissions() -> str:

@@ -13,6 +13,7 @@ from local import deployment
 from local.paths import ROOT, STATE
 from local.processes import StackError
 from local.progress import complain, done
+from local.template import template
 
 _FOLDER = STATE / "release"
 _BUILD = STATE / "release-build"
@@ -40,6 +41,12 @@ def notes(version: str, changelog: str) -> str:
 
 def pack(version: str) -> None:
     """Build for Lambda, and write the archive, the bills of materials of `make sbom`, checksums and notes."""
+    deployed = template()["Parameters"]["PythonRuntime"]["Default"]
+    if deployment.runtime() != deployed:
+        raise StackError(
+            f"Layers built by {deployment.runtime()} would not run on {deployed}.",
+            remedy=f"make release VERSION={version} PYTHON={deployed}",
+        )
     text = notes(version, (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir(parents=True)

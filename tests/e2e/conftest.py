@@ -14,7 +14,7 @@ from tests.crash import matrix
 from tests.crash.environment import FUNCTIONS
 from tests.crash.witness import witnessed
 from tests.e2e.backstage import Backstage
-from tests.e2e.travel import SENT, api_client
+from tests.e2e.travel import SENT, TOLD, api_client
 
 
 def _description() -> dict[str, Any]:
@@ -36,6 +36,7 @@ def nothing_personal_is_left_anywhere() -> Iterator[None]:
     search, backstage = Search(SENT), Backstage(_description())
     search.look("stack: log lines", backstage.logs())
     search.look("stack: queues", backstage.waiting_messages())
+    search.look("stack: problems", TOLD)
     search.look("stack: object keys", backstage.object_keys())
     for table in SEARCHED_TABLES:
         search.look(f"stack: table {table}", backstage.dump(table).splitlines())

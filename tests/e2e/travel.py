@@ -16,6 +16,7 @@ Json = dict[str, Any]
 T = TypeVar("T")
 
 SENT: Json = {}  # what the accepted requests of this session had of persons and secrets
+TOLD: list[str] = []  # the problems that this session was answered with
 
 PATIENCE_SECONDS = 150  # trips take a third of it; a saturated machine must not fail for that
 _PAUSE_SECONDS = 0.25  # each look costs the small machine a function call
@@ -47,7 +48,9 @@ def api_client(stack: Json, name: str) -> httpx.Client:
 
 
 def remember(response: httpx.Response) -> None:
-    """Keep what is personal or secret of an accepted request, to look for it when all tests are done."""
+    """Keep what is personal or secret of an accepted request, and each problem: it is looked for when all is done."""
+    if response.is_error:
+        TOLD.append(response.text)
     if response.request.method != "POST" or response.status_code != httpx.codes.ACCEPTED:
         return
     if not response.request.url.path.endswith("/reservations"):

@@ -19,6 +19,7 @@ from tests.template.resources import ROOT, functions, name_of, resources, templa
 [API] = resources("AWS::Serverless::Api").values()
 RESPONSES: dict[str, dict[str, Any]] = API["GatewayResponses"]
 DETAIL_CHARACTERS = 240
+QUOTA_WAIT_SECONDS = 3600  # it is a day's: a few seconds change nothing
 KEYS_OF_A_CLIENT = 2  # of which one rests, but while they take turns
 
 # What the gateway says by itself, and which problem of ours that is.
@@ -32,6 +33,16 @@ PROBLEM_OF = {
     "DEFAULT_4XX": "unauthorized",
     "DEFAULT_5XX": "gateway_timeout",
 }
+
+
+def retry_after(kind: str) -> int | None:
+    return (
+        QUOTA_WAIT_SECONDS
+        if kind == "QUOTA_EXCEEDED"
+        else CATALOGUE[PROBLEM_OF[kind]].retry_after_s
+    )
+
+
 every_response = pytest.mark.parametrize(("kind", "code"), PROBLEM_OF.items(), ids=PROBLEM_OF)
 
 
@@ -67,7 +78,7 @@ def test_the_gateway_says_the_same_as_our_catalogue_in_both_languages(kind: str,
         "code": code,
         "request_id": "$context.requestId",
         "retryable": problem.retryable,
-        "retry_after_s": problem.retry_after_s,
+        "retry_after_s": retry_after(kind),
         "effect": problem.effect,
         "errors": [],
     }
@@ -76,7 +87,7 @@ def test_the_gateway_says_the_same_as_our_catalogue_in_both_languages(kind: str,
 
 @every_response
 def test_the_gateway_sends_the_headers_of_a_problem(kind: str, code: str) -> None:
-    seconds = CATALOGUE[code].retry_after_s
+    seconds = retry_after(kind)
     expected = {
         "Content-Language": f"'{', '.join(language.value for language in Language)}'",
         "Cache-Control": "'no-store'",
@@ -145,11 +156,28 @@ def test_a_browser_s_question_beforehand_needs_no_key() -> None:
     assert API["Auth"]["AddApiKeyRequiredToCorsPreflight"] is False
 
 
-def test_a_client_that_takes_all_of_its_plan_leaves_room_at_the_door_for_the_other_and_for_webhooks() -> (
-    None
-):
+def test_each_method_that_asks_for_no_key_has_a_limit_of_its_own() -> None:
+    """A stage's limit is each method's: without their own, callers that nobody knows could take all readers' places."""
+    usual, *own = API["MethodSettings"]
+    told = {
+        (
+            setting["HttpMethod"],
+            setting["ResourcePath"].removeprefix("/").replace("~1", "/"),
+        ): setting
+        for setting in own
+    }
+    open_to_all = {
+        (method, path)
+        for (method, path), route in routes().items()
+        if not route.get("Auth", {}).get("ApiKeyRequired", True)
+    }
+    assert told.keys() == open_to_all
+    assert all(own["ThrottlingRateLimit"] < usual["ThrottlingRateLimit"] for own in told.values())
+
+
+def test_clients_that_take_all_of_their_plan_fit_through_each_method_of_the_door() -> None:
     [plan] = resources("AWS::ApiGateway::UsagePlan").values()
-    [door] = API["MethodSettings"]
+    door, *_ = API["MethodSettings"]
     clients = len(resources("AWS::ApiGateway::ApiKey")) // KEYS_OF_A_CLIENT
     assert clients * plan["Throttle"]["RateLimit"] < door["ThrottlingRateLimit"]
     assert clients * plan["Throttle"]["BurstLimit"] < door["ThrottlingBurstLimit"]

@@ -133,7 +133,14 @@ def test_the_document_counts_what_the_embedded_stack_is_given(
     expanded: list[dict[str, dict[str, Any]]],
 ) -> None:
     gradual = {"AWS::Lambda::Version", "AWS::Lambda::Alias"}
-    absent = {"WithIamTokens", "WithSecondPartnerKey", "WithMailDomain"}  # no value is given there
+    # No value is given there for these.
+    absent = {
+        "WithIamTokens",
+        "WithSecondPartnerKey",
+        "WithMailDomain",
+        "WithSettingsKey",
+        "WithAccessLog",
+    }
     given = [
         each["Type"]
         for each in expanded[2].values()

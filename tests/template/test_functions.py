@@ -239,9 +239,14 @@ def test_every_function_is_where_the_database_is() -> None:
     assert all(properties["VpcConfig"] == shared for properties in functions().values())
 
 
+@pytest.mark.parametrize("name", resources("AWS::IAM::ManagedPolicy"))
+def test_a_policy_that_all_functions_need_is_given_to_all(name: str) -> None:
+    roles = map(name_of, resources("AWS::IAM::ManagedPolicy")[name]["Roles"])
+    assert sorted(roles) == sorted(f"{logical_id(f)}Role" for f in FOLDERS)
+
+
 def test_every_function_may_sign_in_with_a_token_and_as_one_user_only() -> None:
-    [policy] = resources("AWS::IAM::ManagedPolicy").values()
-    assert sorted(map(name_of, policy["Roles"])) == sorted(f"{logical_id(f)}Role" for f in FOLDERS)
+    policy = resources("AWS::IAM::ManagedPolicy")["ConnectToDatabase"]
     [statement] = policy["PolicyDocument"]["Statement"]
     assert statement["Action"] == "rds-db:connect"
     assert statement["Resource"]["Fn::Sub"].endswith(
@@ -249,6 +254,25 @@ def test_every_function_may_sign_in_with_a_token_and_as_one_user_only() -> None:
     )
     for name in ("ConnectToDatabase", "DatabaseUrl"):
         assert template()["Resources"][name]["Condition"] == "WithIamTokens"
+
+
+def test_a_key_of_the_company_s_own_decrypts_settings_and_nothing_else() -> None:
+    policy = resources("AWS::IAM::ManagedPolicy")["DecryptSettings"]
+    [statement] = policy["PolicyDocument"]["Statement"]
+    assert (statement["Action"], statement["Resource"]) == (
+        "kms:Decrypt",
+        {"Ref": "SettingsKeyArn"},
+    )
+    [via] = statement["Condition"]["StringEquals"].items()
+    assert via == ("kms:ViaService", {"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"})
+    assert template()["Resources"]["DecryptSettings"]["Condition"] == "WithSettingsKey"
+
+
+def test_mails_may_be_sent_from_one_domain_only_if_it_is_named() -> None:
+    [sending] = [s for s in policy_documents() if s["Action"] == "ses:SendRawEmail"]
+    condition, named, otherwise = sending["Condition"]["Fn::If"]
+    assert (condition, otherwise) == ("WithMailSenderDomain", {"Ref": "AWS::NoValue"})
+    assert named == {"StringLike": {"ses:FromAddress": {"Fn::Sub": "*@${MailSenderDomain}"}}}
 
 
 def test_the_poller_may_overlap_with_itself() -> None:
@@ -280,9 +304,12 @@ def test_the_migration_finds_its_log_group_and_its_database() -> None:
     """It runs while the stack is made: without the order it would make a group of its own first."""
     migration = template()["Resources"]["DatabaseMigration"]
     assert migration["DependsOn"] == "MigrateDatabaseLogs"
-    condition, access, _ = migration["Properties"]["Access"]["Fn::If"]
-    assert condition == "WithIamTokens"
-    assert set(map(name_of, access)) == {"DatabaseUrl", "ConnectToDatabase"}
+    access = [each["Fn::If"] for each in migration["Properties"]["Access"]]
+    conditional = {name_of(needed): condition for condition, needed, _ in access}
+    assert conditional == {
+        name: template()["Resources"][name]["Condition"]
+        for name in ("DatabaseUrl", "ConnectToDatabase", "DecryptSettings")
+    }
 
 
 # --- logs -----------------------------------------------------------------------------------------------
@@ -550,10 +577,13 @@ def test_a_stage_has_a_stack_of_its_own_and_its_particulars_outside_the_reposito
     assert deploy["stack_name"] == f"reservations-{stage}"
     assert "CAPABILITY_IAM" in deploy["capabilities"]
     particulars = f"{stage}.parameters.yaml"
-    gradually = ["GradualDeployment=true"] if stage == "prod" else []
+    live = ["GradualDeployment=true", "AccessLog=true"] if stage == "prod" else []
+    # A default that changes does not reach a stack that exists.
+    runtime = template()["Parameters"]["PythonRuntime"]["Default"]
     assert deploy["parameter_overrides"] == [
         f"Stage={stage}",
-        *gradually,
+        f"PythonRuntime={runtime}",
+        *live,
         f"file://{particulars}",
     ]
     ignored = Path(ROOT, ".gitignore").read_text(encoding="utf-8").split()

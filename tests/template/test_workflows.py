@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
+from local import deployment
 from local.paths import ROOT
 from local.processes import StackError
-from local.release import notes
+from local.release import notes, pack
 
 GITHUB = ROOT / ".github"
 WORKFLOWS: dict[str, dict[str, Any]] = {
@@ -169,3 +170,12 @@ def test_the_notes_of_a_release_are_its_section_of_the_changelog() -> None:
     for version in ("v1.2.4", "1.2.3", "v1.2"):
         with pytest.raises(StackError):
             notes(version, changelog)
+
+
+def test_a_release_is_packed_by_the_python_that_is_to_run_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The layers hold what was built for the Python that built them."""
+    monkeypatch.setattr(deployment, "runtime", lambda: "python3.8")
+    with pytest.raises(StackError, match=r"by python3\.8 would not run on python3"):
+        pack("v1.2.3")
