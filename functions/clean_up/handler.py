@@ -29,7 +29,9 @@ def invariants(*, recent: timedelta | None) -> dict[str, int]:
     reader = wiring.oversight()
     oversight.report_lag(reader)
     since = reader.now() - recent if recent else None
-    return oversight.report_findings(check_invariants(reader, policy=wiring.policy(), since=since))
+    return oversight.report_findings(
+        check_invariants(reader, policy=wiring.durations(), since=since)
+    )
 
 
 @observability.function

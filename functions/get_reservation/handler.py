@@ -28,7 +28,7 @@ def get_reservation(code: str) -> Response[str]:
     return answers.shown(
         reservation,
         now=datetime.now(UTC),
-        policy=wiring.policy(),
+        policy=wiring.durations(),
         base_url=wiring.public_base_url(),
         if_none_match=http.header(app.current_event, "If-None-Match"),
     )

@@ -92,6 +92,7 @@ def around(monkeypatch: pytest.MonkeyPatch, logs: LogBook) -> Surroundings:
     wired: dict[str, Callable[..., Any]] = {
         "prepare": lambda *_: None,
         "policy": lambda: surroundings.policy,
+        "durations": lambda: surroundings.policy,
         "key_ring": lambda: KEYS,
         "api_settings": api_settings,
         "allowed_origin": lambda: ORIGIN,

@@ -208,7 +208,7 @@ def test_no_failure_is_a_500_or_tells_of_the_interior(
     assert type(error).__name__ in line["exception"]
 
 
-@pytest.mark.parametrize("name", ["key_ring", "api_settings", "policy", "public_base_url"])
+@pytest.mark.parametrize("name", ["key_ring", "api_settings", "durations", "public_base_url"])
 def test_a_setting_that_cannot_be_read_is_a_503(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

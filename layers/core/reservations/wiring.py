@@ -78,10 +78,14 @@ def _settings(model: type[config.S]) -> config.S:
     return _reader().of(model)
 
 
+def durations() -> Policy:
+    """How long everything lasts, for whoever only reads."""
+    return _settings(config.SagaSettings).saga_policy.durations()
+
+
 def policy() -> Policy:
-    """The durations, with the ladder stretched at random for this piece of work."""
-    durations = _settings(config.SagaSettings).saga_policy.durations()
-    return durations.jittered(_random.uniform(1 - _JITTER, 1 + _JITTER))
+    """The same for one piece of work, the ladder stretched at random: what failed together comes back apart."""
+    return durations().jittered(_random.uniform(1 - _JITTER, 1 + _JITTER))
 
 
 def key_ring() -> KeyRing:
@@ -135,14 +139,16 @@ def unit_of_work(*, ping: bool = False) -> ports.UnitOfWork:
     """A transaction of its own; workers `ping` first, as their connection has slept between messages."""
     from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 
-    return MySqlUnitOfWork(_database(ping=ping), policy=policy(), traceparent=tracing.current())
+    return MySqlUnitOfWork(_database(ping=ping), policy=durations(), traceparent=tracing.current())
 
 
 def joined_unit_of_work() -> ports.UnitOfWork:
     """Part of the transaction of `idempotency_store`, which commits it."""
     from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
 
-    return JoinedUnitOfWork(_database(ping=False), policy=policy(), traceparent=tracing.current())
+    return JoinedUnitOfWork(
+        _database(ping=False), policy=durations(), traceparent=tracing.current()
+    )
 
 
 def idempotency_store(*, client_id: str, operation: str, key: str) -> "MySqlIdempotencyStore":
@@ -164,7 +170,7 @@ def _unhurried_database() -> "Database":
 def oversight() -> ports.Oversight:
     from reservations.adapters.mysql.oversight import MySqlOversight
 
-    return MySqlOversight(_unhurried_database(), policy=policy())
+    return MySqlOversight(_unhurried_database(), policy=durations())
 
 
 def retention() -> ports.Retention:

@@ -43,7 +43,7 @@ def consume(
     """
     arrived = datetime.now(UTC)
     own_limit = arrived + timedelta(milliseconds=context.get_remaining_time_in_millis()) - _CLOSING
-    call_limit = arrived + wiring.policy().call_limit
+    call_limit = arrived + wiring.durations().call_limit
 
     def read(record: SQSRecord) -> None:
         hint = decode_hint(record.body, queue=source)

@@ -76,7 +76,7 @@ def invariants(desk: Desk, recent: bool) -> None:
     """What must never be stored, and is; the exit status is 1 when there is anything."""
     oversight = wiring.oversight()
     since = oversight.now() - RECENT if recent else None
-    found = check_invariants(oversight, policy=wiring.policy(), since=since)
+    found = check_invariants(oversight, policy=wiring.durations(), since=since)
     page: dict[str, Any] = {
         name: [{"code": display(f.code), "detail": f.detail} for f in findings]
         for name, findings in found.items()
