@@ -282,11 +282,12 @@ def test(arguments: list[str]) -> int:
     """Run the whole suite, or what the arguments choose, on the stack; one that was down is down again afterwards."""
     was_up = STACK_FILE.exists()
     try:
-        up()
         if arguments:
+            up()
             return _pytest(*arguments)
-        # By file: the tests of one share what is dear to make.
+        # By file: the tests of one share what is dear to make. Before the stack is up, which takes part of the cores.
         apart = _pytest("--deselect=tests/e2e", "--numprocesses=auto", "--dist=loadfile")
+        up()
         # Trips obey real clocks: on a busy machine their offers expire. What kills parts of the stack comes last.
         whole = _pytest("tests/e2e", "-m", "not disruptive", "--witness")
         return max(apart, whole, _pytest("tests/e2e", "-m", "disruptive"))

@@ -16,14 +16,14 @@ from reservations.application.receive_webhook import receive_webhook
 from reservations.domain.access_token import KeyRing
 from reservations.domain.decisions import Decision, DecisionRefusedError
 from reservations.domain.errors import NotCancellableError, UnavailableError
-from reservations.domain.facts import Operation, Status
+from reservations.domain.facts import Call, Operation, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import Review, held, live, reviews
+from reservations.domain.saga import Review, awaited, held, live, reviews
 from tests.fakes import PlainRenderer
 from tests.simulation.database import SimulatedUnitOfWork
-from tests.simulation.providers import Party, SimulatedPayments, SimulatedSupplier
+from tests.simulation.providers import Party, SimulatedPayments, SimulatedSupplier, Truth
 from tests.simulation.services import Message
 from tests.simulation.world import World
 
@@ -34,6 +34,14 @@ DECISIONS = {
     Review.MONEY_MISMATCH: Decision.PAID,
     Review.REFUND_REFUSED: Decision.REFUNDED,
     Review.CANCEL_REFUSED: Decision.CANCELLED,
+}
+# What a person can attest of a call, by how its provider has it; what still pends, nobody can.
+SAID = {
+    (Operation.CHARGE, Status.DECLINED): Decision.NOT_CHARGED,
+    (Operation.CHARGE, Status.VOIDED): Decision.NOT_CHARGED,
+    (Operation.BOOK, Status.SUCCEEDED): Decision.BOOKED,
+    (Operation.BOOK, Status.DECLINED): Decision.NOT_BOOKED,
+    (Operation.BOOK, Status.CANCELLED): Decision.NOT_BOOKED,
 }
 
 
@@ -162,19 +170,46 @@ class Invocations:
         """An operator answers what is in review, if anything is, and does by hand what they attest."""
         reasons = sorted(reviews(self._stored(party).facts, self._world.now))
         for reason in reasons:
-            if reason in DECISIONS:
-                with self._world.at_once(f"operator {party.name}"):
+            with self._world.at_once(f"operator {party.name}"):
+                if reason is Review.DEADLINE:
+                    self._tell_what_is_so(party)
+                else:
                     self._decide(party, reason)
         return bool(reasons)
 
     def _decide(self, party: Party, reason: Review) -> None:
-        before, unit = self._stored(party), self._world.unit()
+        before, evidence = self._stored(party), f"E-{self._world.number()}"
         target = _in_question(before, reason)
+        if self._resolve(before, DECISIONS[reason], evidence, target):
+            self._do_by_hand(before, reason, target)
+        elif reason is Review.MONEY_MISMATCH:
+            self.cancel(party)
+
+    def _tell_what_is_so(self, party: Party) -> None:
+        """The provider says on the phone what it has of a charge or a booking that it never answered for."""
+        before = self._stored(party)
+        ledgers = {
+            Operation.CHARGE: self._world.providers.payments,
+            Operation.BOOK: self._world.providers.bookings,
+        }
+        for call in awaited(before.facts):
+            if call.operation in ledgers and call.deadline_at <= self._world.now:
+                rows = ledgers[call.operation].of(before.reservation_id)
+                told = next((row for row in rows if _is_of(row, call)), None)
+                status = told.status if told else Status.DECLINED
+                if decision := SAID.get((call.operation, status)):
+                    evidence = told.provider_id if told else f"E-{self._world.number()}"
+                    self._resolve(before, decision, evidence, call.provider_id)
+
+    def _resolve(
+        self, before: Reservation, decision: Decision, evidence: str, target: str | None
+    ) -> bool:
+        unit = self._world.unit()
         try:
             operate.resolve_review(
                 before.code,
-                DECISIONS[reason],
-                evidence=f"E-{self._world.number()}",
+                decision,
+                evidence=evidence,
                 target=target,
                 uow=unit,
                 policy=unit.policy,
@@ -182,13 +217,12 @@ class Invocations:
             )
         except DecisionRefusedError as refusal:
             self._world.say(f"refused: {refusal}")
-            if reason is Review.MONEY_MISMATCH:
-                self.cancel(party)
+            return False
         except UnavailableError as error:
             self._world.say(f"fails: {error.code}")
-        else:
-            self._world.say(f"decides: {DECISIONS[reason]}")
-            self._do_by_hand(before, reason, target)
+            return False
+        self._world.say(f"decides: {decision}")
+        return True
 
     def _do_by_hand(self, before: Reservation, reason: Review, target: str | None) -> None:
         """Send the money by transfer, or talk the supplier into it."""
@@ -203,6 +237,10 @@ class Invocations:
     def _stored(self, party: Party) -> Reservation:
         assert party.reservation_id is not None
         return self._world.database.reservations[party.reservation_id]
+
+
+def _is_of(row: Truth, call: Call) -> bool:
+    return row.provider_id == call.provider_id or (row.key == call.key and not row.foreign)
 
 
 def _in_question(reservation: Reservation, reason: Review) -> str | None:

@@ -10,6 +10,7 @@ from sqlalchemy import (
     Executable,
     Integer,
     bindparam,
+    case,
     func,
     insert,
     select,
@@ -50,9 +51,19 @@ _LEASE = (
 _PUBLISHED = (
     update(OUTBOX).where(*_UNDER_LEASE).values(status=OutboxStatus.PUBLISHED, lease_token=None)
 )
-_REFUSED = select(OUTBOX.c.id, OUTBOX.c.refusals).where(*_UNDER_LEASE).with_for_update()
-_COUNT_REFUSAL = update(OUTBOX).where(_IDS).values(refusals=OUTBOX.c.refusals + 1)
-_BURY = update(OUTBOX).where(_IDS).values(status=OutboxStatus.DEAD, lease_token=None)
+_LOCK_REFUSED = select(OUTBOX.c.id, OUTBOX.c.refusals).where(*_UNDER_LEASE).with_for_update()
+_REFUSE = (
+    update(OUTBOX)
+    .where(_IDS)
+    .values(
+        refusals=OUTBOX.c.refusals + 1,
+        status=case(
+            (OUTBOX.c.id.in_(bindparam("dying", expanding=True)), OutboxStatus.DEAD),
+            else_=OUTBOX.c.status,
+        ),
+        lease_token=None,
+    )
+)
 
 
 class MySqlOutbox(Outbox):
@@ -82,11 +93,10 @@ class MySqlOutbox(Outbox):
     def mark_refused(self, messages: Collection[OutboxMessage], *, dead_after: int) -> int:
         if not messages:
             return 0
-        rows = self._under_token(_REFUSED, [message.row_id for message in messages]).all()
+        rows = self._under_token(_LOCK_REFUSED, [message.row_id for message in messages]).all()
         dying = [row.id for row in rows if row.refusals + 1 >= dead_after]
-        for statement, ids in ((_COUNT_REFUSAL, [row.id for row in rows]), (_BURY, dying)):
-            if ids:
-                self._database.execute(statement, {"ids": ids})
+        if rows:
+            self._database.execute(_REFUSE, {"ids": [row.id for row in rows], "dying": dying})
         return len(dying)
 
     def _under_token(self, statement: Executable, ids: list[int], **more: int) -> CursorResult[Any]:
