@@ -199,7 +199,9 @@ class Invocations:
                 status = told.status if told else Status.DECLINED
                 if decision := SAID.get((call.operation, status)):
                     evidence = told.provider_id if told else f"E-{self._world.number()}"
-                    self._resolve(before, decision, evidence, call.provider_id)
+                    done = self._resolve(before, decision, evidence, call.provider_id)
+                    if done and decision is Decision.BOOKED:
+                        self._world.attested.add(evidence)
 
     def _resolve(
         self, before: Reservation, decision: Decision, evidence: str, target: str | None

@@ -63,6 +63,7 @@ class World(Protocol):
     store: SimulatedStore
     mailer: SimulatedMailer
     interrupted: set[str]  # who may get a mail twice: a crash fell inside a send
+    attested: set[str]  # the bookings that an operator said were made
     nudged: Counter[str]  # who may get one more each time: an operator asked
 
     @property
@@ -300,7 +301,10 @@ class Watch:
         if sha256(content).hexdigest() != documents[0].sha256:
             fail("voucher", "the store has another")
         booking = kept_booking(new.facts)
-        words = (new.code, party.customer.full_name, f"LOC-{booking.provider_id if booking else 0}")
+        known = booking.provider_id if booking else None
+        # An operator knows the supplier's id of a booking, not its locator.
+        named = known if known in self._world.attested else f"LOC-{known}"
+        words = (new.code, party.customer.full_name, str(named))
         if content.decode() != " ".join(words):
             fail("voucher", f"it says {content.decode()}, not {' '.join(words)}")
 

@@ -43,6 +43,7 @@ class World:
         self.deadly = self.random.choice((0, 0.002, 0.01, 0.03))  # odds to die at a port
         self.trouble = self.random.choice((0.02, 0.1, 0.3))  # odds that a service of ours fails
         self.interrupted: set[str] = set()  # to whom a send was cut off
+        self.attested: set[str] = set()
         self.nudged: Counter[str] = Counter()  # how often an operator asked for what is in doubt
         self.providers = Providers(self)
         self.queues = Queues(self)
