@@ -70,6 +70,9 @@ environment() { # environment FOLDER LOCK PYTHON
 }
 
 [ "$(uname -s)" = Linux ] || [ "$(uname -s)" = Darwin ] || fail "The stack runs on Linux and macOS only." "On Windows use WSL."
+if [ "${PYTHON:-python3}" != python3 ] && ! "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then
+  fail "PYTHON is '$PYTHON', which is no Python from 3.11 to 3.14." "Name one, or leave it out."
+fi
 python=$(find_python 3.11 3.12 3.13 3.14) ||
   fail "Python 3.11 or newer was not found." "Install it, or name one: make run PYTHON=/path/to/python3.11"
 mkdir -p "$state/logs" "$state/venvs"

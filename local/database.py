@@ -102,6 +102,9 @@ def ensure(engine: Engine) -> DatabaseServer:
         port = port_of(engine)
         service = _service(engine, program, folder, port)
         if not is_healthy(service):
+            # What a killed MySQL left: once its pid is another process's, no MySQL would start beside it.
+            stop(engine)
+            (folder / "data" / "server.sock.lock").unlink(missing_ok=True)
             start(service)
             wait_until_healthy(service)
         server = _described(engine, port)

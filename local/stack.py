@@ -303,14 +303,20 @@ def _pytest(*arguments: str) -> int:
 
 def status() -> int:
     """Say what runs; the exit code tells whether all of it does."""
-    for name in (database.chosen_engine(), "localstack", *_SIMULATORS):
-        pid = processes.pid_of(name)
+    pids = {
+        name: processes.pid_of(name)
+        for name in (database.chosen_engine(), "localstack", *_SIMULATORS)
+    }
+    for name, pid in pids.items():
         note(f"{name:<12} {f'pid {pid}' if pid else 'down'}")
     api_url = read_json(STACK_FILE).get("api_url")
     if api_url is None:
         note("The stack is not described: make run")
         return 1
     note(f"{'api':<12} {api_url}")
+    if not all(pids.values()):
+        note("Not all of it runs: make up")
+        return 1
     return 0
 
 
@@ -355,6 +361,9 @@ def leave_the_cloud_and_proxies_out() -> None:
 
 
 def _interrupted(number: int, frame: object) -> NoReturn:
+    with contextlib.suppress(OSError):
+        # At once, as LocalStack may take a while over what it is at; and not through a buffer, which may be in use.
+        os.write(sys.stdout.fileno(), "\n… stopping\n".encode())
     raise KeyboardInterrupt
 
 
