@@ -304,7 +304,17 @@ def _write_sam_template(values: dict[str, str]) -> None:
         variables |= {name: values[name] for name in variables.keys() & values.keys()}
     for function in _functions(template).values():
         function["Timeout"] = function.get("Timeout", shared["Timeout"]) + _COLD_START_SECONDS
+        function["Events"] = {
+            name: event
+            for name, event in function.get("Events", {}).items()
+            if not _hides_others(event["Properties"])
+        }
     _SAM_TEMPLATE.write_text(yaml.safe_dump(template, sort_keys=False, allow_unicode=True))
+
+
+def _hides_others(route: dict[str, Any]) -> bool:
+    """Whether `sam local start-api` would take it for the other methods of its path too: ANY hides them."""
+    return route.get("Method") == "ANY" and route["Path"] != "/{proxy+}"
 
 
 def sam_local(command: str, *arguments: str) -> list[str]:

@@ -73,7 +73,12 @@ def test_the_clock_s_work_is_counted(invoke: Invoke, database: Database, event: 
 
 @pytest.mark.parametrize("event", sorted(NOBODY_WAITS))
 def test_a_stack_that_cannot_be_told_is_an_error(invoke: Invoke, event: str) -> None:
-    assert invoke(event)["errorType"] == "StackNotToldError"
+    failed = invoke(event)
+
+    assert (failed["errorType"], failed["errorMessage"]) == (
+        "FunctionFailedError",
+        "StackNotToldError",
+    )
 
 
 def test_the_events_of_the_steps_carry_a_reservation_to_its_mail(

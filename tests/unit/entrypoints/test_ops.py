@@ -123,7 +123,7 @@ def wired(database: InMemoryDatabase, watch: Looking, monkeypatch: pytest.Monkey
     monkeypatch.setenv("SETTINGS_PATH", "/none")  # so that what a command sets ends with the test
     monkeypatch.setattr(wiring, "unit_of_work", lambda: InMemoryUnitOfWork(database))
     monkeypatch.setattr(wiring, "oversight", lambda: watch)
-    monkeypatch.setattr(wiring, "policy", lambda: STANDARD)
+    monkeypatch.setattr(wiring, "durations", lambda: STANDARD)
 
 
 def keep(database: InMemoryDatabase, reservation: Reservation) -> None:

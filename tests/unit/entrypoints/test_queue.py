@@ -29,7 +29,7 @@ TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 def dead_letters(monkeypatch: pytest.MonkeyPatch) -> RecordingDeadLetters:
     letters = RecordingDeadLetters()
     monkeypatch.setattr(wiring, "dead_letters", lambda: letters)
-    monkeypatch.setattr(wiring, "policy", lambda: STANDARD)
+    monkeypatch.setattr(wiring, "durations", lambda: STANDARD)
     return letters
 
 
