@@ -21,6 +21,7 @@ from tests.fakes import (
 
 # The server's: a client that is frozen for longer loses its connection and its locks.
 WAIT_TIMEOUT = timedelta(seconds=120)
+MOMENT = timedelta(microseconds=1)  # what passes between two transactions: no row has two at once
 
 
 class Surroundings(Protocol):
@@ -78,6 +79,7 @@ class SimulatedUnitOfWork(InMemoryUnitOfWork):
 
     def now(self) -> datetime:
         self.statement("now")
+        self.world.database.now += MOMENT
         return super().now()
 
     def statement(self, where: str) -> None:

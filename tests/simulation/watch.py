@@ -302,11 +302,12 @@ class Watch:
             fail("voucher", "the store has another")
         booking = kept_booking(new.facts)
         known = booking.provider_id if booking else None
-        # An operator knows the supplier's id of a booking, not its locator.
-        named = known if known in self._world.attested else f"LOC-{known}"
-        words = (new.code, party.customer.full_name, str(named))
-        if content.decode() != " ".join(words):
-            fail("voucher", f"it says {content.decode()}, not {' '.join(words)}")
+        names = {f"LOC-{known}"}
+        if known in self._world.attested:  # an operator knows the supplier's id, and no locator
+            names.add(str(known))
+        right = {f"{new.code} {party.customer.full_name} {name}" for name in names}
+        if content.decode() not in right:
+            fail("voucher", f"it says {content.decode()}, not {sorted(right)}")
 
     def _check_mails(self, party: Party, new: Reservation) -> None:
         mailer, to = self._world.mailer, party.customer.email

@@ -104,7 +104,8 @@ class World:
             return
         for reservation_id, party in self._by_id.items():
             text = text.replace(str(reservation_id), party.name)
-        self._tell(f"{self.now - self.began!s:>16}  {self._actor:<20} {text}")
+        since = timedelta(seconds=(self.now - self.began) // timedelta(seconds=1))
+        self._tell(f"{since!s:>16}  {self._actor:<20} {text}")
 
     def party(self, reservation_id: UUID) -> Party:
         if reservation_id not in self._by_id:

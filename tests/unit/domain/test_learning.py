@@ -370,6 +370,17 @@ def test_silence_says_nothing_of_a_call_that_is_known_better(outcome: NotSent | 
 
 
 @pytest.mark.parametrize("outcome", [NotSent(), NoAnswer()])
+def test_silence_about_a_call_says_nothing_against_a_look_that_found_it(
+    outcome: NotSent | NoAnswer,
+) -> None:
+    found = a_booking(Status.PENDING)
+
+    heard = learnt(some_facts(a_charge(), found), Verb.BOOK, outcome, key=BOOK_KEY)
+
+    assert heard.row(BOOK_KEY) == replace(found, looks=1, check_at=LATER + MINUTE)
+
+
+@pytest.mark.parametrize("outcome", [NotSent(), NoAnswer()])
 @pytest.mark.parametrize(("looks", "pause"), [(0, MINUTE), (2, 5 * MINUTE), (9, 5 * MINUTE)])
 def test_an_inquiry_without_an_answer_is_repeated_within_five_minutes(
     outcome: NotSent | NoAnswer, looks: int, pause: timedelta
