@@ -113,8 +113,6 @@ _ALL = (
     _of("a timeout is taken for a refusal", _LEARNING,
         "replace(call, status=Status.UNKNOWN, check_at=look_at)",
         "replace(call, status=Status.DECLINED, closed_at=now, quiet_from=now, check_at=look_at)"),
-    _of("not listed once is not found", _LEARNING,
-        "if self.asked_at >= sure_at:", "if self.asked_at:"),
     _of("a failed inquiry is an empty listing", _LEARNING,
         "facts = facts.put(_not_asked(call, outcome, now, policy))",
         "facts = answer.file_listing(facts, call, Listing(()))"),
