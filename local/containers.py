@@ -25,9 +25,10 @@ from local.stack import leave_the_cloud_and_proxies_out
 
 # As docker-compose.yml has them; a test compares.
 DATABASE_ON_THIS_MACHINE, DATABASE_AMONG_CONTAINERS = "127.0.0.1:33306", "mysql:3306"
+_ROOT = "root:reservations-root"
 ADMINISTRATORS = {
-    "mysql": "mysql+pymysql://root:reservations-root@127.0.0.1:33306",
-    "mariadb": "mysql+pymysql://root:reservations-root@127.0.0.1:33307",
+    "mysql": f"mysql+pymysql://{_ROOT}@127.0.0.1:33306",
+    "mariadb": f"mysql+pymysql://{_ROOT}@127.0.0.1:33307",
 }
 AWS_ON_THIS_MACHINE = "http://127.0.0.1:4566"
 AWS_EVERYWHERE = "http://localhost.localstack.cloud:4566"

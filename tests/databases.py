@@ -1,7 +1,7 @@
 """Real database servers for tests; a server that cannot be had is a failure, not a skip.
 
-They are started where nobody names others: TEST_MYSQL_URL and TEST_MARIADB_URL, each with an account that may
-make schemas (mysql+pymysql://root:password@host:port).
+They are started where nobody names others: TEST_MYSQL_URL and TEST_MARIADB_URL, SQLAlchemy URLs of an account that
+may make schemas.
 """
 
 import os
