@@ -103,7 +103,6 @@ def ensure(engine: Engine) -> DatabaseServer:
         service = _service(engine, program, folder, port)
         if not is_healthy(service):
             # What a killed MySQL left: once its pid is another process's, no MySQL would start beside it.
-            stop(engine)
             (folder / "data" / "server.sock.lock").unlink(missing_ok=True)
             start(service)
             wait_until_healthy(service)
