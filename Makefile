@@ -146,6 +146,10 @@ compose-up: bootstrap ## Start the stack of docker-compose.yml and deploy the te
 compose-test: bootstrap ## Run the end-to-end tests against it
 	@$(containers) test $(ARGS)
 
+.PHONY: compose-ops
+compose-ops: bootstrap ## Look at its reservations and help them (ARGS as for make ops)
+	@$(containers) ops $(ARGS)
+
 .PHONY: compose-logs
 compose-logs: ## Show what its containers said
 	@docker compose logs --no-color --tail 200

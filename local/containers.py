@@ -1,4 +1,4 @@
-"""The Docker path: `python -m local.containers up|test|down|config`, and `functions|invoke|start-api` by `sam local`.
+"""The Docker path: `python -m local.containers up|test|ops|down|config`, and by `sam local` functions|invoke|start-api.
 
 The servers are those of `docker-compose.yml`. Either the template is deployed to the LocalStack among them,
 which runs each function in a container, or SAM runs functions one by one, which needs no deployment.
@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 
 from local import deployment, private_packages
@@ -43,7 +42,8 @@ STACK_FILE = STATE / "containers" / "stack.json"
 _BUILD = STATE / "containers" / "build"
 _CODE = STATE / "containers" / "code"
 _SAM_TEMPLATE = _BUILD / "sam-local.yaml"
-_SAM_SETTINGS = "/reservations/sam-local"
+_STAGE_HERE = "here"  # for `ops`, which finds the database at another address than functions do
+_SAM_STAGE = "sam-local"
 _COMPOSE = "usr/libexec/docker/cli-plugins/docker-compose"
 _START_SECONDS = 300
 _COLD_START_SECONDS = (
@@ -53,7 +53,7 @@ API_PORT = 3000
 # The events of events/ come from these API keys, and their tokens were signed with this key.
 _CLIENTS_OF_EVENTS = {"l3pk9vw2d1": "web", "q8zt4nf7s0": "partner"}
 _KEYS_OF_EVENTS = {"current": "k1", "keys": {"k1": "A" * 43 + "="}}
-_E2E = [f"tests/e2e/test_{name}.py" for name in ("bad_input", "contract", "idempotency", "journey")]
+_NOT_HERE = "not embedded and not disruptive"
 _ON_A_DATABASE = ["tests/database", "tests/contract/test_unit_of_work.py"]
 
 
@@ -102,11 +102,20 @@ def up() -> None:
             template=_deployable(),
             address=AWS_EVERYWHERE,
         )
-    description = _description(known, api_url)
-    for name, secret in description["webhook_secrets"].items():
-        target = {"url": f"{api_url}/v1/webhooks/{name}", "secret": secret}
-        address = f"{PROVIDERS_ON_THIS_MACHINE[name]}/_sim/webhook"
-        httpx.post(address, json=target, timeout=5).raise_for_status()
+    deployment.put_parameters(
+        AWS_ON_THIS_MACHINE,
+        _settings(known, database=DATABASE_ON_THIS_MACHINE),
+        stage=_STAGE_HERE,
+    )
+    description = deployment.describe(
+        known,
+        api_url=api_url,
+        aws_url=AWS_ON_THIS_MACHINE,
+        stage=_STAGE_HERE,
+        database_url=database_url(DATABASE_ON_THIS_MACHINE),
+        provider_urls=PROVIDERS_ON_THIS_MACHINE,
+    )
+    deployment.connect_webhooks(description)
     write_json(STACK_FILE, description)
     note(f"  API       {api_url}\n  API key   {known.web_api_key}")
 
@@ -160,33 +169,16 @@ def _link(source: str, target: str) -> None:
     os.link(source, target)
 
 
-def _settings(known: Secrets) -> dict[str, Parameter]:
+def _settings(known: Secrets, *, database: str = DATABASE_AMONG_CONTAINERS) -> dict[str, Parameter]:
     settings = deployment.parameters(
         known,
-        database_url=database_url(DATABASE_AMONG_CONTAINERS),
+        database_url=database_url(database),
         payments_url=PROVIDERS_AMONG_CONTAINERS["payments"],
         supplier_url=PROVIDERS_AMONG_CONTAINERS["supplier"],
     )
     # This LocalStack handles one message of a queue at a time: behind slow calls a charge begins late.
     saga = {"profile": "short", "policy": {"hold": 120, "hold_limit": 100}}
     return {**settings, "saga-policy": Parameter(json.dumps(saga))}
-
-
-def _description(known: Secrets, api_url: str) -> dict[str, Any]:
-    """Return what the end-to-end tests need to know, as `local.stack` tells of its own."""
-    return {
-        "api_url": api_url,
-        "api_keys": {"web": known.web_api_key, "partner": known.partner_api_key},
-        "aws_endpoint_url": AWS_ON_THIS_MACHINE,
-        "region": deployment.REGION,
-        "database_url": database_url(DATABASE_ON_THIS_MACHINE),
-        "payments_url": PROVIDERS_ON_THIS_MACHINE["payments"],
-        "supplier_url": PROVIDERS_ON_THIS_MACHINE["supplier"],
-        "webhook_secrets": {
-            "payments": known.payments_webhook_secret,
-            "supplier": known.supplier_webhook_secret,
-        },
-    }
 
 
 def _built() -> dict[str, Any]:
@@ -240,14 +232,24 @@ def config() -> int:
 
 def test(arguments: list[str]) -> int:
     """Run the end-to-end suite against what `up` deployed, and the database's against both servers."""
+    described = _description_in_environment()
+    _start_servers(*ADMINISTRATORS)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", _NOT_HERE]
+    servers = {f"TEST_{engine.upper()}_URL": url for engine, url in ADMINISTRATORS.items()}
+    command += ["tests/e2e", *_ON_A_DATABASE, *arguments]
+    return subprocess.run(command, cwd=ROOT, env=described | servers).returncode
+
+
+def ops(arguments: list[str]) -> int:
+    """Run one of the operators' commands on what `up` deployed."""
+    command = [sys.executable, "-m", "local.ops", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=_description_in_environment()).returncode
+
+
+def _description_in_environment() -> dict[str, str]:
     if not STACK_FILE.exists():
         raise StackError("Nothing is deployed to the containers.", remedy="make compose-up")
-    _start_servers(*ADMINISTRATORS)
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not embedded"]
-    servers = {f"TEST_{engine.upper()}_URL": url for engine, url in ADMINISTRATORS.items()}
-    environment = {**os.environ, **servers, "STACK_FILE": str(STACK_FILE)}
-    command += [*_E2E, *_ON_A_DATABASE, *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment).returncode
+    return {**os.environ, "STACK_FILE": str(STACK_FILE)}
 
 
 def down() -> None:
@@ -269,9 +271,9 @@ def prepare() -> None:
         "api-clients": Parameter(json.dumps(_CLIENTS_OF_EVENTS)),
         "public-base-url": Parameter(f"http://127.0.0.1:{API_PORT}"),
     }
-    deployment.put_parameters(AWS_ON_THIS_MACHINE, settings, under=_SAM_SETTINGS)
+    deployment.put_parameters(AWS_ON_THIS_MACHINE, settings, stage=_SAM_STAGE)
     deployment.verify_sender(AWS_ON_THIS_MACHINE)
-    _write_sam_template({"SETTINGS_PATH": _SAM_SETTINGS, **_queues(), **_bucket()})
+    _write_sam_template({"SETTINGS_PATH": f"/reservations/{_SAM_STAGE}", **_queues(), **_bucket()})
 
 
 def _queues() -> dict[str, str]:
@@ -387,6 +389,8 @@ def main(arguments: list[str]) -> int:
             return functions(rest)
         if command == "config":
             return config()
+        if command == "ops":
+            return ops(rest)
         if lack := missing():
             raise lack
         if command == "test":

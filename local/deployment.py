@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import yaml
 from botocore.config import Config
 from botocore.exceptions import WaiterError
@@ -24,6 +25,7 @@ from local.paths import LOGS, ROOT, STATE, VENVS
 from local.processes import StackError
 
 STACK = "reservations"
+STAGE = "local"
 REGION = "eu-west-1"
 _STAMP = "built-from.txt"
 _SENDER = "reservas@example.com"
@@ -37,7 +39,7 @@ _CONFIGURATION: list[str | Path] = [
     "--config-file",
     ROOT / "samconfig.toml",
     "--config-env",
-    "local",
+    STAGE,
 ]
 
 
@@ -257,13 +259,11 @@ def _failures(cloudformation: Any) -> list[str]:
     ]
 
 
-def put_parameters(
-    endpoint: str, settings: dict[str, Parameter], *, under: str = "/reservations/local"
-) -> None:
-    """Keep settings in Parameter Store, over what was there."""
+def put_parameters(endpoint: str, settings: dict[str, Parameter], *, stage: str = STAGE) -> None:
+    """Keep the settings of a stage in Parameter Store, over what was there."""
     for name, parameter in settings.items():
         client("ssm", endpoint).put_parameter(
-            Name=f"{under}/{name}",
+            Name=f"/reservations/{stage}/{name}",
             Value=parameter.value,
             Type="SecureString" if parameter.secret else "String",
             Overwrite=True,
@@ -273,6 +273,40 @@ def put_parameters(
 def verify_sender(endpoint: str) -> None:
     """Let the mails' sender send: SES, LocalStack's too, refuses an address it was not shown to be ours."""
     client("ses", endpoint).verify_email_identity(EmailAddress=_SENDER)
+
+
+def describe(
+    known: Secrets,
+    *,
+    api_url: str,
+    aws_url: str,
+    stage: str,
+    database_url: str,
+    provider_urls: dict[str, str],
+) -> dict[str, Any]:
+    """Return what tools and tests on this machine need to know of a stack that is up."""
+    return {
+        "api_url": api_url,
+        "api_keys": {"web": known.web_api_key, "partner": known.partner_api_key},
+        "aws_endpoint_url": aws_url,
+        "region": REGION,
+        "stage": stage,
+        "database_url": database_url,
+        "payments_url": provider_urls["payments"],
+        "supplier_url": provider_urls["supplier"],
+        "webhook_secrets": {
+            "payments": known.payments_webhook_secret,
+            "supplier": known.supplier_webhook_secret,
+        },
+    }
+
+
+def connect_webhooks(description: dict[str, Any]) -> None:
+    """Tell the simulators where their webhooks go: the API's id is new after each deployment."""
+    for name, secret in description["webhook_secrets"].items():
+        target = {"url": f"{description['api_url']}/v1/webhooks/{name}", "secret": secret}
+        simulator = description[f"{name}_url"]
+        httpx.post(f"{simulator}/_sim/webhook", json=target, timeout=5).raise_for_status()
 
 
 def runtime() -> str:

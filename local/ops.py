@@ -11,7 +11,7 @@ from local.paths import ROOT, STACK_FILE, read_json
 def environment(stack: dict[str, Any]) -> dict[str, str]:
     """Return what `reservations.entrypoints.ops` has to know of a stack that describes itself."""
     return {
-        "OPS_STAGE": os.environ.get("OPS_STAGE", "local"),
+        "OPS_STAGE": os.environ.get("OPS_STAGE", stack["stage"]),
         "OPS_STACK": os.environ.get("OPS_STACK", STACK),
         "PYTHONPATH": str(ROOT / "layers" / "core"),
         "AWS_ENDPOINT_URL": stack["aws_endpoint_url"],

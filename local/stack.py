@@ -122,8 +122,8 @@ def up() -> dict[str, Any]:
         if api_url is None:
             STACK_FILE.unlink(missing_ok=True)
             api_url = _raise_anew(blueprint)
-        _connect_webhooks(blueprint, api_url)
         description = _description(blueprint, api_url)
+        deployment.connect_webhooks(description)
         write_json(STACK_FILE, description)
     return description
 
@@ -240,37 +240,18 @@ def _database_in_background(engine: database.Engine) -> Iterator[None]:
         raise
 
 
-def _connect_webhooks(blueprint: _Blueprint, api_url: str) -> None:
-    """Tell the simulators where their webhooks go: the API's id is new after each deployment."""
-    secrets = {
-        "payments": blueprint.secrets.payments_webhook_secret,
-        "supplier": blueprint.secrets.supplier_webhook_secret,
-    }
-    for name, secret in secrets.items():
-        target = {"url": f"{api_url}/v1/webhooks/{name}", "secret": secret}
-        httpx.post(
-            f"{blueprint.urls[name]}/_sim/webhook", json=target, timeout=5
-        ).raise_for_status()
-
-
 def _description(blueprint: _Blueprint, api_url: str) -> dict[str, Any]:
     """Return what tools and tests need to know of a healthy stack."""
-    secrets = blueprint.secrets
     names = {"database": blueprint.engine, **{name: name for name in ("localstack", *_SIMULATORS)}}
-    return {
-        "api_url": api_url,
-        "api_keys": {"web": secrets.web_api_key, "partner": secrets.partner_api_key},
-        "aws_endpoint_url": blueprint.urls["localstack"],
-        "region": deployment.REGION,
-        "database_url": blueprint.database_url,
-        "payments_url": blueprint.urls["payments"],
-        "supplier_url": blueprint.urls["supplier"],
-        "webhook_secrets": {
-            "payments": secrets.payments_webhook_secret,
-            "supplier": secrets.supplier_webhook_secret,
-        },
-        "pids": {role: processes.pid_of(name) for role, name in names.items()},
-    }
+    description = deployment.describe(
+        blueprint.secrets,
+        api_url=api_url,
+        aws_url=blueprint.urls["localstack"],
+        stage=deployment.STAGE,
+        database_url=blueprint.database_url,
+        provider_urls=blueprint.urls,
+    )
+    return description | {"pids": {role: processes.pid_of(name) for role, name in names.items()}}
 
 
 def run() -> None:

@@ -41,7 +41,7 @@ class Said:
 class Operator:
     """Runs commands in this process, which spares the small machine a start for each."""
 
-    def __init__(self, stack: Json, *, stage: str = "local") -> None:
+    def __init__(self, stack: Json, *, stage: str) -> None:
         # Given as absent, what a command sets for itself is gone when it ends.
         made = dict.fromkeys(("SETTINGS_PATH", "DOCUMENT_BUCKET", *QUEUE_URLS))
         self._environment = made | environment(stack) | {"OPS_STAGE": stage}
@@ -57,10 +57,10 @@ class Operator:
 
 
 @contextmanager
-def an_operator(stack: Json, *, stage: str = "local") -> Iterator[Operator]:
+def an_operator(stack: Json, *, stage: str | None = None) -> Iterator[Operator]:
     """An operator of one stage; what its commands keep of it is forgotten before and afterwards."""
     _forget_the_environment()
-    yield Operator(stack, stage=stage)
+    yield Operator(stack, stage=stage or stack["stage"])
     _forget_the_environment()
 
 

@@ -201,12 +201,14 @@ def test_erasing_takes_the_person_and_leaves_the_money(
 
 
 @pytest.fixture(scope="module")
-def rotated(backstage: Backstage) -> Iterator[str]:
+def rotated(backstage: Backstage, steady_stack: Json) -> Iterator[str]:
     """A stage of the same database whose key ring has a newer key than the functions have read."""
     ssm = backstage.aws("ssm")
 
     def read(name: str) -> str:
-        answer = ssm.get_parameter(Name=f"/reservations/local/{name}", WithDecryption=True)
+        answer = ssm.get_parameter(
+            Name=f"/reservations/{steady_stack['stage']}/{name}", WithDecryption=True
+        )
         return str(answer["Parameter"]["Value"])
 
     ring = json.loads(read("access-token-keys"))
