@@ -178,7 +178,7 @@ WILDCARDS = {
     "log-group:*": "política de AWS para toda función: escribir registros, en cualquier grupo de la cuenta",
     "network-interface:*": "política de AWS para toda función en una VPC: EC2 no deja acotar sus interfaces de red",
     "lambda:*:alias": "política de AWS para quien mueve las llamadas a otra versión: cualquier alias y alarma",
-    "sqs:*:queue": "política de AWS para quien lee una cola: recibir, borrar y mirar, en cualquiera de la cuenta",
+    "sqs:*:queue": "política de AWS para quien lee una cola; un `Deny` de cada función le quita todas menos la suya",
 }
 _QUEUE_READER = "AWSLambdaSQSQueueExecutionRole"
 _EVERY_FUNCTION = "AWSLambdaBasicExecutionRole"
@@ -203,18 +203,9 @@ DEPLOYER_RIGHT = Right((_DEPLOYER,), ("lambda:*:alias",))
 
 def rights() -> dict[str, list[Right]]:
     """What each function's role allows, by the function's folder: our statements, SAM's and AWS's."""
-    policies = resources("AWS::IAM::ManagedPolicy").values()
     return {
-        Path(properties["CodeUri"]).name: [
-            *_rights_of(properties),
-            *(
-                right
-                for policy in policies
-                if f"{name}Role" in map(name_of, policy["Roles"])
-                for right in _stated(policy["PolicyDocument"])
-            ),
-        ]
-        for name, properties in resources("AWS::Serverless::Function").items()
+        Path(properties["CodeUri"]).name: list(_rights_of(properties))
+        for properties in resources("AWS::Serverless::Function").values()
     }
 
 
@@ -223,8 +214,11 @@ def _rights_of(function: Mapping[str, Any]) -> Iterator[Right]:
         if "SQSSendMessagePolicy" in policy:
             queue = name_of(policy["SQSSendMessagePolicy"]["QueueName"])
             yield Right(("sqs:SendMessage*",), (queue,))
-            continue
-        yield from _stated(policy)
+        elif "Ref" in policy:
+            shared = resources("AWS::IAM::ManagedPolicy")[name_of(policy)]
+            yield from _stated(shared["PolicyDocument"])
+        else:
+            yield from _stated(policy)
     yield Right((_EVERY_FUNCTION,), ("log-group:*",))
     yield Right((_IN_A_VPC,), ("network-interface:*",))
     if any(event["Type"] == "SQS" for event in function.get("Events", {}).values()):
@@ -232,11 +226,13 @@ def _rights_of(function: Mapping[str, Any]) -> Iterator[Right]:
 
 
 def _stated(policy: Mapping[str, Any]) -> Iterator[Right]:
-    for statement in policy["Statement"]:
-        yield Right(
-            tuple(_listed(statement["Action"])),
-            tuple(map(_spelled, _listed(statement["Resource"]))),
-        )
+    for stated in policy["Statement"]:
+        statement = stated["Fn::If"][1] if "Fn::If" in stated else stated
+        if statement["Effect"] == "Allow":
+            yield Right(
+                tuple(_listed(statement["Action"])),
+                tuple(map(_spelled, _listed(statement["Resource"]))),
+            )
 
 
 def _listed(value: Any) -> list[Any]:

@@ -2,12 +2,15 @@
 
 import re
 from functools import partial
+from secrets import token_hex
+from typing import cast
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import CheckConstraint, Connection, text
+from sqlalchemy import CheckConstraint, Connection, make_url, text
+from tenacity import Retrying
 
 from local.database import Engine
 from reservations.adapters.mysql import readiness, schema
@@ -15,7 +18,7 @@ from reservations.adapters.mysql.engine import engine_for
 from reservations.adapters.mysql.tables import METADATA
 from reservations.domain.errors import DatabaseBusyError
 from tests.database.waiting import at_once
-from tests.databases import empty_schema
+from tests.databases import administrator, empty_schema
 
 CONTRACTING: frozenset[str] = frozenset()
 """Revisions that take away what no release still reads; until it is named here, a revision may only add."""
@@ -163,6 +166,41 @@ def test_a_newer_schema_is_left_alone(engine_name: Engine) -> None:
         schema.upgrade(engine)
 
         assert schema.current(engine) == "9999"
+
+
+def test_a_schema_that_is_there_waits_for_no_turn(
+    engine_name: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a stack whose update failed can go back while the migration still runs in the server."""
+    monkeypatch.setattr(schema, "TURN_SECONDS", 0)
+    with empty_schema(engine_name) as url:
+        engine = engine_for(url)
+        schema.upgrade(engine, revision=readiness.REVISIONS[0])
+
+        with schema._turn(engine):
+            schema.upgrade(engine, revision=readiness.REVISIONS[0])
+
+        assert schema.current(engine) == readiness.REVISIONS[0]
+
+
+def test_a_sign_in_that_is_allowed_a_moment_later_succeeds(
+    engine_name: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, password = f"late_{token_hex(6)}", token_hex(16)
+    with empty_schema(engine_name) as url, administrator(engine_name) as connection:
+
+        def allow(_: float) -> None:
+            connection.execute(text(f"CREATE USER '{name}'@'%' IDENTIFIED BY '{password}'"))
+            connection.execute(text(f"GRANT ALL ON {make_url(url).database}.* TO '{name}'@'%'"))
+
+        monkeypatch.setattr(cast("Retrying", vars(schema.current)["retry"]), "sleep", allow)
+        try:
+            login = make_url(url).set(username=name, password=password)
+            schema.upgrade(engine_for(login.render_as_string(hide_password=False)))
+        finally:
+            connection.execute(text(f"DROP USER IF EXISTS '{name}'@'%'"))
+
+        assert schema.current(engine_for(url)) == schema.HEAD
 
 
 def test_two_migrations_at_once_take_turns(engine_name: Engine) -> None:

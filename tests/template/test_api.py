@@ -156,31 +156,40 @@ def test_a_browser_s_question_beforehand_needs_no_key() -> None:
     assert API["Auth"]["AddApiKeyRequiredToCorsPreflight"] is False
 
 
-def test_each_method_that_asks_for_no_key_has_a_limit_of_its_own() -> None:
-    """A stage's limit is each method's: without their own, callers that nobody knows could take all readers' places."""
-    usual, *own = API["MethodSettings"]
-    told = {
+def limits() -> dict[tuple[str, str], tuple[int, int]]:
+    """Calls a second, and at once, of each method that has its own; of all others under `*`."""
+    return {
         (
             setting["HttpMethod"],
             setting["ResourcePath"].removeprefix("/").replace("~1", "/"),
-        ): setting
-        for setting in own
+        ): (setting["ThrottlingRateLimit"], setting["ThrottlingBurstLimit"])
+        for setting in API["MethodSettings"]
     }
-    open_to_all = {
-        (method, path)
-        for (method, path), route in routes().items()
-        if not route.get("Auth", {}).get("ApiKeyRequired", True)
-    }
-    assert told.keys() == open_to_all
-    assert all(own["ThrottlingRateLimit"] < usual["ThrottlingRateLimit"] for own in told.values())
+
+
+def test_who_asks_for_no_key_has_little_and_who_does_has_room_for_its_preflights() -> None:
+    """A limit is each method's own: strangers could take all readers' places otherwise."""
+    told = limits()
+    little, of_clients = told.pop(("*", "*")), set()
+    for (method, path), route in routes().items():
+        if route.get("Auth", {}).get("ApiKeyRequired", True):
+            of_clients |= {told.pop((method, path)), told.pop(("OPTIONS", path))}
+    assert len(of_clients) == 1  # the same for all
+    assert told.keys() == {("POST", "/v1/webhooks/{provider}"), ("GET", "/v1/health")}
+    assert all(little < limit < max(of_clients) for limit in told.values())
+
+
+def test_no_limit_is_for_any_method() -> None:
+    """API Gateway knows the settings of one method or of all; of ANY it says that the path is invalid."""
+    assert "ANY" not in {method for method, _ in limits()}
 
 
 def test_clients_that_take_all_of_their_plan_fit_through_each_method_of_the_door() -> None:
     [plan] = resources("AWS::ApiGateway::UsagePlan").values()
-    door, *_ = API["MethodSettings"]
+    rate, burst = limits()["GET", "/v1/reservations/{code}"]
     clients = len(resources("AWS::ApiGateway::ApiKey")) // KEYS_OF_A_CLIENT
-    assert clients * plan["Throttle"]["RateLimit"] < door["ThrottlingRateLimit"]
-    assert clients * plan["Throttle"]["BurstLimit"] < door["ThrottlingBurstLimit"]
+    assert clients * plan["Throttle"]["RateLimit"] < rate
+    assert clients * plan["Throttle"]["BurstLimit"] < burst
     sustained = plan["Throttle"]["RateLimit"] * timedelta(days=1).total_seconds()
     assert plan["Quota"]["Period"] == "DAY"
     assert plan["Quota"]["Limit"] < sustained  # else it would never be met

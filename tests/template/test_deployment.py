@@ -23,7 +23,7 @@ SKIPPED = {
     "Custom::DatabaseMigration",
 }
 
-# Run by SAM's own interpreter: the template as AWS expands it, for a core layer of two versions.
+# Run by SAM's own interpreter: the template as AWS expands it.
 EXPAND = """
 import json, logging, sys
 from samtranslator.translator.transform import transform
@@ -35,22 +35,22 @@ class Policies:
     def load(self):
         return {}
 
-def expanded(core, gradual):
+def expanded(release, gradual):
     template = yaml_parse(open(sys.argv[1]).read())
     for resource in template["Resources"].values():
         for name in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
-            code = resource["Properties"][name]
-            resource["Properties"][name] = f"s3://code/{core if 'core' in code else code}"
-    return transform(template, {"GradualDeployment": gradual}, Policies())["Resources"]
+            resource["Properties"][name] = f"s3://code/{resource['Properties'][name]}"
+    parameters = {"Release": release, "GradualDeployment": gradual}
+    return transform(template, parameters, Policies())["Resources"]
 
-cases = [("1", "true"), ("2", "true"), ("1", "false")]
+cases = [("1764230400", "true"), ("1764230401", "true"), ("1764230400", "false")]
 json.dump([expanded(*case) for case in cases], sys.stdout, default=str)
 """
 
 
 @pytest.fixture(scope="module")
 def expanded() -> list[dict[str, dict[str, Any]]]:
-    """With one core layer and with another, gradually; and with the first one all at once."""
+    """One release and the next of the same code, gradually; and the first one all at once."""
     python = VENVS / "sam" / "bin" / "python"
     output = subprocess.run(
         [python, "-c", EXPAND, ROOT / "template.yaml"],
@@ -90,13 +90,27 @@ def published(expansion: dict[str, dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def test_new_code_in_a_layer_is_a_new_version_of_every_function(
+def test_each_release_is_a_new_version_of_every_function_whatever_it_changes(
     expanded: list[dict[str, dict[str, Any]]],
 ) -> None:
     one, other, _ = map(published, expanded)
     same = {function for function in one if one[function] == other[function]}
     assert one.keys() == resources("AWS::Serverless::Function").keys()
     assert same == {MIGRATION}  # the stack calls its newest code, whatever is published
+    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
+    assert variables["RELEASE"] == {"Ref": "Release"}  # AWS publishes nothing that is as it was
+
+
+def test_each_release_deploys_the_door_anew_and_there_is_one(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    one, other, _ = (set(of_type(case, "AWS::ApiGateway::Deployment")) for case in expanded)
+    assert resources("AWS::Serverless::Api")["Api"]["AlwaysDeploy"] is True
+    assert len(one) == len(other) == 1
+    [stage] = of_type(expanded[0], "AWS::ApiGateway::Stage").values()
+    assert stage["Properties"]["StageName"] == "live"
+    [deployment] = of_type(expanded[0], "AWS::ApiGateway::Deployment").values()
+    assert "StageName" not in deployment["Properties"]  # it would be another door, without limits
 
 
 def test_every_function_but_the_migration_changes_step_by_step_and_back_at_an_alarm(
@@ -124,9 +138,13 @@ def test_every_role_that_aws_is_given_and_every_policy_of_aws_s_is_in_the_table_
     of_functions = {f"{name}Role" for name in resources("AWS::Serverless::Function")}
     assert roles.keys() - of_functions == {"CodeDeployServiceRole"}
     assert "| CodeDeploy, " in table
-    for role in roles.values():
-        for policy in role["Properties"]["ManagedPolicyArns"]:
-            assert f"| `{policy.rpartition('/')[2]}` |" in table
+    given = [
+        policy for role in roles.values() for policy in role["Properties"]["ManagedPolicyArns"]
+    ]
+    ours = [policy for policy in given if policy == {"Ref": "EveryFunctionPolicy"}]
+    assert len(ours) == len(of_functions)
+    for policy in (each for each in given if each not in ours):
+        assert f"| `{policy.rpartition('/')[2]}` |" in table
 
 
 def test_the_document_counts_what_the_embedded_stack_is_given(
@@ -269,5 +287,5 @@ def test_the_dashboard_draws_every_slo_at_the_value_that_the_documents_promise()
 def test_the_functions_share_one_way_of_taking_over() -> None:
     for folder, properties in functions().items():
         if folder != "migrate_database":
-            assert properties["AutoPublishAliasAllProperties"] is True, folder
+            assert properties["AutoPublishCodeSha256"] == {"Ref": "Release"}, folder
             assert properties["AutoPublishAlias"] == "live", folder

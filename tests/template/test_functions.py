@@ -2,6 +2,7 @@
 
 import ast
 import re
+import time
 from collections.abc import Iterator
 from functools import cache
 from itertools import chain
@@ -31,6 +32,7 @@ from tests.template.resources import (
 
 FOLDERS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
 HANDLER_LINES = 40
+RELEASE = ".local/release.parameters.yaml"
 OURS = 0.7  # of the database's connections; the rest is for people and for what is left by a deployment
 
 every_function = pytest.mark.parametrize("folder", FOLDERS)
@@ -239,33 +241,37 @@ def test_every_function_is_where_the_database_is() -> None:
     assert all(properties["VpcConfig"] == shared for properties in functions().values())
 
 
-@pytest.mark.parametrize("name", resources("AWS::IAM::ManagedPolicy"))
-def test_a_policy_that_all_functions_need_is_given_to_all(name: str) -> None:
-    roles = map(name_of, resources("AWS::IAM::ManagedPolicy")[name]["Roles"])
-    assert sorted(roles) == sorted(f"{logical_id(f)}Role" for f in FOLDERS)
+@every_function
+def test_what_all_functions_may_and_may_not_is_said_of_each(folder: str) -> None:
+    assert {"Ref": "EveryFunctionPolicy"} in functions()[folder]["Policies"]
+
+
+def given_with(condition: str) -> dict[str, Any]:
+    """The statement that all functions have where a condition holds."""
+    [policy] = resources("AWS::IAM::ManagedPolicy").values()
+    cases = [each["Fn::If"] for each in policy["PolicyDocument"]["Statement"] if "Fn::If" in each]
+    [(statement, otherwise)] = [case[1:] for case in cases if case[0] == condition]
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    return dict(statement)
 
 
 def test_every_function_may_sign_in_with_a_token_and_as_one_user_only() -> None:
-    policy = resources("AWS::IAM::ManagedPolicy")["ConnectToDatabase"]
-    [statement] = policy["PolicyDocument"]["Statement"]
+    statement = given_with("WithIamTokens")
     assert statement["Action"] == "rds-db:connect"
     assert statement["Resource"]["Fn::Sub"].endswith(
         ":dbuser:${DatabaseResourceId}/${DatabaseUser}"
     )
-    for name in ("ConnectToDatabase", "DatabaseUrl"):
-        assert template()["Resources"][name]["Condition"] == "WithIamTokens"
+    assert template()["Resources"]["DatabaseUrl"]["Condition"] == "WithIamTokens"
 
 
 def test_a_key_of_the_company_s_own_decrypts_settings_and_nothing_else() -> None:
-    policy = resources("AWS::IAM::ManagedPolicy")["DecryptSettings"]
-    [statement] = policy["PolicyDocument"]["Statement"]
+    statement = given_with("WithSettingsKey")
     assert (statement["Action"], statement["Resource"]) == (
         "kms:Decrypt",
         {"Ref": "SettingsKeyArn"},
     )
     [via] = statement["Condition"]["StringEquals"].items()
     assert via == ("kms:ViaService", {"Fn::Sub": "ssm.${AWS::Region}.${AWS::URLSuffix}"})
-    assert template()["Resources"]["DecryptSettings"]["Condition"] == "WithSettingsKey"
 
 
 def test_mails_may_be_sent_from_one_domain_only_if_it_is_named() -> None:
@@ -304,12 +310,8 @@ def test_the_migration_finds_its_log_group_and_its_database() -> None:
     """It runs while the stack is made: without the order it would make a group of its own first."""
     migration = template()["Resources"]["DatabaseMigration"]
     assert migration["DependsOn"] == "MigrateDatabaseLogs"
-    access = [each["Fn::If"] for each in migration["Properties"]["Access"]]
-    conditional = {name_of(needed): condition for condition, needed, _ in access}
-    assert conditional == {
-        name: template()["Resources"][name]["Condition"]
-        for name in ("DatabaseUrl", "ConnectToDatabase", "DecryptSettings")
-    }
+    condition, address, _ = migration["Properties"]["Address"]["Fn::If"]
+    assert (condition, name_of(address)) == ("WithIamTokens", "DatabaseUrl")
 
 
 # --- logs -----------------------------------------------------------------------------------------------
@@ -337,7 +339,8 @@ def policy_documents() -> Iterator[dict[str, Any]]:
         "AWS::SQS::QueuePolicy",
     ):
         for properties in resources(kind).values():
-            yield from properties["PolicyDocument"]["Statement"]
+            for statement in properties["PolicyDocument"]["Statement"]:
+                yield statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
 def listed(value: Any) -> list[Any]:
@@ -353,10 +356,27 @@ def test_no_right_is_a_star() -> None:
         assert statement.get("Principal") != "*"
 
 
-def test_the_one_denial_is_of_what_is_not_encrypted() -> None:
-    [denial] = [s for s in policy_documents() if s["Effect"] == "Deny"]
-    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert denial["Principal"] == "*"
+@every_function
+def test_who_reads_a_queue_reads_no_other(folder: str) -> None:
+    """AWS's policy, which SAM gives to all that read one, is for every queue of the account."""
+    properties = functions()[folder]
+    read = [
+        event["Properties"]["Queue"]
+        for event in properties.get("Events", {}).values()
+        if event["Type"] == "SQS"
+    ]
+    denials = [s for s in statements(properties) if s["Effect"] == "Deny"]
+    assert [denial["NotResource"] for denial in denials] == read
+    for denial in denials:
+        actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+        assert denial["Action"] == actions
+
+
+def test_what_else_is_denied_is_what_is_not_encrypted_and_a_log_group_of_a_function_s_own() -> None:
+    group, plain = (s for s in policy_documents() if s["Effect"] == "Deny" and "Resource" in s)
+    assert (group["Action"], group["Resource"]) == ("logs:CreateLogGroup", "*")
+    assert plain["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert plain["Principal"] == "*"
 
 
 def test_every_star_among_the_rights_is_explained_and_every_explanation_is_needed() -> None:
@@ -584,10 +604,27 @@ def test_a_stage_has_a_stack_of_its_own_and_its_particulars_outside_the_reposito
         f"Stage={stage}",
         f"PythonRuntime={runtime}",
         *live,
+        f"file://{RELEASE}",
         f"file://{particulars}",
     ]
     ignored = Path(ROOT, ".gitignore").read_text(encoding="utf-8").split()
     assert any(Path(particulars).match(pattern) for pattern in ignored)
+
+
+def test_each_deployment_tells_a_release_of_its_own() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\ndeploy:")[1].split("\n\n")[0]
+    assert f'$$(date +%s)\\"" > {RELEASE}\n' in recipe
+    assert re.fullmatch(
+        template()["Parameters"]["Release"]["AllowedPattern"], str(int(time.time()))
+    )
+
+
+def test_what_is_built_for_one_runtime_is_deployed_to_no_other() -> None:
+    rule = template()["Rules"]["DeployedAsItIsBuilt"]
+    assert rule["RuleCondition"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "local"]}]}
+    [assertion] = rule["Assertions"]
+    runtime = template()["Parameters"]["PythonRuntime"]["Default"]
+    assert assertion["Assert"] == {"Fn::Equals": [{"Ref": "PythonRuntime"}, runtime]}
 
 
 @pytest.mark.parametrize("layer", ["dependencies", "pdf"])

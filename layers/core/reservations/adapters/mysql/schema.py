@@ -8,16 +8,20 @@ from typing import Final
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, Engine, text
+from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from reservations.adapters.mysql import readiness
+from reservations.adapters.mysql.engine import error_number
 from reservations.domain.errors import DatabaseBusyError
 
 HEAD: Final = readiness.HEAD
 BASE: Final = "base"
 TURN_SECONDS = 60  # how long one migration waits for another
 STATEMENT_SECONDS = 240  # changing a large table takes long; the function has 300 s
+SIGN_IN_SECONDS = 60  # IAM may need a while to know everywhere what a new stack has just allowed
 
 _SCRIPTS = Path(__file__).parent / "migrations"
+_ACCESS_DENIED = 1045
 # The lock is the server's, not the schema's; a name has at most 64 characters.
 _LOCK = text("SELECT GET_LOCK(LEFT(CONCAT('migrate:', DATABASE()), 64), :seconds)")
 _UNLOCK = text("SELECT RELEASE_LOCK(LEFT(CONCAT('migrate:', DATABASE()), 64))")
@@ -26,14 +30,19 @@ _UNLOCK = text("SELECT RELEASE_LOCK(LEFT(CONCAT('migrate:', DATABASE()), 64))")
 def upgrade(engine: Engine, *, revision: str = HEAD) -> None:
     """Bring the schema to `revision`; one migration at a time, whoever starts it.
 
-    A newer schema stays as it is, so that a release can be rolled back without its data.
+    A newer schema stays as it is, so that a release can be rolled back without its data. One that is
+    there already waits for nobody: a failed update is rolled back by asking for the old revision.
     Make the engine with `engine_for(url, answer_seconds=STATEMENT_SECONDS)`.
 
     Raises:
         DatabaseBusyError: another migration did not end in time.
     """
+    if _is_enough(current(engine), revision):
+        return
     with _turn(engine) as connection:
-        if not _is_newer(connection):
+        with connection.begin():
+            reached = readiness.current(connection)
+        if not _is_enough(reached, revision):
             command.upgrade(_configured(connection), revision)
 
 
@@ -47,6 +56,16 @@ def downgrade(engine: Engine, *, revision: str = BASE) -> None:
         command.downgrade(_configured(connection), revision)
 
 
+def _is_denied(error: BaseException) -> bool:
+    return error_number(error) == _ACCESS_DENIED
+
+
+@retry(
+    retry=retry_if_exception(_is_denied),
+    wait=wait_fixed(2),
+    stop=stop_after_delay(SIGN_IN_SECONDS),
+    reraise=True,
+)
 def current(engine: Engine) -> str | None:
     """Return the schema's revision; none before the first migration."""
     with engine.connect() as connection:
@@ -66,9 +85,9 @@ def _turn(engine: Engine) -> Iterator[Connection]:
             connection.execute(_UNLOCK)
 
 
-def _is_newer(connection: Connection) -> bool:
-    with connection.begin():
-        return readiness.current(connection) not in {None, *readiness.REVISIONS}
+def _is_enough(reached: str | None, revision: str) -> bool:
+    is_newer = reached not in {None, *readiness.REVISIONS}
+    return is_newer or reached == revision
 
 
 def _configured(connection: Connection) -> Config:
