@@ -5,7 +5,7 @@ import re
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 import pytest
@@ -19,6 +19,7 @@ from reservations.adapters.hint_codec import PoisonMessageError, encode_hint
 from reservations.adapters.ses_events import decode_mail_event
 from reservations.application.poll_outbox import poll_outbox
 from reservations.application.ports import HistoryEntry
+from reservations.config import KeyId
 from reservations.domain.access_token import KeyRing
 from reservations.domain.facts import Reason, Status
 from reservations.domain.history import TEXTS
@@ -187,6 +188,13 @@ def test_the_answer_to_a_creation_obeys_the_contract(replayed: bool) -> None:
     declared = declared_headers("/v1/reservations", "post", 202)
     assert set(response.headers) <= declared
     assert ("Idempotency-Replayed" in response.headers) is replayed
+
+
+def test_every_key_that_the_settings_take_makes_tokens_that_the_contract_allows() -> None:
+    schema = contract()["components"]["schemas"]["CreatedReservation"]
+    token = schema["properties"]["access_token"]["pattern"]
+    [key_id] = get_args(KeyId)[1].metadata
+    assert token == rf"{key_id.pattern.rstrip('$')}\.[A-Za-z0-9_-]{{43}}$"
 
 
 @pytest.mark.parametrize("language", Language)

@@ -34,7 +34,9 @@ def nothing_personal_is_left_anywhere() -> Iterator[None]:
     if not SENT:
         return
     search, backstage = Search(SENT), Backstage(_description())
-    search.look("stack: log lines", backstage.logs())
+    lines = backstage.logs()
+    assert [line for line in lines if '"left_out"' in line] == []
+    search.look("stack: log lines", lines)
     search.look("stack: queues", backstage.waiting_messages())
     search.look("stack: problems", TOLD)
     search.look("stack: object keys", backstage.object_keys())

@@ -79,11 +79,12 @@ def api_settings() -> config.ApiSettings:
 
 @pytest.fixture(autouse=True)
 def logs(capsys: pytest.CaptureFixture[str]) -> Iterator[LogBook]:
-    """Fail any test, whatever it is about, in which something personal is written out."""
+    """Fail any test, whatever it is about, in which something personal or unlisted is written out."""
     metrics.clear_metrics()  # what a test without a function left counted is not this one's
     with LogBook(capsys).open() as book:
         yield book
     assert [canary for canary in PERSONAL if canary in book.text] == []
+    assert '"left_out"' not in book.text
 
 
 @pytest.fixture

@@ -62,8 +62,9 @@ def _sendable(value: SecretStr) -> SecretStr:
 
 ProviderKey = Annotated[SecretStr, AfterValidator(_sendable)]
 
-# What a column holds and a bearer token may be made of (RFC 6750, section 2.1).
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # as long as its column
+# As docs/contratos/openapi.yaml has the beginning of an access token.
+KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
 
 
 _logger = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ PROFILES: dict[str, tuple[Policy, Timeouts]] = {
 
 
 _POLICY = TypeAdapter(Policy)
-_NAME = TypeAdapter(Name)
+_KEY_ID = TypeAdapter(KeyId)
 
 
 class SagaProfile(Settings):
@@ -176,7 +177,7 @@ class MailSettings(Settings):
 def _key_ring(value: dict[str, Any]) -> KeyRing:
     try:
         keys = {
-            _NAME.validate_python(kid): base64.b64decode(secret, validate=True)
+            _KEY_ID.validate_python(kid): base64.b64decode(secret, validate=True)
             for kid, secret in value["keys"].items()
         }
         return KeyRing(current=value["current"], keys=keys)

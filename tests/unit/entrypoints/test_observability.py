@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from reservations.entrypoints import observability
+from tests.invocation import LogBook
+
 PROGRAM = """
 import logging
 logging.basicConfig(format="plain: %(message)s")  # as the runtime's own handler on the root logger
@@ -33,6 +36,17 @@ def test_an_adapters_warning_comes_out_once_and_structured(service: str) -> None
     told = json.loads(line)
     assert told["service"] == service
     assert (told["level"], told["message"], told["code"]) == ("WARNING", "not accepted", "busy")
+
+
+def test_a_field_that_is_not_listed_is_named_and_its_value_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with LogBook(capsys).open() as book:
+        observability.logger.info("told", extra={"code": "busy", "email": "ana@example.com"})
+        [line] = book.saying("told")
+
+    assert (line["code"], line["left_out"]) == ("busy", ["email"])
+    assert "ana@example.com" not in book.text
 
 
 TELLING = """

@@ -25,10 +25,24 @@ class FunctionFailedError(Exception):
     """What the runtime is left to write down of an unexpected error: its kind, and no text of a library's."""
 
 
-class ReticentFormatter(LambdaPowertoolsFormatter):
-    """Tells where an exception happened and of what kind it is, but repeats no text of a library's.
+# What a line may have: Powertools' own members, and the facts that we tell.
+_POWERTOOLS = (
+    "level location message timestamp service name cold_start function_name"
+    " function_memory_size function_arn function_request_id xray_trace_id exception exception_name"
+)
+_FACTS = (
+    "trace_id message_id reservation_id reservation_ids reservation_code verb outcome http_status"
+    " elapsed_ms alarm code type kind reason queue error detail invariant remedy revision"
+    " published woken unanswered dead hints webhooks idempotency_keys documents travelers"
+)
+FIELDS = frozenset(f"{_POWERTOOLS} {_FACTS}".split())
 
-    Such a text may quote a statement, a request or a mail (CWE-532).
+
+class ReticentFormatter(LambdaPowertoolsFormatter):
+    """Writes down the FIELDS, and of what else it is given the name only.
+
+    Of an exception it tells where it happened and of what kind it is, but repeats no text of a
+    library's: that may quote a statement, a request or a mail (CWE-532).
     """
 
     def formatException(self, ei: Thrown) -> str:  # noqa: N802 - the name is logging's
@@ -40,8 +54,10 @@ class ReticentFormatter(LambdaPowertoolsFormatter):
         return "".join(line for each in reversed(chain) for line in _told(each))
 
     def serialize(self, log: Any) -> str:
-        log.pop("exception_notes", None)
-        return super().serialize(log)
+        told = {name: value for name, value in log.items() if name in FIELDS}
+        if unknown := sorted(log.keys() - FIELDS - {"exception_notes"}):
+            told["left_out"] = unknown
+        return super().serialize(told)
 
 
 def _told(error: BaseException) -> list[str]:
