@@ -46,10 +46,12 @@ def _at(address: str, engine: Engine) -> DatabaseServer:
     )
 
 
-def url_of(engine: Engine, name: str = "") -> str:
+def url_of(engine: Engine, name: str = "", *, tls: bool = False) -> str:
+    """Without TLS unless it is what is tested: each connection would read all trusted roots anew."""
     root = server(engine)
     login = f"{root.user}:{root.password}@{root.host}:{root.port}"
-    return f"mysql+pymysql://{login}/{name}?charset=utf8mb4"
+    url = f"mysql+pymysql://{login}/{name}?charset=utf8mb4"
+    return url if tls else f"{url}&ssl_disabled=true"
 
 
 @contextmanager

@@ -97,7 +97,7 @@ def refusal(url: str) -> BaseException:
 def test_a_server_that_proves_who_it_is_is_spoken_to_in_tls(serve: Serve) -> None:
     roots = serve(HERE)
 
-    with engine_for(f"{url_of('mysql')}&ssl_ca={roots}").connect() as connection:
+    with engine_for(f"{url_of('mysql', tls=True)}&ssl_ca={roots}").connect() as connection:
         row = connection.execute(text("SHOW STATUS LIKE 'Ssl_version'")).one()
 
     assert row[1] in {"TLSv1.2", "TLSv1.3"}
@@ -106,7 +106,7 @@ def test_a_server_that_proves_who_it_is_is_spoken_to_in_tls(serve: Serve) -> Non
 @pytest.mark.mysql
 def test_a_server_that_nobody_we_trust_vouches_for_is_refused(serve: Serve) -> None:
     serve(HERE)
-    assert "certificate verify failed" in str(refusal(url_of("mysql")))
+    assert "certificate verify failed" in str(refusal(url_of("mysql", tls=True)))
 
 
 @pytest.mark.mysql
@@ -115,21 +115,23 @@ def test_a_server_that_proves_to_be_another_is_refused_whatever_the_url_asks(
     serve: Serve, attempt: str
 ) -> None:
     roots = serve(ELSEWHERE)
-    assert "IP address mismatch" in str(refusal(f"{url_of('mysql')}&ssl_ca={roots}{attempt}"))
+    assert "IP address mismatch" in str(
+        refusal(f"{url_of('mysql', tls=True)}&ssl_ca={roots}{attempt}")
+    )
 
 
 @pytest.mark.mysql
 def test_a_server_that_speaks_no_tls_is_refused_unless_the_url_allows_it() -> None:
-    assert "SSL" in str(refusal(url_of("mariadb")))
+    assert "SSL" in str(refusal(url_of("mariadb", tls=True)))
 
-    with engine_for(f"{url_of('mariadb')}&ssl_disabled=true").connect() as connection:
+    with engine_for(url_of("mariadb")).connect() as connection:
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
 
 
 @pytest.mark.mysql
 def test_this_machine_needs_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    with engine_for(url_of("mariadb")).connect() as connection:
+    with engine_for(url_of("mariadb", tls=True)).connect() as connection:
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
 
 

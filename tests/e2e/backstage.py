@@ -25,6 +25,10 @@ class Backstage:
     def __init__(self, stack: Json) -> None:
         self._stack = stack
         self._engine: Engine = create_engine(stack["database_url"], poolclass=NullPool)
+        self._http = httpx.Client(timeout=30)  # each of its own would read all trusted roots anew
+
+    def close(self) -> None:
+        self._http.close()
 
     # --- the providers ---
 
@@ -52,32 +56,30 @@ class Backstage:
 
     def locator(self, trip: Trip) -> str:
         """Ask the supplier itself."""
-        answer = httpx.get(
+        answer = self._http.get(
             f"{self._stack['supplier_url']}/bookings",
             params={"reference": self.reference(trip)},
             headers={"Authorization": "Bearer backstage"},
-            timeout=10,
         )
         [booking] = answer.raise_for_status().json()["bookings"]
         return str(booking["locator"])
 
     def faults(self, provider: Provider, mode: str, *, latency_ms: int = 0) -> None:
-        httpx.post(
+        self._http.post(
             f"{self._stack[f'{provider}_url']}/_sim/faults",
             json={"mode": mode, "latency_ms": latency_ms},
-            timeout=10,
         ).raise_for_status()
 
     def _all(self, provider: Provider) -> dict[str, list[Json]]:
         url = f"{self._stack[f'{provider}_url']}/_sim/ledger"
-        ledger: dict[str, list[Json]] = httpx.get(url, timeout=10).raise_for_status().json()
+        ledger: dict[str, list[Json]] = self._http.get(url).raise_for_status().json()
         return ledger
 
     # --- the mailbox ---
 
     def mails(self, address: str) -> list[EmailMessage]:
         """The mails to an address, oldest first, which LocalStack caught instead of sending."""
-        caught = httpx.get(f"{self._stack['aws_endpoint_url']}/_aws/ses", timeout=30).json()
+        caught = self._http.get(f"{self._stack['aws_endpoint_url']}/_aws/ses").json()
         raw = [str(message.get("RawData") or "") for message in caught["messages"]]
         read = [
             email.message_from_string(content, policy=email.policy.default)
@@ -164,7 +166,7 @@ class Backstage:
         """What waits in every queue, dead letters among it; nothing is received, so nothing is taken away."""
         endpoint = self._stack["aws_endpoint_url"]
         return [
-            httpx.get(f"{endpoint}/_aws/sqs/messages", params={"QueueUrl": url}, timeout=30)
+            self._http.get(f"{endpoint}/_aws/sqs/messages", params={"QueueUrl": url})
             .raise_for_status()
             .text
             for url in self.aws("sqs").list_queues()["QueueUrls"]

@@ -1,6 +1,7 @@
 """The running stack, as its own description tells it: `make up` writes `.local/stack.json`."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -33,15 +34,16 @@ def nothing_personal_is_left_anywhere() -> Iterator[None]:
     yield
     if not SENT:
         return
-    search, backstage = Search(SENT), Backstage(_description())
-    lines = backstage.logs()
-    assert [line for line in lines if '"left_out"' in line] == []
-    search.look("stack: log lines", lines)
-    search.look("stack: queues", backstage.waiting_messages())
-    search.look("stack: problems", TOLD)
-    search.look("stack: object keys", backstage.object_keys())
-    for table in SEARCHED_TABLES:
-        search.look(f"stack: table {table}", backstage.dump(table).splitlines())
+    search = Search(SENT)
+    with closing(Backstage(_description())) as backstage:
+        lines = backstage.logs()
+        assert [line for line in lines if '"left_out"' in line] == []
+        search.look("stack: log lines", lines)
+        search.look("stack: queues", backstage.waiting_messages())
+        search.look("stack: problems", TOLD)
+        search.look("stack: object keys", backstage.object_keys())
+        for table in SEARCHED_TABLES:
+            search.look(f"stack: table {table}", backstage.dump(table).splitlines())
     assert search.looked["stack: log lines"]
     search.conclude()
 
@@ -97,5 +99,6 @@ def partner(steady_stack: dict[str, Any]) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="module")
-def backstage(steady_stack: dict[str, Any]) -> Backstage:
-    return Backstage(steady_stack)
+def backstage(steady_stack: dict[str, Any]) -> Iterator[Backstage]:
+    with closing(Backstage(steady_stack)) as backstage:
+        yield backstage

@@ -376,7 +376,7 @@ def parameters(database_url: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def cloud(schema_of: SchemaOf) -> Iterator[tuple[str, dict[str, str]]]:
     """Queues, bucket and parameters; and the wiring of the functions to them, kept warm between tests."""
-    url = f"{schema_of('mysql')}&ssl_disabled=true"  # a lost connection is opened again, many times
+    url = schema_of("mysql")
     VALUES["database password"] = str(make_url(url).password)
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         for name in ("AWS_DEFAULT_REGION", "AWS_REGION"):
