@@ -6,7 +6,7 @@ import pytest
 
 from tests.simulation.seeds import Lived, Summary, live_all, tell
 
-SCHEDULES = 1000
+SCHEDULES = 400
 pytestmark = pytest.mark.timeout(900)  # for all of them, on a machine that does other things too
 
 FIRST = 1_000_000  # other seeds than those of `make simulate`

@@ -87,9 +87,15 @@ def test_an_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_operators_work_on_the_stack_of_this_machine_unless_they_name_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stack = {"aws_endpoint_url": "http://127.0.0.1:4566", "region": deployment.REGION}
-    monkeypatch.delenv("OPS_STACK", raising=False)
+    stack = {
+        "aws_endpoint_url": "http://127.0.0.1:4566",
+        "region": deployment.REGION,
+        "stage": "here",
+    }
+    for name in ("OPS_STACK", "OPS_STAGE"):
+        monkeypatch.delenv(name, raising=False)
     assert ops.environment(stack)["OPS_STACK"] == deployment.STACK
+    assert ops.environment(stack)["OPS_STAGE"] == "here"
 
     monkeypatch.setenv("OPS_STACK", "mine")
     assert ops.environment(stack)["OPS_STACK"] == "mine"
