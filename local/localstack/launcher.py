@@ -45,6 +45,7 @@ def _configure(state: Path, address: str) -> None:
             "SQS_ENDPOINT_STRATEGY": "path",  # the default needs a DNS name
             "DNS_ADDRESS": "0",  # as root it would open port 53
             "DISABLE_EVENTS": "1",
+            "SQS_DISABLE_CLOUDWATCH_METRICS": "1",  # each would be a request to itself
             "SKIP_SSL_CERT_DOWNLOAD": "1",
             "S3_SKIP_SIGNATURE_VALIDATION": "0",  # else expired and altered links work, unlike on AWS
             # Each service takes up to a second to load: they do while SAM builds, not while it deploys.
@@ -109,6 +110,14 @@ def _ask_queues_as_aws_does() -> None:
     EsmWorker.start, SqsPoller.__init__ = start_in_parallel, make_patient
 
 
+def _count_no_calls() -> None:
+    from localstack.services.lambda_.invocation import version_manager
+
+    # A request to itself for each call of a function, to count what no one here asks about.
+    for name in ("record_cw_metric_invocation", "record_cw_metric_error"):
+        setattr(version_manager, name, lambda *_, **__: None)
+
+
 def _run_functions_as_processes(state: Path, python: str) -> None:
     from localstack.services.lambda_.invocation import runtime_executor
 
@@ -131,6 +140,7 @@ def main() -> None:
     _keep_objects_in(state / "s3")
     _deploy_without_long_naps()
     _ask_queues_as_aws_does()
+    _count_no_calls()
 
     from local.localstack import gateway_responses
 
