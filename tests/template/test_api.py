@@ -156,6 +156,28 @@ def test_a_browser_s_question_beforehand_needs_no_key() -> None:
     assert API["Auth"]["AddApiKeyRequiredToCorsPreflight"] is False
 
 
+def test_what_comes_in_passes_through_no_other_region() -> None:
+    assert API["EndpointConfiguration"] == {"Type": "REGIONAL"}
+
+
+def test_the_gateway_logs_who_asked_for_what_and_neither_address_nor_code_nor_body() -> None:
+    condition, log, otherwise = API["AccessLogSetting"]["Fn::If"]
+    assert (condition, otherwise) == ("WithAccessLog", {"Ref": "AWS::NoValue"})
+    assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLogs", "Arn"]}
+    assert set(json.loads(log["Format"]).values()) == {
+        "$context.requestId",
+        "$context.identity.apiKeyId",
+        "$context.httpMethod",
+        "$context.resourcePath",
+        "$context.status",
+        "$context.error.responseType",
+        "$context.responseLatency",
+    }
+    limits = {"ThrottlingRateLimit", "ThrottlingBurstLimit"}
+    told = {name for setting in API["MethodSettings"] for name in setting}
+    assert told == {"ResourcePath", "HttpMethod"} | limits  # LoggingLevel would write bodies down
+
+
 def test_each_method_that_asks_for_no_key_has_a_limit_of_its_own() -> None:
     """A stage's limit is each method's: without their own, callers that nobody knows could take all readers' places."""
     usual, *own = API["MethodSettings"]
@@ -231,7 +253,12 @@ def test_the_request_of_an_event_has_a_route(name: str) -> None:
 
 def test_vouchers_are_private_encrypted_and_kept() -> None:
     [bucket] = resources("AWS::S3::Bucket").values()
-    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["PublicAccessBlockConfiguration"] == {
+        "BlockPublicAcls": True,
+        "BlockPublicPolicy": True,
+        "IgnorePublicAcls": True,
+        "RestrictPublicBuckets": True,
+    }
     assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     [rule] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}

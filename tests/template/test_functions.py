@@ -324,6 +324,15 @@ def test_a_function_s_logs_are_kept_for_a_while_and_not_for_ever(folder: str) ->
     assert groups[f"/aws/lambda/${{{logical_id(folder)}}}"] == 30
 
 
+def test_no_log_is_kept_for_another_time_than_the_documents_say() -> None:
+    [days] = re.findall(
+        r"^\| RNF-13 \|[^|]+\| (\d+) días \|", docs("01-etapa-1-requerimientos.md"), re.M
+    )
+    groups = resources("AWS::Logs::LogGroup")
+    kept = {name: group.get("RetentionInDays") for name, group in groups.items()}
+    assert kept == dict.fromkeys(groups, int(days))
+
+
 # --- rights -----------------------------------------------------------------------------------------------
 
 
@@ -353,10 +362,24 @@ def test_no_right_is_a_star() -> None:
         assert statement.get("Principal") != "*"
 
 
-def test_the_one_denial_is_of_what_is_not_encrypted() -> None:
+def test_the_one_denial_is_of_whatever_would_reach_the_bucket_unencrypted() -> None:
+    [policy] = resources("AWS::S3::BucketPolicy").values()
     [denial] = [s for s in policy_documents() if s["Effect"] == "Deny"]
-    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert denial["Principal"] == "*"
+    assert policy == {
+        "Bucket": {"Ref": "DocumentBucket"},
+        "PolicyDocument": {"Statement": [denial]},
+    }
+    assert denial == {
+        "Sid": "OnlyOverTls",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [
+            {"Fn::GetAtt": ["DocumentBucket", "Arn"]},
+            {"Fn::Sub": "${DocumentBucket.Arn}/*"},
+        ],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
 
 
 def test_every_star_among_the_rights_is_explained_and_every_explanation_is_needed() -> None:
