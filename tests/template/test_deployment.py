@@ -197,6 +197,20 @@ def test_code_that_does_not_even_run_is_counted_by_who_calls_it() -> None:
     assert len(watched) <= METRICS_OF_AN_ALARM
 
 
+def test_new_code_first_takes_the_share_and_the_time_that_the_document_says(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    text = (ROOT / "docs/despliegue-aws.md").read_text(encoding="utf-8")
+    [(share, minutes)] = re.findall(r"el (\d+) % de las\s+llamadas durante (\d+) minutos", text)
+    chosen = [
+        group["Properties"]["DeploymentConfigName"]["Fn::Sub"]
+        for group in of_type(expanded[0], "AWS::CodeDeploy::DeploymentGroup").values()
+    ]
+    canary = f"Canary{share}Percent{minutes}Minutes"
+    assert canary == "Canary10Percent5Minutes"
+    assert all(values == {"ConfigName": canary} for _, values in chosen)
+
+
 def test_the_document_names_the_alarms_that_take_a_release_back() -> None:
     text = (ROOT / "docs/despliegue-aws.md").read_text(encoding="utf-8")
     [told] = re.findall(r"Si suena (.*?)CodeDeploy devuelve", text, re.DOTALL)
