@@ -283,8 +283,24 @@ def test_the_poller_may_overlap_with_itself() -> None:
         "MaximumRetryAttempts": 0,
         "MaximumEventAgeInSeconds": 60,
     }
-    [event] = poller["Events"].values()
-    assert (event["Type"], event["Properties"]["Schedule"]) == ("Schedule", "rate(1 minute)")
+
+
+def test_the_clock_calls_who_and_as_often_as_was_decided_and_tells_which_task() -> None:
+    scheduled = {
+        (folder, name): {k: v for k, v in event["Properties"].items() if k != "Description"}
+        for folder, properties in functions().items()
+        for name, event in properties.get("Events", {}).items()
+        if event["Type"] == "Schedule"
+    }
+    assert scheduled == {
+        ("poll_outbox", "EveryMinute"): {"Schedule": "rate(1 minute)"},
+        ("clean_up", "Invariants"): {
+            "Schedule": "rate(5 minutes)",
+            "Input": '{"task": "invariants"}',
+        },
+        ("clean_up", "Audit"): {"Schedule": "rate(1 day)", "Input": '{"task": "audit"}'},
+        ("clean_up", "Retention"): {"Schedule": "rate(1 day)", "Input": '{"task": "retention"}'},
+    }
 
 
 def test_the_stack_waits_longer_for_the_migration_than_it_may_take() -> None:
