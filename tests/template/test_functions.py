@@ -191,13 +191,18 @@ def test_what_takes_several_messages_has_time_for_more_than_the_first() -> None:
 
 
 def reserved() -> dict[str, int]:
-    """How many environments of a function may live at once; one migration waits for another."""
-    migrating = {"migrate_database": 1}
-    return migrating | {
+    """How many environments of a function may live at once, by the template."""
+    return {
         folder: properties["ReservedConcurrentExecutions"]
         for folder, properties in functions().items()
-        if folder not in migrating
+        if "ReservedConcurrentExecutions" in properties
     }
+
+
+def test_every_function_but_the_migration_has_its_environments_reserved() -> None:
+    """Its stack calls it, one run at a time, and a lock in the database makes a second one wait."""
+    assert reserved().keys() == {*FOLDERS} - {"migrate_database"}
+    assert f"la plantilla reserva {sum(reserved().values())}," in docs("despliegue-aws.md")
 
 
 def connections_of(folder: str) -> int:
@@ -222,10 +227,13 @@ def budget() -> tuple[int, dict[str, tuple[int, int]]]:
 
 def test_all_functions_at_once_leave_connections_for_people() -> None:
     granted, told = budget()
-    taken = {folder: (most, connections_of(folder)) for folder, most in reserved().items()}
+    at_once = {"migrate_database": 1} | reserved()
+    taken = {folder: (most, connections_of(folder)) for folder, most in at_once.items()}
+    total = sum(most * each for most, each in taken.values())
 
     assert told == taken
-    assert sum(most * each for most, each in taken.values()) <= OURS * granted
+    assert total <= OURS * granted
+    assert f"Suma: {total} de {OURS * granted:.0f}." in docs("08-performance.md")
 
 
 def test_every_function_is_where_the_database_is() -> None:
