@@ -17,6 +17,7 @@ from tests.invocation import EVENTS, an_event
 from tests.template.resources import ROOT, functions, name_of, resources, template
 
 [API] = resources("AWS::Serverless::Api").values()
+SECURITY = (ROOT / "docs/03-seguridad.md").read_text(encoding="utf-8")
 RESPONSES: dict[str, dict[str, Any]] = API["GatewayResponses"]
 DETAIL_CHARACTERS = 240
 QUOTA_WAIT_SECONDS = 3600  # it is a day's: a few seconds change nothing
@@ -197,6 +198,26 @@ def test_each_method_that_asks_for_no_key_has_a_limit_of_its_own() -> None:
     assert all(own["ThrottlingRateLimit"] < usual["ThrottlingRateLimit"] for own in told.values())
 
 
+def limits_told() -> dict[str, set[tuple[int, int]]]:
+    """Of docs/03, section 3: requests a second and burst, by what they limit."""
+    rows = re.findall(r"^\| ([^|]+) \| (\d+) \| (\d+) \| [\d.–]+ \|$", SECURITY, re.MULTILINE)
+    return {what: {(int(rate), int(burst))} for what, rate, burst in rows}
+
+
+def test_the_document_tells_every_limit_of_the_door() -> None:
+    [plan] = resources("AWS::ApiGateway::UsagePlan").values()
+    each_key = (plan["Throttle"]["RateLimit"], plan["Throttle"]["BurstLimit"])
+    limits = {"cada clave de API, por su plan de uso": {each_key}}
+    for setting in API["MethodSettings"]:
+        method, path = setting["HttpMethod"], setting["ResourcePath"][1:].replace("~1", "/")
+        named = {"*": "cada método", "ANY": "cada dirección y cada método que no existe"}
+        limit = (setting["ThrottlingRateLimit"], setting["ThrottlingBurstLimit"])
+        limits.setdefault(named.get(method, f"`{method} {path}`"), set()).add(limit)
+    assert limits_told() == limits
+    [a_day] = re.findall(r"^\| cada clave .+ \| ([\d.]+) \|$", SECURITY, re.MULTILINE)
+    assert plan["Quota"] == {"Limit": int(a_day.replace(".", "")), "Period": "DAY"}
+
+
 def test_clients_that_take_all_of_their_plan_fit_through_each_method_of_the_door() -> None:
     [plan] = resources("AWS::ApiGateway::UsagePlan").values()
     door, *_ = API["MethodSettings"]
@@ -204,7 +225,6 @@ def test_clients_that_take_all_of_their_plan_fit_through_each_method_of_the_door
     assert clients * plan["Throttle"]["RateLimit"] < door["ThrottlingRateLimit"]
     assert clients * plan["Throttle"]["BurstLimit"] < door["ThrottlingBurstLimit"]
     sustained = plan["Throttle"]["RateLimit"] * timedelta(days=1).total_seconds()
-    assert plan["Quota"]["Period"] == "DAY"
     assert plan["Quota"]["Limit"] < sustained  # else it would never be met
 
 
