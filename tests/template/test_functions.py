@@ -408,11 +408,17 @@ def test_the_one_denial_is_of_whatever_would_reach_the_bucket_unencrypted() -> N
 
 def test_every_star_among_the_rights_is_explained_and_every_explanation_is_needed() -> None:
     granted = [*chain.from_iterable(rights().values()), DEPLOYER_RIGHT]
-    found = [name for right in granted for name in right.wildcards]
-    explained = {end for end in WILDCARDS for name in found if name.endswith(end)}
 
-    assert permissions()  # refuses a star that nothing explains
-    assert explained == set(WILDCARDS)
+    assert {name for right in granted for name in right.wildcards} == set(WILDCARDS)
+    assert permissions()
+
+
+def test_a_star_is_the_end_of_what_a_right_is_over() -> None:
+    """In the place of a region or an account it would take in what is others'."""
+    ours = [right for some in rights().values() for right in some if ":" in right.actions[0]]
+    stars = [name for right in ours for name in right.resources if "*" in name]
+    assert stars
+    assert [name for name in stars if not re.fullmatch(r"[^*]+/\*", name)] == []
 
 
 @every_function
