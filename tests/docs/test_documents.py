@@ -185,6 +185,11 @@ def test_stage_3_leaves_no_cell_empty_and_no_row_without_a_test(title: str) -> N
         assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+@pytest.mark.parametrize("document", ["../SECURITY.md", "contenedores.md", "despliegue-aws.md"])
+def test_stage_3_lists_what_another_document_says_is_missing(document: str) -> None:
+    assert f"]({document})" in read("03-seguridad.md").split(". Lo que todavía no hay\n")[1]
+
+
 @pytest.mark.parametrize("path", ADRS, ids=lambda path: path.stem)
 def test_an_adr_weighs_options_and_says_when_to_look_again(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -218,6 +218,18 @@ def test_the_document_tells_every_limit_of_the_door() -> None:
     assert plan["Quota"] == {"Limit": int(a_day.replace(".", "")), "Period": "DAY"}
 
 
+def test_what_a_key_lets_through_of_the_rate_that_was_promised_is_told() -> None:
+    requirements = (ROOT / "docs/01-etapa-1-requerimientos.md").read_text(encoding="utf-8")
+    [rates] = re.findall(
+        r"^\| RNF-03 \|[^|]+\| (\d+) creaciones y (\d+) consultas por segundo \|",
+        requirements,
+        re.MULTILINE,
+    )
+    [plan] = resources("AWS::ApiGateway::UsagePlan").values()
+    promised, each = sum(map(int, rates)), plan["Throttle"]["RateLimit"]
+    assert f"pide {promised} peticiones por segundo y cada clave deja pasar {each}" in SECURITY
+
+
 def test_clients_that_take_all_of_their_plan_fit_through_each_method_of_the_door() -> None:
     [plan] = resources("AWS::ApiGateway::UsagePlan").values()
     door, *_ = API["MethodSettings"]
