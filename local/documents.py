@@ -170,10 +170,15 @@ _FROM_ENVIRONMENT = (
 )
 _NOT_A_SOURCE = (config.Timeouts, config.SagaProfile)  # they live inside `saga_policy`
 
-# Every `*` among the rights, and why it is there; a right with another one is not documented, and fails.
+_OF_THE_ACCOUNT = re.compile(
+    r"arn:\$\{AWS::Partition\}:[a-z-]+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:"
+)
+# Every `*` among the rights, whole, and why it is there; a right with another one is not documented, and fails.
 WILDCARDS = {
-    "/vouchers/*": "cualquier bono, y nada más del cubo",
-    ":identity/*": "SES pide permiso sobre el remitente; cuál es lo acota `MailSenderDomain`, si se da",
+    "${DocumentBucket.Arn}/vouchers/*": "cualquier bono, y nada más del cubo",
+    "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/*": (
+        "SES pide permiso sobre el remitente; cuál es lo acota `MailSenderDomain`, si se da"
+    ),
     "sqs:SendMessage*": "así lo escribe SAM; no existe otra acción que empiece igual",
     "log-group:*": "política de AWS para toda función: escribir registros, en cualquier grupo de la cuenta",
     "network-interface:*": "política de AWS para toda función en una VPC: EC2 no deja acotar sus interfaces de red",
@@ -278,17 +283,15 @@ def _told(right: Right) -> list[str]:
 
 
 def _short(resource: str) -> str:
-    """Without what is the same in every ARN of the account."""
-    return resource.rpartition("${AWS::AccountId}:")[2].replace(
-        "parameter/reservations/${Stage}/", "…/"
-    )
+    """Without what is the same in every ARN of this account and region."""
+    own = _OF_THE_ACCOUNT.match(resource)
+    return resource[own.end() if own else 0 :].replace("parameter/reservations/${Stage}/", "…/")
 
 
 def _reason(name: str) -> str:
-    reasons = [reason for end, reason in WILDCARDS.items() if name.endswith(end)]
-    if len(reasons) != 1:
+    if name not in WILDCARDS:
         raise ValueError(f"a right with a * that nothing explains: {name}")
-    return reasons[0]
+    return WILDCARDS[name]
 
 
 def spoken(value: object) -> str:

@@ -1,5 +1,6 @@
 """Who the database is, and who we are to it: TLS to other machines, and passwords that IAM signs."""
 
+import re
 import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from sqlalchemy import URL, make_url, text
 
+from local.database import Engine
 from reservations.adapters.mysql import engine as engine_module
 from reservations.adapters.mysql.engine import AMAZON_ROOTS, Database, engine_for
 from reservations.domain.errors import DatabaseUnavailableError
@@ -178,3 +180,15 @@ def test_a_password_in_the_url_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch)
 
     with engine_for(url_of("mysql"), token=token).connect() as connection:
         connection.execute(text("SELECT 1"))
+
+
+def test_the_application_s_account_may_do_nothing_outside_its_schema(engine_name: Engine) -> None:
+    """On the server of the stack; on AWS whoever makes the account sees to it (docs/despliegue-aws.md)."""
+    with administrator(engine_name) as root:
+        grants = root.execute(text(f"SHOW GRANTS FOR 'reservations'@'{HERE}'")).scalars().all()
+
+    rights = [re.match(r"GRANT (.+) ON (\S+) TO ", grant) for grant in grants]
+    assert [right and right.groups() for right in rights] == [
+        ("USAGE", "*.*"),  # to sign in, and no more
+        ("ALL PRIVILEGES", "`reservations`.*"),
+    ]

@@ -20,6 +20,21 @@ OPS = ROOT / "layers" / "core" / "reservations" / "entrypoints" / "ops"
 ADRS = sorted((DOCS / "ADR").glob("*.md"))
 RUNBOOKS = sorted((DOCS / "runbooks").glob("*.md"))
 
+STRIDE = "Fronteras de confianza (STRIDE)"
+OWASP = "OWASP API Security Top 10 (2023)"
+THREATS = ["Suplantación", "Manipulación", "Repudio", "Fuga", "Denegación", "Elevación"]
+BOUNDARIES = [
+    "Internet → puerta",
+    "Puerta → funciones",
+    "Funciones → MySQL",
+    "Funciones → SQS/S3/SES/SSM",
+    "Funciones → pagos y proveedor",
+    "Pagos y proveedor → avisos",
+    "SES → tema → cola → `record_mail_event`",
+    "CloudFormation y CI → `migrate_database`",
+    "Operación → base y colas",
+]
+
 # What each document must hold, by the gate of its phase.
 SECTIONS = {
     "00-etapa-0-contexto.md": [
@@ -31,7 +46,7 @@ SECTIONS = {
         "Idempotencia", "Catálogo de errores", "Ajustes", "Privacidad y registros",
     ],
     "03-seguridad.md": [
-        "Fronteras de confianza (STRIDE)", "OWASP API Security Top 10 (2023)", "Límites de entrada",
+        STRIDE, OWASP, "Límites de entrada",
         "Datos personales", "Secretos", "Cadena de suministro", "Lo que todavía no hay",
     ],
     "04-gobernanza.md": ["Roles", "Decisiones", "Versiones", "Entregas y vuelta atrás", "Bitácora"],
@@ -141,9 +156,38 @@ def test_stage_2_has_every_story_with_scenarios_data_edges_and_states() -> None:
             assert not line.strip() or GHERKIN.match(line), line
 
 
+def table_under(title: str) -> list[list[str]]:
+    """The rows of the first table of a section of docs/03, its head too."""
+    section = read("03-seguridad.md").split(f". {title}\n")[1].split("\n## ")[0]
+    head, _, *rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line[1:-1].split("|")] for line in (head, *rows)]
+
+
 def test_stage_3_answers_every_row_of_owasp() -> None:
-    rows = re.findall(r"^\| (API\d+) ", read("03-seguridad.md"), re.MULTILINE)
-    assert rows == [f"API{number}" for number in range(1, 11)]
+    _, *rows = table_under(OWASP)
+    assert [row[0].split()[0] for row in rows] == [f"API{number}" for number in range(1, 11)]
+
+
+def test_stage_3_looks_at_every_boundary() -> None:
+    head, *rows = table_under(STRIDE)
+    assert head[1:-1] == THREATS
+    assert [row[0] for row in rows] == BOUNDARIES
+
+
+@pytest.mark.parametrize("title", [STRIDE, OWASP], ids=["stride", "owasp"])
+def test_stage_3_leaves_no_cell_empty_and_no_row_without_a_test(title: str) -> None:
+    head, *rows = table_under(title)
+    for row in rows:
+        assert len(row) == len(head), row[0]
+        assert all(re.search(r"\w", cell) for cell in row), row[0]
+        named = re.findall(r"`(tests/[\w/.]+)`", row[-1])
+        assert named, row[0]
+        assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("document", ["../SECURITY.md", "contenedores.md", "despliegue-aws.md"])
+def test_stage_3_lists_what_another_document_says_is_missing(document: str) -> None:
+    assert f"]({document})" in read("03-seguridad.md").split(". Lo que todavía no hay\n")[1]
 
 
 @pytest.mark.parametrize("path", ADRS, ids=lambda path: path.stem)

@@ -1,6 +1,8 @@
 """What the tests ask of `template.yaml`."""
 
+import re
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ __all__ = [
     "ROOT",
     "functions",
     "logical_id",
+    "metrics_explained",
     "name_of",
     "resources",
     "samconfig",
@@ -42,6 +45,13 @@ def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
         for policy in properties.get("Policies", [])
         for statement in policy.get("Statement", [])
     ]
+
+
+@cache
+def metrics_explained() -> frozenset[str]:
+    """The names of what we count, of docs/06."""
+    text = (ROOT / "docs/06-qa-testing.md").read_text(encoding="utf-8")
+    return frozenset(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
 
 
 def samconfig() -> dict[str, Any]:

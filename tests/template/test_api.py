@@ -17,6 +17,7 @@ from tests.invocation import EVENTS, an_event
 from tests.template.resources import ROOT, functions, name_of, resources, template
 
 [API] = resources("AWS::Serverless::Api").values()
+SECURITY = (ROOT / "docs/03-seguridad.md").read_text(encoding="utf-8")
 RESPONSES: dict[str, dict[str, Any]] = API["GatewayResponses"]
 DETAIL_CHARACTERS = 240
 QUOTA_WAIT_SECONDS = 3600  # it is a day's: a few seconds change nothing
@@ -156,6 +157,28 @@ def test_a_browser_s_question_beforehand_needs_no_key() -> None:
     assert API["Auth"]["AddApiKeyRequiredToCorsPreflight"] is False
 
 
+def test_what_comes_in_passes_through_no_other_region() -> None:
+    assert API["EndpointConfiguration"] == {"Type": "REGIONAL"}
+
+
+def test_the_gateway_logs_who_asked_for_what_and_neither_address_nor_code_nor_body() -> None:
+    condition, log, otherwise = API["AccessLogSetting"]["Fn::If"]
+    assert (condition, otherwise) == ("WithAccessLog", {"Ref": "AWS::NoValue"})
+    assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLogs", "Arn"]}
+    assert set(json.loads(log["Format"]).values()) == {
+        "$context.requestId",
+        "$context.identity.apiKeyId",
+        "$context.httpMethod",
+        "$context.resourcePath",
+        "$context.status",
+        "$context.error.responseType",
+        "$context.responseLatency",
+    }
+    limits = {"ThrottlingRateLimit", "ThrottlingBurstLimit"}
+    told = {name for setting in API["MethodSettings"] for name in setting}
+    assert told == {"ResourcePath", "HttpMethod"} | limits  # LoggingLevel would write bodies down
+
+
 def limits() -> dict[tuple[str, str], tuple[int, int]]:
     """Calls a second, and at once, of each method that has its own; of all others under `*`."""
     return {
@@ -167,21 +190,58 @@ def limits() -> dict[tuple[str, str], tuple[int, int]]:
     }
 
 
+def of_clients() -> set[tuple[str, str]]:
+    """The methods that ask for a key, and the preflights of their paths."""
+    asking = {
+        (method, path)
+        for (method, path), route in routes().items()
+        if route.get("Auth", {}).get("ApiKeyRequired", True)
+    }
+    return asking | {("OPTIONS", path) for _, path in asking}
+
+
 def test_who_asks_for_no_key_has_little_and_who_does_has_room_for_its_preflights() -> None:
     """A limit is each method's own: strangers could take all readers' places otherwise."""
     told = limits()
-    little, of_clients = told.pop(("*", "*")), set()
-    for (method, path), route in routes().items():
-        if route.get("Auth", {}).get("ApiKeyRequired", True):
-            of_clients |= {told.pop((method, path)), told.pop(("OPTIONS", path))}
-    assert len(of_clients) == 1  # the same for all
+    little, [much] = told.pop(("*", "*")), {told.pop(method) for method in of_clients()}
     assert told.keys() == {("POST", "/v1/webhooks/{provider}"), ("GET", "/v1/health")}
-    assert all(little < limit < max(of_clients) for limit in told.values())
+    assert all(little < limit < much for limit in told.values())
 
 
 def test_no_limit_is_for_any_method() -> None:
     """API Gateway knows the settings of one method or of all; of ANY it says that the path is invalid."""
     assert "ANY" not in {method for method, _ in limits()}
+
+
+def limits_told() -> dict[str, set[tuple[int, int]]]:
+    """Of docs/03, section 3: requests a second and burst, by what they limit."""
+    rows = re.findall(r"^\| ([^|]+) \| (\d+) \| (\d+) \| [\d.–]+ \|$", SECURITY, re.MULTILINE)
+    return {what: {(int(rate), int(burst))} for what, rate, burst in rows}
+
+
+def test_the_document_tells_every_limit_of_the_door() -> None:
+    [plan] = resources("AWS::ApiGateway::UsagePlan").values()
+    each_key = (plan["Throttle"]["RateLimit"], plan["Throttle"]["BurstLimit"])
+    named = {("*", "*"): "cualquier otro método o dirección"}
+    named |= dict.fromkeys(of_clients(), "cada método que pide clave, y su consulta previa")
+    found = {"cada clave de API, por su plan de uso": {each_key}}
+    for (method, path), limit in limits().items():
+        found.setdefault(named.get((method, path), f"`{method} {path}`"), set()).add(limit)
+    assert limits_told() == found
+    [a_day] = re.findall(r"^\| cada clave .+ \| ([\d.]+) \|$", SECURITY, re.MULTILINE)
+    assert plan["Quota"] == {"Limit": int(a_day.replace(".", "")), "Period": "DAY"}
+
+
+def test_what_a_key_lets_through_of_the_rate_that_was_promised_is_told() -> None:
+    requirements = (ROOT / "docs/01-etapa-1-requerimientos.md").read_text(encoding="utf-8")
+    [rates] = re.findall(
+        r"^\| RNF-03 \|[^|]+\| (\d+) creaciones y (\d+) consultas por segundo \|",
+        requirements,
+        re.MULTILINE,
+    )
+    [plan] = resources("AWS::ApiGateway::UsagePlan").values()
+    promised, each = sum(map(int, rates)), plan["Throttle"]["RateLimit"]
+    assert f"pide {promised} peticiones por segundo y cada clave deja pasar {each}" in SECURITY
 
 
 def test_clients_that_take_all_of_their_plan_fit_through_each_method_of_the_door() -> None:
@@ -191,7 +251,6 @@ def test_clients_that_take_all_of_their_plan_fit_through_each_method_of_the_door
     assert clients * plan["Throttle"]["RateLimit"] < rate
     assert clients * plan["Throttle"]["BurstLimit"] < burst
     sustained = plan["Throttle"]["RateLimit"] * timedelta(days=1).total_seconds()
-    assert plan["Quota"]["Period"] == "DAY"
     assert plan["Quota"]["Limit"] < sustained  # else it would never be met
 
 
@@ -240,7 +299,12 @@ def test_the_request_of_an_event_has_a_route(name: str) -> None:
 
 def test_vouchers_are_private_encrypted_and_kept() -> None:
     [bucket] = resources("AWS::S3::Bucket").values()
-    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["PublicAccessBlockConfiguration"] == {
+        "BlockPublicAcls": True,
+        "BlockPublicPolicy": True,
+        "IgnorePublicAcls": True,
+        "RestrictPublicBuckets": True,
+    }
     assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     [rule] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}

@@ -10,7 +10,15 @@ from typing import Any
 import pytest
 
 from local.paths import VENVS
-from tests.template.resources import ROOT, functions, logical_id, name_of, resources, template
+from tests.template.resources import (
+    ROOT,
+    functions,
+    logical_id,
+    metrics_explained,
+    name_of,
+    resources,
+    template,
+)
 
 MIGRATION = "MigrateDatabaseFunction"
 METRICS_OF_AN_ALARM = 10  # CloudWatch takes no more in one expression
@@ -207,24 +215,25 @@ def test_code_that_does_not_even_run_is_counted_by_who_calls_it() -> None:
     assert len(watched) <= METRICS_OF_AN_ALARM
 
 
+def test_new_code_first_takes_the_share_and_the_time_that_the_document_says(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    text = (ROOT / "docs/despliegue-aws.md").read_text(encoding="utf-8")
+    [(share, minutes)] = re.findall(r"el (\d+) % de las\s+llamadas durante (\d+) minutos", text)
+    chosen = [
+        group["Properties"]["DeploymentConfigName"]["Fn::Sub"]
+        for group in of_type(expanded[0], "AWS::CodeDeploy::DeploymentGroup").values()
+    ]
+    canary = f"Canary{share}Percent{minutes}Minutes"
+    assert canary == "Canary10Percent5Minutes"
+    assert all(values == {"ConfigName": canary} for _, values in chosen)
+
+
 def test_the_document_names_the_alarms_that_take_a_release_back() -> None:
     text = (ROOT / "docs/despliegue-aws.md").read_text(encoding="utf-8")
     [told] = re.findall(r"Si suena (.*?)CodeDeploy devuelve", text, re.DOTALL)
     alarms = template()["Globals"]["Function"]["DeploymentPreference"]["Alarms"]
     assert re.findall(r"`(\w+)`", told) == list(map(name_of, alarms))
-
-
-def test_what_one_stage_counts_rings_no_alarm_of_another() -> None:
-    own = {"Fn::Sub": "reservations-${Stage}"}
-    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
-    assert variables["POWERTOOLS_SERVICE_NAME"] == own
-    ours = [
-        alarm["Dimensions"]
-        for alarm in resources("AWS::CloudWatch::Alarm").values()
-        if alarm.get("Namespace") == "Reservations"
-    ]
-    assert ours
-    assert all(dimensions == [{"Name": "service", "Value": own}] for dimensions in ours)
 
 
 def test_what_calls_a_function_calls_what_was_published(
@@ -252,12 +261,10 @@ def metrics() -> list[list[Any]]:
 
 
 def test_the_dashboard_shows_our_metrics_by_their_names() -> None:
-    explained = (ROOT / "docs/06-qa-testing.md").read_text(encoding="utf-8")
-    counted = set(re.findall(r"^\| `(\w+)` \|", explained, re.MULTILINE))
     ours = [metric for metric in metrics() if metric[0] == "Reservations"]
     assert ours
     for _, name, dimension, value, _ in ours:
-        assert name in counted
+        assert name in metrics_explained()
         assert (dimension, value) == ("service", "reservations-${Stage}")
 
 

@@ -193,13 +193,18 @@ def test_what_takes_several_messages_has_time_for_more_than_the_first() -> None:
 
 
 def reserved() -> dict[str, int]:
-    """How many environments of a function may live at once; one migration waits for another."""
-    migrating = {"migrate_database": 1}
-    return migrating | {
+    """How many environments of a function may live at once, by the template."""
+    return {
         folder: properties["ReservedConcurrentExecutions"]
         for folder, properties in functions().items()
-        if folder not in migrating
+        if "ReservedConcurrentExecutions" in properties
     }
+
+
+def test_every_function_but_the_migration_has_its_environments_reserved() -> None:
+    """Its stack calls it, one run at a time, and a lock in the database makes a second one wait."""
+    assert reserved().keys() == {*FOLDERS} - {"migrate_database"}
+    assert f"la plantilla reserva {sum(reserved().values())}," in docs("despliegue-aws.md")
 
 
 def connections_of(folder: str) -> int:
@@ -224,10 +229,13 @@ def budget() -> tuple[int, dict[str, tuple[int, int]]]:
 
 def test_all_functions_at_once_leave_connections_for_people() -> None:
     granted, told = budget()
-    taken = {folder: (most, connections_of(folder)) for folder, most in reserved().items()}
+    at_once = {"migrate_database": 1} | reserved()
+    taken = {folder: (most, connections_of(folder)) for folder, most in at_once.items()}
+    total = sum(most * each for most, each in taken.values())
 
     assert told == taken
-    assert sum(most * each for most, each in taken.values()) <= OURS * granted
+    assert total <= OURS * granted
+    assert f"Suma: {total} de {OURS * granted:.0f}." in docs("08-performance.md")
 
 
 def test_every_function_is_where_the_database_is() -> None:
@@ -289,8 +297,24 @@ def test_the_poller_may_overlap_with_itself() -> None:
         "MaximumRetryAttempts": 0,
         "MaximumEventAgeInSeconds": 60,
     }
-    [event] = poller["Events"].values()
-    assert (event["Type"], event["Properties"]["Schedule"]) == ("Schedule", "rate(1 minute)")
+
+
+def test_the_clock_calls_who_and_as_often_as_was_decided_and_tells_which_task() -> None:
+    scheduled = {
+        (folder, name): {k: v for k, v in event["Properties"].items() if k != "Description"}
+        for folder, properties in functions().items()
+        for name, event in properties.get("Events", {}).items()
+        if event["Type"] == "Schedule"
+    }
+    assert scheduled == {
+        ("poll_outbox", "EveryMinute"): {"Schedule": "rate(1 minute)"},
+        ("clean_up", "Invariants"): {
+            "Schedule": "rate(5 minutes)",
+            "Input": '{"task": "invariants"}',
+        },
+        ("clean_up", "Audit"): {"Schedule": "rate(1 day)", "Input": '{"task": "audit"}'},
+        ("clean_up", "Retention"): {"Schedule": "rate(1 day)", "Input": '{"task": "retention"}'},
+    }
 
 
 def test_the_stack_waits_longer_for_the_migration_than_it_may_take() -> None:
@@ -324,6 +348,15 @@ def test_a_function_s_logs_are_kept_for_a_while_and_not_for_ever(folder: str) ->
         for group in resources("AWS::Logs::LogGroup").values()
     }
     assert groups[f"/aws/lambda/${{{logical_id(folder)}}}"] == 30
+
+
+def test_no_log_is_kept_for_another_time_than_the_documents_say() -> None:
+    [days] = re.findall(
+        r"^\| RNF-13 \|[^|]+\| (\d+) días \|", docs("01-etapa-1-requerimientos.md"), re.M
+    )
+    groups = resources("AWS::Logs::LogGroup")
+    kept = {name: group.get("RetentionInDays") for name, group in groups.items()}
+    assert kept == dict.fromkeys(groups, int(days))
 
 
 # --- rights -----------------------------------------------------------------------------------------------
@@ -372,20 +405,51 @@ def test_who_reads_a_queue_reads_no_other(folder: str) -> None:
         assert denial["Action"] == actions
 
 
-def test_what_else_is_denied_is_what_is_not_encrypted_and_a_log_group_of_a_function_s_own() -> None:
-    group, plain = (s for s in policy_documents() if s["Effect"] == "Deny" and "Resource" in s)
-    assert (group["Action"], group["Resource"]) == ("logs:CreateLogGroup", "*")
-    assert plain["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
-    assert plain["Principal"] == "*"
+def test_no_function_makes_a_log_group_of_its_own() -> None:
+    denials = [
+        statement
+        for policy in resources("AWS::IAM::ManagedPolicy").values()
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement.get("Effect") == "Deny"
+    ]
+    assert [(denial["Action"], denial["Resource"]) for denial in denials] == [
+        ("logs:CreateLogGroup", "*")
+    ]
+
+
+def test_whatever_would_reach_the_bucket_unencrypted_is_denied() -> None:
+    [policy] = resources("AWS::S3::BucketPolicy").values()
+    [denial] = policy["PolicyDocument"]["Statement"]
+    assert policy == {
+        "Bucket": {"Ref": "DocumentBucket"},
+        "PolicyDocument": {"Statement": [denial]},
+    }
+    assert denial == {
+        "Sid": "OnlyOverTls",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [
+            {"Fn::GetAtt": ["DocumentBucket", "Arn"]},
+            {"Fn::Sub": "${DocumentBucket.Arn}/*"},
+        ],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
 
 
 def test_every_star_among_the_rights_is_explained_and_every_explanation_is_needed() -> None:
     granted = [*chain.from_iterable(rights().values()), DEPLOYER_RIGHT]
-    found = [name for right in granted for name in right.wildcards]
-    explained = {end for end in WILDCARDS for name in found if name.endswith(end)}
 
-    assert permissions()  # refuses a star that nothing explains
-    assert explained == set(WILDCARDS)
+    assert {name for right in granted for name in right.wildcards} == set(WILDCARDS)
+    assert permissions()
+
+
+def test_a_star_is_the_end_of_what_a_right_is_over() -> None:
+    """In the place of a region or an account it would take in what is others'."""
+    ours = [right for some in rights().values() for right in some if ":" in right.actions[0]]
+    stars = [name for right in ours for name in right.resources if "*" in name]
+    assert stars
+    assert [name for name in stars if not re.fullmatch(r"[^*]+/\*", name)] == []
 
 
 @every_function

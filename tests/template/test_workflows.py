@@ -13,7 +13,7 @@ from local.processes import StackError
 from local.release import notes, pack
 
 GITHUB = ROOT / ".github"
-WORKFLOWS: dict[str, dict[str, Any]] = {
+WORKFLOWS: dict[str, dict[Any, Any]] = {
     path.stem: yaml.safe_load(path.read_text(encoding="utf-8"))
     for path in sorted((GITHUB / "workflows").glob("*.yml"))
 }
@@ -38,12 +38,54 @@ TEAM_OF = {
     "operación": "operations",
 }
 
+COMMANDS = {
+    "audit.audit": ["make audit"],
+    "check.check": ["make check"],
+    "check.test": ["make test", "make up", "make fuzz", "make down"],
+    "check.containers": [
+        "make test-containers ARGS=--required",
+        "make compose-up",
+        "make compose-test",
+        "failure() make compose-logs",
+        "always() make compose-down",
+    ],
+    "release.build": ["make check", "make test", "make release"],
+    PUBLISH: [
+        'gh release create "$TAG" --verify-tag --title "$TAG" --notes-file release/notes.md'
+        " release/reservations-*"
+    ],
+}
+
 every_workflow = pytest.mark.parametrize("name", WORKFLOWS)
 every_job = pytest.mark.parametrize("name", JOBS)
 
 
 def commands(name: str) -> list[str]:
     return [step["run"] for step in JOBS[name]["steps"] if "run" in step]
+
+
+def told(job: dict[str, Any]) -> list[str]:
+    """The commands of a job, each behind its condition."""
+    steps = [step for step in job["steps"] if "run" in step]
+    return [f"{step.get('if', '')} {step['run']}".strip() for step in steps]
+
+
+def test_every_job_runs_what_was_decided_and_nothing_less() -> None:
+    assert {name: told(job) for name, job in JOBS.items()} == COMMANDS
+
+
+@every_job
+def test_a_job_fails_with_any_of_its_steps(name: str) -> None:
+    assert "if" not in JOBS[name]
+    assert not any("continue-on-error" in part for part in (JOBS[name], *JOBS[name]["steps"]))
+
+
+def test_every_change_is_checked_and_only_a_release_that_passed_is_published() -> None:
+    triggers = {name: workflow[True] for name, workflow in WORKFLOWS.items()}  # YAML's `on`
+    assert triggers["check"] == {"push": {"branches": ["main"]}, "pull_request": None}
+    assert triggers["release"] == {"push": {"tags": ["v[0-9]+.[0-9]+.[0-9]+"]}}
+    assert "schedule" in triggers["audit"]
+    assert JOBS[PUBLISH]["needs"] == "build"
 
 
 @every_job
@@ -110,9 +152,10 @@ def test_every_python_and_database_is_tested() -> None:
     }
     for job in ("check.check", "check.containers"):
         assert JOBS[job]["strategy"]["matrix"] == {"python": pythons}
-    assert commands("check.check") == ["make check"]
-    assert commands("check.test") == ["make test"]
-    assert "make test-containers ARGS=--required" in commands("check.containers")
+    assert JOBS["check.test"]["env"] == {"DB_ENGINE": "${{ matrix.engine }}"}
+    for job in ("check.check", "check.test", "check.containers"):
+        settings = [step.get("with", {}) for step in JOBS[job]["steps"]]
+        assert {"python-version": "${{ matrix.python }}"} in settings
 
 
 def test_a_pull_request_is_asked_for_what_the_log_holds() -> None:
