@@ -93,7 +93,7 @@ build-aws: bootstrap ## Build functions and layers for Lambda; needs Python 3.13
 
 .PHONY: deploy
 deploy: build-aws ## Deploy to AWS with the credentials at hand; STAGE=prod for production (docs/despliegue-aws.md)
-	@echo "Release: \"$$(date +%s)\"" > .local/release.parameters.yaml
+	@echo "Release: \"$$(date +%s)\"" > release.parameters.yaml
 	$(sam) deploy --config-env $(STAGE)
 
 # Passwords by the name of their variable are ruff's to find (S105 to S107). What events/ has and is no secret: traces,

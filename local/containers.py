@@ -104,7 +104,7 @@ def up() -> None:
         )
     deployment.put_parameters(
         AWS_ON_THIS_MACHINE,
-        _settings(known, database=DATABASE_ON_THIS_MACHINE),
+        _settings(known, database_address=DATABASE_ON_THIS_MACHINE),
         stage=_STAGE_HERE,
     )
     description = deployment.describe(
@@ -169,10 +169,12 @@ def _link(source: str, target: str) -> None:
     os.link(source, target)
 
 
-def _settings(known: Secrets, *, database: str = DATABASE_AMONG_CONTAINERS) -> dict[str, Parameter]:
+def _settings(
+    known: Secrets, *, database_address: str = DATABASE_AMONG_CONTAINERS
+) -> dict[str, Parameter]:
     settings = deployment.parameters(
         known,
-        database_url=database_url(database),
+        database_url=database_url(database_address),
         payments_url=PROVIDERS_AMONG_CONTAINERS["payments"],
         supplier_url=PROVIDERS_AMONG_CONTAINERS["supplier"],
     )
@@ -232,7 +234,7 @@ def config() -> int:
 
 def test(arguments: list[str]) -> int:
     """Run the end-to-end suite against what `up` deployed, and the database's against both servers."""
-    described = _description_in_environment()
+    described = _environment_of_the_stack()
     _start_servers(*ADMINISTRATORS)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", _NOT_HERE]
     servers = {f"TEST_{engine.upper()}_URL": url for engine, url in ADMINISTRATORS.items()}
@@ -243,10 +245,10 @@ def test(arguments: list[str]) -> int:
 def ops(arguments: list[str]) -> int:
     """Run one of the operators' commands on what `up` deployed."""
     command = [sys.executable, "-m", "local.ops", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=_description_in_environment()).returncode
+    return subprocess.run(command, cwd=ROOT, env=_environment_of_the_stack()).returncode
 
 
-def _description_in_environment() -> dict[str, str]:
+def _environment_of_the_stack() -> dict[str, str]:
     if not STACK_FILE.exists():
         raise StackError("Nothing is deployed to the containers.", remedy="make compose-up")
     return {**os.environ, "STACK_FILE": str(STACK_FILE)}

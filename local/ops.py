@@ -4,14 +4,14 @@ import os
 import sys
 from typing import Any, NoReturn
 
-from local.deployment import STACK
+from local.deployment import STACK, STAGE
 from local.paths import ROOT, STACK_FILE, read_json
 
 
 def environment(stack: dict[str, Any]) -> dict[str, str]:
     """Return what `reservations.entrypoints.ops` has to know of a stack that describes itself."""
     return {
-        "OPS_STAGE": os.environ.get("OPS_STAGE", stack["stage"]),
+        "OPS_STAGE": os.environ.get("OPS_STAGE", stack.get("stage", STAGE)),
         "OPS_STACK": os.environ.get("OPS_STACK", STACK),
         "PYTHONPATH": str(ROOT / "layers" / "core"),
         "AWS_ENDPOINT_URL": stack["aws_endpoint_url"],

@@ -1,6 +1,7 @@
 """Pack a release: `python -m local.release v1.2.3` leaves in `.local/release/` what a tag publishes.
 
-The archive is what `sam build` makes: whoever has it deploys it with `sam deploy`, without building anything.
+The archive is what `sam build` makes: whoever has it deploys it with `sam deploy`, without building anything. A
+second deployment of the same archive needs another `Release` (`date +%s`) in its release.parameters.yaml.
 """
 
 import hashlib
@@ -8,6 +9,7 @@ import re
 import shutil
 import sys
 import tarfile
+import time
 
 from local import deployment
 from local.paths import ROOT, STATE
@@ -17,6 +19,7 @@ from local.template import template
 
 _FOLDER = STATE / "release"
 _BUILD = STATE / "release-build"
+RELEASE_FILE = "release.parameters.yaml"  # samconfig.toml names it
 _VERSION = re.compile(r"v(\d+\.\d+\.\d+)")
 
 
@@ -57,6 +60,8 @@ def pack(version: str) -> None:
         archive.add(_BUILD, arcname=name)
         for file in ("samconfig.toml", "CHANGELOG.md", "LICENSE"):
             archive.add(ROOT / file, arcname=f"{name}/{file}")
+        (_FOLDER / RELEASE_FILE).write_text(f'Release: "{int(time.time())}"\n')
+        archive.add(_FOLDER / RELEASE_FILE, arcname=f"{name}/{RELEASE_FILE}")
     for layer in ("dependencies", "pdf"):
         shutil.copy(STATE / f"sbom-{layer}.json", _FOLDER / f"{name}-{layer}.cdx.json")
     _write_checksums(name)

@@ -193,7 +193,7 @@ def test_a_sign_in_that_is_allowed_a_moment_later_succeeds(
             connection.execute(text(f"CREATE USER '{name}'@'%' IDENTIFIED BY '{password}'"))
             connection.execute(text(f"GRANT ALL ON {make_url(url).database}.* TO '{name}'@'%'"))
 
-        monkeypatch.setattr(cast("Retrying", vars(schema.current)["retry"]), "sleep", allow)
+        monkeypatch.setattr(cast("Retrying", vars(schema._signed_in)["retry"]), "sleep", allow)
         try:
             login = make_url(url).set(username=name, password=password)
             schema.upgrade(engine_for(login.render_as_string(hide_password=False)))

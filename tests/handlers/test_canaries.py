@@ -10,7 +10,7 @@ import json
 import logging
 import traceback
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
@@ -98,7 +98,6 @@ VALUES = {
 }
 ALLOWED = {
     "answers": frozenset({"notes", "access token"}),  # the owner's own, and once only
-    "dead letters": frozenset({"name", "email"}),  # a message that is none, as it came
     "table reservation": frozenset({"notes"}),
     "table idempotency": frozenset({"notes", "idempotency key"}),
 }
@@ -523,6 +522,7 @@ class Case:
     event: Callable[[], dict[str, Any]]
     state: Reservation | None = None
     cold: bool = False
+    allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)  # beside what ALLOWED says
     asks: str = ""  # how the address ends of a request to a provider that must be among its doors
 
 
@@ -599,7 +599,12 @@ CASES = {
     "a void": Case(
         function="process_payment", event=shelf("process_payment.due"), state=TO_VOID, asks="/void"
     ),
-    "a message that is none": Case(function="process_payment", event=poison, state=ACCEPTED),
+    "a message that is none": Case(
+        function="process_payment",
+        event=poison,
+        state=ACCEPTED,
+        allowed={"dead letters": frozenset({"name", "email"})},  # it is kept as it came
+    ),
     "a booking": Case(
         function="confirm_supplier",
         event=shelf("confirm_supplier.due"),
@@ -663,6 +668,8 @@ def failed(world: World, case: Case, door: int, *, way: int) -> str | None:
 def test_no_failure_at_any_door_writes_down_what_is_personal_or_secret(
     world: World, case: Case
 ) -> None:
+    world.search.allowed = {**ALLOWED, **case.allowed}
+
     doors = sweep(world, case)
 
     assert doors > 0

@@ -13,6 +13,7 @@ import pytest
 from botocore.config import Config
 
 from local.documents import DEPLOYER_RIGHT, WILDCARDS, permissions, rights
+from local.release import RELEASE_FILE
 from reservations import config
 from reservations.adapters.mysql.engine import ANSWER_SECONDS
 from reservations.adapters.s3 import S3_BRIEF_CONFIG
@@ -32,7 +33,6 @@ from tests.template.resources import (
 
 FOLDERS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
 HANDLER_LINES = 40
-RELEASE = ".local/release.parameters.yaml"
 OURS = 0.7  # of the database's connections; the rest is for people and for what is left by a deployment
 
 every_function = pytest.mark.parametrize("folder", FOLDERS)
@@ -668,7 +668,7 @@ def test_a_stage_has_a_stack_of_its_own_and_its_particulars_outside_the_reposito
         f"Stage={stage}",
         f"PythonRuntime={runtime}",
         *live,
-        f"file://{RELEASE}",
+        f"file://{RELEASE_FILE}",
         f"file://{particulars}",
     ]
     ignored = Path(ROOT, ".gitignore").read_text(encoding="utf-8").split()
@@ -677,10 +677,27 @@ def test_a_stage_has_a_stack_of_its_own_and_its_particulars_outside_the_reposito
 
 def test_each_deployment_tells_a_release_of_its_own() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\ndeploy:")[1].split("\n\n")[0]
-    assert f'$$(date +%s)\\"" > {RELEASE}\n' in recipe
+    assert f'$$(date +%s)\\"" > {RELEASE_FILE}\n' in recipe
     assert re.fullmatch(
         template()["Parameters"]["Release"]["AllowedPattern"], str(int(time.time()))
     )
+
+
+def test_the_rules_ask_by_functions_that_cloudformation_takes_there() -> None:
+    """AWS CloudFormation, "Rule functions": of another one it says that the template's format is wrong."""
+    taken = r"And|Contains|EachMember(Equals|In)|Equals|Not|Or|RefAll|ValueOf(All)?"
+    asked = set(re.findall(r"'Fn::(\w+)':", str(template()["Rules"])))
+    assert [name for name in asked if not re.fullmatch(taken, name)] == []
+
+
+def test_subnets_are_refused_without_security_groups() -> None:
+    rule = template()["Rules"]["SubnetsNeedTheirSecurityGroups"]
+    given = {
+        name: {"Fn::Not": [{"Fn::Contains": [{"Ref": name}, ""]}]}
+        for name in ("SubnetIds", "SecurityGroupIds")
+    }
+    assert rule["RuleCondition"] == given["SubnetIds"]
+    assert [each["Assert"] for each in rule["Assertions"]] == [given["SecurityGroupIds"]]
 
 
 def test_what_is_built_for_one_runtime_is_deployed_to_no_other() -> None:
