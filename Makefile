@@ -152,8 +152,8 @@ compose-ops: bootstrap ## Look at its reservations and help them (ARGS as for ma
 	@$(containers) ops $(ARGS)
 
 .PHONY: compose-logs
-compose-logs: ## Show what its containers said
-	@docker compose logs --no-color --tail 200
+compose-logs: bootstrap ## Show what its containers said
+	@$(containers) logs
 
 .PHONY: compose-down
 compose-down: bootstrap ## Remove its containers and their data

@@ -95,6 +95,7 @@ if [ ! -d "$state/$engine-server" ]; then
   trap 'kill "$fetching" 2>/dev/null' EXIT INT TERM
 fi
 
+[ -e .venv/stamp ] || echo "… setting up, the first time only: some minutes, most of them downloads"
 install_uv
 if [ "$python" != "$(find_python 3.11 3.12 3.13)" ]; then # neither Lambda nor LocalStack runs on 3.14
   "$UV" python install -q 3.13 >"$state/logs/python.log" 2>&1 && python=$("$UV" python find 3.13) ||

@@ -1,4 +1,4 @@
-"""The Docker path: `python -m local.containers up|test|ops|down|config`, and by `sam local` functions|invoke|start-api.
+"""The Docker path: `python -m local.containers up|test|ops|logs|down|config`; SAM: functions|invoke|start-api.
 
 The servers are those of `docker-compose.yml`. Either the template is deployed to the LocalStack among them,
 which runs each function in a container, or SAM runs functions one by one, which needs no deployment.
@@ -254,6 +254,11 @@ def _environment_of_the_stack() -> dict[str, str]:
     return {**os.environ, "STACK_FILE": str(STACK_FILE)}
 
 
+def logs() -> None:
+    """Show the last of what each container said."""
+    _compose("logs", "--no-color", "--tail=200")
+
+
 def down() -> None:
     """Remove the containers and their data."""
     STACK_FILE.unlink(missing_ok=True)
@@ -399,7 +404,7 @@ def main(arguments: list[str]) -> int:
             return test(rest)
         if command == "invoke":
             return invoke(*rest)
-        result = {"up": up, "down": down, "start-api": start_api}[command]()
+        result = {"up": up, "logs": logs, "down": down, "start-api": start_api}[command]()
     except StackError as error:
         complain(error)
         return 1

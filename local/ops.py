@@ -24,7 +24,7 @@ def environment(stack: dict[str, Any]) -> dict[str, str]:
 def main(arguments: list[str]) -> NoReturn:
     """Become the command."""
     stack = read_json(STACK_FILE)
-    if not stack:
+    if "aws_endpoint_url" not in stack:
         sys.exit("✗ The stack is not up.\n  Start it with: make up")
     command = [sys.executable, "-m", "reservations.entrypoints.ops", *arguments]
     os.execve(sys.executable, command, os.environ | environment(stack))

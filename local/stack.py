@@ -292,7 +292,7 @@ def status() -> int:
         note(f"{name:<12} {f'pid {pid}' if pid else 'down'}")
     api_url = read_json(STACK_FILE).get("api_url")
     if api_url is None:
-        note("The stack is not described: make run")
+        note("The stack is not up: make up")
         return 1
     note(f"{'api':<12} {api_url}")
     if not all(pids.values()):

@@ -56,6 +56,22 @@ def test_spanish_is_spoken_unless_english_is_preferred(
     assert http.language(event) is expected
 
 
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        ("application/json", True),
+        ("text/html, Application/JSON;q=0.5", True),
+        ("application/json;charset=utf-8", True),
+        ("application/json;q=0, */*", False),
+        ("application/json-seq", False),
+        ("*/*", False),
+        ("", False),
+    ],
+)
+def test_json_is_wanted_by_whoever_names_it(accepted: str, expected: bool) -> None:
+    assert http.wants_json(with_headers(Accept=accepted)) is expected
+
+
 @pytest.mark.parametrize("key", ["0123456789abcdef", "A-Z_" * 4, "k" * 255])
 def test_an_idempotency_key_may_be_quoted(key: str) -> None:
     assert http.idempotency_key(with_headers(Idempotency_Key=key)) == key

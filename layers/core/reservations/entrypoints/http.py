@@ -194,7 +194,12 @@ def raw_body(event: APIGatewayProxyEvent) -> bytes:
 
 
 def wants_json(event: APIGatewayProxyEvent) -> bool:
-    return JSON in (header(event, "Accept") or "").lower()
+    """Only if it is named and not refused: whoever takes anything is redirected (RFC 9110, section 12.5.1)."""
+    choices = [choice.partition(";") for choice in (header(event, "Accept") or "").split(",")]
+    return any(
+        media.strip().lower() == JSON and not re.fullmatch(r"\s*q=0(\.0{0,3})?\s*", parameters)
+        for media, _, parameters in choices
+    )
 
 
 def language(event: APIGatewayProxyEvent) -> Language:
