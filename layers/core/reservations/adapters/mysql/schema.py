@@ -18,9 +18,8 @@ HEAD: Final = readiness.HEAD
 BASE: Final = "base"
 SIGN_IN_SECONDS = 60  # IAM may need a while to know everywhere what a new stack has just allowed
 TURN_SECONDS = 60  # how long one migration waits for another
-STATEMENT_SECONDS = (
-    170  # changing a large table takes long; with the two above within the function's 300 s
-)
+# Changing a large table takes long; with the two above it is within the function's 300 s.
+STATEMENT_SECONDS = 170
 
 _SCRIPTS = Path(__file__).parent / "migrations"
 _ACCESS_DENIED = 1045
