@@ -21,7 +21,7 @@ from reservations.application.process_payment import process_payment
 from reservations.application.provider_step import StepTaken
 from reservations.application.receive_webhook import Received, receive_webhook
 from reservations.domain.facts import Listing, Outcome, Provider, Seen, Status
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.saga import (
     Action,
     PublicStatus,
@@ -152,7 +152,7 @@ class Trip:
         with self._unit() as uow:
             reservation = uow.reservations.lock(self._id)
             told = [entry.event for entry in uow.reservations.history(self._id)]
-            planned = plan(reservation.facts, uow.now(), STANDARD)
+            planned = plan(reservation.facts, Moment(uow.now(), STANDARD))
         facts, due = reservation.facts, planned.verb if isinstance(planned, Action) else None
         assert told == ["reservation.accepted", *history]
         assert (state_of(facts), public_status(facts), due) == standing

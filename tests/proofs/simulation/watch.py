@@ -9,7 +9,7 @@ from typing import NoReturn, Protocol
 from reservations.domain.facts import Call, Operation, Reason, Status
 from reservations.domain.messages import Hint
 from reservations.domain.money import Money
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Customer, MailKind, MailSend, MailStatus, Reservation
 from reservations.domain.saga import (
     Review,
@@ -357,7 +357,7 @@ def fail(rule: str, detail: str) -> NoReturn:
 
 
 def _check_version(old: Reservation, new: Reservation, now: datetime, policy: Policy) -> None:
-    differs = view(old, old.updated_at, policy) != view(new, now, policy)
+    differs = view(old, Moment(old.updated_at, policy)) != view(new, Moment(now, policy))
     if new.version != old.version + differs:
         fail("version", f"{old.version} became {new.version}, the answer differs: {differs}")
 

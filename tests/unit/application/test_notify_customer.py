@@ -22,7 +22,7 @@ from reservations.domain.facts import Reason
 from reservations.domain.learning import cancel
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.domain.views import view
 from tests.worlds.application import SUPPORT, CrashError, World
@@ -104,7 +104,7 @@ def status(world: World, kind: MailKind = MailKind.CONFIRMED) -> MailStatus | No
 
 
 def requires_support(world: World) -> bool:
-    return view(world.stored, world.now, STANDARD).requires_support
+    return view(world.stored, Moment(world.now, STANDARD)).requires_support
 
 
 def test_the_confirmation_carries_the_voucher_and_all_a_traveler_needs() -> None:
@@ -319,7 +319,7 @@ def test_a_trip_cancelled_while_its_voucher_is_read_is_not_confirmed_any_more() 
     def cancelled() -> None:
         with world.unit_of_work() as uow:
             reservation = uow.reservations.lock(RESERVATION_ID)
-            facts = cancel(reservation.facts, world.now, STANDARD)
+            facts = cancel(reservation.facts, Moment(world.now, STANDARD))
             uow.reservations.save(replace(reservation, facts=facts), now=world.now)
             uow.commit()
 

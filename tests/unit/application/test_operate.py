@@ -26,7 +26,7 @@ from reservations.domain.errors import (
 from reservations.domain.facts import Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import ERASED, Reservation
 from reservations.domain.saga import PublicStatus, State, public_status, state_of
 from reservations.domain.views import view
@@ -232,13 +232,13 @@ def test_erasing_takes_the_person_and_the_documents_and_leaves_the_money() -> No
 def test_an_erased_voucher_is_neither_shown_nor_made_again() -> None:
     world = World(past())
     assert link(world)
-    before = view(world.database.reservations[RESERVATION_ID], NOON, STANDARD)
+    before = view(world.database.reservations[RESERVATION_ID], Moment(NOON, STANDARD))
     assert before.documents
 
     erase(world)
 
     after = world.database.reservations[RESERVATION_ID]
-    assert view(after, NOON, STANDARD).documents == ()
+    assert view(after, Moment(NOON, STANDARD)).documents == ()
     assert after.version == 2
     with pytest.raises(ReservationNotFoundError):
         link(world)

@@ -31,7 +31,7 @@ from reservations.domain.facts import (
 from reservations.domain.fulfilment import IssueVoucher, SendMail, begin_send, fulfil, record_send
 from reservations.domain.learning import begin, cancel, record, wake
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.saga import (
     FINAL,
@@ -127,7 +127,7 @@ class OneReservation(RuleBasedStateMachine):
         self.sent_at: dict[tuple[Verb, str], datetime] = {}
         self.doubled = False  # a provider made what nobody asked for
         self.somebody_cancelled = False
-        self.reservation = settle(a_reservation(), self.now, STANDARD).reservation
+        self.reservation = settle(a_reservation(), Moment(self.now, STANDARD)).reservation
 
     @property
     def facts(self) -> Facts:
@@ -342,11 +342,11 @@ class OneReservation(RuleBasedStateMachine):
     def _work(self, wire: Wire, fate: Fate) -> None:
         """Do what is due at a provider as a step does: plan, write down, send, record."""
         before = self.facts
-        self.reservation, action = decide(self.reservation, self.now, STANDARD)
+        self.reservation, action = decide(self.reservation, Moment(self.now, STANDARD))
         self._check_growth(before, self.facts)
         if isinstance(action, Action):
             self._check_begun(action)
-            self._commit(begin(self.facts, action, self.now, STANDARD))
+            self._commit(begin(self.facts, action, Moment(self.now, STANDARD)))
             attempt = self.facts.row(action.key).attempts
             self._travel(Sent(action=action, at=self.now, attempt=attempt), wire, fate)
         else:
@@ -378,7 +378,7 @@ class OneReservation(RuleBasedStateMachine):
         return self.providers.perform(sent.action, self.now, fate)
 
     def _record(self, sent: Sent, outcome: Outcome) -> None:
-        self._commit(record(self.facts, sent, outcome, self.now, STANDARD))
+        self._commit(record(self.facts, sent, outcome, Moment(self.now, STANDARD)))
 
     def _advance_to(self, moment: datetime) -> None:
         """A request that is still on its way when its time is over never arrives."""
@@ -397,8 +397,8 @@ class OneReservation(RuleBasedStateMachine):
             case SendMail(kind):
                 assert self.reservation.voucher or kind is not MailKind.CONFIRMED
                 self.mails.setdefault(kind, []).append(status)
-                begun = begin_send(self.reservation, kind, self.now, STANDARD)
-                heard = record_send(begun, kind, status, self.now, STANDARD)
+                begun = begin_send(self.reservation, kind, Moment(self.now, STANDARD))
+                heard = record_send(begun, kind, status, Moment(self.now, STANDARD))
                 self._keep(begun if cut_off else heard)
 
     def _commit(self, facts: Facts) -> None:
@@ -407,7 +407,7 @@ class OneReservation(RuleBasedStateMachine):
     def _keep(self, reservation: Reservation) -> None:
         """End a transaction as each one ends."""
         before = self.facts
-        self.reservation = settle(reservation, self.now, STANDARD).reservation
+        self.reservation = settle(reservation, Moment(self.now, STANDARD)).reservation
         self._check_growth(before, self.facts)
         self._check_timer()
 
@@ -428,7 +428,7 @@ class OneReservation(RuleBasedStateMachine):
         question = self._in_question(decision)
         target = question.provider_id if question else None
         try:
-            facts = resolve(self.facts, decision, "E-1", self.now, STANDARD, target=target)
+            facts = resolve(self.facts, decision, "E-1", Moment(self.now, STANDARD), target=target)
         except DecisionRefusedError:
             self._cancel()
             return
@@ -453,7 +453,7 @@ class OneReservation(RuleBasedStateMachine):
 
     def _cancel(self) -> None:
         self.somebody_cancelled = True
-        self._commit(cancel(self.facts, self.now, STANDARD))
+        self._commit(cancel(self.facts, Moment(self.now, STANDARD)))
 
     def _refused(self, operation: Operation) -> set[str | None]:
         calls = self.facts.of(operation)

@@ -17,7 +17,7 @@ from reservations.domain.decisions import (
 from reservations.domain.facts import Call, Facts, Listing, Operation, Reason, Seen, Status
 from reservations.domain.learning import record
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, Reservation
 from reservations.domain.saga import (
     Action,
@@ -61,7 +61,7 @@ CANCEL_REFUSED = some_facts(
 def decide(
     facts: Facts, decision: Decision, evidence: str = "REF-1", *, target: str | None = None
 ) -> Facts:
-    return resolve(facts, decision, evidence, LATER, STANDARD, target=target)
+    return resolve(facts, decision, evidence, Moment(LATER, STANDARD), target=target)
 
 
 # --- looking again
@@ -89,7 +89,7 @@ def test_a_nudge_changes_no_status_and_begins_aftercare_anew() -> None:
 
     assert [c.status for c in nudged.calls] == [c.status for c in facts.calls]
     assert {c.quiet_from for c in nudged.calls} == {NOON + MINUTE}
-    planned = plan(nudged, NOON + MINUTE, STANDARD)
+    planned = plan(nudged, Moment(NOON + MINUTE, STANDARD))
     assert isinstance(planned, Action)
     assert planned.verb is Verb.INQUIRE
 
@@ -104,7 +104,7 @@ def test_an_accepted_sum_lets_the_reservation_go_on() -> None:
 
     assert accepted.accepted_minor == 34000
     assert not reviews(accepted, LATER)
-    planned = plan(accepted, LATER, STANDARD)
+    planned = plan(accepted, Moment(LATER, STANDARD))
     assert isinstance(planned, Action)
     assert planned.verb is Verb.BOOK
 
@@ -212,14 +212,14 @@ def test_a_payment_that_was_said_not_to_be_is_found_by_a_late_look_and_given_bac
     decided = decide(some_facts(a_charge(status)), Decision.NOT_CHARGED, "TICKET-1")
     [charge] = decided.calls
     assert charge.check_at is not None
-    look = plan(decided, charge.check_at, STANDARD)
+    look = plan(decided, Moment(charge.check_at, STANDARD))
     assert isinstance(look, Action)
     payment = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
 
     sent = Sent(action=look, at=charge.check_at, attempt=1)
-    found = record(decided, sent, Listing.of([payment]), charge.check_at, STANDARD)
+    found = record(decided, sent, Listing.of([payment]), Moment(charge.check_at, STANDARD))
 
-    refund = plan(found, charge.check_at, STANDARD)
+    refund = plan(found, Moment(charge.check_at, STANDARD))
     assert isinstance(refund, Action)
     assert (refund.verb, refund.target, refund.money) == (Verb.REFUND, "pay_1", PRICE)
 
@@ -238,7 +238,7 @@ def test_a_booking_that_was_not_made_gives_the_money_back(
 
     assert decided.reason is ends
     assert not reviews(decided, LATER)
-    refund = plan(decided, LATER, STANDARD)
+    refund = plan(decided, Moment(LATER, STANDARD))
     assert isinstance(refund, Action)
     assert (refund.verb, refund.money) == (Verb.REFUND, PRICE)
 
@@ -251,14 +251,14 @@ def test_a_booking_that_was_said_not_to_be_is_found_by_a_late_look_and_cancelled
     decided = decide(facts, Decision.NOT_BOOKED, "TICKET-1")
     look_at = decided.row(BOOK_KEY).check_at
     assert look_at is not None
-    look = plan(decided, look_at, STANDARD)
+    look = plan(decided, Moment(look_at, STANDARD))
     assert isinstance(look, Action)
     booking = Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="HOTEL-77")
 
     sent = Sent(action=look, at=look_at, attempt=1)
-    found = record(decided, sent, Listing.of([booking]), look_at, STANDARD)
+    found = record(decided, sent, Listing.of([booking]), Moment(look_at, STANDARD))
 
-    cancellation = plan(found, look_at, STANDARD)
+    cancellation = plan(found, Moment(look_at, STANDARD))
     assert isinstance(cancellation, Action)
     assert (cancellation.verb, cancellation.target) == (Verb.CANCEL_BOOKING, "bkg_1")
 
@@ -303,7 +303,7 @@ def test_an_attested_cancellation_lets_the_money_go_back() -> None:
     [booking] = cancelled.of(Operation.BOOK)
     assert booking.status is Status.CANCELLED
     assert not reviews(cancelled, LATER)
-    planned = plan(cancelled, LATER, STANDARD)
+    planned = plan(cancelled, Moment(LATER, STANDARD))
     assert isinstance(planned, Action)
     assert planned.verb is Verb.REFUND
 

@@ -16,7 +16,7 @@ from reservations.domain.fulfilment import (
     put_off,
     record_send,
 )
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
 from reservations.domain.saga import PublicStatus, Settled, Wait
 from tests.worlds.builders import (
@@ -185,11 +185,13 @@ def test_every_kind_of_mail_has_a_rule_and_every_final_word_has_a_mail() -> None
 
 
 def begun(reservation: Reservation) -> Reservation:
-    return begin_send(reservation, MailKind.CONFIRMED, NOON, STANDARD)
+    return begin_send(reservation, MailKind.CONFIRMED, Moment(NOON, STANDARD))
 
 
 def recorded(reservation: Reservation, status: MailStatus, ses_id: str | None = None) -> MailSend:
-    told = record_send(reservation, MailKind.CONFIRMED, status, LATER, STANDARD, ses_id=ses_id)
+    told = record_send(
+        reservation, MailKind.CONFIRMED, status, Moment(LATER, STANDARD), ses_id=ses_id
+    )
     send = told.send_of(MailKind.CONFIRMED)
     assert send is not None
     return send
@@ -228,7 +230,7 @@ def test_a_send_that_did_not_leave_costs_no_repeat() -> None:
 def test_a_send_that_could_not_be_begun_is_put_off_and_no_more_in_doubt_than_before(
     before: tuple[MailSend, ...], status: MailStatus
 ) -> None:
-    [send] = put_off(confirmed(*before), MailKind.CONFIRMED, NOON, STANDARD).sends
+    [send] = put_off(confirmed(*before), MailKind.CONFIRMED, Moment(NOON, STANDARD)).sends
 
     assert send.status is status
     assert send.check_at is not None
@@ -240,7 +242,7 @@ def test_only_a_mail_that_is_still_owed_is_asked_for_again() -> None:
     doubtful = a_send(status=MailStatus.UNKNOWN, attempts=2)
     later = NOON + STANDARD.mail_repeat
 
-    asked = ask_again(confirmed(lapsed, doubtful), later, STANDARD)
+    asked = ask_again(confirmed(lapsed, doubtful), Moment(later, STANDARD))
 
     assert asked.sends == (lapsed, replace(doubtful, check_at=later))
 
@@ -248,7 +250,7 @@ def test_only_a_mail_that_is_still_owed_is_asked_for_again() -> None:
 def test_a_refused_mail_is_asked_for_again_at_once() -> None:
     refused = a_send(status=MailStatus.REFUSED)
 
-    asked = ask_again(confirmed(refused), LATER, STANDARD)
+    asked = ask_again(confirmed(refused), Moment(LATER, STANDARD))
 
     assert fulfil(asked, LATER) == SendMail(MailKind.CONFIRMED)
 

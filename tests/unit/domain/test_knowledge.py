@@ -21,7 +21,7 @@ from reservations.domain.facts import (
     Status,
 )
 from reservations.domain.learning import begin, cancel, close, record, wake
-from reservations.domain.policy import SHORT, STANDARD, Policy
+from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
 from reservations.domain.saga import (
     NEXT_STATES,
     WORD_CHANGES,
@@ -74,20 +74,20 @@ class Walk:
             provider = self.random.choice(list(Provider))
             self.facts = wake(self.facts, provider, self.now)
         elif move == 2 and self.random.random() < 0.1:
-            self.facts = cancel(self.facts, self.now, self.policy)
+            self.facts = cancel(self.facts, Moment(self.now, self.policy))
         elif move < 6 and self.in_flight:
             self.answer(self.random.choice(self.in_flight))
         else:
             self.follow_the_plan()
 
     def follow_the_plan(self) -> None:
-        match plan(self.facts, self.now, self.policy):
+        match plan(self.facts, Moment(self.now, self.policy)):
             case Action() as action:
-                self.facts = begin(self.facts, action, self.now, self.policy)
+                self.facts = begin(self.facts, action, Moment(self.now, self.policy))
                 attempt = self.facts.row(action.key).attempts
                 self.in_flight.append(Sent(action=action, at=self.now, attempt=attempt))
             case Close(reason):
-                self.facts = close(self.facts, reason, self.now, self.policy)
+                self.facts = close(self.facts, reason, Moment(self.now, self.policy))
             case Wait(until) if until < NOON + timedelta(days=30):
                 self.now = until
 
@@ -95,7 +95,7 @@ class Walk:
         if self.random.random() < 0.7:
             self.in_flight.remove(sent)
         outcome = self.outcome(sent.action)
-        self.facts = record(self.facts, sent, outcome, self.now, self.policy)
+        self.facts = record(self.facts, sent, outcome, Moment(self.now, self.policy))
 
     def outcome(self, action: Action) -> Outcome:
         kind = self.random.randrange(6)
@@ -201,7 +201,7 @@ def test_a_look_is_never_planned_in_the_past(seed: int) -> None:
     walk = Walk(seed, STANDARD)
     for _ in range(STEPS):
         walk.step()
-        todo = plan(walk.facts, walk.now, STANDARD)
+        todo = plan(walk.facts, Moment(walk.now, STANDARD))
         assert not isinstance(todo, Wait) or todo.until > walk.now
 
 

@@ -20,7 +20,7 @@ from reservations.domain.facts import (
 )
 from reservations.domain.learning import begin, cancel, close, record, wake
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.saga import Action, Sent, State, Verb, plan, state_of
 from tests.worlds.builders import (
     BOOK_KEY,
@@ -61,7 +61,7 @@ def learnt(
     attempt: int = 1,
 ) -> Facts:
     sent = Sent(action=about(facts.row(key), verb), at=asked_at, attempt=attempt)
-    return record(facts, sent, outcome, now, STANDARD)
+    return record(facts, sent, outcome, Moment(now, STANDARD))
 
 
 def inquired(
@@ -80,10 +80,10 @@ def inquired(
 
 def test_a_first_call_is_written_as_started_with_its_deadline_and_its_first_look() -> None:
     facts = some_facts()
-    action = plan(facts, NOON, STANDARD)
+    action = plan(facts, Moment(NOON, STANDARD))
     assert isinstance(action, Action)
 
-    [call] = begin(facts, action, NOON, STANDARD).calls
+    [call] = begin(facts, action, Moment(NOON, STANDARD)).calls
 
     assert call == a_charge(
         Status.STARTED,
@@ -96,10 +96,10 @@ def test_a_first_call_is_written_as_started_with_its_deadline_and_its_first_look
 
 def test_a_refund_has_a_day() -> None:
     facts = some_facts(a_charge(), reason=Reason.EXPIRED)
-    action = plan(facts, NOON, STANDARD)
+    action = plan(facts, Moment(NOON, STANDARD))
     assert isinstance(action, Action)
 
-    refund = begin(facts, action, NOON, STANDARD).row("refund:pay_1")
+    refund = begin(facts, action, Moment(NOON, STANDARD)).row("refund:pay_1")
 
     assert refund.deadline_at == NOON + timedelta(days=1)
     assert (refund.target, refund.money) == ("pay_1", PRICE)
@@ -113,7 +113,9 @@ def test_a_refund_has_a_day() -> None:
     ],
 )
 def test_what_is_due_back_gets_no_new_time_by_being_sent_again(before: Call, verb: Verb) -> None:
-    again = begin(some_facts(before), about(before, verb), NOON + HOUR, STANDARD).row(before.key)
+    again = begin(some_facts(before), about(before, verb), Moment(NOON + HOUR, STANDARD)).row(
+        before.key
+    )
 
     assert (again.sent_at, again.deadline_at) == (NOON + HOUR, before.deadline_at)
 
@@ -123,14 +125,16 @@ def test_what_is_due_back_gets_no_new_time_by_being_sent_again(before: Call, ver
     [(a_charge(Status.NOT_FOUND), Verb.CHARGE), (a_booking(Status.NOT_FOUND), Verb.BOOK)],
 )
 def test_a_charge_or_a_booking_sent_again_has_its_whole_time(before: Call, verb: Verb) -> None:
-    again = begin(some_facts(before), about(before, verb), NOON + HOUR, STANDARD).row(before.key)
+    again = begin(some_facts(before), about(before, verb), Moment(NOON + HOUR, STANDARD)).row(
+        before.key
+    )
 
     assert again.deadline_at == NOON + HOUR + STANDARD.deadline
 
 
 def test_a_call_sent_again_keeps_its_key_and_its_beginning_and_counts_its_attempts() -> None:
     lost = a_charge(Status.NOT_FOUND, attempts=2)
-    facts = begin(some_facts(lost), about(lost, Verb.CHARGE), NOON + MINUTE, STANDARD)
+    facts = begin(some_facts(lost), about(lost, Verb.CHARGE), Moment(NOON + MINUTE, STANDARD))
 
     [call] = facts.calls
 
@@ -142,7 +146,7 @@ def test_a_call_sent_again_keeps_its_key_and_its_beginning_and_counts_its_attemp
 def test_a_look_only_leases_the_time_of_the_next(verb: Verb, void_asked: bool) -> None:
     pending = a_charge(Status.PENDING, looks=2, check_at=NOON)
 
-    [call] = begin(some_facts(pending), about(pending, verb), NOON, STANDARD).calls
+    [call] = begin(some_facts(pending), about(pending, verb), Moment(NOON, STANDARD)).calls
 
     assert call == replace(pending, void_asked=void_asked, check_at=NOON + 2 * MINUTE)
 
@@ -150,14 +154,14 @@ def test_a_look_only_leases_the_time_of_the_next(verb: Verb, void_asked: bool) -
 def test_an_inquiry_does_not_forget_that_a_void_was_asked() -> None:
     pending = a_charge(Status.PENDING, void_asked=True)
 
-    [call] = begin(some_facts(pending), about(pending, Verb.INQUIRE), NOON, STANDARD).calls
+    [call] = begin(some_facts(pending), about(pending, Verb.INQUIRE), Moment(NOON, STANDARD)).calls
 
     assert call.void_asked
 
 
 def test_a_look_at_a_call_that_was_never_begun_is_a_defect() -> None:
     with pytest.raises(LookupError, match="charge:"):
-        begin(some_facts(), about(a_charge(), Verb.INQUIRE), NOON, STANDARD)
+        begin(some_facts(), about(a_charge(), Verb.INQUIRE), Moment(NOON, STANDARD))
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -516,7 +520,7 @@ def test_a_call_that_is_not_found_may_be_sent_again_at_once() -> None:
 
     facts = inquired(some_facts(unknown), NOTHING, asked_at=SURE_AT, now=SURE_AT)
 
-    assert plan(facts, SURE_AT, STANDARD) == about(unknown, Verb.CHARGE)
+    assert plan(facts, Moment(SURE_AT, STANDARD)) == about(unknown, Verb.CHARGE)
     assert facts.row(CHARGE_KEY).check_at == SURE_AT
 
 
@@ -785,7 +789,7 @@ def test_what_a_webhook_told_of_and_a_listing_does_not_have_yet_is_asked_about_s
 
     woken = wake(facts, Provider.SUPPLIER, LATER)
 
-    [look] = begin(woken, about(woken.row(BOOK_KEY), Verb.INQUIRE), LATER, STANDARD).of(
+    [look] = begin(woken, about(woken.row(BOOK_KEY), Verb.INQUIRE), Moment(LATER, STANDARD)).of(
         Operation.BOOK
     )
     assert look.check_at == LATER + STANDARD.ladder[0]
@@ -806,15 +810,15 @@ def test_a_webhook_of_the_supplier_wakes_bookings_and_open_cancellations() -> No
 
 
 def test_a_cancellation_before_anything_was_charged_ends_at_once() -> None:
-    facts = cancel(some_facts(), LATER, STANDARD)
+    facts = cancel(some_facts(), Moment(LATER, STANDARD))
 
     assert (facts.reason, facts.ended_at) == (Reason.CUSTOMER_CANCELLED, LATER)
 
 
 def test_the_first_reason_stays() -> None:
-    facts = close(some_facts(), Reason.EXPIRED, NOON, STANDARD)
+    facts = close(some_facts(), Reason.EXPIRED, Moment(NOON, STANDARD))
 
-    assert cancel(facts, LATER, STANDARD).reason is Reason.EXPIRED
+    assert cancel(facts, Moment(LATER, STANDARD)).reason is Reason.EXPIRED
 
 
 # --- what is remembered ---------------------------------------------------------------------------

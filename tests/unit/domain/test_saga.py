@@ -8,7 +8,7 @@ import pytest
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.saga import (
     Action,
     Close,
@@ -52,7 +52,7 @@ BOOK = Action(verb=Verb.BOOK, key=BOOK_KEY, operation=Operation.BOOK)
 
 
 def planned(facts: Facts, now: datetime = NOON) -> Action | Close | Wait | Settled:
-    return plan(facts, now, STANDARD)
+    return plan(facts, Moment(now, STANDARD))
 
 
 def a_second_charge(status: Status = Status.SUCCEEDED, at: datetime = NOON + MINUTE) -> Call:

@@ -7,7 +7,7 @@ import pytest
 
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.messages import Queue
-from reservations.domain.policy import SHORT, STANDARD, Policy
+from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.saga import Action, State, Verb, Wait, state_of
 from reservations.domain.settlement import Settlement, decide, patient, settle
@@ -27,7 +27,7 @@ from tests.worlds.builders import (
 
 
 def settled(reservation: Reservation, policy: Policy = STANDARD) -> Settlement:
-    return settle(reservation, NOON, policy)
+    return settle(reservation, Moment(NOON, policy))
 
 
 @pytest.mark.parametrize("policy", [STANDARD, SHORT])
@@ -140,7 +140,7 @@ def test_what_the_facts_close_is_closed_on_the_way() -> None:
 def test_deciding_closes_and_tells_what_comes_next_without_touching_the_timer() -> None:
     rejected = a_reservation(a_charge(), a_booking(Status.DECLINED))
 
-    reservation, action = decide(rejected, NOON, STANDARD)
+    reservation, action = decide(rejected, Moment(NOON, STANDARD))
 
     assert isinstance(action, Action)
     assert (action.verb, action.target) == (Verb.REFUND, "pay_1")
@@ -151,7 +151,7 @@ def test_deciding_closes_and_tells_what_comes_next_without_touching_the_timer() 
 def test_deciding_when_nothing_is_due_tells_until_when() -> None:
     waiting = a_reservation(a_charge(Status.STARTED))
 
-    assert decide(waiting, NOON, STANDARD) == (waiting, Wait(NOON + 30 * SECOND))
+    assert decide(waiting, Moment(NOON, STANDARD)) == (waiting, Wait(NOON + 30 * SECOND))
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,9 @@ def test_who_was_told_and_has_not_come_is_told_again_after_as_long_as_the_matter
         a_reservation(a_charge(), a_booking(), sends=(mail,), updated_at=NOON + waited),
         a_reservation(),
     ):
-        assert patient(waiting, NOON + waited, STANDARD) == replace(STANDARD, hint_lease=lease)
+        assert patient(waiting, Moment(NOON + waited, STANDARD)).policy == replace(
+            STANDARD, hint_lease=lease
+        )
 
 
 def test_a_matter_waits_since_the_first_thing_that_was_due() -> None:
@@ -185,4 +187,4 @@ def test_a_matter_waits_since_the_first_thing_that_was_due() -> None:
         updated_at=NOON + MINUTE,
     )
 
-    assert patient(waiting, NOON + 2 * MINUTE, STANDARD).hint_lease == 2 * MINUTE
+    assert patient(waiting, Moment(NOON + 2 * MINUTE, STANDARD)).policy.hint_lease == 2 * MINUTE

@@ -10,7 +10,7 @@ import pytest
 
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
 from reservations.domain.learning import close, next_look
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.saga import (
     FINAL,
     Action,
@@ -56,7 +56,10 @@ def rows(
 ) -> list[Call | None]:
     """No such row, or one in each status with its next look set, as the saga would leave it."""
     built = [a_row(status, **changes) for status in statuses]
-    return [None, *(replace(row, check_at=next_look(row, NOON, NOON, STANDARD)) for row in built)]
+    return [
+        None,
+        *(replace(row, check_at=next_look(row, NOON, Moment(NOON, STANDARD))) for row in built),
+    ]
 
 
 CHARGES = rows(a_charge, [status for status in Status if status is not Status.CANCELLED])
@@ -111,7 +114,7 @@ def has_succeeded(facts: Facts, operation: Operation) -> bool:
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None) -> None:
     for facts, now in product(points(reason), MOMENTS):
-        todo = plan(facts, now, STANDARD)
+        todo = plan(facts, Moment(now, STANDARD))
         match todo:
             case Wait(until):
                 assert until > now, (facts, now)
@@ -139,10 +142,10 @@ def test_every_point_has_a_word_that_is_true(reason: Reason | None) -> None:
 def test_closing_is_final_at_every_point() -> None:
     late = NOON + timedelta(days=30)
     for facts in points(None):
-        todo = plan(facts, late, STANDARD)
+        todo = plan(facts, Moment(late, STANDARD))
         if isinstance(todo, Close):
-            closed = close(facts, todo.reason, late, STANDARD)
-            assert not isinstance(plan(closed, late, STANDARD), Close), facts
+            closed = close(facts, todo.reason, Moment(late, STANDARD))
+            assert not isinstance(plan(closed, Moment(late, STANDARD)), Close), facts
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])
@@ -151,11 +154,13 @@ def test_every_point_is_left_with_a_timer_in_the_future_or_is_settled(
 ) -> None:
     now = MOMENTS[1]
     for facts in points(reason):
-        settlement = settle(a_reservation(facts=facts), now, STANDARD)
+        settlement = settle(a_reservation(facts=facts), Moment(now, STANDARD))
         wakes_at = settlement.reservation.next_check_at
         if wakes_at is None:
             assert settlement.hints == ()
-            assert isinstance(plan(settlement.reservation.facts, now, STANDARD), Settled), facts
+            assert isinstance(plan(settlement.reservation.facts, Moment(now, STANDARD)), Settled), (
+                facts
+            )
         else:
             assert wakes_at > now, facts
 
@@ -163,7 +168,7 @@ def test_every_point_is_left_with_a_timer_in_the_future_or_is_settled(
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_every_point_can_be_shown_without_a_contradiction(reason: Reason | None) -> None:
     for facts in points(reason):
-        shown = view(a_reservation(facts=facts), NOON, STANDARD)
+        shown = view(a_reservation(facts=facts), Moment(NOON, STANDARD))
         confirmed = shown.status is PublicStatus.CONFIRMADA
         assert confirmed == (
             shown.progress.payment is shown.progress.supplier is StepStatus.DONE

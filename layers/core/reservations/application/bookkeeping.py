@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from reservations.domain.facts import Facts, Operation, Status
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
 from reservations.domain.views import reads_differently
 
@@ -15,7 +15,7 @@ def revised(
     before: Reservation, after: Reservation, *, now: datetime, policy: Policy
 ) -> Reservation:
     """Raise the version, and its time, when a reader would see another answer than before."""
-    if reads_differently(before, after, now, policy):
+    if reads_differently(before, after, Moment(now, policy)):
         return replace(after, version=before.version + 1, updated_at=now)
     return replace(after, version=before.version, updated_at=before.updated_at)
 

@@ -7,7 +7,7 @@ from reservations.application.ports import UnitOfWork
 from reservations.application.settlement import settle_and_save
 from reservations.domain.errors import NotCancellableError
 from reservations.domain.learning import cancel
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import PublicStatus, public_status
 
@@ -33,13 +33,13 @@ def cancel_reservation(
         ReservationNotFoundError: there is no such reservation.
     """
     reservation = uow.reservations.lock(reservation_id)
-    now = uow.now()
+    at = Moment(uow.now(), policy)
     status = public_status(reservation.facts)
     if status in BEING_CANCELLED:
         return reservation
-    begun = now.date() >= reservation.offer.starts_on
+    begun = at.now.date() >= reservation.offer.starts_on
     unserved = status is PublicStatus.EN_PROCESO
     if status in OVER or (begun and not (by_operator and unserved)):
         raise NotCancellableError(status)
-    closed = replace(reservation, facts=cancel(reservation.facts, now, policy))
-    return settle_and_save(closed, uow=uow, policy=policy, now=now, actor=actor)
+    closed = replace(reservation, facts=cancel(reservation.facts, at))
+    return settle_and_save(closed, uow=uow, at=at, actor=actor)

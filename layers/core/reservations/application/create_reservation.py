@@ -10,7 +10,7 @@ from reservations.domain.errors import DuplicateCodeError
 from reservations.domain.facts import Facts
 from reservations.domain.identifiers import uuid7
 from reservations.domain.money import Money
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Customer, Offer, Reservation
 from reservations.domain.settlement import settle
 
@@ -37,10 +37,10 @@ def create_reservation(
     Raises:
         DuplicateCodeError: every code drawn was taken.
     """
-    now = uow.now()
-    settlement = settle(_accepted(command, token_kid=token_kid, now=now), now, policy)
+    at = Moment(uow.now(), policy)
+    settlement = settle(_accepted(command, token_kid=token_kid, now=at.now), at)
     reservation = _add_under_a_free_code(settlement.reservation, command.customer, uow=uow)
-    for hint in hints_of(settlement, now=now, traceparent=uow.traceparent):
+    for hint in hints_of(settlement, now=at.now, traceparent=uow.traceparent):
         uow.outbox.add(hint)
     return reservation
 

@@ -10,7 +10,7 @@ from reservations.application.settlement import pass_on, settle_and_save
 from reservations.application.vouchers import voucher_key, voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.fulfilment import IssueVoucher, fulfil
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Document, DocumentType, Reservation
 
 
@@ -47,11 +47,11 @@ def issue_voucher(
     key, content = voucher_key(reservation, keys=keys), renderer.render(voucher)
     with uow:
         reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        issued = isinstance(fulfil(reservation, now), IssueVoucher)
+        at = Moment(uow.now(), policy)
+        issued = isinstance(fulfil(reservation, at.now), IssueVoucher)
         if issued:
-            reservation = _with_voucher(reservation, key=key, content=content, now=now)
-        settle_and_save(reservation, uow=uow, policy=policy, now=now)
+            reservation = _with_voucher(reservation, key=key, content=content, now=at.now)
+        settle_and_save(reservation, uow=uow, at=at)
         uow.commit()
     if not issued:
         return None
@@ -66,11 +66,11 @@ def _look(
 ) -> tuple[Reservation, Voucher] | None:
     with uow:
         reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        if isinstance(fulfil(reservation, now), IssueVoucher):
+        at = Moment(uow.now(), policy)
+        if isinstance(fulfil(reservation, at.now), IssueVoucher):
             customer = uow.reservations.customer(reservation_id)
             return reservation, voucher_of(reservation, customer, support_contact=support_contact)
-        pass_on(reservation, uow=uow, policy=policy, now=now)
+        pass_on(reservation, uow=uow, at=at)
         uow.commit()
         return None
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from uuid import UUID
 
 from reservations.application.ports import (
@@ -29,7 +28,7 @@ from reservations.domain.fulfilment import (
     put_off,
     record_send,
 )
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import (
     ERASED,
     Customer,
@@ -47,7 +46,7 @@ STATUS_OF: dict[type[MailOutcome], MailStatus] = {
     MailUnknown: MailStatus.UNKNOWN,
 }
 
-Entry = Callable[[Reservation, MailKind, datetime, Policy], Reservation]
+Entry = Callable[[Reservation, MailKind, Moment], Reservation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +102,8 @@ def notify_customer(
     if begun is None:
         return None
 
-    reservation, now = begun
-    refund = view(reservation, now, policy).refund
+    reservation, at = begun
+    refund = view(reservation, at).refund
     mail = mail_of(reservation, customer, kind, refund=refund, support_contact=support_contact)
     outcome = mailer.send(replace(mail, voucher_pdf=pdf))
 
@@ -112,9 +111,9 @@ def notify_customer(
     ses_id = outcome.message_id if isinstance(outcome, MailAccepted) else None
     with uow:
         reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        reservation = record_send(reservation, kind, status, now, policy, ses_id=ses_id)
-        settle_and_save(reservation, uow=uow, policy=policy, now=now)
+        at = Moment(uow.now(), policy)
+        reservation = record_send(reservation, kind, status, at, ses_id=ses_id)
+        settle_and_save(reservation, uow=uow, at=at)
         uow.commit()
     return Notified(kind=kind, status=status)
 
@@ -124,30 +123,30 @@ def _look(
 ) -> tuple[MailKind, Reservation, Customer] | None:
     with uow:
         reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        owed = fulfil(reservation, now)
+        at = Moment(uow.now(), policy)
+        owed = fulfil(reservation, at.now)
         if isinstance(owed, SendMail):
             return owed.kind, reservation, uow.reservations.customer(reservation_id)
-        pass_on(reservation, uow=uow, policy=policy, now=now)
+        pass_on(reservation, uow=uow, at=at)
         uow.commit()
         return None
 
 
 def _write_down(
     entry: Entry, reservation_id: UUID, kind: MailKind, *, uow: UnitOfWork, policy: Policy
-) -> tuple[Reservation, datetime] | None:
+) -> tuple[Reservation, Moment] | None:
     """Enter it in the send ledger if that mail is still owed; none if it is not, or if it is another's turn."""
     with uow:
         reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        owed = fulfil(reservation, now) == SendMail(kind)
+        at = Moment(uow.now(), policy)
+        owed = fulfil(reservation, at.now) == SendMail(kind)
         if owed:
-            reservation = entry(reservation, kind, now, policy)
-            settle_and_save(reservation, uow=uow, policy=policy, now=now)
+            reservation = entry(reservation, kind, at)
+            settle_and_save(reservation, uow=uow, at=at)
         else:
-            pass_on(reservation, uow=uow, policy=policy, now=now)
+            pass_on(reservation, uow=uow, at=at)
         uow.commit()
-    return (reservation, now) if owed else None
+    return (reservation, at) if owed else None
 
 
 def mail_of(

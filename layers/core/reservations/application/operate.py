@@ -30,7 +30,7 @@ from reservations.domain.decisions import (
 from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.facts import PROVIDER_OF, Provider
 from reservations.domain.fulfilment import ask_again
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
 
 PAGE = 100  # reservations made due at once
@@ -66,18 +66,19 @@ def look_again(code: str, *, uow: UnitOfWork, policy: Policy, actor: str) -> Res
     """
     with uow:
         reservation, now = _locked(find(code, uow=uow).reservation_id, uow=uow)
-        reservation = ask_again(reservation, now, policy)
-        looked = _look_again(reservation, uow=uow, policy=policy, now=now, actor=actor)
+        at = Moment(now, policy)
+        reservation = ask_again(reservation, at)
+        looked = _look_again(reservation, uow=uow, at=at, actor=actor)
         uow.commit()
         return looked
 
 
 def _look_again(
-    reservation: Reservation, *, uow: UnitOfWork, policy: Policy, now: datetime, actor: str
+    reservation: Reservation, *, uow: UnitOfWork, at: Moment, actor: str
 ) -> Reservation:
-    _tell(reservation, history.NUDGED, uow=uow, now=now, actor=actor)
-    nudged = replace(reservation, facts=nudge(reservation.facts, now))
-    return settle_and_save(nudged, uow=uow, policy=policy, now=now, actor=actor)
+    _tell(reservation, history.NUDGED, uow=uow, now=at.now, actor=actor)
+    nudged = replace(reservation, facts=nudge(reservation.facts, at.now))
+    return settle_and_save(nudged, uow=uow, at=at, actor=actor)
 
 
 def reconcile(
@@ -99,7 +100,8 @@ def reconcile(
 def _look_at(reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, actor: str) -> Reservation:
     with uow:
         reservation, now = _locked(reservation_id, uow=uow)
-        looked = _look_again(reservation, uow=uow, policy=policy, now=now, actor=actor)
+        at = Moment(now, policy)
+        looked = _look_again(reservation, uow=uow, at=at, actor=actor)
         uow.commit()
         return looked
 
@@ -129,12 +131,11 @@ def resolve_review(
     """
     with uow:
         reservation, now = _locked(find(code, uow=uow).reservation_id, uow=uow)
-        facts = resolve(reservation.facts, decision, evidence, now, policy, target=target)
+        at = Moment(now, policy)
+        facts = resolve(reservation.facts, decision, evidence, at, target=target)
         note = f"{decision} {evidence}"
         _tell(reservation, history.REVIEW_RESOLVED, uow=uow, now=now, actor=actor, note=note)
-        resolved = settle_and_save(
-            replace(reservation, facts=facts), uow=uow, policy=policy, now=now, actor=actor
-        )
+        resolved = settle_and_save(replace(reservation, facts=facts), uow=uow, at=at, actor=actor)
         uow.commit()
         return resolved
 
@@ -173,7 +174,8 @@ def reissue_token(
             )
         _tell(reservation, history.TOKEN_REISSUED, uow=uow, now=now, actor=actor)
         moved = replace(reservation, token_kid=keys.current)
-        moved = settle_and_save(moved, uow=uow, policy=policy, now=now, actor=actor)
+        at = Moment(now, policy)
+        moved = settle_and_save(moved, uow=uow, at=at, actor=actor)
         uow.commit()
         return moved
 
@@ -232,7 +234,8 @@ def remove_documents(
             for document in reservation.documents
         )
         reservation = replace(reservation, documents=documents)
-        settle_and_save(reservation, uow=uow, policy=policy, now=now, actor=actor)
+        at = Moment(now, policy)
+        settle_and_save(reservation, uow=uow, at=at, actor=actor)
         uow.commit()
     for key in kept:
         store.delete(key)

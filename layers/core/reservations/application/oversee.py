@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reservations.application.ports import Finding, Oversight, Projected
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.saga import Review, reviews, state_of
 from reservations.domain.settlement import settle
 
@@ -117,5 +117,5 @@ def _review(stored: Projected, now: datetime, policy: Policy) -> str | None:
 def _rest(stored: Projected, now: datetime, policy: Policy) -> str | None:
     if stored.reservation.next_check_at is not None:
         return None
-    due = settle(stored.reservation, now, policy).reservation.next_check_at
+    due = settle(stored.reservation, Moment(now, policy)).reservation.next_check_at
     return None if due is None else "settled, and something is due by its facts"

@@ -9,7 +9,7 @@ from reservations.application.settlement import hints_of
 from reservations.domain.errors import UnavailableError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
 from reservations.domain.settlement import patient, settle
 
@@ -94,17 +94,19 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
     hints: list[Hint] = []
     with uow:
         due = uow.reservations.claim_due(limit=BATCH, lease=policy.hint_lease)
-        now = uow.now()
+        at = Moment(uow.now(), policy)
         for reservation in due:
-            waiting = patient(reservation, now, policy)
-            settlement = settle(reservation, now, waiting)
-            told = hints_of(settlement, now=now, traceparent=None)
-            hints += told or [_check_due(reservation, now=now)]
+            waiting = patient(reservation, at)
+            settlement = settle(reservation, waiting)
+            told = hints_of(settlement, now=at.now, traceparent=None)
+            hints += told or [_check_due(reservation, now=at.now)]
             wishes = [
                 settlement.reservation.next_check_at,
-                None if told else now + waiting.hint_lease,
+                None if told else at.now + waiting.policy.hint_lease,
             ]
-            _lease_longer(uow, reservation, min(at for at in wishes if at is not None), now=now)
+            _lease_longer(
+                uow, reservation, min(time for time in wishes if time is not None), now=at.now
+            )
         uow.commit()
     if not hints:
         return Polled()

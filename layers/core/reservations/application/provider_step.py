@@ -8,7 +8,7 @@ from reservations.application.ports import Attempt, Reply, UnitOfWork
 from reservations.application.settlement import pass_on, settle_and_save
 from reservations.domain.learning import begin, record
 from reservations.domain.messages import Queue
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Customer, Reservation
 from reservations.domain.saga import Action, Sent, wanted_queue
 from reservations.domain.settlement import decide
@@ -38,19 +38,19 @@ def take_provider_step(
     """
     with uow:
         locked = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        reservation, action = decide(locked, now, policy)
+        at = Moment(uow.now(), policy)
+        reservation, action = decide(locked, at)
         if not isinstance(action, Action) or wanted_queue(action) is not queue:
-            pass_on(locked, uow=uow, policy=policy, now=now)
+            pass_on(locked, uow=uow, at=at)
             uow.commit()
             return None
-        reservation = replace(reservation, facts=begin(reservation.facts, action, now, policy))
+        reservation = replace(reservation, facts=begin(reservation.facts, action, at))
         customer = uow.reservations.customer(reservation_id)
-        settle_and_save(reservation, uow=uow, policy=policy, now=now)
+        settle_and_save(reservation, uow=uow, at=at)
         uow.commit()
 
     attempt = reservation.facts.row(action.key).attempts
-    sent = Sent(action=action, at=now, attempt=attempt)
+    sent = Sent(action=action, at=at.now, attempt=attempt)
     reply = perform(reservation, customer, action)
 
     _record(reservation_id, sent, reply, uow=uow, policy=policy)
@@ -62,9 +62,9 @@ def _record(
 ) -> None:
     with uow:
         reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        facts = record(reservation.facts, sent, reply.outcome, now, policy)
-        settle_and_save(replace(reservation, facts=facts), uow=uow, policy=policy, now=now)
+        at = Moment(uow.now(), policy)
+        facts = record(reservation.facts, sent, reply.outcome, at)
+        settle_and_save(replace(reservation, facts=facts), uow=uow, at=at)
         uow.reservations.add_attempt(reservation_id, _evidence(sent, reply))
         uow.commit()
 

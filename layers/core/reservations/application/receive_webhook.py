@@ -8,7 +8,7 @@ from reservations.application.ports import UnitOfWork, WebhookEvent
 from reservations.application.settlement import settle_and_save
 from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.learning import wake
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 
 
 class Received(StrEnum):
@@ -38,7 +38,7 @@ def _wake(event: WebhookEvent, *, uow: UnitOfWork, policy: Policy) -> Received:
         reservation = uow.reservations.lock(UUID(event.reference))
     except (ReservationNotFoundError, ValueError):
         return Received.UNKNOWN_REFERENCE
-    now = uow.now()
-    woken = replace(reservation, facts=wake(reservation.facts, event.provider, now))
-    settle_and_save(woken, uow=uow, policy=policy, now=now)
+    at = Moment(uow.now(), policy)
+    woken = replace(reservation, facts=wake(reservation.facts, event.provider, at.now))
+    settle_and_save(woken, uow=uow, at=at)
     return Received.TAKEN

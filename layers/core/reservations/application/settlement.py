@@ -5,7 +5,7 @@ from datetime import datetime
 from reservations.application.ports import UnitOfWork
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
 from reservations.domain.settlement import Settlement, settle
 
@@ -14,30 +14,27 @@ def settle_and_save(
     reservation: Reservation,
     *,
     uow: UnitOfWork,
-    policy: Policy,
-    now: datetime,
+    at: Moment,
     actor: str = "system",
 ) -> Reservation:
     """Store a reservation with its next wake-up, and the hints for whoever acts next, in one transaction."""
-    settlement = settle(reservation, now, policy)
-    stored = uow.reservations.save(settlement.reservation, now=now, actor=actor)
-    for hint in hints_of(settlement, now=now, traceparent=uow.traceparent):
+    settlement = settle(reservation, at)
+    stored = uow.reservations.save(settlement.reservation, now=at.now, actor=actor)
+    for hint in hints_of(settlement, now=at.now, traceparent=uow.traceparent):
         uow.outbox.add(hint)
     return stored
 
 
-def pass_on(
-    reservation: Reservation, *, uow: UnitOfWork, policy: Policy, now: datetime
-) -> Reservation:
+def pass_on(reservation: Reservation, *, uow: UnitOfWork, at: Moment) -> Reservation:
     """Settle what was locked when nothing is due here; whoever is being told already is not told again.
 
     Otherwise each copy of a message would make another one: a queue that falls behind would never catch up.
     """
-    settlement = settle(reservation, now, policy)
-    under_lease = reservation.next_check_at is not None and reservation.next_check_at > now
+    settlement = settle(reservation, at)
+    under_lease = reservation.next_check_at is not None and reservation.next_check_at > at.now
     if settlement.hints and under_lease and settlement.reservation.facts == reservation.facts:
         return reservation
-    return settle_and_save(reservation, uow=uow, policy=policy, now=now)
+    return settle_and_save(reservation, uow=uow, at=at)
 
 
 def hints_of(settlement: Settlement, *, now: datetime, traceparent: str | None) -> list[Hint]:

@@ -13,7 +13,7 @@ from reservations.domain.facts import Call, Facts, Operation, Provider, Seen, St
 from reservations.domain.fulfilment import fulfil
 from reservations.domain.learning import record, wake
 from reservations.domain.money import Money
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import (
     RESTING,
@@ -107,8 +107,7 @@ def resolve(
     facts: Facts,
     decision: Decision,
     evidence: str,
-    now: datetime,
-    policy: Policy,
+    at: Moment,
     *,
     target: str | None = None,
 ) -> Facts:
@@ -120,16 +119,16 @@ def resolve(
     Raises:
         DecisionRefusedError: nothing is in review that this decision answers, or more than one thing.
     """
-    open_reviews = reviews(facts, now)
+    open_reviews = reviews(facts, at.now)
     if not open_reviews & ANSWERS[decision]:
         standing = ", ".join(sorted(open_reviews)) or "nothing"
         raise DecisionRefusedError(f"in review: {standing}; `{decision}` does not answer it")
     if decision is Decision.PAID:
         return _accept_sum(facts)
-    call = _the_one_in_question(facts, ATTESTED[decision].operation, now, target)
+    call = _the_one_in_question(facts, ATTESTED[decision].operation, at.now, target)
     if decision is Decision.BOOKED and call.provider_id not in (None, evidence):
         raise DecisionRefusedError(f"the supplier knows this booking as {call.provider_id}")
-    return _attest(facts, call, ATTESTED[decision], evidence, now, policy)
+    return _attest(facts, call, ATTESTED[decision], evidence, at)
 
 
 def _accept_sum(facts: Facts) -> Facts:
@@ -165,9 +164,7 @@ def _named(call: Call) -> str | None:
     return call.target or call.provider_id
 
 
-def _attest(
-    facts: Facts, call: Call, said: Attestation, evidence: str, now: datetime, policy: Policy
-) -> Facts:
+def _attest(facts: Facts, call: Call, said: Attestation, evidence: str, at: Moment) -> Facts:
     call = replace(call, money=_what_was_left(facts, call))
     facts = facts.put(call)
     seen = Seen(
@@ -175,7 +172,7 @@ def _attest(
         status=said.status,
         money=call.money,
     )
-    return record(facts, _asked(call, now), seen, now, policy)
+    return record(facts, _asked(call, at.now), seen, at)
 
 
 def _what_was_left(facts: Facts, call: Call) -> Money | None:

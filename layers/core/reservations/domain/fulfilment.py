@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reservations.domain.facts import Operation, Status
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment
 from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
 from reservations.domain.saga import (
     PublicStatus,
@@ -103,9 +103,7 @@ def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail |
     return SendMail(kind) if send.check_at <= now else Wait(send.check_at)
 
 
-def begin_send(
-    reservation: Reservation, kind: MailKind, now: datetime, policy: Policy
-) -> Reservation:
+def begin_send(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
     """Write down a send before it is made; one whose answer stays unknown is repeated once."""
     before = reservation.send_of(kind)
     repeats = before is not None and before.status in (MailStatus.STARTED, MailStatus.UNKNOWN)
@@ -113,34 +111,34 @@ def begin_send(
         kind=kind,
         status=MailStatus.STARTED,
         attempts=before.attempts + 1 if before else 1,
-        sent_at=now,
-        check_at=None if repeats else now + policy.mail_repeat,
+        sent_at=at.now,
+        check_at=None if repeats else at.now + at.policy.mail_repeat,
     )
     return reservation.put_send(send)
 
 
-def put_off(reservation: Reservation, kind: MailKind, now: datetime, policy: Policy) -> Reservation:
+def put_off(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
     """Try later what could not even be begun: as a send that did not leave, it uses up no repeat."""
-    begun = begin_send(reservation, kind, now, policy)
-    return record_send(begun, kind, MailStatus.NOT_SENT, now, policy)
+    begun = begin_send(reservation, kind, at)
+    return record_send(begun, kind, MailStatus.NOT_SENT, at)
 
 
-def give_up(reservation: Reservation, kind: MailKind, now: datetime, policy: Policy) -> Reservation:
+def give_up(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
     """Let a mail rest that has nobody to go to: the personal data were erased before it was owed."""
-    begun = begin_send(reservation, kind, now, policy)
-    return record_send(begun, kind, MailStatus.REFUSED, now, policy)
+    begun = begin_send(reservation, kind, at)
+    return record_send(begun, kind, MailStatus.REFUSED, at)
 
 
-def ask_again(reservation: Reservation, now: datetime, policy: Policy) -> Reservation:
+def ask_again(reservation: Reservation, at: Moment) -> Reservation:
     """Make due once more the owed mails that were given up in doubt; a person accepts another copy.
 
     And those that were refused: the cause may have been ours. One that may still be on its way is left alone.
     """
     for kind in _owed(reservation):
         send = reservation.send_of(kind)
-        in_doubt = send and send.in_doubt and send.sent_at + policy.mail_repeat <= now
+        in_doubt = send and send.in_doubt and send.sent_at + at.policy.mail_repeat <= at.now
         if send and (in_doubt or send.status is MailStatus.REFUSED):
-            reservation = reservation.put_send(replace(send, check_at=now))
+            reservation = reservation.put_send(replace(send, check_at=at.now))
     return reservation
 
 
@@ -148,8 +146,7 @@ def record_send(
     reservation: Reservation,
     kind: MailKind,
     status: MailStatus,
-    now: datetime,
-    policy: Policy,
+    at: Moment,
     *,
     ses_id: str | None = None,
 ) -> Reservation:
@@ -157,27 +154,25 @@ def record_send(
     send = reservation.send_of(kind)
     if send is None:
         raise LookupError(f"no send of {kind} was begun")
-    return reservation.put_send(_learnt(send, status, ses_id, now, policy))
+    return reservation.put_send(_learnt(send, status, ses_id, at))
 
 
-def _learnt(
-    send: MailSend, status: MailStatus, ses_id: str | None, now: datetime, policy: Policy
-) -> MailSend:
+def _learnt(send: MailSend, status: MailStatus, ses_id: str | None, at: Moment) -> MailSend:
     if send.status is MailStatus.SENT:
         return send
     match status:
         case MailStatus.SENT | MailStatus.REFUSED:
             return replace(send, status=status, ses_id=ses_id, check_at=None)
         case MailStatus.NOT_SENT:
-            return _not_sent(send, now, policy)
+            return _not_sent(send, at)
         case _:
             return replace(send, status=MailStatus.UNKNOWN)
 
 
-def _not_sent(send: MailSend, now: datetime, policy: Policy) -> MailSend:
+def _not_sent(send: MailSend, at: Moment) -> MailSend:
     """Back to what was known before: a repeat that did not leave is still to be made."""
     repeated = send.check_at is None
-    rung = policy.rung(min(send.attempts - 1, policy.unasked_ladder_limit))
+    rung = at.policy.rung(min(send.attempts - 1, at.policy.unasked_ladder_limit))
     return replace(
-        send, status=MailStatus.UNKNOWN if repeated else MailStatus.NOT_SENT, check_at=now + rung
+        send, status=MailStatus.UNKNOWN if repeated else MailStatus.NOT_SENT, check_at=at.now + rung
     )

@@ -6,7 +6,7 @@ from datetime import datetime
 from reservations.domain.fulfilment import Errand, IssueVoucher, SendMail, fulfil
 from reservations.domain.learning import close
 from reservations.domain.messages import Queue
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import Action, Close, Settled, Wait, awaited, plan, wanted_queue
 
@@ -19,16 +19,16 @@ class Settlement:
     hints: tuple[tuple[Queue, str], ...] = ()
 
 
-def settle(reservation: Reservation, now: datetime, policy: Policy) -> Settlement:
+def settle(reservation: Reservation, at: Moment) -> Settlement:
     """Close what is to be closed, and set `next_check_at`: none only if nothing will be due."""
-    reservation, planned = decide(reservation, now, policy)
-    owed = fulfil(reservation, now)
+    reservation, planned = decide(reservation, at)
+    owed = fulfil(reservation, at.now)
     wishes = [
-        _wish(planned, now, policy),
-        _wish(owed, now, policy),
-        _next_deadline(reservation, now),
+        _wish(planned, at),
+        _wish(owed, at),
+        _next_deadline(reservation, at.now),
     ]
-    next_check_at = min((at for at in wishes if at is not None), default=None)
+    next_check_at = min((time for time in wishes if time is not None), default=None)
     todo = [
         thing for thing in (planned, owed) if isinstance(thing, Action | IssueVoucher | SendMail)
     ]
@@ -38,49 +38,43 @@ def settle(reservation: Reservation, now: datetime, policy: Policy) -> Settlemen
     )
 
 
-def patient(reservation: Reservation, now: datetime, policy: Policy) -> Policy:
-    """The policy with a hint lease as long as the matter has already waited, within its limit.
+def patient(reservation: Reservation, at: Moment) -> Moment:
+    """Grow the hint lease with the time the reservation has been overdue, up to `hint_lease_limit`.
 
-    A queue that is behind still holds the last hint: telling again at a fixed pace would fill it
-    faster than it empties.
+    A queue that is behind still holds the last hint. Repeating it at a fixed pace would fill the
+    queue faster than it empties.
     """
     timers = [call.check_at for call in reservation.facts.calls]
     timers += [send.check_at for send in reservation.sends]
-    due = (at for at in timers if at is not None and at <= now)
-    waited = now - min(due, default=reservation.updated_at)
-    lease = min(max(waited, policy.hint_lease), policy.hint_lease_limit)
-    return replace(policy, hint_lease=lease)
+    due = (time for time in timers if time is not None and time <= at.now)
+    waited = at.now - min(due, default=reservation.updated_at)
+    lease = min(max(waited, at.policy.hint_lease), at.policy.hint_lease_limit)
+    return replace(at, policy=replace(at.policy, hint_lease=lease))
 
 
-def decide(
-    reservation: Reservation, now: datetime, policy: Policy
-) -> tuple[Reservation, Action | Wait | Settled]:
+def decide(reservation: Reservation, at: Moment) -> tuple[Reservation, Action | Wait | Settled]:
     """Apply what closes the reservation, and tell what to do after that."""
-    planned = plan(reservation.facts, now, policy)
+    planned = plan(reservation.facts, at)
     while isinstance(planned, Close):
-        reservation = replace(
-            reservation, facts=close(reservation.facts, planned.reason, now, policy)
-        )
-        planned = plan(reservation.facts, now, policy)
+        reservation = replace(reservation, facts=close(reservation.facts, planned.reason, at))
+        planned = plan(reservation.facts, at)
     return reservation, planned
 
 
-def _wish(
-    planned: Action | Errand | Wait | Settled, now: datetime, policy: Policy
-) -> datetime | None:
+def _wish(planned: Action | Errand | Wait | Settled, at: Moment) -> datetime | None:
     match planned:
         case Wait(until):
             return until
         case Settled():
             return None
         case _:  # somebody is told now; if the message is lost, tell again
-            return now + policy.hint_lease
+            return at.now + at.policy.hint_lease
 
 
 def _next_deadline(reservation: Reservation, now: datetime) -> datetime | None:
     """When a call will be late: the review must show at once, not at the next look."""
     deadlines = (call.deadline_at for call in awaited(reservation.facts))
-    return min((at for at in deadlines if at > now), default=None)
+    return min((time for time in deadlines if time > now), default=None)
 
 
 def _queue_of(todo: Action | Errand) -> Queue:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from reservations.domain.facts import Call, Facts, Operation, Status
 from reservations.domain.money import Money
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import DocumentType, MailStatus, Reservation
 from reservations.domain.saga import (
     FINAL,
@@ -84,7 +84,7 @@ PROGRESS: Mapping[State, Progress] = {
 _SPEAKING_ORDER = (RefundStatus.FAILED, RefundStatus.PENDING, RefundStatus.DONE)
 
 
-def view(reservation: Reservation, now: datetime, policy: Policy) -> View:
+def view(reservation: Reservation, at: Moment) -> View:
     facts = reservation.facts
     status = public_status(facts)
     confirmed = status is PublicStatus.CONFIRMADA
@@ -96,8 +96,8 @@ def view(reservation: Reservation, now: datetime, policy: Policy) -> View:
         refund=None if confirmed else _refund(facts),
         # The voucher of a trip that no longer stands is not shown any more.
         documents=tuple(_available(reservation)) if confirmed else (),
-        expires_at=_expires_at(facts, policy),
-        requires_support=untold or bool(reviews(facts, now)),
+        expires_at=_expires_at(facts, at.policy),
+        requires_support=untold or bool(reviews(facts, at.now)),
     )
 
 
@@ -113,11 +113,9 @@ def at_rest(facts: Facts) -> bool:
     return status in (PublicStatus.CONFIRMADA, PublicStatus.CANCELADA)
 
 
-def reads_differently(
-    before: Reservation, after: Reservation, now: datetime, policy: Policy
-) -> bool:
+def reads_differently(before: Reservation, after: Reservation, at: Moment) -> bool:
     """Whether a reader would see another answer than the one stored at `before.updated_at`."""
-    return view(before, before.updated_at, policy) != view(after, now, policy)
+    return view(before, Moment(before.updated_at, at.policy)) != view(after, at)
 
 
 def _progress(facts: Facts) -> Progress:

@@ -13,7 +13,7 @@ from reservations.application.ports import HistoryEntry
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
 from reservations.domain.history import TEXTS
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Language, Reservation
 from reservations.domain.saga import PublicStatus
 from reservations.domain.views import View, at_rest, view
@@ -38,7 +38,7 @@ def stored_answer(reservation: Reservation, *, now: datetime, policy: Policy) ->
         "retry_after_s": poll_after_s(reservation, now=now),
         "reservation_id": str(reservation.reservation_id),
         "token_kid": reservation.token_kid,
-        "body": _body(reservation, view(reservation, now, policy)),
+        "body": _body(reservation, view(reservation, Moment(now, policy))),
     }
 
 
@@ -64,7 +64,7 @@ def stored_cancellation(
     reservation: Reservation, *, now: datetime, policy: Policy
 ) -> dict[str, Any]:
     """The answer to a cancellation, as the idempotency store keeps it; 202 while something is being taken back."""
-    seen = view(reservation, now, policy)
+    seen = view(reservation, Moment(now, policy))
     done = seen.status is PublicStatus.CANCELADA
     return {
         "status": int(HTTPStatus.OK if done else HTTPStatus.ACCEPTED),
@@ -120,7 +120,7 @@ def shown(
     if _matches(if_none_match, reservation.version):
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers | {"Vary": http.VARY})
     # As of the last change: what time alone brings about raises the version when it is next looked at.
-    seen = view(reservation, reservation.updated_at, policy)
+    seen = view(reservation, Moment(reservation.updated_at, policy))
     body = _with_links(_body(reservation, seen), base_url=base_url)
     return http.json_response(HTTPStatus.OK, body, headers=headers)
 
