@@ -11,7 +11,7 @@ from reservations import wiring
 from reservations.application import operate
 from reservations.application.oversee import INVARIANTS, RECENT, check_invariants
 from reservations.domain.codes import display
-from reservations.domain.saga import State
+from reservations.domain.words import State
 
 
 @click.command

@@ -14,7 +14,7 @@ from reservations.application.ports import Attempt, HistoryEntry, Overview
 from reservations.domain.codes import display
 from reservations.domain.facts import Call, Facts, Operation, Status
 from reservations.domain.reservation import ERASED, Customer, Reservation
-from reservations.domain.saga import public_status, reviews, state_of
+from reservations.domain.standing import public_status, reviews, state_of
 
 Row = Mapping[str, Any]
 Page = Mapping[str, Row | Sequence[Row] | str | int | float]

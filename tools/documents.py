@@ -27,7 +27,8 @@ from reservations.application.clean_up import (
 )
 from reservations.domain.facts import Reason
 from reservations.domain.policy import SHORT, STANDARD
-from reservations.domain.saga import (
+from reservations.domain.views import PROGRESS
+from reservations.domain.words import (
     FINAL,
     FINAL_STATE,
     NEXT_STATES,
@@ -37,7 +38,6 @@ from reservations.domain.saga import (
     PublicStatus,
     State,
 )
-from reservations.domain.views import PROGRESS
 from reservations.entrypoints.bodies import FAULTS
 from reservations.entrypoints.problems import CATALOGUE, Problem
 

@@ -16,9 +16,9 @@ import pytest
 from local.simulators.payments import Payments
 from local.simulators.provider import Times
 from reservations.application.ports import PaymentRequest, PaymentsApi, Reply
+from reservations.domain.actions import Verb
 from reservations.domain.facts import Listing, NoAnswer, NotSent, Operation, Seen, Status
 from reservations.domain.money import Money
-from reservations.domain.saga import Verb
 from tests.worlds.providers import Contract, Receiver, Simulator, eventually
 
 PRICE = Money(34250, "EUR")

@@ -17,6 +17,7 @@ from reservations.application.ports import (
     UnitOfWork,
     WebhookEvent,
 )
+from reservations.domain.actions import Verb
 from reservations.domain.codes import new_code
 from reservations.domain.errors import (
     DuplicateCodeError,
@@ -28,7 +29,6 @@ from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED, MailStatus, Reservation
-from reservations.domain.saga import Verb
 from tests.worlds.builders import (
     CHARGE_KEY,
     HOUR,

@@ -8,11 +8,11 @@ from reservations.adapters.mysql.engine import Database, error_number
 from reservations.adapters.mysql.tables import METADATA
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application.ports import Attempt
+from reservations.domain.actions import Verb
 from reservations.domain.errors import KnowledgeLostError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
-from reservations.domain.saga import Verb
 from tests.worlds.builders import (
     CHARGE_KEY,
     NOON,

@@ -16,6 +16,7 @@ from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application import operate
 from reservations.application.oversee import INVARIANTS, check_invariants
 from reservations.application.ports import Attempt
+from reservations.domain.actions import Verb
 from reservations.domain.codes import new_code
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.history import MESSAGE_DROPPED
@@ -23,7 +24,7 @@ from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
-from reservations.domain.saga import State, Verb
+from reservations.domain.words import State
 from tests.worlds.builders import (
     HOUR,
     MINUTE,

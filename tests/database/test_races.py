@@ -20,17 +20,12 @@ from reservations.application.ports import PaymentRequest, Reply, SupplierReques
 from reservations.application.process_payment import process_payment
 from reservations.application.provider_step import StepTaken
 from reservations.application.receive_webhook import Received, receive_webhook
+from reservations.domain.actions import Action, Verb
 from reservations.domain.facts import Listing, Outcome, Provider, Seen, Status
+from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
-from reservations.domain.saga import (
-    Action,
-    PublicStatus,
-    State,
-    Verb,
-    plan,
-    public_status,
-    state_of,
-)
+from reservations.domain.standing import public_status, state_of
+from reservations.domain.words import PublicStatus, State
 from tests.database.waiting import DEADLINE_SECONDS, wait_until_blocked
 from tests.worlds.builders import PRICE, a_customer, an_offer
 from tests.worlds.databases import Connect

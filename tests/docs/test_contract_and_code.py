@@ -27,7 +27,7 @@ from reservations.domain.history import TEXTS
 from reservations.domain.messages import Hint
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
-from reservations.domain.saga import PublicStatus
+from reservations.domain.words import PublicStatus
 from reservations.entrypoints import answers, bodies, http
 from reservations.entrypoints.problems import CATALOGUE, FieldError, Problem
 from tests.unit.adapters.test_ses_events import told

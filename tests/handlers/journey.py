@@ -28,7 +28,8 @@ from reservations.domain.decisions import Decision
 from reservations.domain.facts import Operation, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, Review, public_status, reviews
+from reservations.domain.standing import public_status, reviews
+from reservations.domain.words import PublicStatus, Review
 from tests.handlers.conftest import Surroundings
 from tests.worlds.books import Books
 from tests.worlds.builders import PRICE, a_customer, an_offer

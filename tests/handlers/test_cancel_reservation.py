@@ -19,7 +19,8 @@ from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.facts import Reason, Status
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, public_status
+from reservations.domain.standing import public_status
+from reservations.domain.words import PublicStatus
 from reservations.entrypoints import answers
 from tests.handlers.conftest import BASE_URL, Surroundings
 from tests.worlds.builders import (

@@ -13,7 +13,8 @@ from reservations.adapters.providers.payments_api import HttpPaymentsApi
 from reservations.adapters.providers.supplier_api import HttpSupplierApi
 from reservations.config import SHORT_TIMEOUTS
 from reservations.domain.policy import SHORT
-from reservations.domain.saga import FINAL, PublicStatus, Review, State, state_of
+from reservations.domain.standing import state_of
+from reservations.domain.words import FINAL, PublicStatus, Review, State
 from tests.handlers.conftest import Surroundings
 from tests.handlers.journey import departed, next_door
 

@@ -12,7 +12,8 @@ from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.facts import NoAnswer, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
-from reservations.domain.saga import State, state_of
+from reservations.domain.standing import state_of
+from reservations.domain.words import State
 from tests.handlers.conftest import Surroundings
 from tests.worlds.builders import (
     BOOK_KEY,

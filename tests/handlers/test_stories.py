@@ -23,7 +23,8 @@ from reservations.domain.errors import NotCancellableError
 from reservations.domain.facts import Operation, Reason, Status
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
-from reservations.domain.saga import PublicStatus, Review, State, state_of
+from reservations.domain.standing import state_of
+from reservations.domain.words import PublicStatus, Review, State
 from tests.handlers.conftest import Surroundings
 from tests.handlers.journey import Journey, departed, next_door, times
 from tests.worlds.books import (

@@ -15,7 +15,8 @@ from reservations.domain.facts import Call
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.saga import PublicStatus, State, public_status, state_of
+from reservations.domain.standing import public_status, state_of
+from reservations.domain.words import PublicStatus, State
 from tests.worlds.builders import RESERVATION_ID, a_customer, a_reservation
 from tests.worlds.fakes import (
     InMemoryDatabase,

@@ -20,7 +20,8 @@ from reservations.domain.facts import Call, Operation, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import Review, awaited, held, live, reviews
+from reservations.domain.standing import awaited, held, live, reviews
+from reservations.domain.words import Review
 from tests.proofs.simulation.database import SimulatedUnitOfWork
 from tests.proofs.simulation.providers import Party, SimulatedPayments, SimulatedSupplier, Truth
 from tests.proofs.simulation.services import Message

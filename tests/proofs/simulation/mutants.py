@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import CodeType, ModuleType
 
-_SAGA = "reservations.domain.saga"
+_PLAN = "reservations.domain.plan"
+_STANDING = "reservations.domain.standing"
 _LEARNING = "reservations.domain.learning"
 _SETTLEMENT = "reservations.domain.settlement"
 _FULFILMENT = "reservations.domain.fulfilment"
@@ -36,76 +37,76 @@ def _of(name: str, module: str, old: str, new: str, *more: tuple[str, str]) -> M
 
 _ALL = (
     # --- what to do now
-    _of("the money rule stops at closing", _SAGA,
+    _of("the money rule stops at closing", _PLAN,
         "if charge is not spared and _may_send(facts, key, at):",
         "if charge is not spared and facts.reason is None and _may_send(facts, key, at):"),
-    _of("refunds before the booking is cancelled", _SAGA,
-        "costs = facts.reason is not None and _served(facts)", "costs = False"),
-    _of("refunds also what is kept", _SAGA,
+    _of("refunds before the booking is cancelled", _PLAN,
+        "costs = facts.reason is not None and served(facts)", "costs = False"),
+    _of("refunds also what is kept", _PLAN,
         "if charge is not spared and _may_send(facts, key, at):",
         "if _may_send(facts, key, at):"),
-    _of("the refund's key counts time", _SAGA,
+    _of("the refund's key counts time", _PLAN,
         'key = f"refund:{charge.provider_id}"', 'key = f"refund:{charge.provider_id}:{at.now}"'),
-    _of("the charge's key counts attempts", _SAGA,
+    _of("the charge's key counts attempts", _PLAN,
         'key = f"charge:{facts.reservation_id}"\n',
         'key = f"charge:{facts.reservation_id}:{len(facts.calls)}"\n'),
-    _of("all reservations charge under one key", _SAGA,
+    _of("all reservations charge under one key", _PLAN,
         'key = f"charge:{facts.reservation_id}"\n', 'key = "charge"\n'),
-    _of("a charge of which nothing is known is sent again", _SAGA,
+    _of("a charge of which nothing is known is sent again", _PLAN,
         "charging = any(charge.open for charge in facts.of(Operation.CHARGE))",
         "charging = any(charge.open and charge.status is not Status.UNKNOWN"
         " for charge in facts.of(Operation.CHARGE))",
         ("if call is None or call.status is not Status.NOT_FOUND:",
          "if call is None or call.status not in (Status.NOT_FOUND, Status.UNKNOWN):"),
         ("return call.check_at is None or call.due(at.now) or not paused", "return True")),
-    _of("expires with an open charge", _SAGA,
+    _of("expires with an open charge", _PLAN,
         "    if any(charge.open for charge in charges):\n        return None\n", ""),
-    _of("goes on after a cancellation", _SAGA,
+    _of("goes on after a cancellation", _PLAN,
         "    if facts.reason is not None:\n        return\n    charge = kept_charge(facts)\n",
         "    charge = kept_charge(facts)\n"),
-    _of("the supplier's cancellation is not seen", _SAGA,
+    _of("the supplier's cancellation is not seen", _PLAN,
         "return None if kept_booking(facts) else Reason.SUPPLIER_CANCELLED", "return None"),
-    _of("a wrong sum is booked", _SAGA,
-        "elif _right_sum(facts, charge) and not _served(facts):", "elif not _served(facts):"),
-    _of("another currency is the right sum", _SAGA,
+    _of("a wrong sum is booked", _PLAN,
+        "elif right_sum(facts, charge) and not served(facts):", "elif not served(facts):"),
+    _of("another currency is the right sum", _STANDING,
         "money is not None and money.currency == facts.price.currency and",
         "money is not None and"),
-    _of("the first charge is kept, whatever its sum", _SAGA,
-        "return begun, not _right_sum(facts, charge), _closed_at(charge)",
+    _of("the first charge is kept, whatever its sum", _STANDING,
+        "return begun, not right_sum(facts, charge), _closed_at(charge)",
         "return begun, False, _closed_at(charge)"),
-    _of("surplus bookings are left", _SAGA,
+    _of("surplus bookings are left", _PLAN,
         "if live(booking) and booking is not kept and _may_send(facts, key, at):",
         "if live(booking) and facts.reason is not None and _may_send(facts, key, at):"),
-    _of("a rejection leaves the money", _SAGA,
+    _of("a rejection leaves the money", _PLAN,
         "return Reason.SUPPLIER_REJECTED if refused or tired else None", "return None"),
-    _of("a rejected booking closes, whatever else", _SAGA,
-        "    if not bookings or _served(facts):\n", "    if not bookings:\n"),
-    _of("a declined charge closes, whatever else", _SAGA,
+    _of("a rejected booking closes, whatever else", _PLAN,
+        "    if not bookings or served(facts):\n", "    if not bookings:\n"),
+    _of("a declined charge closes, whatever else", _PLAN,
         "    if kept_charge(facts) is None:\n        return _verdict_without_money",
         "    if any(c.status is Status.DECLINED for c in facts.of(Operation.CHARGE)):\n"
         "        return Reason.PAYMENT_DECLINED\n"
         "    if kept_charge(facts) is None:\n        return _verdict_without_money"),
-    _of("booked before it is paid", _SAGA,
+    _of("booked before it is paid", _PLAN,
         "    charge = kept_charge(facts)\n    if charge is None:\n        key =",
         "    charge = kept_charge(facts)\n"
-        "    if charge is None and facts.of(Operation.CHARGE) and not _served(facts):\n"
+        "    if charge is None and facts.of(Operation.CHARGE) and not served(facts):\n"
         '        yield Action(verb=Verb.BOOK, key=f"book:{facts.reservation_id}",'
         " operation=Operation.BOOK)\n"
         "    if charge is None:\n        key ="),
-    _of("the hold counts from creation", _SAGA,
+    _of("the hold counts from creation", _STANDING,
         "return max(sent) + policy.hold if sent else", "return facts.created_at + policy.hold if sent else"),
-    _of("a pending charge is voided at once", _SAGA,
+    _of("a pending charge is voided at once", _PLAN,
         "unwanted = facts.reason is not None or kept_charge(facts) is not None or over",
         "unwanted = True"),
-    _of("voids again and again while pending", _SAGA,
+    _of("voids again and again while pending", _PLAN,
         "if pending_charge and unwanted and (call.due(at.now) or not call.void_asked):",
         "if pending_charge and unwanted:"),
-    _of("what needs a person is settled", _SAGA,
+    _of("what needs a person is settled", _PLAN,
         "if done and not reviews(facts, at.now) else", "if done else"),
-    _of("EN CANCELACION again after CANCELADA", _SAGA,
+    _of("EN CANCELACION again after CANCELADA", _STANDING,
         "word is PublicStatus.CANCELADA and facts.ended_at is None",
-        "word is PublicStatus.CANCELADA and state_of(facts) not in FINAL"),
-    _of("another booking takes the place of the one on the voucher", _SAGA,
+        "word is PublicStatus.CANCELADA and state_of(facts) not in {*FINAL_STATE.values(), State.REFUNDED}"),
+    _of("another booking takes the place of the one on the voucher", _STANDING,
         "if kept is None or facts.confirmed_at is None or", "if kept is None or True or"),
     # --- what changes
     _of("no look is planned when a call begins", _LEARNING,

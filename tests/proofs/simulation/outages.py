@@ -32,12 +32,14 @@ from reservations.application.ports import (
 from reservations.application.process_payment import process_payment
 from reservations.config import Timeouts
 from reservations.domain.access_token import KeyRing
+from reservations.domain.actions import QUEUE_OF, Verb
 from reservations.domain.facts import Listing, NoAnswer, NotSent, Outcome, Provider, Seen, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD, Policy
 from reservations.domain.reservation import Customer, Language, Offer
-from reservations.domain.saga import QUEUE_OF, PublicStatus, Verb, public_status
+from reservations.domain.standing import public_status
+from reservations.domain.words import PublicStatus
 from tests.proofs.simulation.breaker import Perform, Request, clock, guarded
 from tests.proofs.simulation.timeline import Lane, Timeline
 from tests.template.resources import functions

@@ -15,6 +15,7 @@ from reservations.application.ports import (
     SupplierApi,
     SupplierRequest,
 )
+from reservations.domain.actions import Verb
 from reservations.domain.facts import (
     Listing,
     NoAnswer,
@@ -27,7 +28,6 @@ from reservations.domain.facts import (
 )
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Offer
-from reservations.domain.saga import Verb
 from tests.proofs.simulation.rules import ViolationError
 
 LIMITS = {Provider.PAYMENTS: timedelta(seconds=14), Provider.SUPPLIER: timedelta(seconds=66)}

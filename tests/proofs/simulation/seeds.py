@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-from reservations.domain.saga import reviews, state_of
+from reservations.domain.standing import reviews, state_of
 from tests.proofs.simulation.schedule import Schedule
 from tests.proofs.simulation.world import World
 

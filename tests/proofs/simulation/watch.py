@@ -11,9 +11,7 @@ from reservations.domain.messages import Hint
 from reservations.domain.money import Money
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Customer, MailKind, MailSend, MailStatus, Reservation
-from reservations.domain.saga import (
-    Review,
-    State,
+from reservations.domain.standing import (
     held,
     kept_booking,
     kept_charge,
@@ -22,6 +20,7 @@ from reservations.domain.saga import (
     state_of,
 )
 from reservations.domain.views import view
+from reservations.domain.words import Review, State
 from tests.proofs.simulation.providers import ALIVE, Party, Providers, Truth
 from tests.proofs.simulation.rules import ViolationError
 from tests.proofs.simulation.services import Queues, SimulatedMailer, SimulatedStore

@@ -15,7 +15,7 @@ from reservations.domain.facts import Provider
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Customer, Language, Offer, Reservation
-from reservations.domain.saga import public_status, reviews, state_of
+from reservations.domain.standing import public_status, reviews, state_of
 from tests.proofs.simulation.database import SimulatedUnitOfWork
 from tests.proofs.simulation.providers import PERSONALITIES, Party, Providers
 from tests.proofs.simulation.rules import ViolationError

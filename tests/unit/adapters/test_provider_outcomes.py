@@ -19,6 +19,7 @@ from reservations.adapters.providers.payments_api import HttpPaymentsApi
 from reservations.adapters.providers.provider_http import ProviderHttp
 from reservations.adapters.providers.supplier_api import HttpSupplierApi
 from reservations.application.ports import PaymentRequest, Reply, SupplierRequest
+from reservations.domain.actions import Verb
 from reservations.domain.facts import (
     Listing,
     NoAnswer,
@@ -29,7 +30,6 @@ from reservations.domain.facts import (
     Status,
 )
 from reservations.domain.money import Money
-from reservations.domain.saga import Verb
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 REFERENCE = UUID("0195a0b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b")

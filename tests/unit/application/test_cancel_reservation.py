@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 
 from reservations.application.cancel_reservation import cancel_reservation
+from reservations.domain.actions import Verb
 from reservations.domain.errors import NotCancellableError, ReservationNotFoundError
 from reservations.domain.facts import Call, Listing, NoAnswer, NotSent, Reason, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, Review, State, Verb, reviews
+from reservations.domain.standing import reviews
+from reservations.domain.words import PublicStatus, Review, State
 from tests.worlds.application import World
 from tests.worlds.builders import (
     BOOK_KEY,

@@ -13,7 +13,8 @@ from reservations.domain.errors import DuplicateCodeError
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, public_status
+from reservations.domain.standing import public_status
+from reservations.domain.words import PublicStatus
 from tests.worlds.application import TRACEPARENT
 from tests.worlds.builders import CODE, NOON, PRICE, a_customer, a_reservation, an_offer
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork

@@ -28,8 +28,9 @@ from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import ERASED, Reservation
-from reservations.domain.saga import PublicStatus, State, public_status, state_of
+from reservations.domain.standing import public_status, state_of
 from reservations.domain.views import view
+from reservations.domain.words import PublicStatus, State
 from tests.worlds.application import KEYS, SUPPORT, World
 from tests.worlds.builders import (
     CODE,

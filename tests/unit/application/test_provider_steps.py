@@ -5,13 +5,15 @@ from datetime import timedelta
 import pytest
 
 from reservations.application.ports import Reply
+from reservations.domain.actions import Verb
 from reservations.domain.errors import DatabaseBusyError, ReservationNotFoundError
 from reservations.domain.facts import Listing, NoAnswer, NotSent, Reason, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED
-from reservations.domain.saga import PublicStatus, Review, State, Verb, reviews
+from reservations.domain.standing import reviews
+from reservations.domain.words import PublicStatus, Review, State
 from tests.worlds.application import CrashError, World
 from tests.worlds.builders import (
     BOOK_KEY,

@@ -8,12 +8,13 @@ import pytest
 
 from reservations.application.ports import WebhookEvent
 from reservations.application.receive_webhook import Received, receive_webhook
+from reservations.domain.actions import Verb
 from reservations.domain.errors import DatabaseBusyError
 from reservations.domain.facts import Call, Listing, Operation, Provider, Reason, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, State, Verb
+from reservations.domain.words import PublicStatus, State
 from tests.worlds.application import World
 from tests.worlds.builders import (
     HOUR,

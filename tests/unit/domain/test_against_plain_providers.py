@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from reservations.domain.actions import Action, Sent, Settled, Verb, Wait
 from reservations.domain.codes import canonical
 from reservations.domain.decisions import Decision, DecisionRefusedError, nudge, resolve
 from reservations.domain.facts import (
@@ -33,18 +34,8 @@ from reservations.domain.learning import begin, cancel, record, wake
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
-from reservations.domain.saga import (
-    FINAL,
-    NEXT_STATES,
-    WORD_CHANGES,
-    Action,
-    PublicStatus,
-    Review,
-    Sent,
-    Settled,
-    State,
-    Verb,
-    Wait,
+from reservations.domain.settlement import decide, settle
+from reservations.domain.standing import (
     held,
     kept_booking,
     kept_charge,
@@ -53,7 +44,7 @@ from reservations.domain.saga import (
     reviews,
     state_of,
 )
-from reservations.domain.settlement import decide, settle
+from reservations.domain.words import FINAL, NEXT_STATES, WORD_CHANGES, PublicStatus, Review, State
 from tests.unit.domain.plain_providers import HONEST, Fate, PlainProviders, make, total
 from tests.worlds.builders import HOUR, MINUTE, NOON, PRICE, SECOND, a_reservation, a_voucher
 

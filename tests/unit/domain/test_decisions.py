@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reservations.domain.actions import Action, Sent, Verb
 from reservations.domain.decisions import (
     ANSWERS,
     Decision,
@@ -17,19 +18,11 @@ from reservations.domain.decisions import (
 from reservations.domain.facts import Call, Facts, Listing, Operation, Reason, Seen, Status
 from reservations.domain.learning import record
 from reservations.domain.money import Money
+from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, Reservation
-from reservations.domain.saga import (
-    Action,
-    Review,
-    Sent,
-    State,
-    Verb,
-    kept_booking,
-    plan,
-    reviews,
-    state_of,
-)
+from reservations.domain.standing import kept_booking, reviews, state_of
+from reservations.domain.words import Review, State
 from tests.worlds.builders import (
     BOOK_KEY,
     HOUR,

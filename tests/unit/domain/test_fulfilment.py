@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from reservations.domain.actions import Settled, Wait
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.fulfilment import (
     MAIL_RULES,
@@ -18,7 +19,7 @@ from reservations.domain.fulfilment import (
 )
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
-from reservations.domain.saga import PublicStatus, Settled, Wait
+from reservations.domain.words import PublicStatus
 from tests.worlds.builders import (
     MINUTE,
     NOON,

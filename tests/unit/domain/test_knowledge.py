@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reservations.domain.actions import Action, Close, Sent, Verb, Wait
 from reservations.domain.facts import (
     RANK,
     Call,
@@ -21,19 +22,10 @@ from reservations.domain.facts import (
     Status,
 )
 from reservations.domain.learning import begin, cancel, close, record, wake
+from reservations.domain.plan import plan
 from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
-from reservations.domain.saga import (
-    NEXT_STATES,
-    WORD_CHANGES,
-    Action,
-    Close,
-    Sent,
-    Verb,
-    Wait,
-    plan,
-    public_status,
-    state_of,
-)
+from reservations.domain.standing import public_status, state_of
+from reservations.domain.words import NEXT_STATES, WORD_CHANGES
 from tests.worlds.builders import NOON, PRICE, some_facts
 
 STEPS = 60

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from reservations.domain.actions import Action, Sent, Verb
 from reservations.domain.facts import (
     Call,
     Facts,
@@ -20,8 +21,10 @@ from reservations.domain.facts import (
 )
 from reservations.domain.learning import begin, cancel, close, record, wake
 from reservations.domain.money import Money
+from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
-from reservations.domain.saga import Action, Sent, State, Verb, plan, state_of
+from reservations.domain.standing import state_of
+from reservations.domain.words import State
 from tests.worlds.builders import (
     BOOK_KEY,
     CHARGE_KEY,

@@ -5,30 +5,23 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from reservations.domain.actions import Action, Close, Settled, Verb, Wait, wanted_queue
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
+from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
-from reservations.domain.saga import (
-    Action,
-    Close,
-    PublicStatus,
-    Review,
-    Settled,
-    State,
-    Verb,
-    Wait,
+from reservations.domain.standing import (
     held,
     hold_ends_at,
     kept_booking,
     kept_charge,
     left_of,
-    plan,
     public_status,
     reviews,
     state_of,
-    wanted_queue,
 )
+from reservations.domain.words import PublicStatus, Review, State
 from tests.worlds.builders import (
     BOOK_KEY,
     CHARGE_KEY,

@@ -5,12 +5,14 @@ from datetime import timedelta
 
 import pytest
 
+from reservations.domain.actions import Action, Verb, Wait
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
-from reservations.domain.saga import Action, State, Verb, Wait, state_of
 from reservations.domain.settlement import Settlement, decide, patient, settle
+from reservations.domain.standing import state_of
+from reservations.domain.words import State
 from tests.worlds.builders import (
     HOUR,
     MINUTE,

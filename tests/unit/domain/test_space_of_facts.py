@@ -8,24 +8,15 @@ from typing import Any
 
 import pytest
 
+from reservations.domain.actions import Action, Close, Settled, Wait
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
 from reservations.domain.learning import close, next_look
+from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
-from reservations.domain.saga import (
-    FINAL,
-    Action,
-    Close,
-    PublicStatus,
-    Settled,
-    State,
-    Wait,
-    plan,
-    public_status,
-    reviews,
-    state_of,
-)
 from reservations.domain.settlement import settle
+from reservations.domain.standing import public_status, reviews, state_of
 from reservations.domain.views import StepStatus, view
+from reservations.domain.words import FINAL, PublicStatus, State
 from tests.worlds.builders import (
     NOON,
     PRICE,

@@ -8,7 +8,6 @@ from reservations.domain.facts import Call, Facts, Reason, Status
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import DocumentType, MailKind, MailStatus, Reservation
-from reservations.domain.saga import PublicStatus, State
 from reservations.domain.views import (
     PROGRESS,
     Progress,
@@ -20,6 +19,7 @@ from reservations.domain.views import (
     reads_differently,
     view,
 )
+from reservations.domain.words import PublicStatus, State
 from tests.worlds.builders import (
     HOUR,
     MINUTE,

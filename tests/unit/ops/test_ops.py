@@ -21,7 +21,7 @@ from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED, Reservation
-from reservations.domain.saga import State
+from reservations.domain.words import State
 from tests.handlers.test_clean_up import Due, Watch
 from tests.template.resources import resources, stacks
 from tests.unit.entrypoints.test_problems import leaves

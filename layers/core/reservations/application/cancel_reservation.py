@@ -9,7 +9,8 @@ from reservations.domain.errors import NotCancellableError
 from reservations.domain.learning import cancel
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, public_status
+from reservations.domain.standing import public_status
+from reservations.domain.words import PublicStatus
 
 BEING_CANCELLED = frozenset({PublicStatus.EN_CANCELACION, PublicStatus.CANCELADA})
 OVER = frozenset({PublicStatus.RECHAZADA, PublicStatus.EXPIRADA})

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest, UnitOfWork
 from reservations.application.provider_step import StepTaken, take_provider_step
+from reservations.domain.actions import Action
 from reservations.domain.messages import Queue
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.saga import Action
 
 
 def confirm_supplier(

@@ -36,7 +36,7 @@ from reservations.domain.reservation import (
     MailStatus,
     Reservation,
 )
-from reservations.domain.saga import kept_booking, paid
+from reservations.domain.standing import kept_booking, paid
 from reservations.domain.views import Refund, RefundStatus, view
 
 STATUS_OF: dict[type[MailOutcome], MailStatus] = {

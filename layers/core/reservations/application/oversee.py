@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 
 from reservations.application.ports import Finding, Oversight, Projected
 from reservations.domain.policy import Moment, Policy
-from reservations.domain.saga import Review, reviews, state_of
 from reservations.domain.settlement import settle
+from reservations.domain.standing import reviews, state_of
+from reservations.domain.words import Review
 
 PAGE = 200  # reservations read at once
 RECENT = timedelta(days=7)  # of the frequent check; a settled reservation does not change by itself

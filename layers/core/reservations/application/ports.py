@@ -8,11 +8,12 @@ from types import TracebackType
 from typing import Final, Literal, Protocol, Self, TypeAlias
 from uuid import UUID
 
+from reservations.domain.actions import Verb
 from reservations.domain.facts import Operation, Outcome, Provider
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, MailKind, Reservation
-from reservations.domain.saga import State, Verb
+from reservations.domain.words import State
 
 # --- the database -----------------------------------------------------------------------------------------------------
 

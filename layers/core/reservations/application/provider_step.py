@@ -6,11 +6,11 @@ from uuid import UUID
 
 from reservations.application.ports import Attempt, Reply, UnitOfWork
 from reservations.application.settlement import pass_on, settle_and_save
+from reservations.domain.actions import Action, Sent, wanted_queue
 from reservations.domain.learning import begin, record
 from reservations.domain.messages import Queue
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.saga import Action, Sent, wanted_queue
 from reservations.domain.settlement import decide
 
 

@@ -10,7 +10,8 @@ from reservations.domain.codes import canonical
 from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
 from reservations.domain.history import INTERNAL
 from reservations.domain.reservation import Document, Reservation
-from reservations.domain.saga import State, state_of
+from reservations.domain.standing import state_of
+from reservations.domain.words import State
 
 LINK_LIFETIME = timedelta(seconds=60)
 

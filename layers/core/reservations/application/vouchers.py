@@ -3,7 +3,7 @@
 from reservations.application.ports import DocumentStore, Voucher, VoucherRenderer
 from reservations.domain.access_token import KeyRing
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.saga import kept_booking, paid
+from reservations.domain.standing import kept_booking, paid
 
 
 def voucher_of(reservation: Reservation, customer: Customer, *, support_contact: str) -> Voucher:

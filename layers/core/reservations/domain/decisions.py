@@ -9,27 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from reservations.domain.actions import Action, Sent, Settled, Verb
 from reservations.domain.facts import Call, Facts, Operation, Provider, Seen, Status
 from reservations.domain.fulfilment import fulfil
 from reservations.domain.learning import record, wake
 from reservations.domain.money import Money
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import (
-    RESTING,
-    Action,
-    Review,
-    Sent,
-    Settled,
-    State,
-    Verb,
-    awaited,
-    held,
-    kept_charge,
-    left_of,
-    reviews,
-    state_of,
-)
+from reservations.domain.standing import awaited, held, kept_charge, left_of, reviews, state_of
+from reservations.domain.words import RESTING, Review, State
 
 
 class Decision(StrEnum):

@@ -9,18 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reservations.domain.actions import Settled, Wait
 from reservations.domain.facts import Operation, Status
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
-from reservations.domain.saga import (
-    PublicStatus,
-    Settled,
-    State,
-    Wait,
-    public_status,
-    rivals,
-    state_of,
-)
+from reservations.domain.standing import public_status, rivals, state_of
+from reservations.domain.words import PublicStatus, State
 
 
 @dataclass(frozen=True, slots=True)

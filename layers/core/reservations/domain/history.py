@@ -14,7 +14,7 @@ from reservations.domain.reservation import (
     MailStatus,
     Reservation,
 )
-from reservations.domain.saga import sum_differs
+from reservations.domain.standing import sum_differs
 
 ACCEPTED = "reservation.accepted"
 CONFIRMED = "reservation.confirmed"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from reservations.domain.actions import Action, Sent, Verb
 from reservations.domain.facts import (
     OPEN,
     PROVIDER_OF,
@@ -24,8 +25,10 @@ from reservations.domain.facts import (
     Seen,
     Status,
 )
+from reservations.domain.plan import verdict
 from reservations.domain.policy import Moment, Policy
-from reservations.domain.saga import FINAL, Action, Sent, State, Verb, live, state_of, verdict
+from reservations.domain.standing import live, state_of
+from reservations.domain.words import FINAL, State
 
 # What is looked at again long after it closed; a refund or a cancellation that succeeded stays so.
 _LOOKED_AFTER = frozenset({Operation.CHARGE, Operation.BOOK})

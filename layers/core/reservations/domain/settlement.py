@@ -3,12 +3,14 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reservations.domain.actions import Action, Close, Settled, Wait, wanted_queue
 from reservations.domain.fulfilment import Errand, IssueVoucher, SendMail, fulfil
 from reservations.domain.learning import close
 from reservations.domain.messages import Queue
+from reservations.domain.plan import plan
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import Action, Close, Settled, Wait, awaited, plan, wanted_queue
+from reservations.domain.standing import awaited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,7 @@ from reservations.domain.facts import Call, Facts, Operation, Status
 from reservations.domain.money import Money
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import DocumentType, MailStatus, Reservation
-from reservations.domain.saga import (
-    FINAL,
-    PublicStatus,
-    State,
+from reservations.domain.standing import (
     held,
     hold_ends_at,
     kept_charge,
@@ -20,6 +17,7 @@ from reservations.domain.saga import (
     reviews,
     state_of,
 )
+from reservations.domain.words import FINAL, PublicStatus, State
 
 
 class StepStatus(StrEnum):

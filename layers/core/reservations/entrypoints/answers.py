@@ -15,8 +15,8 @@ from reservations.domain.codes import display
 from reservations.domain.history import TEXTS
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Language, Reservation
-from reservations.domain.saga import PublicStatus
 from reservations.domain.views import View, at_rest, view
+from reservations.domain.words import PublicStatus
 from reservations.entrypoints import http
 from reservations.entrypoints.problems import CATALOGUE
 

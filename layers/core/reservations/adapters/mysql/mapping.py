@@ -21,7 +21,7 @@ from reservations.domain.reservation import (
     Offer,
     Reservation,
 )
-from reservations.domain.saga import reviews, state_of
+from reservations.domain.standing import reviews, state_of
 
 Values = dict[str, Any]
 

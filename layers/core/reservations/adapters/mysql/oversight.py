@@ -18,9 +18,10 @@ from reservations.application.ports import (
     Projected,
     QueueLag,
 )
+from reservations.domain.actions import Verb
 from reservations.domain.identifiers import uuid7
 from reservations.domain.policy import Policy
-from reservations.domain.saga import RESTING, State, Verb
+from reservations.domain.words import RESTING, State
 
 ANSWER_SECONDS = 60  # it reads whole tables
 FOUND_AT_MOST = 50  # rows of one invariant: more tell nothing more

@@ -27,10 +27,11 @@ from sqlalchemy.dialects.mysql import CHAR, DATETIME, TEXT, VARCHAR
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
+from reservations.domain.actions import Verb
 from reservations.domain.facts import OPEN, Operation, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.reservation import DocumentType, Language, MailKind, MailStatus
-from reservations.domain.saga import WORD_OF_LIVE, State, Verb
+from reservations.domain.words import WORD_OF_LIVE, State
 
 
 class Uuid(TypeDecorator[UUID]):

@@ -11,9 +11,9 @@ from reservations.adapters.providers.provider_http import (
     UnusableAnswerError,
 )
 from reservations.application.ports import PaymentRequest, PaymentsApi, Reply
+from reservations.domain.actions import Verb
 from reservations.domain.facts import Listing, NotSent, Operation, Seen, Status
 from reservations.domain.money import Money
-from reservations.domain.saga import Verb
 
 
 class _Payment(ProviderAnswer):

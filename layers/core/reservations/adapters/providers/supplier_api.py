@@ -13,8 +13,8 @@ from reservations.adapters.providers.provider_http import (
     UnusableAnswerError,
 )
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest
+from reservations.domain.actions import Verb
 from reservations.domain.facts import Listing, NotSent, Seen, Status
-from reservations.domain.saga import Verb
 
 _STATUS = {
     "confirmed": Status.SUCCEEDED,
