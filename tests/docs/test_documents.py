@@ -38,7 +38,7 @@ BOUNDARIES = [
 # What each document must hold, by the gate of its phase.
 SECTIONS = {
     "00-etapa-0-contexto.md": [
-        "Problema", "Actores", "Glosario", "Alcance", "Estados y palabras públicas",
+        "Problema", "Actores", "Glosario", "Alcance", "Estados",
         "Fichas de dependencias", "Supuestos", "Riesgos", "Conflictos entre documentos, decididos",
     ],
     "01-etapa-1-requerimientos.md": [
