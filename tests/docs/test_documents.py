@@ -151,7 +151,7 @@ def test_stage_2_has_every_story_with_scenarios_data_edges_and_states() -> None:
         assert story.count("Escenario:") >= 2, name
         assert "# language: es" in story, name
         assert "**Bordes:**" in story, name
-        assert "**Estados:**" in story, name
+        assert "**Estados internos:**" in story, name
         for line in "".join(re.findall(r"```gherkin\n(.*?)```", story, re.DOTALL)).splitlines():
             assert not line.strip() or GHERKIN.match(line), line
 
