@@ -38,7 +38,7 @@ BOUNDARIES = [
 # What each document must hold, by the gate of its phase.
 SECTIONS = {
     "00-etapa-0-contexto.md": [
-        "Problema", "Actores", "Glosario", "Alcance", "Estados y palabras públicas",
+        "Problema", "Actores", "Glosario", "Alcance", "Estados",
         "Fichas de dependencias", "Supuestos", "Riesgos", "Conflictos entre documentos, decididos",
     ],
     "01-etapa-1-requerimientos.md": [
@@ -151,7 +151,7 @@ def test_stage_2_has_every_story_with_scenarios_data_edges_and_states() -> None:
         assert story.count("Escenario:") >= 2, name
         assert "# language: es" in story, name
         assert "**Bordes:**" in story, name
-        assert "**Estados:**" in story, name
+        assert "**Estados internos:**" in story, name
         for line in "".join(re.findall(r"```gherkin\n(.*?)```", story, re.DOTALL)).splitlines():
             assert not line.strip() or GHERKIN.match(line), line
 
