@@ -126,14 +126,14 @@ TIMEOUTS = config.Timeouts()
 ROW_OF = {
     "cancel_reservation": "API",
     "clean_up": "limpieza, migración",
-    "confirm_supplier": "proveedor (reservar, preguntar, cancelar)",
+    "confirm_supplier": "proveedor (reservar, consultar, cancelar)",
     "create_reservation": "API",
     "get_reservation": "API",
     "issue_voucher": "PDF a S3",
     "migrate_database": "limpieza, migración",
     "notify_customer": "SES",
     "poll_outbox": "sondeo del outbox",
-    "process_payment": "pagos (cobrar, preguntar, anular, devolver)",
+    "process_payment": "pagos (cobrar, consultar, anular, reembolsar)",
     "receive_webhook": "API",
     "record_mail_event": "rebotes y quejas de SES",
 }
