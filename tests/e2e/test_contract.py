@@ -67,6 +67,7 @@ def test_retry_after_is_there_until_the_trip_is_at_rest(api: httpx.Client) -> No
 
     assert on_its_way.headers["Retry-After"] in ("2", "5")
     assert ended["status"] == "CONFIRMADA"
+    assert [document["type"] for document in ended["documents"]] == ["voucher"]
     assert "Retry-After" not in trip.get().headers
 
 
