@@ -160,8 +160,12 @@ compose-down: bootstrap ## Remove its containers and their data
 	@$(containers) down
 
 .PHONY: invoke
-invoke: bootstrap ## Run one function in a container: make invoke EVENT=process_payment.due (a file of events/)
+invoke: bootstrap ## Run one function in a container: make invoke EVENT=process_payment.due (a case of events/)
 	@$(containers) invoke "$(EVENT)"
+
+.PHONY: events
+events: bootstrap ## Write the cases of events/ as files to .local/events/, for sam local invoke -e
+	@$(tools)/python -m local.events
 
 .PHONY: start-api
 start-api: bootstrap ## Serve the HTTP functions in containers, on 127.0.0.1:3000

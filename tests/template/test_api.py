@@ -9,13 +9,14 @@ import pytest
 import yaml
 
 from local import deployment
+from local.events import names
 from reservations.application.clean_up import DOCUMENTS_KEPT
 from reservations.config import BrowserSettings
 from reservations.domain.reservation import Language
 from reservations.entrypoints.http import EXPOSED, METHOD_OF
 from reservations.entrypoints.problems import CATALOGUE
 from tests.template.resources import ROOT, functions, name_of, resources, template
-from tests.worlds.invocation import EVENTS, an_event
+from tests.worlds.invocation import an_event
 
 [API] = resources("AWS::Serverless::Api").values()
 SECURITY = (ROOT / "docs/03-seguridad.md").read_text(encoding="utf-8")
@@ -283,9 +284,7 @@ def test_each_key_that_is_there_is_told_to_the_functions_as_its_clients() -> Non
     }
 
 
-@pytest.mark.parametrize(
-    "name", [path.stem for path in EVENTS.glob("*.json") if "httpMethod" in an_event(path.stem)]
-)
+@pytest.mark.parametrize("name", [name for name in names() if "httpMethod" in an_event(name)])
 def test_the_request_of_an_event_has_a_route(name: str) -> None:
     event = an_event(name)
     methods = {method for method, path in routes() if path == event["resource"]}
