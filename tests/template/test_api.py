@@ -234,7 +234,7 @@ def test_the_document_tells_every_limit_of_the_door() -> None:
 def test_what_a_key_lets_through_of_the_rate_that_was_promised_is_told() -> None:
     requirements = (ROOT / "docs/01-etapa-1-requerimientos.md").read_text(encoding="utf-8")
     [rates] = re.findall(
-        r"^\| RNF-03 \|[^|]+\| (\d+) creaciones y (\d+) consultas por segundo \|",
+        r"^### RNF-03 .+\n- \*\*Umbral:\*\* (\d+) creaciones y (\d+) lecturas por segundo",
         requirements,
         re.MULTILINE,
     )
