@@ -184,9 +184,9 @@ class ReservationBody(_Body):
 
 
 def parse_reservation(body: bytes, *, today: date) -> ReservationBody:
-    """Read a body strictly; a start before `today` (UTC) is told here only beside other faults.
+    """Read a body strictly. A start before `today` (UTC) is reported only beside other faults.
 
-    What was accepted yesterday may be repeated today, so that fault alone is left to `refuse_past`.
+    A body accepted yesterday may be repeated today, so that fault alone is left to `refuse_past`.
 
     Raises:
         ProblemError: `malformed_json`, `body_too_large` or `validation_failed` with the first `MAX_FAULTS` faults.
