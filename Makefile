@@ -62,10 +62,6 @@ mutation: bootstrap mutation-tools ## Mutate the domain and print how much its t
 mutation-tools:
 	@sh local/bootstrap.sh mutation
 
-.PHONY: outages
-outages: bootstrap ## Measure half an hour's outage of each provider, with and without a circuit breaker (ADR-012)
-	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation.outages $(ARGS)
-
 .PHONY: chaos
 chaos: bootstrap ## Kill every process of the stack in turn under load, and print the figures
 	@PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.e2e.chaos $(ARGS)
