@@ -24,7 +24,6 @@ from reservations.domain.actions import Action, Verb
 from reservations.domain.facts import Listing, Outcome, Provider, Seen, Status
 from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
-from reservations.domain.standing import public_status, state_of
 from reservations.domain.words import PublicStatus, State
 from tests.database.waiting import DEADLINE_SECONDS, wait_until_blocked
 from tests.worlds.builders import PRICE, a_customer, an_offer
@@ -41,10 +40,10 @@ ANSWERS = {
 }
 ASKED_OF_SUPPLIER = {Verb.BOOK, Verb.CANCEL_BOOKING}
 
-Standing = tuple[State, PublicStatus, Verb | None]  # the verb is what is due next
-CANCELLED: Standing = (State.CANCELLED, PublicStatus.CANCELADA, None)
-REPAYING: Standing = (State.REFUND_IN_PROGRESS, PublicStatus.EN_CANCELACION, Verb.REFUND)
-ENDING: Standing = (
+Outlook = tuple[State, PublicStatus, Verb | None]  # the verb is what is due next
+CANCELLED: Outlook = (State.CANCELLED, PublicStatus.CANCELADA, None)
+REPAYING: Outlook = (State.REFUND_IN_PROGRESS, PublicStatus.EN_CANCELACION, Verb.REFUND)
+ENDING: Outlook = (
     State.CANCELLATION_IN_PROGRESS,
     PublicStatus.EN_CANCELACION,
     Verb.CANCEL_BOOKING,
@@ -141,18 +140,18 @@ class Trip:
             uow.reservations.lock(self._id)
             yield
 
-    def assert_stands(self, standing: Standing, history: list[str]) -> None:
+    def assert_stands(self, outlook: Outlook, history: list[str]) -> None:
         """Also that each call was begun once, that it wakes by itself, and that nobody holds a transaction."""
         assert not any(connection.in_transaction for connection in self.connections)
         with self._unit() as uow:
             reservation = uow.reservations.lock(self._id)
             told = [entry.event for entry in uow.reservations.history(self._id)]
-            planned = plan(reservation.facts, Moment(uow.now(), STANDARD))
-        facts, due = reservation.facts, planned.verb if isinstance(planned, Action) else None
+            planned = plan(reservation.standing, Moment(uow.now(), STANDARD))
+        standing, due = reservation.standing, planned.verb if isinstance(planned, Action) else None
         assert told == ["reservation.accepted", *history]
-        assert (state_of(facts), public_status(facts), due) == standing
+        assert (standing.state, standing.public_status, due) == outlook
         begun = [event for event in history if event.endswith(".started")]
-        assert [call.attempts for call in facts.calls] == [1] * len(begun)
+        assert [call.attempts for call in reservation.facts.calls] == [1] * len(begun)
         assert reservation.next_check_at is not None
 
 
@@ -228,7 +227,7 @@ IF_CANCELLED = {
     (Verb.BOOK, "during"): (ENDING, [*PAID, "booking.started", CLOSED, "booking.confirmed"]),
     (Verb.BOOK, "after"): (ENDING, [*CONFIRMED, CLOSED]),
 }
-OTHERWISE: Mapping[Verb, tuple[Standing, list[str]]] = {
+OTHERWISE: Mapping[Verb, tuple[Outlook, list[str]]] = {
     Verb.CHARGE: ((State.PAID, PublicStatus.EN_PROCESO, Verb.BOOK), PAID),
     Verb.BOOK: ((State.SUPPLIER_CONFIRMED, PublicStatus.CONFIRMADA, None), CONFIRMED),
 }

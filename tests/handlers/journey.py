@@ -28,7 +28,6 @@ from reservations.domain.decisions import Decision
 from reservations.domain.facts import Operation, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.reservation import Reservation
-from reservations.domain.standing import public_status, reviews
 from reservations.domain.words import PublicStatus, Review
 from tests.handlers.conftest import Surroundings
 from tests.worlds.books import Books
@@ -186,7 +185,7 @@ class Journey:
 
     @property
     def word(self) -> PublicStatus:
-        return public_status(self.stored.facts)
+        return self.stored.standing.public_status
 
     # --- what is known ---
 
@@ -196,7 +195,7 @@ class Journey:
 
     @property
     def review(self) -> frozenset[Review]:
-        return reviews(self.stored.facts, self.now)
+        return self.stored.standing.reviews(self.now)
 
     @property
     def events(self) -> list[str]:

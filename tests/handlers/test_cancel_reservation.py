@@ -19,7 +19,6 @@ from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.facts import Reason, Status
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.standing import public_status
 from reservations.domain.words import PublicStatus
 from reservations.entrypoints import answers
 from tests.handlers.conftest import BASE_URL, Surroundings
@@ -142,7 +141,7 @@ def test_what_was_never_charged_is_cancelled_at_once(database: Database, logs: L
     assert header(answer, "Cache-Control") == "private, no-cache"
     assert header(answer, "Location") is None
     assert header(answer, "Retry-After") is None
-    assert public_status(stored(database).facts) is PublicStatus.CANCELADA
+    assert stored(database).standing.public_status is PublicStatus.CANCELADA
     assert logs.metrics == {"CancellationAccepted"}
 
 

@@ -12,7 +12,6 @@ from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.facts import NoAnswer, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
-from reservations.domain.standing import state_of
 from reservations.domain.words import State
 from tests.handlers.conftest import Surroundings
 from tests.worlds.builders import (
@@ -79,7 +78,7 @@ def test_a_payment_is_taken_and_the_supplier_s_turn_is_stored(around: Surroundin
 
     [request] = around.payments.requests
     assert (request.key, request.money) == (CHARGE_KEY, PRICE)
-    assert state_of(around.stored.facts) is State.PAID
+    assert around.stored.standing.state is State.PAID
     [(queue, traceparent)] = hints_stored(around)
     assert queue is Queue.SUPPLIER
     assert traceparent is not None
@@ -121,7 +120,7 @@ def test_a_service_is_booked_and_the_voucher_s_turn_is_stored(around: Surroundin
 
     [request] = around.supplier.requests
     assert (request.key, request.offer_id) == (BOOK_KEY, ACCEPTED.offer.offer_id)
-    assert state_of(around.stored.facts) is State.SUPPLIER_CONFIRMED
+    assert around.stored.standing.state is State.SUPPLIER_CONFIRMED
     assert [queue for queue, _ in hints_stored(around)] == [Queue.VOUCHER]
 
 

@@ -15,7 +15,6 @@ from reservations.domain.facts import Call
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.standing import public_status, state_of
 from reservations.domain.words import PublicStatus, State
 from tests.worlds.builders import RESERVATION_ID, a_customer, a_reservation
 from tests.worlds.fakes import (
@@ -71,10 +70,10 @@ class World:
         return self.database.reservations[RESERVATION_ID]
 
     def state(self) -> State:
-        return state_of(self.stored.facts)
+        return self.stored.standing.state
 
     def word(self) -> PublicStatus:
-        return public_status(self.stored.facts)
+        return self.stored.standing.public_status
 
     def call(self, key: str) -> Call:
         return self.stored.facts.row(key)

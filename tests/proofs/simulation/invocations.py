@@ -20,7 +20,6 @@ from reservations.domain.facts import Call, Operation, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.standing import awaited, held, live, reviews
 from reservations.domain.words import Review
 from tests.proofs.simulation.database import SimulatedUnitOfWork
 from tests.proofs.simulation.providers import Party, SimulatedPayments, SimulatedSupplier, Truth
@@ -169,7 +168,7 @@ class Invocations:
 
     def review(self, party: Party) -> bool:
         """An operator answers what is in review, if anything is, and does by hand what they attest."""
-        reasons = sorted(reviews(self._stored(party).facts, self._world.now))
+        reasons = sorted(self._stored(party).standing.reviews(self._world.now))
         for reason in reasons:
             with self._world.at_once(f"operator {party.name}"):
                 if reason is Review.DEADLINE:
@@ -193,7 +192,7 @@ class Invocations:
             Operation.CHARGE: self._world.providers.payments,
             Operation.BOOK: self._world.providers.bookings,
         }
-        for call in awaited(before.facts):
+        for call in before.standing.awaited:
             if call.operation in ledgers and call.deadline_at <= self._world.now:
                 rows = ledgers[call.operation].of(before.reservation_id)
                 told = next((row for row in rows if _is_of(row, call)), None)
@@ -231,7 +230,7 @@ class Invocations:
         """Send the money by transfer, or talk the supplier into it."""
         providers = self._world.providers
         if reason is Review.REFUND_REFUSED:
-            for charge in held(before.facts):
+            for charge in before.standing.held_charges:
                 if charge.provider_id == target and charge.money:
                     providers.by_hand.append((before.reservation_id, charge.money))
         if reason is Review.CANCEL_REFUSED and target:
@@ -248,14 +247,13 @@ def _is_of(row: Truth, call: Call) -> bool:
 
 def _in_question(reservation: Reservation, reason: Review) -> str | None:
     """The first payment or booking that a review is about; one is answered at a time."""
-    facts = reservation.facts
     match reason:
         case Review.REFUND_REFUSED:
-            standing, undoing = held(facts), Operation.REFUND
+            calls, undoing = reservation.standing.held_charges, Operation.REFUND
         case Review.CANCEL_REFUSED:
-            standing = [booking for booking in facts.of(Operation.BOOK) if live(booking)]
+            calls = reservation.standing.live_bookings
             undoing = Operation.CANCEL_BOOKING
         case _:
             return None
-    refused = {row.target for row in facts.of(undoing) if row.status is Status.DECLINED}
-    return next((call.provider_id for call in standing if call.provider_id in refused), None)
+    refused = {row.target for row in reservation.facts.of(undoing) if row.status is Status.DECLINED}
+    return next((call.provider_id for call in calls if call.provider_id in refused), None)

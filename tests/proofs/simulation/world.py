@@ -15,7 +15,7 @@ from reservations.domain.facts import Provider
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Customer, Language, Offer, Reservation
-from reservations.domain.standing import public_status, reviews, state_of
+from reservations.domain.standing import Standing
 from tests.proofs.simulation.database import SimulatedUnitOfWork
 from tests.proofs.simulation.providers import PERSONALITIES, Party, Providers
 from tests.proofs.simulation.rules import ViolationError
@@ -173,8 +173,8 @@ class World:
         self._told[new.reservation_id] = len(lines)
         wakes = new.next_check_at - self.now if new.next_check_at else "never"
         self.say(
-            f"{self.name_of(new.reservation_id)} is {state_of(new.facts)}, "
-            f"{public_status(new.facts)}, v{new.version}; wakes in {wakes}; {', '.join(news)}"
+            f"{self.name_of(new.reservation_id)} is {new.standing.state}, "
+            f"{new.standing.public_status}, v{new.version}; wakes in {wakes}; {', '.join(news)}"
         )
 
     def number(self) -> int:
@@ -281,7 +281,7 @@ class World:
         sends = [reservation.send_of(kind) for kind in mails_owed(reservation)]
         told = all(send is not None and send.check_at is None for send in sends)
         reminded = at is not None and at - self.now > STANDARD.hint_lease
-        return quiet and told and reminded and bool(reviews(facts, self.now))
+        return quiet and told and reminded and bool(Standing(facts).reviews(self.now))
 
     def pass_time(self, until: datetime) -> None:
         """Move the clock, stopping wherever the outside acts by itself."""

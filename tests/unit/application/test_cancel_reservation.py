@@ -13,7 +13,6 @@ from reservations.domain.facts import Call, Listing, NoAnswer, NotSent, Reason, 
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.standing import reviews
 from reservations.domain.words import PublicStatus, Review, State
 from tests.worlds.application import World
 from tests.worlds.builders import (
@@ -272,7 +271,7 @@ def test_a_supplier_that_refuses_to_cancel_keeps_the_money_and_calls_a_person() 
     world.pay(ScriptedPayments())
 
     assert world.word() is PublicStatus.EN_CANCELACION
-    assert reviews(world.stored.facts, world.now) == {Review.CANCEL_REFUSED}
+    assert world.stored.standing.reviews(world.now) == {Review.CANCEL_REFUSED}
 
 
 def test_a_refund_that_is_refused_calls_a_person_and_stays_a_cancellation() -> None:
@@ -282,7 +281,7 @@ def test_a_refund_that_is_refused_calls_a_person_and_stays_a_cancellation() -> N
     world.pay(ScriptedPayments(Seen(provider_id="ref_1", status=Status.DECLINED)))
 
     assert world.word() is PublicStatus.EN_CANCELACION
-    assert reviews(world.stored.facts, world.now) == {Review.REFUND_REFUSED}
+    assert world.stored.standing.reviews(world.now) == {Review.REFUND_REFUSED}
 
 
 @pytest.mark.parametrize("silence", [NoAnswer(), NotSent()], ids=["no answer", "not sent"])

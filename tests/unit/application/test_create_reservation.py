@@ -13,7 +13,6 @@ from reservations.domain.errors import DuplicateCodeError
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.standing import public_status
 from reservations.domain.words import PublicStatus
 from tests.worlds.application import TRACEPARENT
 from tests.worlds.builders import CODE, NOON, PRICE, a_customer, a_reservation, an_offer
@@ -67,7 +66,7 @@ def test_what_was_asked_for_is_what_is_kept(database: InMemoryDatabase) -> None:
     assert reservation.facts.price == COMMAND.price
     assert reservation.facts.created_at == NOON
     assert (reservation.client_id, reservation.token_kid) == ("web", "k1")
-    assert public_status(reservation.facts) is PublicStatus.EN_PROCESO
+    assert reservation.standing.public_status is PublicStatus.EN_PROCESO
 
 
 def test_a_reservation_whose_hint_is_lost_wakes_by_itself(database: InMemoryDatabase) -> None:

@@ -28,7 +28,6 @@ from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import ERASED, Reservation
-from reservations.domain.standing import public_status, state_of
 from reservations.domain.views import view
 from reservations.domain.words import PublicStatus, State
 from tests.worlds.application import KEYS, SUPPORT, World
@@ -144,7 +143,7 @@ def test_an_operator_cancels_as_a_customer_would_under_their_own_name() -> None:
 
     cancelled = operate.cancel(CODE, uow=world.unit_of_work(), policy=STANDARD, actor=ACTOR)
 
-    assert public_status(cancelled.facts) is PublicStatus.EN_CANCELACION
+    assert cancelled.standing.public_status is PublicStatus.EN_CANCELACION
     assert ("reservation.closed.customer_cancelled", ACTOR, None) in told(world)
 
 
@@ -156,7 +155,7 @@ def test_what_was_paid_and_never_confirmed_can_be_ended_even_when_its_trip_has_b
 
     cancelled = operate.cancel(CODE, uow=world.unit_of_work(), policy=STANDARD, actor=ACTOR)
 
-    assert state_of(cancelled.facts) is State.REFUND_IN_PROGRESS
+    assert cancelled.standing.state is State.REFUND_IN_PROGRESS
 
 
 def test_a_trip_that_has_begun_cannot_be_cancelled() -> None:

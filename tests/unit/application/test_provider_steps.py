@@ -12,7 +12,6 @@ from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED
-from reservations.domain.standing import reviews
 from reservations.domain.words import PublicStatus, Review, State
 from tests.worlds.application import CrashError, World
 from tests.worlds.builders import (
@@ -211,7 +210,7 @@ def test_another_sum_than_the_price_is_kept_for_a_person_and_not_booked() -> Non
     step = world.confirm(ScriptedSupplier())
 
     assert step is None
-    assert reviews(world.stored.facts, world.now) == {Review.MONEY_MISMATCH}
+    assert world.stored.standing.reviews(world.now) == {Review.MONEY_MISMATCH}
 
 
 def test_a_reservation_nobody_could_charge_expires_when_its_time_is_over() -> None:

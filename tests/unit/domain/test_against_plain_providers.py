@@ -35,16 +35,15 @@ from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.settlement import decide, settle
-from reservations.domain.standing import (
-    held,
-    kept_booking,
-    kept_charge,
-    live,
-    public_status,
-    reviews,
-    state_of,
+from reservations.domain.standing import Standing
+from reservations.domain.words import (
+    FINAL,
+    NEXT_PUBLIC_STATUSES,
+    NEXT_STATES,
+    PublicStatus,
+    Review,
+    State,
 )
-from reservations.domain.words import FINAL, NEXT_STATES, WORD_CHANGES, PublicStatus, Review, State
 from tests.unit.domain.plain_providers import HONEST, Fate, PlainProviders, make, total
 from tests.worlds.builders import HOUR, MINUTE, NOON, PRICE, SECOND, a_reservation, a_voucher
 
@@ -229,11 +228,11 @@ class OneReservation(RuleBasedStateMachine):
 
     @invariant()
     def confirmed_means_code_payment_and_confirmation(self) -> None:
-        confirmed = public_status(self.facts) is PublicStatus.CONFIRMADA
-        assert confirmed == (state_of(self.facts) is State.SUPPLIER_CONFIRMED)
+        confirmed = self.reservation.standing.public_status is PublicStatus.CONFIRMADA
+        assert confirmed == (self.reservation.standing.state is State.SUPPLIER_CONFIRMED)
         if not confirmed:
             return
-        booking = kept_booking(self.facts)
+        booking = self.reservation.standing.kept_booking
         assert booking is not None
         assert canonical(self.reservation.code) == self.reservation.code
         assert any(made.money in self._right_sums() for made in self.providers.kept())
@@ -249,7 +248,7 @@ class OneReservation(RuleBasedStateMachine):
     @invariant()
     def what_is_not_known_is_looked_at_again(self) -> None:
         unknown = any(call.open or call.check_at is not None for call in self.facts.calls)
-        at_rest = state_of(self.facts) in {*FINAL, State.SUPPLIER_CONFIRMED}
+        at_rest = self.reservation.standing.state in {*FINAL, State.SUPPLIER_CONFIRMED}
         if unknown or not at_rest or self._reviews() or not self._all_handed_over():
             assert self.reservation.next_check_at is not None
 
@@ -291,23 +290,23 @@ class OneReservation(RuleBasedStateMachine):
         return isinstance(fulfil(self.reservation, self.now), Settled)
 
     def _check_the_end(self) -> None:
-        state, in_review = state_of(self.facts), self._reviews()
+        state, in_review = self.reservation.standing.state, self._reviews()
         assert Review.DEADLINE not in in_review
         assert state in {*FINAL, State.SUPPLIER_CONFIRMED} or in_review, state
         owed = total([(money, 1) for money in self._money_we_may_keep()])
         assert self.providers.balance() == owed, (state, in_review)
         confirmed, alive = state is State.SUPPLIER_CONFIRMED, self.providers.alive()
         if Review.CANCEL_REFUSED not in in_review:
-            kept = kept_booking(self.facts)
+            kept = self.reservation.standing.kept_booking
             assert alive == ({kept.provider_id} if confirmed and kept else set())
         assert self.reservation.voucher is not None or not confirmed
         self._check_mails()
 
     def _check_mails(self) -> None:
-        word = public_status(self.facts)
+        word = self.reservation.standing.public_status
         owed = [OWED_MAIL[word]] if word in OWED_MAIL else []
         refused = word in (PublicStatus.RECHAZADA, PublicStatus.EXPIRADA)
-        if refused and state_of(self.facts) is State.REFUNDED:
+        if refused and self.reservation.standing.state is State.REFUNDED:
             owed.append(MailKind.REFUNDED)
         for kind in owed:
             sure = self.mails[kind][-1] not in UNSURE
@@ -315,14 +314,18 @@ class OneReservation(RuleBasedStateMachine):
 
     def _money_we_may_keep(self) -> Iterator[Money | None]:
         """The price of what is confirmed; what else is kept, a review must explain."""
-        in_review, kept = self._reviews(), kept_charge(self.facts)
-        if state_of(self.facts) is State.SUPPLIER_CONFIRMED:
+        in_review, kept = self._reviews(), self.reservation.standing.kept_charge
+        if self.reservation.standing.state is State.SUPPLIER_CONFIRMED:
             yield Money(self.facts.accepted_minor or PRICE.minor, PRICE.currency)
         elif kept is not None and Review.MONEY_MISMATCH in in_review:
             yield kept.money
         refused = self._refused(Operation.REFUND)
-        others = [charge for charge in held(self.facts) if charge.provider_id not in refused]
-        for charge in held(self.facts):
+        others = [
+            charge
+            for charge in self.reservation.standing.held_charges
+            if charge.provider_id not in refused
+        ]
+        for charge in self.reservation.standing.held_charges:
             if charge.provider_id in refused:
                 yield charge.money
         if Review.CANCEL_REFUSED in in_review and self.facts.reason is not None:
@@ -383,7 +386,7 @@ class OneReservation(RuleBasedStateMachine):
     def _hand_over(self, status: MailStatus, *, cut_off: bool = False) -> None:
         match fulfil(self.reservation, self.now):
             case IssueVoucher():
-                self.on_the_voucher = kept_booking(self.facts)
+                self.on_the_voucher = self.reservation.standing.kept_booking
                 self._keep(replace(self.reservation, documents=(a_voucher(),)))
             case SendMail(kind):
                 assert self.reservation.voucher or kind is not MailKind.CONFIRMED
@@ -405,7 +408,7 @@ class OneReservation(RuleBasedStateMachine):
     # --- what operators do
 
     def _reviews(self) -> frozenset[Review]:
-        return reviews(self.facts, self.now)
+        return self.reservation.standing.reviews(self.now)
 
     def _answerable(self) -> list[Decision]:
         """What an operator can attest; not while the provider may still answer in their place."""
@@ -433,9 +436,9 @@ class OneReservation(RuleBasedStateMachine):
         """The payment or booking whose undoing was refused; one is answered at a time."""
         match decision:
             case Decision.REFUNDED:
-                standing, undoing = held(self.facts), Operation.REFUND
+                standing, undoing = self.reservation.standing.held_charges, Operation.REFUND
             case Decision.CANCELLED:
-                standing = [call for call in self.facts.of(Operation.BOOK) if live(call)]
+                standing = self.reservation.standing.live_bookings
                 undoing = Operation.CANCEL_BOOKING
             case _:
                 return None
@@ -461,10 +464,10 @@ class OneReservation(RuleBasedStateMachine):
                 assert not self.providers.have(old.key), f"{old.key} is there"
         for once in ("reason", "confirmed_at", "ended_at"):
             assert getattr(before, once) in (None, getattr(after, once)), once
-        was, now = state_of(before), state_of(after)
+        was, now = Standing(before).state, Standing(after).state
         assert now is was or now in NEXT_STATES[was], f"{was} became {now}"
-        said, says = public_status(before), public_status(after)
-        assert says is said or says in WORD_CHANGES[said], f"{said} became {says}"
+        said, says = Standing(before).public_status, Standing(after).public_status
+        assert says is said or says in NEXT_PUBLIC_STATUSES[said], f"{said} became {says}"
         if says is not said and says in (PublicStatus.RECHAZADA, PublicStatus.EXPIRADA):
             self._check_refusal(after)
         unsaid = said is PublicStatus.CONFIRMADA and says is not said
@@ -504,7 +507,7 @@ class OneReservation(RuleBasedStateMachine):
                 self._check_surplus(action)
             case Verb.CANCEL_BOOKING if self.on_the_voucher is not None:
                 assert closed or action.target != self.on_the_voucher.provider_id
-            case Verb.VOID if not closed and kept_charge(self.facts) is None:
+            case Verb.VOID if not closed and self.reservation.standing.kept_charge is None:
                 assert self.now >= self.facts.row(action.key).sent_at + STANDARD.hold
 
     def _check_key(self, action: Action) -> None:

@@ -24,8 +24,8 @@ from reservations.domain.facts import (
 from reservations.domain.learning import begin, cancel, close, record, wake
 from reservations.domain.plan import plan
 from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
-from reservations.domain.standing import public_status, state_of
-from reservations.domain.words import NEXT_STATES, WORD_CHANGES
+from reservations.domain.standing import Standing
+from reservations.domain.words import NEXT_PUBLIC_STATUSES, NEXT_STATES
 from tests.worlds.builders import NOON, PRICE, some_facts
 
 STEPS = 60
@@ -73,7 +73,7 @@ class Walk:
             self.follow_the_plan()
 
     def follow_the_plan(self) -> None:
-        match plan(self.facts, Moment(self.now, self.policy)):
+        match plan(Standing(self.facts), Moment(self.now, self.policy)):
             case Action() as action:
                 self.facts = begin(self.facts, action, Moment(self.now, self.policy))
                 attempt = self.facts.row(action.key).attempts
@@ -164,14 +164,14 @@ def test_a_closed_row_knows_when_it_closed_and_an_open_one_when_to_look(
 @given(SEEDS, POLICIES)
 def test_the_public_word_changes_only_as_declared(seed: int, policy: Policy) -> None:
     for before, after in told_by(seed, policy):
-        was, is_now = public_status(before), public_status(after)
-        assert was is is_now or is_now in WORD_CHANGES[was]
+        was, is_now = Standing(before).public_status, Standing(after).public_status
+        assert was is is_now or is_now in NEXT_PUBLIC_STATUSES[was]
 
 
 @given(SEEDS, POLICIES)
 def test_the_state_changes_only_as_declared(seed: int, policy: Policy) -> None:
     for before, after in told_by(seed, policy):
-        was, is_now = state_of(before), state_of(after)
+        was, is_now = Standing(before).state, Standing(after).state
         assert was is is_now or is_now in NEXT_STATES[was]
 
 
@@ -193,11 +193,11 @@ def test_a_look_is_never_planned_in_the_past(seed: int) -> None:
     walk = Walk(seed, STANDARD)
     for _ in range(STEPS):
         walk.step()
-        todo = plan(walk.facts, Moment(walk.now, STANDARD))
+        todo = plan(Standing(walk.facts), Moment(walk.now, STANDARD))
         assert not isinstance(todo, Wait) or todo.until > walk.now
 
 
 def test_the_walks_reach_far_enough_to_mean_something() -> None:
-    reached = {state_of(facts) for seed in range(300) for facts in Walk(seed, STANDARD).run()}
+    reached = {Standing(facts).state for seed in range(300) for facts in Walk(seed, STANDARD).run()}
 
     assert reached == set(NEXT_STATES)

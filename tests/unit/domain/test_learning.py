@@ -23,7 +23,7 @@ from reservations.domain.learning import begin, cancel, close, record, wake
 from reservations.domain.money import Money
 from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
-from reservations.domain.standing import state_of
+from reservations.domain.standing import Standing
 from reservations.domain.words import State
 from tests.worlds.builders import (
     BOOK_KEY,
@@ -83,7 +83,7 @@ def inquired(
 
 def test_a_first_call_is_written_as_started_with_its_deadline_and_its_first_look() -> None:
     facts = some_facts()
-    action = plan(facts, Moment(NOON, STANDARD))
+    action = plan(Standing(facts), Moment(NOON, STANDARD))
     assert isinstance(action, Action)
 
     [call] = begin(facts, action, Moment(NOON, STANDARD)).calls
@@ -99,7 +99,7 @@ def test_a_first_call_is_written_as_started_with_its_deadline_and_its_first_look
 
 def test_a_refund_has_a_day() -> None:
     facts = some_facts(a_charge(), reason=Reason.EXPIRED)
-    action = plan(facts, Moment(NOON, STANDARD))
+    action = plan(Standing(facts), Moment(NOON, STANDARD))
     assert isinstance(action, Action)
 
     refund = begin(facts, action, Moment(NOON, STANDARD)).row("refund:pay_1")
@@ -523,7 +523,7 @@ def test_a_call_that_is_not_found_may_be_sent_again_at_once() -> None:
 
     facts = inquired(some_facts(unknown), NOTHING, asked_at=SURE_AT, now=SURE_AT)
 
-    assert plan(facts, Moment(SURE_AT, STANDARD)) == about(unknown, Verb.CHARGE)
+    assert plan(Standing(facts), Moment(SURE_AT, STANDARD)) == about(unknown, Verb.CHARGE)
     assert facts.row(CHARGE_KEY).check_at == SURE_AT
 
 
@@ -632,7 +632,7 @@ def test_a_refund_of_another_sum_is_one_that_somebody_made_elsewhere() -> None:
     elsewhere = facts.row("seen:refund:ref_x")
     assert (elsewhere.money, elsewhere.target) == (part.money, "pay_1")
     assert facts.row("refund:pay_1").status is Status.UNKNOWN
-    assert state_of(facts) is State.REFUND_IN_PROGRESS
+    assert Standing(facts).state is State.REFUND_IN_PROGRESS
 
 
 def test_a_refund_of_our_sum_is_ours_also_beside_another() -> None:
@@ -643,7 +643,7 @@ def test_a_refund_of_our_sum_is_ours_also_beside_another() -> None:
     facts = inquired(facts, Listing.of([part, ours]), key="refund:pay_1")
 
     assert facts.row("refund:pay_1").provider_id == "ref_1"
-    assert state_of(facts) is State.REFUNDED
+    assert Standing(facts).state is State.REFUNDED
 
 
 def test_a_refund_that_is_not_listed_is_found_not_to_have_arrived() -> None:
@@ -667,7 +667,7 @@ def test_a_refund_somebody_made_by_hand_counts_for_its_payment() -> None:
     facts = inquired(facts, listing, key="refund:pay_1")
 
     assert facts.row("seen:refund:ref_9").target == "pay_1"
-    assert state_of(facts) is State.REFUNDED
+    assert Standing(facts).state is State.REFUNDED
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])

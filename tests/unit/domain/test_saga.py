@@ -11,16 +11,7 @@ from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
-from reservations.domain.standing import (
-    held,
-    hold_ends_at,
-    kept_booking,
-    kept_charge,
-    left_of,
-    public_status,
-    reviews,
-    state_of,
-)
+from reservations.domain.standing import Standing
 from reservations.domain.words import PublicStatus, Review, State
 from tests.worlds.builders import (
     BOOK_KEY,
@@ -45,7 +36,7 @@ BOOK = Action(verb=Verb.BOOK, key=BOOK_KEY, operation=Operation.BOOK)
 
 
 def planned(facts: Facts, now: datetime = NOON) -> Action | Close | Wait | Settled:
-    return plan(facts, Moment(now, STANDARD))
+    return plan(Standing(facts), Moment(now, STANDARD))
 
 
 def a_second_charge(status: Status = Status.SUCCEEDED, at: datetime = NOON + MINUTE) -> Call:
@@ -95,7 +86,7 @@ def test_a_live_reservation_is_confirmed_only_with_money_and_service(
 ) -> None:
     facts = some_facts(*calls)
 
-    assert (state_of(facts), public_status(facts)) == (state, word)
+    assert (Standing(facts).state, Standing(facts).public_status) == (state, word)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +106,7 @@ def test_a_live_reservation_is_confirmed_only_with_money_and_service(
 def test_a_closed_reservation_cancels_then_refunds_then_ends(
     calls: list[Call], state: State
 ) -> None:
-    assert state_of(some_facts(*calls, reason=Reason.EXPIRED)) is state
+    assert Standing(some_facts(*calls, reason=Reason.EXPIRED)).state is state
 
 
 @pytest.mark.parametrize(
@@ -133,15 +124,15 @@ def test_the_reason_gives_the_last_state_and_the_last_word(
 ) -> None:
     facts = some_facts(reason=reason, ended_at=NOON)
 
-    assert (state_of(facts), public_status(facts)) == (state, word)
+    assert (Standing(facts).state, Standing(facts).public_status) == (state, word)
 
 
 @pytest.mark.parametrize("reason", [Reason.SUPPLIER_CANCELLED, Reason.CUSTOMER_CANCELLED])
 def test_a_cancellation_is_in_progress_until_it_has_ended_once(reason: Reason) -> None:
     late_payment = some_facts(a_charge(), reason=reason, ended_at=NOON)
 
-    assert public_status(some_facts(reason=reason)) is PublicStatus.EN_CANCELACION
-    assert public_status(late_payment) is PublicStatus.CANCELADA
+    assert Standing(some_facts(reason=reason)).public_status is PublicStatus.EN_CANCELACION
+    assert Standing(late_payment).public_status is PublicStatus.CANCELADA
 
 
 # --- what is kept and what is held ---------------------------------------------------------------
@@ -150,14 +141,14 @@ def test_a_cancellation_is_in_progress_until_it_has_ended_once(reason: Reason) -
 def test_the_first_payment_in_time_is_kept_not_the_first_in_the_ledger() -> None:
     later, earlier = a_charge(at=NOON + HOUR), a_second_charge(at=NOON)
 
-    assert kept_charge(some_facts(later, earlier)) == earlier
+    assert Standing(some_facts(later, earlier)).kept_charge == earlier
 
 
 @pytest.mark.parametrize("wrong", [ANOTHER_SUM, ANOTHER_CURRENCY])
 def test_a_payment_of_the_right_sum_is_kept_before_an_earlier_wrong_one(wrong: Money) -> None:
     right = a_second_charge()
 
-    assert kept_charge(some_facts(a_charge(money=wrong), right)) == right
+    assert Standing(some_facts(a_charge(money=wrong), right)).kept_charge == right
 
 
 def test_a_sum_that_an_operator_accepted_is_a_right_one() -> None:
@@ -165,25 +156,27 @@ def test_a_sum_that_an_operator_accepted_is_a_right_one() -> None:
 
     facts = some_facts(accepted, a_second_charge(), accepted_minor=ANOTHER_SUM.minor)
 
-    assert kept_charge(facts) == accepted
+    assert Standing(facts).kept_charge == accepted
 
 
 def test_an_accepted_sum_is_one_of_the_currency_of_the_price() -> None:
     facts = some_facts(a_charge(money=ANOTHER_CURRENCY), accepted_minor=ANOTHER_CURRENCY.minor)
 
-    assert reviews(facts, NOON) == {Review.MONEY_MISMATCH}
+    assert Standing(facts).reviews(NOON) == {Review.MONEY_MISMATCH}
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.NOT_FOUND, Status.DECLINED])
 def test_a_payment_that_we_began_to_give_back_is_not_kept_but_held(status: Status) -> None:
     facts = some_facts(a_charge(), a_refund(status))
 
-    assert kept_charge(facts) is None
-    assert held(facts) == [a_charge()]
+    assert Standing(facts).kept_charge is None
+    assert Standing(facts).held_charges == (a_charge(),)
 
 
 def test_money_given_back_is_no_longer_held() -> None:
-    assert held(some_facts(a_charge(), a_refund(), a_second_charge())) == [a_second_charge()]
+    assert Standing(some_facts(a_charge(), a_refund(), a_second_charge())).held_charges == (
+        a_second_charge(),
+    )
 
 
 @pytest.mark.parametrize(
@@ -202,8 +195,12 @@ def test_a_payment_is_held_until_its_refunds_add_up_to_it(
     rows = (a_refund(key=f"seen:refund:{n}", money=money) for n, money in enumerate(refunds))
     facts = some_facts(a_charge(), *rows, reason=Reason.CUSTOMER_CANCELLED)
 
-    assert left_of(facts, a_charge()) == left
-    assert bool(held(facts)) is (state_of(facts) is State.REFUND_IN_PROGRESS) is bool(left)
+    assert Standing(facts).left_of(a_charge()) == left
+    assert (
+        bool(Standing(facts).held_charges)
+        is (Standing(facts).state is State.REFUND_IN_PROGRESS)
+        is bool(left)
+    )
 
 
 @pytest.mark.parametrize("status", [Status.UNKNOWN, Status.NOT_FOUND])
@@ -214,14 +211,14 @@ def test_what_is_left_of_a_payment_after_a_partial_refund_comes_to_a_person(
     ours = a_refund(status, deadline_at=NOON + HOUR)
     facts = some_facts(a_charge(), part, ours, reason=Reason.CUSTOMER_CANCELLED)
 
-    assert reviews(facts, NOON + HOUR) == {Review.DEADLINE}
+    assert Standing(facts).reviews(NOON + HOUR) == {Review.DEADLINE}
 
 
 def test_the_first_booking_in_time_is_kept_unless_we_began_to_cancel_it() -> None:
     first, second = a_booking(at=NOON + HOUR), a_second_booking(at=NOON)
 
-    assert kept_booking(some_facts(first, second)) == second
-    assert kept_booking(some_facts(first, second, a_cancellation(of="bkg_2"))) == first
+    assert Standing(some_facts(first, second)).kept_booking == second
+    assert Standing(some_facts(first, second, a_cancellation(of="bkg_2"))).kept_booking == first
 
 
 @pytest.mark.parametrize(
@@ -234,14 +231,14 @@ def test_no_later_booking_takes_the_place_of_the_one_the_traveler_was_told(
     another = a_second_booking(at=NOON + confirmed_late_by)
     facts = some_facts(a_charge(), told, another, confirmed_at=NOON)
 
-    assert kept_booking(facts) == (another if kept else None)
+    assert Standing(facts).kept_booking == (another if kept else None)
     assert (planned(facts) == Close(Reason.SUPPLIER_CANCELLED)) is not kept
 
 
 def test_nothing_is_kept_once_closed() -> None:
     facts = some_facts(a_charge(), a_booking(), reason=Reason.CUSTOMER_CANCELLED)
 
-    assert (kept_charge(facts), kept_booking(facts)) == (None, None)
+    assert (Standing(facts).kept_charge, Standing(facts).kept_booking) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -256,7 +253,7 @@ def test_nothing_is_kept_once_closed() -> None:
 def test_the_hold_counts_from_the_last_charge_that_may_have_arrived(
     calls: list[Call], end: datetime
 ) -> None:
-    assert hold_ends_at(some_facts(*calls), STANDARD) == end
+    assert Standing(some_facts(*calls)).hold_ends_at(STANDARD) == end
 
 
 # --- reviews --------------------------------------------------------------------------------------
@@ -276,13 +273,13 @@ def test_the_hold_counts_from_the_last_charge_that_may_have_arrived(
 def test_a_person_must_look_while_something_is_wrong(
     calls: list[Call], expected: set[Review]
 ) -> None:
-    assert reviews(some_facts(*calls), NOON) == expected
+    assert Standing(some_facts(*calls)).reviews(NOON) == expected
 
 
 def test_a_refused_refund_whose_money_went_back_another_way_needs_nobody() -> None:
     by_hand = a_refund(key="seen:refund:ref_9", provider_id="ref_9")
 
-    assert not reviews(some_facts(a_charge(), a_refund(Status.DECLINED), by_hand), NOON)
+    assert not Standing(some_facts(a_charge(), a_refund(Status.DECLINED), by_hand)).reviews(NOON)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +290,7 @@ def test_a_call_that_is_open_at_its_deadline_needs_a_person(
 ) -> None:
     facts = some_facts(a_charge(Status.PENDING))
 
-    assert reviews(facts, NOON + STANDARD.deadline + late_by) == expected
+    assert Standing(facts).reviews(NOON + STANDARD.deadline + late_by) == expected
 
 
 @pytest.mark.parametrize(
@@ -306,19 +303,19 @@ def test_what_is_due_back_and_never_taken_by_the_provider_needs_a_person(
     owed = some_facts(undone, undoing, reason=Reason.CUSTOMER_CANCELLED)
     gone = some_facts(undoing, reason=Reason.CUSTOMER_CANCELLED)
 
-    assert reviews(owed, undoing.deadline_at) == {Review.DEADLINE}
-    assert not reviews(owed, undoing.deadline_at - SECOND)
-    assert not reviews(gone, undoing.deadline_at)
+    assert Standing(owed).reviews(undoing.deadline_at) == {Review.DEADLINE}
+    assert not Standing(owed).reviews(undoing.deadline_at - SECOND)
+    assert not Standing(gone).reviews(undoing.deadline_at)
 
 
 def test_a_charge_that_never_arrived_ends_with_the_hold_and_needs_nobody() -> None:
-    assert not reviews(some_facts(a_charge(Status.NOT_FOUND)), NOON + STANDARD.deadline)
+    assert not Standing(some_facts(a_charge(Status.NOT_FOUND))).reviews(NOON + STANDARD.deadline)
 
 
 def test_an_accepted_sum_needs_nobody() -> None:
     facts = some_facts(a_charge(money=ANOTHER_SUM), accepted_minor=ANOTHER_SUM.minor)
 
-    assert not reviews(facts, NOON)
+    assert not Standing(facts).reviews(NOON)
 
 
 # --- step 0: the verdict --------------------------------------------------------------------------
@@ -679,7 +676,7 @@ def test_a_confirmed_reservation_in_review_is_never_settled() -> None:
     refused = a_refund(Status.DECLINED, of="pay_2")
     facts = some_facts(a_charge(), a_booking(), second, refused, confirmed_at=NOON)
 
-    assert reviews(facts, NOON) == {Review.REFUND_REFUSED}
+    assert Standing(facts).reviews(NOON) == {Review.REFUND_REFUSED}
     assert planned(facts) == Wait(NOON + timedelta(days=1))
 
 

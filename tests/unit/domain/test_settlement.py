@@ -11,7 +11,6 @@ from reservations.domain.messages import Queue
 from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.settlement import Settlement, decide, patient, settle
-from reservations.domain.standing import state_of
 from reservations.domain.words import State
 from tests.worlds.builders import (
     HOUR,
@@ -146,7 +145,7 @@ def test_deciding_closes_and_tells_what_comes_next_without_touching_the_timer() 
 
     assert isinstance(action, Action)
     assert (action.verb, action.target) == (Verb.REFUND, "pay_1")
-    assert state_of(reservation.facts) is State.REFUND_IN_PROGRESS
+    assert reservation.standing.state is State.REFUND_IN_PROGRESS
     assert reservation.next_check_at == rejected.next_check_at
 
 

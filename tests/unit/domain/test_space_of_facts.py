@@ -14,7 +14,7 @@ from reservations.domain.learning import close, next_look
 from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.settlement import settle
-from reservations.domain.standing import public_status, reviews, state_of
+from reservations.domain.standing import Standing
 from reservations.domain.views import StepStatus, view
 from reservations.domain.words import FINAL, PublicStatus, State
 from tests.worlds.builders import (
@@ -105,15 +105,15 @@ def has_succeeded(facts: Facts, operation: Operation) -> bool:
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None) -> None:
     for facts, now in product(points(reason), MOMENTS):
-        todo = plan(facts, Moment(now, STANDARD))
+        todo = plan(Standing(facts), Moment(now, STANDARD))
         match todo:
             case Wait(until):
                 assert until > now, (facts, now)
             case Settled():
-                state = state_of(facts)
+                state = Standing(facts).state
                 assert state in FINAL or state is State.SUPPLIER_CONFIRMED, (facts, now)
                 assert not any(call.open for call in facts.calls), (facts, now)
-                assert not reviews(facts, now), (facts, now)
+                assert not Standing(facts).reviews(now), (facts, now)
             case Close():
                 assert facts.reason is None, (facts, now)
             case Action():
@@ -125,7 +125,7 @@ def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_every_point_has_a_word_that_is_true(reason: Reason | None) -> None:
     for facts in points(reason):
-        if public_status(facts) is PublicStatus.CONFIRMADA:
+        if Standing(facts).public_status is PublicStatus.CONFIRMADA:
             assert has_succeeded(facts, Operation.CHARGE), facts
             assert has_succeeded(facts, Operation.BOOK), facts
 
@@ -133,10 +133,10 @@ def test_every_point_has_a_word_that_is_true(reason: Reason | None) -> None:
 def test_closing_is_final_at_every_point() -> None:
     late = NOON + timedelta(days=30)
     for facts in points(None):
-        todo = plan(facts, Moment(late, STANDARD))
+        todo = plan(Standing(facts), Moment(late, STANDARD))
         if isinstance(todo, Close):
             closed = close(facts, todo.reason, Moment(late, STANDARD))
-            assert not isinstance(plan(closed, Moment(late, STANDARD)), Close), facts
+            assert not isinstance(plan(Standing(closed), Moment(late, STANDARD)), Close), facts
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])
@@ -149,9 +149,9 @@ def test_every_point_is_left_with_a_timer_in_the_future_or_is_settled(
         wakes_at = settlement.reservation.next_check_at
         if wakes_at is None:
             assert settlement.hints == ()
-            assert isinstance(plan(settlement.reservation.facts, Moment(now, STANDARD)), Settled), (
-                facts
-            )
+            assert isinstance(
+                plan(settlement.reservation.standing, Moment(now, STANDARD)), Settled
+            ), facts
         else:
             assert wakes_at > now, facts
 

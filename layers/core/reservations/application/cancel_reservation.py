@@ -9,7 +9,6 @@ from reservations.domain.errors import NotCancellableError
 from reservations.domain.learning import cancel
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
-from reservations.domain.standing import public_status
 from reservations.domain.words import PublicStatus
 
 BEING_CANCELLED = frozenset({PublicStatus.EN_CANCELACION, PublicStatus.CANCELADA})
@@ -35,7 +34,7 @@ def cancel_reservation(
     """
     reservation = uow.reservations.lock(reservation_id)
     at = Moment(uow.now(), policy)
-    status = public_status(reservation.facts)
+    status = reservation.standing.public_status
     if status in BEING_CANCELLED:
         return reservation
     begun = at.now.date() >= reservation.offer.starts_on

@@ -36,7 +36,6 @@ from reservations.domain.reservation import (
     MailStatus,
     Reservation,
 )
-from reservations.domain.standing import kept_booking, paid
 from reservations.domain.views import Refund, RefundStatus, view
 
 STATUS_OF: dict[type[MailOutcome], MailStatus] = {
@@ -158,7 +157,7 @@ def mail_of(
     support_contact: str,
 ) -> Mail:
     """The content of a mail, without its attachment."""
-    booking = kept_booking(reservation.facts)
+    booking = reservation.standing.kept_booking
     offer = reservation.offer
     return Mail(
         reservation_id=reservation.reservation_id,
@@ -171,7 +170,7 @@ def mail_of(
         starts_on=offer.starts_on,
         ends_on=offer.ends_on,
         guests=offer.guests,
-        price=paid(reservation.facts),
+        price=reservation.standing.paid,
         supplier_locator=(booking.locator or booking.provider_id) if booking else None,
         refund=refund.money if refund else None,
         refund_done=refund is not None and refund.status is RefundStatus.DONE,

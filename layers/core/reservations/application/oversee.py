@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from reservations.application.ports import Finding, Oversight, Projected
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.settlement import settle
-from reservations.domain.standing import reviews, state_of
 from reservations.domain.words import Review
 
 PAGE = 200  # reservations read at once
@@ -102,13 +101,13 @@ def _difference(stored: Projected, now: datetime, policy: Policy) -> str | None:
 
 
 def _state(stored: Projected, now: datetime, policy: Policy) -> str | None:
-    state = state_of(stored.reservation.facts)
+    state = stored.reservation.standing.state
     return None if stored.state == state else f"state {stored.state}, by its facts {state}"
 
 
 def _review(stored: Projected, now: datetime, policy: Policy) -> str | None:
     kept = set(filter(None, stored.review.split(",")))
-    derived = set(reviews(stored.reservation.facts, now))
+    derived = set(stored.reservation.standing.reviews(now))
     # A deadline that has just passed is written when the reservation, due at it, is looked at.
     if kept <= derived <= kept | {Review.DEADLINE}:
         return None

@@ -10,7 +10,6 @@ from reservations.domain.codes import canonical
 from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
 from reservations.domain.history import INTERNAL
 from reservations.domain.reservation import Document, Reservation
-from reservations.domain.standing import state_of
 from reservations.domain.words import State
 
 LINK_LIFETIME = timedelta(seconds=60)
@@ -102,7 +101,7 @@ def link_to_voucher(
 
 def _valid_voucher(reservation: Reservation) -> Document:
     document = reservation.voucher
-    confirmed = state_of(reservation.facts) is State.SUPPLIER_CONFIRMED
+    confirmed = reservation.standing.state is State.SUPPLIER_CONFIRMED
     if document is None or document.removed_at is not None or not confirmed:
         raise ReservationNotFoundError
     return document

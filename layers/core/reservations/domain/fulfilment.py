@@ -10,10 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reservations.domain.actions import Settled, Wait
-from reservations.domain.facts import Operation, Status
+from reservations.domain.facts import Status
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
-from reservations.domain.standing import public_status, rivals, state_of
 from reservations.domain.words import PublicStatus, State
 
 
@@ -62,14 +61,15 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
     While another booking could still take the place of the kept one, no voucher names either: the
     saga cancels one of them first.
     """
-    if state_of(reservation.facts) is State.SUPPLIER_CONFIRMED and reservation.voucher is None:
-        return Settled() if rivals(reservation.facts) else IssueVoucher()
+    standing = reservation.standing
+    if standing.state is State.SUPPLIER_CONFIRMED and reservation.voucher is None:
+        return Settled() if standing.rivals else IssueVoucher()
     wishes = (_wish(reservation, kind, now) for kind in _owed(reservation))
     return next((wish for wish in wishes if wish is not None), Settled())
 
 
 def _owed(reservation: Reservation) -> Iterator[MailKind]:
-    word, state = public_status(reservation.facts), state_of(reservation.facts)
+    word, state = reservation.standing.public_status, reservation.standing.state
     untold = _untold_payment(reservation)
     return (
         rule.kind
@@ -83,7 +83,7 @@ def _untold_payment(reservation: Reservation) -> bool:
     told = reservation.send_of(MailKind.CANCELLED)
     return told is not None and any(
         charge.status is Status.SUCCEEDED and charge.closed_at and charge.closed_at > told.sent_at
-        for charge in reservation.facts.of(Operation.CHARGE)
+        for charge in reservation.standing.charges
     )
 
 

@@ -6,7 +6,7 @@ The codes are stable: they are stored, and shown as they are to those who operat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reservations.domain.facts import Call, Facts, Operation, Reason, Status
+from reservations.domain.facts import Call, Operation, Reason, Status
 from reservations.domain.reservation import (
     Language,
     MailFeedback,
@@ -14,7 +14,7 @@ from reservations.domain.reservation import (
     MailStatus,
     Reservation,
 )
-from reservations.domain.standing import sum_differs
+from reservations.domain.standing import Standing
 
 ACCEPTED = "reservation.accepted"
 CONFIRMED = "reservation.confirmed"
@@ -299,11 +299,11 @@ def changes(before: Reservation | None, after: Reservation) -> tuple[str, ...]:
 
 def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
     old, new = before.facts, after.facts
-    if new.reason is None and _undoing(new) > _undoing(old):
+    if new.reason is None and _undoing(after.standing) > _undoing(before.standing):
         yield DUPLICATE
     for call in new.calls:
         yield from _call_changes(old.find(call.key), call)
-    if sum_differs(new) and not sum_differs(old):
+    if after.standing.sum_differs and not before.standing.sum_differs:
         yield SUM_DIFFERS
     if new.accepted_minor != old.accepted_minor:
         yield SUM_ACCEPTED
@@ -323,9 +323,9 @@ def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
             yield MAILS[send.kind, send.status]
 
 
-def _undoing(facts: Facts) -> int:
+def _undoing(standing: Standing) -> int:
     """How many refunds and cancellations began: of one that stands, only what is too much is undone."""
-    return len(facts.of(Operation.REFUND)) + len(facts.of(Operation.CANCEL_BOOKING))
+    return len(standing.refunds) + len(standing.cancellations)
 
 
 def _removed(reservation: Reservation) -> bool:

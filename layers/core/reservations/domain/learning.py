@@ -27,7 +27,7 @@ from reservations.domain.facts import (
 )
 from reservations.domain.plan import verdict
 from reservations.domain.policy import Moment, Policy
-from reservations.domain.standing import live, state_of
+from reservations.domain.standing import Standing
 from reservations.domain.words import FINAL, State
 
 # What is looked at again long after it closed; a refund or a cancellation that succeeded stays so.
@@ -155,7 +155,7 @@ class _Answer:
         return self.conclude_cancellations(facts, asked_about=call.key)
 
     def conclude_cancellations(self, facts: Facts, *, asked_about: str) -> Facts:
-        gone = {booking.provider_id for booking in facts.of(Operation.BOOK) if not live(booking)}
+        gone = {booking.provider_id for booking in facts.of(Operation.BOOK) if not booking.live}
         for row in facts.of(Operation.CANCEL_BOOKING):
             if row.status in (Status.SUCCEEDED, Status.DECLINED):
                 continue
@@ -294,8 +294,8 @@ def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
 
 def _conclude(facts: Facts, at: Moment) -> Facts:
     """Take the verdict, and stamp what is remembered for ever."""
-    facts = replace(facts, reason=facts.reason or verdict(facts, at))
-    state = state_of(facts)
+    facts = replace(facts, reason=facts.reason or verdict(Standing(facts), at))
+    state = Standing(facts).state
     if facts.confirmed_at is None and state is State.SUPPLIER_CONFIRMED:
         facts = replace(facts, confirmed_at=at.now)
     if facts.ended_at is None and state in FINAL:

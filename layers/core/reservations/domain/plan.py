@@ -15,83 +15,83 @@ from collections.abc import Callable, Iterator
 from reservations.domain.actions import Action, Close, Plan, Settled, Verb, Wait
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
 from reservations.domain.policy import Moment
-from reservations.domain.standing import (
-    covering,
-    held,
-    hold_ends_at,
-    kept_booking,
-    kept_charge,
-    live,
-    reviews,
-    right_sum,
-    served,
-    state_of,
-)
+from reservations.domain.standing import Standing
 from reservations.domain.words import RESTING
 
 
-def plan(facts: Facts, at: Moment) -> Plan:
-    """The one thing to do: close, else the first action of the first step with one, else rest."""
-    reason = verdict(facts, at)
+def plan(standing: Standing, at: Moment) -> Plan:
+    """The one thing to do: close, else the first action of the first rule with one, else rest."""
+    reason = verdict(standing, at)
     if reason is not None:
         return Close(reason)
-    actions = (action for rule in RULES for action in rule(facts, at))
-    return next(actions, None) or _rest(facts, at)
+    actions = (action for rule in RULES for action in rule(standing, at))
+    return next(actions, None) or _rest(standing, at)
 
 
-def verdict(facts: Facts, at: Moment) -> Reason | None:
-    """Whether all the facts together close a reservation that lives, and why."""
-    if facts.reason is not None:
+def verdict(standing: Standing, at: Moment) -> Reason | None:
+    """The reason to close a reservation that is not closed yet, if its facts together give one."""
+    if standing.closed:
         return None
-    if kept_charge(facts) is None:
-        return _verdict_without_money(facts, at)
-    if facts.confirmed_at is not None:
-        return None if kept_booking(facts) else Reason.SUPPLIER_CANCELLED
-    return _verdict_of_the_supplier(facts, at)
+    if standing.kept_charge is None:
+        return _verdict_without_money(standing, at)
+    if standing.facts.confirmed_at is not None:
+        return None if standing.kept_booking else Reason.SUPPLIER_CANCELLED
+    return _verdict_of_the_supplier(standing, at)
 
 
-def _verdict_without_money(facts: Facts, at: Moment) -> Reason | None:
-    charges = facts.of(Operation.CHARGE)
-    if any(charge.open for charge in charges):
+def _verdict_without_money(standing: Standing, at: Moment) -> Reason | None:
+    charges = standing.charges
+    if standing.charging:
         return None
     if any(
         charge.status in (Status.DECLINED, Status.VOIDED) and not charge.void_asked
         for charge in charges
     ):
         return Reason.PAYMENT_DECLINED
-    over = at.now >= hold_ends_at(facts, at.policy) + at.policy.grace
-    return Reason.EXPIRED if over or any(charge.void_asked for charge in charges) else None
+    voided = any(charge.void_asked for charge in charges)
+    return Reason.EXPIRED if voided or _hold_is_over(standing, at) else None
 
 
-def _verdict_of_the_supplier(facts: Facts, at: Moment) -> Reason | None:
-    bookings = facts.of(Operation.BOOK)
-    if not bookings or served(facts):
+def _verdict_of_the_supplier(standing: Standing, at: Moment) -> Reason | None:
+    bookings = standing.bookings
+    if not bookings or standing.may_be_booked:
         return None
     refused = any(booking.status in (Status.DECLINED, Status.CANCELLED) for booking in bookings)
     tired = all(at.now >= booking.started_at + at.policy.book_window for booking in bookings)
     return Reason.SUPPLIER_REJECTED if refused or tired else None
 
 
-def _look_before_you_leap(facts: Facts, at: Moment) -> Iterator[Action]:
-    """Ask about what is due; a pending charge that nobody wants any more is asked by voiding it."""
-    over = at.now >= hold_ends_at(facts, at.policy) + at.policy.grace
-    unwanted = facts.reason is not None or kept_charge(facts) is not None or over
-    for call in facts.calls:
+def _hold_is_over(standing: Standing, at: Moment) -> bool:
+    return at.now >= standing.hold_ends_at(at.policy) + at.policy.grace
+
+
+def _inquire_first(standing: Standing, at: Moment) -> Iterator[Action]:
+    """Inquire about each call that is due. Void a pending charge that nobody wants any more.
+
+    A void is answered with the payment as it stands, so it is an inquiry too.
+    """
+    for call in standing.facts.calls:
+        due = call.due(at.now)
         pending_charge = call.operation is Operation.CHARGE and call.status is Status.PENDING
-        if pending_charge and unwanted and (call.due(at.now) or not call.void_asked):
+        if pending_charge and (due or not call.void_asked) and _is_unwanted(standing, at):
             yield _about(call, Verb.VOID, target=call.provider_id)
-        elif call.due(at.now) and call.status is not Status.NOT_FOUND:
+        elif due and call.status is not Status.NOT_FOUND:
             yield _about(call, Verb.INQUIRE, target=call.target)
 
 
-def _service_rule(facts: Facts, at: Moment) -> Iterator[Action]:
-    """Cancel every booking that lives beside the kept one, and every one once closed."""
-    kept = kept_booking(facts)
-    if facts.reason is None and kept is None:
+def _is_unwanted(standing: Standing, at: Moment) -> bool:
+    """Whether a charge that succeeds now would be refunded."""
+    return standing.closed or standing.kept_charge is not None or _hold_is_over(standing, at)
+
+
+def _service_rule(standing: Standing, at: Moment) -> Iterator[Action]:
+    """Cancel every live booking beside the kept one, and every one once closed."""
+    kept = standing.kept_booking
+    if not standing.closed and kept is None:
         return
-    for booking in facts.of(Operation.BOOK):
+    for booking in standing.live_bookings:
         key = f"cancel:{booking.provider_id}"
-        if live(booking) and booking is not kept and _may_send(facts, key, at):
+        if booking is not kept and _may_send(standing.facts, key, at):
             yield Action(
                 verb=Verb.CANCEL_BOOKING,
                 key=key,
@@ -100,13 +100,13 @@ def _service_rule(facts: Facts, at: Moment) -> Iterator[Action]:
             )
 
 
-def _money_rule(facts: Facts, at: Moment) -> Iterator[Action]:
-    """Give back all but one payment: the kept one, and once closed the one that a booking may still cost us."""
-    costs = facts.reason is not None and served(facts)
-    spared = covering(facts) if costs else kept_charge(facts)
-    for charge in held(facts):
+def _money_rule(standing: Standing, at: Moment) -> Iterator[Action]:
+    """Refund all but one charge: the kept one or, once closed, the one that a booking may cost us."""
+    costs = standing.closed and standing.may_be_booked
+    spared = standing.covering_charge if costs else standing.kept_charge
+    for charge in standing.held_charges:
         key = f"refund:{charge.provider_id}"
-        if charge is not spared and _may_send(facts, key, at):
+        if charge is not spared and _may_send(standing.facts, key, at):
             yield Action(
                 verb=Verb.REFUND,
                 key=key,
@@ -116,33 +116,32 @@ def _money_rule(facts: Facts, at: Moment) -> Iterator[Action]:
             )
 
 
-def _forward(facts: Facts, at: Moment) -> Iterator[Action]:
+def _forward(standing: Standing, at: Moment) -> Iterator[Action]:
     """Charge, then book."""
-    if facts.reason is not None:
+    facts = standing.facts
+    if standing.closed:
         return
-    charge = kept_charge(facts)
-    if charge is None:
+    if standing.kept_charge is None:
         key = f"charge:{facts.reservation_id}"
-        charging = any(charge.open for charge in facts.of(Operation.CHARGE))
-        in_time = at.now < hold_ends_at(facts, at.policy)
-        if not charging and in_time and _may_send(facts, key, at):
+        in_time = at.now < standing.hold_ends_at(at.policy)
+        if not standing.charging and in_time and _may_send(facts, key, at):
             yield Action(verb=Verb.CHARGE, key=key, operation=Operation.CHARGE, money=facts.price)
-    elif right_sum(facts, charge) and not served(facts):
+    elif not standing.sum_differs and not standing.may_be_booked:
         key = f"book:{facts.reservation_id}"
         if _may_send(facts, key, at):
             yield Action(verb=Verb.BOOK, key=key, operation=Operation.BOOK)
 
 
-def _aftercare(facts: Facts, at: Moment) -> Iterator[Action]:
-    """Ask about what was not found and is not sent again: it may turn up late."""
-    for call in facts.calls:
+def _aftercare(standing: Standing, at: Moment) -> Iterator[Action]:
+    """Inquire about what was not found and is not sent again: it may turn up late."""
+    for call in standing.facts.calls:
         if call.due(at.now):
             yield _about(call, Verb.INQUIRE, target=call.target)
 
 
-Rule = Callable[[Facts, Moment], Iterator[Action]]
+Rule = Callable[[Standing, Moment], Iterator[Action]]
 
-RULES: tuple[Rule, ...] = (_look_before_you_leap, _service_rule, _money_rule, _forward, _aftercare)
+RULES: tuple[Rule, ...] = (_inquire_first, _service_rule, _money_rule, _forward, _aftercare)
 
 
 def _about(call: Call, verb: Verb, *, target: str | None) -> Action:
@@ -152,10 +151,10 @@ def _about(call: Call, verb: Verb, *, target: str | None) -> Action:
 
 
 def _may_send(facts: Facts, key: str, at: Moment) -> bool:
-    """Never begun, or surely not arrived and its pause is over: the same key again.
+    """Whether the key was never sent, or surely did not arrive and its pause is over.
 
-    No pause is longer than its limit. What could not be sent when it was over, as something stood in its way, has
-    been looked after since, and its next look may be days away.
+    Cap the pause. A call that was blocked when its pause ended may have been rescheduled days ahead
+    by aftercare.
     """
     call = facts.find(key)
     if call is None or call.status is not Status.NOT_FOUND:
@@ -165,14 +164,14 @@ def _may_send(facts: Facts, key: str, at: Moment) -> bool:
     return call.check_at is None or call.due(at.now) or not paused
 
 
-def _rest(facts: Facts, at: Moment) -> Wait | Settled:
-    times = [call.check_at for call in facts.calls if call.check_at is not None]
-    if facts.reason is None and kept_charge(facts) is None:
-        hold_ends = hold_ends_at(facts, at.policy)
+def _rest(standing: Standing, at: Moment) -> Wait | Settled:
+    times = [call.check_at for call in standing.facts.calls if call.check_at is not None]
+    if not standing.closed and standing.kept_charge is None:
+        hold_ends = standing.hold_ends_at(at.policy)
         times += [time for time in (hold_ends, hold_ends + at.policy.grace) if time > at.now]
     if times:
         return Wait(min(times))
-    done = state_of(facts) in RESTING
-    # Only a person can move the others: come back daily, so that they are never forgotten, and call
-    # nobody.
-    return Settled() if done and not reviews(facts, at.now) else Wait(at.now + at.policy.reminder)
+    if standing.state in RESTING and not standing.reviews(at.now):
+        return Settled()
+    # Only a person can go on from here. A daily check, which calls no provider, keeps it in sight.
+    return Wait(at.now + at.policy.reminder)

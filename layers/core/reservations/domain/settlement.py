@@ -10,7 +10,6 @@ from reservations.domain.messages import Queue
 from reservations.domain.plan import plan
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
-from reservations.domain.standing import awaited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +55,10 @@ def patient(reservation: Reservation, at: Moment) -> Moment:
 
 def decide(reservation: Reservation, at: Moment) -> tuple[Reservation, Action | Wait | Settled]:
     """Apply what closes the reservation, and tell what to do after that."""
-    planned = plan(reservation.facts, at)
+    planned = plan(reservation.standing, at)
     while isinstance(planned, Close):
         reservation = replace(reservation, facts=close(reservation.facts, planned.reason, at))
-        planned = plan(reservation.facts, at)
+        planned = plan(reservation.standing, at)
     return reservation, planned
 
 
@@ -75,7 +74,7 @@ def _wish(planned: Action | Errand | Wait | Settled, at: Moment) -> datetime | N
 
 def _next_deadline(reservation: Reservation, now: datetime) -> datetime | None:
     """When a call will be late: the review must show at once, not at the next look."""
-    deadlines = (call.deadline_at for call in awaited(reservation.facts))
+    deadlines = (call.deadline_at for call in reservation.standing.awaited)
     return min((time for time in deadlines if time > now), default=None)
 
 

@@ -80,14 +80,14 @@ NEXT_STATES: Mapping[State, frozenset[State]] = {
     State.CANCELLED: _TAKING_BACK,
 }
 
-WORD_OF_LIVE: Mapping[State, PublicStatus] = {
+PUBLIC_STATUS_OF_STATE: Mapping[State, PublicStatus] = {
     State.CREATED: PublicStatus.EN_PROCESO,
     State.PAYMENT_IN_PROGRESS: PublicStatus.EN_PROCESO,
     State.PAID: PublicStatus.EN_PROCESO,
     State.SUPPLIER_CONFIRMED: PublicStatus.CONFIRMADA,
 }
 
-WORD_OF_CLOSED: Mapping[Reason, PublicStatus] = {
+PUBLIC_STATUS_OF_REASON: Mapping[Reason, PublicStatus] = {
     Reason.PAYMENT_DECLINED: PublicStatus.RECHAZADA,
     Reason.SUPPLIER_REJECTED: PublicStatus.RECHAZADA,
     Reason.EXPIRED: PublicStatus.EXPIRADA,
@@ -96,7 +96,7 @@ WORD_OF_CLOSED: Mapping[Reason, PublicStatus] = {
 }
 """A reservation on its way to CANCELADA is EN CANCELACION until it has ended once."""
 
-WORD_CHANGES: Mapping[PublicStatus, frozenset[PublicStatus]] = {
+NEXT_PUBLIC_STATUSES: Mapping[PublicStatus, frozenset[PublicStatus]] = {
     PublicStatus.EN_PROCESO: frozenset(PublicStatus) - {PublicStatus.EN_PROCESO},
     PublicStatus.CONFIRMADA: frozenset({PublicStatus.EN_CANCELACION, PublicStatus.CANCELADA}),
     PublicStatus.EN_CANCELACION: frozenset({PublicStatus.CANCELADA}),

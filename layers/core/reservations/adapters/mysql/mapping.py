@@ -21,7 +21,6 @@ from reservations.domain.reservation import (
     Offer,
     Reservation,
 )
-from reservations.domain.standing import reviews, state_of
 
 Values = dict[str, Any]
 
@@ -84,14 +83,14 @@ def fixed_values(reservation: Reservation) -> Values:
 
 def changing_values(reservation: Reservation, *, now: datetime) -> Values:
     """Return what changes, with the projections of the facts; writing it ends a poller's lease."""
-    facts = reservation.facts
+    facts, standing = reservation.facts, reservation.standing
     return {
         "token_kid": reservation.token_kid,
         "reason": facts.reason,
         "accepted_minor": facts.accepted_minor,
-        "state": state_of(facts),
+        "state": standing.state,
         "settled": reservation.next_check_at is None,
-        "review": ",".join(sorted(reviews(facts, now))),
+        "review": ",".join(sorted(standing.reviews(now))),
         "confirmed_at": facts.confirmed_at,
         "ended_at": facts.ended_at,
         "next_check_at": reservation.next_check_at,

@@ -31,7 +31,7 @@ from reservations.domain.actions import Verb
 from reservations.domain.facts import OPEN, Operation, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.reservation import DocumentType, Language, MailKind, MailStatus
-from reservations.domain.words import WORD_OF_LIVE, State
+from reservations.domain.words import PUBLIC_STATUS_OF_STATE, State
 
 
 class Uuid(TypeDecorator[UUID]):
@@ -124,7 +124,8 @@ class ReservationRow(SQLModel, table=True):
             f"reason IS NULL OR {_one_of('reason', Reason)}", name="ck_reservation_reason"
         ),
         CheckConstraint(
-            f"(reason IS NULL) = ({_one_of('state', WORD_OF_LIVE)})", name="ck_reservation_live"
+            f"(reason IS NULL) = ({_one_of('state', PUBLIC_STATUS_OF_STATE)})",
+            name="ck_reservation_live",
         ),
         CheckConstraint("settled = (next_check_at IS NULL)", name="ck_reservation_settled"),
         CheckConstraint(
