@@ -71,7 +71,7 @@ class HeldCall:
         return self.asked.is_set() and not self.may_answer.is_set()
 
     def perform(self, request: PaymentRequest | SupplierRequest) -> Reply:
-        self.verbs.append(request.verb)
+        self.verbs.append(request.action.verb)
         self.asked.set()
         assert self.may_answer.wait(DEADLINE_SECONDS)
         return self._reply

@@ -77,7 +77,7 @@ def test_a_payment_is_taken_and_the_supplier_s_turn_is_stored(around: Surroundin
     assert run("process_payment") == []
 
     [request] = around.payments.requests
-    assert (request.key, request.money) == (CHARGE_KEY, PRICE)
+    assert (request.action.key, request.money) == (CHARGE_KEY, PRICE)
     assert around.stored.standing.state is State.PAID
     [(queue, traceparent)] = hints_stored(around)
     assert queue is Queue.SUPPLIER
@@ -119,7 +119,7 @@ def test_a_service_is_booked_and_the_voucher_s_turn_is_stored(around: Surroundin
     assert run("confirm_supplier") == []
 
     [request] = around.supplier.requests
-    assert (request.key, request.offer_id) == (BOOK_KEY, ACCEPTED.offer.offer_id)
+    assert (request.action.key, request.offer_id) == (BOOK_KEY, ACCEPTED.offer.offer_id)
     assert around.stored.standing.state is State.SUPPLIER_CONFIRMED
     assert [queue for queue, _ in hints_stored(around)] == [Queue.VOUCHER]
 

@@ -5,6 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from reservations.domain.actions import Action, Send
 from reservations.domain.codes import canonical
 from reservations.domain.facts import OPEN, Call, Facts, Operation, Reason, Status
 from reservations.domain.money import Money
@@ -91,6 +92,14 @@ def a_cancellation(
     named = None if status in _NAMELESS else of
     fields = {"target": of, "provider_id": named, **changes}
     return a_call(Operation.CANCEL_BOOKING, f"cancel:{of}", status, at, **fields)
+
+
+def row_of(action: Action) -> Call:
+    """The ledger row that a request begins or is about."""
+    if not isinstance(action, Send):
+        return action.call
+    fields = {"target": action.target, "money": action.money}
+    return a_call(action.operation, action.key, Status.STARTED, NOON, **fields)
 
 
 def some_facts(*calls: Call, reason: Reason | None = None, **changes: Any) -> Facts:

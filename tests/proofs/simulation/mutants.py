@@ -91,8 +91,7 @@ _ALL = (
     _of("booked before it is paid", _PLAN,
         "    if standing.kept_charge is None:\n        key =",
         "    if standing.kept_charge is None and standing.charges and not standing.may_be_booked:\n"
-        '        yield Action(verb=Verb.BOOK, key=f"book:{facts.reservation_id}",'
-        " operation=Operation.BOOK)\n"
+        '        yield Send(operation=Operation.BOOK, key=f"book:{facts.reservation_id}")\n'
         "    if standing.kept_charge is None:\n        key ="),
     _of("the hold counts from creation", _STANDING,
         "return max(sent) + policy.hold if sent else",
@@ -171,7 +170,12 @@ _ALL = (
     _of("what is refunded is the price, not what was taken", "reservations.application.process_payment",
         "money=action.money or reservation.facts.price", "money=reservation.facts.price"),
     _of("each attempt to book has a key of its own", "reservations.application.confirm_supplier",
-        "key=action.key", 'key=f"{action.key}:{not_after}"'),
+        "                action=action,\n",
+        "                action=replace(action, key=f'{action.key}:{not_after}')"
+        " if isinstance(action, Send) else action,\n",
+        ("from datetime import datetime\n",
+         "from dataclasses import replace\nfrom datetime import datetime\n"
+         "from reservations.domain.actions import Send\n")),
     _of("the poller wakes nobody", _POLLER,
         "    return Polled(woken=len(publisher.publish(hints).accepted))", "    return Polled()"),
     _of("a mail is sent before it is written down", _NOTIFY,

@@ -15,7 +15,7 @@ from reservations.application.ports import (
     SupplierApi,
     SupplierRequest,
 )
-from reservations.domain.actions import Verb
+from reservations.domain.actions import Inquire, Send, Void
 from reservations.domain.facts import (
     Listing,
     NoAnswer,
@@ -179,10 +179,10 @@ class Providers:
     ) -> Reply:
         """Carry a request to its provider and the answer back, if both arrive."""
         world, mood = self.outside, self._mood(request.reference, provider)
-        world.boundary(f"before {request.verb}", pause=mood.slow)
+        world.boundary(f"before {request.action.verb}", pause=mood.slow)
         outcome = self._outcome(request, act, provider=provider, mood=mood)
-        world.say(f"{provider}: {request.verb} {request.key}: {describe(outcome)}")
-        world.boundary(f"after {request.verb}", pause=mood.slow)
+        world.say(f"{provider}: {request.action.verb} {request.action.key}: {describe(outcome)}")
+        world.boundary(f"after {request.action.verb}", pause=mood.slow)
         return Reply(outcome=outcome, http_status=None, elapsed_ms=0)
 
     def _mood(self, reference: UUID, provider: Provider) -> Personality:
@@ -202,8 +202,8 @@ class Providers:
             return NotSent()  # the adapter refuses to start a call that nobody would hear
         if world.now < world.outage_until(provider) or self._happens(mood.refuses):
             return NotSent(retry_after_s=world.random.choice((None, None, 5, 900)))
-        if request.verb in (Verb.CHARGE, Verb.REFUND, Verb.BOOK, Verb.CANCEL_BOOKING):
-            self._check_pause(request.key)
+        if isinstance(request.action, Send):
+            self._check_pause(request.action.key)
         if self._happens(mood.drops):
             return NoAnswer()
         outcome = act()
@@ -306,18 +306,18 @@ class SimulatedPayments(PaymentsApi):
         )
 
     def _act(self, request: PaymentRequest) -> Outcome:
-        match request.verb:
-            case Verb.CHARGE:
+        match request.action:
+            case Send(operation=Operation.CHARGE):
                 return _told(self._charge(request))
-            case Verb.VOID:
+            case Void():
                 return _told(self._void(request))
-            case Verb.REFUND:
+            case Send(operation=Operation.REFUND):
                 return _told(self._refund(request))
-            case Verb.INQUIRE if request.operation is Operation.REFUND:
-                return self._listing(self._refunds_of(request.target))
-            case Verb.INQUIRE:
+            case Inquire(operation=Operation.REFUND):
+                return self._listing(self._refunds_of(request.action.target))
+            case Inquire():
                 return self._listing(self._providers.payments.of(request.reference))
-        raise ViolationError("key", f"payments asked to {request.verb}")
+        raise ViolationError("key", f"payments asked to {request.action.verb}")
 
     def _listing(self, truths: list[Truth]) -> Listing:
         now = self._providers.outside.now
@@ -328,11 +328,11 @@ class SimulatedPayments(PaymentsApi):
 
     def _charge(self, request: PaymentRequest) -> Truth:
         party = self._providers.outside.party(request.reference)
-        _expect("key", request.key, f"charge:{request.reference}")
+        _expect("key", request.action.key, f"charge:{request.reference}")
         _expect("charge", (request.money, request.payment_token),
                 (party.price, f"token of {party.name}"))  # fmt: skip
         return self._providers.post(
-            self._providers.payments, request.reference, request.key, self._sum_taken(party)
+            self._providers.payments, request.reference, request.action.key, self._sum_taken(party)
         )
 
     def _sum_taken(self, party: Party) -> Money:
@@ -344,23 +344,23 @@ class SimulatedPayments(PaymentsApi):
         return outside.random.choice((less, more, Money(party.price.minor, "USD")))
 
     def _void(self, request: PaymentRequest) -> Truth:
-        payment = self._providers.payments.get(request.target)
+        payment = self._providers.payments.get(request.action.target)
         _expect("key", payment.reference, request.reference)
         if payment.status is Status.PENDING and self._providers.outside.random.random() < 0.75:
             payment.status = Status.VOIDED
         return payment
 
     def _refund(self, request: PaymentRequest) -> Truth:
-        _expect("key", request.key, f"refund:{request.target}")
-        payment = self._providers.payments.get(request.target)
+        _expect("key", request.action.key, f"refund:{request.action.target}")
+        payment = self._providers.payments.get(request.action.target)
         _expect("money", (payment.reference, payment.status, payment.money),
                 (request.reference, Status.SUCCEEDED, request.money))  # fmt: skip
-        before = [r for r in self._refunds_of(request.target) if r.key == request.key]
+        before = [r for r in self._refunds_of(request.action.target) if r.key == request.action.key]
         if before:
             return before[0]
         return self._providers.make(
-            self._providers.refunds, request.reference, request.key,
-            money=request.money, target=request.target,
+            self._providers.refunds, request.reference, request.action.key,
+            money=request.money, target=request.action.target,
         )  # fmt: skip
 
 
@@ -374,27 +374,32 @@ class SimulatedSupplier(SupplierApi):
         )
 
     def _act(self, request: SupplierRequest) -> Outcome:
-        match request.verb:
-            case Verb.BOOK:
+        match request.action:
+            case Send(operation=Operation.BOOK):
                 return _told(self._book(request))
-            case Verb.CANCEL_BOOKING:
+            case Send(operation=Operation.CANCEL_BOOKING):
                 return self._cancel(request)
-            case Verb.INQUIRE:
+            case Inquire():
                 now = self._providers.outside.now
                 bookings = self._providers.bookings.of(request.reference)
                 return Listing.of(_told(b) for b in bookings if b.listed_from <= now)
-        raise ViolationError("key", f"supplier asked to {request.verb}")
+        raise ViolationError("key", f"supplier asked to {request.action.verb}")
 
     def _book(self, request: SupplierRequest) -> Truth:
         party = self._providers.outside.party(request.reference)
-        _expect("key", request.key, f"book:{request.reference}")
+        _expect("key", request.action.key, f"book:{request.reference}")
         _expect("book", (request.offer_id, request.lead_guest),
                 (party.offer.offer_id, party.customer.full_name))  # fmt: skip
-        return self._providers.post(self._providers.bookings, request.reference, request.key, None)
+        return self._providers.post(
+            self._providers.bookings, request.reference, request.action.key, None
+        )
 
     def _cancel(self, request: SupplierRequest) -> Seen:
-        _expect("key", request.key, f"cancel:{request.target}")
-        outside, booking = self._providers.outside, self._providers.bookings.get(request.target)
+        _expect("key", request.action.key, f"cancel:{request.action.target}")
+        outside, booking = (
+            self._providers.outside,
+            self._providers.bookings.get(request.action.target),
+        )
         _expect("key", booking.reference, request.reference)
         clings = outside.party(request.reference).moods[Provider.SUPPLIER].clings
         if booking.status in ALIVE:

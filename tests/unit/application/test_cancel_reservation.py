@@ -63,7 +63,7 @@ def confirmed(**changes: Any) -> World:
 
 
 def verbs(provider: ScriptedPayments | ScriptedSupplier) -> list[Verb]:
-    return [request.verb for request in provider.requests]
+    return [request.action.verb for request in provider.requests]
 
 
 # --- final at once --------------------------------------------------------------------------------

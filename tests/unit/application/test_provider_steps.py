@@ -38,7 +38,7 @@ NOTHING = Listing(())
 
 
 def verbs(provider: ScriptedPayments | ScriptedSupplier) -> list[Verb]:
-    return [request.verb for request in provider.requests]
+    return [request.action.verb for request in provider.requests]
 
 
 def ask_until_believed_absent(world: World, payments: ScriptedPayments) -> None:
@@ -80,8 +80,8 @@ def test_a_charge_asks_for_the_price_under_the_key_of_the_ledger() -> None:
     world.pay(payments)
 
     [request] = payments.requests
-    assert request.verb is Verb.CHARGE
-    assert request.key == CHARGE_KEY
+    assert request.action.verb is Verb.CHARGE
+    assert request.action.key == CHARGE_KEY
     assert request.reference == RESERVATION_ID
     assert request.money == PRICE
     assert request.payment_token == "tok_ok"
@@ -172,7 +172,7 @@ def test_a_crash_before_the_call_left_is_found_out_and_the_charge_sent_again_und
     ask_until_believed_absent(world, payments)
 
     assert verbs(payments) == [Verb.INQUIRE, Verb.INQUIRE, Verb.CHARGE]
-    assert payments.requests[-1].key == CHARGE_KEY
+    assert payments.requests[-1].action.key == CHARGE_KEY
     assert payments.requests[-1].payment_token == "tok_ok"
     assert world.call(CHARGE_KEY).attempts == 2
     assert world.state() is State.PAID
@@ -199,7 +199,7 @@ def test_what_was_surely_not_sent_is_sent_again_after_the_pause_asked_for() -> N
     world.pay(payments)
 
     assert verbs(payments) == [Verb.CHARGE, Verb.CHARGE]
-    assert {request.key for request in payments.requests} == {CHARGE_KEY}
+    assert {request.action.key for request in payments.requests} == {CHARGE_KEY}
 
 
 def test_another_sum_than_the_price_is_kept_for_a_person_and_not_booked() -> None:
@@ -245,7 +245,11 @@ def test_the_supplier_is_told_the_offer_and_the_lead_guest_only() -> None:
 
     [request] = supplier.requests
     offer = world.reservation.offer
-    assert (request.verb, request.key, request.reference) == (Verb.BOOK, BOOK_KEY, RESERVATION_ID)
+    assert (request.action.verb, request.action.key, request.reference) == (
+        Verb.BOOK,
+        BOOK_KEY,
+        RESERVATION_ID,
+    )
     assert (request.offer_id, request.guests) == (offer.offer_id, offer.guests)
     assert (request.starts_on, request.ends_on) == (offer.starts_on, offer.ends_on)
     assert request.lead_guest == "Ana Pérez"
@@ -270,7 +274,11 @@ def test_a_refused_booking_gives_the_money_back() -> None:
     world.pay(payments)
 
     [request] = payments.requests
-    assert (request.verb, request.key, request.target) == (Verb.REFUND, "refund:pay_1", "pay_1")
+    assert (request.action.verb, request.action.key, request.action.target) == (
+        Verb.REFUND,
+        "refund:pay_1",
+        "pay_1",
+    )
     assert request.money == PRICE
     assert world.state() is State.REFUNDED
     assert world.word() is PublicStatus.RECHAZADA
@@ -286,7 +294,7 @@ def test_a_second_booking_that_turns_up_is_cancelled() -> None:
     world.confirm(supplier)
 
     assert verbs(supplier) == [Verb.INQUIRE, Verb.CANCEL_BOOKING]
-    assert supplier.requests[-1].target == "bkg_2"
+    assert supplier.requests[-1].action.target == "bkg_2"
     assert world.state() is State.SUPPLIER_CONFIRMED
 
 

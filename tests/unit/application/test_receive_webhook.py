@@ -79,7 +79,7 @@ def test_it_speeds_up_what_is_pending() -> None:
         Listing((Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE),))
     )
     world.pay(payments)
-    assert [request.verb for request in payments.requests] == [Verb.INQUIRE]
+    assert [request.action.verb for request in payments.requests] == [Verb.INQUIRE]
     assert world.state() is State.PAID
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reservations.domain.actions import Action, Close, Sent, Verb, Wait
+from reservations.domain.actions import Action, Close, Inquire, Send, Sent, Void, Wait
 from reservations.domain.facts import (
     RANK,
     Call,
@@ -74,7 +74,7 @@ class Walk:
 
     def follow_the_plan(self) -> None:
         match plan(Standing(self.facts), Moment(self.now, self.policy)):
-            case Action() as action:
+            case Send() | Inquire() | Void() as action:
                 self.facts = begin(self.facts, action, Moment(self.now, self.policy))
                 attempt = self.facts.row(action.key).attempts
                 self.in_flight.append(Sent(action=action, at=self.now, attempt=attempt))
@@ -95,14 +95,14 @@ class Walk:
             return NoAnswer(self.random.choice((None, 0, 60, 9999)))
         if kind == 1:
             return NotSent(self.random.choice((None, 0, 60, 9999)))
-        if action.verb is Verb.INQUIRE:
+        if isinstance(action, Inquire):
             listed = self.random.randrange(3)
             return Listing.of(self.seen(action.operation, action) for _ in range(listed))
         return self.seen(action.operation, action)
 
     def seen(self, operation: Operation, action: Action) -> Seen:
         if operation is Operation.CANCEL_BOOKING:
-            if action.verb is not Verb.INQUIRE:
+            if not isinstance(action, Inquire):
                 assert action.target is not None
                 status = self.random.choice(ANSWERS[operation])
                 return Seen(provider_id=action.target, status=status)

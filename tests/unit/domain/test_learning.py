@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from reservations.domain.actions import Action, Sent, Verb
+from reservations.domain.actions import Action, Inquire, Send, Sent, Verb, Void
 from reservations.domain.facts import (
     Call,
     Facts,
@@ -48,9 +48,12 @@ NOTHING = Listing(())
 
 
 def about(call: Call, verb: Verb) -> Action:
-    return Action(
-        verb=verb, key=call.key, operation=call.operation, target=call.target, money=call.money
-    )
+    match verb:
+        case Verb.INQUIRE:
+            return Inquire(call)
+        case Verb.VOID:
+            return Void(call)
+    return Send(operation=call.operation, key=call.key, target=call.target, money=call.money)
 
 
 def learnt(

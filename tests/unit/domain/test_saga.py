@@ -1,11 +1,19 @@
 """What the facts add up to, and the one thing to do about them, rule by rule."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from reservations.domain.actions import Action, Close, Settled, Verb, Wait, wanted_queue
+from reservations.domain.actions import (
+    Action,
+    Close,
+    Inquire,
+    Send,
+    Settled,
+    Void,
+    Wait,
+    wanted_queue,
+)
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
@@ -31,8 +39,8 @@ from tests.worlds.builders import (
 ANOTHER_SUM = Money(34150, "EUR")
 ANOTHER_CURRENCY = Money(PRICE.minor, "USD")
 
-CHARGE = Action(verb=Verb.CHARGE, key=CHARGE_KEY, operation=Operation.CHARGE, money=PRICE)
-BOOK = Action(verb=Verb.BOOK, key=BOOK_KEY, operation=Operation.BOOK)
+CHARGE = Send(operation=Operation.CHARGE, key=CHARGE_KEY, money=PRICE)
+BOOK = Send(operation=Operation.BOOK, key=BOOK_KEY)
 
 
 def planned(facts: Facts, now: datetime = NOON) -> Action | Close | Wait | Settled:
@@ -48,20 +56,18 @@ def a_second_booking(status: Status = Status.SUCCEEDED, at: datetime = NOON + MI
 
 
 def refund_of(charge: Call) -> Action:
-    return Action(
-        verb=Verb.REFUND,
-        key=f"refund:{charge.provider_id}",
+    return Send(
         operation=Operation.REFUND,
+        key=f"refund:{charge.provider_id}",
         target=charge.provider_id,
         money=charge.money,
     )
 
 
 def cancellation_of(booking: Call) -> Action:
-    return Action(
-        verb=Verb.CANCEL_BOOKING,
-        key=f"cancel:{booking.provider_id}",
+    return Send(
         operation=Operation.CANCEL_BOOKING,
+        key=f"cancel:{booking.provider_id}",
         target=booking.provider_id,
     )
 
@@ -395,28 +401,17 @@ def test_an_open_call_is_asked_about_when_due(status: Status) -> None:
     due_at = NOON + STANDARD.ladder[0]
 
     assert planned(some_facts(charge), due_at - SECOND) == Wait(due_at)
-    assert planned(some_facts(charge), due_at) == Action(
-        verb=Verb.INQUIRE, key=CHARGE_KEY, operation=Operation.CHARGE, money=PRICE
-    )
+    assert planned(some_facts(charge), due_at) == Inquire(charge)
 
 
 def test_a_refund_is_asked_about_with_its_payment() -> None:
-    facts = some_facts(
-        a_charge(), a_refund(Status.UNKNOWN, check_at=NOON), reason=Reason.CUSTOMER_CANCELLED
-    )
+    refund = a_refund(Status.UNKNOWN, check_at=NOON)
+    facts = some_facts(a_charge(), refund, reason=Reason.CUSTOMER_CANCELLED)
 
-    assert planned(facts) == Action(
-        verb=Verb.INQUIRE,
-        key="refund:pay_1",
-        operation=Operation.REFUND,
-        target="pay_1",
-        money=PRICE,
-    )
+    assert planned(facts) == Inquire(refund)
+    assert Inquire(refund).target == "pay_1"
 
 
-VOID = Action(
-    verb=Verb.VOID, key=CHARGE_KEY, operation=Operation.CHARGE, target="pay_1", money=PRICE
-)
 OVER = NOON + STANDARD.hold + STANDARD.grace
 
 
@@ -429,7 +424,8 @@ OVER = NOON + STANDARD.hold + STANDARD.grace
     ],
 )
 def test_a_pending_payment_that_nobody_wants_is_voided_at_once(facts: Facts, now: datetime) -> None:
-    assert planned(facts, now) == VOID
+    assert planned(facts, now) == Void(facts.row(CHARGE_KEY))
+    assert Void(facts.row(CHARGE_KEY)).target == "pay_1"
 
 
 def test_a_void_is_asked_again_only_when_due() -> None:
@@ -437,7 +433,7 @@ def test_a_void_is_asked_again_only_when_due() -> None:
     facts = some_facts(asked, reason=Reason.CUSTOMER_CANCELLED)
 
     assert planned(facts) == Wait(NOON + MINUTE)
-    assert planned(facts, NOON + MINUTE) == VOID
+    assert planned(facts, NOON + MINUTE) == Void(asked)
 
 
 def test_a_pending_payment_is_not_voided_within_its_time() -> None:
@@ -532,7 +528,7 @@ def test_a_payment_whose_refund_did_not_arrive_is_the_last_to_cover_a_booking() 
     closed = {"reason": Reason.CUSTOMER_CANCELLED}
 
     alone = some_facts(a_charge(), lost, *REFUSED_TO_CANCEL, **closed)
-    assert planned(alone) == replace(refund_of(a_charge()), verb=Verb.INQUIRE)
+    assert planned(alone) == Inquire(lost)
 
     beside = some_facts(a_charge(), a_second_charge(), lost, *REFUSED_TO_CANCEL, **closed)
     assert planned(beside) == refund_of(a_charge())
@@ -642,33 +638,21 @@ def test_a_closed_charge_is_looked_at_again_later() -> None:
     facts = some_facts(declined, reason=Reason.PAYMENT_DECLINED, ended_at=NOON)
 
     assert planned(facts) == Wait(NOON + 10 * MINUTE)
-    assert planned(facts, NOON + 10 * MINUTE) == Action(
-        verb=Verb.INQUIRE, key=CHARGE_KEY, operation=Operation.CHARGE, money=PRICE
-    )
+    assert planned(facts, NOON + 10 * MINUTE) == Inquire(declined)
 
 
 def test_a_charge_that_did_not_arrive_is_looked_for_once_closed_instead_of_sent() -> None:
-    facts = some_facts(a_charge(Status.NOT_FOUND, check_at=NOON), reason=Reason.EXPIRED)
+    lost = a_charge(Status.NOT_FOUND, check_at=NOON)
 
-    assert planned(facts) == Action(
-        verb=Verb.INQUIRE, key=CHARGE_KEY, operation=Operation.CHARGE, money=PRICE
-    )
+    assert planned(some_facts(lost, reason=Reason.EXPIRED)) == Inquire(lost)
 
 
 def test_a_cancellation_that_did_not_arrive_is_looked_for_by_its_booking_once_that_is_gone() -> (
     None
 ):
-    gone = a_booking(Status.CANCELLED)
-    facts = some_facts(
-        gone, a_cancellation(Status.NOT_FOUND, check_at=NOON), reason=Reason.CUSTOMER_CANCELLED
-    )
+    gone, lost = a_booking(Status.CANCELLED), a_cancellation(Status.NOT_FOUND, check_at=NOON)
 
-    assert planned(facts) == Action(
-        verb=Verb.INQUIRE,
-        key="cancel:bkg_1",
-        operation=Operation.CANCEL_BOOKING,
-        target="bkg_1",
-    )
+    assert planned(some_facts(gone, lost, reason=Reason.CUSTOMER_CANCELLED)) == Inquire(lost)
 
 
 def test_a_confirmed_reservation_in_review_is_never_settled() -> None:
@@ -697,4 +681,4 @@ def test_a_confirmed_reservation_with_nothing_to_look_at_is_settled() -> None:
     ],
 )
 def test_an_action_goes_to_the_queue_of_its_provider(operation: Operation, queue: Queue) -> None:
-    assert wanted_queue(Action(verb=Verb.INQUIRE, key="any", operation=operation)) is queue
+    assert wanted_queue(Send(operation=operation, key="any")) is queue

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reservations.domain.actions import Action, Close, Settled, Wait
+from reservations.domain.actions import Close, Inquire, Send, Settled, Void, Wait
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
 from reservations.domain.learning import close, next_look
 from reservations.domain.plan import plan
@@ -116,7 +116,7 @@ def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None
                 assert not Standing(facts).reviews(now), (facts, now)
             case Close():
                 assert facts.reason is None, (facts, now)
-            case Action():
+            case Send() | Inquire() | Void():
                 assert facts.find(todo.key) or todo.key.endswith(
                     (str(facts.reservation_id), "pay_1", "pay_2", "bkg_1", "bkg_2")
                 )

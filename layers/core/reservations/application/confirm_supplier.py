@@ -25,11 +25,8 @@ def confirm_supplier(
         offer = reservation.offer
         return supplier.perform(
             SupplierRequest(
-                verb=action.verb,
-                operation=action.operation,
+                action=action,
                 reference=reservation_id,
-                key=action.key,
-                target=action.target,
                 offer_id=offer.offer_id,
                 starts_on=offer.starts_on,
                 ends_on=offer.ends_on,

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Final, Literal, Protocol, Self, TypeAlias
 from uuid import UUID
 
-from reservations.domain.actions import Verb
-from reservations.domain.facts import Operation, Outcome, Provider
+from reservations.domain.actions import Action, Verb
+from reservations.domain.facts import Outcome, Provider
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, MailKind, Reservation
@@ -166,17 +166,14 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRequest:
-    """One request to the payments API; `key` is the same on every attempt of a logical operation.
+    """One request to the payments API; its key is the same on every attempt of an operation.
 
     `not_after`: the request is refused, as not sent, when its own time limit would end later.
     """
 
-    verb: Verb  # CHARGE, VOID, REFUND or INQUIRE
-    operation: Operation
+    action: Action
     reference: UUID
-    key: str
     money: Money
-    target: str | None = None  # the payment to void, to refund, or whose refunds are asked for
     payment_token: str | None = field(default=None, repr=False)
     not_after: datetime
 
@@ -185,11 +182,8 @@ class PaymentRequest:
 class SupplierRequest:
     """One request to the supplier's API; see `PaymentRequest`."""
 
-    verb: Verb  # BOOK, CANCEL_BOOKING or INQUIRE
-    operation: Operation
+    action: Action
     reference: UUID
-    key: str
-    target: str | None = None  # the booking to cancel
     offer_id: str
     starts_on: date
     ends_on: date

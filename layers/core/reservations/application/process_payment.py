@@ -27,12 +27,9 @@ def process_payment(
     def perform(reservation: Reservation, customer: Customer, action: Action) -> Reply:
         return payments.perform(
             PaymentRequest(
-                verb=action.verb,
-                operation=action.operation,
+                action=action,
                 reference=reservation_id,
-                key=action.key,
                 money=action.money or reservation.facts.price,
-                target=action.target,
                 payment_token=customer.payment_token,
                 not_after=not_after,
             )

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from reservations.domain.facts import PROVIDER_OF, Operation, Provider, Reason
+from reservations.domain.facts import PROVIDER_OF, Call, Operation, Provider, Reason
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 
 
 class Verb(StrEnum):
-    """A request to a provider."""
+    """The text that evidence keeps of a request to a provider."""
 
     INQUIRE = "inquire"
     CHARGE = "charge"
@@ -22,14 +22,61 @@ class Verb(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Action:
-    """A request that is due; `key` is the ledger row it begins, repeats or asks about."""
+class Send:
+    """A charge, a refund, a booking or a cancellation, under the key of its ledger row."""
 
-    verb: Verb
-    key: str
     operation: Operation
-    target: str | None = None  # the payment to void or refund, the booking to cancel
+    key: str
+    target: str | None = None  # the payment to refund, the booking to cancel
     money: Money | None = None
+
+    @property
+    def verb(self) -> Verb:
+        return Verb(self.operation)
+
+
+@dataclass(frozen=True, slots=True)
+class _AboutCall:
+    """A request about a call that was sent before."""
+
+    call: Call
+
+    @property
+    def operation(self) -> Operation:
+        return self.call.operation
+
+    @property
+    def key(self) -> str:
+        return self.call.key
+
+    @property
+    def money(self) -> Money | None:
+        return self.call.money
+
+
+class Inquire(_AboutCall):
+    """A request for the status of a call."""
+
+    __slots__ = ()
+    verb = Verb.INQUIRE
+
+    @property
+    def target(self) -> str | None:
+        return self.call.target
+
+
+class Void(_AboutCall):
+    """A request to end a pending charge. Its answer is the payment as it stands."""
+
+    __slots__ = ()
+    verb = Verb.VOID
+
+    @property
+    def target(self) -> str | None:
+        return self.call.provider_id
+
+
+Action = Send | Inquire | Void
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from reservations.domain.actions import Action, Sent, Settled, Verb
+from reservations.domain.actions import Inquire, Sent, Settled
 from reservations.domain.facts import Call, Facts, Operation, Provider, Seen, Status
 from reservations.domain.fulfilment import fulfil
 from reservations.domain.learning import record, wake
@@ -179,14 +179,7 @@ def _in_question(standing: Standing, call: Call, now: datetime) -> bool:
 
 
 def _asked(call: Call, now: datetime) -> Sent:
-    action = Action(
-        verb=Verb.INQUIRE,
-        key=call.key,
-        operation=call.operation,
-        target=call.target,
-        money=call.money,
-    )
-    return Sent(action=action, at=now, attempt=call.attempts)
+    return Sent(action=Inquire(call), at=now, attempt=call.attempts)
 
 
 def refuse_to_erase(reservation: Reservation, now: datetime) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from reservations.domain.actions import Action, Sent, Verb
+from reservations.domain.actions import Action, Send, Sent, Void
 from reservations.domain.facts import (
     OPEN,
     PROVIDER_OF,
@@ -36,16 +36,16 @@ _LOOKED_AFTER = frozenset({Operation.CHARGE, Operation.BOOK})
 
 def begin(facts: Facts, action: Action, at: Moment) -> Facts:
     """Write down a call before it leaves, and when to look if nothing is ever heard of it."""
-    if action.verb in (Verb.INQUIRE, Verb.VOID):
-        call = facts.row(action.key)
-        void_asked = call.void_asked or action.verb is Verb.VOID
-        return facts.put(
-            replace(call, void_asked=void_asked, check_at=at.now + at.policy.rung(call.looks))
-        )
-    return facts.put(_sent(facts.find(action.key), action, at))
+    if isinstance(action, Send):
+        return facts.put(_sent(facts.find(action.key), action, at))
+    call = facts.row(action.key)
+    void_asked = call.void_asked or isinstance(action, Void)
+    return facts.put(
+        replace(call, void_asked=void_asked, check_at=at.now + at.policy.rung(call.looks))
+    )
 
 
-def _sent(before: Call | None, action: Action, at: Moment) -> Call:
+def _sent(before: Call | None, action: Send, at: Moment) -> Call:
     """A fresh row, or the one that was not found, sent again under the same key.
 
     Sending again buys an undoing no time: it is owed since it was first sent.
@@ -77,7 +77,7 @@ def record(facts: Facts, sent: Sent, outcome: Outcome, at: Moment) -> Facts:
             facts = answer.file_listing(facts, call, outcome)
         case Seen():
             facts = answer.file_answer(facts, call, outcome)
-        case NotSent() | NoAnswer() if sent.action.verb in (Verb.INQUIRE, Verb.VOID):
+        case NotSent() | NoAnswer() if not isinstance(sent.action, Send):
             facts = facts.put(_not_asked(call, outcome, at))
         case NotSent() if call.status is Status.STARTED and sent.attempt == call.attempts:
             facts = facts.put(_not_sent(call, outcome, at))

@@ -12,8 +12,8 @@ Two rules carry the rest, whatever was late, doubled, refused or cancelled on th
 
 from collections.abc import Callable, Iterator
 
-from reservations.domain.actions import Action, Close, Plan, Settled, Verb, Wait
-from reservations.domain.facts import Call, Facts, Operation, Reason, Status
+from reservations.domain.actions import Action, Close, Inquire, Plan, Send, Settled, Void, Wait
+from reservations.domain.facts import Facts, Operation, Reason, Status
 from reservations.domain.policy import Moment
 from reservations.domain.standing import Standing
 from reservations.domain.words import RESTING
@@ -74,9 +74,9 @@ def _inquire_first(standing: Standing, at: Moment) -> Iterator[Action]:
         due = call.due(at.now)
         pending_charge = call.operation is Operation.CHARGE and call.status is Status.PENDING
         if pending_charge and (due or not call.void_asked) and _is_unwanted(standing, at):
-            yield _about(call, Verb.VOID, target=call.provider_id)
+            yield Void(call)
         elif due and call.status is not Status.NOT_FOUND:
-            yield _about(call, Verb.INQUIRE, target=call.target)
+            yield Inquire(call)
 
 
 def _is_unwanted(standing: Standing, at: Moment) -> bool:
@@ -92,12 +92,7 @@ def _service_rule(standing: Standing, at: Moment) -> Iterator[Action]:
     for booking in standing.live_bookings:
         key = f"cancel:{booking.provider_id}"
         if booking is not kept and _may_send(standing.facts, key, at):
-            yield Action(
-                verb=Verb.CANCEL_BOOKING,
-                key=key,
-                operation=Operation.CANCEL_BOOKING,
-                target=booking.provider_id,
-            )
+            yield Send(operation=Operation.CANCEL_BOOKING, key=key, target=booking.provider_id)
 
 
 def _money_rule(standing: Standing, at: Moment) -> Iterator[Action]:
@@ -107,10 +102,9 @@ def _money_rule(standing: Standing, at: Moment) -> Iterator[Action]:
     for charge in standing.held_charges:
         key = f"refund:{charge.provider_id}"
         if charge is not spared and _may_send(standing.facts, key, at):
-            yield Action(
-                verb=Verb.REFUND,
-                key=key,
+            yield Send(
                 operation=Operation.REFUND,
+                key=key,
                 target=charge.provider_id,
                 money=charge.money,
             )
@@ -125,29 +119,23 @@ def _forward(standing: Standing, at: Moment) -> Iterator[Action]:
         key = f"charge:{facts.reservation_id}"
         in_time = at.now < standing.hold_ends_at(at.policy)
         if not standing.charging and in_time and _may_send(facts, key, at):
-            yield Action(verb=Verb.CHARGE, key=key, operation=Operation.CHARGE, money=facts.price)
+            yield Send(operation=Operation.CHARGE, key=key, money=facts.price)
     elif not standing.sum_differs and not standing.may_be_booked:
         key = f"book:{facts.reservation_id}"
         if _may_send(facts, key, at):
-            yield Action(verb=Verb.BOOK, key=key, operation=Operation.BOOK)
+            yield Send(operation=Operation.BOOK, key=key)
 
 
 def _aftercare(standing: Standing, at: Moment) -> Iterator[Action]:
     """Inquire about what was not found and is not sent again: it may turn up late."""
     for call in standing.facts.calls:
         if call.due(at.now):
-            yield _about(call, Verb.INQUIRE, target=call.target)
+            yield Inquire(call)
 
 
 Rule = Callable[[Standing, Moment], Iterator[Action]]
 
 RULES: tuple[Rule, ...] = (_inquire_first, _service_rule, _money_rule, _forward, _aftercare)
-
-
-def _about(call: Call, verb: Verb, *, target: str | None) -> Action:
-    return Action(
-        verb=verb, key=call.key, operation=call.operation, target=target, money=call.money
-    )
 
 
 def _may_send(facts: Facts, key: str, at: Moment) -> bool:
