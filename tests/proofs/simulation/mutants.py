@@ -15,7 +15,7 @@ from types import CodeType, ModuleType
 _PLAN = "reservations.domain.plan"
 _STANDING = "reservations.domain.standing"
 _LEARNING = "reservations.domain.learning"
-_SETTLEMENT = "reservations.domain.settlement"
+_VERDICT = "reservations.domain.verdict"
 _FULFILMENT = "reservations.domain.fulfilment"
 _STEP = "reservations.application.provider_step"
 _NOTIFY = "reservations.application.notify_customer"
@@ -60,12 +60,12 @@ _ALL = (
         ("if call is None or call.status is not Status.NOT_FOUND:",
          "if call is None or call.status not in (Status.NOT_FOUND, Status.UNKNOWN):"),
         ("return call.check_at is None or call.due(at.now) or not paused", "return True")),
-    _of("expires with an open charge", _PLAN,
+    _of("expires with an open charge", _VERDICT,
         "    if standing.charging:\n        return None\n", ""),
     _of("goes on after a cancellation", _PLAN,
         "    if standing.closed:\n        return\n    if standing.kept_charge is None:\n",
         "    if standing.kept_charge is None:\n"),
-    _of("the supplier's cancellation is not seen", _PLAN,
+    _of("the supplier's cancellation is not seen", _VERDICT,
         "return None if standing.kept_booking else Reason.SUPPLIER_CANCELLED", "return None"),
     _of("a wrong sum is booked", _PLAN,
         "elif not standing.sum_differs and not standing.may_be_booked:",
@@ -79,11 +79,11 @@ _ALL = (
     _of("surplus bookings are left", _PLAN,
         "if booking is not kept and _may_send(standing.facts, key, at):",
         "if standing.closed and booking is not kept and _may_send(standing.facts, key, at):"),
-    _of("a rejection leaves the money", _PLAN,
+    _of("a rejection leaves the money", _VERDICT,
         "return Reason.SUPPLIER_REJECTED if refused or tired else None", "return None"),
-    _of("a rejected booking closes, whatever else", _PLAN,
+    _of("a rejected booking closes, whatever else", _VERDICT,
         "    if not bookings or standing.may_be_booked:\n", "    if not bookings:\n"),
-    _of("a declined charge closes, whatever else", _PLAN,
+    _of("a declined charge closes, whatever else", _VERDICT,
         "    if standing.kept_charge is None:\n        return _verdict_without_money",
         "    if any(c.status is Status.DECLINED for c in standing.charges):\n"
         "        return Reason.PAYMENT_DECLINED\n"
@@ -97,7 +97,7 @@ _ALL = (
         "return max(sent) + policy.hold if sent else",
         "return self.facts.created_at + policy.hold if sent else"),
     _of("a pending charge is voided at once", _PLAN,
-        "return standing.closed or standing.kept_charge is not None or _hold_is_over(standing, at)",
+        "return standing.closed or standing.kept_charge is not None or standing.hold_is_over(at)",
         "return True"),
     _of("voids again and again while pending", _PLAN,
         "if pending_charge and (due or not call.void_asked) and _is_unwanted(standing, at):",
@@ -114,11 +114,11 @@ _ALL = (
     _of("no look is planned when a call begins", _LEARNING,
         "        check_at=at.now + at.policy.rung(0),\n    )", "        check_at=None,\n    )"),
     _of("a timeout is taken for a refusal", _LEARNING,
-        "replace(call, status=Status.UNKNOWN, check_at=look_at)",
-        "replace(call, status=Status.DECLINED, closed_at=at.now, quiet_from=at.now, check_at=look_at)"),
+        "replace(call, status=Status.UNKNOWN, check_at=check_at)",
+        "replace(call, status=Status.DECLINED, closed_at=at.now, quiet_from=at.now, check_at=check_at)"),
     _of("a failed inquiry is an empty listing", _LEARNING,
-        "facts = facts.put(_not_asked(call, outcome, at))",
-        "facts = answer.file_listing(facts, call, Listing(()))"),
+        "return facts.put(_not_asked(call, outcome, at))",
+        "return answer.file_listing(facts, call, Listing(()))"),
     _of("the last answer wins, stale or not", _LEARNING,
         "if RANK[seen.status] <= RANK[call.status]:", "if seen.status is call.status:"),
     _of("an answer goes to the row that asked", _LEARNING,
@@ -134,15 +134,15 @@ _ALL = (
     _of("a webhook is only a hint", _LEARNING,
         "facts = facts.put(replace(call, check_at=now, looks=0, quiet_from=quiet_from))",
         "pass"),
-    _of("the stamp of the end is renewed", _LEARNING,
+    _of("the stamp of the end is renewed", _VERDICT,
         "if facts.ended_at is None and state in FINAL:", "if state in FINAL:"),
     _of("a look at another booking puts a cancellation off", _LEARNING,
         "if call.status is Status.NOT_FOUND and not own:", "if call.missing_since and not own:"),
     # --- the timer, the voucher, the mails
-    _of("an action sets no timer", _SETTLEMENT,
+    _of("an action sets no timer", _PLAN,
         "            return at.now + at.policy.hint_lease\n", "            return None\n"),
-    _of("what is owed to the traveler sets no timer", _SETTLEMENT,
-        "        _wish(owed, at),\n", ""),
+    _of("what is owed to the traveler sets no timer", _PLAN,
+        "_wish(planned, at), _wish(owed, at), ", "_wish(planned, at), "),
     _of("the mail goes before the voucher", _FULFILMENT,
         "is State.SUPPLIER_CONFIRMED and reservation.voucher is None:",
         "is State.SUPPLIER_CONFIRMED and reservation.sends and reservation.voucher is None:"),

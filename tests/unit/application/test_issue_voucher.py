@@ -11,7 +11,6 @@ from reservations.domain.errors import DocumentStoreUnavailableError, Reservatio
 from reservations.domain.facts import Reason
 from reservations.domain.learning import cancel
 from reservations.domain.messages import Queue
-from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import Reservation
 from tests.worlds.application import KEYS, World
 from tests.worlds.builders import (
@@ -141,7 +140,7 @@ def test_a_voucher_of_a_trip_cancelled_meanwhile_is_neither_registered_nor_store
     def cancelled() -> None:
         with world.unit_of_work() as uow:
             reservation = uow.reservations.lock(RESERVATION_ID)
-            facts = cancel(reservation.facts, Moment(world.now, STANDARD))
+            facts = cancel(reservation.facts)
             uow.reservations.save(replace(reservation, facts=facts), now=world.now)
             uow.commit()
 

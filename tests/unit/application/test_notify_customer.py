@@ -319,7 +319,7 @@ def test_a_trip_cancelled_while_its_voucher_is_read_is_not_confirmed_any_more() 
     def cancelled() -> None:
         with world.unit_of_work() as uow:
             reservation = uow.reservations.lock(RESERVATION_ID)
-            facts = cancel(reservation.facts, Moment(world.now, STANDARD))
+            facts = cancel(reservation.facts)
             uow.reservations.save(replace(reservation, facts=facts), now=world.now)
             uow.commit()
 

@@ -32,10 +32,11 @@ from reservations.domain.facts import (
 from reservations.domain.fulfilment import IssueVoucher, SendMail, begin_send, fulfil, record_send
 from reservations.domain.learning import begin, cancel, record, wake
 from reservations.domain.money import Money
+from reservations.domain.plan import plan, settle
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
-from reservations.domain.settlement import decide, settle
 from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude
 from reservations.domain.words import (
     FINAL,
     NEXT_PUBLIC_STATUSES,
@@ -336,11 +337,14 @@ class OneReservation(RuleBasedStateMachine):
     def _work(self, wire: Wire, fate: Fate) -> None:
         """Do what is due at a provider as a step does: plan, write down, send, record."""
         before = self.facts
-        self.reservation, action = decide(self.reservation, Moment(self.now, STANDARD))
+        at = Moment(self.now, STANDARD)
+        concluded = conclude(self.reservation.standing, at)
+        self.reservation = replace(self.reservation, facts=concluded.facts)
         self._check_growth(before, self.facts)
+        action = plan(concluded, at)
         if isinstance(action, Action):
             self._check_begun(action)
-            self._commit(begin(self.facts, action, Moment(self.now, STANDARD)))
+            self._commit(begin(self.facts, action, at))
             attempt = self.facts.row(action.key).attempts
             self._travel(Sent(action=action, at=self.now, attempt=attempt), wire, fate)
         else:
@@ -447,7 +451,7 @@ class OneReservation(RuleBasedStateMachine):
 
     def _cancel(self) -> None:
         self.somebody_cancelled = True
-        self._commit(cancel(self.facts, Moment(self.now, STANDARD)))
+        self._commit(cancel(self.facts))
 
     def _refused(self, operation: Operation) -> set[str | None]:
         calls = self.facts.of(operation)

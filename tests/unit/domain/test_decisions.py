@@ -22,6 +22,7 @@ from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, Reservation
 from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude
 from reservations.domain.words import Review, State
 from tests.worlds.builders import (
     BOOK_KEY,
@@ -54,7 +55,10 @@ CANCEL_REFUSED = some_facts(
 def decide(
     facts: Facts, decision: Decision, evidence: str = "REF-1", *, target: str | None = None
 ) -> Facts:
-    return resolve(facts, decision, evidence, Moment(LATER, STANDARD), target=target)
+    """Resolve a review, and end the transaction as each one ends."""
+    at = Moment(LATER, STANDARD)
+    resolved = resolve(facts, decision, evidence, at, target=target)
+    return conclude(Standing(resolved), at).facts
 
 
 # --- looking again

@@ -7,7 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reservations.domain.actions import Action, Close, Inquire, Send, Sent, Void, Wait
+from reservations.domain.actions import Action, Inquire, Send, Sent, Void, Wait
 from reservations.domain.facts import (
     RANK,
     Call,
@@ -21,10 +21,11 @@ from reservations.domain.facts import (
     Seen,
     Status,
 )
-from reservations.domain.learning import begin, cancel, close, record, wake
+from reservations.domain.learning import begin, cancel, record, wake
 from reservations.domain.plan import plan
 from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
 from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude
 from reservations.domain.words import NEXT_PUBLIC_STATUSES, NEXT_STATES
 from tests.worlds.builders import NOON, PRICE, some_facts
 
@@ -66,20 +67,23 @@ class Walk:
             provider = self.random.choice(list(Provider))
             self.facts = wake(self.facts, provider, self.now)
         elif move == 2 and self.random.random() < 0.1:
-            self.facts = cancel(self.facts, Moment(self.now, self.policy))
+            self.facts = cancel(self.facts)
         elif move < 6 and self.in_flight:
             self.answer(self.random.choice(self.in_flight))
         else:
             self.follow_the_plan()
+        self.facts = self.concluded().facts
+
+    def concluded(self) -> Standing:
+        return conclude(Standing(self.facts), Moment(self.now, self.policy))
 
     def follow_the_plan(self) -> None:
-        match plan(Standing(self.facts), Moment(self.now, self.policy)):
+        concluded = self.concluded()
+        match plan(concluded, Moment(self.now, self.policy)):
             case Send() | Inquire() | Void() as action:
-                self.facts = begin(self.facts, action, Moment(self.now, self.policy))
+                self.facts = begin(concluded.facts, action, Moment(self.now, self.policy))
                 attempt = self.facts.row(action.key).attempts
                 self.in_flight.append(Sent(action=action, at=self.now, attempt=attempt))
-            case Close(reason):
-                self.facts = close(self.facts, reason, Moment(self.now, self.policy))
             case Wait(until) if until < NOON + timedelta(days=30):
                 self.now = until
 
@@ -193,7 +197,7 @@ def test_a_look_is_never_planned_in_the_past(seed: int) -> None:
     walk = Walk(seed, STANDARD)
     for _ in range(STEPS):
         walk.step()
-        todo = plan(Standing(walk.facts), Moment(walk.now, STANDARD))
+        todo = plan(walk.concluded(), Moment(walk.now, STANDARD))
         assert not isinstance(todo, Wait) or todo.until > walk.now
 
 

@@ -19,11 +19,12 @@ from reservations.domain.facts import (
     Seen,
     Status,
 )
-from reservations.domain.learning import begin, cancel, close, record, wake
+from reservations.domain.learning import begin, cancel, record, wake
 from reservations.domain.money import Money
 from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude
 from reservations.domain.words import State
 from tests.worlds.builders import (
     BOOK_KEY,
@@ -79,6 +80,11 @@ def inquired(
     now: datetime = LATER,
 ) -> Facts:
     return learnt(facts, Verb.INQUIRE, outcome, key=key, asked_at=asked_at, now=now)
+
+
+def concluded(facts: Facts, now: datetime = LATER) -> Facts:
+    """The facts as the end of the transaction leaves them."""
+    return conclude(Standing(facts), Moment(now, STANDARD)).facts
 
 
 # --- begin ----------------------------------------------------------------------------------------
@@ -816,24 +822,22 @@ def test_a_webhook_of_the_supplier_wakes_bookings_and_open_cancellations() -> No
 
 
 def test_a_cancellation_before_anything_was_charged_ends_at_once() -> None:
-    facts = cancel(some_facts(), Moment(LATER, STANDARD))
+    facts = concluded(cancel(some_facts()))
 
     assert (facts.reason, facts.ended_at) == (Reason.CUSTOMER_CANCELLED, LATER)
 
 
 def test_the_first_reason_stays() -> None:
-    facts = close(some_facts(), Reason.EXPIRED, Moment(NOON, STANDARD))
-
-    assert cancel(facts, Moment(LATER, STANDARD)).reason is Reason.EXPIRED
+    assert cancel(some_facts(reason=Reason.EXPIRED)).reason is Reason.EXPIRED
 
 
 # --- what is remembered ---------------------------------------------------------------------------
 
 
 def test_the_answer_that_leaves_no_way_forward_closes_the_reservation() -> None:
-    facts = learnt(
-        some_facts(a_charge(Status.STARTED)), Verb.CHARGE, replace(PAID, status=Status.DECLINED)
-    )
+    declined = replace(PAID, status=Status.DECLINED)
+
+    facts = concluded(learnt(some_facts(a_charge(Status.STARTED)), Verb.CHARGE, declined))
 
     assert (facts.reason, facts.ended_at) == (Reason.PAYMENT_DECLINED, LATER)
 
@@ -841,8 +845,9 @@ def test_the_answer_that_leaves_no_way_forward_closes_the_reservation() -> None:
 def test_the_confirmation_is_stamped_once() -> None:
     facts = some_facts(a_charge(), a_booking(Status.STARTED))
 
-    confirmed = learnt(facts, Verb.BOOK, BOOKED, key=BOOK_KEY)
+    confirmed = concluded(learnt(facts, Verb.BOOK, BOOKED, key=BOOK_KEY))
     seen_again = inquired(confirmed, Listing.of([BOOKED]), key=BOOK_KEY, now=LATER + HOUR)
+    seen_again = concluded(seen_again, now=LATER + HOUR)
 
     assert confirmed.confirmed_at == LATER
     assert seen_again.confirmed_at == LATER
@@ -851,4 +856,4 @@ def test_the_confirmation_is_stamped_once() -> None:
 def test_the_end_is_stamped_once() -> None:
     ended = some_facts(a_charge(Status.UNKNOWN), reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON)
 
-    assert inquired(ended, Listing.of([PAID])).ended_at == NOON
+    assert concluded(inquired(ended, Listing.of([PAID]))).ended_at == NOON

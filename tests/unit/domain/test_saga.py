@@ -6,8 +6,8 @@ import pytest
 
 from reservations.domain.actions import (
     Action,
-    Close,
     Inquire,
+    Plan,
     Send,
     Settled,
     Void,
@@ -20,6 +20,7 @@ from reservations.domain.money import Money
 from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.standing import Standing
+from reservations.domain.verdict import verdict
 from reservations.domain.words import PublicStatus, Review, State
 from tests.worlds.builders import (
     BOOK_KEY,
@@ -43,8 +44,10 @@ CHARGE = Send(operation=Operation.CHARGE, key=CHARGE_KEY, money=PRICE)
 BOOK = Send(operation=Operation.BOOK, key=BOOK_KEY)
 
 
-def planned(facts: Facts, now: datetime = NOON) -> Action | Close | Wait | Settled:
-    return plan(Standing(facts), Moment(now, STANDARD))
+def planned(facts: Facts, now: datetime = NOON) -> Reason | Plan:
+    """The reason to close, else the plan."""
+    standing, at = Standing(facts), Moment(now, STANDARD)
+    return verdict(standing, at) or plan(standing, at)
 
 
 def a_second_charge(status: Status = Status.SUCCEEDED, at: datetime = NOON + MINUTE) -> Call:
@@ -238,7 +241,7 @@ def test_no_later_booking_takes_the_place_of_the_one_the_traveler_was_told(
     facts = some_facts(a_charge(), told, another, confirmed_at=NOON)
 
     assert Standing(facts).kept_booking == (another if kept else None)
-    assert (planned(facts) == Close(Reason.SUPPLIER_CANCELLED)) is not kept
+    assert (planned(facts) == Reason.SUPPLIER_CANCELLED) is not kept
 
 
 def test_nothing_is_kept_once_closed() -> None:
@@ -329,20 +332,20 @@ def test_an_accepted_sum_needs_nobody() -> None:
 
 @pytest.mark.parametrize("status", [Status.DECLINED, Status.VOIDED])
 def test_a_payment_that_fails_closes_the_reservation(status: Status) -> None:
-    assert planned(some_facts(a_charge(status))) == Close(Reason.PAYMENT_DECLINED)
+    assert planned(some_facts(a_charge(status))) == Reason.PAYMENT_DECLINED
 
 
 def test_a_payment_that_we_voided_expires_the_reservation() -> None:
     facts = some_facts(a_charge(Status.VOIDED, void_asked=True))
 
-    assert planned(facts) == Close(Reason.EXPIRED)
+    assert planned(facts) == Reason.EXPIRED
 
 
 @pytest.mark.parametrize("open_status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
 def test_nothing_closes_while_a_payment_may_still_succeed(open_status: Status) -> None:
     facts = some_facts(a_charge(open_status, check_at=None), a_second_charge(Status.DECLINED))
 
-    assert not isinstance(planned(facts, NOON + 5 * MINUTE), Close)
+    assert not isinstance(planned(facts, NOON + 5 * MINUTE), Reason)
 
 
 def test_a_second_payment_that_fails_does_not_close_a_paid_reservation() -> None:
@@ -351,10 +354,10 @@ def test_a_second_payment_that_fails_does_not_close_a_paid_reservation() -> None
 
 @pytest.mark.parametrize(
     ("late_by", "expected"),
-    [(-SECOND, Wait(NOON + 2 * HOUR + 2 * MINUTE)), (timedelta(0), Close(Reason.EXPIRED))],
+    [(-SECOND, Wait(NOON + 2 * HOUR + 2 * MINUTE)), (timedelta(0), Reason.EXPIRED)],
 )
 def test_without_any_payment_the_reservation_expires_after_hold_and_grace(
-    late_by: timedelta, expected: Wait | Close
+    late_by: timedelta, expected: Wait | Reason
 ) -> None:
     now = NOON + STANDARD.hold_limit + STANDARD.grace + late_by
 
@@ -365,21 +368,21 @@ def test_without_any_payment_the_reservation_expires_after_hold_and_grace(
 def test_a_booking_that_fails_closes_the_reservation(status: Status) -> None:
     facts = some_facts(a_charge(), a_booking(status))
 
-    assert planned(facts) == Close(Reason.SUPPLIER_REJECTED)
+    assert planned(facts) == Reason.SUPPLIER_REJECTED
 
 
 def test_a_booking_that_fails_beside_one_that_may_succeed_closes_nothing() -> None:
     facts = some_facts(a_charge(), a_booking(Status.DECLINED), a_second_booking(Status.PENDING))
 
-    assert not isinstance(planned(facts), Close)
+    assert not isinstance(planned(facts), Reason)
 
 
 @pytest.mark.parametrize(
     ("late_by", "expected"),
-    [(-SECOND, BOOK), (timedelta(0), Close(Reason.SUPPLIER_REJECTED))],
+    [(-SECOND, BOOK), (timedelta(0), Reason.SUPPLIER_REJECTED)],
 )
 def test_a_supplier_that_never_gets_the_request_is_given_up_after_the_window(
-    late_by: timedelta, expected: Action | Close
+    late_by: timedelta, expected: Action | Reason
 ) -> None:
     facts = some_facts(a_charge(), a_booking(Status.NOT_FOUND))
 
@@ -389,7 +392,7 @@ def test_a_supplier_that_never_gets_the_request_is_given_up_after_the_window(
 def test_losing_a_confirmed_booking_closes_the_reservation_as_cancelled_by_the_supplier() -> None:
     facts = some_facts(a_charge(), a_booking(Status.CANCELLED), confirmed_at=NOON)
 
-    assert planned(facts) == Close(Reason.SUPPLIER_CANCELLED)
+    assert planned(facts) == Reason.SUPPLIER_CANCELLED
 
 
 # --- step 1: look before you leap ---------------------------------------------------------------

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from reservations.domain.actions import Action, Verb, Wait
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.messages import Queue
+from reservations.domain.plan import Settlement, patient, settle
 from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
-from reservations.domain.settlement import Settlement, decide, patient, settle
+from reservations.domain.verdict import conclude
 from reservations.domain.words import State
 from tests.worlds.builders import (
     HOUR,
@@ -138,21 +138,19 @@ def test_what_the_facts_close_is_closed_on_the_way() -> None:
     assert result.hints == ((Queue.NOTIFICATION, "notification.due"),)
 
 
-def test_deciding_closes_and_tells_what_comes_next_without_touching_the_timer() -> None:
+def test_a_rejected_booking_closes_and_the_refund_is_due_at_once() -> None:
     rejected = a_reservation(a_charge(), a_booking(Status.DECLINED))
 
-    reservation, action = decide(rejected, Moment(NOON, STANDARD))
+    result = settled(rejected)
 
-    assert isinstance(action, Action)
-    assert (action.verb, action.target) == (Verb.REFUND, "pay_1")
-    assert reservation.standing.state is State.REFUND_IN_PROGRESS
-    assert reservation.next_check_at == rejected.next_check_at
+    assert result.reservation.standing.state is State.REFUND_IN_PROGRESS
+    assert (Queue.PAYMENT, "payment.due") in result.hints
 
 
-def test_deciding_when_nothing_is_due_tells_until_when() -> None:
-    waiting = a_reservation(a_charge(Status.STARTED))
+def test_what_is_not_concluded_by_its_facts_keeps_its_standing() -> None:
+    waiting = a_reservation(a_charge(Status.STARTED)).standing
 
-    assert decide(waiting, Moment(NOON, STANDARD)) == (waiting, Wait(NOON + 30 * SECOND))
+    assert conclude(waiting, Moment(NOON, STANDARD)) is waiting
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from reservations.domain.actions import Close, Inquire, Send, Settled, Void, Wait
+from reservations.domain.actions import Inquire, Send, Settled, Void, Wait
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
-from reservations.domain.learning import close, next_look
-from reservations.domain.plan import plan
+from reservations.domain.learning import next_look
+from reservations.domain.plan import plan, settle
 from reservations.domain.policy import STANDARD, Moment
-from reservations.domain.settlement import settle
 from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude, verdict
 from reservations.domain.views import StepStatus, view
 from reservations.domain.words import FINAL, PublicStatus, State
 from tests.worlds.builders import (
@@ -105,7 +105,8 @@ def has_succeeded(facts: Facts, operation: Operation) -> bool:
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None) -> None:
     for facts, now in product(points(reason), MOMENTS):
-        todo = plan(Standing(facts), Moment(now, STANDARD))
+        standing, at = Standing(facts), Moment(now, STANDARD)
+        todo = verdict(standing, at) or plan(standing, at)
         match todo:
             case Wait(until):
                 assert until > now, (facts, now)
@@ -114,7 +115,7 @@ def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None
                 assert state in FINAL or state is State.SUPPLIER_CONFIRMED, (facts, now)
                 assert not any(call.open for call in facts.calls), (facts, now)
                 assert not Standing(facts).reviews(now), (facts, now)
-            case Close():
+            case Reason():
                 assert facts.reason is None, (facts, now)
             case Send() | Inquire() | Void():
                 assert facts.find(todo.key) or todo.key.endswith(
@@ -133,10 +134,8 @@ def test_every_point_has_a_word_that_is_true(reason: Reason | None) -> None:
 def test_closing_is_final_at_every_point() -> None:
     late = NOON + timedelta(days=30)
     for facts in points(None):
-        todo = plan(Standing(facts), Moment(late, STANDARD))
-        if isinstance(todo, Close):
-            closed = close(facts, todo.reason, Moment(late, STANDARD))
-            assert not isinstance(plan(Standing(closed), Moment(late, STANDARD)), Close), facts
+        concluded = conclude(Standing(facts), Moment(late, STANDARD))
+        assert conclude(concluded, Moment(late, STANDARD)) is concluded, facts
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])

@@ -41,5 +41,5 @@ def cancel_reservation(
     unserved = status is PublicStatus.EN_PROCESO
     if status in OVER or (begun and not (by_operator and unserved)):
         raise NotCancellableError(status)
-    closed = replace(reservation, facts=cancel(reservation.facts, at))
+    closed = replace(reservation, facts=cancel(reservation.facts))
     return settle_and_save(closed, uow=uow, at=at, actor=actor)

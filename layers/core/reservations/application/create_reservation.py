@@ -10,9 +10,9 @@ from reservations.domain.errors import DuplicateCodeError
 from reservations.domain.facts import Facts
 from reservations.domain.identifiers import uuid7
 from reservations.domain.money import Money
+from reservations.domain.plan import settle
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Customer, Offer, Reservation
-from reservations.domain.settlement import settle
 
 CODE_DRAWS = 3  # 49.5 random bits: a second clash in a row is a broken random source, not bad luck
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reservations.application.ports import Finding, Oversight, Projected
+from reservations.domain.plan import settle
 from reservations.domain.policy import Moment, Policy
-from reservations.domain.settlement import settle
 from reservations.domain.words import Review
 
 PAGE = 200  # reservations read at once

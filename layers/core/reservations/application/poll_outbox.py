@@ -9,9 +9,9 @@ from reservations.application.settlement import hints_of
 from reservations.domain.errors import UnavailableError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
+from reservations.domain.plan import patient, settle
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
-from reservations.domain.settlement import patient, settle
 
 BATCH = 100  # rows a claim
 DEAD_AFTER = 5  # refusals that are our own fault, before a message is set aside for a person

@@ -9,9 +9,10 @@ from reservations.application.settlement import pass_on, settle_and_save
 from reservations.domain.actions import Action, Sent, wanted_queue
 from reservations.domain.learning import begin, record
 from reservations.domain.messages import Queue
+from reservations.domain.plan import plan
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.settlement import decide
+from reservations.domain.verdict import conclude
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +40,13 @@ def take_provider_step(
     with uow:
         locked = uow.reservations.lock(reservation_id)
         at = Moment(uow.now(), policy)
-        reservation, action = decide(locked, at)
+        concluded = conclude(locked.standing, at)
+        action = plan(concluded, at)
         if not isinstance(action, Action) or wanted_queue(action) is not queue:
             pass_on(locked, uow=uow, at=at)
             uow.commit()
             return None
-        reservation = replace(reservation, facts=begin(reservation.facts, action, at))
+        reservation = replace(locked, facts=begin(concluded.facts, action, at))
         customer = uow.reservations.customer(reservation_id)
         settle_and_save(reservation, uow=uow, at=at)
         uow.commit()

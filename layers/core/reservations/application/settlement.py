@@ -5,9 +5,9 @@ from datetime import datetime
 from reservations.application.ports import UnitOfWork
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint
+from reservations.domain.plan import Settlement, settle
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
-from reservations.domain.settlement import Settlement, settle
 
 
 def settle_and_save(

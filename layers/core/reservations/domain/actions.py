@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from reservations.domain.facts import PROVIDER_OF, Call, Operation, Provider, Reason
+from reservations.domain.facts import PROVIDER_OF, Call, Operation, Provider
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 
@@ -80,13 +80,6 @@ Action = Send | Inquire | Void
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
-    """The facts leave no way forward."""
-
-    reason: Reason
-
-
-@dataclass(frozen=True, slots=True)
 class Wait:
     """Nothing to do before `until`."""
 
@@ -98,7 +91,7 @@ class Settled:
     """Nothing to do, unless somebody from outside asks for it."""
 
 
-Plan = Action | Close | Wait | Settled
+Plan = Action | Wait | Settled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

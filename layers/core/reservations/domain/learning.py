@@ -25,10 +25,7 @@ from reservations.domain.facts import (
     Seen,
     Status,
 )
-from reservations.domain.plan import verdict
 from reservations.domain.policy import Moment, Policy
-from reservations.domain.standing import Standing
-from reservations.domain.words import FINAL, State
 
 # What is looked at again long after it closed; a refund or a cancellation that succeeded stays so.
 _LOOKED_AFTER = frozenset({Operation.CHARGE, Operation.BOOK})
@@ -69,24 +66,23 @@ def _patience(operation: Operation, policy: Policy) -> timedelta:
 
 
 def record(facts: Facts, sent: Sent, outcome: Outcome, at: Moment) -> Facts:
-    """Keep what came of a call as facts, then whatever they close."""
+    """Keep the outcome of a call as facts."""
     call = facts.row(sent.action.key)
     answer = _Answer(asked_at=sent.at, at=at)
     match outcome:
         case Listing():
-            facts = answer.file_listing(facts, call, outcome)
+            return answer.file_listing(facts, call, outcome)
         case Seen():
-            facts = answer.file_answer(facts, call, outcome)
+            return answer.file_answer(facts, call, outcome)
         case NotSent() | NoAnswer() if not isinstance(sent.action, Send):
-            facts = facts.put(_not_asked(call, outcome, at))
+            return facts.put(_not_asked(call, outcome, at))
         case NotSent() if call.status is Status.STARTED and sent.attempt == call.attempts:
-            facts = facts.put(_not_sent(call, outcome, at))
+            return facts.put(_not_sent(call, outcome, at))
         case NotSent() | NoAnswer() if call.status is Status.STARTED:
-            look_at = at.now + _pause(outcome, at.policy.rung(call.looks), at.policy)
-            facts = facts.put(replace(call, status=Status.UNKNOWN, check_at=look_at))
-        case NotSent() | NoAnswer():
-            facts = facts.put(answer.looked(call))
-    return _conclude(facts, at)
+            check_at = at.now + _pause(outcome, at.policy.rung(call.looks), at.policy)
+            return facts.put(replace(call, status=Status.UNKNOWN, check_at=check_at))
+        case _:
+            return facts.put(answer.looked(call))
 
 
 def _not_asked(call: Call, outcome: NotSent | NoAnswer, at: Moment) -> Call:
@@ -271,14 +267,9 @@ def _late_looks(call: Call, policy: Policy) -> Iterator[datetime]:
         yield call.quiet_from + after
 
 
-def close(facts: Facts, reason: Reason, at: Moment) -> Facts:
-    """Close a reservation; the first reason stays for ever."""
-    return _conclude(replace(facts, reason=facts.reason or reason), at)
-
-
-def cancel(facts: Facts, at: Moment) -> Facts:
-    """Do what the customer asks: from here on, everything is taken back."""
-    return close(facts, Reason.CUSTOMER_CANCELLED, at)
+def cancel(facts: Facts) -> Facts:
+    """Close a reservation as its customer asks. The first reason stays for ever."""
+    return replace(facts, reason=facts.reason or Reason.CUSTOMER_CANCELLED)
 
 
 def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
@@ -289,15 +280,4 @@ def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
         ):
             quiet_from = None if call.open else now
             facts = facts.put(replace(call, check_at=now, looks=0, quiet_from=quiet_from))
-    return facts
-
-
-def _conclude(facts: Facts, at: Moment) -> Facts:
-    """Take the verdict, and stamp what is remembered for ever."""
-    facts = replace(facts, reason=facts.reason or verdict(Standing(facts), at))
-    state = Standing(facts).state
-    if facts.confirmed_at is None and state is State.SUPPLIER_CONFIRMED:
-        facts = replace(facts, confirmed_at=at.now)
-    if facts.ended_at is None and state in FINAL:
-        facts = replace(facts, ended_at=at.now)
     return facts

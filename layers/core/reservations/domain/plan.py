@@ -1,68 +1,114 @@
-"""The one thing to do about a reservation now.
+"""The one thing to do about a reservation now, and the end of each transaction.
 
-Pure: no clock, no database, no network. Messages, webhooks and timers only ask to look again; what
-happens next follows from the ledger alone, so a lost, repeated or late message changes nothing.
-`learning` is the other half: what changes.
+Pure: no clock, no database, no network. Messages, webhooks and timers only ask to plan again. The
+next step follows from the ledger alone, so a lost, repeated or late message changes nothing.
+`learning` is the other half: it changes the ledger.
 
 Two rules carry the rest, whatever was late, doubled, refused or cancelled on the way:
 
-- the service rule: no booking lives but the kept one;
-- the money rule: no money is held but the kept charge's.
+- the service rule: no booking is live but the kept one;
+- the money rule: no charge is held but the kept one.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from reservations.domain.actions import Action, Close, Inquire, Plan, Send, Settled, Void, Wait
-from reservations.domain.facts import Facts, Operation, Reason, Status
+from reservations.domain.actions import (
+    Action,
+    Inquire,
+    Plan,
+    Send,
+    Settled,
+    Void,
+    Wait,
+    wanted_queue,
+)
+from reservations.domain.facts import Facts, Operation, Status
+from reservations.domain.fulfilment import Errand, IssueVoucher, SendMail, fulfil
+from reservations.domain.messages import Queue
 from reservations.domain.policy import Moment
+from reservations.domain.reservation import Reservation
 from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude
 from reservations.domain.words import RESTING
+
+# --- the end of a transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """A reservation with its next wake-up, and its hints: (queue, message type) pairs."""
+
+    reservation: Reservation
+    hints: tuple[tuple[Queue, str], ...] = ()
+
+
+def settle(reservation: Reservation, at: Moment) -> Settlement:
+    """Take the verdict, plan, and set `next_check_at`. It is `None` only if nothing will be due."""
+    standing = conclude(reservation.standing, at)
+    if standing.facts is not reservation.facts:
+        reservation = replace(reservation, facts=standing.facts)
+    planned, owed = plan(standing, at), fulfil(reservation, at.now)
+    wishes = [_wish(planned, at), _wish(owed, at), _next_deadline(standing, at.now)]
+    todo = [thing for thing in (planned, owed) if not isinstance(thing, Wait | Settled)]
+    return Settlement(
+        reservation=replace(
+            reservation,
+            next_check_at=min((time for time in wishes if time is not None), default=None),
+        ),
+        hints=tuple((queue, f"{queue}.due") for queue in map(_queue_of, todo)),
+    )
+
+
+def patient(reservation: Reservation, at: Moment) -> Moment:
+    """Grow the hint lease with the time the reservation has been overdue, up to `hint_lease_limit`.
+
+    A queue that is behind still holds the last hint. Repeating it at a fixed pace would fill the
+    queue faster than it empties.
+    """
+    timers = [call.check_at for call in reservation.facts.calls]
+    timers += [send.check_at for send in reservation.sends]
+    due = (time for time in timers if time is not None and time <= at.now)
+    waited = at.now - min(due, default=reservation.updated_at)
+    lease = min(max(waited, at.policy.hint_lease), at.policy.hint_lease_limit)
+    return replace(at, policy=replace(at.policy, hint_lease=lease))
+
+
+def _wish(planned: Plan | Errand, at: Moment) -> datetime | None:
+    """The time to wake up for it."""
+    match planned:
+        case Wait(until):
+            return until
+        case Settled():
+            return None
+        case _:  # a hint leaves now; if it is lost, another one follows
+            return at.now + at.policy.hint_lease
+
+
+def _next_deadline(standing: Standing, now: datetime) -> datetime | None:
+    """The time at which a call will be late: its review must show at once."""
+    deadlines = (call.deadline_at for call in standing.awaited)
+    return min((time for time in deadlines if time > now), default=None)
+
+
+def _queue_of(todo: Action | Errand) -> Queue:
+    match todo:
+        case IssueVoucher():
+            return Queue.VOUCHER
+        case SendMail():
+            return Queue.NOTIFICATION
+        case _:
+            return wanted_queue(todo)
+
+
+# --- what is due at a provider
 
 
 def plan(standing: Standing, at: Moment) -> Plan:
-    """The one thing to do: close, else the first action of the first rule with one, else rest."""
-    reason = verdict(standing, at)
-    if reason is not None:
-        return Close(reason)
+    """The first action of the first rule with one, else a rest. The verdict comes before it."""
     actions = (action for rule in RULES for action in rule(standing, at))
     return next(actions, None) or _rest(standing, at)
-
-
-def verdict(standing: Standing, at: Moment) -> Reason | None:
-    """The reason to close a reservation that is not closed yet, if its facts together give one."""
-    if standing.closed:
-        return None
-    if standing.kept_charge is None:
-        return _verdict_without_money(standing, at)
-    if standing.facts.confirmed_at is not None:
-        return None if standing.kept_booking else Reason.SUPPLIER_CANCELLED
-    return _verdict_of_the_supplier(standing, at)
-
-
-def _verdict_without_money(standing: Standing, at: Moment) -> Reason | None:
-    charges = standing.charges
-    if standing.charging:
-        return None
-    if any(
-        charge.status in (Status.DECLINED, Status.VOIDED) and not charge.void_asked
-        for charge in charges
-    ):
-        return Reason.PAYMENT_DECLINED
-    voided = any(charge.void_asked for charge in charges)
-    return Reason.EXPIRED if voided or _hold_is_over(standing, at) else None
-
-
-def _verdict_of_the_supplier(standing: Standing, at: Moment) -> Reason | None:
-    bookings = standing.bookings
-    if not bookings or standing.may_be_booked:
-        return None
-    refused = any(booking.status in (Status.DECLINED, Status.CANCELLED) for booking in bookings)
-    tired = all(at.now >= booking.started_at + at.policy.book_window for booking in bookings)
-    return Reason.SUPPLIER_REJECTED if refused or tired else None
-
-
-def _hold_is_over(standing: Standing, at: Moment) -> bool:
-    return at.now >= standing.hold_ends_at(at.policy) + at.policy.grace
 
 
 def _inquire_first(standing: Standing, at: Moment) -> Iterator[Action]:
@@ -81,7 +127,7 @@ def _inquire_first(standing: Standing, at: Moment) -> Iterator[Action]:
 
 def _is_unwanted(standing: Standing, at: Moment) -> bool:
     """Whether a charge that succeeds now would be refunded."""
-    return standing.closed or standing.kept_charge is not None or _hold_is_over(standing, at)
+    return standing.closed or standing.kept_charge is not None or standing.hold_is_over(at)
 
 
 def _service_rule(standing: Standing, at: Moment) -> Iterator[Action]:

@@ -16,7 +16,7 @@ from functools import cached_property
 
 from reservations.domain.facts import Call, Facts, Operation, Status
 from reservations.domain.money import Money
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.words import (
     FINAL_STATE,
     PUBLIC_STATUS_OF_REASON,
@@ -137,6 +137,10 @@ class Standing:
         """
         sent = [charge.sent_at for charge in self.charges if charge.status is not Status.NOT_FOUND]
         return max(sent) + policy.hold if sent else self.facts.created_at + policy.hold_limit
+
+    def hold_is_over(self, at: Moment) -> bool:
+        """Whether the hold and its grace have passed."""
+        return at.now >= self.hold_ends_at(at.policy) + at.policy.grace
 
     # --- service
 
