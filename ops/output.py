@@ -10,9 +10,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from reservations.application.ports import Attempt, HistoryEntry, Overview
+from reservations.application.ports import Attempt, Overview
 from reservations.domain.codes import display
 from reservations.domain.facts import Call, Facts, Operation, Status
+from reservations.domain.history import HistoryEntry
 from reservations.domain.reservation import ERASED, Customer, Reservation
 
 Row = Mapping[str, Any]

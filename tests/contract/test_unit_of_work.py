@@ -10,13 +10,7 @@ from uuid import UUID
 import pytest
 
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
-from reservations.application.ports import (
-    Attempt,
-    HistoryEntry,
-    OutboxMessage,
-    UnitOfWork,
-    WebhookEvent,
-)
+from reservations.application.ports import Attempt, OutboxMessage, UnitOfWork, WebhookEvent
 from reservations.domain.actions import Verb
 from reservations.domain.codes import new_code
 from reservations.domain.errors import (
@@ -25,9 +19,9 @@ from reservations.domain.errors import (
     ReservationNotFoundError,
 )
 from reservations.domain.facts import Call, Facts, Provider, Reason, Status
+from reservations.domain.history import HistoryEntry
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
-from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED, MailStatus, Reservation
 from tests.worlds.builders import (
     CHARGE_KEY,
@@ -36,7 +30,9 @@ from tests.worlds.builders import (
     NOON,
     RESERVATION_ID,
     a_booking,
+    a_change,
     a_charge,
+    a_creation,
     a_customer,
     a_reservation,
     a_send,
@@ -60,7 +56,7 @@ def another_unit(request: pytest.FixtureRequest, schema_of: SchemaOf) -> Iterato
         yield lambda: InMemoryUnitOfWork(memory)
         return
     with connections_to(schema_of(request.param)) as connect:
-        yield lambda: MySqlUnitOfWork(connect(), policy=STANDARD)
+        yield lambda: MySqlUnitOfWork(connect())
 
 
 @pytest.fixture
@@ -70,7 +66,7 @@ def uow(another_unit: AnotherUnit) -> UnitOfWork:
 
 def store(uow: UnitOfWork, reservation: Reservation) -> None:
     with uow:
-        uow.reservations.add(reservation, a_customer())
+        uow.reservations.add(a_creation(reservation), a_customer())
         uow.commit()
 
 
@@ -83,9 +79,10 @@ def save(uow: UnitOfWork, *, now: datetime = LATER, **changes: Any) -> Reservati
     """Lock the reservation, save it with `changes` and commit."""
     with uow:
         locked = uow.reservations.lock(RESERVATION_ID)
-        saved = uow.reservations.save(replace(locked, **changes), now=now)
+        change = a_change(locked, replace(locked, **changes), now=now)
+        uow.reservations.save(change)
         uow.commit()
-        return saved
+        return change.after
 
 
 def with_calls(*calls: Call, **changes: Any) -> Facts:
@@ -143,7 +140,7 @@ def test_a_closed_reservation_is_read_back_whole(uow: UnitOfWork) -> None:
 
 def test_leaving_without_commit_stores_nothing(uow: UnitOfWork) -> None:
     with uow:
-        uow.reservations.add(a_reservation(), a_customer())
+        uow.reservations.add(a_creation(a_reservation()), a_customer())
         uow.outbox.add(a_hint())
 
     with uow, pytest.raises(ReservationNotFoundError):
@@ -158,8 +155,10 @@ def test_an_error_inside_the_block_stores_nothing(uow: UnitOfWork) -> None:
     other = another_reservation()
 
     with contextlib.suppress(DuplicateCodeError), uow:
-        uow.reservations.add(other, a_customer())
-        uow.reservations.add(another_reservation(code=a_reservation().code), a_customer())
+        uow.reservations.add(a_creation(other), a_customer())
+        uow.reservations.add(
+            a_creation(another_reservation(code=a_reservation().code)), a_customer()
+        )
 
     with uow, pytest.raises(ReservationNotFoundError):
         uow.reservations.lock(other.reservation_id)
@@ -176,7 +175,7 @@ def test_leaving_lets_go_of_the_row(uow: UnitOfWork, another_unit: AnotherUnit) 
 
 def test_nobody_sees_what_is_not_committed(uow: UnitOfWork, another_unit: AnotherUnit) -> None:
     with uow, another_unit() as other:
-        uow.reservations.add(a_reservation(), a_customer())
+        uow.reservations.add(a_creation(a_reservation()), a_customer())
         unseen = other.reservations.find(a_reservation().code)
         uow.commit()
         seen = other.reservations.find(a_reservation().code)
@@ -201,8 +200,10 @@ def test_a_taken_code_is_refused_and_the_transaction_goes_on(uow: UnitOfWork) ->
 
     with uow:
         with pytest.raises(DuplicateCodeError):
-            uow.reservations.add(replace(rival, code=a_reservation().code), a_customer())
-        uow.reservations.add(rival, a_customer())
+            uow.reservations.add(
+                a_creation(replace(rival, code=a_reservation().code)), a_customer()
+            )
+        uow.reservations.add(a_creation(rival), a_customer())
         uow.commit()
 
     assert stored(uow, rival.reservation_id) == rival
@@ -278,7 +279,7 @@ def test_only_what_was_read_in_this_transaction_can_be_saved(uow: UnitOfWork) ->
         found = uow.reservations.find(a_reservation().code)
         assert found is not None
         with pytest.raises(LookupError):
-            uow.reservations.save(found, now=LATER)
+            uow.reservations.save(a_change(found, found, now=LATER))
 
 
 def test_new_and_changed_calls_are_stored_in_the_order_they_began(uow: UnitOfWork) -> None:
@@ -304,46 +305,28 @@ def test_documents_and_mails_are_stored_and_changed(uow: UnitOfWork) -> None:
     assert stored(uow) == saved
 
 
-def test_a_change_that_a_reader_sees_raises_the_version(uow: UnitOfWork) -> None:
+def test_the_version_and_its_time_are_stored_as_the_change_says(uow: UnitOfWork) -> None:
     store(uow, a_reservation(a_charge(Status.STARTED)))
 
-    saved = save(uow, facts=with_calls(a_charge()))
+    seen = save(uow, facts=with_calls(a_charge()))
+    unseen = save(uow, now=LATER + MINUTE, next_check_at=LATER + MINUTE)
 
-    assert (saved.version, saved.updated_at) == (2, LATER)
-    assert stored(uow) == saved
-
-
-def test_a_change_that_no_reader_sees_keeps_the_version(uow: UnitOfWork) -> None:
-    store(uow, a_reservation(a_charge(Status.STARTED)))
-
-    saved = save(uow, facts=with_calls(a_charge(Status.UNKNOWN)), next_check_at=LATER)
-
-    assert (saved.version, saved.updated_at, saved.next_check_at) == (1, NOON, LATER)
-    assert stored(uow) == saved
-
-
-def test_a_deadline_that_passes_raises_the_version_with_nothing_else_changed(
-    uow: UnitOfWork,
-) -> None:
-    store(uow, a_reservation(a_charge(Status.UNKNOWN)))
-
-    first = save(uow, now=NOON + STANDARD.deadline)
-    second = save(uow, now=NOON + STANDARD.deadline + MINUTE)
-
-    assert (first.version, second.version) == (2, 2)
+    assert (seen.version, unseen.version, unseen.updated_at) == (2, 2, LATER)
+    assert stored(uow) == unseen
 
 
 def test_saving_twice_in_one_transaction_goes_on_from_the_first(uow: UnitOfWork) -> None:
     store(uow, a_reservation())
 
     with uow:
-        first = uow.reservations.save(
-            replace(uow.reservations.lock(RESERVATION_ID), facts=with_calls(a_charge())), now=LATER
-        )
-        uow.reservations.save(replace(first, next_check_at=LATER), now=LATER)
+        locked = uow.reservations.lock(RESERVATION_ID)
+        first = a_change(locked, replace(locked, facts=with_calls(a_charge())), now=LATER)
+        uow.reservations.save(first)
+        second = a_change(first.after, replace(first.after, next_check_at=LATER), now=LATER)
+        uow.reservations.save(second)
         uow.commit()
 
-    assert stored(uow) == replace(first, next_check_at=LATER)
+    assert stored(uow) == second.after
 
 
 def test_the_history_tells_what_changed_and_who_changed_it(uow: UnitOfWork) -> None:
@@ -352,7 +335,7 @@ def test_the_history_tells_what_changed_and_who_changed_it(uow: UnitOfWork) -> N
     with uow:
         locked = uow.reservations.lock(RESERVATION_ID)
         paid = replace(locked, facts=with_calls(a_charge()))
-        uow.reservations.save(paid, now=LATER, actor="operator")
+        uow.reservations.save(a_change(locked, paid, now=LATER, actor="operator"))
         uow.commit()
 
     with uow:
@@ -460,29 +443,18 @@ def test_a_mail_that_was_sent_stays_sent(uow: UnitOfWork) -> None:
 # --- the payment token
 
 
-@pytest.mark.parametrize(
-    ("facts", "kept"),
-    [
-        (with_calls(a_charge(Status.STARTED)), True),
-        (with_calls(a_charge(Status.UNKNOWN)), True),
-        (with_calls(a_charge(Status.PENDING)), True),
-        (with_calls(a_charge(Status.NOT_FOUND)), True),
-        (with_calls(a_charge(Status.SUCCEEDED)), False),
-        (with_calls(a_charge(Status.DECLINED)), False),
-        (with_calls(a_charge(Status.VOIDED)), False),
-        (with_calls(reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON), False),
-    ],
-)
-def test_the_payment_token_is_kept_while_a_charge_may_need_it(
-    uow: UnitOfWork, facts: Facts, kept: bool
-) -> None:
+@pytest.mark.parametrize("spent", [True, False])
+def test_a_payment_token_that_is_spent_is_forgotten(uow: UnitOfWork, spent: bool) -> None:
     store(uow, a_reservation())
 
-    save(uow, facts=facts)
+    with uow:
+        locked = uow.reservations.lock(RESERVATION_ID)
+        uow.reservations.save(replace(a_change(locked, locked, now=LATER), token_spent=spent))
+        uow.commit()
 
     with uow:
-        token = uow.reservations.customer(RESERVATION_ID).payment_token
-    assert token == (a_customer().payment_token if kept else None)
+        customer = uow.reservations.customer(RESERVATION_ID)
+    assert customer == a_customer(payment_token=None if spent else a_customer().payment_token)
 
 
 # --- due reservations
@@ -492,7 +464,7 @@ def test_a_due_reservation_is_claimed_once_until_its_lease_ends(
     uow: UnitOfWork, another_unit: AnotherUnit
 ) -> None:
     with uow:
-        uow.reservations.add(a_reservation(next_check_at=uow.now()), a_customer())
+        uow.reservations.add(a_creation(a_reservation(next_check_at=uow.now())), a_customer())
         uow.commit()
 
     with uow:
@@ -508,7 +480,7 @@ def test_a_due_reservation_is_claimed_once_until_its_lease_ends(
 
 def test_a_lease_of_nothing_has_ended(uow: UnitOfWork) -> None:
     with uow:
-        uow.reservations.add(a_reservation(next_check_at=uow.now()), a_customer())
+        uow.reservations.add(a_creation(a_reservation(next_check_at=uow.now())), a_customer())
         uow.commit()
 
     for _ in range(2):
@@ -520,7 +492,9 @@ def test_a_lease_of_nothing_has_ended(uow: UnitOfWork) -> None:
 def test_reservations_that_are_settled_or_not_due_are_not_claimed(uow: UnitOfWork) -> None:
     with uow:
         for next_check_at in (None, uow.now() + HOUR):
-            uow.reservations.add(another_reservation(next_check_at=next_check_at), a_customer())
+            uow.reservations.add(
+                a_creation(another_reservation(next_check_at=next_check_at)), a_customer()
+            )
         uow.commit()
 
     with uow:
@@ -534,7 +508,7 @@ def test_claims_skip_what_another_holds_and_take_the_longest_due_first(
         now = uow.now()
         due = [another_reservation(next_check_at=now - age * MINUTE) for age in (1, 3, 2)]
         for reservation in due:
-            uow.reservations.add(reservation, a_customer())
+            uow.reservations.add(a_creation(reservation), a_customer())
         uow.commit()
 
     with uow, another_unit() as other:

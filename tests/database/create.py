@@ -55,7 +55,7 @@ def create(
     """Return the answer and whether it was replayed; `then` runs before the answer is stored."""
 
     def accept(command: CreateReservation) -> Answer:
-        with JoinedUnitOfWork(database, policy=STANDARD) as uow:
+        with JoinedUnitOfWork(database) as uow:
             reservation = create_reservation(command, uow=uow, policy=STANDARD, token_kid="k1")
             extra = then()
             uow.commit()

@@ -18,7 +18,6 @@ from reservations.domain.errors import (
     DatabaseUnavailableError,
     SchemaOutdatedError,
 )
-from reservations.domain.policy import STANDARD
 from tests.database.waiting import (
     DEADLINE_SECONDS,
     at_once,
@@ -26,7 +25,7 @@ from tests.database.waiting import (
     kill,
     wait_until_gone,
 )
-from tests.worlds.builders import RESERVATION_ID, a_customer, a_reservation
+from tests.worlds.builders import RESERVATION_ID, a_creation, a_customer, a_reservation
 from tests.worlds.databases import Connect, administrator, empty_schema, migrated_schema
 
 OTHER_ID = UUID("0195511f-3c00-7abc-8def-0123456789ac")
@@ -34,16 +33,16 @@ OTHER_CODE = "23456789ABC"
 
 
 def unit_on(database: Database) -> MySqlUnitOfWork:
-    return MySqlUnitOfWork(database, policy=STANDARD)
+    return MySqlUnitOfWork(database)
 
 
 def store_two(database: Database) -> None:
     first = a_reservation()
     second_facts = a_reservation().facts
     with unit_on(database) as uow:
-        uow.reservations.add(first, a_customer())
+        uow.reservations.add(a_creation(first), a_customer())
         uow.reservations.add(
-            a_reservation(reservation_id=OTHER_ID, code=OTHER_CODE, facts=second_facts),
+            a_creation(a_reservation(reservation_id=OTHER_ID, code=OTHER_CODE, facts=second_facts)),
             a_customer(),
         )
         uow.commit()
@@ -169,7 +168,7 @@ def test_a_commit_on_a_dead_connection_is_unknown(database: Database, engine_nam
     own = connection_id(database)
 
     with unit_on(database) as uow:
-        uow.reservations.add(a_reservation(), a_customer())
+        uow.reservations.add(a_creation(a_reservation()), a_customer())
         kill(engine_name, own)
         with pytest.raises(DatabaseUnavailableError) as caught:
             uow.commit()

@@ -12,12 +12,13 @@ from reservations.domain.actions import Verb
 from reservations.domain.errors import KnowledgeLostError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
-from reservations.domain.policy import STANDARD
 from tests.worlds.builders import (
     CHARGE_KEY,
     NOON,
     RESERVATION_ID,
+    a_change,
     a_charge,
+    a_creation,
     a_customer,
     a_reservation,
     a_send,
@@ -77,8 +78,8 @@ def filled(database: Database) -> Database:
         type="payment.due",
         occurred_at=NOON,
     )
-    with MySqlUnitOfWork(database, policy=STANDARD) as uow:
-        uow.reservations.add(reservation, a_customer())
+    with MySqlUnitOfWork(database) as uow:
+        uow.reservations.add(a_creation(reservation), a_customer())
         uow.reservations.add_attempt(RESERVATION_ID, attempt)
         uow.outbox.add(hint)
         uow.commit()
@@ -119,12 +120,12 @@ def test_what_belongs_to_a_reservation_keeps_it(filled: Database, statement: str
 
 
 def test_a_row_that_changed_under_its_reader_is_not_overwritten(filled: Database) -> None:
-    with MySqlUnitOfWork(filled, policy=STANDARD) as uow:
+    with MySqlUnitOfWork(filled) as uow:
         read = uow.reservations.lock(RESERVATION_ID)
         filled.execute(text("UPDATE reservation SET version = version + 1"))
 
         with pytest.raises(KnowledgeLostError):
-            uow.reservations.save(read, now=NOON)
+            uow.reservations.save(a_change(read, read, now=NOON))
 
 
 def test_text_that_does_not_fit_is_refused_not_cut(filled: Database) -> None:

@@ -31,7 +31,6 @@ from reservations.domain.errors import (
     IdempotencyKeyReusedError,
     RequestInFlightError,
 )
-from reservations.domain.policy import STANDARD
 from reservations.entrypoints.idempotency import ATTEMPTS, RETRY_MS, Answer
 from tests.database.create import SCOPE, create, wired
 from tests.database.waiting import (
@@ -208,7 +207,7 @@ def test_deleting_a_record_is_undoing_its_transaction(database: Database) -> Non
 
 
 def test_a_joined_unit_of_work_refuses_to_work_without_its_store(database: Database) -> None:
-    unit = JoinedUnitOfWork(database, policy=STANDARD)
+    unit = JoinedUnitOfWork(database)
 
     with pytest.raises(RuntimeError, match="no idempotent operation"), unit:
         pytest.fail("entered")

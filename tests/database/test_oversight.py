@@ -32,6 +32,7 @@ from tests.worlds.builders import (
     a_booking,
     a_cancellation,
     a_charge,
+    a_creation,
     a_customer,
     a_refund,
     a_reservation,
@@ -75,8 +76,8 @@ class Stored:
             updated_at=made_at,
         )
         reservation = replace(reservation, **changes)
-        with MySqlUnitOfWork(self.database, policy=STANDARD) as uow:
-            uow.reservations.add(reservation, a_customer())
+        with MySqlUnitOfWork(self.database) as uow:
+            uow.reservations.add(a_creation(reservation), a_customer())
             uow.commit()
         return reservation
 
@@ -109,7 +110,7 @@ class Stored:
 
     def found(self, *, since: datetime | None = None) -> dict[str, list[str]]:
         """The codes that break each invariant that is broken."""
-        oversight = MySqlOversight(self.database, policy=STANDARD)
+        oversight = MySqlOversight(self.database)
         found = check_invariants(oversight, policy=STANDARD, since=since)
         assert list(found) == list(INVARIANTS)
         return {name: [f.code for f in findings] for name, findings in found.items() if findings}
@@ -369,7 +370,7 @@ def test_pages_leave_nobody_out(stored: Stored, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_lists_tell_the_stuck_those_in_review_and_those_in_a_state(stored: Stored) -> None:
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
     late, still, fresh = (stored.keep(resting=False) for _ in range(3))
     confirmed = stored.confirmed(resting=False)
     stored.change("UPDATE reservation SET updated_at = UTC_TIMESTAMP(6)")
@@ -410,12 +411,12 @@ def test_the_evidence_of_a_reservation_is_listed_in_its_order(stored: Stored) ->
         )
         for verb in (Verb.CHARGE, Verb.INQUIRE)
     ]
-    with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+    with MySqlUnitOfWork(stored.database) as uow:
         for attempt in attempts:
             uow.reservations.add_attempt(reservation.reservation_id, attempt)
         uow.commit()
 
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
 
     assert oversight.attempts(reservation.reservation_id) == attempts
     assert oversight.attempts(uuid7(stored.now)) == []
@@ -425,7 +426,7 @@ def test_to_reconcile_are_open_and_recent_calls_page_by_page(stored: Stored) -> 
     open_call = stored.keep(a_charge(Status.UNKNOWN, at=stored.then), resting=False)
     recent = stored.confirmed()
     stored.keep(a_charge(Status.DECLINED, at=stored.now - DAY, provider_id="pay_old"))
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
 
     first = oversight.to_reconcile(since=stored.now - 3 * HOUR, after=None, limit=1)
     second = oversight.to_reconcile(since=stored.now - 3 * HOUR, after=first[0], limit=9)
@@ -442,11 +443,11 @@ def test_reconcile_makes_due_what_it_pages_through_and_tells_who_asked(
     monkeypatch.setattr(operate, "PAGE", 2)
     kept = [stored.confirmed() for _ in range(3)]
     stored.keep(resting=False)
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
 
     looked = operate.reconcile(
         stored.now - 3 * HOUR,
-        uow=MySqlUnitOfWork(stored.database, policy=STANDARD),
+        uow=MySqlUnitOfWork(stored.database),
         oversight=oversight,
         policy=STANDARD,
         actor="operator:on-call",
@@ -465,7 +466,7 @@ def test_reconcile_makes_due_what_it_pages_through_and_tells_who_asked(
 
 def put_hints(stored: Stored, status: str, *, age: timedelta, times: int = 1) -> None:
     for _ in range(times):
-        with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+        with MySqlUnitOfWork(stored.database) as uow:
             uow.outbox.add(
                 Hint(
                     message_id=uuid7(stored.now),
@@ -486,7 +487,7 @@ def put_hints(stored: Stored, status: str, *, age: timedelta, times: int = 1) ->
 
 
 def test_the_lag_is_that_of_the_oldest_and_published_hints_have_none(stored: Stored) -> None:
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
     assert oversight.outbox() == []
     assert oversight.oldest_due_s() == 0
     put_hints(stored, "published", age=DAY)
@@ -504,7 +505,7 @@ def test_the_lag_is_that_of_the_oldest_and_published_hints_have_none(stored: Sto
 def test_what_is_not_due_yet_is_not_late(stored: Stored) -> None:
     stored.keep(resting=False)
     put_hints(stored, "pending", age=-HOUR)
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
 
     assert oversight.oldest_due_s() == 0
     assert [lag.oldest_s for lag in oversight.outbox()] == [0]
@@ -612,7 +613,7 @@ def test_travelers_are_forgotten_two_years_after_a_trip_that_rests(stored: Store
         return retention.travelers_to_forget(older_than=730 * DAY, limit=9)
 
     assert due() == [old.reservation_id]
-    with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+    with MySqlUnitOfWork(stored.database) as uow:
         assert uow.reservations.erase_customer(old.reservation_id)
         uow.commit()
     assert due() == []
@@ -664,7 +665,7 @@ def test_what_was_removed_lately_is_told_page_by_page(stored: Stored) -> None:
 def test_an_erased_customer_is_read_as_nobody_and_the_money_stays(connect: Connect) -> None:
     stored = Stored(connect())
     reservation = stored.confirmed()
-    with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+    with MySqlUnitOfWork(stored.database) as uow:
         assert uow.reservations.erase_customer(reservation.reservation_id)
         assert not uow.reservations.erase_customer(reservation.reservation_id)
         uow.commit()

@@ -98,7 +98,7 @@ class Trip:
         # Long enough for a busy machine to see that it waits.
         connection.execute(text(f"SET SESSION innodb_lock_wait_timeout = {DEADLINE_SECONDS}"))
         connection.rollback()
-        return MySqlUnitOfWork(connection, policy=STANDARD)
+        return MySqlUnitOfWork(connection)
 
     def step(self, verb: Verb, call: HeldCall) -> StepTaken | None:
         """Bring the hint of the queue that carries out `verb`."""

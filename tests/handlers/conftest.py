@@ -11,7 +11,7 @@ from reservations.domain.access_token import KeyRing
 from reservations.domain.policy import STANDARD, Policy
 from reservations.domain.reservation import Reservation
 from reservations.entrypoints.observability import metrics
-from tests.worlds.builders import RESERVATION_ID, a_customer
+from tests.worlds.builders import RESERVATION_ID, a_creation, a_customer
 from tests.worlds.fakes import (
     InMemoryDatabase,
     InMemoryDocumentStore,
@@ -64,7 +64,7 @@ class Surroundings:
 
     def keep(self, reservation: Reservation) -> None:
         with InMemoryUnitOfWork(self.database) as uow:
-            uow.reservations.add(reservation, CUSTOMER)
+            uow.reservations.add(a_creation(reservation), CUSTOMER)
             uow.commit()
 
     @property

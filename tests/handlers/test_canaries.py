@@ -47,6 +47,7 @@ from tests.worlds.builders import (
     RESERVATION_ID,
     a_booking,
     a_charge,
+    a_creation,
     a_customer,
     a_refund,
     a_reservation,
@@ -298,7 +299,7 @@ class World:
             self.connection.execute(table.delete())
         if reservation is not None:
             with wiring.unit_of_work() as uow:
-                uow.reservations.add(reservation, CUSTOMER)
+                uow.reservations.add(a_creation(reservation), CUSTOMER)
                 uow.commit()
         wiring.document_store().put("vouchers/a.pdf", b"%PDF")
         if cold:

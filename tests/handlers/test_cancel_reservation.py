@@ -17,7 +17,6 @@ from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork, MySqlUnit
 from reservations.domain.codes import canonical
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.facts import Reason, Status
-from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import PublicStatus
 from reservations.entrypoints import answers
@@ -28,6 +27,7 @@ from tests.worlds.builders import (
     RESERVATION_ID,
     a_booking,
     a_charge,
+    a_creation,
     a_customer,
     a_refund,
     a_reservation,
@@ -58,7 +58,7 @@ def database(connect: Connect, around: Surroundings, monkeypatch: pytest.MonkeyP
 
 def wire(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
     def unit(kind: Callable[..., Any]) -> Callable[[], Any]:
-        return lambda: kind(database, policy=STANDARD, traceparent=tracing.current())
+        return lambda: kind(database, traceparent=tracing.current())
 
     def store(**scope: str) -> MySqlIdempotencyStore:
         return MySqlIdempotencyStore(database, **scope)
@@ -76,8 +76,8 @@ def upcoming(*, in_days: int = 60) -> Any:
 
 def keep(database: Database, *calls: Any, **changes: Any) -> Reservation:
     reservation = a_reservation(*calls, **{"offer": upcoming(), **changes})
-    with MySqlUnitOfWork(database, policy=STANDARD) as uow:
-        uow.reservations.add(reservation, a_customer())
+    with MySqlUnitOfWork(database) as uow:
+        uow.reservations.add(a_creation(reservation), a_customer())
         uow.commit()
     return reservation
 
@@ -106,7 +106,7 @@ def problem(answer: dict[str, Any]) -> str:
 
 
 def stored(database: Database, code: str = CODE) -> Reservation:
-    with MySqlUnitOfWork(database, policy=STANDARD) as uow:
+    with MySqlUnitOfWork(database) as uow:
         reservation = uow.reservations.find(code)
     assert reservation is not None
     return reservation
@@ -410,7 +410,7 @@ def test_a_row_that_another_holds_is_busy_and_the_key_stays_free(
     database: Database, connect: Connect
 ) -> None:
     confirmed(database)
-    with MySqlUnitOfWork(connect(), policy=STANDARD) as worker:
+    with MySqlUnitOfWork(connect()) as worker:
         worker.reservations.lock(RESERVATION_ID)
         answer = post()
 

@@ -22,7 +22,6 @@ from reservations.domain.errors import (
     KnowledgeLostError,
     SettingsError,
 )
-from reservations.domain.policy import STANDARD
 from reservations.entrypoints import answers
 from tests.handlers.conftest import BASE_URL, KEYS, Surroundings
 from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
@@ -49,7 +48,7 @@ def database(connect: Connect, around: Surroundings, monkeypatch: pytest.MonkeyP
 
 def wire(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
     def joined() -> JoinedUnitOfWork:
-        return JoinedUnitOfWork(database, policy=STANDARD, traceparent=tracing.current())
+        return JoinedUnitOfWork(database, traceparent=tracing.current())
 
     def store(**scope: str) -> MySqlIdempotencyStore:
         return MySqlIdempotencyStore(database, **scope)

@@ -27,7 +27,7 @@ from tests.handlers.test_receive_webhook import (
     written,
 )
 from tests.template.test_functions import FROM_ENVIRONMENT, every_function, settings_of
-from tests.worlds.builders import NOON, RESERVATION_ID
+from tests.worlds.builders import NOON, RESERVATION_ID, a_creation
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from tests.worlds.invocation import LogBook, a_context, an_event
 from tests.worlds.signing import PAYMENTS_SECRET, SUPPLIER_SECRET
@@ -137,7 +137,7 @@ class Warm:
         monkeypatch.setattr(wiring, "_utc_now", lambda: self._now)
         monkeypatch.setattr(wiring, "unit_of_work", lambda: InMemoryUnitOfWork(self._database))
         with wiring.unit_of_work() as uow:
-            uow.reservations.add(CONFIRMED, CUSTOMER)
+            uow.reservations.add(a_creation(CONFIRMED), CUSTOMER)
             uow.commit()
         for name, value in STORED.items():
             self.put(name, value)

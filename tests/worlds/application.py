@@ -16,7 +16,7 @@ from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Customer, Reservation
 from reservations.domain.words import PublicStatus, State
-from tests.worlds.builders import RESERVATION_ID, a_customer, a_reservation
+from tests.worlds.builders import RESERVATION_ID, a_creation, a_customer, a_reservation
 from tests.worlds.fakes import (
     InMemoryDatabase,
     InMemoryDocumentStore,
@@ -47,7 +47,7 @@ class World:
 
     def __post_init__(self) -> None:
         with self.unit_of_work() as uow:
-            uow.reservations.add(self.reservation, self.customer)
+            uow.reservations.add(a_creation(self.reservation), self.customer)
             uow.commit()
 
     def unit_of_work(self) -> InMemoryUnitOfWork:

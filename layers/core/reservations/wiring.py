@@ -139,16 +139,14 @@ def unit_of_work(*, ping: bool = False) -> ports.UnitOfWork:
     """A transaction of its own; workers `ping` first, as their connection has slept between messages."""
     from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 
-    return MySqlUnitOfWork(_database(ping=ping), policy=durations(), traceparent=tracing.current())
+    return MySqlUnitOfWork(_database(ping=ping), traceparent=tracing.current())
 
 
 def joined_unit_of_work() -> ports.UnitOfWork:
     """Part of the transaction of `idempotency_store`, which commits it."""
     from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
 
-    return JoinedUnitOfWork(
-        _database(ping=False), policy=durations(), traceparent=tracing.current()
-    )
+    return JoinedUnitOfWork(_database(ping=False), traceparent=tracing.current())
 
 
 def idempotency_store(*, client_id: str, operation: str, key: str) -> "MySqlIdempotencyStore":
@@ -170,7 +168,7 @@ def _unhurried_database() -> "Database":
 def oversight() -> ports.Oversight:
     from reservations.adapters.mysql.oversight import MySqlOversight
 
-    return MySqlOversight(_unhurried_database(), policy=durations())
+    return MySqlOversight(_unhurried_database())
 
 
 def retention() -> ports.Retention:

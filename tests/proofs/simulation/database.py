@@ -7,6 +7,7 @@ from typing import Protocol, Self
 from uuid import UUID
 
 from reservations.application.ports import Attempt, OutboxMessage, WebhookEvent
+from reservations.domain.change import Change
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.messages import Hint
 from reservations.domain.policy import Policy
@@ -52,10 +53,11 @@ class SimulatedUnitOfWork(InMemoryUnitOfWork):
         self.policy = policy
         self.saved: dict[UUID, datetime] = {}  # when, as the transaction saw it
         self.staged: list[Hint] = []
+        self.read_at = world.database.now
         self._lost = False
         self._touched_at = world.database.now
-        super().__init__(world.database, policy=policy)
-        self.reservations: InMemoryReservations = _Reservations(self, policy=policy)
+        super().__init__(world.database)
+        self.reservations: InMemoryReservations = _Reservations(self)
         self.outbox: InMemoryOutbox = _Outbox(self)
         self.webhooks: InMemoryWebhooks = _Webhooks(self)
 
@@ -80,7 +82,8 @@ class SimulatedUnitOfWork(InMemoryUnitOfWork):
     def now(self) -> datetime:
         self.statement("now")
         self.world.database.now += MOMENT
-        return super().now()
+        self.read_at = super().now()
+        return self.read_at
 
     def statement(self, where: str) -> None:
         """Stand before a statement: whatever can happen may happen now.
@@ -117,13 +120,13 @@ class SimulatedUnitOfWork(InMemoryUnitOfWork):
 
 
 class _Reservations(InMemoryReservations):
-    def __init__(self, unit: SimulatedUnitOfWork, *, policy: Policy) -> None:
-        super().__init__(unit, policy=policy)
+    def __init__(self, unit: SimulatedUnitOfWork) -> None:
+        super().__init__(unit)
         self._simulated = unit
 
-    def add(self, reservation: Reservation, customer: Customer) -> None:
+    def add(self, a_creation: Change, customer: Customer) -> None:
         self._simulated.statement("add")
-        super().add(reservation, customer)
+        super().add(a_creation, customer)
 
     def lock(self, reservation_id: UUID) -> Reservation:
         self._simulated.statement("lock")
@@ -133,13 +136,10 @@ class _Reservations(InMemoryReservations):
             self._simulated.statement("lock")
         return super().lock(reservation_id)
 
-    def save(
-        self, reservation: Reservation, *, now: datetime, actor: str = "system"
-    ) -> Reservation:
+    def save(self, change: Change) -> None:
         self._simulated.statement("save")
-        stored = super().save(reservation, now=now, actor=actor)
-        self._simulated.saved[reservation.reservation_id] = now
-        return stored
+        super().save(change)
+        self._simulated.saved[change.after.reservation_id] = self._simulated.read_at
 
     def customer(self, reservation_id: UUID) -> Customer:
         self._simulated.statement("customer")

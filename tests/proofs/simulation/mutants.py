@@ -17,6 +17,7 @@ _STANDING = "reservations.domain.standing"
 _LEARNING = "reservations.domain.learning"
 _VERDICT = "reservations.domain.verdict"
 _FULFILMENT = "reservations.domain.fulfilment"
+_CHANGE = "reservations.domain.change"
 _STEP = "reservations.application.provider_step"
 _NOTIFY = "reservations.application.notify_customer"
 _POLLER = "reservations.application.poll_outbox"
@@ -93,7 +94,7 @@ _ALL = (
         "    if standing.kept_charge is None and standing.charges and not standing.may_be_booked:\n"
         '        yield Send(operation=Operation.BOOK, key=f"book:{facts.reservation_id}")\n'
         "    if standing.kept_charge is None:\n        key ="),
-    _of("the hold counts from creation", _STANDING,
+    _of("the hold counts from a_creation", _STANDING,
         "return max(sent) + policy.hold if sent else",
         "return self.facts.created_at + policy.hold if sent else"),
     _of("a pending charge is voided at once", _PLAN,
@@ -160,13 +161,15 @@ _ALL = (
         "if not isinstance(action, Action) or wanted_queue(action) is not queue:",
         "if not isinstance(action, Action):"),
     _of("the call is made before it is written down", _STEP,
-        "        customer = uow.reservations.customer(reservation_id)\n"
-        "        settle_and_save(reservation, uow=uow, at=at)\n"
-        "        uow.commit()\n",
-        "        customer = uow.reservations.customer(reservation_id)\n"),
+        "        settle_and_save(locked, reservation, uow=uow, at=at)\n        uow.commit()\n", ""),
     _of("the answer is saved without planning again", _STEP,
-        "settle_and_save(replace(reservation, facts=facts), uow=uow, at=at)",
-        "uow.reservations.save(replace(reservation, facts=facts), now=at.now)"),
+        "        settle_and_save(reservation, replace(reservation, facts=facts), uow=uow, at=at)\n",
+        "        kept = Settlement(reservation=replace(reservation, facts=facts),"
+        " next_check_at=reservation.next_check_at)\n"
+        "        uow.reservations.save(Change.of(reservation, kept, at, actor='system'))\n",
+        ("from reservations.domain.plan import plan\n",
+         "from reservations.domain.change import Change\n"
+         "from reservations.domain.plan import Settlement, plan\n")),
     _of("what is refunded is the price, not what was taken", "reservations.application.process_payment",
         "money=action.money or reservation.facts.price", "money=reservation.facts.price"),
     _of("each attempt to book has a key of its own", "reservations.application.confirm_supplier",
@@ -179,20 +182,23 @@ _ALL = (
     _of("the poller wakes nobody", _POLLER,
         "    return Polled(woken=len(publisher.publish(hints).accepted))", "    return Polled()"),
     _of("a mail is sent before it is written down", _NOTIFY,
-        "            reservation = entry(reservation, kind, at)\n"
-        "            settle_and_save(reservation, uow=uow, at=at)\n",
+        "            reservation = entry(locked, kind, at)\n"
+        "            settle_and_save(locked, reservation, uow=uow, at=at)\n",
         "            pass\n",
-        ("        reservation = record_send(reservation,",
-         "        reservation = record_send(begin_send(reservation, kind, at),")),
-    _of("the token is forgotten while a charge may be sent again", "reservations.application.bookkeeping",
+        ("        reservation = record_send(locked,",
+         "        reservation = record_send(begin_send(locked, kind, at),")),
+    _of("the token is forgotten while a charge may be sent again", _CHANGE,
         "frozenset({Status.SUCCEEDED,", "frozenset({Status.NOT_FOUND, Status.SUCCEEDED,"),
-    _of("the token is kept for ever", "reservations.application.bookkeeping",
-        "facts.reason is not None or any(", "any("),
-    _of("the version grows with every write", "reservations.application.bookkeeping",
-        "    if reads_differently(before, after, Moment(now, policy)):\n", "    if before is not after:\n"),
+    _of("the token is kept for ever", _CHANGE, "return standing.closed or any(", "return any("),
+    _of("the version grows with every write", _CHANGE,
+        "            if reads_differently(before, after, at):\n", "            if before is not after:\n"),
     _of("a cancellation tells nobody and sets no timer", "reservations.application.cancel_reservation",
-        "settle_and_save(closed, uow=uow, at=at, actor=actor)",
-        "uow.reservations.save(closed, now=at.now, actor=actor)"),
+        "    return settle_and_save(reservation, closed, uow=uow, at=at, actor=actor)",
+        "    kept = Settlement(reservation=closed, next_check_at=closed.next_check_at)\n"
+        "    uow.reservations.save(Change.of(reservation, kept, at, actor=actor))\n"
+        "    return closed",
+        ("from reservations.domain.errors", "from reservations.domain.change import Change\n"
+         "from reservations.domain.plan import Settlement\nfrom reservations.domain.errors")),
     _of("a webhook wakes the rows of the other provider", "reservations.application.receive_webhook",
         "wake(reservation.facts, event.provider, at.now)",
         "wake(reservation.facts, next(p for p in type(event.provider) if p is not event.provider), at.now)"),

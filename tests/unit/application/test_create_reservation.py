@@ -15,7 +15,7 @@ from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import PublicStatus
 from tests.worlds.application import TRACEPARENT
-from tests.worlds.builders import CODE, NOON, PRICE, a_customer, a_reservation, an_offer
+from tests.worlds.builders import CODE, NOON, PRICE, a_creation, a_customer, a_reservation, an_offer
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
 
 COMMAND = CreateReservation(
@@ -42,7 +42,7 @@ def draw(monkeypatch: pytest.MonkeyPatch, *codes: str) -> None:
 
 def take(database: InMemoryDatabase, code: str) -> None:
     with InMemoryUnitOfWork(database) as uow:
-        uow.reservations.add(a_reservation(code=code), a_customer())
+        uow.reservations.add(a_creation(a_reservation(code=code)), a_customer())
         uow.commit()
 
 

@@ -17,6 +17,7 @@ from tests.worlds.builders import (
     NOON,
     RESERVATION_ID,
     a_booking,
+    a_change,
     a_charge,
     a_refund,
     a_reservation,
@@ -141,7 +142,8 @@ def test_a_voucher_of_a_trip_cancelled_meanwhile_is_neither_registered_nor_store
         with world.unit_of_work() as uow:
             reservation = uow.reservations.lock(RESERVATION_ID)
             facts = cancel(reservation.facts)
-            uow.reservations.save(replace(reservation, facts=facts), now=world.now)
+            cancelled = replace(reservation, facts=facts)
+            uow.reservations.save(a_change(reservation, cancelled, now=world.now))
             uow.commit()
 
     assert not world.issue(renderer=InterruptedRenderer(cancelled))

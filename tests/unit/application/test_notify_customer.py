@@ -32,6 +32,7 @@ from tests.worlds.builders import (
     PRICE,
     RESERVATION_ID,
     a_booking,
+    a_change,
     a_charge,
     a_customer,
     a_refund,
@@ -320,7 +321,8 @@ def test_a_trip_cancelled_while_its_voucher_is_read_is_not_confirmed_any_more() 
         with world.unit_of_work() as uow:
             reservation = uow.reservations.lock(RESERVATION_ID)
             facts = cancel(reservation.facts)
-            uow.reservations.save(replace(reservation, facts=facts), now=world.now)
+            cancelled = replace(reservation, facts=facts)
+            uow.reservations.save(a_change(reservation, cancelled, now=world.now))
             uow.commit()
 
     assert world.notify(mailer, store=InterruptedStore(cancelled)) is None

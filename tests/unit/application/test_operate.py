@@ -37,6 +37,7 @@ from tests.worlds.builders import (
     PRICE,
     RESERVATION_ID,
     a_booking,
+    a_change,
     a_charge,
     a_reservation,
     a_send,
@@ -324,7 +325,8 @@ def test_a_second_payment_found_after_the_data_went_is_still_given_back() -> Non
     with world.unit_of_work() as uow:
         found = uow.reservations.lock(RESERVATION_ID)
         facts = replace(found.facts, calls=(*found.facts.calls, late))
-        uow.reservations.save(replace(found, facts=facts, next_check_at=NOON), now=NOON)
+        paid_again = replace(found, facts=facts, next_check_at=NOON)
+        uow.reservations.save(a_change(found, paid_again, now=NOON))
         uow.commit()
 
     answer = Seen(provider_id="ref_2", status=Status.SUCCEEDED, money=PRICE)

@@ -103,6 +103,11 @@ OWED_MAIL = {
 }
 
 
+def settled(reservation: Reservation, now: datetime) -> Reservation:
+    settlement = settle(reservation, Moment(now, STANDARD))
+    return replace(settlement.reservation, next_check_at=settlement.next_check_at)
+
+
 class OneReservation(RuleBasedStateMachine):
     """One reservation from the request of the customer to its rest."""
 
@@ -118,7 +123,7 @@ class OneReservation(RuleBasedStateMachine):
         self.sent_at: dict[tuple[Verb, str], datetime] = {}
         self.doubled = False  # a provider made what nobody asked for
         self.somebody_cancelled = False
-        self.reservation = settle(a_reservation(), Moment(self.now, STANDARD)).reservation
+        self.reservation = settled(a_reservation(), self.now)
 
     @property
     def facts(self) -> Facts:
@@ -405,7 +410,7 @@ class OneReservation(RuleBasedStateMachine):
     def _keep(self, reservation: Reservation) -> None:
         """End a transaction as each one ends."""
         before = self.facts
-        self.reservation = settle(reservation, Moment(self.now, STANDARD)).reservation
+        self.reservation = settled(reservation, self.now)
         self._check_growth(before, self.facts)
         self._check_timer()
 

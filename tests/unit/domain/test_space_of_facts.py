@@ -145,7 +145,7 @@ def test_every_point_is_left_with_a_timer_in_the_future_or_is_settled(
     now = MOMENTS[1]
     for facts in points(reason):
         settlement = settle(a_reservation(facts=facts), Moment(now, STANDARD))
-        wakes_at = settlement.reservation.next_check_at
+        wakes_at = settlement.next_check_at
         if wakes_at is None:
             assert settlement.hints == ()
             assert isinstance(

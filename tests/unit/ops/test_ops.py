@@ -31,6 +31,7 @@ from tests.worlds.builders import (
     RESERVATION_ID,
     a_booking,
     a_charge,
+    a_creation,
     a_customer,
     a_reservation,
     a_send,
@@ -128,7 +129,7 @@ def wired(database: InMemoryDatabase, watch: Looking, monkeypatch: pytest.Monkey
 
 def keep(database: InMemoryDatabase, reservation: Reservation) -> None:
     with InMemoryUnitOfWork(database) as uow:
-        uow.reservations.add(reservation, CUSTOMER)
+        uow.reservations.add(a_creation(reservation), CUSTOMER)
         uow.commit()
 
 

@@ -42,4 +42,4 @@ def cancel_reservation(
     if status in OVER or (begun and not (by_operator and unserved)):
         raise NotCancellableError(status)
     closed = replace(reservation, facts=cancel(reservation.facts))
-    return settle_and_save(closed, uow=uow, at=at, actor=actor)
+    return settle_and_save(reservation, closed, uow=uow, at=at, actor=actor)

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from reservations.application.ports import UnitOfWork
 from reservations.application.settlement import hints_of
+from reservations.domain.change import Change
 from reservations.domain.codes import new_code
 from reservations.domain.errors import DuplicateCodeError
 from reservations.domain.facts import Facts
@@ -38,11 +39,14 @@ def create_reservation(
         DuplicateCodeError: every code drawn was taken.
     """
     at = Moment(uow.now(), policy)
-    settlement = settle(_accepted(command, token_kid=token_kid, now=at.now), at)
-    reservation = _add_under_a_free_code(settlement.reservation, command.customer, uow=uow)
-    for hint in hints_of(settlement, now=at.now, traceparent=uow.traceparent):
+    accepted = _accepted(command, token_kid=token_kid, now=at.now)
+    creation = Change.of(None, settle(accepted, at), at, actor="system")
+    creation = _add_under_a_free_code(creation, command.customer, uow=uow)
+    for hint in hints_of(
+        creation.after.reservation_id, creation.hints, at, traceparent=uow.traceparent
+    ):
         uow.outbox.add(hint)
-    return reservation
+    return creation.after
 
 
 def _accepted(command: CreateReservation, *, token_kid: str, now: datetime) -> Reservation:
@@ -59,14 +63,12 @@ def _accepted(command: CreateReservation, *, token_kid: str, now: datetime) -> R
     )
 
 
-def _add_under_a_free_code(
-    reservation: Reservation, customer: Customer, *, uow: UnitOfWork
-) -> Reservation:
+def _add_under_a_free_code(creation: Change, customer: Customer, *, uow: UnitOfWork) -> Change:
     for _ in range(CODE_DRAWS - 1):
         try:
-            uow.reservations.add(reservation, customer)
-            return reservation
+            uow.reservations.add(creation, customer)
+            return creation
         except DuplicateCodeError:
-            reservation = replace(reservation, code=new_code())
-    uow.reservations.add(reservation, customer)
-    return reservation
+            creation = replace(creation, after=replace(creation.after, code=new_code()))
+    uow.reservations.add(creation, customer)
+    return creation

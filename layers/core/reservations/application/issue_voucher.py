@@ -46,12 +46,12 @@ def issue_voucher(
     reservation, voucher = owed
     key, content = voucher_key(reservation, keys=keys), renderer.render(voucher)
     with uow:
-        reservation = uow.reservations.lock(reservation_id)
+        reservation = locked = uow.reservations.lock(reservation_id)
         at = Moment(uow.now(), policy)
         issued = isinstance(fulfil(reservation, at.now), IssueVoucher)
         if issued:
             reservation = _with_voucher(reservation, key=key, content=content, now=at.now)
-        settle_and_save(reservation, uow=uow, at=at)
+        settle_and_save(locked, reservation, uow=uow, at=at)
         uow.commit()
     if not issued:
         return None

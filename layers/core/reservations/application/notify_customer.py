@@ -109,10 +109,10 @@ def notify_customer(
     status = STATUS_OF[type(outcome)]
     ses_id = outcome.message_id if isinstance(outcome, MailAccepted) else None
     with uow:
-        reservation = uow.reservations.lock(reservation_id)
+        locked = uow.reservations.lock(reservation_id)
         at = Moment(uow.now(), policy)
-        reservation = record_send(reservation, kind, status, at, ses_id=ses_id)
-        settle_and_save(reservation, uow=uow, at=at)
+        reservation = record_send(locked, kind, status, at, ses_id=ses_id)
+        settle_and_save(locked, reservation, uow=uow, at=at)
         uow.commit()
     return Notified(kind=kind, status=status)
 
@@ -136,12 +136,12 @@ def _write_down(
 ) -> tuple[Reservation, Moment] | None:
     """Enter it in the send ledger if that mail is still owed; none if it is not, or if it is another's turn."""
     with uow:
-        reservation = uow.reservations.lock(reservation_id)
+        reservation = locked = uow.reservations.lock(reservation_id)
         at = Moment(uow.now(), policy)
-        owed = fulfil(reservation, at.now) == SendMail(kind)
+        owed = fulfil(locked, at.now) == SendMail(kind)
         if owed:
-            reservation = entry(reservation, kind, at)
-            settle_and_save(reservation, uow=uow, at=at)
+            reservation = entry(locked, kind, at)
+            settle_and_save(locked, reservation, uow=uow, at=at)
         else:
             pass_on(reservation, uow=uow, at=at)
         uow.commit()

@@ -10,7 +10,6 @@ from reservations.application.ports import (
     DeadLetter,
     DeadLetters,
     DocumentStore,
-    HistoryEntry,
     Oversight,
     Retention,
     Source,
@@ -30,6 +29,7 @@ from reservations.domain.decisions import (
 from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.facts import PROVIDER_OF, Provider
 from reservations.domain.fulfilment import ask_again
+from reservations.domain.history import HistoryEntry
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
 
@@ -67,18 +67,18 @@ def look_again(code: str, *, uow: UnitOfWork, policy: Policy, actor: str) -> Res
     with uow:
         reservation, now = _locked(find(code, uow=uow).reservation_id, uow=uow)
         at = Moment(now, policy)
-        reservation = ask_again(reservation, at)
-        looked = _look_again(reservation, uow=uow, at=at, actor=actor)
+        asked = ask_again(reservation, at)
+        looked = _look_again(reservation, asked, uow=uow, at=at, actor=actor)
         uow.commit()
         return looked
 
 
 def _look_again(
-    reservation: Reservation, *, uow: UnitOfWork, at: Moment, actor: str
+    before: Reservation, reservation: Reservation, *, uow: UnitOfWork, at: Moment, actor: str
 ) -> Reservation:
     _tell(reservation, history.NUDGED, uow=uow, now=at.now, actor=actor)
     nudged = replace(reservation, facts=nudge(reservation.facts, at.now))
-    return settle_and_save(nudged, uow=uow, at=at, actor=actor)
+    return settle_and_save(before, nudged, uow=uow, at=at, actor=actor)
 
 
 def reconcile(
@@ -101,7 +101,7 @@ def _look_at(reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, actor: st
     with uow:
         reservation, now = _locked(reservation_id, uow=uow)
         at = Moment(now, policy)
-        looked = _look_again(reservation, uow=uow, at=at, actor=actor)
+        looked = _look_again(reservation, reservation, uow=uow, at=at, actor=actor)
         uow.commit()
         return looked
 
@@ -135,7 +135,9 @@ def resolve_review(
         facts = resolve(reservation.facts, decision, evidence, at, target=target)
         note = f"{decision} {evidence}"
         _tell(reservation, history.REVIEW_RESOLVED, uow=uow, now=now, actor=actor, note=note)
-        resolved = settle_and_save(replace(reservation, facts=facts), uow=uow, at=at, actor=actor)
+        resolved = settle_and_save(
+            reservation, replace(reservation, facts=facts), uow=uow, at=at, actor=actor
+        )
         uow.commit()
         return resolved
 
@@ -175,7 +177,7 @@ def reissue_token(
         _tell(reservation, history.TOKEN_REISSUED, uow=uow, now=now, actor=actor)
         moved = replace(reservation, token_kid=keys.current)
         at = Moment(now, policy)
-        moved = settle_and_save(moved, uow=uow, at=at, actor=actor)
+        moved = settle_and_save(reservation, moved, uow=uow, at=at, actor=actor)
         uow.commit()
         return moved
 
@@ -233,9 +235,9 @@ def remove_documents(
             replace(document, removed_at=document.removed_at or now)
             for document in reservation.documents
         )
-        reservation = replace(reservation, documents=documents)
+        removed = replace(reservation, documents=documents)
         at = Moment(now, policy)
-        settle_and_save(reservation, uow=uow, at=at, actor=actor)
+        settle_and_save(reservation, removed, uow=uow, at=at, actor=actor)
         uow.commit()
     for key in kept:
         store.delete(key)

@@ -117,5 +117,5 @@ def _review(stored: Projected, now: datetime, policy: Policy) -> str | None:
 def _rest(stored: Projected, now: datetime, policy: Policy) -> str | None:
     if stored.reservation.next_check_at is not None:
         return None
-    due = settle(stored.reservation, Moment(now, policy)).reservation.next_check_at
+    due = settle(stored.reservation, Moment(now, policy)).next_check_at
     return None if due is None else "settled, and something is due by its facts"

@@ -6,10 +6,11 @@ from datetime import datetime
 
 from reservations.application.ports import MessagePublisher, UnitOfWork
 from reservations.application.settlement import hints_of
+from reservations.domain.change import Change
 from reservations.domain.errors import UnavailableError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
-from reservations.domain.plan import patient, settle
+from reservations.domain.plan import Settlement, patient, settle
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
 
@@ -98,25 +99,25 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
         for reservation in due:
             waiting = patient(reservation, at)
             settlement = settle(reservation, waiting)
-            told = hints_of(settlement, now=at.now, traceparent=None)
+            wanted = settlement.hints
+            told = hints_of(reservation.reservation_id, wanted, at, traceparent=None)
             hints += told or [_check_due(reservation, now=at.now)]
             wishes = [
-                settlement.reservation.next_check_at,
+                settlement.next_check_at,
                 None if told else at.now + waiting.policy.hint_lease,
             ]
-            _lease_longer(
-                uow, reservation, min(time for time in wishes if time is not None), now=at.now
-            )
+            _lease_longer(uow, reservation, min(filter(None, wishes)), at)
         uow.commit()
     if not hints:
         return Polled()
     return Polled(woken=len(publisher.publish(hints).accepted))
 
 
-def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, *, now: datetime) -> None:
-    """Of all that was planned only the time is saved: the rest is the step's that is told, under its lock."""
+def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, at: Moment) -> None:
+    """Save only the time of the plan. The step that gets the hint plans again under its lock."""
     if leased.next_check_at is not None and until > leased.next_check_at:
-        uow.reservations.save(replace(leased, next_check_at=until), now=now)
+        longer = Settlement(reservation=leased, next_check_at=until)
+        uow.reservations.save(Change.of(leased, longer, at, actor="system"))
 
 
 def _check_due(reservation: Reservation, *, now: datetime) -> Hint:

@@ -9,23 +9,15 @@ from typing import Final, Literal, Protocol, Self, TypeAlias
 from uuid import UUID
 
 from reservations.domain.actions import Action, Verb
+from reservations.domain.change import Change
 from reservations.domain.facts import Outcome, Provider
+from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, MailKind, Reservation
 from reservations.domain.words import State
 
 # --- the database -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryEntry:
-    """One line of a reservation's timeline."""
-
-    event: str
-    at: datetime
-    actor: str
-    note: str | None = None  # the evidence an operator gave; never personal data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +35,7 @@ class Attempt:
 class Reservations(Protocol):
     """The reservations of one unit of work."""
 
-    def add(self, reservation: Reservation, customer: Customer) -> None:
+    def add(self, creation: Change, customer: Customer) -> None:
         """Stage a new reservation with its first history line.
 
         Raises:
@@ -61,12 +53,9 @@ class Reservations(Protocol):
     def find(self, code: str) -> Reservation | None:
         """Read by canonical code, without a lock."""
 
-    def save(
-        self, reservation: Reservation, *, now: datetime, actor: str = "system"
-    ) -> Reservation:
-        """Write what differs from what this unit of work read, add the history that follows from the difference,
-        and raise the version when a reader would see another answer; return what is stored. The payment token is
-        forgotten once no charge can need it.
+    def save(self, change: Change) -> None:
+        """Stage the difference between two states of a reservation that this unit of work locked,
+        with its history, and forget a payment token that is spent.
 
         Raises:
             KnowledgeLostError: the change would lower a call's status, change a provider's id or a stamp.

@@ -48,7 +48,7 @@ def take_provider_step(
             return None
         reservation = replace(locked, facts=begin(concluded.facts, action, at))
         customer = uow.reservations.customer(reservation_id)
-        settle_and_save(reservation, uow=uow, at=at)
+        settle_and_save(locked, reservation, uow=uow, at=at)
         uow.commit()
 
     attempt = reservation.facts.row(action.key).attempts
@@ -66,7 +66,7 @@ def _record(
         reservation = uow.reservations.lock(reservation_id)
         at = Moment(uow.now(), policy)
         facts = record(reservation.facts, sent, reply.outcome, at)
-        settle_and_save(replace(reservation, facts=facts), uow=uow, at=at)
+        settle_and_save(reservation, replace(reservation, facts=facts), uow=uow, at=at)
         uow.reservations.add_attempt(reservation_id, _evidence(sent, reply))
         uow.commit()
 

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from reservations.application.ports import DocumentStore, HistoryEntry, UnitOfWork, VoucherRenderer
+from reservations.application.ports import DocumentStore, UnitOfWork, VoucherRenderer
 from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import canonical
 from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
-from reservations.domain.history import INTERNAL
+from reservations.domain.history import INTERNAL, HistoryEntry
 from reservations.domain.reservation import Document, Reservation
 from reservations.domain.words import State
 

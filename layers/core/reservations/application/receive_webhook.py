@@ -40,5 +40,5 @@ def _wake(event: WebhookEvent, *, uow: UnitOfWork, policy: Policy) -> Received:
         return Received.UNKNOWN_REFERENCE
     at = Moment(uow.now(), policy)
     woken = replace(reservation, facts=wake(reservation.facts, event.provider, at.now))
-    settle_and_save(woken, uow=uow, at=at)
+    settle_and_save(reservation, woken, uow=uow, at=at)
     return Received.TAKEN

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from reservations.application.ports import HistoryEntry, UnitOfWork
-from reservations.domain.history import FEEDBACK
+from reservations.application.ports import UnitOfWork
+from reservations.domain.history import FEEDBACK, HistoryEntry
 from reservations.domain.reservation import MailFeedback, MailKind
 
 ACTOR = "ses"

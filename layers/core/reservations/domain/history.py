@@ -5,6 +5,7 @@ The codes are stable: they are stored, and shown as they are to those who operat
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from reservations.domain.facts import Call, Operation, Reason, Status
 from reservations.domain.reservation import (
@@ -67,6 +68,16 @@ MAILS: Mapping[tuple[MailKind, MailStatus], str] = {
 FEEDBACK: Mapping[tuple[MailKind, MailFeedback], str] = {
     (kind, feedback): f"mail.{feedback}.{kind}" for kind in MailKind for feedback in MailFeedback
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One line of a reservation's timeline."""
+
+    event: str
+    at: datetime
+    actor: str
+    note: str | None = None  # the evidence an operator gave; never personal data
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,14 +38,15 @@ from reservations.domain.words import RESTING
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """A reservation with its next wake-up, and its hints: (queue, message type) pairs."""
+    """A concluded reservation, its next wake-up, and its hints: (queue, message type) pairs."""
 
     reservation: Reservation
+    next_check_at: datetime | None
     hints: tuple[tuple[Queue, str], ...] = ()
 
 
 def settle(reservation: Reservation, at: Moment) -> Settlement:
-    """Take the verdict, plan, and set `next_check_at`. It is `None` only if nothing will be due."""
+    """Take the verdict and plan. `next_check_at` is `None` only if nothing will be due."""
     standing = conclude(reservation.standing, at)
     if standing.facts is not reservation.facts:
         reservation = replace(reservation, facts=standing.facts)
@@ -53,10 +54,8 @@ def settle(reservation: Reservation, at: Moment) -> Settlement:
     wishes = [_wish(planned, at), _wish(owed, at), _next_deadline(standing, at.now)]
     todo = [thing for thing in (planned, owed) if not isinstance(thing, Wait | Settled)]
     return Settlement(
-        reservation=replace(
-            reservation,
-            next_check_at=min((time for time in wishes if time is not None), default=None),
-        ),
+        reservation=reservation,
+        next_check_at=min((time for time in wishes if time is not None), default=None),
         hints=tuple((queue, f"{queue}.due") for queue in map(_queue_of, todo)),
     )
 

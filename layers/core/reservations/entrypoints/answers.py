@@ -9,10 +9,9 @@ from uuid import UUID
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
-from reservations.application.ports import HistoryEntry
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
-from reservations.domain.history import TEXTS
+from reservations.domain.history import TEXTS, HistoryEntry
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Language, Reservation
 from reservations.domain.views import View, at_rest, view

@@ -1,12 +1,12 @@
 """Rows to reservations and back."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
 
+from reservations.domain.change import Change
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
@@ -81,16 +81,16 @@ def fixed_values(reservation: Reservation) -> Values:
     }
 
 
-def changing_values(reservation: Reservation, *, now: datetime) -> Values:
-    """Return what changes, with the projections of the facts; writing it ends a poller's lease."""
-    facts, standing = reservation.facts, reservation.standing
+def changing_values(change: Change) -> Values:
+    """The columns that change. Writing them ends a poller's lease."""
+    reservation, facts = change.after, change.after.facts
     return {
         "token_kid": reservation.token_kid,
         "reason": facts.reason,
         "accepted_minor": facts.accepted_minor,
-        "state": standing.state,
+        "state": change.state,
         "settled": reservation.next_check_at is None,
-        "review": ",".join(sorted(standing.reviews(now))),
+        "review": ",".join(sorted(change.reviews)),
         "confirmed_at": facts.confirmed_at,
         "ended_at": facts.ended_at,
         "next_check_at": reservation.next_check_at,

@@ -9,24 +9,21 @@ from reservations.adapters.mysql.outbox import MySqlOutbox
 from reservations.adapters.mysql.reservations import MySqlReservations
 from reservations.adapters.mysql.webhooks import MySqlWebhooks
 from reservations.application.ports import UnitOfWork
-from reservations.domain.policy import Policy
 
 
 class MySqlUnitOfWork(UnitOfWork):
     """A transaction of its own, READ COMMITTED; it may be entered again after it was left."""
 
-    def __init__(
-        self, database: Database, *, policy: Policy, traceparent: str | None = None
-    ) -> None:
+    def __init__(self, database: Database, *, traceparent: str | None = None) -> None:
         self._database = database
-        self.reservations = MySqlReservations(database, policy=policy)
+        self.reservations = MySqlReservations(database)
         self.outbox = MySqlOutbox(database)
         self.webhooks = MySqlWebhooks(database)
         self.traceparent = traceparent
 
     def __enter__(self) -> Self:
         self._database.begin()
-        self.reservations.forget_reads()
+        self.reservations.forget_locks()
         return self
 
     def __exit__(
@@ -54,7 +51,7 @@ class JoinedUnitOfWork(MySqlUnitOfWork):
         """
         if not self._database.in_transaction:
             raise RuntimeError("no idempotent operation is under way")
-        self.reservations.forget_reads()
+        self.reservations.forget_locks()
         return self
 
     def __exit__(
