@@ -36,27 +36,27 @@ covered = tests/unit tests/handlers tests/contract tests/database
 .PHONY: coverage
 coverage: bootstrap ## Lines and branches that the tests without a stack reach, held against docs/06-qa-testing.md
 	$(tools)/python -m pytest -q $(covered) --cov --cov-report=
-	$(tools)/python -m local.coverage_floors
+	$(tools)/python -m tools.coverage_floors
 
 .PHONY: crash-matrix
 crash-matrix: bootstrap ## Strike every function at every boundary; ARGS="--only TEXT", "--sample N", "--minutes N"
-	PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.crash run $(ARGS)
+	PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.proofs.crash run $(ARGS)
 
 .PHONY: crash-boundaries
 crash-boundaries: bootstrap ## Record anew the list of boundaries that the crash matrix is held to
-	PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.crash record
+	PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.proofs.crash record
 
 .PHONY: simulate
 simulate: bootstrap ## Live 20,000 hostile schedules of the saga; ARGS adds to them (ARGS="--first 20000 --jobs 1")
-	@PYTHONPATH=layers/core $(tools)/python -m tests.simulation run 20000 $(ARGS)
+	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation run 20000 $(ARGS)
 
 .PHONY: simulate-mutants
-simulate-mutants: bootstrap ## Plant each fault of tests/simulation/mutants.py and see its seed catch it
-	@PYTHONPATH=layers/core $(tools)/python -m tests.simulation mutants $(ARGS)
+simulate-mutants: bootstrap ## Plant each fault of tests/proofs/simulation/mutants.py and see its seed catch it
+	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation mutants $(ARGS)
 
 .PHONY: mutation
 mutation: bootstrap mutation-tools ## Mutate the domain and print how much its tests notice (ARGS="--max-children 1 PATTERN")
-	@PYTHONPATH=. $(tools)/python -m local.mutation $(ARGS)
+	@PYTHONPATH=. $(tools)/python -m tools.mutation $(ARGS)
 
 .PHONY: mutation-tools
 mutation-tools:
@@ -64,7 +64,7 @@ mutation-tools:
 
 .PHONY: outages
 outages: bootstrap ## Measure half an hour's outage of each provider, with and without a circuit breaker (ADR-012)
-	@PYTHONPATH=layers/core $(tools)/python -m tests.simulation.outages $(ARGS)
+	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation.outages $(ARGS)
 
 .PHONY: chaos
 chaos: bootstrap ## Kill every process of the stack in turn under load, and print the figures
@@ -72,7 +72,7 @@ chaos: bootstrap ## Kill every process of the stack in turn under load, and prin
 
 .PHONY: bench
 bench: bootstrap ## Time 50 reservations on the running stack: the answer, and until CONFIRMADA
-	@$(tools)/python -m local.bench $(ARGS)
+	@$(tools)/python -m tools.bench $(ARGS)
 
 .PHONY: check
 check: bootstrap secrets ## Format, lint, types, import contracts and template, as CI does
@@ -126,7 +126,7 @@ audit: security-tools ## Ask the advisories about every pinned package; fails on
 
 .PHONY: fuzz
 fuzz: security-tools ## Try the running stack with schemathesis for three minutes, by the contract (ARGS are its options)
-	@PYTHONPATH=. $(tools)/python -m local.fuzz $(ARGS)
+	@PYTHONPATH=. $(tools)/python -m tools.fuzz $(ARGS)
 
 .PHONY: sbom
 sbom: security-tools ## Write the bill of materials of what is deployed, CycloneDX, under .local/
@@ -169,7 +169,7 @@ start-api: bootstrap ## Serve the HTTP functions in containers, on 127.0.0.1:300
 
 .PHONY: release
 release: bootstrap sbom ## Pack what is deployed and its bill of materials: make release VERSION=v1.2.3
-	@$(tools)/python -m local.release "$(VERSION)"
+	@$(tools)/python -m tools.release "$(VERSION)"
 
 .PHONY: format
 format: bootstrap ## Format the code and mend what the linter can
@@ -178,7 +178,7 @@ format: bootstrap ## Format the code and mend what the linter can
 
 .PHONY: docs
 docs: bootstrap ## Write anew what docs/ takes from the code
-	PYTHONPATH=layers/core $(tools)/python -m local.documents
+	PYTHONPATH=layers/core $(tools)/python -m tools.documents
 
 .PHONY: status
 status: set-up ## Say what of the stack runs

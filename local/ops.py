@@ -9,7 +9,7 @@ from local.paths import ROOT, STACK_FILE, read_json
 
 
 def environment(stack: dict[str, Any]) -> dict[str, str]:
-    """Return what `reservations.entrypoints.ops` has to know of a stack that describes itself."""
+    """Return what `ops` has to know of a stack that describes itself."""
     return {
         "OPS_STAGE": os.environ.get("OPS_STAGE", stack.get("stage", STAGE)),
         "OPS_STACK": os.environ.get("OPS_STACK", STACK),
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> NoReturn:
     stack = read_json(STACK_FILE)
     if "aws_endpoint_url" not in stack:
         sys.exit("✗ The stack is not up.\n  Start it with: make up")
-    command = [sys.executable, "-m", "reservations.entrypoints.ops", *arguments]
+    command = [sys.executable, "-m", "ops", *arguments]
     os.execve(sys.executable, command, os.environ | environment(stack))
 
 

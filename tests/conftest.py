@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-pytest_plugins = ["tests.account", "tests.databases"]
+pytest_plugins = ["tests.worlds.account", "tests.worlds.databases"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

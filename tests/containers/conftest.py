@@ -16,8 +16,8 @@ from local import containers
 from local.deployment import REGION
 from local.paths import LOGS, ROOT
 from reservations.adapters.mysql.engine import Database, engine_for
-from tests.databases import empty_the_tables
-from tests.invocation import an_event
+from tests.worlds.databases import empty_the_tables
+from tests.worlds.invocation import an_event
 
 LAMBDA_PORT = 3001
 START_SECONDS = 120

@@ -13,7 +13,9 @@ from local.paths import ROOT
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.domain.policy import STANDARD
-from tests.builders import (
+from tests.containers.conftest import Invoke, served
+from tests.containers.expected import COUNTS, EVERY_RECORD_HANDLED, NOBODY_WAITS, OTHERS, STATUS
+from tests.worlds.builders import (
     CODE,
     NOON,
     a_booking,
@@ -24,9 +26,7 @@ from tests.builders import (
     an_offer,
     some_facts,
 )
-from tests.containers.conftest import Invoke, served
-from tests.containers.expected import COUNTS, EVERY_RECORD_HANDLED, NOBODY_WAITS, OTHERS, STATUS
-from tests.invocation import EVENTS, an_event
+from tests.worlds.invocation import EVENTS, an_event
 
 pytestmark = pytest.mark.timeout(900)  # the first call of each function makes its container
 

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from reservations.adapters.payments_api import HttpPaymentsApi
-from reservations.adapters.provider_http import ProviderHttp
-from reservations.adapters.supplier_api import HttpSupplierApi
-from tests.providers import Contract, Receiver, Recorder, Simulator
+from reservations.adapters.providers.payments_api import HttpPaymentsApi
+from reservations.adapters.providers.provider_http import ProviderHttp
+from reservations.adapters.providers.supplier_api import HttpSupplierApi
+from tests.worlds.providers import Contract, Receiver, Recorder, Simulator
 
 _TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 _READ_SECONDS = 2.0

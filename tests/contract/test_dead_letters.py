@@ -11,15 +11,15 @@ from botocore.stub import Stubber
 from moto import mock_aws
 from mypy_boto3_sqs import SQSClient
 
-from reservations.adapters.hint_codec import encode_hint
-from reservations.adapters.sqs import SQS_CONFIG, SqsDeadLetters
-from reservations.adapters.sqs_dead_letters import Pair, SqsDeadLetterQueues
+from reservations.adapters.aws.dead_letters import Pair, SqsDeadLetterQueues
+from reservations.adapters.aws.hint_codec import encode_hint
+from reservations.adapters.aws.sqs import SQS_CONFIG, SqsDeadLetters
 from reservations.application.ports import MAIL_EVENT, DeadLetter
 from reservations.domain.errors import DatabaseUnavailableError, QueueUnavailableError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
-from tests.builders import NOON, RESERVATION_ID
-from tests.invocation import an_event
+from tests.worlds.builders import NOON, RESERVATION_ID
+from tests.worlds.invocation import an_event
 
 
 def a_client() -> SQSClient:

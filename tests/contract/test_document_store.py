@@ -12,10 +12,10 @@ from botocore.stub import Stubber
 from moto import mock_aws
 from mypy_boto3_s3 import S3Client
 
-from reservations.adapters.s3 import S3_CONFIG, S3DocumentStore
+from reservations.adapters.aws.s3 import S3_CONFIG, S3DocumentStore
 from reservations.application.ports import DocumentStore
 from reservations.domain.errors import DocumentStoreUnavailableError
-from tests.fakes import InMemoryDocumentStore
+from tests.worlds.fakes import InMemoryDocumentStore
 
 BUCKET = "documents"
 KEY = "vouchers/0195511f.pdf"

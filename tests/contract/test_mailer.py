@@ -28,7 +28,7 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ses.models import RawMessage, ses_backends
 from mypy_boto3_ses import SESClient
 
-from reservations.adapters.ses import SES_CONFIG, SesMailer
+from reservations.adapters.aws.ses import SES_CONFIG, SesMailer
 from reservations.application.ports import (
     Mail,
     MailAccepted,
@@ -39,8 +39,8 @@ from reservations.application.ports import (
 )
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind
-from tests.builders import RESERVATION_ID
-from tests.fakes import RecordingMailer
+from tests.worlds.builders import RESERVATION_ID
+from tests.worlds.fakes import RecordingMailer
 
 SENDER = "reservas@viajes.example"
 SET = "reservations-test"

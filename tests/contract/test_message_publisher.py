@@ -12,12 +12,12 @@ from botocore.stub import ANY, Stubber
 from moto import mock_aws
 from mypy_boto3_sqs import SQSClient
 
-from reservations.adapters.hint_codec import decode_hint
-from reservations.adapters.sqs import SQS_CONFIG, SqsDeadLetters, SqsMessagePublisher
+from reservations.adapters.aws.hint_codec import decode_hint
+from reservations.adapters.aws.sqs import SQS_CONFIG, SqsDeadLetters, SqsMessagePublisher
 from reservations.application.ports import MessagePublisher, Published
 from reservations.domain.errors import QueueUnavailableError
 from reservations.domain.messages import Hint, Queue
-from tests.fakes import RecordingPublisher
+from tests.worlds.fakes import RecordingPublisher
 
 A_HINT = Hint(
     message_id=UUID("0195511f-3c00-7abc-8def-000000000000"),

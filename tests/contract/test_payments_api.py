@@ -19,7 +19,7 @@ from reservations.application.ports import PaymentRequest, PaymentsApi, Reply
 from reservations.domain.facts import Listing, NoAnswer, NotSent, Operation, Seen, Status
 from reservations.domain.money import Money
 from reservations.domain.saga import Verb
-from tests.providers import Contract, Receiver, Simulator, eventually
+from tests.worlds.providers import Contract, Receiver, Simulator, eventually
 
 PRICE = Money(34250, "EUR")
 A_GOOD_TOKEN = "tok_ok"

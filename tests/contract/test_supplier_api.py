@@ -15,7 +15,7 @@ from local.simulators.supplier import Supplier
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest
 from reservations.domain.facts import Listing, NoAnswer, NotSent, Operation, Seen, Status
 from reservations.domain.saga import Verb
-from tests.providers import Contract, Receiver, Simulator, eventually
+from tests.worlds.providers import Contract, Receiver, Simulator, eventually
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 

@@ -29,7 +29,7 @@ from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED, MailStatus, Reservation
 from reservations.domain.saga import Verb
-from tests.builders import (
+from tests.worlds.builders import (
     CHARGE_KEY,
     HOUR,
     MINUTE,
@@ -42,8 +42,8 @@ from tests.builders import (
     a_send,
     a_voucher,
 )
-from tests.databases import ENGINES, SchemaOf, connections_to
-from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
+from tests.worlds.databases import ENGINES, SchemaOf, connections_to
+from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
 
 AnotherUnit = Callable[[], UnitOfWork]
 NO_LEASE = timedelta(0)

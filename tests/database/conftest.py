@@ -6,7 +6,7 @@ import pytest
 
 from local.database import Engine
 from reservations.adapters.mysql.engine import Database
-from tests.databases import ENGINES, Connect, SchemaOf, connections_to
+from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
 
 
 @pytest.fixture(params=[pytest.param(engine, marks=pytest.mark.mysql) for engine in ENGINES])

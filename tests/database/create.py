@@ -24,7 +24,7 @@ from reservations.application.create_reservation import CreateReservation, creat
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Offer
 from reservations.entrypoints.idempotency import Answer, KeyScope, once
-from tests.builders import PRICE, a_customer, an_offer
+from tests.worlds.builders import PRICE, a_customer, an_offer
 
 SCOPE = KeyScope(client_id="web", operation="POST /v1/reservations", key="0123456789abcdef")
 

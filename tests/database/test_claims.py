@@ -20,7 +20,8 @@ from reservations.domain.facts import Reason, Status
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
-from tests.builders import (
+from tests.database.waiting import DEADLINE_SECONDS, at_once
+from tests.worlds.builders import (
     MINUTE,
     NOON,
     RESERVATION_ID,
@@ -30,8 +31,7 @@ from tests.builders import (
     a_reservation,
     some_facts,
 )
-from tests.database.waiting import DEADLINE_SECONDS, at_once
-from tests.databases import Connect
+from tests.worlds.databases import Connect
 
 LEASE = timedelta(hours=1)
 

@@ -19,7 +19,6 @@ from reservations.domain.errors import (
     SchemaOutdatedError,
 )
 from reservations.domain.policy import STANDARD
-from tests.builders import RESERVATION_ID, a_customer, a_reservation
 from tests.database.waiting import (
     DEADLINE_SECONDS,
     at_once,
@@ -27,7 +26,8 @@ from tests.database.waiting import (
     kill,
     wait_until_gone,
 )
-from tests.databases import Connect, administrator, empty_schema, migrated_schema
+from tests.worlds.builders import RESERVATION_ID, a_customer, a_reservation
+from tests.worlds.databases import Connect, administrator, empty_schema, migrated_schema
 
 OTHER_ID = UUID("0195511f-3c00-7abc-8def-0123456789ac")
 OTHER_CODE = "23456789ABC"

@@ -13,7 +13,7 @@ from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.saga import Verb
-from tests.builders import (
+from tests.worlds.builders import (
     CHARGE_KEY,
     NOON,
     RESERVATION_ID,

@@ -33,7 +33,6 @@ from reservations.domain.errors import (
 )
 from reservations.domain.policy import STANDARD
 from reservations.entrypoints.idempotency import ATTEMPTS, RETRY_MS, Answer
-from tests.builders import an_offer
 from tests.database.create import SCOPE, create, wired
 from tests.database.waiting import (
     DEADLINE_SECONDS,
@@ -42,7 +41,8 @@ from tests.database.waiting import (
     kill,
     wait_until_blocked,
 )
-from tests.databases import Connect
+from tests.worlds.builders import an_offer
+from tests.worlds.databases import Connect
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("idempotency", "reservation", "customer", "history", "outbox")

@@ -18,7 +18,7 @@ from local.database import Engine
 from reservations.adapters.mysql import engine as engine_module
 from reservations.adapters.mysql.engine import AMAZON_ROOTS, Database, engine_for
 from reservations.domain.errors import DatabaseUnavailableError
-from tests.databases import administrator, url_of
+from tests.worlds.databases import administrator, url_of
 
 pytestmark = pytest.mark.embedded  # the server reads its certificate from this machine's disk
 HERE = "127.0.0.1"

@@ -24,7 +24,7 @@ from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.saga import State, Verb
-from tests.builders import (
+from tests.worlds.builders import (
     HOUR,
     MINUTE,
     PRICE,
@@ -39,7 +39,7 @@ from tests.builders import (
     an_offer,
     some_facts,
 )
-from tests.databases import Connect
+from tests.worlds.databases import Connect
 
 DAY = 24 * HOUR
 

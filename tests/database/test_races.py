@@ -31,10 +31,10 @@ from reservations.domain.saga import (
     public_status,
     state_of,
 )
-from tests.builders import PRICE, a_customer, an_offer
 from tests.database.waiting import DEADLINE_SECONDS, wait_until_blocked
-from tests.databases import Connect
-from tests.providers import eventually
+from tests.worlds.builders import PRICE, a_customer, an_offer
+from tests.worlds.databases import Connect
+from tests.worlds.providers import eventually
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from reservations.adapters.mysql.engine import engine_for
 from reservations.adapters.mysql.tables import METADATA
 from reservations.domain.errors import DatabaseBusyError
 from tests.database.waiting import at_once
-from tests.databases import administrator, empty_schema
+from tests.worlds.databases import administrator, empty_schema
 
 CONTRACTING: frozenset[str] = frozenset()
 """Revisions that take away what no release still reads; until it is named here, a revision may only add."""

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 
 from local.database import Engine
 from reservations.adapters.mysql.engine import Database
-from tests.databases import administrator
+from tests.worlds.databases import administrator
 
 DEADLINE_SECONDS = 20
 _BLOCKED = text(

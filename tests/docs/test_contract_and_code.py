@@ -15,8 +15,8 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
-from reservations.adapters.hint_codec import PoisonMessageError, encode_hint
-from reservations.adapters.ses_events import decode_mail_event
+from reservations.adapters.aws.hint_codec import PoisonMessageError, encode_hint
+from reservations.adapters.aws.ses_events import decode_mail_event
 from reservations.application.poll_outbox import poll_outbox
 from reservations.application.ports import HistoryEntry
 from reservations.config import KeyId
@@ -29,7 +29,8 @@ from reservations.domain.reservation import Language, MailKind, MailStatus, Rese
 from reservations.domain.saga import PublicStatus
 from reservations.entrypoints import answers, bodies, http
 from reservations.entrypoints.problems import CATALOGUE, FieldError, Problem
-from tests.builders import (
+from tests.unit.adapters.test_ses_events import told
+from tests.worlds.builders import (
     NOON,
     a_booking,
     a_charge,
@@ -40,10 +41,9 @@ from tests.builders import (
     a_voucher,
     some_facts,
 )
-from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
-from tests.invocation import EVENTS
-from tests.invocation import an_event as an_invocation
-from tests.unit.test_ses_events import told
+from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
+from tests.worlds.invocation import EVENTS
+from tests.worlds.invocation import an_event as an_invocation
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "docs" / "contratos"

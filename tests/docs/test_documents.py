@@ -7,16 +7,16 @@ from typing import get_args
 import pytest
 import yaml
 
-from local import documents
 from reservations import config
 from reservations.application.receive_webhook import Received
 from reservations.domain.facts import Outcome
 from reservations.domain.reservation import MailFeedback, MailStatus
 from reservations.entrypoints.problems import CATALOGUE
+from tools import documents
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-OPS = ROOT / "layers" / "core" / "reservations" / "entrypoints" / "ops"
+OPS = ROOT / "ops"
 ADRS = sorted((DOCS / "ADR").glob("*.md"))
 RUNBOOKS = sorted((DOCS / "runbooks").glob("*.md"))
 

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from local.deployment import client
-from tests.books import Books
 from tests.e2e.travel import Json, Trip, eventually
+from tests.worlds.books import Books
 
 Provider = Literal["payments", "supplier"]
 LIVE_BOOKING = {"confirmed", "pending"}

@@ -9,13 +9,13 @@ import pytest
 
 from local.paths import STACK_FILE, read_json
 from reservations.adapters.mysql.tables import METADATA
-from tests.account import tell
-from tests.canaries import Search
-from tests.crash import matrix
-from tests.crash.environment import FUNCTIONS
-from tests.crash.witness import witnessed
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import SENT, TOLD, api_client
+from tests.proofs.crash import matrix
+from tests.proofs.crash.environment import FUNCTIONS
+from tests.proofs.crash.witness import witnessed
+from tests.worlds.account import tell
+from tests.worlds.canaries import Search
 
 
 def _description() -> dict[str, Any]:

@@ -14,9 +14,9 @@ from sqlalchemy.pool import NullPool
 
 from local.ops import environment
 from local.paths import ROOT
+from ops.__main__ import ops
 from reservations import wiring
 from reservations.domain.messages import Queue
-from reservations.entrypoints.ops.__main__ import ops
 from tests.e2e.travel import Json, Trip
 
 _SECONDS = 120

@@ -15,7 +15,11 @@ import httpx
 import pytest
 
 from local.simulators.webhooks import key_of
-from tests.books import (
+from tests.e2e import contract
+from tests.e2e.backstage import Backstage, Provider
+from tests.e2e.operators import Hand
+from tests.e2e.travel import Json, Trip, a_request, depart, eventually, new_key
+from tests.worlds.books import (
     ALL_GIVEN_BACK,
     NOTHING,
     ONLY_MONEY_GIVEN_BACK,
@@ -23,11 +27,7 @@ from tests.books import (
     PRICE,
     Books,
 )
-from tests.e2e import contract
-from tests.e2e.backstage import Backstage, Provider
-from tests.e2e.operators import Hand
-from tests.e2e.travel import Json, Trip, a_request, depart, eventually, new_key
-from tests.signing import signed_headers
+from tests.worlds.signing import signed_headers
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 from pypdf import PdfReader
 
-from reservations.adapters.s3 import S3DocumentStore
+from reservations.adapters.aws.s3 import S3DocumentStore
 from reservations.application.read_reservation import LINK_LIFETIME
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually

@@ -8,7 +8,7 @@ import pytest
 from local.deployment import STACK
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually
-from tests.invocation import an_event
+from tests.worlds.invocation import an_event
 
 pytestmark = pytest.mark.timeout(240)
 BOUNCED = "mail.bounced.confirmed"

@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from reservations.adapters.hint_codec import encode_hint
+from reservations.adapters.aws.hint_codec import encode_hint
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from tests.e2e.backstage import Backstage

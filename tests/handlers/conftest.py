@@ -11,8 +11,8 @@ from reservations.domain.access_token import KeyRing
 from reservations.domain.policy import STANDARD, Policy
 from reservations.domain.reservation import Reservation
 from reservations.entrypoints.observability import metrics
-from tests.builders import RESERVATION_ID, a_customer
-from tests.fakes import (
+from tests.worlds.builders import RESERVATION_ID, a_customer
+from tests.worlds.fakes import (
     InMemoryDatabase,
     InMemoryDocumentStore,
     InMemoryUnitOfWork,
@@ -23,7 +23,7 @@ from tests.fakes import (
     ScriptedPayments,
     ScriptedSupplier,
 )
-from tests.invocation import LogBook
+from tests.worlds.invocation import LogBook
 
 KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
 BASE_URL = "https://api.reservations.example/live"

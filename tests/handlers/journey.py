@@ -18,8 +18,8 @@ import httpx
 from local.simulators.ledger import Ledger
 from local.simulators.provider import Provider, Times
 from local.simulators.server import Desk
-from reservations.adapters.hint_codec import encode_hint
-from reservations.adapters.provider_http import ProviderHttp
+from reservations.adapters.aws.hint_codec import encode_hint
+from reservations.adapters.providers.provider_http import ProviderHttp
 from reservations.application.cancel_reservation import cancel_reservation
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.application.operate import resolve_review
@@ -29,10 +29,10 @@ from reservations.domain.facts import Operation, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import PublicStatus, Review, public_status, reviews
-from tests.books import Books
-from tests.builders import PRICE, a_customer, an_offer
 from tests.handlers.conftest import Surroundings
-from tests.invocation import a_context, an_event
+from tests.worlds.books import Books
+from tests.worlds.builders import PRICE, a_customer, an_offer
+from tests.worlds.invocation import a_context, an_event
 
 READ_LIMIT = timedelta(seconds=10)
 _FUNCTION_OF = {

@@ -43,7 +43,7 @@ from reservations.domain.messages import Queue
 from reservations.domain.reservation import MailKind, Reservation
 from reservations.entrypoints.observability import logger
 from reservations.entrypoints.problems import CATALOGUE
-from tests.builders import (
+from tests.worlds.builders import (
     RESERVATION_ID,
     a_booking,
     a_charge,
@@ -55,11 +55,11 @@ from tests.builders import (
     an_offer,
     some_facts,
 )
-from tests.canaries import Search, forms
-from tests.databases import SchemaOf
-from tests.fakes import PlainRenderer
-from tests.invocation import Context, LogBook, an_event
-from tests.signing import signed_headers
+from tests.worlds.canaries import Search, forms
+from tests.worlds.databases import SchemaOf
+from tests.worlds.fakes import PlainRenderer
+from tests.worlds.invocation import Context, LogBook, an_event
+from tests.worlds.signing import signed_headers
 
 pytestmark = [pytest.mark.mysql, pytest.mark.timeout(600)]
 

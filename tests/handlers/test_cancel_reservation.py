@@ -21,7 +21,8 @@ from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import PublicStatus, public_status
 from reservations.entrypoints import answers
-from tests.builders import (
+from tests.handlers.conftest import BASE_URL, Surroundings
+from tests.worlds.builders import (
     CODE,
     NOON,
     RESERVATION_ID,
@@ -34,9 +35,8 @@ from tests.builders import (
     an_offer,
     some_facts,
 )
-from tests.databases import ENGINES, Connect, SchemaOf, connections_to
-from tests.handlers.conftest import BASE_URL, Surroundings
-from tests.invocation import LogBook, a_context, an_event
+from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
+from tests.worlds.invocation import LogBook, a_context, an_event
 
 OTHER_ID = UUID("0195511f-3c00-7abc-8def-00000000b0b0")  # the one of the event "key_reused"
 OTHER_CODE = canonical("23456-789AB-P")

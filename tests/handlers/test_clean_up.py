@@ -23,9 +23,9 @@ from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.messages import Queue
 from reservations.domain.saga import State
 from reservations.entrypoints.observability import FunctionFailedError
-from tests.builders import CODE, NOON, RESERVATION_ID, a_reservation, a_voucher, an_offer
 from tests.handlers.conftest import Surroundings
-from tests.invocation import a_context, an_event
+from tests.worlds.builders import CODE, NOON, RESERVATION_ID, a_reservation, a_voucher, an_offer
+from tests.worlds.invocation import a_context, an_event
 
 
 class Watch(Oversight):

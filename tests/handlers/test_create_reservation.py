@@ -24,9 +24,9 @@ from reservations.domain.errors import (
 )
 from reservations.domain.policy import STANDARD
 from reservations.entrypoints import answers
-from tests.databases import ENGINES, Connect, SchemaOf, connections_to
 from tests.handlers.conftest import BASE_URL, KEYS, Surroundings
-from tests.invocation import LogBook, a_context, an_event
+from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
+from tests.worlds.invocation import LogBook, a_context, an_event
 
 TABLES = ("idempotency", "reservation", "customer", "history", "outbox")
 NOTHING = dict.fromkeys(TABLES, 0)

@@ -10,7 +10,9 @@ import yaml
 
 from reservations import config, wiring
 from reservations.domain.access_token import KeyRing
-from tests.builders import (
+from tests.handlers.conftest import BASE_URL, KEYS, Surroundings
+from tests.template.resources import ROOT, functions
+from tests.worlds.builders import (
     NOON,
     RESERVATION_ID,
     a_booking,
@@ -19,9 +21,7 @@ from tests.builders import (
     a_voucher,
     some_facts,
 )
-from tests.handlers.conftest import BASE_URL, KEYS, Surroundings
-from tests.invocation import a_context, an_event
-from tests.template.resources import ROOT, functions
+from tests.worlds.invocation import a_context, an_event
 
 WEB, PARTNER = "l3pk9vw2d1", "q8zt4nf7s0"  # ids of API keys, as the gateway tells them
 TOKEN = KEYS.issue("k1", RESERVATION_ID)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.containers.expected import COUNTS, NOBODY_WAITS, OTHERS, STATUS
-from tests.invocation import EVENTS, an_event
+from tests.worlds.invocation import EVENTS, an_event
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py"))

@@ -9,9 +9,9 @@ from functions.get_reservation.handler import lambda_handler
 from reservations import wiring
 from reservations.domain.errors import DatabaseBusyError, DatabaseUnavailableError
 from reservations.entrypoints.http import METHOD_OF
-from tests.builders import NOON, a_booking, a_charge, a_reservation, a_voucher, some_facts
 from tests.handlers.conftest import KEYS, ORIGIN, Surroundings
-from tests.invocation import a_context, an_event
+from tests.worlds.builders import NOON, a_booking, a_charge, a_reservation, a_voucher, some_facts
+from tests.worlds.invocation import a_context, an_event
 
 CONFIRMED = a_reservation(
     facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON), documents=(a_voucher(),)

@@ -7,8 +7,8 @@ import pytest
 from functions.migrate_database.handler import lambda_handler
 from reservations import wiring
 from reservations.domain.errors import DatabaseUnavailableError
-from tests.invocation import LogBook, a_context, an_event
 from tests.unit.entrypoints.test_custom_resource import Stack, stack
+from tests.worlds.invocation import LogBook, a_context, an_event
 
 __all__ = ["stack"]  # the fixture
 

@@ -12,10 +12,10 @@ from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
-from tests.builders import NOON, RESERVATION_ID, a_reservation
-from tests.fakes import InMemoryUnitOfWork
 from tests.handlers.conftest import Surroundings
-from tests.invocation import Context, an_event
+from tests.worlds.builders import NOON, RESERVATION_ID, a_reservation
+from tests.worlds.fakes import InMemoryUnitOfWork
+from tests.worlds.invocation import Context, an_event
 
 
 class Draining(Context):

@@ -12,10 +12,10 @@ from reservations import config, wiring
 from reservations.domain.errors import DatabaseBusyError, DatabaseUnavailableError
 from reservations.domain.facts import Call, Operation, Provider, Status
 from reservations.domain.messages import Queue
-from tests.builders import NOON, RESERVATION_ID, SECOND, a_booking, a_charge, a_reservation
 from tests.handlers.conftest import Surroundings
-from tests.invocation import a_context, an_event
-from tests.signing import PAYMENTS_SECRET, SUPPLIER_SECRET, signed_headers
+from tests.worlds.builders import NOON, RESERVATION_ID, SECOND, a_booking, a_charge, a_reservation
+from tests.worlds.invocation import a_context, an_event
+from tests.worlds.signing import PAYMENTS_SECRET, SUPPLIER_SECRET, signed_headers
 
 SENT_AT = NOON  # when the events on the shelf were signed
 NEW_SECRET = b"the payments' next secret, 32 B."

@@ -7,9 +7,9 @@ import pytest
 from functions.record_mail_event.handler import lambda_handler
 from reservations import wiring
 from reservations.domain.errors import DatabaseUnavailableError
-from tests.builders import RESERVATION_ID, a_reservation
 from tests.handlers.conftest import Surroundings
-from tests.invocation import a_context, an_event
+from tests.worlds.builders import RESERVATION_ID, a_reservation
+from tests.worlds.invocation import a_context, an_event
 
 NAME = "record_mail_event"
 

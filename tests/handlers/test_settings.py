@@ -16,8 +16,6 @@ from reservations import wiring
 from reservations.config import RENEWED_AFTER
 from reservations.domain.access_token import KeyRing
 from reservations.domain.errors import SettingsError
-from tests.builders import NOON, RESERVATION_ID
-from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from tests.handlers.conftest import CUSTOMER, KEYS, ORIGIN
 from tests.handlers.test_door import CONFIRMED, READING, WEB, knock
 from tests.handlers.test_receive_webhook import (
@@ -28,9 +26,11 @@ from tests.handlers.test_receive_webhook import (
     signed_anew,
     written,
 )
-from tests.invocation import LogBook, a_context, an_event
-from tests.signing import PAYMENTS_SECRET, SUPPLIER_SECRET
 from tests.template.test_functions import FROM_ENVIRONMENT, every_function, settings_of
+from tests.worlds.builders import NOON, RESERVATION_ID
+from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
+from tests.worlds.invocation import LogBook, a_context, an_event
+from tests.worlds.signing import PAYMENTS_SECRET, SUPPLIER_SECRET
 
 PATH = "/reservations/test"
 FIRST_EVENT = {

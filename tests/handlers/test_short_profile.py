@@ -9,8 +9,8 @@ from local.simulators.payments import TOKENS, Payments
 from local.simulators.provider import Times
 from local.simulators.supplier import OFFERS, Supplier
 from reservations import wiring
-from reservations.adapters.payments_api import HttpPaymentsApi
-from reservations.adapters.supplier_api import HttpSupplierApi
+from reservations.adapters.providers.payments_api import HttpPaymentsApi
+from reservations.adapters.providers.supplier_api import HttpSupplierApi
 from reservations.config import SHORT_TIMEOUTS
 from reservations.domain.policy import SHORT
 from reservations.domain.saga import FINAL, PublicStatus, Review, State, state_of

@@ -13,7 +13,8 @@ from reservations.domain.facts import NoAnswer, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.saga import State, state_of
-from tests.builders import (
+from tests.handlers.conftest import Surroundings
+from tests.worlds.builders import (
     BOOK_KEY,
     CHARGE_KEY,
     NOON,
@@ -25,9 +26,8 @@ from tests.builders import (
     a_voucher,
     some_facts,
 )
-from tests.fakes import ScriptedPayments, ScriptedSupplier
-from tests.handlers.conftest import Surroundings
-from tests.invocation import a_context, an_event
+from tests.worlds.fakes import ScriptedPayments, ScriptedSupplier
+from tests.worlds.invocation import a_context, an_event
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 FIRST_MESSAGE = "19dd0b57-b21e-4ac1-bd88-{:012x}"

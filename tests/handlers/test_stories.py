@@ -16,15 +16,17 @@ from local.simulators.payments import Payments
 from local.simulators.provider import Times
 from local.simulators.supplier import Supplier
 from reservations import wiring
-from reservations.adapters.payments_api import HttpPaymentsApi
-from reservations.adapters.supplier_api import HttpSupplierApi
+from reservations.adapters.providers.payments_api import HttpPaymentsApi
+from reservations.adapters.providers.supplier_api import HttpSupplierApi
 from reservations.domain.decisions import Decision
 from reservations.domain.errors import NotCancellableError
 from reservations.domain.facts import Operation, Reason, Status
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.saga import PublicStatus, Review, State, state_of
-from tests.books import (
+from tests.handlers.conftest import Surroundings
+from tests.handlers.journey import Journey, departed, next_door, times
+from tests.worlds.books import (
     ALL_GIVEN_BACK,
     NOTHING,
     ONLY_MONEY_GIVEN_BACK,
@@ -32,9 +34,7 @@ from tests.books import (
     PRICE,
     Books,
 )
-from tests.builders import HOUR, MINUTE, SECOND
-from tests.handlers.conftest import Surroundings
-from tests.handlers.journey import Journey, departed, next_door, times
+from tests.worlds.builders import HOUR, MINUTE, SECOND
 
 DAY = timedelta(days=1)
 CHARGE, REFUND = r"POST /payments", r"POST /payments/\w+/refunds"

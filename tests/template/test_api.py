@@ -13,8 +13,8 @@ from reservations.config import BrowserSettings
 from reservations.domain.reservation import Language
 from reservations.entrypoints.http import EXPOSED, METHOD_OF
 from reservations.entrypoints.problems import CATALOGUE
-from tests.invocation import EVENTS, an_event
 from tests.template.resources import ROOT, functions, name_of, resources, template
+from tests.worlds.invocation import EVENTS, an_event
 
 [API] = resources("AWS::Serverless::Api").values()
 SECURITY = (ROOT / "docs/03-seguridad.md").read_text(encoding="utf-8")

@@ -12,13 +12,11 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from local.documents import DEPLOYER_RIGHT, WILDCARDS, permissions, rights
-from local.release import RELEASE_FILE
 from reservations import config
+from reservations.adapters.aws.s3 import S3_BRIEF_CONFIG
+from reservations.adapters.aws.ses import SES_CONFIG
+from reservations.adapters.aws.ssm import SSM_BRIEF_CONFIG
 from reservations.adapters.mysql.engine import ANSWER_SECONDS
-from reservations.adapters.s3 import S3_BRIEF_CONFIG
-from reservations.adapters.ses import SES_CONFIG
-from reservations.adapters.ssm import SSM_BRIEF_CONFIG
 from reservations.entrypoints.queue import RECORD_MS
 from tests.template.resources import (
     ROOT,
@@ -30,6 +28,8 @@ from tests.template.resources import (
     statements,
     template,
 )
+from tools.documents import DEPLOYER_RIGHT, WILDCARDS, permissions, rights
+from tools.release import RELEASE_FILE
 
 FOLDERS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
 HANDLER_LINES = 40

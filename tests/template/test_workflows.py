@@ -10,7 +10,7 @@ import yaml
 from local import deployment
 from local.paths import ROOT
 from local.processes import StackError
-from local.release import notes, pack
+from tools.release import notes, pack
 
 GITHUB = ROOT / ".github"
 WORKFLOWS: dict[str, dict[Any, Any]] = {

@@ -31,7 +31,7 @@ from reservations.config import (
 )
 from reservations.domain.errors import SettingsError
 from reservations.domain.policy import SHORT, STANDARD
-from tests.builders import NOON
+from tests.worlds.builders import NOON
 
 PATH = ParameterPath(settings_path="/reservations/test")
 SECRET = "CANARY-s3cr3t"

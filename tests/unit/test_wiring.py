@@ -13,18 +13,18 @@ from urllib.parse import urlsplit
 import pytest
 
 from reservations import tracing, wiring
+from reservations.adapters.aws.s3 import S3DocumentStore
+from reservations.adapters.aws.ses import SesMailer
+from reservations.adapters.aws.sqs import SqsDeadLetters, SqsMessagePublisher
 from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork, MySqlUnitOfWork
-from reservations.adapters.payments_api import HttpPaymentsApi
-from reservations.adapters.s3 import S3DocumentStore
-from reservations.adapters.ses import SesMailer
-from reservations.adapters.sqs import SqsDeadLetters, SqsMessagePublisher
-from reservations.adapters.supplier_api import HttpSupplierApi
-from reservations.adapters.voucher_pdf import FpdfVoucherRenderer
+from reservations.adapters.papers.voucher_pdf import FpdfVoucherRenderer
+from reservations.adapters.providers.payments_api import HttpPaymentsApi
+from reservations.adapters.providers.supplier_api import HttpSupplierApi
 from reservations.application.read_reservation import LINK_LIFETIME
 from reservations.config import RENEWED_AFTER
 from reservations.domain.errors import SettingsError
 from reservations.domain.policy import SHORT
-from tests.builders import NOON
+from tests.worlds.builders import NOON
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = {
@@ -218,7 +218,7 @@ def test_functions_are_imported_without_any_setting_and_pay_for_no_other_functio
     program = (
         "import importlib, sys\n"
         f"for folder in {folders}: importlib.import_module(f'functions.{{folder}}.handler')\n"
-        "late = ('fpdf', 'pymysql', 'alembic', 'reservations.adapters.provider_http')\n"
+        "late = ('fpdf', 'pymysql', 'alembic', 'reservations.adapters.providers.provider_http')\n"
         "print([name for name in late if name in sys.modules])"
     )
     result = subprocess.run(

@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config
 
 from reservations import config, tracing
-from reservations.adapters.ssm import SSM_BRIEF_CONFIG, SSM_CONFIG, SsmParameters
+from reservations.adapters.aws.ssm import SSM_BRIEF_CONFIG, SSM_CONFIG, SsmParameters
 from reservations.application import ports
 from reservations.domain.access_token import KeyRing
 from reservations.domain.messages import Queue
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from sqlalchemy import URL, Engine
 
+    from reservations.adapters.aws.sqs import SqsDeadLetters
     from reservations.adapters.mysql.engine import Database
     from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
-    from reservations.adapters.sqs import SqsDeadLetters
 
 _JITTER = 0.2  # of the ladder, either way
 _random = random.SystemRandom()
@@ -188,8 +188,8 @@ def payments_api() -> ports.PaymentsApi:
 
 @lru_cache(maxsize=1)
 def _payments_api(settings: config.PaymentsSettings) -> ports.PaymentsApi:
-    from reservations.adapters.payments_api import HttpPaymentsApi
-    from reservations.adapters.provider_http import ProviderHttp
+    from reservations.adapters.providers.payments_api import HttpPaymentsApi
+    from reservations.adapters.providers.provider_http import ProviderHttp
 
     limits = _settings(config.SagaSettings).saga_policy.limits()
     return HttpPaymentsApi(
@@ -210,8 +210,8 @@ def supplier_api() -> ports.SupplierApi:
 
 @lru_cache(maxsize=1)
 def _supplier_api(settings: config.SupplierSettings) -> ports.SupplierApi:
-    from reservations.adapters.provider_http import ProviderHttp
-    from reservations.adapters.supplier_api import HttpSupplierApi
+    from reservations.adapters.providers.provider_http import ProviderHttp
+    from reservations.adapters.providers.supplier_api import HttpSupplierApi
 
     limits = _settings(config.SagaSettings).saga_policy.limits()
     return HttpSupplierApi(
@@ -231,7 +231,7 @@ def _supplier_api(settings: config.SupplierSettings) -> ports.SupplierApi:
 
 @cache
 def publisher() -> ports.MessagePublisher:
-    from reservations.adapters.sqs import SQS_CONFIG, SqsMessagePublisher
+    from reservations.adapters.aws.sqs import SQS_CONFIG, SqsMessagePublisher
 
     urls = config.from_environment(config.QueueSettings, os.environ)
     return SqsMessagePublisher(
@@ -247,7 +247,7 @@ def publisher() -> ports.MessagePublisher:
 
 @cache
 def dead_letters() -> "SqsDeadLetters":
-    from reservations.adapters.sqs import SQS_CONFIG, SqsDeadLetters
+    from reservations.adapters.aws.sqs import SQS_CONFIG, SqsDeadLetters
 
     url = config.from_environment(config.DeadLetterSettings, os.environ).dead_letter_queue_url
     return SqsDeadLetters(boto3.client("sqs", config=SQS_CONFIG), queue_url=url)
@@ -255,7 +255,7 @@ def dead_letters() -> "SqsDeadLetters":
 
 @cache
 def document_store(*, patient: bool = True) -> ports.DocumentStore:
-    from reservations.adapters.s3 import S3_BRIEF_CONFIG, S3_CONFIG, S3DocumentStore
+    from reservations.adapters.aws.s3 import S3_BRIEF_CONFIG, S3_CONFIG, S3DocumentStore
 
     bucket = config.from_environment(config.DocumentSettings, os.environ).document_bucket
     # Left to choose, botocore signs links for the global host, and S3 sends those to a young bucket on to its region,
@@ -269,14 +269,14 @@ def document_store(*, patient: bool = True) -> ports.DocumentStore:
 
 
 def voucher_renderer() -> ports.VoucherRenderer:
-    from reservations.adapters.voucher_pdf import FpdfVoucherRenderer
+    from reservations.adapters.papers.voucher_pdf import FpdfVoucherRenderer
 
     return FpdfVoucherRenderer()
 
 
 @cache
 def mailer() -> ports.Mailer:
-    from reservations.adapters.ses import SES_CONFIG, SesMailer
+    from reservations.adapters.aws.ses import SES_CONFIG, SesMailer
 
     sender = _settings(config.MailSettings).mail_sender
     feedback = config.from_environment(config.MailFeedbackSettings, os.environ)

@@ -1,1 +1,1 @@
-"""The voucher's fonts, cut by `local/cut_fonts.py`; each licence is beside them."""
+"""The voucher's fonts, cut by `tools/cut_fonts.py`; each licence is beside them."""

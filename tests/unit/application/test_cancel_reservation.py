@@ -13,7 +13,8 @@ from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import PublicStatus, Review, State, Verb, reviews
-from tests.builders import (
+from tests.worlds.application import World
+from tests.worlds.builders import (
     BOOK_KEY,
     CHARGE_KEY,
     HOUR,
@@ -32,8 +33,7 @@ from tests.builders import (
     an_offer,
     some_facts,
 )
-from tests.fakes import ScriptedPayments, ScriptedSupplier
-from tests.unit.application.world import World
+from tests.worlds.fakes import ScriptedPayments, ScriptedSupplier
 
 PAID = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
 VOIDED = Seen(provider_id="pay_1", status=Status.VOIDED, money=PRICE)

@@ -14,9 +14,9 @@ from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import PublicStatus, public_status
-from tests.builders import CODE, NOON, PRICE, a_customer, a_reservation, an_offer
-from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork
-from tests.unit.application.world import TRACEPARENT
+from tests.worlds.application import TRACEPARENT
+from tests.worlds.builders import CODE, NOON, PRICE, a_customer, a_reservation, an_offer
+from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
 
 COMMAND = CreateReservation(
     client_id="web", offer=an_offer(), price=PRICE, customer=a_customer(payment_token="tok_1")

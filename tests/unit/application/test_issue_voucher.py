@@ -13,7 +13,8 @@ from reservations.domain.learning import cancel
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from tests.builders import (
+from tests.worlds.application import KEYS, World
+from tests.worlds.builders import (
     NOON,
     RESERVATION_ID,
     a_booking,
@@ -22,8 +23,7 @@ from tests.builders import (
     a_reservation,
     some_facts,
 )
-from tests.fakes import InMemoryDocumentStore, PlainRenderer
-from tests.unit.application.world import KEYS, World
+from tests.worlds.fakes import InMemoryDocumentStore, PlainRenderer
 
 
 def confirmed() -> Reservation:

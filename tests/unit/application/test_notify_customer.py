@@ -25,7 +25,8 @@ from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.domain.views import view
-from tests.builders import (
+from tests.worlds.application import SUPPORT, CrashError, World
+from tests.worlds.builders import (
     CODE,
     NOON,
     PRICE,
@@ -38,8 +39,7 @@ from tests.builders import (
     a_voucher,
     some_facts,
 )
-from tests.fakes import InMemoryDocumentStore, RecordingMailer
-from tests.unit.application.world import SUPPORT, CrashError, World
+from tests.worlds.fakes import InMemoryDocumentStore, RecordingMailer
 
 PDF = b"%PDF-1.7 a voucher"
 

@@ -30,7 +30,8 @@ from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED, Reservation
 from reservations.domain.saga import PublicStatus, State, public_status, state_of
 from reservations.domain.views import view
-from tests.builders import (
+from tests.worlds.application import KEYS, SUPPORT, World
+from tests.worlds.builders import (
     CODE,
     NOON,
     PRICE,
@@ -43,8 +44,7 @@ from tests.builders import (
     an_offer,
     some_facts,
 )
-from tests.fakes import InMemoryDocumentStore, PlainRenderer, ScriptedPayments
-from tests.unit.application.world import KEYS, SUPPORT, World
+from tests.worlds.fakes import InMemoryDocumentStore, PlainRenderer, ScriptedPayments
 
 ACTOR = "operator:on-call"
 NEW_KEYS = KeyRing(current="k2", keys={"k1": bytes(32), "k2": bytes([1] * 32)})

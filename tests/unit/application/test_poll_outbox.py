@@ -23,7 +23,7 @@ from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from tests.builders import (
+from tests.worlds.builders import (
     HOUR,
     MINUTE,
     NOON,
@@ -33,7 +33,7 @@ from tests.builders import (
     a_reservation,
     some_facts,
 )
-from tests.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
+from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
 
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

@@ -12,7 +12,8 @@ from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED
 from reservations.domain.saga import PublicStatus, Review, State, Verb, reviews
-from tests.builders import (
+from tests.worlds.application import CrashError, World
+from tests.worlds.builders import (
     BOOK_KEY,
     CHARGE_KEY,
     MINUTE,
@@ -25,8 +26,7 @@ from tests.builders import (
     a_refund,
     a_reservation,
 )
-from tests.fakes import ScriptedPayments, ScriptedSupplier
-from tests.unit.application.world import CrashError, World
+from tests.worlds.fakes import ScriptedPayments, ScriptedSupplier
 
 PAID = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
 DECLINED = Seen(provider_id="pay_1", status=Status.DECLINED)

@@ -16,7 +16,8 @@ from reservations.domain.errors import DocumentStoreUnavailableError, Reservatio
 from reservations.domain.facts import Reason
 from reservations.domain.history import INTERNAL
 from reservations.domain.reservation import Reservation
-from tests.builders import (
+from tests.worlds.application import KEYS, SUPPORT, World
+from tests.worlds.builders import (
     CODE,
     NOON,
     RESERVATION_ID,
@@ -28,8 +29,7 @@ from tests.builders import (
     a_voucher,
     some_facts,
 )
-from tests.fakes import PlainRenderer
-from tests.unit.application.world import KEYS, SUPPORT, World
+from tests.worlds.fakes import PlainRenderer
 
 OWNER = Reader(client_id="web", access_token=KEYS.issue("k1", RESERVATION_ID))
 ANOTHER_CODE = "23456-789AB-P"  # its check symbol is right, and nobody has it

@@ -14,7 +14,8 @@ from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import PublicStatus, State, Verb
-from tests.builders import (
+from tests.worlds.application import World
+from tests.worlds.builders import (
     HOUR,
     MINUTE,
     NOON,
@@ -27,8 +28,7 @@ from tests.builders import (
     a_voucher,
     some_facts,
 )
-from tests.fakes import ScriptedPayments, ScriptedSupplier
-from tests.unit.application.world import World
+from tests.worlds.fakes import ScriptedPayments, ScriptedSupplier
 
 LATER = NOON + HOUR
 

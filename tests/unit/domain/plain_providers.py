@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from reservations.domain.facts import Listing, Operation, Outcome, Seen, Status
 from reservations.domain.money import Money
 from reservations.domain.saga import Action, Verb
-from tests.builders import PRICE
+from tests.worlds.builders import PRICE
 
 ALIVE = (Status.PENDING, Status.SUCCEEDED)
 

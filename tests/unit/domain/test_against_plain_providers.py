@@ -54,8 +54,8 @@ from reservations.domain.saga import (
     state_of,
 )
 from reservations.domain.settlement import decide, settle
-from tests.builders import HOUR, MINUTE, NOON, PRICE, SECOND, a_reservation, a_voucher
 from tests.unit.domain.plain_providers import HONEST, Fate, PlainProviders, make, total
+from tests.worlds.builders import HOUR, MINUTE, NOON, PRICE, SECOND, a_reservation, a_voucher
 
 # The looks at what is closed end after 72 hours: until then no webhook is needed to keep a promise.
 END = NOON + timedelta(days=2)

@@ -30,7 +30,7 @@ from reservations.domain.saga import (
     reviews,
     state_of,
 )
-from tests.builders import (
+from tests.worlds.builders import (
     BOOK_KEY,
     HOUR,
     MINUTE,

@@ -19,7 +19,7 @@ from reservations.domain.fulfilment import (
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
 from reservations.domain.saga import PublicStatus, Settled, Wait
-from tests.builders import (
+from tests.worlds.builders import (
     MINUTE,
     NOON,
     SECOND,

@@ -10,7 +10,7 @@ from reservations.domain.facts import Call, Operation, Reason, Status
 from reservations.domain.history import CALLS, CLOSED, FEEDBACK, INTERNAL, MAILS, TEXTS, changes
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
-from tests.builders import (
+from tests.worlds.builders import (
     NOON,
     a_booking,
     a_cancellation,

@@ -34,7 +34,7 @@ from reservations.domain.saga import (
     public_status,
     state_of,
 )
-from tests.builders import NOON, PRICE, some_facts
+from tests.worlds.builders import NOON, PRICE, some_facts
 
 STEPS = 60
 

@@ -22,7 +22,7 @@ from reservations.domain.learning import begin, cancel, close, record, wake
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.saga import Action, Sent, State, Verb, plan, state_of
-from tests.builders import (
+from tests.worlds.builders import (
     BOOK_KEY,
     CHARGE_KEY,
     HOUR,

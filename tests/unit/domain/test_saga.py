@@ -29,7 +29,7 @@ from reservations.domain.saga import (
     state_of,
     wanted_queue,
 )
-from tests.builders import (
+from tests.worlds.builders import (
     BOOK_KEY,
     CHARGE_KEY,
     HOUR,

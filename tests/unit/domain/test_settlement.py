@@ -11,7 +11,7 @@ from reservations.domain.policy import SHORT, STANDARD, Policy
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.saga import Action, State, Verb, Wait, state_of
 from reservations.domain.settlement import Settlement, decide, patient, settle
-from tests.builders import (
+from tests.worlds.builders import (
     HOUR,
     MINUTE,
     NOON,

@@ -26,7 +26,7 @@ from reservations.domain.saga import (
 )
 from reservations.domain.settlement import settle
 from reservations.domain.views import StepStatus, view
-from tests.builders import (
+from tests.worlds.builders import (
     NOON,
     PRICE,
     RESERVATION_ID,

@@ -20,7 +20,7 @@ from reservations.domain.views import (
     reads_differently,
     view,
 )
-from tests.builders import (
+from tests.worlds.builders import (
     HOUR,
     MINUTE,
     NOON,

@@ -15,7 +15,7 @@ from reservations.domain.history import CONFIRMED as CONFIRMED_EVENT
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language, Reservation
 from reservations.entrypoints import answers
-from tests.builders import (
+from tests.worlds.builders import (
     HOUR,
     MINUTE,
     NOON,

@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from reservations.entrypoints import observability
-from tests.invocation import LogBook
+from tests.worlds.invocation import LogBook
 
 PROGRAM = """
 import logging
 logging.basicConfig(format="plain: %(message)s")  # as the runtime's own handler on the root logger
-from reservations.adapters import sqs
+from reservations.adapters.aws import sqs
 from reservations.entrypoints import observability
 sqs._logger.warning("not accepted", extra={"code": "busy"})
 """

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from reservations import wiring
-from reservations.adapters.hint_codec import encode_hint
+from reservations.adapters.aws.hint_codec import encode_hint
 from reservations.domain.errors import (
     DatabaseUnavailableError,
     QueueUnavailableError,
@@ -18,9 +18,9 @@ from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.entrypoints import observability, queue
-from tests.builders import NOON
-from tests.fakes import RecordingDeadLetters
-from tests.invocation import LogBook, a_context
+from tests.worlds.builders import NOON
+from tests.worlds.fakes import RecordingDeadLetters
+from tests.worlds.invocation import LogBook, a_context
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 

@@ -14,7 +14,7 @@ from reservations.domain.facts import Provider
 from reservations.entrypoints.bodies import MAX_BODY_BYTES
 from reservations.entrypoints.problems import ProblemError
 from reservations.entrypoints.webhooks import verified
-from tests.signing import a_signature, signed_headers
+from tests.worlds.signing import a_signature, signed_headers
 
 SENT_AT = datetime(2027, 3, 1, 12, tzinfo=UTC)
 TIMESTAMP = int(SENT_AT.timestamp())

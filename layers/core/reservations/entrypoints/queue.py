@@ -13,8 +13,8 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reservations import wiring
-from reservations.adapters.hint_codec import PoisonMessageError, decode_hint
-from reservations.adapters.ses_events import decode_mail_event
+from reservations.adapters.aws.hint_codec import PoisonMessageError, decode_hint
+from reservations.adapters.aws.ses_events import decode_mail_event
 from reservations.application.record_mail_event import MailEvent
 from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.messages import Hint, Queue

@@ -1,0 +1,1 @@
+"""AWS: queues, mail, documents, settings."""

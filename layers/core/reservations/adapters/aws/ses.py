@@ -1,0 +1,86 @@
+"""Sends mail by Amazon SES, version 1 of its API."""
+
+from typing import TYPE_CHECKING
+
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ParamValidationError,
+    ProxyConnectionError,
+)
+from botocore.parsers import ResponseParserError
+
+from reservations.adapters.aws.ses_events import KIND_TAG, RESERVATION_TAG
+from reservations.adapters.papers.mail_content import UnmailableAddressError, compose
+from reservations.application.ports import (
+    Mail,
+    MailAccepted,
+    Mailer,
+    MailNotSent,
+    MailOutcome,
+    MailRefused,
+    MailUnknown,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_ses import SESClient
+
+# No retries in the SDK: SES has no idempotency key, so a repeat is decided by the send ledger.
+SES_CONFIG = Config(connect_timeout=1, read_timeout=5, retries={"total_max_attempts": 1})
+
+# docs.aws.amazon.com/ses/latest/APIReference/API_SendRawEmail.html and its common errors
+_ABOUT_THIS_MAIL = {"MessageRejected", "InvalidParameterValue", "ValidationError"}
+_BEFORE_ANY_REQUEST = (
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    EndpointConnectionError,
+    NoCredentialsError,
+    ProxyConnectionError,
+)
+
+
+class SesMailer(Mailer):
+    """Sends from one verified address; what comes back is published as the configuration set says."""
+
+    def __init__(self, ses: "SESClient", *, sender: str, configuration_set: str) -> None:
+        self._ses = ses
+        self._sender = sender
+        self._configuration_set = configuration_set
+
+    def send(self, mail: Mail) -> MailOutcome:
+        try:
+            content = compose(mail, sender=self._sender).as_bytes()
+        except UnmailableAddressError:
+            return MailRefused()
+        try:
+            answer = self._ses.send_raw_email(
+                Source=self._sender,
+                Destinations=[mail.to],
+                RawMessage={"Data": content},
+                ConfigurationSetName=self._configuration_set,
+                Tags=[
+                    {"Name": RESERVATION_TAG, "Value": str(mail.reservation_id)},
+                    {"Name": KIND_TAG, "Value": mail.kind},
+                ],
+            )
+        except ClientError as error:
+            return _outcome_of_refusal(error)
+        except ParamValidationError:
+            return MailRefused()
+        except _BEFORE_ANY_REQUEST:
+            return MailNotSent()
+        except (BotoCoreError, ResponseParserError):
+            return MailUnknown()
+        return MailAccepted(answer["MessageId"])
+
+
+def _outcome_of_refusal(error: ClientError) -> MailOutcome:
+    """A 4xx did nothing; if not about this mail, it passes: throttling, a pause, a setting."""
+    if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
+        return MailUnknown()
+    return MailRefused() if error.response["Error"]["Code"] in _ABOUT_THIS_MAIL else MailNotSent()

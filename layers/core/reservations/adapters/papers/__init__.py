@@ -1,0 +1,1 @@
+"""The voucher as a PDF and the mails as text."""

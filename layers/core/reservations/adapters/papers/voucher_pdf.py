@@ -1,0 +1,369 @@
+"""Draws the voucher with fpdf2: one A4 page, the same bytes for the same voucher."""
+
+import logging
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from importlib.resources import files
+
+from fpdf import FPDF
+from fpdf.enums import MethodReturnValue
+from fpdf.fonts import TTFFont
+
+from reservations.adapters.papers.wording import weekday, written_date, written_money
+from reservations.application.ports import Voucher, VoucherRenderer
+from reservations.domain.codes import display
+from reservations.domain.reservation import Language
+
+_FONTS = files("voucher_fonts")  # a package of the PDF layer
+_TEXT = "text"
+# Loaded in this order, and only for a text that needs them: other scripts, Chinese to Korean, emoj
+_WIDE, *_EXTRAS = "wide", "cjk", "emoji"
+# Stands for what no font has; left to itself, fpdf2 would log the character, part of a name.
+_NO_GLYPH = "\N{WHITE SQUARE}"
+_KEPT_FORMAT_CHARACTERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+_PRODUCER = "Reservations API"
+
+# At INFO the subsetter lists the characters it keeps, those of a name among them.
+logging.getLogger("fontTools").setLevel(logging.WARNING)
+
+_INK, _MUTED, _WHITE = "#17252A", "#5B6B73", "#FFFFFF"
+_BRAND, _PALE, _LINE = "#0B4F5C", "#EEF5F6", "#C9D8DB"
+
+# Every length is in millimeters, but type sizes are in points.
+_LEFT, _WIDTH = 18.0, 174.0  # of the 210 of an A4 page
+_MM_PER_POINT = 25.4 / 72
+_LEADING = 1.32
+_SMALLEST = 6.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """What a voucher says in one language, around what is the reservation's own."""
+
+    title: str
+    subtitle: str
+    code: str
+    locator: str
+    guest: str
+    service: str
+    starts: str
+    ends: str
+    nights: str
+    guests: str
+    price: str
+    paid: str
+    to_do: str
+    steps: tuple[str, str, str]
+    conditions: str
+    cancellable: str
+    started: str
+    validity: str
+    help: str
+    issued: str
+
+
+_WORDS = {
+    Language.SPANISH: _Words(
+        title="Bono de reserva",
+        subtitle="Reserva confirmada y pagada",
+        code="Código de reserva",
+        locator="Localizador del proveedor",
+        guest="Titular",
+        service="Servicio",
+        starts="Desde",
+        ends="Hasta",
+        nights="Noches",
+        guests="Viajeros",
+        price="Importe pagado",
+        paid="Pagado por completo. El proveedor confirmó la reserva el {day} a las {hour} (UTC).",
+        to_do="Qué tienes que hacer",
+        steps=(
+            "Lleva este bono, impreso o en el móvil, y un documento de identidad del titular.",
+            "Al llegar, da el localizador del proveedor: es la referencia que conoce el"
+            " establecimiento.",
+            "Si algo no cuadra, habla con nosotros antes de pagar nada y danos tu código de"
+            " reserva.",
+        ),
+        conditions="Condiciones",
+        cancellable="Puedes cancelar donde hiciste la reserva hasta el {day} a las 23:59 (UTC); te"
+        " devolvemos todo lo pagado por el mismo medio de pago. Después ya no se puede cancelar.",
+        started="El servicio empieza hoy o ya ha empezado: esta reserva ya no se puede cancelar.",
+        validity="Este bono vale solo para el titular, el servicio y las fechas indicados, y deja"
+        " de valer si la reserva se cancela.",
+        help="¿Necesitas ayuda?",
+        issued="Emitido el {day}",
+    ),
+    Language.ENGLISH: _Words(
+        title="Travel voucher",
+        subtitle="Reservation confirmed and paid",
+        code="Reservation code",
+        locator="Supplier reference",
+        guest="Lead guest",
+        service="Service",
+        starts="From",
+        ends="To",
+        nights="Nights",
+        guests="Guests",
+        price="Amount paid",
+        paid="Paid in full. The supplier confirmed the reservation on {day} at {hour} (UTC).",
+        to_do="What you need to do",
+        steps=(
+            "Bring this voucher, printed or on your phone, and the lead guest's identity document.",
+            "On arrival, give the supplier reference: it is the one the establishment knows.",
+            "If anything does not match, talk to us before paying anything and give us your"
+            " reservation code.",
+        ),
+        conditions="Conditions",
+        cancellable="You can cancel where you made the reservation until {day} at 23:59 (UTC); we"
+        " return everything you paid, to the same means of payment. After that it can no longer be"
+        " cancelled.",
+        started="The service starts today or has started: this reservation can no longer be"
+        " cancelled.",
+        validity="This voucher is valid only for the guest, the service and the dates shown, and"
+        " is void if the reservation is cancelled.",
+        help="Need help?",
+        issued="Issued on {day}",
+    ),
+}
+
+
+class _Sheet:
+    """One page that never grows: text too long for its place gets smaller, then an ellipsis."""
+
+    def __init__(self) -> None:
+        self._pdf = pdf = FPDF(format="A4")
+        pdf.set_auto_page_break(False)
+        pdf.set_margin(0)
+        pdf.c_margin = 0
+        pdf.alias_nb_pages("")  # or a guest named "{nb}" becomes the page count
+        # The subsetter changes a parsed font, so each document parses its own.
+        self._text_points = self._load(_TEXT)
+        pdf.add_font(_TEXT, "B", str(_FONTS / "text-bold.ttf"))
+        self._fallbacks: dict[str, set[int]] = {}
+        pdf.add_page()
+
+    def _load(self, family: str) -> set[int]:
+        self._pdf.add_font(family, "", str(_FONTS / f"{family}.ttf"))
+        font = self._pdf.fonts[family]
+        assert isinstance(font, TTFFont)
+        return set(font.cmap)
+
+    def describe(self, *, title: str, language: Language, at: datetime) -> None:
+        self._pdf.set_title(title)
+        self._pdf.set_lang(language)
+        self._pdf.set_producer(_PRODUCER)
+        self._pdf.set_creation_date(at)
+
+    def output(self) -> bytes:
+        return bytes(self._pdf.output())
+
+    def band(self, *, height: float) -> None:
+        """Color the top of the page from edge to edge."""
+        self._pdf.set_fill_color(_BRAND)
+        self._pdf.rect(0, 0, self._pdf.w, height, style="F")
+
+    def panel(self, *, y: float, height: float) -> None:
+        self._pdf.set_fill_color(_PALE)
+        self._pdf.rect(_LEFT, y, _WIDTH, height, style="F", round_corners=True, corner_radius=2.2)
+
+    def line(self, *, y: float) -> None:
+        self._pdf.set_draw_color(_LINE)
+        self._pdf.set_line_width(0.25)
+        self._pdf.line(_LEFT, y, _LEFT + _WIDTH, y)
+
+    def label(self, text: str, *, x: float, y: float, width: float = _WIDTH) -> float:
+        return self.write(text, x=x, y=y, width=width, size=8.5, bold=True, color=_MUTED)
+
+    def write(
+        self,
+        text: str,
+        *,
+        x: float,
+        y: float,
+        width: float = _WIDTH,
+        size: float = 10,
+        bold: bool = False,
+        color: str = _INK,
+        max_lines: int = 1,
+        align: str = "L",
+    ) -> float:
+        """Write within `width` and `max_lines`; return where the text ends, from the page's top."""
+        text = self._ready(text, bold=bold, size=size)
+        self._pdf.set_text_color(color)
+        while len(lines := self._lines(text, width)) > max_lines and size > _SMALLEST:
+            size -= 0.5
+            self._pdf.set_font_size(size)
+        if len(lines) > max_lines:
+            text = self._shortened(lines[:max_lines], width)
+        self._pdf.set_xy(x, y)
+        self._pdf.multi_cell(width, self._line_height, text, align=align)
+        return y + min(len(lines), max_lines) * self._line_height
+
+    @property
+    def _line_height(self) -> float:
+        return self._pdf.font_size_pt * _MM_PER_POINT * _LEADING
+
+    def _lines(self, text: str, width: float) -> list[str]:
+        lines = self._pdf.multi_cell(
+            width, self._line_height, text, align="L", dry_run=True, output=MethodReturnValue.LINES
+        )
+        assert isinstance(lines, list)
+        return lines
+
+    def _shortened(self, lines: list[str], width: float) -> str:
+        text = " ".join(lines)
+        while len(self._lines(text + "…", width)) > len(lines):
+            text = text[:-1]
+        return text + "…"
+
+    def _ready(self, text: str, *, bold: bool, size: float) -> str:
+        """Choose the font that can show `text`, and return it as it can be shown."""
+        text = _printable(text)
+        plain = self._text_points.issuperset(map(ord, text))
+        if not plain:
+            text = self._with_fallbacks(text)
+        self._pdf.set_text_shaping(not plain)
+        self._pdf.set_font(_TEXT if plain else _WIDE, "B" if bold and plain else "", size)
+        return text
+
+    def _with_fallbacks(self, text: str) -> str:
+        """Load fonts until every character has one, and put a box for each that has none."""
+        missing = set(map(ord, text))
+        for family in (_WIDE, *_EXTRAS):
+            if family not in self._fallbacks:
+                self._fallbacks[family] = self._load(family)
+            missing -= self._fallbacks[family]
+            if not missing:
+                break
+        self._pdf.set_fallback_fonts([f for f in self._fallbacks if f != _WIDE], exact_match=False)
+        return text.translate(dict.fromkeys(missing, _NO_GLYPH))
+
+
+def _printable(text: str) -> str:
+    """Compose characters, on one line, without controls that could turn the text around them."""
+    composed = unicodedata.normalize("NFC", " ".join(text.split()))
+    return "".join(
+        c
+        for c in composed
+        if c in _KEPT_FORMAT_CHARACTERS or unicodedata.category(c) not in {"Cc", "Cf"}
+    )
+
+
+class FpdfVoucherRenderer(VoucherRenderer):
+    """Shows Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew and Arabic script, everyday Chinese,
+    Japanese and Korean, and the usual emoji; any other character as an empty box."""
+
+    def render(self, voucher: Voucher) -> bytes:
+        words = _WORDS[voucher.language]
+        sheet = _Sheet()
+        sheet.describe(
+            title=f"{words.title} {display(voucher.code)}",
+            language=voucher.language,
+            at=datetime.combine(voucher.issued_on, time(), UTC),
+        )
+        _draw_header(sheet, voucher, words)
+        _draw_references(sheet, voucher, words)
+        y = _draw_service(sheet, voucher, words)
+        y = _draw_stay(sheet, voucher, words, y=y + 5)
+        y = _draw_price(sheet, voucher, words, y=y + 6)
+        y = _draw_steps(sheet, words, y=y + 7)
+        _draw_conditions(sheet, voucher, words, y=y + 4)
+        _draw_footer(sheet, voucher, words)
+        return sheet.output()
+
+
+def _draw_header(sheet: _Sheet, voucher: Voucher, words: _Words) -> None:
+    sheet.band(height=38)
+    sheet.write(words.title, x=_LEFT, y=10, size=24, bold=True, color=_WHITE)
+    sheet.write(words.subtitle, x=_LEFT, y=23, size=11, color=_WHITE)
+    issued = words.issued.format(day=written_date(voucher.issued_on, voucher.language))
+    sheet.write(issued, x=_LEFT, y=23.5, size=9, color=_WHITE, align="R")
+
+
+def _draw_references(sheet: _Sheet, voucher: Voucher, words: _Words) -> None:
+    half = _WIDTH / 2
+    sheet.panel(y=46, height=25)
+    sheet.label(words.code, x=_LEFT + 6, y=50)
+    sheet.write(
+        display(voucher.code), x=_LEFT + 6, y=56, width=half, size=22, bold=True, color=_BRAND
+    )
+    sheet.label(words.locator, x=_LEFT + half + 12, y=50)
+    short = len(voucher.supplier_locator) <= 14
+    sheet.write(
+        voucher.supplier_locator,
+        x=_LEFT + half + 12,
+        y=57.5 if short else 55,
+        width=half - 16,
+        size=16 if short else 10.5,
+        bold=True,
+        max_lines=1 if short else 3,
+    )
+
+
+def _draw_service(sheet: _Sheet, voucher: Voucher, words: _Words) -> float:
+    y = sheet.label(words.guest, x=_LEFT, y=79)
+    y = sheet.write(voucher.guest, x=_LEFT, y=y + 0.8, size=14, max_lines=3)
+    y = sheet.label(words.service, x=_LEFT, y=y + 4)
+    return sheet.write(voucher.description, x=_LEFT, y=y + 0.8, size=12, max_lines=4)
+
+
+def _draw_stay(sheet: _Sheet, voucher: Voucher, words: _Words, *, y: float) -> float:
+    sheet.line(y=y)
+    nights = (voucher.ends_on - voucher.starts_on).days
+    columns = [(words.starts, voucher.starts_on, 62.0), (words.ends, voucher.ends_on, 62.0)]
+    x = _LEFT
+    for name, day, width in columns:
+        bottom = sheet.label(name, x=x, y=y + 4, width=width)
+        written = written_date(day, voucher.language)
+        bottom = sheet.write(written, x=x, y=bottom + 0.8, width=width - 4, size=12, bold=True)
+        bottom = sheet.write(
+            weekday(day, voucher.language), x=x, y=bottom, width=width, color=_MUTED
+        )
+        x += width
+    for name, count in ((words.nights, nights), (words.guests, voucher.guests)):
+        under = sheet.label(name, x=x, y=y + 4, width=25)
+        sheet.write(str(count), x=x, y=under + 0.8, width=25, size=12, bold=True)
+        x += 25
+    sheet.line(y=bottom + 4)
+    return bottom + 4
+
+
+def _draw_price(sheet: _Sheet, voucher: Voucher, words: _Words, *, y: float) -> float:
+    sheet.label(words.price, x=_LEFT, y=y)
+    price = written_money(voucher.price, voucher.language)
+    sheet.write(price, x=_LEFT, y=y + 4.8, width=58, size=17, bold=True, color=_BRAND)
+    confirmed = voucher.confirmed_at.astimezone(UTC)
+    paid = words.paid.format(
+        day=written_date(confirmed.date(), voucher.language), hour=f"{confirmed:%H:%M}"
+    )
+    sheet.write(
+        paid, x=_LEFT + 62, y=y + 4.2, width=_WIDTH - 62, size=9.5, color=_MUTED, max_lines=2
+    )
+    return y + 14
+
+
+def _draw_steps(sheet: _Sheet, words: _Words, *, y: float) -> float:
+    y = sheet.write(words.to_do, x=_LEFT, y=y, size=12, bold=True, color=_BRAND) + 2
+    for number, step in enumerate(words.steps, start=1):
+        sheet.write(f"{number}.", x=_LEFT, y=y, width=7, bold=True, color=_BRAND)
+        y = sheet.write(step, x=_LEFT + 7, y=y, width=_WIDTH - 7, max_lines=2) + 1.4
+    return y
+
+
+def _draw_conditions(sheet: _Sheet, voucher: Voucher, words: _Words, *, y: float) -> None:
+    y = sheet.write(words.conditions, x=_LEFT, y=y, size=12, bold=True, color=_BRAND) + 2
+    # Cancelling ends with the day before the first one, in UTC.
+    last_day = written_date(voucher.starts_on - timedelta(days=1), voucher.language)
+    cancellable = voucher.issued_on < voucher.starts_on
+    terms = words.cancellable.format(day=last_day) if cancellable else words.started
+    y = sheet.write(terms, x=_LEFT, y=y, size=9.5, max_lines=3) + 1.4
+    sheet.write(words.validity, x=_LEFT, y=y, size=9.5, max_lines=2)
+
+
+def _draw_footer(sheet: _Sheet, voucher: Voucher, words: _Words) -> None:
+    sheet.panel(y=258, height=22)
+    sheet.write(words.help, x=_LEFT + 6, y=262, width=_WIDTH - 12, size=12, bold=True, color=_BRAND)
+    sheet.write(
+        voucher.support_contact, x=_LEFT + 6, y=268.5, width=_WIDTH - 12, size=11, max_lines=2
+    )

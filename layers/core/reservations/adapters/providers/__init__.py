@@ -1,0 +1,1 @@
+"""The payments and supplier APIs over HTTP."""

@@ -1,0 +1,120 @@
+"""The supplier's API of `docs/contratos/supplier-openapi.yaml`, over HTTP."""
+
+from typing import Annotated, Literal
+from urllib.parse import quote
+
+from pydantic import Field
+
+from reservations.adapters.providers.provider_http import (
+    Alarm,
+    ProviderAnswer,
+    ProviderHttp,
+    ProviderId,
+    UnusableAnswerError,
+)
+from reservations.application.ports import Reply, SupplierApi, SupplierRequest
+from reservations.domain.facts import Listing, NotSent, Seen, Status
+from reservations.domain.saga import Verb
+
+_STATUS = {
+    "confirmed": Status.SUCCEEDED,
+    "pending": Status.PENDING,
+    "rejected": Status.DECLINED,
+    "cancelled": Status.CANCELLED,
+}
+# How a cancellation stands, from how its booking does: what is not alive needs no more ending.
+_CANCELLATION_STATUS = {
+    "confirmed": Status.DECLINED,
+    "pending": Status.PENDING,
+    "rejected": Status.SUCCEEDED,
+    "cancelled": Status.SUCCEEDED,
+}
+
+
+class _Booking(ProviderAnswer):
+    booking_id: ProviderId
+    locator: Annotated[str, Field(max_length=64)] | None
+    status: Literal["confirmed", "pending", "rejected", "cancelled"]
+    reference: str
+
+    def seen(self, request: SupplierRequest) -> Seen:
+        self._check_reference(request)
+        # A hotel needs something to find the guest by: without a locator, the booking's own id.
+        locator = self.locator or (self.booking_id if self.status == "confirmed" else None)
+        return Seen(provider_id=self.booking_id, status=_STATUS[self.status], locator=locator)
+
+    def cancellation_seen(self, request: SupplierRequest) -> Seen:
+        self._check_reference(request)
+        if self.booking_id != request.target:
+            raise UnusableAnswerError(Alarm.CONTRACT)
+        return Seen(provider_id=self.booking_id, status=_CANCELLATION_STATUS[self.status])
+
+    def _check_reference(self, request: SupplierRequest) -> None:
+        if self.reference != str(request.reference):
+            raise UnusableAnswerError(Alarm.FOREIGN_REFERENCE)
+
+
+class _Bookings(ProviderAnswer):
+    bookings: list[_Booking]
+
+
+class HttpSupplierApi(SupplierApi):
+    """Bookings, their cancellation and inquiries, one HTTP request each."""
+
+    def __init__(self, http: ProviderHttp) -> None:
+        self._http = http
+
+    def perform(self, request: SupplierRequest) -> Reply:
+        match request.verb:
+            case Verb.BOOK:
+                return self._book(request)
+            case Verb.CANCEL_BOOKING:
+                return self._cancel(request)
+            case Verb.INQUIRE:
+                return self._list_bookings(request)
+        raise ValueError(f"the supplier's API does not {request.verb}")
+
+    def _book(self, request: SupplierRequest) -> Reply:
+        if request.lead_guest is None:
+            alarm = Alarm.PERSONAL_DATA_GONE
+            return Reply(outcome=NotSent(), http_status=None, elapsed_ms=0, alarm=alarm)
+        body = {
+            "reference": str(request.reference),
+            "offer_id": request.offer_id,
+            "starts_on": request.starts_on.isoformat(),
+            "ends_on": request.ends_on.isoformat(),
+            "guests": request.guests,
+            "lead_guest": request.lead_guest,
+        }
+        return self._http.ask(
+            method="POST",
+            path="/bookings",
+            key=request.key,
+            body=body,
+            read=lambda answer: _Booking.model_validate_json(answer).seen(request),
+            not_after=request.not_after,
+        )
+
+    def _cancel(self, request: SupplierRequest) -> Reply:
+        if request.target is None:
+            raise ValueError("a cancellation of no booking")
+        return self._http.ask(
+            method="POST",
+            path=f"/bookings/{quote(request.target, safe='')}/cancel",
+            key=request.key,
+            read=lambda answer: _Booking.model_validate_json(answer).cancellation_seen(request),
+            not_after=request.not_after,
+        )
+
+    def _list_bookings(self, request: SupplierRequest) -> Reply:
+        def read(answer: bytes) -> Listing:
+            bookings = _Bookings.model_validate_json(answer).bookings
+            return Listing.of(booking.seen(request) for booking in bookings)
+
+        return self._http.ask(
+            method="GET",
+            path="/bookings",
+            query={"reference": str(request.reference)},
+            read=read,
+            not_after=request.not_after,
+        )

@@ -1,1 +1,0 @@
-"""The operators' commands; `python -m reservations.entrypoints.ops --help` lists them."""

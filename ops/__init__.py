@@ -1,0 +1,1 @@
+"""The operators' commands; `python -m ops --help` lists them."""

@@ -1,0 +1,161 @@
+"""Commands that help a reservation, or many, to go on."""
+
+from datetime import timedelta
+
+import click
+
+from ops.desk import (
+    Desk,
+    Values,
+    acts,
+    code,
+    make_sure,
+    pass_desk,
+    reference,
+    span,
+    sure,
+)
+from reservations import wiring
+from reservations.application import operate
+from reservations.domain.codes import display
+from reservations.domain.decisions import Decision
+
+
+@click.command
+@code
+@acts
+@pass_desk
+def nudge(desk: Desk, code: str, actor: str) -> None:
+    """Make every call due now, and a mail given up in doubt: the steps ask, send, and go on."""
+    nudged = operate.look_again(
+        code, uow=wiring.unit_of_work(), policy=wiring.policy(), actor=actor
+    )
+    desk.show_changed("nudged", nudged)
+
+
+@click.command
+@code
+@sure
+@acts
+@pass_desk
+def cancel(desk: Desk, code: str, yes: bool, actor: str) -> None:
+    """Cancel for a customer who cannot: the service is cancelled and the money returned."""
+    make_sure(yes, f"Cancel {code}?")
+    cancelled = operate.cancel(code, uow=wiring.unit_of_work(), policy=wiring.policy(), actor=actor)
+    desk.show_changed("cancelled", cancelled)
+
+
+@click.command
+@code
+@sure
+@acts
+@pass_desk
+def erase(desk: Desk, code: str, yes: bool, actor: str) -> None:
+    """Delete personal data and documents for good; refused while money is open."""
+    make_sure(yes, f"Delete the personal data of {code} for good?")
+    erased = operate.erase(
+        code,
+        uow=wiring.unit_of_work(),
+        store=desk.document_store(),
+        policy=wiring.policy(),
+        actor=actor,
+    )
+    desk.say({"erased": {"code": code, "found": "yes" if erased else "nothing was left"}})
+
+
+@click.group
+def review() -> None:
+    """End a review with what a person has seen."""
+
+
+@review.command(name="resolve")
+@code
+@click.option(
+    "--reason",
+    "decision",
+    type=Values(Decision),
+    required=True,
+    help="paid: accept the sum that was taken. not_charged, not_booked: the provider has nothing of it."
+    " refunded, booked, cancelled: it was done, as the evidence shows.",
+)
+@click.option(
+    "--evidence",
+    required=True,
+    metavar="REF",
+    callback=reference,
+    help="Where it can be checked: a bank or ticket reference; for booked, the supplier's booking id.",
+)
+@click.option(
+    "--target",
+    metavar="ID",
+    help="Which payment or booking, where several are in question.",
+)
+@acts
+@pass_desk
+def resolve(
+    desk: Desk, code: str, decision: Decision, evidence: str, target: str | None, actor: str
+) -> None:
+    """Record what you attest as a fact, and let the reservation go on."""
+    resolved = operate.resolve_review(
+        code,
+        decision,
+        evidence=evidence,
+        target=target,
+        uow=wiring.unit_of_work(),
+        policy=wiring.policy(),
+        actor=actor,
+    )
+    desk.show_changed("resolved", resolved)
+
+
+@click.group
+def token() -> None:
+    """The access token of a reservation."""
+
+
+@token.command(name="reissue")
+@code
+@click.option("--show", is_flag=True, help="Print the new token: it opens the reservation.")
+@acts
+@pass_desk
+def reissue(desk: Desk, code: str, show: bool, actor: str) -> None:
+    """Move a reservation to the current key, so that a leaked token dies."""
+    keys = wiring.key_ring()
+    moved = operate.reissue_token(
+        code, uow=wiring.unit_of_work(), policy=wiring.policy(), keys=keys, actor=actor
+    )
+    answer = {"code": display(moved.code), "token_kid": moved.token_kid}
+    if show:
+        answer["access_token"] = keys.issue(moved.token_kid, moved.reservation_id)
+    desk.say({"reissued": answer})
+
+
+@click.command
+@click.option(
+    "--since",
+    default="24h",
+    show_default=True,
+    callback=span,
+    help="Calls sent in this time: 90m, 24h, 7d.",
+)
+@acts
+@pass_desk
+def reconcile(desk: Desk, since: timedelta, actor: str) -> None:
+    """Make every open or recent call due: the steps ask the providers about each."""
+    oversight = wiring.oversight()
+    looked = operate.reconcile(
+        oversight.now() - since,
+        uow=wiring.unit_of_work(),
+        oversight=oversight,
+        policy=wiring.policy(),
+        actor=actor,
+    )
+    desk.say(
+        {
+            "made due": {
+                "reservations": looked.reservations,
+                "payments_calls": looked.payments_calls,
+                "supplier_calls": looked.supplier_calls,
+            }
+        }
+    )

@@ -1,0 +1,202 @@
+"""What the commands share: the deployment they work on, their options, and how they fail."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, TypeVar
+
+import boto3
+import click
+from botocore.exceptions import BotoCoreError
+
+from ops import output
+from ops.cloudformation import CLOUDFORMATION_CONFIG, resources_of
+from reservations import wiring
+from reservations.adapters.aws.dead_letters import Pair, SqsDeadLetterQueues
+from reservations.adapters.aws.sqs import SQS_CONFIG
+from reservations.application import ports
+from reservations.domain.decisions import DecisionRefusedError
+from reservations.domain.errors import (
+    DatabaseBusyError,
+    DatabaseUnavailableError,
+    DocumentStoreUnavailableError,
+    InvalidReservationCodeError,
+    NotCancellableError,
+    QueueUnavailableError,
+    ReservationNotFoundError,
+    ReservationsError,
+    SchemaOutdatedError,
+    SettingsError,
+)
+from reservations.domain.messages import Queue
+from reservations.domain.reservation import Reservation
+
+_Value = TypeVar("_Value", bound=str)
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_SPAN = re.compile(r"([1-9]\d{0,3})([mhd])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+# No blanks, no @: a reference, not prose.
+_EVIDENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#-]{2,99}")
+_ROLE = re.compile(r"[a-z][a-z0-9._-]{0,39}")
+_FAILED = 2  # exit status; 1 says that an invariant is broken
+
+SOURCES: tuple[ports.Source, ...] = (*Queue, ports.MAIL_EVENT)
+
+# What went wrong, and what to do next.
+ADVICE: Mapping[type[Exception], str] = {
+    ReservationNotFoundError: "There is no such reservation in this stage. `ops list` shows those that need somebody.",
+    InvalidReservationCodeError: "That is no reservation code: a symbol is wrong or missing. Read it again.",
+    NotCancellableError: "It cannot be cancelled: it ended otherwise, or its service has begun. See `ops show`.",
+    DatabaseBusyError: "A step holds a reservation at this moment; nothing was done to it. Repeat the command.",
+    DatabaseUnavailableError: "The database did not answer. Repeat the command; `ops timeline` tells whether it acted.",
+    SchemaOutdatedError: "The database is not what this code needs. Deploy, which migrates it, and repeat.",
+    SettingsError: "Check --stage, --stack and your AWS credentials and region.",
+    QueueUnavailableError: "The queue did not answer. Repeat the command: messages are hints, twice is harmless.",
+    DocumentStoreUnavailableError: "The bucket did not answer. Repeat the command: deleting twice is harmless.",
+}
+
+
+class Values(click.Choice[_Value]):
+    """Members of an enumeration by their values, which is how they are stored and shown."""
+
+    def normalize_choice(self, choice: object, ctx: click.Context | None) -> str:
+        return str(choice)
+
+
+class OpsError(click.ClickException):
+    exit_code = _FAILED
+
+
+class Operations(click.Group):
+    """Tells each failure as what happened and what to do."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except DecisionRefusedError as error:
+            raise OpsError(f"Refused: {error}.") from error
+        except ReservationsError as error:
+            happened = f"{error}\n" if str(error) else ""
+            raise OpsError(happened + ADVICE.get(type(error), "")) from error
+        except BotoCoreError as error:
+            raise OpsError(f"AWS was not reached: {error}\n{ADVICE[SettingsError]}") from error
+
+
+class Desk:
+    """What a command works with: the deployment, who acts, and how to answer."""
+
+    def __init__(self, *, stage: str, stack: str) -> None:
+        self._stack = stack
+        self.as_json = False
+        os.environ["SETTINGS_PATH"] = f"/reservations/{stage}"
+
+    @cached_property
+    def resources(self) -> Mapping[str, str]:
+        client = boto3.client("cloudformation", config=CLOUDFORMATION_CONFIG)
+        return resources_of(client, self._stack)
+
+    def document_store(self) -> ports.DocumentStore:
+        os.environ["DOCUMENT_BUCKET"] = self.resources["DocumentBucket"]
+        return wiring.document_store()
+
+    def publisher(self) -> ports.MessagePublisher:
+        for queue in Queue:
+            os.environ[f"{queue.upper()}_QUEUE_URL"] = self._url(queue, "Queue")
+        return wiring.publisher()
+
+    def dead_letters(self) -> ports.DeadLetters:
+        pairs: dict[ports.Source, Pair] = {
+            queue: Pair(source=self._url(queue, "Queue"), dead=self._url(queue, "DeadLetterQueue"))
+            for queue in SOURCES
+        }
+        return SqsDeadLetterQueues(boto3.client("sqs", config=SQS_CONFIG), queues=pairs)
+
+    def say(self, page: output.Page) -> None:
+        output.emit(page, as_json=self.as_json)
+
+    def show_changed(self, done: str, reservation: Reservation) -> None:
+        with wiring.unit_of_work() as uow:
+            now = uow.now()
+        self.say({done: output.summary(reservation, now)})
+
+    def _url(self, queue: ports.Source, kind: str) -> str:
+        return self.resources[f"{queue.title().replace('-', '')}{kind}"]
+
+
+pass_desk = click.make_pass_decorator(Desk)
+
+
+def _answer_as_json(ctx: click.Context, _: click.Parameter, chosen: bool) -> None:
+    if chosen:
+        ctx.find_object(Desk).as_json = True  # type: ignore[union-attr]  # the group made it
+
+
+def _actor(_: click.Context, __: click.Parameter, role: str) -> str:
+    if not _ROLE.fullmatch(role):
+        raise click.BadParameter("a role, not a person: lower-case letters, digits, . _ -")
+    return f"operator:{role}"
+
+
+def reference(_: click.Context, __: click.Parameter, evidence: str) -> str:
+    if not _EVIDENCE.fullmatch(evidence):
+        raise click.BadParameter(
+            "a reference of 3 to 100 letters, digits and . _ : / # -, no personal data"
+        )
+    return evidence
+
+
+def span(_: click.Context, __: click.Parameter, text: str) -> timedelta:
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise click.BadParameter("a number and m, h or d, as in 90m, 24h or 7d")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def reads(command: _Command) -> _Command:
+    """A command that changes nothing."""
+    return click.option(
+        "--json",
+        is_flag=True,
+        expose_value=False,
+        callback=_answer_as_json,
+        help="Print one JSON object instead of tables.",
+    )(command)
+
+
+def acts(command: _Command) -> _Command:
+    """A command that changes something, and says in whose role."""
+    role = click.option(
+        "--as",
+        "actor",
+        default="on-call",
+        envvar="OPS_ROLE",
+        show_default=True,
+        metavar="ROLE",
+        callback=_actor,
+        help="The role that acts, kept in the history; never a person's name.",
+    )
+    return role(reads(command))
+
+
+code = click.argument("code")
+sure = click.option("--yes", is_flag=True, help="Do not ask; without a terminal, nobody is asked.")
+queue_option = click.option("--queue", type=Values(Queue), help="Only this queue.")
+source_option = click.option("--queue", type=Values(SOURCES), help="Only this queue.")
+rate_option = click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 100),
+    default=5,
+    show_default=True,
+    help="Messages a second.",
+)
+dry_option = click.option("--dry-run", is_flag=True, help="Only say how many there are.")
+
+
+def make_sure(yes: bool, question: str) -> None:
+    """Ask whoever sits at a terminal; a script has decided already."""
+    if not yes and sys.stdin.isatty():
+        click.confirm(question, abort=True)

@@ -1,0 +1,92 @@
+"""Commands that change nothing."""
+
+import sys
+from typing import Any
+
+import click
+
+from ops import output
+from ops.desk import Desk, Values, code, pass_desk, reads
+from reservations import wiring
+from reservations.application import operate
+from reservations.application.oversee import INVARIANTS, RECENT, check_invariants
+from reservations.domain.codes import display
+from reservations.domain.saga import State
+
+
+@click.command
+@code
+@reads
+@pass_desk
+def show(desk: Desk, code: str) -> None:
+    """All that is known of a reservation: state, ledger, attempts, documents, mails."""
+    with wiring.unit_of_work() as uow:
+        reservation = operate.find(code, uow=uow)
+        customer = uow.reservations.customer(reservation.reservation_id)
+        now = uow.now()
+    attempts = wiring.oversight().attempts(reservation.reservation_id)
+    desk.say(output.whole(reservation, customer, attempts, now))
+
+
+@click.command
+@code
+@reads
+@pass_desk
+def timeline(desk: Desk, code: str) -> None:
+    """What happened to a reservation, and who did it."""
+    with wiring.unit_of_work() as uow:
+        reservation = operate.find(code, uow=uow)
+        entries = uow.reservations.history(reservation.reservation_id)
+    desk.say({f"timeline of {display(reservation.code)}": output.history(entries)})
+
+
+@click.command(name="list")
+@click.option(
+    "--stuck",
+    "choice",
+    flag_value="stuck",
+    help="Not looked at when due, or not moving for 30 minutes.",
+)
+@click.option("--review", "choice", flag_value="review", help="Waiting for a person.")
+@click.option("--state", type=Values(State), help="In this state.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@reads
+@pass_desk
+def list_reservations(desk: Desk, choice: str | None, state: State | None, limit: int) -> None:
+    """The reservations that need somebody, or are in a state; the oldest first."""
+    if (choice is None) == (state is None):
+        raise click.UsageError("Choose one of --stuck, --review and --state.")
+    oversight = wiring.oversight()
+    if state is not None:
+        found = oversight.in_state(state, limit=limit)
+    else:
+        found = (
+            oversight.stuck(limit=limit) if choice == "stuck" else oversight.in_review(limit=limit)
+        )
+    desk.say({choice or str(state): [output.overview(each) for each in found]})
+
+
+@click.command
+@click.option(
+    "--recent", is_flag=True, help="Only those of the last 7 days and all that are not settled."
+)
+@reads
+@pass_desk
+def invariants(desk: Desk, recent: bool) -> None:
+    """What must never be stored, and is; the exit status is 1 when there is anything."""
+    oversight = wiring.oversight()
+    since = oversight.now() - RECENT if recent else None
+    found = check_invariants(oversight, policy=wiring.durations(), since=since)
+    page: dict[str, Any] = {
+        name: [{"code": display(f.code), "detail": f.detail} for f in findings]
+        for name, findings in found.items()
+    }
+    broken = [name for name, findings in found.items() if findings]
+    if not desk.as_json:
+        page |= {
+            f"! {name}": f"{INVARIANTS[name].meaning}. {INVARIANTS[name].remedy}."
+            for name in broken
+        }
+    desk.say(page)
+    if broken:
+        sys.exit(1)

@@ -1,0 +1,24 @@
+"""Python imports this before a function of the stack that `witnessed` prepared: its crossings are written down."""
+
+import os
+
+from tests.proofs.crash.boundaries import Tracer, watch
+
+_LOG = os.open(os.environ["CROSSINGS_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+class _Witness(Tracer):
+    """Writes each kind of crossing down once: a process lives for many invocations."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def before(self, what: str) -> None:
+        super().before(what)
+        if self.crossings and (crossing := self.crossings.pop()) not in self._seen:
+            self._seen.add(crossing)
+            os.write(_LOG, f"{os.environ['CROSSINGS_OF']} | {crossing}\n".encode())
+
+
+watch(_Witness())

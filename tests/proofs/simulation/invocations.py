@@ -1,0 +1,260 @@
+"""The real use cases, each called as its function does."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from reservations.application import operate
+from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.confirm_supplier import confirm_supplier
+from reservations.application.create_reservation import CreateReservation, create_reservation
+from reservations.application.issue_voucher import issue_voucher
+from reservations.application.notify_customer import Vouchers, notify_customer
+from reservations.application.poll_outbox import poll_outbox
+from reservations.application.ports import WebhookEvent
+from reservations.application.process_payment import process_payment
+from reservations.application.receive_webhook import receive_webhook
+from reservations.domain.access_token import KeyRing
+from reservations.domain.decisions import Decision, DecisionRefusedError
+from reservations.domain.errors import NotCancellableError, UnavailableError
+from reservations.domain.facts import Call, Operation, Status
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import Reservation
+from reservations.domain.saga import Review, awaited, held, live, reviews
+from tests.proofs.simulation.database import SimulatedUnitOfWork
+from tests.proofs.simulation.providers import Party, SimulatedPayments, SimulatedSupplier, Truth
+from tests.proofs.simulation.services import Message
+from tests.proofs.simulation.world import World
+from tests.worlds.fakes import PlainRenderer
+
+KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
+SUPPORT = "soporte@example.com"
+OWN_LIMITS = {Queue.PAYMENT: timedelta(seconds=28), Queue.SUPPLIER: timedelta(seconds=73)}
+DECISIONS = {
+    Review.MONEY_MISMATCH: Decision.PAID,
+    Review.REFUND_REFUSED: Decision.REFUNDED,
+    Review.CANCEL_REFUSED: Decision.CANCELLED,
+}
+# What a person can attest of a call, by how its provider has it; what still pends, nobody can.
+SAID = {
+    (Operation.CHARGE, Status.DECLINED): Decision.NOT_CHARGED,
+    (Operation.CHARGE, Status.VOIDED): Decision.NOT_CHARGED,
+    (Operation.BOOK, Status.SUCCEEDED): Decision.BOOKED,
+    (Operation.BOOK, Status.DECLINED): Decision.NOT_BOOKED,
+    (Operation.BOOK, Status.CANCELLED): Decision.NOT_BOOKED,
+}
+
+
+class Invocations:
+    """What starts in the world because somebody asked for it."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def create(self, party: Party) -> None:
+        command = CreateReservation(
+            client_id="web", offer=party.offer, price=party.price, customer=party.customer
+        )
+
+        def body() -> None:
+            unit = self._world.unit()
+            with unit:
+                create_reservation(command, uow=unit, policy=unit.policy, token_kid="k1")
+                unit.commit()
+
+        self._world.start(f"create {party.name}", body)
+
+    def cancel(self, party: Party) -> None:
+        reservation_id = party.reservation_id
+        assert reservation_id is not None
+        party.asked_to_cancel = True
+
+        def body() -> None:
+            unit = self._world.unit()
+            try:
+                with unit:
+                    cancel_reservation(reservation_id, uow=unit, policy=unit.policy)
+                    unit.commit()
+            except NotCancellableError as refusal:
+                self._world.say(f"not cancellable: {refusal}")
+
+        self._world.start(f"cancel {party.name}", body)
+
+    def webhook(self, event: WebhookEvent) -> None:
+        def body() -> None:
+            unit = self._world.unit()
+            received = receive_webhook(event, uow=unit, policy=unit.policy)
+            self._world.say(f"webhook {received}")
+
+        self._world.start(f"webhook {self._world.name_of(UUID(event.reference))}", body)
+
+    def poll(self) -> None:
+        def body() -> None:
+            unit = self._world.unit()
+            polled = poll_outbox(uow=unit, publisher=self._world.queues, policy=unit.policy)
+            self._world.say(f"published {polled.published}, woken {polled.woken}")
+
+        self._world.start("poller", body)
+
+    def deliver(self, message: Message) -> None:
+        def body() -> None:
+            self._step(message.hint)
+            self._world.queues.delete(message)
+
+        self._world.queues.receive(message)
+        hint = message.hint
+        self._world.start(f"{hint.queue} {self._world.name_of(hint.reservation_id)}", body)
+
+    def _step(self, hint: Hint) -> None:
+        unit = self._world.unit()
+        match hint.queue:
+            case Queue.PAYMENT:
+                process_payment(
+                    hint.reservation_id,
+                    uow=unit,
+                    payments=SimulatedPayments(self._world.providers),
+                    policy=unit.policy,
+                    not_after=self._world.now + OWN_LIMITS[hint.queue],
+                )
+            case Queue.SUPPLIER:
+                confirm_supplier(
+                    hint.reservation_id,
+                    uow=unit,
+                    supplier=SimulatedSupplier(self._world.providers),
+                    policy=unit.policy,
+                    not_after=self._world.now + OWN_LIMITS[hint.queue],
+                )
+            case Queue.VOUCHER:
+                issue_voucher(
+                    hint.reservation_id,
+                    uow=unit,
+                    renderer=PlainRenderer(),
+                    store=self._world.store,
+                    policy=unit.policy,
+                    keys=KEYS,
+                    support_contact=SUPPORT,
+                )
+            case Queue.NOTIFICATION:
+                self._notify(hint.reservation_id, unit)
+
+    def _notify(self, reservation_id: UUID, unit: SimulatedUnitOfWork) -> None:
+        to, began = self._world.party(reservation_id).customer.email, self._world.now
+        finished = False
+        try:
+            notify_customer(
+                reservation_id,
+                uow=unit,
+                mailer=self._world.mailer,
+                vouchers=Vouchers(store=self._world.store, renderer=PlainRenderer()),
+                policy=unit.policy,
+                support_contact=SUPPORT,
+            )
+            finished = True
+        finally:
+            if not finished or self._world.now - began >= STANDARD.mail_repeat:
+                self._world.interrupted.add(to)
+
+    # --- what operators do
+
+    def look_again(self, party: Party) -> None:
+        """An operator asks for another look."""
+
+        def body() -> None:
+            unit, code = self._world.unit(), self._stored(party).code
+            self._world.nudged[party.customer.email] += 1
+            operate.look_again(code, uow=unit, policy=unit.policy, actor="operator")
+
+        self._world.start(f"operator {party.name}", body)
+
+    def review(self, party: Party) -> bool:
+        """An operator answers what is in review, if anything is, and does by hand what they attest."""
+        reasons = sorted(reviews(self._stored(party).facts, self._world.now))
+        for reason in reasons:
+            with self._world.at_once(f"operator {party.name}"):
+                if reason is Review.DEADLINE:
+                    self._tell_what_is_so(party)
+                else:
+                    self._decide(party, reason)
+        return bool(reasons)
+
+    def _decide(self, party: Party, reason: Review) -> None:
+        before, evidence = self._stored(party), f"E-{self._world.number()}"
+        target = _in_question(before, reason)
+        if self._resolve(before, DECISIONS[reason], evidence, target):
+            self._do_by_hand(before, reason, target)
+        elif reason is Review.MONEY_MISMATCH:
+            self.cancel(party)
+
+    def _tell_what_is_so(self, party: Party) -> None:
+        """The provider says on the phone what it has of a charge or a booking that it never answered for."""
+        before = self._stored(party)
+        ledgers = {
+            Operation.CHARGE: self._world.providers.payments,
+            Operation.BOOK: self._world.providers.bookings,
+        }
+        for call in awaited(before.facts):
+            if call.operation in ledgers and call.deadline_at <= self._world.now:
+                rows = ledgers[call.operation].of(before.reservation_id)
+                told = next((row for row in rows if _is_of(row, call)), None)
+                status = told.status if told else Status.DECLINED
+                if decision := SAID.get((call.operation, status)):
+                    evidence = told.provider_id if told else f"E-{self._world.number()}"
+                    done = self._resolve(before, decision, evidence, call.provider_id)
+                    if done and decision is Decision.BOOKED:
+                        self._world.attested.add(evidence)
+
+    def _resolve(
+        self, before: Reservation, decision: Decision, evidence: str, target: str | None
+    ) -> bool:
+        unit = self._world.unit()
+        try:
+            operate.resolve_review(
+                before.code,
+                decision,
+                evidence=evidence,
+                target=target,
+                uow=unit,
+                policy=unit.policy,
+                actor="operator",
+            )
+        except DecisionRefusedError as refusal:
+            self._world.say(f"refused: {refusal}")
+            return False
+        except UnavailableError as error:
+            self._world.say(f"fails: {error.code}")
+            return False
+        self._world.say(f"decides: {decision}")
+        return True
+
+    def _do_by_hand(self, before: Reservation, reason: Review, target: str | None) -> None:
+        """Send the money by transfer, or talk the supplier into it."""
+        providers = self._world.providers
+        if reason is Review.REFUND_REFUSED:
+            for charge in held(before.facts):
+                if charge.provider_id == target and charge.money:
+                    providers.by_hand.append((before.reservation_id, charge.money))
+        if reason is Review.CANCEL_REFUSED and target:
+            providers.bookings.get(target).status = Status.CANCELLED
+
+    def _stored(self, party: Party) -> Reservation:
+        assert party.reservation_id is not None
+        return self._world.database.reservations[party.reservation_id]
+
+
+def _is_of(row: Truth, call: Call) -> bool:
+    return row.provider_id == call.provider_id or (row.key == call.key and not row.foreign)
+
+
+def _in_question(reservation: Reservation, reason: Review) -> str | None:
+    """The first payment or booking that a review is about; one is answered at a time."""
+    facts = reservation.facts
+    match reason:
+        case Review.REFUND_REFUSED:
+            standing, undoing = held(facts), Operation.REFUND
+        case Review.CANCEL_REFUSED:
+            standing = [booking for booking in facts.of(Operation.BOOK) if live(booking)]
+            undoing = Operation.CANCEL_BOOKING
+        case _:
+            return None
+    refused = {row.target for row in facts.of(undoing) if row.status is Status.DECLINED}
+    return next((call.provider_id for call in standing if call.provider_id in refused), None)

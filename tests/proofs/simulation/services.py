@@ -1,0 +1,190 @@
+"""The queues, the document store and the mail service, with what goes wrong in each."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from random import Random
+from typing import Protocol
+
+from reservations.application.ports import (
+    Mail,
+    MailAccepted,
+    Mailer,
+    MailNotSent,
+    MailOutcome,
+    MailRefused,
+    MailUnknown,
+    MessagePublisher,
+    Published,
+)
+from reservations.domain.errors import DocumentStoreUnavailableError
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.reservation import MailKind
+from tests.proofs.simulation.rules import ViolationError
+from tests.worlds.fakes import InMemoryDocumentStore
+
+VISIBILITY = {
+    Queue.PAYMENT: timedelta(seconds=180),
+    Queue.SUPPLIER: timedelta(seconds=450),
+    Queue.VOUCHER: timedelta(seconds=180),
+    Queue.NOTIFICATION: timedelta(seconds=120),
+}
+MAX_RECEIVES = 20
+DELAYS = tuple(timedelta(seconds=seconds) for seconds in (0, 0, 0, 5, 60, 900))
+
+
+class Outside(Protocol):
+    """What these services need of the world around them."""
+
+    random: Random
+    hostile: bool
+    trouble: float  # odds that a service fails, in hostile times
+
+    @property
+    def now(self) -> datetime: ...
+
+    def boundary(self, where: str, *, pause: float = 0) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def service_down(self, service: str) -> bool: ...
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Message:
+    hint: Hint
+    visible_at: datetime
+    receives: int = 0
+
+
+class Queues(MessagePublisher):
+    """SQS as it behaves on a bad day: at least once in theory, and here also less."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self.messages: list[Message] = []
+
+    def publish(self, hints: Sequence[Hint]) -> Published:
+        world = self._outside
+        world.boundary("before publish")
+        fates = {hint.message_id: self._take(hint) for hint in hints}
+        world.boundary("after publish")
+        return Published(
+            accepted=frozenset(key for key, fate in fates.items() if fate == "accepted"),
+            refused=frozenset(key for key, fate in fates.items() if fate == "refused"),
+        )
+
+    def _take(self, hint: Hint) -> str:
+        """Whether it was accepted, refused, or not answered for: then it may have been taken."""
+        world = self._outside
+        if not world.hostile:
+            self.put(hint)
+            return "accepted"
+        if world.service_down("queues"):
+            return "unanswered"
+        if world.random.random() >= world.trouble:
+            for _ in range(world.random.choice((1, 1, 1, 0, 2))):
+                self.put(hint, delay=world.random.choice(DELAYS))
+            return "accepted"
+        if world.random.random() < 0.5:
+            self.put(hint)
+        return world.random.choice(("unanswered", "refused"))
+
+    def put(self, hint: Hint, *, delay: timedelta = timedelta(0)) -> None:
+        self.messages.append(Message(hint=hint, visible_at=self._outside.now + delay))
+
+    def visible(self) -> list[Message]:
+        now = self._outside.now
+        return [message for message in self.messages if message.visible_at <= now]
+
+    def receive(self, message: Message) -> None:
+        """Hide it while it is worked on; it comes back unless it is deleted."""
+        message.receives += 1
+        message.visible_at = self._outside.now + VISIBILITY[message.hint.queue]
+        if message.receives >= MAX_RECEIVES:
+            self.delete(message)
+
+    def delete(self, message: Message) -> None:
+        if message in self.messages:
+            self.messages.remove(message)
+
+
+class SimulatedStore(InMemoryDocumentStore):
+    """S3 with windows in which it is down, and answers that get lost."""
+
+    def __init__(self, outside: Outside) -> None:
+        super().__init__()
+        self._outside = outside
+
+    def put(self, key: str, content: bytes) -> None:
+        world = self._outside
+        world.boundary("before put")
+        if self.documents.get(key, content) != content:
+            raise ViolationError("voucher", f"stored again with other content: {content!r}")
+        super().put(key, content)
+        world.say(f"store: {sha256(content).hexdigest()[:8]} is stored")
+        self._lose_the_answer()
+        world.boundary("after put")
+
+    def get(self, key: str) -> bytes | None:
+        self._outside.boundary("before get")
+        return super().get(key)
+
+    def _answer(self) -> None:
+        if self._outside.service_down("store"):
+            raise DocumentStoreUnavailableError
+        self._lose_the_answer()
+
+    def _lose_the_answer(self) -> None:
+        world = self._outside
+        if world.hostile and world.random.random() < world.trouble / 2:
+            raise DocumentStoreUnavailableError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A mail that is in somebody's inbox."""
+
+    to: str
+    kind: MailKind
+    mail: Mail
+
+
+class SimulatedMailer(Mailer):
+    """SES: no idempotency, and some of its answers get lost."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+        self._ids = itertools.count(1)
+        self.delivered: list[Delivery] = []
+        self.unsure: set[tuple[str, MailKind]] = set()  # the answer to one of its sends was lost
+        self.refused: set[tuple[str, MailKind]] = set()
+
+    def send(self, mail: Mail) -> MailOutcome:
+        world = self._outside
+        world.boundary("before send")
+        outcome = self._outcome(mail)
+        world.say(f"mail: {mail.kind} {type(outcome).__name__}")
+        world.boundary("after send")
+        return outcome
+
+    def _outcome(self, mail: Mail) -> MailOutcome:
+        world, about = self._outside, (mail.to, mail.kind)
+        if world.service_down("mail"):
+            return MailNotSent()
+        fate = world.random.random() / world.trouble if world.hostile else 1
+        if fate < 0.2:
+            self.refused.add(about)
+            return MailRefused()
+        if fate < 0.5:
+            return MailNotSent()
+        if fate < 1:
+            self.unsure.add(about)
+            if fate < 0.75:
+                return MailUnknown()
+        self.delivered.append(Delivery(to=mail.to, kind=mail.kind, mail=mail))
+        if fate < 1:
+            return MailUnknown()
+        return MailAccepted(f"ses-{next(self._ids)}")

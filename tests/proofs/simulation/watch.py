@@ -1,0 +1,459 @@
+"""What must hold after every commit and at the end, said again in other words than the code's."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import NoReturn, Protocol
+
+from reservations.domain.facts import Call, Operation, Reason, Status
+from reservations.domain.messages import Hint
+from reservations.domain.money import Money
+from reservations.domain.policy import Policy
+from reservations.domain.reservation import Customer, MailKind, MailSend, MailStatus, Reservation
+from reservations.domain.saga import (
+    Review,
+    State,
+    held,
+    kept_booking,
+    kept_charge,
+    public_status,
+    reviews,
+    state_of,
+)
+from reservations.domain.views import view
+from tests.proofs.simulation.providers import ALIVE, Party, Providers, Truth
+from tests.proofs.simulation.rules import ViolationError
+from tests.proofs.simulation.services import Queues, SimulatedMailer, SimulatedStore
+from tests.worlds.fakes import InMemoryDatabase
+
+MAY_BECOME = {
+    "EN PROCESO": {"CONFIRMADA", "RECHAZADA", "EXPIRADA", "EN CANCELACION", "CANCELADA"},
+    "CONFIRMADA": {"EN CANCELACION", "CANCELADA"},
+    "EN CANCELACION": {"CANCELADA"},
+}
+ENDED = {
+    State.PAYMENT_FAILED,
+    State.EXPIRED,
+    State.CANCELLED,
+    State.REFUNDED,
+}
+OWED = {
+    "CONFIRMADA": MailKind.CONFIRMED,
+    "RECHAZADA": MailKind.REJECTED,
+    "EXPIRADA": MailKind.EXPIRED,
+    "CANCELADA": MailKind.CANCELLED,
+}
+ENDINGS = ("RECHAZADA", "EXPIRADA", "CANCELADA")
+KNOWN_SENDS = (MailStatus.SENT, MailStatus.REFUSED)
+FORWARD = (Operation.CHARGE, Operation.BOOK)
+LISTED_LONG_AGO = timedelta(minutes=5)
+LEASE = timedelta(seconds=30)
+LONGEST_LEASE = timedelta(minutes=5)  # while nobody who was told has come
+A_WEEK = timedelta(days=7)
+QUARTER_OF_AN_HOUR = timedelta(minutes=15)
+
+
+class World(Protocol):
+    """What is watched."""
+
+    database: InMemoryDatabase
+    providers: Providers
+    queues: Queues
+    store: SimulatedStore
+    mailer: SimulatedMailer
+    interrupted: set[str]  # who may get a mail twice: a crash fell inside a send
+    attested: set[str]  # the bookings that an operator said were made
+    nudged: Counter[str]  # who may get one more each time: an operator asked
+
+    @property
+    def now(self) -> datetime: ...
+
+    @property
+    def created(self) -> list[Party]: ...
+
+
+class Watch:
+    """Raises a violation at the first thing that is not as promised."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._shown: dict[str, str] = {}  # the booking on the voucher
+
+    # --- after every commit
+
+    def committed(
+        self,
+        party: Party,
+        old: Reservation | None,
+        new: Reservation,
+        *,
+        saved_at: datetime | None,
+        policy: Policy,
+    ) -> None:
+        """Look at one reservation that a transaction has just written; a lease is not a save."""
+        if old is not None:
+            self._check_word(party, old, new)
+        self._check_confirmation(party, new)
+        self._check_own_charges(party)
+        if old is None or saved_at is None:
+            return
+        _check_version(old, new, saved_at, policy)
+        nothing_new = (old.facts, old.documents, old.sends) == (new.facts, new.documents, new.sends)
+        _check_rest(new, saved_at, lease=LONGEST_LEASE if nothing_new else LEASE)
+        _check_token(new, self._world.database.customers[new.reservation_id])
+        for call in _begun(old, new):
+            self._check_begun(party, call, new)
+        self._check_voids(old, new)
+        confirmed = state_of(new.facts) is State.SUPPLIER_CONFIRMED
+        if len(new.documents) > len(old.documents) and not (confirmed and not old.documents):
+            fail("voucher", f"issued in {state_of(new.facts)}, beside {len(old.documents)}")
+
+    def hinted(self, party: Party, hints: Iterable[Hint]) -> None:
+        """Look at messages that a transaction has just stored."""
+        for hint in hints:
+            if hint.reservation_id != party.reservation_id:
+                fail("privacy", "a hint about another reservation")
+            _check_privacy(f"{hint.type} {hint.traceparent}", party)
+
+    def _check_word(self, party: Party, old: Reservation, new: Reservation) -> None:
+        before, after = public_status(old.facts), public_status(new.facts)
+        if before == after:
+            return
+        if after not in MAY_BECOME.get(before, ()):
+            fail("words", f"{before} became {after}")
+        if before == "CONFIRMADA" and not (party.asked_to_cancel or party.supplier_cancelled):
+            fail("words", "no longer CONFIRMADA, and nobody cancelled")
+        if after == "EN CANCELACION" and not (party.asked_to_cancel or party.supplier_cancelled):
+            fail("words", "in cancellation, and nobody cancelled")
+        if after in ("RECHAZADA", "EXPIRADA"):
+            self._check_refusal(party, new)
+
+    def _check_refusal(self, party: Party, new: Reservation) -> None:
+        """Nobody is refused who paid, or who has a booking, as far as could be known."""
+        if any(c.status is Status.UNKNOWN for c in new.facts.of(Operation.CHARGE)):
+            fail("words", "refused with a charge of which nothing is known")
+        rejected = new.facts.reason is Reason.SUPPLIER_REJECTED
+        providers = self._world.providers
+        ledger = providers.bookings if rejected else providers.payments
+        known_by = self._world.now - LISTED_LONG_AGO
+        wrong = [
+            truth
+            for truth in ledger.of(new.reservation_id)
+            if truth.status is Status.SUCCEEDED and truth.listed_from <= known_by
+        ]
+        if wrong and not party.repeated:
+            fail("words", f"refused although {wrong[0]}")
+
+    def _check_confirmation(self, party: Party, new: Reservation) -> None:
+        """CONFIRMADA if and only if we hold the money and a booking, and it stays the same one."""
+        confirmed = public_status(new.facts) == "CONFIRMADA"
+        if confirmed != (state_of(new.facts) is State.SUPPLIER_CONFIRMED):
+            fail("confirmed", f"{public_status(new.facts)} in {state_of(new.facts)}")
+        paid = _not_given_back(new, Operation.CHARGE, Operation.REFUND)
+        booked = _not_given_back(new, Operation.BOOK, Operation.CANCEL_BOOKING)
+        if confirmed != (new.facts.reason is None and bool(paid) and bool(booked)):
+            fail("confirmed", f"{public_status(new.facts)} with {paid} and {booked}")
+        if confirmed:
+            self._check_truth(party, new)
+
+    def _check_truth(self, party: Party, new: Reservation) -> None:
+        providers = self._world.providers
+        payments = providers.payments.of(new.reservation_id)
+        if not any(truth.status is Status.SUCCEEDED for truth in payments):
+            fail("confirmed", "and no payment was taken")
+        booking = kept_booking(new.facts)
+        shown = booking.provider_id if booking and booking.provider_id else ""
+        before = self._shown.get(party.name)
+        if before not in (None, shown) and self._booking(before).status is Status.SUCCEEDED:
+            fail("confirmed", f"the voucher says {before}, which is alive, and we show {shown}")
+        self._shown[party.name] = shown
+        if self._booking(shown).status not in (Status.SUCCEEDED, Status.CANCELLED):
+            fail("confirmed", f"by {self._booking(shown)}")
+
+    def _booking(self, provider_id: str | None) -> Truth:
+        return self._world.providers.bookings.get(provider_id)
+
+    def _check_own_charges(self, party: Party) -> None:
+        assert party.reservation_id is not None
+        payments = self._world.providers.payments.of(party.reservation_id)
+        ours = [t for t in payments if not t.foreign and t.status is Status.SUCCEEDED]
+        if len(ours) > 1:
+            fail("twice", f"{len(ours)} charges of ours succeeded")
+
+    def _check_begun(self, party: Party, call: Call, new: Reservation) -> None:
+        closed = new.facts.reason is not None
+        if closed and call.operation in FORWARD:
+            fail("closing", f"{call.key} begun after {new.facts.reason}")
+        if call.operation is Operation.BOOK and not self._paid_in_full(new):
+            fail("money", "booked without the money")
+        if call.operation is Operation.REFUND and closed and self._known_alive(new):
+            given_back = {refund.target for refund in new.facts.of(Operation.REFUND)}
+            if all(charge.provider_id in given_back for charge in held(new.facts)):
+                fail("money", "all is refunded while a booking that we know is alive")
+        kept = kept_charge(new.facts)
+        right = _right_sums(new)
+        gives_back = call.operation is Operation.REFUND and call.money in right
+        if gives_back and kept is not None and kept.money not in right:
+            fail("money", f"gives the price back and keeps {kept.money}")
+        confirmed = state_of(new.facts) is State.SUPPLIER_CONFIRMED
+        if (
+            call.operation is Operation.CANCEL_BOOKING
+            and confirmed
+            and call.target == self._shown.get(party.name)
+        ):
+            fail("service", "cancels the booking on the voucher")
+
+    def _paid_in_full(self, new: Reservation) -> bool:
+        right = _right_sums(new)
+        payments = self._world.providers.payments.of(new.reservation_id)
+        return any(t.status is Status.SUCCEEDED and t.money in right for t in payments)
+
+    def _known_alive(self, new: Reservation) -> bool:
+        known = {booking.provider_id for booking in new.facts.of(Operation.BOOK)}
+        bookings = self._world.providers.bookings.of(new.reservation_id)
+        return any(t.status is Status.SUCCEEDED and t.provider_id in known for t in bookings)
+
+    def _check_voids(self, old: Reservation, new: Reservation) -> None:
+        for call in new.facts.calls:
+            before = old.facts.find(call.key)
+            asked_now = call.void_asked and not (before and before.void_asked)
+            wanted = new.facts.reason is None and kept_charge(new.facts) is None
+            if asked_now and wanted and self._world.now < call.sent_at + QUARTER_OF_AN_HOUR:
+                fail("hold", "voided before its quarter of an hour was over")
+
+    # --- at the end
+
+    def at_end(self) -> None:
+        """Look at the whole world once nothing moves any more."""
+        database = self._world.database
+        if any(row.status == "pending" for row in database.outbox.values()):
+            fail("silence", "a hint is still in the outbox")
+        if database.held:
+            fail("silence", "a lock is still held")
+        for party in self._world.created:
+            assert party.reservation_id is not None
+            reservation = database.reservations[party.reservation_id]
+            self._check_end_of(party, reservation)
+
+    def nothing_in_review(self) -> None:
+        """Look whether operators could answer all that was in review."""
+        for new in self._world.database.reservations.values():
+            if reasons := reviews(new.facts, self._world.now):
+                fail("review", f"{sorted(reasons)} could not be answered")
+
+    def _check_end_of(self, party: Party, new: Reservation) -> None:
+        state, reasons = state_of(new.facts), reviews(new.facts, self._world.now)
+        if Review.DEADLINE in reasons:
+            fail("silence", "a call is still open at the end")
+        if new.next_check_at is None:
+            _check_rest(new, self._world.now)
+        elif not reasons:
+            fail("silence", f"ends unsettled in {state}")
+        if state is not State.SUPPLIER_CONFIRMED and state not in ENDED and not reasons:
+            fail("silence", f"ends in {state}")
+        self._check_money(new, reasons)
+        self._check_service(new, reasons)
+        self._check_voucher(party, new)
+        self._check_mails(party, new)
+        self._check_history(new)
+
+    def _check_money(self, new: Reservation, reasons: frozenset[Review]) -> None:
+        """Captured less refunded is what the reservation costs, or a review says why not."""
+        kept: Counter[str] = Counter()
+        for truth in self._world.providers.payments.of(new.reservation_id):
+            if truth.status is Status.SUCCEEDED:
+                _count(kept, truth.money, 1)
+        for truth in self._world.providers.refunds.of(new.reservation_id):
+            if truth.status is Status.SUCCEEDED:
+                _count(kept, truth.money, -1)
+        for reservation_id, money in self._world.providers.by_hand:
+            if reservation_id == new.reservation_id:
+                _count(kept, money, -1)
+        expected: Counter[str] = Counter()
+        for owed in _owed_money(new, reasons):
+            _count(expected, owed, 1)
+        if {k: v for k, v in kept.items() if v} != dict(expected):
+            fail(
+                "money", f"{state_of(new.facts)}: we keep {kept}, not {expected}; {sorted(reasons)}"
+            )
+
+    def _check_service(self, new: Reservation, reasons: frozenset[Review]) -> None:
+        bookings = self._world.providers.bookings.of(new.reservation_id)
+        alive = {truth.provider_id for truth in bookings if truth.status in ALIVE}
+        kept = kept_booking(new.facts)
+        confirmed = state_of(new.facts) is State.SUPPLIER_CONFIRMED
+        if len(alive) != confirmed and Review.CANCEL_REFUSED not in reasons:
+            fail("service", f"{state_of(new.facts)} with {alive} alive")
+        if confirmed and (kept is None or kept.provider_id not in alive):
+            fail("service", f"the booking we show is not among {alive}")
+
+    def _check_voucher(self, party: Party, new: Reservation) -> None:
+        documents = new.documents
+        if len(documents) > 1:
+            fail("voucher", "more than one")
+        if state_of(new.facts) is not State.SUPPLIER_CONFIRMED:
+            return
+        if not documents:
+            fail("voucher", "none for a confirmed reservation")
+        content = self._world.store.documents.get(documents[0].s3_key, b"")
+        _check_privacy(documents[0].s3_key, party)
+        if sha256(content).hexdigest() != documents[0].sha256:
+            fail("voucher", "the store has another")
+        booking = kept_booking(new.facts)
+        known = booking.provider_id if booking else None
+        names = {f"LOC-{known}"}
+        if known in self._world.attested:  # an operator knows the supplier's id, and no locator
+            names.add(str(known))
+        right = {f"{new.code} {party.customer.full_name} {name}" for name in names}
+        if content.decode() not in right:
+            fail("voucher", f"it says {content.decode()}, not {sorted(right)}")
+
+    def _check_mails(self, party: Party, new: Reservation) -> None:
+        mailer, to = self._world.mailer, party.customer.email
+        copies = Counter(d.kind for d in mailer.delivered if d.to == to)
+        for kind, times in copies.items():
+            in_doubt = to in self._world.interrupted or (to, kind) in mailer.unsure
+            if times > (2 + self._world.nudged[to] if in_doubt else 1):
+                fail("mail", f"{times} copies of {kind}")
+        for kind in mails_owed(new):
+            send = new.send_of(kind)
+            if send is None or send.check_at is not None:
+                fail("mail", f"{kind} is owed, and its send is {send}")
+            elif send.status not in KNOWN_SENDS and send.attempts < 2:
+                fail("mail", f"nobody knows whether {kind} left, and it was not repeated")
+            told = copies[kind] or (to, kind) in mailer.refused | mailer.unsure
+            if not told and to not in self._world.interrupted:
+                fail("mail", f"{kind} never left")
+        for delivery in mailer.delivered:
+            if delivery.to == to and delivery.mail.code != new.code:
+                fail("mail", "about the reservation of another")
+            if delivery.to == to and (delivery.kind is MailKind.CONFIRMED) != bool(
+                delivery.mail.voucher_pdf
+            ):
+                fail("mail", f"{delivery.kind} with or without a voucher")
+
+    def _check_history(self, new: Reservation) -> None:
+        told = Counter(line.event for line in self._world.database.history[new.reservation_id])
+        facts = new.facts
+        expected = {
+            "reservation.accepted": 1,
+            "reservation.confirmed": int(facts.confirmed_at is not None),
+            "reservation.ended": int(facts.ended_at is not None),
+            "voucher.issued": len(new.documents),
+            **{f"reservation.closed.{r}": int(r is facts.reason) for r in Reason},
+        }
+        for event, times in expected.items():
+            if told[event] != times:
+                fail("history", f"{event} is told {told[event]} times, not {times}")
+
+
+def fail(rule: str, detail: str) -> NoReturn:
+    """
+    Raises:
+        ViolationError: always.
+    """
+    raise ViolationError(rule, detail)
+
+
+def _check_version(old: Reservation, new: Reservation, now: datetime, policy: Policy) -> None:
+    differs = view(old, old.updated_at, policy) != view(new, now, policy)
+    if new.version != old.version + differs:
+        fail("version", f"{old.version} became {new.version}, the answer differs: {differs}")
+
+
+def _check_rest(new: Reservation, now: datetime, *, lease: timedelta = LEASE) -> None:
+    """Settled if and only if nothing is left, and never late for what is."""
+    rests = _rests(new, now)
+    if rests != (new.next_check_at is None):
+        fail("silence", f"wakes at {new.next_check_at} in {state_of(new.facts)}")
+    if new.next_check_at is None:
+        return
+    looks = [call.check_at for call in new.facts.calls if call.check_at is not None]
+    latest = max(now + lease, min(looks, default=now + A_WEEK))
+    if not now < new.next_check_at <= latest:
+        fail("silence", f"wakes at {new.next_check_at}, not between {now} and {latest}")
+
+
+def _check_token(new: Reservation, customer: Customer) -> None:
+    """The payment token lives exactly as long as a charge can need it."""
+    over = {Status.SUCCEEDED, Status.DECLINED, Status.VOIDED}
+    spent = new.facts.reason is not None or any(
+        call.status in over for call in new.facts.of(Operation.CHARGE)
+    )
+    if spent != (customer.payment_token is None):
+        fail("token", "kept too long" if spent else "forgotten too early")
+
+
+def _begun(old: Reservation, new: Reservation) -> Iterator[Call]:
+    """The calls that this transaction wrote down to be sent."""
+    for call in new.facts.calls:
+        before = old.facts.find(call.key)
+        if call.status is Status.STARTED and (before is None or call.attempts > before.attempts):
+            yield call
+
+
+def _not_given_back(new: Reservation, what: Operation, back: Operation) -> set[str | None]:
+    given_back = {call.target for call in new.facts.of(back)}
+    done = (call for call in new.facts.of(what) if call.status is Status.SUCCEEDED)
+    return {call.provider_id for call in done} - given_back
+
+
+def _rests(new: Reservation, now: datetime) -> bool:
+    state = state_of(new.facts)
+    quiet = not any(call.open or call.check_at is not None for call in new.facts.calls)
+    over = state in ENDED or state is State.SUPPLIER_CONFIRMED
+    handed_over = state is not State.SUPPLIER_CONFIRMED or bool(new.documents)
+    sends = [new.send_of(kind) for kind in mails_owed(new)]
+    told = all(send is not None and send.check_at is None for send in sends)
+    return quiet and over and handed_over and told and not reviews(new.facts, now)
+
+
+def mails_owed(new: Reservation) -> Iterator[MailKind]:
+    word = str(public_status(new.facts))
+    if word in OWED:
+        yield OWED[word]
+    told_of_all = word == "CANCELADA" and not _paid_after(new.send_of(MailKind.CANCELLED), new)
+    if word in ENDINGS and state_of(new.facts) is State.REFUNDED and not told_of_all:
+        yield MailKind.REFUNDED
+
+
+def _paid_after(told: MailSend | None, new: Reservation) -> bool:
+    known_at = [c.closed_at for c in new.facts.of(Operation.CHARGE) if c.status is Status.SUCCEEDED]
+    return told is not None and any(at is not None and at > told.sent_at for at in known_at)
+
+
+def _right_sums(new: Reservation) -> set[Money | None]:
+    """The price, and the sum that an operator took in its place."""
+    price, accepted = new.facts.price, new.facts.accepted_minor
+    return {price, Money(accepted or price.minor, price.currency)}
+
+
+def _owed_money(new: Reservation, reasons: frozenset[Review]) -> Iterator[Money | None]:
+    """What we may keep: the price of what was confirmed, and what a review explains."""
+    facts, kept = new.facts, kept_charge(new.facts)
+    if state_of(facts) is State.SUPPLIER_CONFIRMED:
+        yield Money(facts.accepted_minor or facts.price.minor, facts.price.currency)
+    elif kept is not None and Review.MONEY_MISMATCH in reasons:
+        yield kept.money
+    refused = {r.target for r in facts.of(Operation.REFUND) if r.status is Status.DECLINED}
+    for charge in held(facts):
+        if charge.provider_id in refused:
+            yield charge.money
+    if (
+        Review.CANCEL_REFUSED in reasons and facts.reason is not None
+    ):  # it takes one payment, not all
+        others = [charge for charge in held(facts) if charge.provider_id not in refused]
+        yield from (charge.money for charge in others[:1])
+
+
+def _count(sums: Counter[str], money: Money | None, sign: int) -> None:
+    if money is not None:
+        sums[money.currency] += sign * money.minor
+
+
+def _check_privacy(text: str, party: Party) -> None:
+    customer = party.customer
+    for secret in (customer.full_name, customer.email, customer.phone, f"token of {party.name}"):
+        if secret and secret in text:
+            fail("privacy", "personal data in a message or a key")

@@ -1,0 +1,297 @@
+"""A hostile world on a virtual clock: who runs, who dies, and what the providers do by themselves."""
+
+import contextlib
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import date, datetime, timedelta
+from random import Random
+from uuid import UUID
+
+from reservations.application.ports import WebhookEvent
+from reservations.domain.errors import UnavailableError
+from reservations.domain.facts import Provider
+from reservations.domain.money import Money
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import Customer, Language, Offer, Reservation
+from reservations.domain.saga import public_status, reviews, state_of
+from tests.proofs.simulation.database import SimulatedUnitOfWork
+from tests.proofs.simulation.providers import PERSONALITIES, Party, Providers
+from tests.proofs.simulation.rules import ViolationError
+from tests.proofs.simulation.services import Queues, SimulatedMailer, SimulatedStore
+from tests.proofs.simulation.watch import Watch, mails_owed
+from tests.proofs.simulation.workers import CrashError, Worker
+from tests.worlds.fakes import InMemoryDatabase
+
+POLICIES = tuple(STANDARD.jittered(factor) for factor in (0.8, 0.9, 1.0, 1.1, 1.2))
+PRICES = (Money(34250, "EUR"), Money(18000, "EUR"), Money(99500, "EUR"))
+
+Event = tuple[datetime, int, Callable[[], None]]
+
+
+class World:
+    """Everything outside the use cases, and who runs when."""
+
+    def __init__(self, seed: int, *, tell: Callable[[str], None] | None = None) -> None:
+        self.random = Random(seed)
+        self.database = InMemoryDatabase()
+        self.open_units: set[SimulatedUnitOfWork] = set()
+        self.hostile = True
+        self.calm = self.random.choice((0.3, 0.5, 0.7, 0.85))  # odds of the fair move
+        self.restless = self.random.choice((0.02, 0.08, 0.2, 0.4))  # odds to pause at a port
+        self.deadly = self.random.choice((0, 0.002, 0.01, 0.03))  # odds to die at a port
+        self.trouble = self.random.choice((0.02, 0.1, 0.3))  # odds that a service of ours fails
+        self.interrupted: set[str] = set()  # to whom a send was cut off
+        self.attested: set[str] = set()
+        self.nudged: Counter[str] = Counter()  # how often an operator asked for what is in doubt
+        self.providers = Providers(self)
+        self.queues = Queues(self)
+        self.store = SimulatedStore(self)
+        self.mailer = SimulatedMailer(self)
+        self.watch = Watch(self)
+        self.parties = [self._party(number) for number in range(self.random.choice((1, 2, 2, 3)))]
+        self._by_id: dict[UUID, Party] = {}
+        self._tell = tell
+        self.began = self.database.now
+        self._actor = "world"
+        self._running: Worker | None = None
+        self.workers: list[Worker] = []
+        self.events: list[Event] = []
+        self.down: dict[str, datetime] = {}
+        self._told: dict[UUID, int] = {}  # lines of each history that the story has told
+        self.deliver_webhook: Callable[[WebhookEvent], None]
+        self._numbers = itertools.count(1)
+
+    def _party(self, number: int) -> Party:
+        names = list(PERSONALITIES)
+        names += ["moody"] * 4 + ["fast"] * 4 + ["slow"] * 2
+        moods = {provider: self.random.choice(names) for provider in Provider}
+        name = f"R{number + 1}"
+        return Party(
+            name=name,
+            customer=Customer(
+                full_name=f"Traveler {name}",
+                email=f"{name.lower()}@example.com",
+                phone=f"+3460011122{number}",
+                payment_token=f"token of {name}",
+                language=Language.SPANISH,
+            ),
+            offer=Offer(
+                offer_id=f"HTL-{name}",
+                description="Hotel Sol, doble",
+                starts_on=date(2027, 5, 1),
+                ends_on=date(2027, 5, 4),
+                guests=2,
+            ),
+            price=PRICES[number],
+            moods={provider: PERSONALITIES[mood] for provider, mood in moods.items()},
+            mood_names=", ".join(f"{mood} {provider}" for provider, mood in moods.items()),
+        )
+
+    # --- what the services around see
+
+    @property
+    def now(self) -> datetime:
+        return self.database.now
+
+    @property
+    def created(self) -> list[Party]:
+        return list(self._by_id.values())
+
+    def say(self, text: str) -> None:
+        if self._tell is None:
+            return
+        for reservation_id, party in self._by_id.items():
+            text = text.replace(str(reservation_id), party.name)
+        since = timedelta(seconds=(self.now - self.began) // timedelta(seconds=1))
+        self._tell(f"{since!s:>16}  {self._actor:<20} {text}")
+
+    def party(self, reservation_id: UUID) -> Party:
+        if reservation_id not in self._by_id:
+            raise ViolationError("key", f"nobody reserved {reservation_id}")
+        return self._by_id[reservation_id]
+
+    def name_of(self, reservation_id: UUID) -> str:
+        return self.party(reservation_id).name
+
+    def boundary(self, where: str, *, pause: float = 0) -> None:
+        """Stand at a port: another may run here, and this one may die."""
+        worker = self._running
+        if worker is None or not self.hostile:
+            return
+        chance = self.random.random()
+        if chance < self.deadly:
+            self.say(f"dies at: {where}")
+            raise CrashError
+        if chance < self.deadly + max(self.restless, pause):
+            self._pause(worker)
+
+    def wait_for_a_lock(self) -> None:
+        if self._running is not None:
+            self.say("waits for a row")
+            self._pause(self._running)
+
+    def _pause(self, worker: Worker) -> None:
+        worker.pause()
+        self._running, self._actor = worker, worker.name
+
+    def commit_fate(self) -> str:
+        """A connection may break inside the commit: then the client cannot know."""
+        chance = self.random.random() if self.hostile else 1
+        if chance >= self.deadly:
+            return "done"
+        self.say("the connection breaks in the commit")
+        return "lost" if chance < self.deadly / 2 else "unsure"
+
+    def committed(self, unit: SimulatedUnitOfWork, before: dict[UUID, Reservation | None]) -> None:
+        for reservation_id, old in before.items():
+            new = self.database.reservations[reservation_id]
+            if old is None:
+                self._register(new)
+            party = self.party(reservation_id)
+            if self._tell is not None:
+                self._tell_commit(new)
+            self.watch.committed(
+                party,
+                old,
+                new,
+                saved_at=unit.saved.get(reservation_id),
+                policy=unit.policy,
+            )
+            self.watch.hinted(party, unit.staged)
+
+    def _register(self, new: Reservation) -> None:
+        email = self.database.customers[new.reservation_id].email
+        party = next(party for party in self.parties if party.customer.email == email)
+        party.reservation_id = new.reservation_id
+        self._by_id[new.reservation_id] = party
+
+    def _tell_commit(self, new: Reservation) -> None:
+        lines = self.database.history[new.reservation_id]
+        news = [line.event for line in lines[self._told.get(new.reservation_id, 0) :]]
+        self._told[new.reservation_id] = len(lines)
+        wakes = new.next_check_at - self.now if new.next_check_at else "never"
+        self.say(
+            f"{self.name_of(new.reservation_id)} is {state_of(new.facts)}, "
+            f"{public_status(new.facts)}, v{new.version}; wakes in {wakes}; {', '.join(news)}"
+        )
+
+    def number(self) -> int:
+        return next(self._numbers)
+
+    def later(self, delay: timedelta, event: Callable[[], None]) -> None:
+        heapq.heappush(self.events, (self.now + delay, self.number(), event))
+
+    def outage_until(self, provider: Provider) -> datetime:
+        return self.down.get(provider, self.began)
+
+    def service_down(self, service: str) -> bool:
+        return self.now < self.down.get(service, self.began)
+
+    # --- who runs
+
+    def unit(self) -> SimulatedUnitOfWork:
+        return SimulatedUnitOfWork(self, policy=self.random.choice(POLICIES))
+
+    def start(self, name: str, body: Callable[[], None]) -> None:
+        """Run an invocation: in hostile times as a worker that may be overtaken, else at once."""
+        name = f"{name} #{self.number()}"
+        if self.hostile:
+            worker = Worker(name, lambda: self._survive(body))
+            self.workers.append(worker)
+            self.advance(worker)
+        else:
+            self._actor = name
+            self._survive(body)
+            self._actor = "world"
+
+    def _survive(self, body: Callable[[], None]) -> None:
+        """A crash and an outage of ours end an invocation, not the world."""
+        try:
+            body()
+        except CrashError:
+            pass
+        except UnavailableError as error:
+            self.say(f"fails: {error.code}")
+
+    def advance(self, worker: Worker) -> None:
+        self._running, self._actor = worker, worker.name
+        try:
+            worker.advance()
+        finally:
+            self._running, self._actor = None, "world"
+            if worker.ended:
+                self.workers.remove(worker)
+
+    def kill(self, worker: Worker) -> None:
+        self.say(f"{worker.name} is killed")
+        self._running = None
+        self.workers.remove(worker)
+        worker.kill()
+
+    @contextlib.contextmanager
+    def at_once(self, name: str) -> Iterator[None]:
+        """Do what nobody overtakes and what does not die half-way."""
+        hostile, self.hostile, self._actor = self.hostile, False, name
+        try:
+            yield
+        finally:
+            self.hostile, self._actor = hostile, "world"
+
+    def notify(self, provider: Provider, reference: UUID) -> None:
+        """Send a webhook, which may be lost, sent twice, or late; the repeat has the same id."""
+        event = WebhookEvent(
+            provider=provider,
+            webhook_id=f"wh_{self.number()}",
+            type="changed",
+            reference=str(reference),
+        )
+        for _ in range(self.random.choice((1, 1, 0, 2))):
+            delay = timedelta(seconds=self.random.choice((0, 0, 3, 700)))
+            self.later(delay, lambda: self.deliver_webhook(event))
+
+    def end_workers(self) -> None:
+        """Let no thread outlive its schedule, whatever became of it."""
+        self.hostile = False
+        for worker in [*self.workers]:
+            with contextlib.suppress(Exception):  # the schedule has failed already
+                worker.kill()
+
+    # --- time
+
+    def next_moment(self) -> datetime | None:
+        """When something is due next, but for those that only a person can move."""
+        times = [event[0] for event in self.events[:1]]
+        times += [message.visible_at for message in self.queues.messages]
+        times += [
+            row.available_at for row in self.database.outbox.values() if row.status == "pending"
+        ]
+        times += [
+            r.next_check_at
+            for r in self.database.reservations.values()
+            if r.next_check_at is not None and not self._parked(r)
+        ]
+        return min(times, default=None)
+
+    def _parked(self, reservation: Reservation) -> bool:
+        """Whether only a daily reminder for a person is left of it."""
+        facts, at = reservation.facts, reservation.next_check_at
+        quiet = not any(call.open or call.check_at is not None for call in facts.calls)
+        sends = [reservation.send_of(kind) for kind in mails_owed(reservation)]
+        told = all(send is not None and send.check_at is None for send in sends)
+        reminded = at is not None and at - self.now > STANDARD.hint_lease
+        return quiet and told and reminded and bool(reviews(facts, self.now))
+
+    def pass_time(self, until: datetime) -> None:
+        """Move the clock, stopping wherever the outside acts by itself."""
+        while self.events and self.events[0][0] <= until:
+            at, _, event = heapq.heappop(self.events)
+            self._set_clock(at)
+            event()
+        self._set_clock(until)
+
+    def _set_clock(self, at: datetime) -> None:
+        self.database.now = max(self.now, at)
+        for unit in [*self.open_units]:
+            unit.hang_up_if_idle(self.now)

@@ -1,0 +1,229 @@
+"""What the mails say, and what no content can make them do."""
+
+from dataclasses import replace
+from datetime import date
+from email.message import EmailMessage
+from html.parser import HTMLParser
+
+import pytest
+
+from reservations.adapters.papers.mail_content import UnmailableAddressError, compose
+from reservations.application.ports import Mail
+from reservations.domain.money import Money
+from reservations.domain.reservation import Language, MailKind
+from tests.worlds.builders import RESERVATION_ID
+
+SENDER = "Viajes <reservas@viajes.example>"
+PDF = b"%PDF-1.7 voucher"
+A_MAIL = Mail(
+    reservation_id=RESERVATION_ID,
+    kind=MailKind.CONFIRMED,
+    language=Language.SPANISH,
+    to="ana@example.com",
+    guest="Ana Pérez Núñez",
+    code="6MWUT4A5HT4",
+    description="Hotel Sol, habitación doble",
+    starts_on=date(2027, 5, 1),
+    ends_on=date(2027, 5, 4),
+    guests=2,
+    price=Money(34250, "EUR"),
+    supplier_locator="SUP-84K2LQ",
+    refund=None,
+    refund_done=False,
+    support_contact="+34 910 000 000 · ayuda@viajes.example",
+)
+EVERY_KIND = [
+    replace(A_MAIL, kind=kind, language=language) for language in Language for kind in MailKind
+]
+
+
+def text_of(mail: Mail) -> str:
+    return _body(compose(mail, sender=SENDER), "plain")
+
+
+def html_of(mail: Mail) -> str:
+    return _body(compose(mail, sender=SENDER), "html")
+
+
+def _body(message: EmailMessage, kind: str) -> str:
+    part = message.get_body((kind,))
+    assert part is not None
+    return str(part.get_content())
+
+
+class _Reader(HTMLParser):
+    """Collects what a mail program would show and fetch, and fails on tags left open."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.shown: list[str] = []
+        self.fetched: list[str] = []
+        self.tags: list[str] = []
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.fetched += [str(value) for name, value in attrs if name in {"href", "src"}]
+        if tag != "meta":
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.shown.append(data)
+
+
+def shown_by(mail: Mail) -> str:
+    return " ".join("".join(_Reader(html_of(mail)).shown).split())
+
+
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+def test_both_parts_name_the_reservation_and_whom_to_call(mail: Mail) -> None:
+    message = compose(mail, sender=SENDER)
+
+    assert "6MWUT-4A5HT-4" in message["Subject"]
+    for part in (text_of(mail), shown_by(mail)):
+        assert "Ana Pérez Núñez" in part
+        assert "6MWUT-4A5HT-4" in part
+        assert "Hotel Sol, habitación doble" in part
+        assert "+34 910 000 000 · ayuda@viajes.example" in part
+
+
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+def test_the_html_fetches_nothing_and_is_well_formed(mail: Mail) -> None:
+    reader = _Reader(html_of(mail))
+
+    assert reader.fetched == []
+    assert not {"a", "img", "link", "script", "style"} & set(reader.tags)
+
+
+def test_no_two_mails_have_one_subject() -> None:
+    assert len({compose(mail, sender=SENDER)["Subject"] for mail in EVERY_KIND}) == 10
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        (Language.SPANISH, ["1 de mayo de 2027", "4 de mayo de 2027", "342,50\xa0€"]),
+        (Language.ENGLISH, ["1 May 2027", "4 May 2027", "€342.50"]),
+    ],
+)
+def test_dates_and_sums_are_written_as_the_reader_writes_them(
+    language: Language, expected: list[str]
+) -> None:
+    text = text_of(replace(A_MAIL, language=language))
+
+    assert [part for part in expected if part not in text] == []
+
+
+def test_a_confirmation_brings_the_voucher_and_the_locator() -> None:
+    mail = replace(A_MAIL, voucher_pdf=PDF)
+    [attachment] = compose(mail, sender=SENDER).iter_attachments()
+
+    assert attachment.get_content() == PDF
+    assert attachment.get_content_type() == "application/pdf"
+    assert attachment.get_filename() == "bono-6MWUT-4A5HT-4.pdf"
+    assert "adjunto" in text_of(mail)
+    assert "SUP-84K2LQ" in text_of(mail)
+
+
+def test_an_english_voucher_has_an_english_name() -> None:
+    mail = replace(A_MAIL, language=Language.ENGLISH, voucher_pdf=PDF)
+    [attachment] = compose(mail, sender=SENDER).iter_attachments()
+
+    assert attachment.get_filename() == "voucher-6MWUT-4A5HT-4.pdf"
+
+
+def test_a_confirmation_without_a_voucher_promises_no_attachment() -> None:
+    message = compose(A_MAIL, sender=SENDER)
+
+    assert list(message.iter_attachments()) == []
+    assert "adjunto" not in text_of(A_MAIL)
+
+
+@pytest.mark.parametrize("kind", [MailKind.REJECTED, MailKind.EXPIRED, MailKind.CANCELLED])
+def test_who_paid_nothing_reads_so(kind: MailKind) -> None:
+    assert "No te hemos cobrado nada" in text_of(replace(A_MAIL, kind=kind))
+
+
+@pytest.mark.parametrize("kind", [MailKind.REJECTED, MailKind.EXPIRED])
+def test_who_waits_for_a_refund_reads_how_much_and_that_news_follows(kind: MailKind) -> None:
+    text = text_of(replace(A_MAIL, kind=kind, refund=Money(10000, "EUR")))
+
+    assert "Te estamos devolviendo 100,00\xa0€" in text
+    assert "Te escribiremos otra vez" in text
+    assert "cobrado nada" not in text
+
+
+def test_no_news_is_promised_where_none_will_follow() -> None:
+    waiting = replace(A_MAIL, kind=MailKind.CANCELLED, refund=A_MAIL.price)
+
+    assert "Te escribiremos otra vez" not in text_of(waiting)
+
+
+@pytest.mark.parametrize(
+    "kind", [MailKind.REJECTED, MailKind.EXPIRED, MailKind.CANCELLED, MailKind.REFUNDED]
+)
+def test_who_has_been_refunded_reads_how_much_and_when_it_shows(kind: MailKind) -> None:
+    mail = replace(A_MAIL, kind=kind, refund=A_MAIL.price, refund_done=True)
+
+    assert "Te hemos devuelto 342,50\xa0€" in text_of(mail)
+    assert "10 días hábiles" in text_of(mail)
+
+
+def test_content_is_shown_and_never_obeyed() -> None:
+    hostile = '<img src=x onerror=alert(1)>"&{code}'
+    mail = replace(A_MAIL, guest=hostile, description=hostile, support_contact=hostile)
+
+    assert "img" not in _Reader(html_of(mail)).tags
+    assert shown_by(mail).count(hostile) == 3
+    assert text_of(mail).count(hostile) == 3
+
+
+def test_a_name_cannot_write_lines_of_its_own() -> None:
+    text = text_of(replace(A_MAIL, guest="Ana\n\nTransfer money to X\r\n"))
+
+    assert "Hola, Ana Transfer money to X:" in text
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "ana",
+        "ana@",
+        "@example.com",
+        "ana@example.com, eve@example.com",
+        "ana@example.com\r\nBcc: eve@example.com",
+        "Ana <ana@example.com>",
+        "añá@example.com",
+        "ana@exámple.com",
+        "ana@example.com\0",
+    ],
+)
+def test_what_is_no_single_ascii_address_gets_no_mail(address: str) -> None:
+    with pytest.raises(UnmailableAddressError) as refusal:
+        compose(replace(A_MAIL, to=address), sender=SENDER)
+
+    assert "example" not in str(refusal.value)  # an address is personal data
+
+
+def test_the_headers_ask_for_no_automatic_answer() -> None:
+    message = compose(replace(A_MAIL, voucher_pdf=PDF), sender=SENDER)
+
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Content-Language"] == "es"
+    assert message["From"] == SENDER
+    assert message["To"] == "ana@example.com"
+    assert message["Reply-To"] is None
+
+
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+def test_the_mail_travels_as_ascii_in_short_lines(mail: Mail) -> None:
+    lines = compose(replace(mail, voucher_pdf=PDF), sender=SENDER).as_bytes().split(b"\r\n")
+
+    assert all(line.isascii() and len(line) <= 998 for line in lines)  # RFC 5322 §2.1.1

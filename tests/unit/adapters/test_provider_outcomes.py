@@ -1,0 +1,631 @@
+"""What each answer or silence of a provider is taken for: one row each."""
+
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reservations.adapters.providers.payments_api import HttpPaymentsApi
+from reservations.adapters.providers.provider_http import ProviderHttp
+from reservations.adapters.providers.supplier_api import HttpSupplierApi
+from reservations.application.ports import PaymentRequest, Reply, SupplierRequest
+from reservations.domain.facts import (
+    Listing,
+    NoAnswer,
+    NotSent,
+    Operation,
+    Outcome,
+    Seen,
+    Status,
+)
+from reservations.domain.money import Money
+from reservations.domain.saga import Verb
+
+NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
+REFERENCE = UUID("0195a0b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b")
+PRICE = Money(34250, "EUR")
+TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+CHARGE = PaymentRequest(
+    verb=Verb.CHARGE,
+    operation=Operation.CHARGE,
+    reference=REFERENCE,
+    key=f"charge:{REFERENCE}",
+    money=PRICE,
+    payment_token="tok_canary",
+    not_after=NOON + timedelta(minutes=2),
+)
+VOID = replace(CHARGE, verb=Verb.VOID, target="pay_1", payment_token=None)
+REFUND = replace(VOID, verb=Verb.REFUND, operation=Operation.REFUND, key="refund:pay_1")
+BOOK = SupplierRequest(
+    verb=Verb.BOOK,
+    operation=Operation.BOOK,
+    reference=REFERENCE,
+    key=f"book:{REFERENCE}",
+    offer_id="HTL-MAD-001",
+    starts_on=date(2027, 5, 1),
+    ends_on=date(2027, 5, 4),
+    guests=2,
+    lead_guest="Ana Canary",
+    not_after=NOON + timedelta(minutes=2),
+)
+CANCEL = replace(BOOK, verb=Verb.CANCEL_BOOKING, operation=Operation.CANCEL_BOOKING, target="bkg_1")
+
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+def provider(
+    answer: Answer | None = None,
+    *,
+    base_url: str = "http://provider.example/api/",
+    connect_seconds: float = 2,
+    read_seconds: float = 10,
+) -> ProviderHttp:
+    return ProviderHttp(
+        base_url=base_url,
+        api_key="key-canary",
+        connect_seconds=connect_seconds,
+        read_seconds=read_seconds,
+        now=lambda: NOON,
+        traceparent=lambda: TRACEPARENT,
+        transport=httpx.MockTransport(answer) if answer else None,
+    )
+
+
+def charge(answer: Answer) -> Reply:
+    return HttpPaymentsApi(provider(answer)).perform(CHARGE)
+
+
+def a_payment(**changes: Any) -> dict[str, Any]:
+    payment = {
+        "payment_id": "pay_1",
+        "status": "succeeded",
+        "amount": "342.50",
+        "currency": "EUR",
+        "reference": str(REFERENCE),
+        "refunded_amount": "0.00",
+    }
+    return payment | changes
+
+
+def a_booking(**changes: Any) -> dict[str, Any]:
+    booking = {
+        "booking_id": "bkg_1",
+        "locator": "LOC1",
+        "status": "confirmed",
+        "reference": str(REFERENCE),
+    }
+    return booking | changes
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "outcome", "alarm"),
+    [
+        (300, None, NoAnswer(), "contract"),
+        (302, None, NoAnswer(), "contract"),
+        (304, None, NoAnswer(), "contract"),
+        (400, None, NoAnswer(), "contract"),
+        (401, None, NoAnswer(), "credentials"),
+        (402, None, NoAnswer(), "contract"),
+        (403, None, NoAnswer(), "credentials"),
+        (404, None, NoAnswer(), "contract"),
+        (408, None, NoAnswer(), None),
+        (409, None, NoAnswer(), "contract"),
+        (422, None, NoAnswer(), "contract"),
+        (429, None, NotSent(), None),
+        (429, "7", NotSent(7), None),
+        (429, "soon", NotSent(), None),
+        (500, None, NoAnswer(), None),
+        (500, "7", NoAnswer(7), None),
+        (502, None, NoAnswer(), None),
+        (503, None, NoAnswer(), None),
+        (503, "", NoAnswer(), None),
+        (503, "soon", NoAnswer(), None),
+        (503, "-1", NoAnswer(), None),
+        (503, "1.5", NoAnswer(), None),
+        (503, "9" * 40, NoAnswer(), None),
+        (503, "0", NotSent(0), None),
+        (503, "120", NotSent(120), None),
+        (503, "Mon, 01 Mar 2027 12:00:30 GMT", NotSent(30), None),
+        (503, "Mon, 01 Mar 2027 11:00:00 GMT", NotSent(0), None),
+        (504, None, NoAnswer(), None),
+    ],
+)
+def test_a_status_is_taken_for(
+    status: int, retry_after: str | None, outcome: Outcome, alarm: str | None
+) -> None:
+    headers = {} if retry_after is None else {"Retry-After": retry_after}
+
+    # A body that would be a success proves that only a 2xx is read.
+    reply = charge(lambda _: httpx.Response(status, headers=headers, json=a_payment()))
+
+    assert (reply.outcome, reply.http_status, reply.alarm) == (outcome, status, alarm)
+
+
+HUGE = "9" * 5000  # Python reads no integer of more than 4300 digits
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Mon, 01 Jan 99999999999 00:00:00 GMT",
+        f"Mon, 01 Jan {HUGE} 00:00:00 GMT",
+        "Mon, 99999999999999999999 Jan 2027 00:00:00 GMT",
+        "Mon, 01 Mar 2027 99999999999:00:00 GMT",
+        "Mon, 01 Mar 2027 24:00:00 GMT",
+        "Mon, 01 Mar 2027 12:00:30 +99999999999999999999",
+        "Mon, 01 Mar 2027 12:00:30 -9999",
+        "Mon, 01 Mar -2027 12:00:30 GMT",
+        "Mon, 01 Mar ٢٠٢٧ 12:00:30 GMT",
+        "Mon,",
+        "(",
+        "-7",
+        "+7",
+        "٧",
+        "７",
+        "²",
+        "7, 8",
+        "7e1",
+        "7_0",
+        "inf",
+        "\x00",
+        HUGE,
+    ],
+)
+@pytest.mark.parametrize(("status", "outcome"), [(429, NotSent()), (503, NoAnswer())])
+def test_a_retry_after_that_says_nothing_is_as_if_it_were_not_there(
+    status: int, outcome: Outcome, value: str
+) -> None:
+    headers = [(b"Retry-After", value.encode())]
+
+    reply = charge(lambda _: httpx.Response(status, headers=headers))
+
+    assert (reply.outcome, reply.alarm) == (outcome, None)
+
+
+@settings(deadline=None)
+@given(value=st.text('0123456789:,;+-()" GMTJanMo٣', max_size=40) | st.text(max_size=40))
+def test_no_retry_after_is_raised_for(value: str) -> None:
+    headers = [(b"Retry-After", value.encode(errors="surrogatepass"))]
+
+    reply = charge(lambda _: httpx.Response(429, headers=headers))
+
+    assert isinstance(reply.outcome, NotSent)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "http:x",
+        "mailto:us",
+        "http://[::1",
+        "http://a:b",
+        "http://a:999999999",
+        "http://xn--a",
+        "http://℀",
+        "/" * 70_000,
+        "\x00",
+        "",
+        "/elsewhere",
+    ],
+)
+def test_where_a_redirect_leads_is_not_even_read(value: str) -> None:
+    headers = [(b"Location", value.encode())]
+
+    reply = charge(lambda _: httpx.Response(302, headers=headers))
+
+    assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 302, "contract")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Set-Cookie": "a=b; expires=Mon, 01 Jan 99999999999 00:00:00 GMT"},
+        {"Set-Cookie": f"a=b; max-age={HUGE}; version={HUGE}"},
+        {"Content-Type": "application/json; charset=none"},
+        {"Content-Length": HUGE},
+        {"Content-Encoding": "none"},
+    ],
+    ids=str,
+)
+def test_headers_we_have_no_use_for_change_nothing(headers: dict[str, str]) -> None:
+    reply = charge(lambda _: httpx.Response(201, headers=headers, json=a_payment()))
+
+    assert isinstance(reply.outcome, Seen)
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (httpx.ConnectError, NotSent()),
+        (httpx.ConnectTimeout, NotSent()),
+        (httpx.PoolTimeout, NotSent()),
+        (httpx.WriteTimeout, NoAnswer()),
+        (httpx.WriteError, NoAnswer()),
+        (httpx.ReadTimeout, NoAnswer()),
+        (httpx.ReadError, NoAnswer()),
+        (httpx.RemoteProtocolError, NoAnswer()),
+        (httpx.DecodingError, NoAnswer()),
+    ],
+)
+def test_a_failure_of_the_connection_is_taken_for(
+    error: type[httpx.RequestError], outcome: Outcome
+) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error("canary", request=request)
+
+    reply = charge(fail)
+
+    assert (reply.outcome, reply.http_status, reply.alarm) == (outcome, None, None)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_a_2xx_is_read(status: int) -> None:
+    reply = charge(lambda _: httpx.Response(status, json=a_payment()))
+
+    expected = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
+    assert (reply.outcome, reply.http_status, reply.alarm) == (expected, status, None)
+
+
+@pytest.mark.parametrize(
+    ("body", "alarm"),
+    [
+        (a_payment(reference="0195a0b0-1c2d-7e3f-8a4b-000000000000"), "foreign_reference"),
+        (a_payment(reference=None), "contract"),
+        (a_payment(status="processing"), "contract"),
+        (a_payment(amount="342.5"), "contract"),
+        (a_payment(amount="342,50"), "contract"),
+        (a_payment(amount=342.5), "contract"),
+        (a_payment(amount="-342.50"), "contract"),
+        (a_payment(amount="٣٤٢.٥٠"), "contract"),
+        (a_payment(amount="9" * 5000 + ".00"), "contract"),
+        (a_payment(amount="1." + "0" * 5000), "contract"),
+        (a_payment(currency="EURO"), "contract"),
+        (a_payment(currency="XXX"), "contract"),
+        (a_payment(payment_id=""), "contract"),
+        (a_payment(payment_id=17), "contract"),
+        (a_payment(payment_id="pay/../1"), "contract"),
+        (a_payment(payment_id="pay\r\n1"), "contract"),
+        (a_payment(payment_id="p" * 129), "contract"),
+        (a_payment(payment_id="pay_١"), "contract"),
+        ({}, "contract"),
+        ([a_payment()], "contract"),
+        ("succeeded", "contract"),
+    ],
+)
+def test_a_2xx_that_says_nothing_we_can_file_is_no_answer_and_an_alarm(
+    body: object, alarm: str
+) -> None:
+    reply = charge(lambda _: httpx.Response(201, json=body))
+
+    assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 201, alarm)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"<html>",
+        b'{"payment_id":',
+        b"\xff\xfe",
+        b"[" * 9000,
+        b"9" * 9000,
+        rb'{"payment_id": "\ud800"}',
+    ],
+)
+def test_a_2xx_that_is_not_json_is_no_answer_and_an_alarm(content: bytes) -> None:
+    reply = charge(lambda _: httpx.Response(200, content=content))
+
+    assert (reply.outcome, reply.alarm) == (NoAnswer(), "contract")
+
+
+def test_a_wrong_sum_is_passed_on_as_seen() -> None:
+    reply = charge(lambda _: httpx.Response(201, json=a_payment(amount="900", currency="JPY")))
+
+    assert reply.outcome == Seen(
+        provider_id="pay_1", status=Status.SUCCEEDED, money=Money(900, "JPY")
+    )
+
+
+def test_members_we_do_not_know_are_ignored() -> None:
+    reply = charge(lambda _: httpx.Response(201, json=a_payment(mood="sunny")))
+
+    assert isinstance(reply.outcome, Seen)
+
+
+@pytest.mark.parametrize(("padding", "taken"), [(0, True), (1, False)])
+def test_an_answer_is_read_up_to_a_mebibyte(padding: int, taken: bool) -> None:
+    body = httpx.Response(201, json=a_payment()).content
+
+    reply = charge(lambda _: httpx.Response(201, content=body.ljust(1024 * 1024 + padding, b" ")))
+
+    assert isinstance(reply.outcome, Seen) is taken
+    assert reply.alarm == (None if taken else "contract")
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("succeeded", Status.SUCCEEDED),
+        ("declined", Status.DECLINED),
+        ("pending", Status.PENDING),
+        ("voided", Status.VOIDED),
+    ],
+)
+def test_a_payment_status_is_read_as(status: str, expected: Status) -> None:
+    reply = charge(lambda _: httpx.Response(201, json=a_payment(status=status)))
+
+    assert isinstance(reply.outcome, Seen)
+    assert reply.outcome.status is expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("succeeded", Status.SUCCEEDED),
+        ("pending", Status.PENDING),
+        ("rejected", Status.DECLINED),
+    ],
+)
+def test_a_refund_status_is_read_as(status: str, expected: Status) -> None:
+    refund = {"refund_id": "ref_1", "status": status, "amount": "100.00", "currency": "EUR"}
+    api = HttpPaymentsApi(provider(lambda _: httpx.Response(201, json=refund)))
+    listing = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json={"refunds": [refund]})))
+
+    answer = api.perform(REFUND)
+    inquiry = listing.perform(replace(REFUND, verb=Verb.INQUIRE))
+
+    seen = Seen(provider_id="ref_1", status=expected, money=Money(10000, "EUR"))
+    assert answer.outcome == seen
+    assert inquiry.outcome == Listing((seen,))
+
+
+@pytest.mark.parametrize(
+    ("status", "booking", "cancellation"),
+    [
+        ("confirmed", Status.SUCCEEDED, Status.DECLINED),
+        ("pending", Status.PENDING, Status.PENDING),
+        ("rejected", Status.DECLINED, Status.SUCCEEDED),
+        ("cancelled", Status.CANCELLED, Status.SUCCEEDED),
+    ],
+)
+def test_a_booking_status_is_read_as(status: str, booking: Status, cancellation: Status) -> None:
+    answer = a_booking(status=status)
+    api = HttpSupplierApi(provider(lambda _: httpx.Response(200, json=answer)))
+
+    booked, cancelled = api.perform(BOOK), api.perform(CANCEL)
+
+    assert booked.outcome == Seen(provider_id="bkg_1", status=booking, locator="LOC1")
+    assert cancelled.outcome == Seen(provider_id="bkg_1", status=cancellation)
+
+
+def test_a_confirmed_booking_without_a_locator_is_known_by_its_id() -> None:
+    api = HttpSupplierApi(provider(lambda _: httpx.Response(201, json=a_booking(locator=None))))
+
+    reply = api.perform(BOOK)
+
+    assert reply.outcome == Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="bkg_1")
+
+
+def test_one_foreign_reference_spoils_a_listing() -> None:
+    payments = {"payments": [a_payment(), a_payment(payment_id="pay_2", reference="theirs")]}
+    bookings = {"bookings": [a_booking(), a_booking(booking_id="bkg_2", reference="theirs")]}
+    payments_api = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json=payments)))
+    supplier_api = HttpSupplierApi(provider(lambda _: httpx.Response(200, json=bookings)))
+
+    paid = payments_api.perform(replace(CHARGE, verb=Verb.INQUIRE))
+    booked = supplier_api.perform(replace(BOOK, verb=Verb.INQUIRE))
+
+    assert (paid.outcome, paid.alarm) == (NoAnswer(), "foreign_reference")
+    assert (booked.outcome, booked.alarm) == (NoAnswer(), "foreign_reference")
+
+
+def test_an_answer_about_another_payment_or_booking_is_no_answer() -> None:
+    payment, booking = a_payment(payment_id="pay_2"), a_booking(booking_id="bkg_2")
+    payments_api = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json=payment)))
+    supplier_api = HttpSupplierApi(provider(lambda _: httpx.Response(200, json=booking)))
+
+    voided, cancelled = payments_api.perform(VOID), supplier_api.perform(CANCEL)
+
+    assert (voided.outcome, voided.alarm) == (NoAnswer(), "contract")
+    assert (cancelled.outcome, cancelled.alarm) == (NoAnswer(), "contract")
+
+
+@pytest.mark.parametrize(
+    ("request_", "method", "path", "key"),
+    [
+        (CHARGE, "POST", "/api/payments", CHARGE.key),
+        (VOID, "POST", "/api/payments/pay_1/void", None),
+        (REFUND, "POST", "/api/payments/pay_1/refunds", "refund:pay_1"),
+        (replace(REFUND, verb=Verb.INQUIRE), "GET", "/api/payments/pay_1/refunds", None),
+        (
+            replace(CHARGE, verb=Verb.INQUIRE),
+            "GET",
+            f"/api/payments?reference={REFERENCE}",
+            None,
+        ),
+        (BOOK, "POST", "/api/bookings", BOOK.key),
+        (CANCEL, "POST", "/api/bookings/bkg_1/cancel", CANCEL.key),
+        (replace(CANCEL, verb=Verb.INQUIRE), "GET", f"/api/bookings?reference={REFERENCE}", None),
+    ],
+)
+def test_a_request_goes_out_as(
+    request_: PaymentRequest | SupplierRequest, method: str, path: str, key: str | None
+) -> None:
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(500)
+
+    if isinstance(request_, PaymentRequest):
+        HttpPaymentsApi(provider(answer)).perform(request_)
+    else:
+        HttpSupplierApi(provider(answer)).perform(request_)
+
+    [request] = sent
+    assert (request.method, request.url.raw_path.decode()) == (method, path)
+    assert request.headers["Authorization"] == "Bearer key-canary"
+    assert request.headers["traceparent"] == TRACEPARENT
+    assert request.headers.get("Idempotency-Key") == key
+
+
+@pytest.mark.parametrize(
+    ("seconds_left", "sent"),
+    [(14, True), (13.9, False)],  # two connections of 2 s and an answer of 10 s
+)
+def test_a_request_that_could_end_too_late_is_not_sent(seconds_left: float, sent: bool) -> None:
+    requests: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(201, json=a_payment())
+
+    late = replace(CHARGE, not_after=NOON + timedelta(seconds=seconds_left))
+    reply = HttpPaymentsApi(provider(answer)).perform(late)
+
+    assert bool(requests) is sent
+    assert isinstance(reply.outcome, Seen if sent else NotSent)
+
+
+def test_what_was_erased_is_not_sent_and_told() -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise AssertionError("sent")
+
+    paid = HttpPaymentsApi(provider(answer)).perform(replace(CHARGE, payment_token=None))
+    booked = HttpSupplierApi(provider(answer)).perform(replace(BOOK, lead_guest=None))
+
+    assert (paid.outcome, paid.alarm) == (NotSent(), "personal_data_gone")
+    assert (booked.outcome, booked.alarm) == (NotSent(), "personal_data_gone")
+
+
+@pytest.mark.parametrize(
+    ("error", "attempts"),
+    [(httpx.ConnectError, 2), (httpx.ConnectTimeout, 2), (httpx.ReadError, 1)],
+)
+def test_only_a_connection_that_failed_is_tried_again(
+    error: type[httpx.TransportError], attempts: int
+) -> None:
+    tried: list[httpx.Request] = []
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        tried.append(request)
+        raise error("no", request=request)
+
+    charge(fail)
+
+    assert len(tried) == attempts
+
+
+def test_a_connection_that_works_the_second_time_is_enough() -> None:
+    failures = [httpx.ConnectError("no")]
+
+    def answer(_: httpx.Request) -> httpx.Response:
+        if failures:
+            raise failures.pop()
+        return httpx.Response(201, json=a_payment())
+
+    assert isinstance(charge(answer).outcome, Seen)
+
+
+@contextmanager
+def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A raw server that reads one request and lets `answer` do as it likes."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            answer(connection)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        thread.join(timeout=20)
+        listener.close()
+
+
+def an_answer() -> bytes:
+    body = httpx.Response(201, json=a_payment()).content
+    return b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+@pytest.mark.parametrize("quick_bytes", [0, 60])
+def test_an_answer_that_drips_is_cut_at_the_total_limit(quick_bytes: int) -> None:
+    paused = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        whole = an_answer()
+        connection.sendall(whole[:quick_bytes])
+        for byte in whole[quick_bytes:]:
+            if paused.wait(0.05):
+                return
+            try:
+                connection.sendall(bytes([byte]))
+            except OSError:
+                return
+
+    with serving(drip) as url:
+        http = provider(base_url=url, connect_seconds=0.2, read_seconds=0.4)
+        reply = HttpPaymentsApi(http).perform(CHARGE)
+        paused.set()
+
+    assert reply.outcome == NoAnswer()
+    assert reply.alarm is None
+
+
+def test_a_connection_closed_without_an_answer_is_no_answer() -> None:
+    with serving(lambda connection: None) as url:
+        reply = HttpPaymentsApi(provider(base_url=url)).perform(CHARGE)
+
+    assert (reply.outcome, reply.http_status) == (NoAnswer(), None)
+
+
+def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+
+    with serving(lambda connection: connection.sendall(an_answer())) as url:
+        reply = HttpPaymentsApi(provider(base_url=url)).perform(CHARGE)
+
+    assert isinstance(reply.outcome, Seen)
+
+
+def test_neither_secrets_nor_people_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    with serving(lambda connection: connection.sendall(an_answer())) as url:
+        reply = HttpPaymentsApi(provider(base_url=url)).perform(CHARGE)
+    charge(lambda _: httpx.Response(201, json=a_payment(status="canary")))
+
+    assert "201" in caplog.text
+    assert "canary" not in caplog.text.lower()
+    assert "canary" not in repr((CHARGE, BOOK, reply)).lower()
+
+
+def test_an_address_must_be_http() -> None:
+    with pytest.raises(ValueError, match="http"):
+        provider(base_url="ftp://provider.example")
+
+
+def test_a_verb_of_the_other_provider_is_a_defect() -> None:
+    with pytest.raises(ValueError, match="does not book"):
+        HttpPaymentsApi(provider(lambda _: httpx.Response(200))).perform(
+            replace(CHARGE, verb=Verb.BOOK)
+        )
+    with pytest.raises(ValueError, match="does not charge"):
+        HttpSupplierApi(provider(lambda _: httpx.Response(200))).perform(
+            replace(BOOK, verb=Verb.CHARGE)
+        )

@@ -1,0 +1,75 @@
+"""What SES publishes, and what of it is read."""
+
+import json
+from typing import Any
+
+import pytest
+
+from reservations.adapters.aws.hint_codec import PoisonMessageError
+from reservations.adapters.aws.ses_events import decode_mail_event
+from reservations.application.record_mail_event import MailEvent
+from reservations.domain.reservation import MailFeedback, MailKind
+from tests.worlds.builders import RESERVATION_ID
+from tests.worlds.invocation import an_event
+
+
+def told(case: str, **changed: Any) -> str:
+    """A stored event with members changed, a dotted path each."""
+    [record] = an_event(f"record_mail_event.{case}")["Records"]
+    event = json.loads(record["body"])
+    for path, value in changed.items():
+        *way, last = path.split("__")
+        place = event
+        for step in way:
+            place = place[step]
+        place[last] = value
+    return json.dumps(event)
+
+
+@pytest.mark.parametrize(
+    ("body", "feedback"),
+    [
+        (told("bounced"), MailFeedback.BOUNCED),
+        (told("bounced", bounce__bounceType="Undetermined"), MailFeedback.BOUNCED),
+        (told("bounced", bounce__bounceType="Transient"), MailFeedback.RETURNED),
+        (told("complained"), MailFeedback.COMPLAINED),
+        (
+            told("complained", complaint__complaintSubType="OnAccountSuppressionList"),
+            MailFeedback.BOUNCED,
+        ),
+    ],
+    ids=["permanent", "undetermined", "transient", "complaint", "suppressed"],
+)
+def test_an_event_is_read_as_what_it_means_for_the_traveler(
+    body: str, feedback: MailFeedback
+) -> None:
+    assert decode_mail_event(body) == MailEvent(
+        reservation_id=RESERVATION_ID, kind=MailKind.CONFIRMED, feedback=feedback
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "not json",
+        "[]",
+        "null",
+        told("bounced", eventType="Delivery"),
+        told("bounced", bounce__bounceType="Other"),
+        told("bounced", mail__tags={}),
+        told("bounced", mail__tags__reservation_id=["7KQ2M-XD4RT-H"]),
+        told("bounced", mail__tags__reservation_id=[]),
+        told("bounced", mail__tags__mail_kind=["newsletter"]),
+    ],
+)
+def test_anything_else_is_poison_and_its_error_repeats_nothing_of_it(body: str) -> None:
+    with pytest.raises(PoisonMessageError) as caught:
+        decode_mail_event(body)
+    assert caught.value.reason == str(caught.value) == "not_a_mail_event"
+    assert caught.value.__cause__ is None
+
+
+def test_the_greeting_of_ses_is_no_event() -> None:
+    greeting = an_event("record_mail_event.batch")["Records"][0]["body"]
+    assert decode_mail_event(greeting) is None

@@ -1,0 +1,234 @@
+"""The voucher, read back from its PDF."""
+
+import io
+import logging
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from functools import cache
+from typing import Any
+
+import pytest
+from fontTools.ttLib import TTFont
+from pypdf import PageObject, PdfReader
+
+from reservations.adapters.papers.voucher_pdf import FpdfVoucherRenderer
+from reservations.application.ports import Voucher
+from reservations.domain.money import Money
+from reservations.domain.reservation import Language
+
+A_VOUCHER = Voucher(
+    code="6MWUT4A5HT4",
+    language=Language.SPANISH,
+    guest="Ana Pérez Núñez",
+    description="Hotel Sol, habitación doble",
+    starts_on=date(2027, 5, 1),
+    ends_on=date(2027, 5, 4),
+    guests=2,
+    price=Money(34250, "EUR"),
+    supplier_locator="SUP-84K2LQ",
+    issued_on=date(2027, 3, 3),
+    confirmed_at=datetime(2027, 3, 3, 14, 5, tzinfo=UTC),
+    support_contact="+34 910 000 000 · ayuda@viajes.example",
+)
+
+
+@cache
+def the_page(voucher: Voucher) -> PageObject:
+    [page] = PdfReader(io.BytesIO(FpdfVoucherRenderer().render(voucher))).pages
+    return page
+
+
+@cache
+def text_of(voucher: Voucher) -> str:
+    """The text of the only page, with every gap as one space."""
+    return " ".join(the_page(voucher).extract_text().split())
+
+
+def embedded_by(voucher: Voucher) -> list[Any]:
+    page: Any = the_page(voucher)
+    return [font.get_object() for font in page["/Resources"]["/Font"].values()]
+
+
+def fonts_of(voucher: Voucher) -> list[str]:
+    return sorted(str(font["/BaseFont"]).partition("+")[2] for font in embedded_by(voucher))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Bono de reserva",
+        "6MWUT-4A5HT-4",
+        "SUP-84K2LQ",
+        "Ana Pérez Núñez",
+        "Hotel Sol, habitación doble",
+        "1 de mayo de 2027",
+        "sábado",
+        "4 de mayo de 2027",
+        "martes",
+        "342,50 €",
+        "el 3 de marzo de 2027 a las 14:05 (UTC)",
+        "hasta el 30 de abril de 2027 a las 23:59 (UTC)",
+        "+34 910 000 000 · ayuda@viajes.example",
+        "Emitido el 3 de marzo de 2027",
+    ],
+)
+def test_a_spanish_voucher_says_all_a_traveler_needs(text: str) -> None:
+    assert text in text_of(A_VOUCHER)
+
+
+def test_an_english_voucher_is_english_throughout() -> None:
+    text = text_of(
+        replace(A_VOUCHER, language=Language.ENGLISH, price=Money(134250, "GBP"), description="Sol")
+    )
+
+    for expected in ("Travel voucher", "1 May 2027", "Saturday", "£1,342.50", "Issued on 3 March"):
+        assert expected in text
+    for spanish in ("mayo", "Titular", "Condiciones", "bono"):
+        assert spanish not in text
+
+
+def test_nights_and_guests_are_counted() -> None:
+    assert "Noches 3 Viajeros 2" in text_of(A_VOUCHER)
+
+
+def test_a_service_that_starts_on_the_day_of_issue_is_not_offered_for_cancellation() -> None:
+    text = text_of(replace(A_VOUCHER, issued_on=A_VOUCHER.starts_on))
+
+    assert "ya no se puede cancelar" in text
+    assert "Puedes cancelar" not in text
+
+
+def test_the_page_is_a4() -> None:
+    box = the_page(A_VOUCHER).mediabox
+
+    assert (round(float(box.width)), round(float(box.height))) == (595, 842)
+
+
+EXTREMES: dict[str, dict[str, Any]] = {
+    "long words": {"guest": "W" * 120, "description": "W" * 200},
+    "long text": {
+        "guest": "de la Santísima Trinidad " * 5,
+        "description": "Hotel con vistas " * 12,
+    },
+    "emoji": {"guest": "👩🏽‍🚀" * 30, "description": "🏖️" * 100},
+    "right to left": {"guest": "אבי לוי " * 15, "description": "فندق الشمس " * 18},
+    "wide characters": {"guest": "田" * 120, "description": "김" * 200},
+    "one of each": {"guest": "A", "description": "B", "guests": 1},
+    "long references": {"support_contact": "x" * 300, "supplier_locator": "L" * 120},
+    "large sums": {"price": Money(99999999999, "KWD")},
+}
+
+
+@pytest.mark.parametrize("change", EXTREMES.values(), ids=EXTREMES.keys())
+def test_nothing_leaves_its_place_on_the_one_page(change: dict[str, Any]) -> None:
+    page = the_page(replace(A_VOUCHER, **change))
+    places: list[tuple[float, float]] = []
+
+    def note(text: str, _user: object, matrix: list[float], _font: object, _size: float) -> None:
+        if text.strip():
+            places.append((matrix[4], matrix[5]))
+
+    text = page.extract_text(visitor_text=note)
+
+    assert places
+    assert all(0 < x < 595 and 30 < y < 842 for x, y in places)
+    assert "6MWUT-4A5HT-4" in text
+    sections = ["Localizador", "Titular", "Servicio", "Desde", "Importe", "Condiciones", "ayuda?"]
+    assert [text.index(word) for word in sections] == sorted(map(text.index, sections))
+
+
+def test_a_long_locator_is_never_cut() -> None:
+    locator = "HOTELBEDS-1-9283746-XYZ-2027-AB-0123456789-0123456789"
+
+    assert locator in text_of(replace(A_VOUCHER, supplier_locator=locator)).replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("guest", "font"),
+    [
+        ("Zoë 🌻", "NotoEmoji"),
+        ("אבי לוי", "DejaVuSans"),
+        ("王小明", "WenQuanYiMicroHei"),
+        ("김민준", "WenQuanYiMicroHei"),
+        ("さくら", "WenQuanYiMicroHei"),
+    ],
+)
+def test_a_name_brings_the_font_that_can_show_it(guest: str, font: str) -> None:
+    assert any(font in name for name in fonts_of(replace(A_VOUCHER, guest=guest)))
+    assert "□" not in text_of(replace(A_VOUCHER, guest=guest))
+
+
+def glyphs_of(guest: str) -> int:
+    """How many glyphs the smallest font of a voucher holds: the one that only its guest needs."""
+    files = [
+        font["/DescendantFonts"][0].get_object()["/FontDescriptor"]["/FontFile2"]
+        for font in embedded_by(replace(A_VOUCHER, guest=guest))
+    ]
+    return min(len(TTFont(io.BytesIO(file.get_data())).getGlyphOrder()) for file in files)
+
+
+def test_an_arabic_letter_takes_the_form_of_its_place_in_the_word() -> None:
+    assert glyphs_of("ععع") - glyphs_of("ع") == 2  # initial, medial and final, against isolated
+
+
+def test_an_ordinary_name_brings_no_font_but_the_two_small_ones() -> None:
+    assert fonts_of(A_VOUCHER) == ["DejaVuSansBold", "DejaVuSansBook"]
+
+
+def test_a_character_that_no_font_has_is_a_box_and_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO):
+        text = text_of(replace(A_VOUCHER, guest="Ana ไทย"))
+
+    assert "Ana □□□" in text
+    assert caplog.records == []
+
+
+def test_a_name_is_text_whatever_it_looks_like() -> None:
+    guest = "Ana {nb} **Pe\N{COMBINING ACUTE ACCENT}rez** \N{RIGHT-TO-LEFT OVERRIDE}(x)\n/y"
+
+    assert "Ana {nb} **Pérez** (x) /y" in text_of(replace(A_VOUCHER, guest=guest))
+
+
+def test_one_document_leaves_no_trace_in_the_next() -> None:
+    renderer = FpdfVoucherRenderer()
+    first = renderer.render(A_VOUCHER)
+    renderer.render(replace(A_VOUCHER, guest="Ζωή Жук 王 🌻 אבי"))
+
+    assert renderer.render(A_VOUCHER) == first
+
+
+_RENDER_ELSEWHERE = """
+import sys
+from tests.unit.adapters.test_voucher_pdf import A_VOUCHER, FpdfVoucherRenderer, replace
+sys.stdout.buffer.write(FpdfVoucherRenderer().render(replace(A_VOUCHER, guest=sys.argv[1])))
+"""
+
+
+@pytest.mark.parametrize("guest", ["Ana Pérez", "אבי لوي 王小明 🌻"])
+def test_equal_vouchers_are_equal_bytes_in_any_process(guest: str) -> None:
+    here = FpdfVoucherRenderer().render(replace(A_VOUCHER, guest=guest))
+
+    path = os.pathsep.join(filter(None, sys.path))
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", _RENDER_ELSEWHERE, guest],
+        env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "7", "TZ": "Asia/Tokyo"},
+        stdout=subprocess.PIPE,
+        timeout=60,
+        check=True,
+    ).stdout
+
+    assert elsewhere == here
+
+
+def test_the_file_is_dated_by_its_voucher_and_names_nobody() -> None:
+    reader = PdfReader(io.BytesIO(FpdfVoucherRenderer().render(A_VOUCHER)))
+
+    assert reader.metadata is not None
+    assert reader.metadata.creation_date == datetime(2027, 3, 3, tzinfo=UTC)
+    assert reader.metadata.title == "Bono de reserva 6MWUT-4A5HT-4"
+    assert "Pérez" not in str(reader.metadata)

@@ -1,0 +1,422 @@
+"""The operators' commands: what each says, and to whom it gives which exit status."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from ops import desk
+from ops.__main__ import ops
+from ops.desk import ADVICE, SOURCES, Desk
+from reservations import wiring
+from reservations.application.oversee import INVARIANTS
+from reservations.application.ports import DeadLetter, DeadLetters, Finding, Source, UnitOfWork
+from reservations.domain.decisions import Decision
+from reservations.domain.errors import ReservationsError, SettingsError, UnavailableError
+from reservations.domain.messages import Queue
+from reservations.domain.money import Money
+from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import ERASED, Reservation
+from reservations.domain.saga import State
+from tests.handlers.test_clean_up import Due, Watch
+from tests.template.resources import resources, stacks
+from tests.unit.entrypoints.test_problems import leaves
+from tests.worlds.builders import (
+    CODE,
+    NOON,
+    RESERVATION_ID,
+    a_booking,
+    a_charge,
+    a_customer,
+    a_reservation,
+    a_send,
+    a_voucher,
+    some_facts,
+)
+from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
+
+SHOWN = "7KQ2M-XD4RT-S"
+CUSTOMER = a_customer()
+PERSONAL = (CUSTOMER.full_name, CUSTOMER.email, CUSTOMER.phone, CUSTOMER.payment_token)
+
+
+class Looking(Watch):
+    """Has no attempts to tell."""
+
+    def attempts(self, reservation_id: object) -> list[Any]:
+        return []
+
+
+class Letters(DeadLetters):
+    """Of each queue one that can be read and one that cannot; whatever moves is gone."""
+
+    def __init__(self) -> None:
+        self.left = {queue: [a_letter(queue), a_letter(queue, of=None)] for queue in SOURCES}
+
+    def count(self, queue: Source) -> int:
+        return len(self.left[queue])
+
+    def peek(self, queue: Source, *, limit: int) -> list[DeadLetter]:
+        return self.left[queue][:limit]
+
+    def redrive(self, queue: Source, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
+        moved, self.left[queue] = self.left[queue], []
+        for letter in moved:
+            tell(letter)
+        return len(moved)
+
+    drop = redrive
+
+
+def a_letter(queue: Source, *, of: UUID | None = RESERVATION_ID) -> DeadLetter:
+    return DeadLetter(
+        queue=queue,
+        message_id="0001",
+        reason=None if of else "not_json",
+        reservation_id=of,
+        type=f"{queue}.due" if of else None,
+        sent_at=NOON,
+    )
+
+
+class Telling(Due):
+    """Keeps what is told of which reservation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told: list[tuple[UUID, str, str]] = []
+
+    def tell(self, reservation_id: UUID, event: str, *, actor: str) -> None:
+        self.told.append((reservation_id, event, actor))
+
+
+@pytest.fixture
+def letters(monkeypatch: pytest.MonkeyPatch) -> Letters:
+    letters = Letters()
+    monkeypatch.setattr(Desk, "dead_letters", lambda _: letters)
+    return letters
+
+
+@pytest.fixture
+def telling(monkeypatch: pytest.MonkeyPatch) -> Telling:
+    telling = Telling()
+    monkeypatch.setattr(wiring, "retention", lambda: telling)
+    return telling
+
+
+@pytest.fixture
+def database() -> InMemoryDatabase:
+    return InMemoryDatabase()
+
+
+@pytest.fixture
+def watch() -> Looking:
+    return Looking()
+
+
+@pytest.fixture(autouse=True)
+def wired(database: InMemoryDatabase, watch: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SETTINGS_PATH", "/none")  # so that what a command sets ends with the test
+    monkeypatch.setattr(wiring, "unit_of_work", lambda: InMemoryUnitOfWork(database))
+    monkeypatch.setattr(wiring, "oversight", lambda: watch)
+    monkeypatch.setattr(wiring, "durations", lambda: STANDARD)
+
+
+def keep(database: InMemoryDatabase, reservation: Reservation) -> None:
+    with InMemoryUnitOfWork(database) as uow:
+        uow.reservations.add(reservation, CUSTOMER)
+        uow.commit()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(ops, ["--stage", "test", *arguments])
+
+
+def page(*arguments: str) -> dict[str, Any]:
+    result = run(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def confirmed() -> Reservation:
+    return a_reservation(
+        facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON),
+        documents=(a_voucher(),),
+        sends=(a_send(),),
+    )
+
+
+def every_command(
+    command: click.Command = ops, path: tuple[str, ...] = ()
+) -> Iterator[tuple[str, ...]]:
+    if isinstance(command, click.Group):
+        for name, child in command.commands.items():
+            yield from every_command(child, (*path, name))
+    else:
+        yield path
+
+
+def test_there_is_a_command_for_each_thing_operators_do() -> None:
+    assert {" ".join(path) for path in every_command()} == {
+        "show", "timeline", "list", "nudge", "cancel", "erase", "reconcile", "invariants",
+        "review resolve", "token reissue", "outbox lag", "outbox revive", "outbox publish",
+        "dlq list", "dlq redrive", "dlq drop",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    result = run(*path, "--help")
+
+    assert result.exit_code == 0
+    assert "--json" in result.stdout
+    usage, explanation = result.stdout.split("\n\n")[:2]
+    assert usage.startswith("Usage:")
+    assert explanation.strip().endswith(".")
+
+
+# --- looking
+
+
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "json"])
+@pytest.mark.parametrize("command", ["show", "timeline"])
+def test_nobody_is_named_in_what_is_shown(
+    database: InMemoryDatabase, command: str, form: tuple[str, ...]
+) -> None:
+    keep(database, confirmed())
+
+    result = run(command, SHOWN, *form)
+
+    assert result.exit_code == 0
+    assert SHOWN in result.stdout
+    assert [personal for personal in PERSONAL if personal and personal in result.stdout] == []
+
+
+def test_a_reservation_is_shown_with_its_ledger(database: InMemoryDatabase) -> None:
+    keep(database, confirmed())
+
+    shown = page("show", SHOWN.lower())
+
+    assert shown["reservation"]["state"] == "SUPPLIER_CONFIRMED"
+    assert shown["reservation"]["charged_less_refunded_minor"] == 34250
+    assert shown["reservation"]["personal_data"] == "kept"
+    assert [call["status"] for call in shown["calls"]] == ["succeeded", "succeeded"]
+    assert shown["calls"][0]["money"] == "342.50 EUR"
+
+
+@pytest.mark.parametrize("locator", ["AB[/x]", "AB[x1]", "[bold]AB", "AB:bomb:", "\\[AB]"])
+def test_a_locator_is_shown_as_the_supplier_wrote_it(
+    database: InMemoryDatabase, locator: str
+) -> None:
+    keep(database, a_reservation(a_charge(), a_booking(locator=locator)))
+
+    result = run("show", SHOWN)
+
+    assert result.exit_code == 0
+    assert locator in result.stdout
+
+
+@pytest.mark.parametrize("unprintable", ["\x1b[2J", "\r", "\n", "\x9b", "\u202e"])
+def test_a_locator_cannot_command_the_terminal(
+    database: InMemoryDatabase, unprintable: str
+) -> None:
+    keep(database, a_reservation(a_charge(), a_booking(locator=f"AB{unprintable}C")))
+
+    shown = run("show", SHOWN).stdout
+
+    assert f"AB\ufffd{unprintable[1:]}C" in shown
+
+
+@pytest.mark.parametrize("unprintable", ["\x1b[2J", "\r", "\n", "\x9b", "\u202e"])
+def test_nor_in_json_which_says_all_that_the_supplier_wrote(
+    database: InMemoryDatabase, unprintable: str
+) -> None:
+    keep(database, a_reservation(a_charge(), a_booking(locator=f"AB{unprintable}C")))
+
+    shown = run("show", SHOWN, "--json").stdout
+
+    assert shown.removesuffix("\n").isprintable()
+    assert json.loads(shown)["calls"][1]["locator"] == f"AB{unprintable}C"
+
+
+def test_an_erased_customer_is_told_as_such(database: InMemoryDatabase) -> None:
+    keep(database, confirmed())
+    database.customers[RESERVATION_ID] = ERASED
+
+    assert page("show", SHOWN)["reservation"]["personal_data"] == "erased"
+
+
+def test_broken_invariants_exit_with_one_and_say_what_to_do(watch: Looking) -> None:
+    watch.findings = {"overdue": [Finding(invariant="overdue", code=CODE, detail="due long ago")]}
+
+    result, as_json = run("invariants"), run("invariants", "--json")
+
+    assert result.exit_code == as_json.exit_code == 1
+    for text in (SHOWN, "due long ago", INVARIANTS["overdue"].remedy):
+        assert text in result.stdout
+    assert set(json.loads(as_json.stdout)) == set(INVARIANTS)
+
+
+def test_sound_invariants_exit_with_zero_and_can_be_of_the_recent_only(watch: Looking) -> None:
+    assert run("invariants").exit_code == run("invariants", "--recent").exit_code == 0
+    assert len(watch.since) == 2
+
+
+# --- acting
+
+
+def test_an_act_is_told_under_its_role(database: InMemoryDatabase) -> None:
+    keep(database, a_reservation(a_charge()))
+
+    page("nudge", SHOWN, "--as", "night-shift")
+    page("nudge", SHOWN)
+
+    actors = [e.actor for e in database.history[RESERVATION_ID] if e.event == "operator.nudged"]
+    assert actors == ["operator:night-shift", "operator:on-call"]
+
+
+def test_a_script_that_cancels_is_not_asked(database: InMemoryDatabase) -> None:
+    keep(database, a_reservation(a_charge()))
+
+    assert page("cancel", SHOWN)["cancelled"]["status"] in ("EN CANCELACION", "CANCELADA")
+
+
+def test_a_review_is_resolved_by_evidence(database: InMemoryDatabase) -> None:
+    keep(database, a_reservation(a_charge(money=Money(1, "EUR"))))
+
+    resolved = page("review", "resolve", SHOWN, "--reason", "paid", "--evidence", "TICKET-5")
+
+    assert resolved["resolved"]["review"] == ""
+    assert database.reservations[RESERVATION_ID].facts.accepted_minor == 1
+
+
+@pytest.mark.parametrize(("command", "done"), [("redrive", "redriven"), ("drop", "dropped")])
+def test_a_message_that_is_moved_is_told_in_its_reservation_s_history(
+    letters: Letters, telling: Telling, command: str, done: str
+) -> None:
+    moved = page("dlq", command, "--queue", "payment", "--as", "guardia")
+
+    assert moved[done] == [{"queue": "payment", "messages": 2, "by": "operator:guardia"}]
+    assert telling.told == [(RESERVATION_ID, f"operator.message_{done}", "operator:guardia")]
+    assert letters.count(Queue.PAYMENT) == 0
+    assert letters.count(Queue.SUPPLIER) == 2
+
+
+def test_every_queue_of_dead_letters_has_its_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    class Found(dict[str, str]):
+        def __missing__(self, name: str) -> str:
+            asked.append(name)
+            return f"https://sqs.example/{name}"
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setattr(desk, "resources_of", lambda *_: Found())
+
+    Desk(stage="test", stack="any").dead_letters()
+
+    assert sorted(asked) == sorted(resources("AWS::SQS::Queue"))
+
+
+@pytest.mark.parametrize("command", ["redrive", "drop"])
+def test_a_dry_run_counts_and_neither_moves_nor_tells(
+    letters: Letters, telling: Telling, command: str
+) -> None:
+    counts = page("dlq", command, "--dry-run")[f"would {command}"]
+
+    assert {row["queue"]: row["messages"] for row in counts} == dict.fromkeys(SOURCES, 2)
+    assert letters.count(Queue.PAYMENT) == 2
+    assert telling.told == []
+
+
+# --- what cannot be done
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", SHOWN], "no such reservation"),
+        (["show", "nonsense"], "Read it again"),
+        (["list"], "Choose one"),
+        (["list", "--stuck", "--state", State.PAID], "Choose one"),
+        (["nudge", SHOWN, "--as", "Ana Pérez"], "not a person"),
+        (["reconcile", "--since", "1w"], "90m, 24h or 7d"),
+        (["review", "resolve", SHOWN, "--reason", "lost", "--evidence", "R-1"], "is not one of"),
+        (["dlq", "redrive", "--rate", "0"], "not in the range"),
+    ],
+)
+def test_what_cannot_be_done_says_what_to_do_instead(arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("evidence", ["ana@example.com", "paid by phone", "x", "R" * 101, "ñandú"])
+def test_evidence_is_a_reference_and_never_prose(evidence: str) -> None:
+    arguments = ["review", "resolve", SHOWN, "--reason", Decision.PAID, "--evidence", evidence]
+
+    assert "no personal data" in run(*arguments).stderr
+
+
+def test_a_refused_decision_says_what_is_in_review(database: InMemoryDatabase) -> None:
+    keep(database, confirmed())
+
+    result = run("review", "resolve", SHOWN, "--reason", "paid", "--evidence", "TICKET-5")
+
+    assert result.exit_code == 2
+    assert "in review: nothing" in result.stderr
+
+
+def test_every_outage_comes_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    for error in leaves(UnavailableError):
+        if error.__name__ == "RequestInFlightError":  # of an HTTP request only
+            continue
+
+        def fail(error: type[ReservationsError] = error) -> UnitOfWork:
+            raise error("it happened")
+
+        monkeypatch.setattr(wiring, "unit_of_work", fail)
+        result = run("show", SHOWN)
+
+        assert result.exit_code == 2
+        assert ADVICE[error] in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_without_a_stage_nothing_is_done() -> None:
+    result = CliRunner().invoke(ops, ["outbox", "lag"])
+
+    assert result.exit_code == 2
+    assert "--stage" in result.stderr
+
+
+def looked_for(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
+    """The stack that a command needs; nothing is asked of it."""
+
+    def resources_of(_: object, stack: str) -> dict[str, str]:
+        raise SettingsError(f"looked for {stack}")
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.setattr(desk, "resources_of", resources_of)
+    said = CliRunner().invoke(ops, [*arguments, "dlq", "list"]).stderr
+    return said.removeprefix("Error: looked for ").splitlines()[0]
+
+
+@pytest.mark.parametrize("stage", stacks())
+def test_a_stage_is_looked_for_in_the_stack_it_is_deployed_as(
+    monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    assert looked_for(monkeypatch, "--stage", stage) == stacks()[stage]
+
+
+def test_a_stack_of_another_name_is_told_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looked_for(monkeypatch, "--stage", "dev", "--stack", "mine") == "mine"
+    monkeypatch.setenv("OPS_STACK", "ours")
+    assert looked_for(monkeypatch, "--stage", "dev") == "ours"

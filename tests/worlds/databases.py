@@ -1,0 +1,121 @@
+"""Real database servers for tests; a server that cannot be had is a failure, not a skip.
+
+They are started where nobody names others: TEST_MYSQL_URL and TEST_MARIADB_URL, SQLAlchemy URLs of an account that
+may make schemas.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from secrets import token_hex
+
+import pytest
+from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy.pool import NullPool
+
+from local.database import DatabaseServer, Engine, ensure
+from reservations.adapters.mysql import schema
+from reservations.adapters.mysql.engine import Database, engine_for
+from reservations.adapters.mysql.tables import METADATA
+from tests.worlds.account import tell
+
+ENGINES: tuple[Engine, ...] = ("mysql", "mariadb")
+
+
+@cache
+def server(engine: Engine) -> DatabaseServer:
+    given = os.environ.get(f"TEST_{engine.upper()}_URL")
+    running = _at(given, engine) if given else ensure(engine)
+    # The results of one engine are not the other's.
+    tell(engine, f"database: {running.engine} {running.version}")
+    return running
+
+
+def _at(address: str, engine: Engine) -> DatabaseServer:
+    url = make_url(address)
+    with create_engine(url, poolclass=NullPool).connect() as connection:
+        version = connection.scalar(text("SELECT VERSION()"))
+    return DatabaseServer(
+        host=str(url.host),
+        port=int(url.port or 3306),
+        user=str(url.username),
+        password=str(url.password),
+        engine=engine,
+        version=str(version),
+    )
+
+
+def url_of(engine: Engine, name: str = "", *, tls: bool = False) -> str:
+    """Without TLS unless it is what is tested: each connection would read all trusted roots anew."""
+    root = server(engine)
+    login = f"{root.user}:{root.password}@{root.host}:{root.port}"
+    url = f"mysql+pymysql://{login}/{name}?charset=utf8mb4"
+    return url if tls else f"{url}&ssl_disabled=true"
+
+
+@contextmanager
+def administrator(engine: Engine) -> Iterator[Connection]:
+    root = create_engine(url_of(engine), poolclass=NullPool)
+    with root.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        yield connection
+
+
+@contextmanager
+def empty_schema(engine: Engine) -> Iterator[str]:
+    """Make a schema without tables and give its URL; it is dropped afterwards."""
+    name = f"test_{token_hex(6)}"
+    with administrator(engine) as connection:
+        collation = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
+        connection.execute(text(f"CREATE DATABASE {name} {collation}"))
+    try:
+        yield url_of(engine, name)
+    finally:
+        with administrator(engine) as connection:  # the server closes one that idles for 120 s
+            connection.execute(text(f"DROP DATABASE {name}"))
+
+
+@contextmanager
+def migrated_schema(engine: Engine) -> Iterator[str]:
+    with empty_schema(engine) as url:
+        schema.upgrade(engine_for(url, answer_seconds=schema.STATEMENT_SECONDS))
+        yield url
+
+
+def empty_the_tables(url: str) -> None:
+    with create_engine(url, poolclass=NullPool).begin() as connection:
+        for table in reversed(METADATA.sorted_tables):
+            connection.execute(table.delete())
+
+
+SchemaOf = Callable[[Engine], str]
+
+
+@pytest.fixture(scope="module")
+def schema_of() -> Iterator[SchemaOf]:
+    """Give the URL of a migrated schema, one for each module and engine."""
+    with ExitStack() as stack:
+
+        @cache
+        def url(engine: Engine) -> str:
+            return stack.enter_context(migrated_schema(engine))
+
+        yield url
+
+
+Connect = Callable[[], Database]
+
+
+@contextmanager
+def connections_to(url: str) -> Iterator[Connect]:
+    """Give a function that opens one more connection; all are closed and the rows deleted."""
+    engine = engine_for(url)
+    with ExitStack() as stack:
+        stack.callback(empty_the_tables, url)
+
+        def connect() -> Database:
+            database = Database(engine)
+            stack.callback(database.close)
+            return database
+
+        yield connect

@@ -1,0 +1,434 @@
+"""The outside world in memory, held by `tests/contract` to the promises of the real adapters."""
+
+from collections import ChainMap
+from collections.abc import Collection, Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from itertools import count, islice
+from types import TracebackType
+from typing import Any, Self
+from uuid import UUID, uuid4
+
+from reservations.adapters.papers.mail_content import UnmailableAddressError, compose
+from reservations.application.bookkeeping import payment_token_is_spent, revised
+from reservations.application.ports import (
+    Attempt,
+    DocumentStore,
+    HistoryEntry,
+    Mail,
+    MailAccepted,
+    Mailer,
+    MailOutcome,
+    MailRefused,
+    MessagePublisher,
+    Outbox,
+    OutboxMessage,
+    PaymentRequest,
+    PaymentsApi,
+    Published,
+    Reply,
+    Reservations,
+    SupplierApi,
+    SupplierRequest,
+    UnitOfWork,
+    Voucher,
+    VoucherRenderer,
+    WebhookEvent,
+    Webhooks,
+)
+from reservations.domain.errors import (
+    DatabaseBusyError,
+    DocumentStoreUnavailableError,
+    DuplicateCodeError,
+    KnowledgeLostError,
+    ReservationNotFoundError,
+)
+from reservations.domain.facts import RANK, Call, Facts, Outcome, Provider, Status
+from reservations.domain.history import changes
+from reservations.domain.messages import Hint, Queue
+from reservations.domain.policy import STANDARD, Policy
+from reservations.domain.reservation import ERASED, Customer, MailStatus, Reservation
+from tests.worlds.builders import NOON
+
+
+class InMemoryDocumentStore(DocumentStore):
+    def __init__(self) -> None:
+        self.documents: dict[str, bytes] = {}
+        self.down = False
+
+    def put(self, key: str, content: bytes) -> None:
+        self._answer()
+        self.documents[key] = content
+
+    def get(self, key: str) -> bytes | None:
+        self._answer()
+        return self.documents.get(key)
+
+    def exists(self, key: str) -> bool:
+        self._answer()
+        return key in self.documents
+
+    def delete(self, key: str) -> None:
+        self._answer()
+        self.documents.pop(key, None)
+
+    def link(self, key: str, *, filename: str, lifetime: timedelta) -> str:
+        seconds = int(lifetime.total_seconds())
+        return f"https://documents.example/{key}?filename={filename}&lifetime={seconds}"
+
+    def _answer(self) -> None:
+        if self.down:
+            raise DocumentStoreUnavailableError
+
+
+class RecordingMailer(Mailer):
+    """Accepts every mail that can be written, unless `outcome` says otherwise."""
+
+    def __init__(self, outcome: MailOutcome | None = None) -> None:
+        self.outcome = outcome
+        self.mails: list[Mail] = []
+
+    def send(self, mail: Mail) -> MailOutcome:
+        try:
+            compose(mail, sender="reservas@viajes.example")
+        except UnmailableAddressError:
+            return MailRefused()
+        self.mails.append(mail)
+        return self.outcome or MailAccepted(str(uuid4()))
+
+
+class Script:
+    """What a provider answers, in order; it fails the test that asks for more.
+
+    An exception in it is raised after the request was taken: the process died before it heard the answer.
+    """
+
+    def __init__(self, *answers: Outcome | Reply | BaseException) -> None:
+        self._answers = iter(answers)
+
+    def next(self) -> Reply:
+        answer = next(self._answers, None)
+        assert answer is not None, "a request that the test did not expect"
+        if isinstance(answer, BaseException):
+            raise answer
+        if isinstance(answer, Reply):
+            return answer
+        return Reply(outcome=answer, http_status=200, elapsed_ms=12)
+
+
+class ScriptedPayments(PaymentsApi):
+    def __init__(self, *answers: Outcome | Reply | BaseException) -> None:
+        self.requests: list[PaymentRequest] = []
+        self._script = Script(*answers)
+
+    def perform(self, request: PaymentRequest) -> Reply:
+        self.requests.append(request)
+        return self._script.next()
+
+
+class ScriptedSupplier(SupplierApi):
+    def __init__(self, *answers: Outcome | Reply | BaseException) -> None:
+        self.requests: list[SupplierRequest] = []
+        self._script = Script(*answers)
+
+    def perform(self, request: SupplierRequest) -> Reply:
+        self.requests.append(request)
+        return self._script.next()
+
+
+class PlainRenderer(VoucherRenderer):
+    """A voucher's content as text, where a test needs no real PDF."""
+
+    def render(self, voucher: Voucher) -> bytes:
+        return f"{voucher.code} {voucher.guest} {voucher.supplier_locator}".encode()
+
+
+class RecordingDeadLetters:
+    """Keeps what was set aside, with its reason."""
+
+    def __init__(self) -> None:
+        self.buried: list[tuple[str, str]] = []
+
+    def bury(self, body: str, *, reason: str) -> None:
+        self.buried.append((body, reason))
+
+
+class RecordingPublisher(MessagePublisher):
+    """Takes every hint, but those for a queue in `unreachable` and those it is told to refuse."""
+
+    def __init__(self) -> None:
+        self.hints: list[Hint] = []
+        self.unreachable: set[Queue] = set()
+        self.refusing: set[UUID] = set()
+
+    def publish(self, hints: Sequence[Hint]) -> Published:
+        reached = [hint for hint in hints if hint.queue not in self.unreachable]
+        accepted = [hint for hint in reached if hint.message_id not in self.refusing]
+        self.hints += accepted
+        taken = frozenset(hint.message_id for hint in accepted)
+        return Published(
+            accepted=taken, refused=frozenset(hint.message_id for hint in reached) - taken
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredHint:
+    """An outbox row; `owner` holds its lease."""
+
+    hint: Hint
+    available_at: datetime
+    owner: "InMemoryOutbox | None" = None
+    refusals: int = 0
+    status: str = "pending"
+
+
+@dataclass(slots=True)
+class InMemoryDatabase:
+    """What is committed, and who holds which row; `now` is its clock."""
+
+    now: datetime = NOON
+    reservations: MutableMapping[UUID, Reservation] = field(default_factory=dict)
+    customers: MutableMapping[UUID, Customer] = field(default_factory=dict)
+    history: MutableMapping[UUID, tuple[HistoryEntry, ...]] = field(default_factory=dict)
+    attempts: MutableMapping[UUID, tuple[Attempt, ...]] = field(default_factory=dict)
+    outbox: MutableMapping[int, StoredHint] = field(default_factory=dict)
+    webhooks: MutableMapping[tuple[Provider, str], WebhookEvent] = field(default_factory=dict)
+    held: dict[UUID | int, object] = field(default_factory=dict)
+    row_ids: Iterator[int] = field(default_factory=lambda: count(1))
+
+    def hold(self, row: UUID | int, holder: object) -> bool:
+        """Lock a row, unless another holds it."""
+        return self.held.setdefault(row, holder) is holder
+
+
+class InMemoryUnitOfWork(UnitOfWork):
+    """Its writes lie over what is committed until they are committed themselves."""
+
+    def __init__(
+        self,
+        database: InMemoryDatabase | None = None,
+        *,
+        policy: Policy = STANDARD,
+        traceparent: str | None = None,
+    ) -> None:
+        self.database = database or InMemoryDatabase()
+        self.traceparent = traceparent
+        self.reservations: InMemoryReservations = InMemoryReservations(self, policy=policy)
+        self.outbox: InMemoryOutbox = InMemoryOutbox(self)
+        self.webhooks: InMemoryWebhooks = InMemoryWebhooks(self)
+        self._begin()
+
+    def _begin(self) -> None:
+        committed = self.database
+        self.rows: ChainMap[UUID, Reservation] = ChainMap({}, committed.reservations)
+        self.customers: ChainMap[UUID, Customer] = ChainMap({}, committed.customers)
+        self.lines: ChainMap[UUID, tuple[HistoryEntry, ...]] = ChainMap({}, committed.history)
+        self.evidence: ChainMap[UUID, tuple[Attempt, ...]] = ChainMap({}, committed.attempts)
+        self.hints: ChainMap[int, StoredHint] = ChainMap({}, committed.outbox)
+        self.notices: ChainMap[tuple[Provider, str], WebhookEvent] = ChainMap(
+            {}, committed.webhooks
+        )
+        self.reservations.reads.clear()
+
+    def __enter__(self) -> Self:
+        self._begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._begin()
+        self._release()
+
+    def now(self) -> datetime:
+        return self.database.now
+
+    def commit(self) -> None:
+        layers: tuple[ChainMap[Any, Any], ...] = (
+            self.rows,
+            self.customers,
+            self.lines,
+            self.evidence,
+            self.hints,
+            self.notices,
+        )
+        for layer in layers:
+            written, committed = layer.maps
+            committed.update(written)
+            written.clear()
+        self._release()
+
+    def _release(self) -> None:
+        held = self.database.held
+        for row in [row for row, holder in held.items() if holder is self]:
+            del held[row]
+
+
+class InMemoryReservations(Reservations):
+    def __init__(self, unit: InMemoryUnitOfWork, *, policy: Policy) -> None:
+        self.reads: dict[UUID, Reservation] = {}
+        self._unit = unit
+        self._policy = policy
+
+    def add(self, reservation: Reservation, customer: Customer) -> None:
+        if any(other.code == reservation.code for other in self._unit.rows.values()):
+            raise DuplicateCodeError("the code is taken")
+        reservation_id = reservation.reservation_id
+        self._unit.database.hold(reservation_id, self._unit)
+        self._unit.customers[reservation_id] = customer
+        self._tell(None, reservation, now=reservation.updated_at, actor="system")
+        self._unit.rows[reservation_id] = self.reads[reservation_id] = reservation
+
+    def lock(self, reservation_id: UUID) -> Reservation:
+        if not self._unit.database.hold(reservation_id, self._unit):
+            raise DatabaseBusyError("a lock was not granted in time")
+        reservation = self._unit.rows.get(reservation_id)
+        if reservation is None:
+            raise ReservationNotFoundError
+        self.reads[reservation_id] = reservation
+        return reservation
+
+    def find(self, code: str) -> Reservation | None:
+        return next((r for r in self._unit.rows.values() if r.code == code), None)
+
+    def save(
+        self, reservation: Reservation, *, now: datetime, actor: str = "system"
+    ) -> Reservation:
+        reservation_id = reservation.reservation_id
+        before = self.reads.get(reservation_id)
+        if before is None:
+            raise LookupError("only what this unit of work locked or added can be saved")
+        _refuse_to_forget(before, reservation)
+        after = revised(before, reservation, now=now, policy=self._policy)
+        if payment_token_is_spent(after.facts):
+            customer = self._unit.customers[reservation_id]
+            self._unit.customers[reservation_id] = replace(customer, payment_token=None)
+        self._tell(before, after, now=now, actor=actor)
+        self._unit.rows[reservation_id] = self.reads[reservation_id] = after
+        return after
+
+    def customer(self, reservation_id: UUID) -> Customer:
+        if reservation_id not in self._unit.rows:
+            raise ReservationNotFoundError
+        return self._unit.customers[reservation_id]
+
+    def erase_customer(self, reservation_id: UUID) -> bool:
+        erased = self._unit.customers[reservation_id] != ERASED
+        self._unit.customers[reservation_id] = ERASED
+        return erased
+
+    def add_attempt(self, reservation_id: UUID, attempt: Attempt) -> None:
+        if self._unit.rows[reservation_id].facts.find(attempt.call_key) is None:
+            raise LookupError(attempt.call_key)
+        evidence = self._unit.evidence
+        evidence[reservation_id] = (*evidence.get(reservation_id, ()), attempt)
+
+    def history(self, reservation_id: UUID) -> list[HistoryEntry]:
+        return list(self._unit.lines.get(reservation_id, ()))
+
+    def add_history(self, reservation_id: UUID, entry: HistoryEntry) -> None:
+        self._unit.lines[reservation_id] = (*self.history(reservation_id), entry)
+
+    def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
+        now, rows = self._unit.now(), self._unit.rows
+        written, committed = rows.maps
+        seen = {**committed, **written}  # a ChainMap takes many times longer to walk
+        waiting = [(r.next_check_at, key) for key, r in seen.items() if r.next_check_at is not None]
+        due = [key for at, key in sorted(waiting) if at <= now]
+        free = islice((key for key in due if self._unit.database.hold(key, self._unit)), limit)
+        claimed = [replace(rows[key], next_check_at=now + lease) for key in free]
+        for reservation in claimed:
+            rows[reservation.reservation_id] = reservation
+            self.reads[reservation.reservation_id] = reservation
+        return claimed
+
+    def _tell(
+        self, before: Reservation | None, after: Reservation, *, now: datetime, actor: str
+    ) -> None:
+        lines = [HistoryEntry(event=e, at=now, actor=actor) for e in changes(before, after)]
+        reservation_id = after.reservation_id
+        self._unit.lines[reservation_id] = (*self.history(reservation_id), *lines)
+
+
+def _refuse_to_forget(before: Reservation, after: Reservation) -> None:
+    old, new = before.facts, after.facts
+    kept = (
+        all(_grew(call, new.find(call.key)) for call in old.calls)
+        and all(_stamped_once(old, new, stamp) for stamp in ("reason", "confirmed_at", "ended_at"))
+        and all(send in after.sends for send in before.sends if send.status is MailStatus.SENT)
+    )
+    if not kept:
+        raise KnowledgeLostError("a status, a provider's id or a stamp")
+
+
+def _grew(old: Call, new: Call | None) -> bool:
+    if new is None:
+        return False
+    grown = RANK[old.status] < RANK[new.status] or old.status is new.status
+    sent_again = (
+        old.status is Status.NOT_FOUND
+        and new.status is Status.STARTED
+        and old.attempts < new.attempts
+    )
+    identified = old.provider_id in (None, new.provider_id)
+    return (grown or sent_again) and identified and old.attempts <= new.attempts
+
+
+def _stamped_once(old: Facts, new: Facts, stamp: str) -> bool:
+    return getattr(old, stamp) in (None, getattr(new, stamp))
+
+
+class InMemoryOutbox(Outbox):
+    def __init__(self, unit: InMemoryUnitOfWork) -> None:
+        self._unit = unit
+
+    def add(self, hint: Hint) -> None:
+        row_id = next(self._unit.database.row_ids)
+        self._unit.database.hold(row_id, self._unit)
+        self._unit.hints[row_id] = StoredHint(hint=hint, available_at=self._unit.now())
+
+    def claim(self, *, limit: int, lease: timedelta) -> list[OutboxMessage]:
+        now, hints = self._unit.now(), self._unit.hints
+        due = sorted(
+            (row.available_at, row_id)
+            for row_id, row in hints.items()
+            if row.status == "pending" and row.available_at <= now
+        )
+        free = (row_id for _, row_id in due if self._unit.database.hold(row_id, self._unit))
+        claimed = list(islice(free, limit))
+        for row_id in claimed:
+            hints[row_id] = replace(hints[row_id], available_at=now + lease, owner=self)
+        return [OutboxMessage(row_id=row_id, hint=hints[row_id].hint) for row_id in claimed]
+
+    def mark_published(self, messages: Collection[OutboxMessage]) -> None:
+        for row_id, row in self._leased(messages):
+            self._unit.hints[row_id] = replace(row, status="published", owner=None)
+
+    def mark_refused(self, messages: Collection[OutboxMessage], *, dead_after: int) -> int:
+        dead = 0
+        for row_id, row in self._leased(messages):
+            counted = replace(row, refusals=row.refusals + 1)
+            if counted.refusals >= dead_after:
+                counted = replace(counted, status="dead", owner=None)
+                dead += 1
+            self._unit.hints[row_id] = counted
+        return dead
+
+    def _leased(self, messages: Collection[OutboxMessage]) -> list[tuple[int, StoredHint]]:
+        rows = [(m.row_id, self._unit.hints[m.row_id]) for m in messages]
+        return [(row_id, row) for row_id, row in rows if row.owner is self]
+
+
+class InMemoryWebhooks(Webhooks):
+    def __init__(self, unit: InMemoryUnitOfWork) -> None:
+        self._unit = unit
+
+    def add(self, event: WebhookEvent) -> bool:
+        key = (event.provider, event.webhook_id)
+        if key in self._unit.notices:
+            return False
+        self._unit.notices[key] = event
+        return True

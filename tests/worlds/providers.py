@@ -1,0 +1,288 @@
+"""What the tests of the provider contracts share: simulators, a receiver, the documents."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import parse_qs
+
+import httpx
+import yaml
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from reservations.adapters.providers.provider_http import direct_transport
+
+ROOT = Path(__file__).resolve().parents[2]
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T | None], *, seconds: float = 20) -> T:
+    """Look until there is something to see.
+
+    Raises:
+        AssertionError: nothing came within `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if seen := look():
+            return seen
+        time.sleep(0.02)
+    raise AssertionError(f"nothing came within {seconds} s")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Simulator:
+    """One simulator process, which may be killed and started again on its port and its ledger."""
+
+    def __init__(
+        self, provider: str, folder: Path, *, pending_seconds: float = 1, late_seconds: float = 3
+    ) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.state = folder / f"{provider}.sqlite"
+        self._log = folder / f"{provider}.log"
+        self._command = [
+            *(sys.executable, "-m", "local.simulators", provider, "--port", str(self.port)),
+            *("--state", str(self.state), "--pending-seconds", str(pending_seconds)),
+            *("--late-seconds", str(late_seconds)),
+        ]
+        self._http = httpx.Client(base_url=self.url, trust_env=False, timeout=10)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._process is not None:
+            self.kill()
+        self._http.close()
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, cwd=ROOT, stdout=log, stderr=log)
+        try:
+            eventually(self._healthy, seconds=60)
+        except AssertionError:
+            self.kill()
+            raise
+
+    def _healthy(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self._log.read_text()
+        try:
+            return self._http.get("/_sim/health").is_success
+        except httpx.TransportError:
+            return False
+
+    def kill(self) -> None:
+        """kill -9: no goodbye."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """Ask it to stop; return its exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, how: signal.Signals) -> int:
+        assert self._process is not None
+        self._process.send_signal(how)
+        code = self._process.wait(timeout=20)
+        self._process = None
+        return code
+
+    def get(self, path: str) -> Any:
+        return self._http.get(path).raise_for_status().json()
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
+        return self._http.post(path, json=body)
+
+    def ledger(self, name: str, reference: object = None) -> list[dict[str, Any]]:
+        """The `charges`, `refunds` or `bookings` it made, all or under one reference."""
+        rows: list[dict[str, Any]] = self.get("/_sim/ledger")[name]
+        return [row for row in rows if reference is None or row["reference"] == str(reference)]
+
+    def faults(self, mode: str, latency_ms: int = 0) -> None:
+        self.post("/_sim/faults", {"mode": mode, "latency_ms": latency_ms}).raise_for_status()
+
+    def tell(self, url: str, secret: str) -> None:
+        self.post("/_sim/webhook", {"url": url, "secret": secret}).raise_for_status()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """A webhook as it came."""
+
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Receiver:
+    """Listens for webhooks; refuses the first `refusals` of them."""
+
+    def __init__(self, *, refusals: int = 0) -> None:
+        self.received: list[Received] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                headers = {name.lower(): value for name, value in self.headers.items()}
+                receiver.received.append(Received(headers=headers, body=body))
+                self.send_response(500 if len(receiver.received) <= refusals else 204)
+                self.end_headers()
+
+            def do_PUT(self) -> None:
+                """As CloudFormation is told."""
+                self.do_POST()
+
+            def log_message(self, *_: object) -> None:
+                """Say nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/webhooks"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Recorder(httpx.BaseTransport):
+    """The transport our clients use, keeping what went and came."""
+
+    def __init__(self) -> None:
+        self.exchanges: list[tuple[httpx.Request, httpx.Response]] = []
+        self._transport = direct_transport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        response = self._transport.handle_request(request)
+        content = response.read()
+        response.close()
+        seen = httpx.Response(response.status_code, headers=response.headers, content=content)
+        self.exchanges.append((request, seen))
+        return seen
+
+
+class Contract:
+    """One committed OpenAPI document, held against what is really said."""
+
+    def __init__(self, name: str) -> None:
+        path = ROOT / "docs" / "contratos" / f"{name}-openapi.yaml"
+        self.document: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
+
+    @cached_property
+    def _registry(self) -> Any:
+        resource = Resource.from_contents(self.document, default_specification=DRAFT202012)
+        registry: Registry[Any] = Registry()
+        return registry.with_resource("urn:contract", resource)
+
+    def operations(self) -> set[tuple[str, str]]:
+        return {
+            (method.upper(), path)
+            for path, methods in self.document["paths"].items()
+            for method in methods
+        }
+
+    def check(self, request: httpx.Request, response: httpx.Response) -> None:
+        """Assert that a request and its answer are what the document says."""
+        operation = self._operation(request.method, request.url.path)
+        assert request.headers["Authorization"].startswith("Bearer ")
+        self._check_parameters(operation, request)
+        if "requestBody" in operation:
+            self._check_content(operation["requestBody"], request.content)
+        else:
+            assert request.content == b""
+        self.check_answer(request, response)
+
+    def check_answer(self, request: httpx.Request, response: httpx.Response) -> None:
+        """Assert only that the answer is documented, whatever was asked."""
+        operation = self._operation(request.method, request.url.path)
+        documented = self._follow(operation["responses"][str(response.status_code)])
+        self._check_content(documented, response.content)
+        for name, header in documented.get("headers", {}).items():
+            header = self._follow(header)
+            if name in response.headers:
+                self.validate(header["schema"], response.headers[name])
+            else:
+                assert not header.get("required"), f"{name} is missing"
+
+    def check_webhook(self, name: str, received: Received) -> Any:
+        """Assert that a webhook is as announced; return its body."""
+        operation = self.document["webhooks"][name]["post"]
+        for parameter in map(self._follow, operation["parameters"]):
+            self.validate(parameter["schema"], received.headers[parameter["name"]])
+        return self._check_content(operation["requestBody"], received.body)
+
+    def validate(self, schema: Mapping[str, Any], value: Any) -> None:
+        def based(node: Any) -> Any:
+            if isinstance(node, dict):
+                inner = {key: based(child) for key, child in node.items()}
+                return inner | ({"$ref": f"urn:contract{node['$ref']}"} if "$ref" in node else {})
+            return [based(child) for child in node] if isinstance(node, list) else node
+
+        checker = Draft202012Validator.FORMAT_CHECKER
+        Draft202012Validator(
+            based(schema), registry=self._registry, format_checker=checker
+        ).validate(value)
+
+    def _operation(self, method: str, path: str) -> dict[str, Any]:
+        parts = path.split("/")
+        for template, methods in self.document["paths"].items():
+            names = template.split("/")
+            same = len(names) == len(parts) and all(
+                name == part or name.startswith("{")
+                for name, part in zip(names, parts, strict=True)
+            )
+            if same and method.lower() in methods:
+                operation: dict[str, Any] = methods[method.lower()]
+                return operation
+        raise AssertionError(f"{method} {path} is not in the contract")
+
+    def _check_parameters(self, operation: Mapping[str, Any], request: httpx.Request) -> None:
+        query = {name: values[0] for name, values in parse_qs(request.url.query.decode()).items()}
+        given = {"header": request.headers, "query": query}
+        parameters = [self._follow(parameter) for parameter in operation["parameters"]]
+        for parameter in parameters:
+            value = given.get(parameter["in"], {}).get(parameter["name"])
+            if value is not None:
+                self.validate(parameter["schema"], value)
+            else:
+                assert parameter["in"] == "path" or not parameter["required"], parameter["name"]
+        assert set(query) <= {known["name"] for known in parameters}
+
+    def _check_content(self, documented: Mapping[str, Any], content: bytes) -> Any:
+        body = httpx.Response(200, content=content).json()
+        self.validate(documented["content"]["application/json"]["schema"], body)
+        return body
+
+    def _follow(self, node: dict[str, Any]) -> dict[str, Any]:
+        if "$ref" not in node:
+            return node
+        found: Any = self.document
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            found = found[part]
+        return dict(found)

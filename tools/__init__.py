@@ -1,0 +1,1 @@
+"""Measuring, documents, releases and fonts; none of it runs the stack."""
