@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from local import deployment, private_packages
+from local import deployment, events, private_packages
 from local.credentials import Secrets, stack_secrets
 from local.deployment import Parameter
 from local.paths import ROOT, STATE, write_json
@@ -358,12 +358,12 @@ def function_of(event: str) -> str:
 
 def invoke(event: str) -> int:
     """Run one function on one event of events/."""
-    path = ROOT / "events" / f"{event}.json"
-    if not path.exists():
-        names = "\n    ".join(sorted(file.stem for file in path.parent.glob("*.json")))
+    if event not in events.names():
+        names = "\n    ".join(events.names())
         raise StackError(f"There is no event {event!r}.", remedy=f"EVENT=… one of:\n    {names}")
+    events.write()
     prepare()
-    command = sam_local("invoke", function_of(event), f"--event={path}")
+    command = sam_local("invoke", function_of(event), f"--event={events.WRITTEN / event}.json")
     return subprocess.run(command, cwd=ROOT, env=sam_environment()).returncode
 
 
