@@ -43,6 +43,7 @@ class _Blueprint:
     urls: dict[str, str]
     database_url: str
     settings: dict[str, deployment.Parameter]
+    origin: str
     localstack: Service
     simulators: list[Service]
 
@@ -50,6 +51,7 @@ class _Blueprint:
     def fingerprint(self) -> dict[str, str]:
         return {
             "settings": deployment.settings_fingerprint(self.settings),
+            "origin": self.origin,
             "sources": deployment.sources_fingerprint(),
             "simulators": deployment.simulators_fingerprint(),
         }
@@ -71,6 +73,7 @@ def _blueprint() -> _Blueprint:
             payments_url=urls["payments"],
             supplier_url=urls["supplier"],
         ),
+        origin=deployment.web_origin(),
         localstack=_localstack(ports["localstack"]),
         simulators=[_simulator(name, ports[name]) for name in _SIMULATORS],
     )
@@ -208,6 +211,7 @@ def _raise_anew(blueprint: _Blueprint) -> str:
             blueprint.secrets,
             template=deployment.hot_template(),
             address=endpoint,
+            origin=blueprint.origin,
         )
     write_json(
         _DEPLOYED,
@@ -250,6 +254,7 @@ def _description(blueprint: _Blueprint, api_url: str) -> dict[str, Any]:
         stage=deployment.STAGE,
         database_url=blueprint.database_url,
         provider_urls=blueprint.urls,
+        origin=blueprint.origin,
     )
     return description | {"pids": {role: processes.pid_of(name) for role, name in names.items()}}
 
