@@ -45,6 +45,12 @@ _CONFIGURATION: list[str | Path] = [
 ]
 
 
+# A reservation that never reached payments waits ten minutes here, so that a machine that stalls loses
+# none. Tests let one expire in a minute (ADR-011).
+SAGA_POLICY = json.dumps({"profile": "short", "policy": {"hold_limit": 600}})
+SAGA_POLICY_OF_TESTS = json.dumps({"profile": "short", "policy": {"hold_limit": 60}})
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A setting in Parameter Store."""
@@ -73,7 +79,7 @@ def parameters(
         ),
         "mail-sender": Parameter(_SENDER),
         "support-contact": Parameter("soporte@example.com"),
-        "saga-policy": Parameter(json.dumps({"profile": "short"})),
+        "saga-policy": Parameter(SAGA_POLICY),
     }
 
 
@@ -292,6 +298,20 @@ def put_parameters(endpoint: str, settings: dict[str, Parameter], *, stage: str 
         )
 
 
+def change_saga_policy(endpoint: str, policy: str) -> None:
+    """Store a `saga-policy` on a stack that is up, and restart its functions, which read it once."""
+    put_parameters(endpoint, {"saga-policy": Parameter(policy)})
+    aws, resources = client("lambda", endpoint), _resources(endpoint)
+    functions = [name for kind, name in resources.values() if kind == "AWS::Lambda::Function"]
+    for name in functions:
+        aws.update_function_configuration(FunctionName=name)  # changes nothing, yet replaces it
+    for name in functions:
+        aws.get_waiter("function_updated_v2").wait(
+            FunctionName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 150}
+        )
+    _publish_what_waits(endpoint, resources)
+
+
 def verify_sender(endpoint: str) -> None:
     """Verify the sender's address: SES refuses any other, and so does LocalStack."""
     client("ses", endpoint).verify_email_identity(EmailAddress=_SENDER)
@@ -413,7 +433,7 @@ def _migrate(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
 
 
 def _publish_what_waits(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
-    """Run the poller once: its rule first fires up to 60 s after the deployment."""
+    """Run the poller once: its rule alone would let it rest for up to a minute."""
     if "PollOutboxFunction" in resources:
         client("lambda", endpoint).invoke(
             FunctionName=resources["PollOutboxFunction"][1], Payload=b"{}", InvocationType="Event"
