@@ -304,7 +304,7 @@ def change_saga_policy(endpoint: str, policy: str) -> None:
     aws, resources = client("lambda", endpoint), _resources(endpoint)
     functions = [name for kind, name in resources.values() if kind == "AWS::Lambda::Function"]
     for name in functions:
-        aws.update_function_configuration(FunctionName=name)  # changes nothing, yet replaces it
+        aws.update_function_configuration(FunctionName=name)  # changes no setting but restarts it
     for name in functions:
         aws.get_waiter("function_updated_v2").wait(
             FunctionName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 150}
@@ -433,7 +433,7 @@ def _migrate(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
 
 
 def _publish_what_waits(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
-    """Run the poller once: its rule alone would let it rest for up to a minute."""
+    """Run the poller once: its rule alone would leave it idle for up to a minute."""
     if "PollOutboxFunction" in resources:
         client("lambda", endpoint).invoke(
             FunctionName=resources["PollOutboxFunction"][1], Payload=b"{}", InvocationType="Event"
