@@ -59,4 +59,4 @@ COUNTS = {
     "clean_up.retention",
     "poll_outbox.every_minute",
 }
-NOBODY_WAITS = {"migrate_database.create", "migrate_database.delete", "migrate_database.update"}
+NO_STACK = {"migrate_database.create", "migrate_database.delete", "migrate_database.update"}

@@ -15,7 +15,7 @@ from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.domain.policy import STANDARD
 from tests.containers.conftest import Invoke, served
-from tests.containers.expected import COUNTS, EVERY_RECORD_HANDLED, NOBODY_WAITS, OTHERS, STATUS
+from tests.containers.expected import COUNTS, EVERY_RECORD_HANDLED, NO_STACK, OTHERS, STATUS
 from tests.worlds.builders import (
     CODE,
     NOON,
@@ -72,7 +72,7 @@ def test_scheduled_work_is_counted(invoke: Invoke, database: Database, event: st
     assert all(isinstance(count, int) for count in counts.values()), counts
 
 
-@pytest.mark.parametrize("event", sorted(NOBODY_WAITS))
+@pytest.mark.parametrize("event", sorted(NO_STACK))
 def test_a_stack_that_cannot_be_notified_is_an_error(invoke: Invoke, event: str) -> None:
     failed = invoke(event)
 
