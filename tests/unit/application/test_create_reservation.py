@@ -15,7 +15,15 @@ from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import PublicStatus
 from tests.worlds.application import TRACEPARENT
-from tests.worlds.builders import CODE, NOON, PRICE, a_creation, a_customer, a_reservation, an_offer
+from tests.worlds.builders import (
+    CODE,
+    NOON,
+    PRICE,
+    a_creation,
+    a_customer,
+    a_reservation,
+    an_offer,
+)
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
 
 COMMAND = CreateReservation(
