@@ -1,28 +1,31 @@
 """Journey step 2, from the supplier queue: book, ask about or cancel the service."""
 
+import os
 from datetime import datetime
-from typing import Any
+from functools import partial
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
-from reservations import config, wiring
+from reservations import config
 from reservations.application.confirm_supplier import confirm_supplier
 from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints import observability, queue
+from reservations.services import Services
 
 
-def on_hint(hint: Hint, not_after: datetime) -> None:
+def make_handler(services: Services) -> observability.Handler:
+    return queue.function(
+        partial(on_hint, services), services, config.SupplierSettings, source=Queue.SUPPLIER
+    )
+
+
+def on_hint(services: Services, hint: Hint, not_after: datetime) -> None:
     step = confirm_supplier(
         hint.reservation_id,
-        uow=wiring.unit_of_work(ping=True),
-        supplier=wiring.supplier_api(),
-        policy=wiring.policy(),
+        uow=services.unit_of_work(ping=True),
+        supplier=services.supplier_api(),
+        policy=services.policy(),
         not_after=not_after,
     )
     observability.report_step(step)
 
 
-@observability.function
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    wiring.prepare(config.SupplierSettings)
-    return queue.consume(event, context, on_hint, source=Queue.SUPPLIER)
+lambda_handler = make_handler(Services(os.environ))

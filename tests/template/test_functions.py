@@ -172,7 +172,7 @@ def test_a_mail_begun_after_the_store_hung_is_still_sent_and_recorded() -> None:
     transactions = 3 * 2
     needed = 2 * longest(S3_BRIEF_CONFIG) + longest(SES_CONFIG) + transactions
     assert functions()["notify_customer"]["Timeout"] >= needed
-    assert "document_store(patient=False)" in source("notify_customer")
+    assert "services.brief_document_store" in source("notify_customer")
 
 
 def test_settings_read_anew_from_a_store_that_hangs_leave_time_for_the_request() -> None:
@@ -209,8 +209,8 @@ def test_every_function_but_the_migration_has_its_environments_reserved() -> Non
 
 def connections_of(folder: str) -> int:
     """Each environment keeps one connection, and one more to read across reservations."""
-    unhurried = {name for name in wires() if "_unhurried_database" in wires_behind(name)}
-    own = wires_of(folder)
+    unhurried = {name for name in ports() if "_unhurried_database" in ports_behind(name)}
+    own = ports_of(folder)
     return (1 if own - unhurried else 0) + (1 if own & unhurried else 0)
 
 
@@ -496,48 +496,44 @@ def tree(path: Path) -> ast.Module:
 
 
 @cache
-def wires() -> dict[str, ast.FunctionDef]:
+def ports() -> dict[str, ast.FunctionDef]:
+    """The members of `Services`."""
+    [services] = [
+        node
+        for node in tree(LAYER / "services.py").body
+        if isinstance(node, ast.ClassDef) and node.name == "Services"
+    ]
+    return {node.name: node for node in services.body if isinstance(node, ast.FunctionDef)}
+
+
+def members_used(code: ast.AST, *, of: str) -> set[str]:
+    """The members of `Services` that some code reaches by a name, `services` or `self`."""
     return {
-        node.name: node
-        for node in tree(LAYER / "wiring.py").body
-        if isinstance(node, ast.FunctionDef)
-    }
+        node.attr
+        for node in ast.walk(code)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == of
+    } & ports().keys()
 
 
 @cache
-def wires_behind(wire: str) -> frozenset[str]:
-    """A function of `wiring` and those it calls, itself or through another."""
-    called = {
-        node.func.id
-        for node in ast.walk(wires()[wire])
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    others = (wires_behind(name) for name in called & wires().keys() - {wire})
-    return frozenset({wire}).union(*others)
+def ports_behind(port: str) -> frozenset[str]:
+    """A member of `Services` and those it uses, itself or through another."""
+    others = members_used(ports()[port], of="self") - {port}
+    return frozenset({port}).union(*map(ports_behind, others))
 
 
 @cache
-def settings_behind(wire: str) -> Models:
-    """The settings that a function of `wiring` reads, by itself or through another."""
+def settings_behind(port: str) -> Models:
+    """The settings that a member of `Services` reads, by itself or through another."""
     own = {
         getattr(config, node.attr)
-        for name in wires_behind(wire)
-        for node in ast.walk(wires()[name])
+        for name in ports_behind(port)
+        for node in ast.walk(ports()[name])
         if isinstance(node, ast.Attribute) and node.attr.endswith("Settings")
     }
     return frozenset(own - {config.Settings})
-
-
-def wired(code: ast.Module) -> set[str]:
-    """The functions of `wiring` that some code calls."""
-    return {
-        node.func.attr
-        for node in ast.walk(code)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "wiring"
-    }
 
 
 def edges(code: ast.Module) -> set[str]:
@@ -555,15 +551,16 @@ def edges(code: ast.Module) -> set[str]:
     }
 
 
-def wires_of(folder: str) -> set[str]:
-    """The functions of `wiring` that a function calls, by itself or through its edges."""
+def ports_of(folder: str) -> set[str]:
+    """The members of `Services` that a function uses, by itself or through its edges."""
     code = ast.parse(source(folder))
-    return wired(code).union(*(wired(tree(LAYER / "entrypoints" / f"{e}.py")) for e in edges(code)))
+    codes = [code, *(tree(LAYER / "entrypoints" / f"{edge}.py") for edge in edges(code))]
+    return set().union(*(members_used(each, of="services") for each in codes))
 
 
 @cache
 def settings_of(folder: str) -> Models:
-    behind = (settings_behind(name) for name in wires_of(folder))
+    behind = map(settings_behind, ports_of(folder))
     return frozenset[type[config.Settings]]().union(*behind)
 
 

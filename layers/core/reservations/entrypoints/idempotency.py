@@ -15,9 +15,8 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random
 
-from reservations import wiring
 from reservations.adapters.mysql.engine import ANSWER_SECONDS
-from reservations.adapters.mysql.idempotency import Conclusion
+from reservations.adapters.mysql.idempotency import Conclusion, MySqlIdempotencyStore
 from reservations.domain.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
@@ -35,6 +34,7 @@ RETRY_MS = (ANSWER_SECONDS + 1) * 1000
 
 Command = TypeVar("Command")
 Answer = dict[str, Any]
+MakeStore = Callable[..., MySqlIdempotencyStore]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +52,7 @@ def once(
     *,
     scope: KeyScope,
     fingerprint: dict[str, Any],
+    make_store: MakeStore,
     context: LambdaContext,
 ) -> tuple[Answer, bool]:
     """Return the stored answer and whether it was replayed; `function` joins the store's transaction.
@@ -78,7 +79,16 @@ def once(
         wait=wait_random(*PAUSE_S),
         reraise=True,
     )
-    return again(_once, function, command, scope=scope, fingerprint=fingerprint, context=context)
+    return again(
+        lambda: _once(
+            function,
+            command,
+            scope=scope,
+            fingerprint=fingerprint,
+            store=make_store(client_id=scope.client_id, operation=scope.operation, key=scope.key),
+            context=context,
+        )
+    )
 
 
 def _once(
@@ -87,11 +97,9 @@ def _once(
     *,
     scope: KeyScope,
     fingerprint: dict[str, Any],
+    store: MySqlIdempotencyStore,
     context: LambdaContext,
 ) -> tuple[Answer, bool]:
-    store = wiring.idempotency_store(
-        client_id=scope.client_id, operation=scope.operation, key=scope.key
-    )
     run = idempotent_function(
         lambda *, request: function(command),
         data_keyword_argument="request",
