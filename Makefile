@@ -62,10 +62,6 @@ mutation: bootstrap mutation-tools ## Mutate the domain and print how much its t
 mutation-tools:
 	@sh local/bootstrap.sh mutation
 
-.PHONY: outages
-outages: bootstrap ## Measure half an hour's outage of each provider, with and without a circuit breaker (ADR-012)
-	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation.outages $(ARGS)
-
 .PHONY: chaos
 chaos: bootstrap ## Kill every process of the stack in turn under load, and print the figures
 	@PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.e2e.chaos $(ARGS)
@@ -160,8 +156,12 @@ compose-down: bootstrap ## Remove its containers and their data
 	@$(containers) down
 
 .PHONY: invoke
-invoke: bootstrap ## Run one function in a container: make invoke EVENT=process_payment.due (a file of events/)
+invoke: bootstrap ## Run one function in a container: make invoke EVENT=process_payment.due (a case of events/)
 	@$(containers) invoke "$(EVENT)"
+
+.PHONY: events
+events: bootstrap ## Write the cases of events/ as files to .local/events/, for sam local invoke -e
+	@$(tools)/python -m local.events
 
 .PHONY: start-api
 start-api: bootstrap ## Serve the HTTP functions in containers, on 127.0.0.1:3000

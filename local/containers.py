@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from local import deployment, private_packages
+from local import deployment, events, private_packages
 from local.credentials import Secrets, stack_secrets
 from local.deployment import Parameter
 from local.paths import ROOT, STATE, write_json
@@ -89,7 +89,7 @@ def _succeeds(*command: str) -> bool:
 
 def up() -> None:
     """Start the servers and deploy the template to them, anew each time."""
-    known = stack_secrets()
+    known, origin = stack_secrets(), deployment.web_origin()
     # LocalStack cannot update what it has, and keeps nothing: a new one is the same and sooner there.
     _compose("rm", "--stop", "--force", "localstack")
     _start_servers("mysql", "localstack", *PROVIDERS_ON_THIS_MACHINE)
@@ -101,6 +101,7 @@ def up() -> None:
             known,
             template=_deployable(),
             address=AWS_EVERYWHERE,
+            origin=origin,
         )
     deployment.put_parameters(
         AWS_ON_THIS_MACHINE,
@@ -114,6 +115,7 @@ def up() -> None:
         stage=_STAGE_HERE,
         database_url=database_url(DATABASE_ON_THIS_MACHINE),
         provider_urls=PROVIDERS_ON_THIS_MACHINE,
+        origin=origin,
     )
     deployment.connect_webhooks(description)
     write_json(STACK_FILE, description)
@@ -308,6 +310,7 @@ def _write_sam_template(values: dict[str, str]) -> None:
     Its `--env-vars` would do, but for AWS_ENDPOINT_URL: it sets no variable that a template does not have.
     """
     template = _built()
+    template["Parameters"]["AllowedOrigin"]["Default"] = deployment.web_origin()
     shared = template["Globals"]["Function"]
     for place in [shared, *_functions(template).values()]:
         variables = place.get("Environment", {}).get("Variables", {})
@@ -358,12 +361,12 @@ def function_of(event: str) -> str:
 
 def invoke(event: str) -> int:
     """Run one function on one event of events/."""
-    path = ROOT / "events" / f"{event}.json"
-    if not path.exists():
-        names = "\n    ".join(sorted(file.stem for file in path.parent.glob("*.json")))
+    if event not in events.names():
+        names = "\n    ".join(events.names())
         raise StackError(f"There is no event {event!r}.", remedy=f"EVENT=… one of:\n    {names}")
+    events.write()
     prepare()
-    command = sam_local("invoke", function_of(event), f"--event={path}")
+    command = sam_local("invoke", function_of(event), f"--event={events.WRITTEN / event}.json")
     return subprocess.run(command, cwd=ROOT, env=sam_environment()).returncode
 
 

@@ -50,46 +50,46 @@ _EXAMPLE_ID = "0195a0b0-1c2d-7e3f-8a4b-5c6d7e8f9a0e"
 DIAGRAM = DOCS / "diagramas" / "flujo-reservas.mmd"
 
 _MEANINGS = {
-    State.CREATED: "viva; ningún cargo empezado",
-    State.PAYMENT_IN_PROGRESS: "viva; cargo empezado, ninguno que se conserve",
-    State.PAID: "viva; un cargo que se conserva, ninguna reserva del proveedor que se conserve",
-    State.SUPPLIER_CONFIRMED: "viva; un cargo y una reserva del proveedor que se conservan",
-    State.CANCELLATION_IN_PROGRESS: "cerrada; cargo o reserva del proveedor sin decidir, o viva",
-    State.REFUND_IN_PROGRESS: "cerrada; lo anterior no, pero tenemos dinero",
-    State.REFUNDED: "cerrada; no tenemos dinero y algo se devolvió",
-    State.PAYMENT_FAILED: "cerrada; nunca tuvimos dinero",
-    State.EXPIRED: "cerrada; nunca tuvimos dinero",
-    State.CANCELLED: "cerrada; nunca tuvimos dinero",
+    State.CREATED: "viva: ningún cargo empezado",
+    State.PAYMENT_IN_PROGRESS: "viva: cargo empezado, ninguno que se conserve",
+    State.PAID: "viva: se conserva un cargo y ninguna reserva del proveedor",
+    State.SUPPLIER_CONFIRMED: "viva: se conservan un cargo y una reserva del proveedor",
+    State.CANCELLATION_IN_PROGRESS: "cerrada: cargo abierto, o reserva del proveedor abierta o viva",
+    State.REFUND_IN_PROGRESS: "cerrada: nada de lo anterior, pero tenemos dinero",
+    State.REFUNDED: "cerrada: no tenemos dinero y algo se reembolsó",
+    State.PAYMENT_FAILED: "cerrada: nunca tuvimos dinero",
+    State.EXPIRED: "cerrada: nunca tuvimos dinero",
+    State.CANCELLED: "cerrada: nunca tuvimos dinero",
 }
 _REASONS = {
     Reason.PAYMENT_DECLINED: "pagos rechazó el cargo, o lo anuló sin que lo pidiéramos",
     Reason.SUPPLIER_REJECTED: "el proveedor rechazó, o no la tuvo en todo su plazo",
     Reason.SUPPLIER_CANCELLED: "el proveedor canceló lo que había confirmado",
     Reason.CUSTOMER_CANCELLED: "el viajero canceló",
-    Reason.EXPIRED: "acabó el plazo de pago y su gracia",
+    Reason.EXPIRED: "acabaron la retención y su gracia",
 }
 
 _EFFECTS = {"none": "nada", "unknown": "no se sabe", "accepted": "ocurrió"}
 
 _DURATIONS = {
-    "ladder": "miradas a una llamada abierta, una tras otra",
-    "ladder_end": "miradas siguientes, cada",
-    "unasked_ladder_limit": "peldaño más alto para lo que no se pudo enviar o preguntar (desde 0)",
-    "retry_after_limit": "hasta cuánto se obedece el `Retry-After` de un proveedor",
-    "aftercare": "miradas a lo ya cerrado, desde el cierre o el último aviso",
-    "hold": "plazo de pago, desde el último envío del cargo",
-    "hold_limit": "plazo de pago desde la creación, si ningún cargo llegó a pagos",
-    "grace": "gracia tras el plazo de pago",
+    "ladder": "esperas entre las consultas de una llamada abierta",
+    "ladder_end": "espera entre las consultas siguientes",
+    "unasked_ladder_limit": "peldaño más alto, desde 0, para lo no enviado o no consultado",
+    "retry_after_limit": "máximo que se obedece el `Retry-After` de un proveedor",
+    "aftercare": "consultas de lo ya cerrado, desde el cierre o el último webhook",
+    "hold": "retención, desde el último envío del cargo",
+    "hold_limit": "retención desde la creación, si ningún cargo llegó a pagos",
+    "grace": "gracia tras la retención",
     "book_window": "tiempo que se insiste a un proveedor que no tiene la reserva",
     "call_limit": "una llamada no empieza ni acaba más tarde que esto tras escribirse",
     "visibility": "«no existe» solo se cree este tiempo después de acabar la llamada",
     "not_found_gap": "separación mínima entre dos «no existe» que se creen",
-    "deadline": "llamada abierta, o anulación no admitida, que pasa a revisión",
-    "refund_deadline": "devolución abierta, o no admitida, que pasa a revisión",
+    "deadline": "revisión de una llamada abierta o de una cancelación que no llega",
+    "refund_deadline": "revisión de un reembolso abierto o que no llega",
     "hint_lease": "arriendo de una fila de outbox o de una reserva vencida",
-    "hint_lease_limit": "hasta dónde crece ese arriendo con lo que lleva esperando una reserva ya avisada",
+    "hint_lease_limit": "máximo de ese arriendo, que crece con la espera de la reserva",
     "mail_repeat": "espera antes de repetir un correo sin respuesta",
-    "reminder": "recordatorio cuando solo puede avanzar una persona",
+    "reminder": "recordatorio cuando solo una persona puede hacer avanzar la reserva",
 }
 
 _LIMITS = {
@@ -106,18 +106,18 @@ _SETTINGS = {
     "payments_api_key": "nuestra clave en la API de pagos",
     "supplier_url": "dirección de la API del proveedor",
     "supplier_api_key": "nuestra clave en la API del proveedor",
-    "support_contact": "a quién llama el viajero; sale en bonos y correos",
+    "support_contact": "a quién llama el viajero, impreso en bonos y correos",
     "mail_sender": "remitente de los correos, verificado en SES",
     "access_token_keys": "anillo de claves de las credenciales de acceso",
-    "webhook_secrets_payments": "secretos con que firma pagos; puede haber dos vivos",
-    "webhook_secrets_supplier": "secretos con que firma el proveedor; puede haber dos vivos",
+    "webhook_secrets_payments": "secretos con que firma pagos, hasta dos vivos",
+    "webhook_secrets_supplier": "secretos con que firma el proveedor, hasta dos vivos",
     "public_base_url": "dirección pública con la que empiezan los enlaces",
-    "api_clients": "nombre de cliente de cada clave de API, por el identificador de la clave",
+    "api_clients": "cliente de cada clave de API, por el identificador de la clave",
     "payment_queue_url": "cola de pago",
     "supplier_queue_url": "cola del proveedor",
     "voucher_queue_url": "cola de bonos",
-    "notification_queue_url": "cola de avisos",
-    "dead_letter_queue_url": "cola de mensajes muertos de la función",
+    "notification_queue_url": "cola de correos",
+    "dead_letter_queue_url": "cola de mensajes fallidos de la función",
     "document_bucket": "cubo privado de documentos",
     "mail_configuration_set": "conjunto de configuración de SES que publica rebotes y quejas",
     "allowed_origin": "origen web cuyas páginas pueden leer las respuestas (CORS)",
@@ -130,17 +130,17 @@ _FOR_EVER = "6 años o más: nada la borra"
 # What each table is for, the personal data it has, and how long a row is kept.
 _TABLES = {
     "reservation": (
-        "la reserva: oferta, precio, motivo de cierre y lo que se deduce de los hechos",
+        "oferta, precio, motivo de cierre y lo derivado de los hechos",
         "–",
         _FOR_EVER,
     ),
     "customer": (
         "el titular",
-        "nombre, correo, teléfono, idioma; y el vale de pago mientras haga falta",
+        "nombre, correo, teléfono, idioma, y el vale mientras haga falta",
         f"{PERSONAL_DATA_KEPT.days} días {_TRIP}, o hasta `ops erase`",
     ),
     "provider_call": (
-        "el libro de llamadas: qué se pidió a pagos y al proveedor y qué se sabe",
+        "libro de llamadas: lo pedido a cada proveedor y lo sabido",
         "–",
         _FOR_EVER,
     ),
@@ -149,15 +149,19 @@ _TABLES = {
     "outbox": (
         "indicios que esperan a publicarse",
         "–",
-        f"{HINTS_KEPT.days} días desde que se publica; `dead`, hasta que alguien lo mira",
+        f"{HINTS_KEPT.days} días desde que se publica. `dead`, hasta que alguien lo revisa",
     ),
     "document": (
         "dónde está el bono y su huella",
         "–",
-        f"{_FOR_EVER}; el PDF, {DOCUMENTS_KEPT.days} días {_TRIP}",
+        f"6 años o más. El PDF, {DOCUMENTS_KEPT.days} días {_TRIP}",
     ),
     "mail_send": ("qué correo se envió y cómo acabó", "–", _FOR_EVER),
-    "webhook": ("avisos recibidos, para tomar cada uno una vez", "–", f"{WEBHOOKS_KEPT.days} días"),
+    "webhook": (
+        "webhooks recibidos, para tomar cada uno una vez",
+        "–",
+        f"{WEBHOOKS_KEPT.days} días",
+    ),
     "idempotency": ("la respuesta a cada clave de idempotencia", "–", f"{KEYS_KEPT.days} días"),
 }
 _FROM_ENVIRONMENT = (
@@ -177,13 +181,13 @@ _OF_THE_ACCOUNT = re.compile(
 WILDCARDS = {
     "${DocumentBucket.Arn}/vouchers/*": "cualquier bono, y nada más del cubo",
     "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/*": (
-        "SES pide permiso sobre el remitente; cuál es lo acota `MailSenderDomain`, si se da"
+        "SES pide permiso sobre el remitente. `MailSenderDomain` lo acota, si se da"
     ),
-    "sqs:SendMessage*": "así lo escribe SAM; no existe otra acción que empiece igual",
-    "log-group:*": "política de AWS para toda función: escribir registros, en cualquier grupo de la cuenta",
-    "network-interface:*": "política de AWS para toda función en una VPC: EC2 no deja acotar sus interfaces de red",
-    "lambda:*:alias": "política de AWS para quien mueve las llamadas a otra versión: cualquier alias y alarma",
-    "sqs:*:queue": "política de AWS para quien lee una cola; un `Deny` de cada función le quita todas menos la suya",
+    "sqs:SendMessage*": "así lo escribe SAM. Ninguna otra acción empieza igual",
+    "log-group:*": "política de AWS: toda función escribe en cualquier grupo de registros",
+    "network-interface:*": "política de AWS para la VPC: EC2 no acota interfaces de red",
+    "lambda:*:alias": "política de AWS para mover llamadas de versión: cualquier alias y alarma",
+    "sqs:*:queue": "política de AWS para leer colas. Un `Deny` niega las ajenas",
 }
 _QUEUE_READER = "AWSLambdaSQSQueueExecutionRole"
 _EVERY_FUNCTION = "AWSLambdaBasicExecutionRole"
@@ -278,7 +282,7 @@ def _told(right: Right) -> list[str]:
     return [
         ", ".join(f"`{action}`" for action in right.actions),
         ", ".join(f"`{_short(resource)}`" for resource in right.resources),
-        "; ".join(_reason(name) for name in right.wildcards) or "–",
+        ". ".join(_reason(name) for name in right.wildcards) or "–",
     ]
 
 
@@ -361,13 +365,12 @@ def errors() -> str:
             f"`{problem.code}`",
             str(int(problem.status)),
             problem.title.spanish,
-            problem.detail.spanish,
             f"{problem.retry_after_s} s" if problem.retryable else "no",
             _EFFECTS[problem.effect],
         ]
         for problem in CATALOGUE.values()
     ]
-    return table(["Código", "HTTP", "Título", "Qué decimos", "Repetir", "Efecto"], rows)
+    return table(["Código", "HTTP", "Título", "Repetir", "Efecto"], rows)
 
 
 def states() -> str:
@@ -397,19 +400,19 @@ def states() -> str:
     return "\n".join(
         (
             table(
-                ["Estado", "Hechos", "Palabra pública", "Progreso: pago / proveedor", "Final"],
+                ["Estado interno", "Hechos", "Estado", "Progreso: pago / proveedor", "Final"],
                 state_rows,
             ),
             table(
                 [
                     "Motivo de cierre",
                     "Cuándo",
-                    "Palabra pública",
-                    "Final, si no se devolvió dinero",
+                    "Estado",
+                    "Estado interno final, sin reembolso",
                 ],
                 reason_rows,
             ),
-            table(["De la palabra", "Se puede pasar a"], word_rows),
+            table(["Del estado", "Se puede pasar a"], word_rows),
         )
     )
 

@@ -29,6 +29,9 @@ def post_webhook(app: APIGatewayRestResolver, services: Services, provider: str)
         secrets=services.webhook_secrets(sender),
         now=services.now(),
     )
+    if event is None:
+        observability.report("webhook of an unknown type", metric="WebhookUnknownType")
+        return Response(HTTPStatus.OK)
     received = receive_webhook(event, uow=services.unit_of_work(), policy=services.policy())
     observability.report(
         "webhook received",

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from local import containers
+from local.events import WRITTEN, write
 from local.paths import ROOT
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
@@ -26,7 +27,7 @@ from tests.worlds.builders import (
     an_offer,
     some_facts,
 )
-from tests.worlds.invocation import EVENTS, an_event
+from tests.worlds.invocation import an_event
 
 pytestmark = pytest.mark.timeout(900)  # the first call of each function makes its container
 
@@ -101,8 +102,9 @@ def test_the_events_of_the_steps_carry_a_reservation_to_its_mail(
 
 def test_one_function_is_invoked_by_name(invoke: Invoke, database: Database) -> None:
     event = "create_reservation.accepted"
+    write()
     command = containers.sam_local(
-        "invoke", containers.function_of(event), f"--event={EVENTS / event}.json"
+        "invoke", containers.function_of(event), f"--event={WRITTEN / event}.json"
     )
 
     result = subprocess.run(

@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 
+from local.events import names
 from reservations.adapters.aws.hint_codec import PoisonMessageError, encode_hint
 from reservations.adapters.aws.ses_events import decode_mail_event
 from reservations.application.poll_outbox import poll_outbox
@@ -42,7 +43,6 @@ from tests.worlds.builders import (
     some_facts,
 )
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
-from tests.worlds.invocation import EVENTS
 from tests.worlds.invocation import an_event as an_invocation
 
 ROOT = Path(__file__).parents[2]
@@ -156,6 +156,11 @@ def test_a_request_has_the_members_and_bounds_of_the_contract(
         )
 
 
+def test_a_problem_lists_as_many_errors_as_the_contract_allows() -> None:
+    errors = contract()["components"]["schemas"]["Problem"]["properties"]["errors"]
+    assert errors["maxItems"] == bodies.MAX_FAULTS
+
+
 def test_the_example_of_the_contract_is_accepted_by_the_code() -> None:
     operation = contract()["paths"]["/v1/reservations"]["post"]
     example = operation["requestBody"]["content"]["application/json"]["examples"]["hotel"]["value"]
@@ -254,7 +259,7 @@ def test_every_hint_that_is_sent_obeys_its_schema_and_the_schema_knows_no_other(
 
 def stored_mail_events() -> list[str]:
     """The bodies of every example delivery, but for the greeting, which is no JSON."""
-    events = [an_invocation(path.stem) for path in sorted(EVENTS.glob("record_mail_event.*.json"))]
+    events = [an_invocation(name) for name in names() if name.startswith("record_mail_event.")]
     bodies = [record["body"] for event in events for record in event["Records"]]
     return [body for body in bodies if body.startswith("{")]
 

@@ -29,7 +29,7 @@ BOUNDARIES = [
     "Funciones → MySQL",
     "Funciones → SQS/S3/SES/SSM",
     "Funciones → pagos y proveedor",
-    "Pagos y proveedor → avisos",
+    "Pagos y proveedor → webhooks",
     "SES → tema → cola → `record_mail_event`",
     "CloudFormation y CI → `migrate_database`",
     "Operación → base y colas",
@@ -38,7 +38,7 @@ BOUNDARIES = [
 # What each document must hold, by the gate of its phase.
 SECTIONS = {
     "00-etapa-0-contexto.md": [
-        "Problema", "Actores", "Glosario", "Alcance", "Estados y palabras públicas",
+        "Problema", "Actores", "Glosario", "Alcance", "Estados",
         "Fichas de dependencias", "Supuestos", "Riesgos", "Conflictos entre documentos, decididos",
     ],
     "01-etapa-1-requerimientos.md": [
@@ -151,37 +151,43 @@ def test_stage_2_has_every_story_with_scenarios_data_edges_and_states() -> None:
         assert story.count("Escenario:") >= 2, name
         assert "# language: es" in story, name
         assert "**Bordes:**" in story, name
-        assert "**Estados:**" in story, name
+        assert "**Estados internos:**" in story, name
         for line in "".join(re.findall(r"```gherkin\n(.*?)```", story, re.DOTALL)).splitlines():
             assert not line.strip() or GHERKIN.match(line), line
 
 
-def table_under(title: str) -> list[list[str]]:
-    """The rows of the first table of a section of docs/03, its head too."""
+def points_under(title: str) -> dict[str, dict[str, str]]:
+    """The labelled points of each part of a section of docs/03, by the part's heading."""
     section = read("03-seguridad.md").split(f". {title}\n")[1].split("\n## ")[0]
-    head, _, *rows = [line for line in section.splitlines() if line.startswith("|")]
-    return [[cell.strip() for cell in line[1:-1].split("|")] for line in (head, *rows)]
+    _, *parts = section.split("\n### ")
+    return {
+        part.splitlines()[0]: dict(re.findall(r"^- \*\*(.+?):\*\* (.+)$", part, re.MULTILINE))
+        for part in parts
+    }
 
 
-def test_stage_3_answers_every_row_of_owasp() -> None:
-    _, *rows = table_under(OWASP)
-    assert [row[0].split()[0] for row in rows] == [f"API{number}" for number in range(1, 11)]
+def test_stage_3_answers_every_risk_of_owasp() -> None:
+    risks = points_under(OWASP)
+    assert [name.split()[0] for name in risks] == [f"API{number}" for number in range(1, 11)]
+    for name, points in risks.items():
+        controls, rest = list(points)[:-2], list(points)[-2:]
+        assert controls, name
+        assert rest == ["Dónde", "Prueba"], name
 
 
-def test_stage_3_looks_at_every_boundary() -> None:
-    head, *rows = table_under(STRIDE)
-    assert head[1:-1] == THREATS
-    assert [row[0] for row in rows] == BOUNDARIES
+def test_stage_3_weighs_every_threat_at_every_boundary() -> None:
+    boundaries = points_under(STRIDE)
+    assert list(boundaries) == BOUNDARIES
+    for name, points in boundaries.items():
+        assert list(points) == [*THREATS, "Prueba"], name
 
 
 @pytest.mark.parametrize("title", [STRIDE, OWASP], ids=["stride", "owasp"])
-def test_stage_3_leaves_no_cell_empty_and_no_row_without_a_test(title: str) -> None:
-    head, *rows = table_under(title)
-    for row in rows:
-        assert len(row) == len(head), row[0]
-        assert all(re.search(r"\w", cell) for cell in row), row[0]
-        named = re.findall(r"`(tests/[\w/.]+)`", row[-1])
-        assert named, row[0]
+def test_stage_3_names_existing_tests_for_every_part(title: str) -> None:
+    for heading, points in points_under(title).items():
+        assert all(re.search(r"\w", point) for point in points.values()), heading
+        named = re.findall(r"`(tests/[\w/.]+)`", points["Prueba"])
+        assert named, heading
         assert [path for path in named if not (ROOT / path).exists()] == []
 
 
@@ -232,8 +238,8 @@ def test_the_security_policy_says_how_to_report_and_what_is_missing() -> None:
     expected = {
         "Supported versions",
         "Reporting a vulnerability",
-        "How the service is hardened",
-        "What is not there yet",
+        "Hardening",
+        "Known gaps",
     }
     assert expected <= set(headings(text))
     assert "@" not in text

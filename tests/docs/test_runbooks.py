@@ -20,16 +20,11 @@ def alarms() -> dict[str, dict[str, Any]]:
     return resources("AWS::CloudWatch::Alarm")
 
 
-def rows(path: Path) -> list[str]:
-    """Table rows of the part that says what wakes somebody."""
-    text = path.read_text(encoding="utf-8").split("## Síntomas y alarmas")[1].split("\n## ")[0]
-    return [line for line in text.splitlines() if line.startswith("| ")]
-
-
 def entries(path: Path) -> list[str]:
-    """The alarms whose own entry is here: those named in the first column."""
-    names = [ALARM.findall(row.split("|")[1]) for row in rows(path) if "](" not in row]
-    return [name for row in names for name in row]
+    """The alarms whose own entry is here, by its heading."""
+    text = path.read_text(encoding="utf-8").split("## Síntomas y alarmas")[1].split("\n## ")[0]
+    headings = re.findall(r"^### (.+)$", text, re.MULTILINE)
+    return [name for heading in headings for name in ALARM.findall(heading)]
 
 
 def test_each_alarm_has_one_entry_in_one_runbook_and_no_entry_is_idle() -> None:

@@ -15,53 +15,61 @@ TEST_ID = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 TEST_PLACE = re.compile(r"`(tests/[\w/.]+)(?:::\w+)?`")
 
 
-def rows(prefix: str) -> dict[str, list[str]]:
-    """The cells of each requirement's row, by its id."""
-    found = [
-        line.strip("|").split("|")
-        for line in REQUIREMENTS.splitlines()
-        if line.startswith(f"| {prefix}")
+def sections(prefix: str) -> dict[str, tuple[str, str]]:
+    """The title and the body of each requirement, by its id."""
+    found = re.findall(rf"^### ({prefix}-\d\d) (.+)\n((?:(?!#).*\n)*)", REQUIREMENTS, re.MULTILINE)
+    assert [name for name, _, _ in found] == [
+        f"{prefix}-{number:02}" for number in range(1, len(found) + 1)
     ]
-    cells = [[cell.strip() for cell in row] for row in found]
-    assert len({row[0] for row in cells}) == len(cells)
-    return {row[0]: row[1:] for row in cells}
+    return {name: (title, body) for name, title, body in found}
 
 
-def test_functional_requirements_are_numbered_without_gaps() -> None:
-    assert list(rows("RF-")) == [f"RF-{number:02}" for number in range(1, len(rows("RF-")) + 1)]
+FUNCTIONAL = sections("RF")
+QUALITY = sections("RNF")
+
+
+def part(requirement: str, label: str) -> str:
+    """The bullet of a quality requirement under that label, with the bullets inside it."""
+    _, body = QUALITY[requirement]
+    found = re.search(rf"^- \*\*{label}:\*\* ?(.*\n(?:  .*\n)*)", body, re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def test_every_functional_requirement_belongs_to_a_story_that_exists() -> None:
     stories = set(re.findall(r"^## (HU-\d\d)", STORIES, re.MULTILINE))
-    for name, (_, owner, _) in rows("RF-").items():
+    for name, (title, _) in FUNCTIONAL.items():
+        owner = title.rpartition("(")[2].removesuffix(")")
         named = set(re.findall(r"HU-\d\d", owner))
         assert named <= stories, name
-        assert named or owner in {"todas", "—"}, name
+        assert named or owner in {"todas", "sin historia"}, name
 
 
 def test_every_story_is_asked_for_by_a_requirement() -> None:
-    owners = " ".join(cells[1] for cells in rows("RF-").values())
+    owners = " ".join(title for title, _ in FUNCTIONAL.values())
     stories = re.findall(r"^## (HU-\d\d)", STORIES, re.MULTILINE)
     assert [story for story in stories if story not in owners] == []
 
 
-def test_every_quality_requirement_has_a_metric_a_threshold_and_a_method() -> None:
-    quality = rows("RNF-")
-    assert list(quality) == [f"RNF-{number:02}" for number in range(1, len(quality) + 1)]
-    for name, cells in quality.items():
-        metric, threshold, method, test, measured = cells
-        assert all((metric, threshold, method, test, measured)), name
+def test_every_quality_requirement_has_a_threshold_a_method_a_test_and_a_measurement() -> None:
+    assert QUALITY
+    for name in QUALITY:
+        missing = [
+            label for label in ("Umbral", "Método", "Prueba", "Medido") if not part(name, label)
+        ]
+        assert missing == [], name
 
 
-def test_a_requirement_names_a_test_or_says_that_there_is_none() -> None:
-    for name, cells in {**rows("RF-"), **rows("RNF-")}.items():
-        test = cells[2] if name.startswith("RF-") else cells[3]
+def test_a_requirement_names_a_test_or_is_pending() -> None:
+    assert [name for name, (_, body) in FUNCTIONAL.items() if not TEST_ID.search(body)] == []
+    for name in QUALITY:
+        test = part(name, "Prueba")
         assert TEST_ID.search(test) or test.startswith("pendiente"), name
 
 
-def test_a_quality_requirement_tells_a_figure_or_that_it_was_not_measured() -> None:
-    for name, cells in rows("RNF-").items():
-        assert re.search(r"\d", cells[4]) or cells[4] == "aún no medido", name
+def test_a_quality_requirement_has_a_figure_or_is_not_measured() -> None:
+    for name in QUALITY:
+        measured = part(name, "Medido")
+        assert re.search(r"\d", measured) or measured == "aún no medido.", name
 
 
 def test_each_scenario_of_a_story_names_the_tests_that_prove_it() -> None:
@@ -119,7 +127,8 @@ def gate_says(number: int, criterion: str) -> str:
 
 
 def test_traceability_is_approved_only_when_nothing_is_pending() -> None:
-    pending = [name for name, cells in rows("R").items() if "pendiente" in " ".join(cells)]
+    requirements = {**FUNCTIONAL, **QUALITY}
+    pending = [name for name, (_, body) in requirements.items() if "pendiente" in body]
     assert gate_says(1, "G1-trazabilidad") == "pending" or pending == []
 
 

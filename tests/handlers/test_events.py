@@ -2,18 +2,18 @@
 
 import json
 import re
-from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.events import names
 from tests.containers.expected import COUNTS, NOBODY_WAITS, OTHERS, STATUS
-from tests.worlds.invocation import EVENTS, an_event
+from tests.worlds.invocation import an_event
 
 ROOT = Path(__file__).parents[2]
 FUNCTIONS = sorted(path.parent.name for path in (ROOT / "functions").glob("*/handler.py"))
-NAMES = sorted(path.stem for path in EVENTS.glob("*.json"))
+NAMES = names()
 TESTS = "".join(
     path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("test_*.py"))
 )
@@ -52,34 +52,6 @@ def test_an_event_speaks_of_nobody_but_people_of_example_com(name: str) -> None:
     assert set(re.findall(r"[\w.+-]+@([\w.-]+\w)", text)) <= {"example.com"}
     assert set(re.findall(r"\b\d{1,3}(?:\.\d{1,3}){3}\b", text)) <= {"192.0.2.10"}  # RFC 5737
     assert set(re.findall(r"arn:aws:[a-z-]+:[a-z0-9-]*:(\d*):", text)) <= {"123456789012"}
-
-
-@every_event
-def test_a_queue_s_record_is_whole(name: str) -> None:
-    for record in an_event(name).get("Records", []):
-        assert record["eventSource"] == "aws:sqs"
-        assert (
-            record["md5OfBody"] == md5(record["body"].encode(), usedforsecurity=False).hexdigest()
-        )
-        assert {"ApproximateReceiveCount", "SentTimestamp"} <= set(record["attributes"])
-
-
-@every_event
-def test_a_request_is_whole(name: str) -> None:
-    event = an_event(name)
-    if "httpMethod" not in event:
-        return
-    context = event["requestContext"]
-    assert event["multiValueHeaders"] == {key: [value] for key, value in event["headers"].items()}
-    assert context["path"] == f"/{context['stage']}{event['path']}"
-    assert (context["resourcePath"], context["httpMethod"]) == (
-        event["resource"],
-        event["httpMethod"],
-    )
-    parameters = event["pathParameters"] or {}
-    placed = re.sub(r"\{(\w+)\+?\}", lambda match: parameters[match[1]], event["resource"])
-    assert placed == event["path"]
-    assert event["headers"].get("x-api-key") == context["identity"].get("apiKey")
 
 
 def test_no_two_events_are_the_same_request() -> None:

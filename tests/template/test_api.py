@@ -8,13 +8,15 @@ from typing import Any
 import pytest
 import yaml
 
+from local import deployment
+from local.events import names
 from reservations.application.clean_up import DOCUMENTS_KEPT
 from reservations.config import BrowserSettings
 from reservations.domain.reservation import Language
 from reservations.entrypoints.http import EXPOSED, METHOD_OF
 from reservations.entrypoints.problems import CATALOGUE
 from tests.template.resources import ROOT, functions, name_of, resources, template
-from tests.worlds.invocation import EVENTS, an_event
+from tests.worlds.invocation import an_event
 
 [API] = resources("AWS::Serverless::Api").values()
 SECURITY = (ROOT / "docs/03-seguridad.md").read_text(encoding="utf-8")
@@ -150,6 +152,7 @@ def test_an_origin_that_the_functions_would_refuse_is_refused_before_anything_ch
     [constraint] = BrowserSettings.model_fields["allowed_origin"].metadata
     allowed = template()["Parameters"]["AllowedOrigin"]["AllowedPattern"]
     assert constraint.pattern == f"^{allowed}$"
+    assert deployment.ORIGIN.pattern == allowed
 
 
 def test_a_browser_s_question_beforehand_needs_no_key() -> None:
@@ -231,7 +234,7 @@ def test_the_document_tells_every_limit_of_the_door() -> None:
 def test_what_a_key_lets_through_of_the_rate_that_was_promised_is_told() -> None:
     requirements = (ROOT / "docs/01-etapa-1-requerimientos.md").read_text(encoding="utf-8")
     [rates] = re.findall(
-        r"^\| RNF-03 \|[^|]+\| (\d+) creaciones y (\d+) consultas por segundo \|",
+        r"^### RNF-03 .+\n- \*\*Umbral:\*\* (\d+) creaciones y (\d+) lecturas por segundo",
         requirements,
         re.MULTILINE,
     )
@@ -281,9 +284,7 @@ def test_each_key_that_is_there_is_told_to_the_functions_as_its_clients() -> Non
     }
 
 
-@pytest.mark.parametrize(
-    "name", [path.stem for path in EVENTS.glob("*.json") if "httpMethod" in an_event(path.stem)]
-)
+@pytest.mark.parametrize("name", [name for name in names() if "httpMethod" in an_event(name)])
 def test_the_request_of_an_event_has_a_route(name: str) -> None:
     event = an_event(name)
     methods = {method for method, path in routes() if path == event["resource"]}

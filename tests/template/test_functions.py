@@ -126,14 +126,14 @@ TIMEOUTS = config.Timeouts()
 ROW_OF = {
     "cancel_reservation": "API",
     "clean_up": "limpieza, migración",
-    "confirm_supplier": "proveedor (reservar, preguntar, cancelar)",
+    "confirm_supplier": "proveedor (reservar, consultar, cancelar)",
     "create_reservation": "API",
     "get_reservation": "API",
     "issue_voucher": "PDF a S3",
     "migrate_database": "limpieza, migración",
     "notify_customer": "SES",
     "poll_outbox": "sondeo del outbox",
-    "process_payment": "pagos (cobrar, preguntar, anular, devolver)",
+    "process_payment": "pagos (cobrar, consultar, anular, reembolsar)",
     "receive_webhook": "API",
     "record_mail_event": "rebotes y quejas de SES",
 }
@@ -352,7 +352,7 @@ def test_a_function_s_logs_are_kept_for_a_while_and_not_for_ever(folder: str) ->
 
 def test_no_log_is_kept_for_another_time_than_the_documents_say() -> None:
     [days] = re.findall(
-        r"^\| RNF-13 \|[^|]+\| (\d+) días \|", docs("01-etapa-1-requerimientos.md"), re.M
+        r"^### RNF-13 .+\n- \*\*Umbral:\*\* (\d+) días", docs("01-etapa-1-requerimientos.md"), re.M
     )
     groups = resources("AWS::Logs::LogGroup")
     kept = {name: group.get("RetentionInDays") for name, group in groups.items()}

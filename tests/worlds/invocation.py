@@ -5,22 +5,16 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from aws_lambda_powertools.logging.filters import SuppressFilter
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from local import events
 from reservations.entrypoints.observability import logger, metrics
 
-EVENTS = Path(__file__).parents[2] / "events"
-
-
-def an_event(name: str) -> dict[str, Any]:
-    """Read `events/<name>.json`, the same that `sam local invoke -e` takes."""
-    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
-    return event
+an_event = events.event
 
 
 class Context:

@@ -62,6 +62,7 @@ class FakeServices(Services):
         super().__init__({})
         self.saga_policy = STANDARD
         self.ring = KEYS
+        self.origin = ORIGIN
         self.clients = {"l3pk9vw2d1": "web", "q8zt4nf7s0": "partner"}
         self.secrets = {Provider.PAYMENTS: [PAYMENTS_SECRET], Provider.SUPPLIER: [SUPPLIER_SECRET]}
         self.database = InMemoryDatabase()
@@ -102,7 +103,7 @@ class FakeServices(Services):
         return SUPPORT
 
     def allowed_origin(self) -> str:
-        return ORIGIN
+        return self.origin
 
     def unit_of_work(self, *, ping: bool = False) -> UnitOfWork:
         self.pings.append(ping)
