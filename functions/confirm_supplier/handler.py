@@ -4,28 +4,27 @@ import os
 from datetime import datetime
 from functools import partial
 
-from reservations import config
 from reservations.application.confirm_supplier import confirm_supplier
+from reservations.application.provider_step import StepTaken
+from reservations.domain.facts import Provider
 from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints import observability, queue
 from reservations.services import Services
 
 
 def make_handler(services: Services) -> observability.Handler:
-    return queue.function(
-        partial(on_hint, services), services, config.SupplierSettings, source=Queue.SUPPLIER
-    )
+    take = partial(take_step, services)
+    return queue.provider_function(take, services, Provider.SUPPLIER, source=Queue.SUPPLIER)
 
 
-def on_hint(services: Services, hint: Hint, not_after: datetime) -> None:
-    step = confirm_supplier(
+def take_step(services: Services, hint: Hint, not_after: datetime) -> StepTaken | None:
+    return confirm_supplier(
         hint.reservation_id,
         uow=services.unit_of_work(ping=True),
         supplier=services.supplier_api(),
         policy=services.policy(),
         not_after=not_after,
     )
-    observability.report_step(step)
 
 
 lambda_handler = make_handler(Services(os.environ))

@@ -14,7 +14,7 @@ from reservations.services import Services
 
 
 def make_handler(services: Services) -> observability.Handler:
-    app = http.resolver(services, config.WebhookSettings)
+    app = http.resolver(services, *(row.webhooks for row in config.PROVIDERS.values()))
     app.post("/v1/webhooks/<provider>")(lambda provider: post_webhook(app, services, provider))
     return http.function(app, services)
 

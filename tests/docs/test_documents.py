@@ -306,8 +306,9 @@ def test_the_examples_of_what_must_be_written_before_a_deployment_are_valid_and_
     values = {path.name_of(name): value for name, _, value in rows}
     models = [
         model
-        for model in config.Settings.__subclasses__()
-        if {field.replace("_", "-") for field in model.model_fields} <= wanted | {"api-clients"}
+        for model in documents.sources()
+        if {model.parameter(field).replace("_", "-") for field in model.model_fields}
+        <= wanted | {"api-clients"}
     ]
 
     config.from_parameters(models, path, lambda _: {**values, path.name_of("api_clients"): "{}"})

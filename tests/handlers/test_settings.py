@@ -58,7 +58,7 @@ ENVIRONMENT = {"SETTINGS_PATH": PATH, "ALLOWED_ORIGIN": ORIGIN}
 
 def names_of(folder: str) -> set[str]:
     return {
-        f"{PATH}/{field.replace('_', '-')}"
+        f"{PATH}/{model.parameter(field).replace('_', '-')}"
         for model in settings_of(folder) - FROM_ENVIRONMENT
         for field in model.model_fields
     }

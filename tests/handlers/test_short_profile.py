@@ -10,7 +10,8 @@ from local.simulators.provider import Times
 from local.simulators.supplier import OFFERS, Supplier
 from reservations.adapters.providers.payments_api import HttpPaymentsApi
 from reservations.adapters.providers.supplier_api import HttpSupplierApi
-from reservations.config import SHORT_TIMEOUTS
+from reservations.config import PROVIDERS
+from reservations.domain.facts import Provider
 from reservations.domain.policy import SHORT
 from reservations.domain.saga import FINAL, PublicStatus, Review, State, state_of
 from tests.handlers.conftest import Surroundings
@@ -49,7 +50,7 @@ def test_every_token_and_every_offer_comes_to_its_end_within_ninety_seconds(
     offer: str,
 ) -> None:
     around.saga_policy = SHORT
-    patience = timedelta(seconds=SHORT_TIMEOUTS.payments_read)
+    patience = timedelta(seconds=PROVIDERS[Provider.PAYMENTS].limits["short"].read)
     with (
         next_door(Payments(Times()), tmp_path, around, read_limit=patience) as payments,
         next_door(Supplier(Times()), tmp_path, around, read_limit=patience) as supplier,

@@ -17,6 +17,7 @@ from reservations.adapters.aws.s3 import S3_BRIEF_CONFIG
 from reservations.adapters.aws.ses import SES_CONFIG
 from reservations.adapters.aws.ssm import SSM_BRIEF_CONFIG
 from reservations.adapters.mysql.engine import ANSWER_SECONDS
+from reservations.domain.facts import Provider
 from reservations.entrypoints.queue import RECORD_MS
 from tests.template.resources import (
     ROOT,
@@ -28,7 +29,7 @@ from tests.template.resources import (
     statements,
     template,
 )
-from tools.documents import DEPLOYER_RIGHT, WILDCARDS, permissions, rights
+from tools.documents import DEPLOYER_RIGHT, WILDCARDS, permissions, rights, sources
 from tools.release import RELEASE_FILE
 
 FOLDERS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
@@ -122,7 +123,6 @@ def timeouts_told() -> dict[str, tuple[str, int]]:
     return {name: (bound, int(seconds)) for name, bound, seconds in rows}
 
 
-TIMEOUTS = config.Timeouts()
 ROW_OF = {
     "cancel_reservation": "API",
     "clean_up": "limpieza, migración",
@@ -147,16 +147,13 @@ def test_a_function_has_the_time_that_the_documents_say(folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "connect_seconds", "read_seconds"),
-    [
-        ("process_payment", TIMEOUTS.payments_connect, TIMEOUTS.payments_read),
-        ("confirm_supplier", TIMEOUTS.supplier_connect, TIMEOUTS.supplier_read),
-    ],
+    ("folder", "provider"),
+    [("process_payment", Provider.PAYMENTS), ("confirm_supplier", Provider.SUPPLIER)],
 )
 def test_a_provider_step_lives_to_hear_the_slowest_answer_and_to_record_it(
-    folder: str, connect_seconds: float, read_seconds: float
+    folder: str, provider: Provider
 ) -> None:
-    call = config.CONNECT_ATTEMPTS * connect_seconds + read_seconds
+    call = config.PROVIDERS[provider].limits["standard"].longest.total_seconds()
     assert functions()[folder]["Timeout"] >= call + 4  # two transactions
 
 
@@ -487,6 +484,7 @@ FROM_ENVIRONMENT = {
     config.MailFeedbackSettings,
     config.QueueSettings,
 }
+SETTINGS = {model.__name__: model for model in sources() if model is not config.ParameterPath}
 
 Models = frozenset[type[config.Settings]]
 
@@ -527,13 +525,21 @@ def ports_behind(port: str) -> frozenset[str]:
 @cache
 def settings_behind(port: str) -> Models:
     """The settings that a member of `Services` reads, by itself or through another."""
-    own = {
-        getattr(config, node.attr)
-        for name in ports_behind(port)
-        for node in ast.walk(ports()[name])
-        if isinstance(node, ast.Attribute) and node.attr.endswith("Settings")
+    nodes = [node for name in ports_behind(port) for node in ast.walk(ports()[name])]
+    named = [node for node in nodes if isinstance(node, ast.Attribute)]
+    of_one = {
+        Provider[node.attr]
+        for node in named
+        if isinstance(node.value, ast.Name) and node.value.id == "Provider"
     }
-    return frozenset(own - {config.Settings})
+    rows = [config.PROVIDERS[provider] for provider in of_one or Provider]
+    own: set[type[config.Settings]] = set()
+    for node in named:
+        if isinstance(node.value, ast.Subscript):  # of `config.PROVIDERS`
+            own |= {getattr(row, node.attr) for row in rows}
+        elif node.attr in SETTINGS:
+            own.add(SETTINGS[node.attr])
+    return frozenset(own)
 
 
 def edges(code: ast.Module) -> set[str]:
@@ -574,7 +580,7 @@ def test_what_a_function_reads_is_found_in_its_code() -> None:
     assert settings_of("process_payment") == {
         config.DatabaseSettings,
         config.DeadLetterSettings,
-        config.PaymentsSettings,
+        config.PROVIDERS[Provider.PAYMENTS].settings,
         config.SagaSettings,
     }
 
@@ -584,7 +590,7 @@ def test_a_function_may_read_its_own_parameters_and_no_other(folder: str) -> Non
     [reading] = [s for s in statements(functions()[folder]) if s["Action"] == "ssm:GetParameters"]
     allowed = {resource["Fn::Sub"].split("/")[-1] for resource in listed(reading["Resource"])}
     needed = {
-        field.replace("_", "-")
+        model.parameter(field).replace("_", "-")
         for model in settings_of(folder) - FROM_ENVIRONMENT
         for field in model.model_fields
     }
@@ -616,15 +622,7 @@ def test_no_secret_is_in_the_environment() -> None:
 
 def test_every_role_and_setting_has_somebody_who_uses_it() -> None:
     used = {model for folder in FOLDERS for model in settings_of(folder)}
-    declared = {
-        value
-        for value in vars(config).values()
-        if isinstance(value, type)
-        and issubclass(value, config.Settings)
-        and value.__name__.endswith("Settings")
-        and value is not config.Settings
-    }
-    assert declared == used
+    assert set(SETTINGS.values()) == used
 
 
 @every_function

@@ -23,7 +23,6 @@ from reservations.domain.policy import Policy
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
-    from pydantic import SecretStr
     from sqlalchemy import URL, Engine
 
     from reservations.adapters.mysql.engine import Database
@@ -74,7 +73,7 @@ class Services:
         return self.api_settings().public_base_url
 
     def webhook_secrets(self, provider: Provider) -> Sequence[bytes]:
-        return self._settings(config.WebhookSettings).of(provider)
+        return self._settings(config.PROVIDERS[provider].webhooks).secrets
 
     def support_contact(self) -> str:
         return self._settings(config.ContactSettings).support_contact
@@ -182,47 +181,36 @@ class Services:
     def payments_api(self) -> ports.PaymentsApi:
         from reservations.adapters.providers.payments_api import HttpPaymentsApi
 
-        settings, limits = self._settings(config.PaymentsSettings), self._limits()
-        return HttpPaymentsApi(
-            self._provider_http(
-                settings.payments_url,
-                settings.payments_api_key,
-                limits.payments_connect,
-                limits.payments_read,
-            )
-        )
+        return HttpPaymentsApi(self._provider_http(Provider.PAYMENTS))
 
     def supplier_api(self) -> ports.SupplierApi:
         from reservations.adapters.providers.supplier_api import HttpSupplierApi
 
-        settings, limits = self._settings(config.SupplierSettings), self._limits()
-        return HttpSupplierApi(
-            self._provider_http(
-                settings.supplier_url,
-                settings.supplier_api_key,
-                limits.supplier_connect,
-                limits.supplier_read,
-            )
+        return HttpSupplierApi(self._provider_http(Provider.SUPPLIER))
+
+    def _provider_http(self, provider: Provider) -> "ProviderHttp":
+        limits = self._settings(config.SagaSettings).saga_policy.limits()
+        return self._kept_http(
+            self._settings(config.PROVIDERS[provider].settings), limits[provider]
         )
 
-    def _limits(self) -> config.Timeouts:
-        return self._settings(config.SagaSettings).saga_policy.limits()
-
     @cached_property
-    def _provider_http(self) -> "Callable[[str, SecretStr, float, float], ProviderHttp]":
-        """A client is kept until its key is replaced."""
-        return lru_cache(maxsize=len(Provider))(self._new_provider_http)
+    def _kept_http(
+        self,
+    ) -> "Callable[[config.ProviderSettings, config.CallLimits], ProviderHttp]":
+        """Keep a provider's client until its settings change."""
+        return lru_cache(maxsize=len(Provider))(self._new_http)
 
-    def _new_provider_http(
-        self, url: str, key: "SecretStr", connect_seconds: float, read_seconds: float
+    def _new_http(
+        self, settings: config.ProviderSettings, limits: config.CallLimits
     ) -> "ProviderHttp":
         from reservations.adapters.providers.provider_http import ProviderHttp
 
         return ProviderHttp(
-            base_url=url,
-            api_key=key.get_secret_value(),
-            connect_seconds=connect_seconds,
-            read_seconds=read_seconds,
+            base_url=settings.url,
+            api_key=settings.api_key.get_secret_value(),
+            connect_seconds=limits.connect,
+            read_seconds=limits.read,
             now=self.now,
             traceparent=tracing.current,
         )
@@ -234,12 +222,7 @@ class Services:
         urls = self._variables(config.QueueSettings)
         return SqsMessagePublisher(
             boto3.client("sqs", config=SQS_CONFIG),
-            queue_urls={
-                Queue.PAYMENT: urls.payment_queue_url,
-                Queue.SUPPLIER: urls.supplier_queue_url,
-                Queue.VOUCHER: urls.voucher_queue_url,
-                Queue.NOTIFICATION: urls.notification_queue_url,
-            },
+            queue_urls={queue: getattr(urls, f"{queue}_queue_url") for queue in Queue},
         )
 
     @cached_property

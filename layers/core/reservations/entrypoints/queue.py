@@ -15,8 +15,10 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from reservations import config
 from reservations.adapters.aws.hint_codec import PoisonMessageError, decode_hint
 from reservations.adapters.aws.ses_events import decode_mail_event
+from reservations.application.provider_step import StepTaken
 from reservations.application.record_mail_event import MailEvent
 from reservations.domain.errors import ReservationNotFoundError
+from reservations.domain.facts import Provider
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import Policy
 from reservations.entrypoints import observability
@@ -29,6 +31,7 @@ _CLOSING = timedelta(seconds=2)
 RECORD_MS = 20_000
 
 OnHint = Callable[[Hint, datetime], None]
+TakeStep = Callable[[Hint, datetime], StepTaken | None]
 
 
 class NoTimeLeftError(Exception):
@@ -61,6 +64,17 @@ def function(
         return consume(event, context, on_hint, services, source=source)
 
     return consume_batch
+
+
+def provider_function(
+    take_step: TakeStep, services: Services, provider: Provider, *, source: Queue
+) -> Handler:
+    """A function that takes the steps that are due at one provider, and reports each."""
+
+    def on_hint(hint: Hint, not_after: datetime) -> None:
+        observability.report_step(take_step(hint, not_after))
+
+    return function(on_hint, services, config.PROVIDERS[provider].settings, source=source)
 
 
 def consume(
