@@ -34,6 +34,7 @@ _MAIL_SET = "reservations-local"  # as the template names it
 BUILD = STATE / "build"
 SAM = VENVS / "sam" / "bin" / "sam"
 _CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+BUCKET_ADDRESSING = {"BUCKET_ADDRESSING": "path"}  # LocalStack knows no host of a bucket
 _GRADUAL = ("AutoPublishAlias", "DeploymentPreference")
 _SAM_SECONDS = 300
 ORIGIN = re.compile(r"(https?://[^/\s]+|\*)")  # the template's pattern: LocalStack ignores it
@@ -252,13 +253,14 @@ def _uploaded(endpoint: str, template: str) -> str:
 
 
 def built_template(folder: Path = BUILD) -> dict[str, Any]:
-    """Return what `sam build` made, with one version of each function.
+    """Return what `sam build` made, with one version of each function and buckets addressed by path.
 
     A version and an alias of each would be two, and nothing on one machine shifts calls between them.
     """
     template: dict[str, Any] = yaml.safe_load((folder / "template.yaml").read_text())
     for name in _GRADUAL:
         del template["Globals"]["Function"][name]
+    template["Globals"]["Function"]["Environment"]["Variables"] |= BUCKET_ADDRESSING
     return template
 
 

@@ -29,7 +29,8 @@ def ops(ctx: click.Context, stage: str, stack: str | None) -> None:
     command is harmless.
     """
     if ctx.obj is None:
-        services = Services({**os.environ, "SETTINGS_PATH": f"/reservations/{stage}"})
+        own = {"SETTINGS_PATH": f"/reservations/{stage}"}
+        services = Services({"BUCKET_ADDRESSING": "virtual", **os.environ, **own})
         ctx.obj = Desk(services, stack=stack or f"reservations-{stage}")
 
 

@@ -119,6 +119,7 @@ _SETTINGS = {
     "notification_queue_url": "cola de correos",
     "dead_letter_queue_url": "cola de mensajes fallidos de la función",
     "document_bucket": "cubo privado de documentos",
+    "bucket_addressing": "si el nombre del cubo va en el servidor (`virtual`) o en la ruta (`path`)",
     "mail_configuration_set": "conjunto de configuración de SES que publica rebotes y quejas",
     "allowed_origin": "origen web cuyas páginas pueden leer las respuestas (CORS)",
     "settings_path": "prefijo de los parámetros de este despliegue",

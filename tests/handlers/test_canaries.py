@@ -414,7 +414,7 @@ def cloud(schema_of: SchemaOf) -> Iterator[tuple[str, dict[str, str], OnAws]]:
             )
         boto3.client("ses").create_configuration_set(ConfigurationSet={"Name": MAIL_SET})
         environment = {"SETTINGS_PATH": "/canaries", "DOCUMENT_BUCKET": BUCKET}
-        environment |= {"MAIL_CONFIGURATION_SET": MAIL_SET}
+        environment |= {"MAIL_CONFIGURATION_SET": MAIL_SET, "BUCKET_ADDRESSING": "virtual"}
         environment |= {f"{name.upper()}_QUEUE_URL": url for name, url in queues.items()}
         environment |= {"DEAD_LETTER_QUEUE_URL": queues["dead"]}
         environment |= {"ALLOWED_ORIGIN": "https://www.reservations.example"}

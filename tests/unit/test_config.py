@@ -94,7 +94,7 @@ def test_every_missing_variable_is_named_at_once() -> None:
 
 def test_an_empty_value_is_a_missing_one() -> None:
     with pytest.raises(SettingsError, match="missing settings: DOCUMENT_BUCKET"):
-        from_environment(DocumentSettings, {"DOCUMENT_BUCKET": ""})
+        from_environment(DocumentSettings, {"DOCUMENT_BUCKET": "", "BUCKET_ADDRESSING": "path"})
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -49,6 +48,7 @@ ENVIRONMENT = {
     "NOTIFICATION_QUEUE_URL": "https://sqs.example/1/notification",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/1/dead",
     "DOCUMENT_BUCKET": "vouchers",
+    "BUCKET_ADDRESSING": "virtual",
     "MAIL_CONFIGURATION_SET": "reservations-test",
 }
 
@@ -106,16 +106,25 @@ def test_a_caller_in_a_hurry_has_a_document_store_of_its_own(services: Stored) -
     assert services.brief_document_store is not services.document_store
 
 
+@pytest.mark.parametrize(
+    ("addressing", "address"),
+    [
+        ("virtual", "https://vouchers.s3.eu-west-1.amazonaws.com/vouchers/a.pdf"),
+        ("path", "https://s3.eu-west-1.amazonaws.com/vouchers/vouchers/a.pdf"),
+    ],
+)
 def test_a_link_to_a_voucher_names_the_region_of_its_bucket(
-    services: Stored, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, addressing: str, address: str
 ) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
+    services = Services(ENVIRONMENT | {"BUCKET_ADDRESSING": addressing})
 
     link = services.document_store.link("vouchers/a.pdf", filename="a.pdf", lifetime=LINK_LIFETIME)
 
-    assert urlsplit(link).netloc == "vouchers.s3.eu-west-1.amazonaws.com"
+    assert link.partition("?")[0] == address
 
 
 @pytest.mark.parametrize(

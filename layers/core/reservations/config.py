@@ -284,9 +284,14 @@ class DeadLetterSettings(Settings):
 
 
 class DocumentSettings(Settings):
-    """From the environment: the private bucket."""
+    """From the environment: the private bucket, and the part of an address that names it.
+
+    Left to choose, botocore signs links for the global host. S3 sends those to a young bucket on to its region, where
+    the signature is not valid. A virtual host names the region. Emulators know buckets by the path only.
+    """
 
     document_bucket: str = Field(min_length=3, max_length=63)
+    bucket_addressing: Literal["virtual", "path"]
 
 
 class MailFeedbackSettings(Settings):

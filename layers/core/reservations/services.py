@@ -248,12 +248,10 @@ class Services:
     def _new_document_store(self, limits: Config) -> ports.DocumentStore:
         from reservations.adapters.aws.s3 import S3DocumentStore
 
-        bucket = self._variables(config.DocumentSettings).document_bucket
-        # Left to choose, botocore signs links for the global host, and S3 sends those to a young bucket on to its
-        # region, where the signature is not valid. Where AWS is emulated, only paths name a bucket.
-        emulated = "AWS_ENDPOINT_URL" in self.environment
-        addressing = Config(s3={"addressing_style": "path" if emulated else "virtual"})
-        return S3DocumentStore(boto3.client("s3", config=limits.merge(addressing)), bucket=bucket)
+        settings = self._variables(config.DocumentSettings)
+        addressing = Config(s3={"addressing_style": settings.bucket_addressing})
+        s3 = boto3.client("s3", config=limits.merge(addressing))
+        return S3DocumentStore(s3, bucket=settings.document_bucket)
 
     @cached_property
     def voucher_renderer(self) -> ports.VoucherRenderer:
