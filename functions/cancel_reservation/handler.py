@@ -37,9 +37,8 @@ def post_cancellation(app: APIGatewayRestResolver, services: Services, code: str
         scope=idempotency.KeyScope(client_id=reader.client_id, operation=OPERATION, key=key),
         fingerprint={"code": owned.code},
         make_store=services.idempotency_store,
-        context=app.lambda_context,
+        app=app,
     )
-    http.has_acted(app)
     if not replayed and not answers.is_refusal(stored):
         observability.report("cancellation accepted", metric="CancellationAccepted")
     return answers.cancelled(stored, base_url=services.public_base_url(), replayed=replayed)

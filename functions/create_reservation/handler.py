@@ -33,9 +33,8 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
         scope=idempotency.KeyScope(client_id=client_id, operation=OPERATION, key=key),
         fingerprint=body.fingerprint(),
         make_store=services.idempotency_store,
-        context=app.lambda_context,
+        app=app,
     )
-    http.has_acted(app)
     if not replayed:
         observability.report("reservation accepted", metric="ReservationAccepted")
     return answers.created(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from sqlalchemy import CursorResult, Executable, Insert
 
@@ -56,6 +57,8 @@ def create(
             uow.commit()
         return {"status": 202, "body": {"reservation_code": reservation.code}, "extra": extra}
 
+    app = APIGatewayRestResolver()
+    app.lambda_context = cast(LambdaContext, Context(remaining_ms))
     command = CreateReservation(
         client_id=scope.client_id, offer=offer or an_offer(), price=PRICE, customer=a_customer()
     )
@@ -65,7 +68,7 @@ def create(
         scope=scope,
         fingerprint={"operation": scope.operation, "offer": command.offer.offer_id},
         make_store=partial(MySqlIdempotencyStore, database),
-        context=cast(LambdaContext, Context(remaining_ms)),
+        app=app,
     )
 
 

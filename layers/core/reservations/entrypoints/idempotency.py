@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.shared.constants import IDEMPOTENCY_DISABLED_ENV
 from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
@@ -25,6 +26,7 @@ from reservations.domain.errors import (
     ReservationsError,
     SettingsError,
 )
+from reservations.entrypoints import http
 from reservations.entrypoints.observability import count
 
 ATTEMPTS = 3
@@ -53,9 +55,11 @@ def once(
     scope: KeyScope,
     fingerprint: dict[str, Any],
     make_store: MakeStore,
-    context: LambdaContext,
+    app: APIGatewayRestResolver,
 ) -> tuple[Answer, bool]:
     """Return the stored answer and whether it was replayed; `function` joins the store's transaction.
+
+    From here on no failure of the request in `app` denies that it acted.
 
     A deadlock undoes the whole transaction, so the whole is done again, `ATTEMPTS` times at most, if there is time.
 
@@ -70,7 +74,7 @@ def once(
         )
 
     def enough(tried: RetryCallState) -> bool:
-        too_late = context.get_remaining_time_in_millis() < RETRY_MS
+        too_late = app.lambda_context.get_remaining_time_in_millis() < RETRY_MS
         return too_late or tried.attempt_number >= ATTEMPTS
 
     again = Retrying(
@@ -79,16 +83,18 @@ def once(
         wait=wait_random(*PAUSE_S),
         reraise=True,
     )
-    return again(
+    stored: tuple[Answer, bool] = again(
         lambda: _once(
             function,
             command,
             scope=scope,
             fingerprint=fingerprint,
             store=make_store(client_id=scope.client_id, operation=scope.operation, key=scope.key),
-            context=context,
+            context=app.lambda_context,
         )
     )
+    http.has_acted(app)
+    return stored
 
 
 def _once(
