@@ -32,7 +32,7 @@ def on_hint(services: Services, hint: Hint, _: datetime) -> None:
     if notified:
         observability.report(
             "mail tried",
-            metric=f"Mail{notified.status.name.title().replace('_', '')}",
+            metric=observability.metric_of("Mail", notified.status),
             kind=notified.kind,
         )
 

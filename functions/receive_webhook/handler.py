@@ -35,7 +35,7 @@ def post_webhook(app: APIGatewayRestResolver, services: Services, provider: str)
     received = receive_webhook(event, uow=services.unit_of_work(), policy=services.policy())
     observability.report(
         "webhook received",
-        metric=f"Webhook{received.name.title().replace('_', '')}",
+        metric=observability.metric_of("Webhook", received),
         type=event.type,
     )
     return Response(HTTPStatus.OK)

@@ -23,7 +23,9 @@ def make_handler(services: Services) -> observability.Handler:
 def on_event(services: Services, event: MailEvent) -> None:
     if record_mail_event(event, uow=services.unit_of_work(ping=True)):
         observability.report(
-            "mail came back", metric=f"Mail{event.feedback.name.title()}", kind=event.kind
+            "mail came back",
+            metric=observability.metric_of("Mail", event.feedback),
+            kind=event.kind,
         )
 
 

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from uuid import RFC_4122, UUID
 
 from reservations.domain.messages import SCHEMA_VERSION, Hint, Queue
+from reservations.strict_json import DuplicateMemberError, without_duplicates
+from reservations.tracing import TRACEPARENT
 
 _T = TypeVar("_T")
 
@@ -21,8 +23,6 @@ _MEMBERS = {
 }
 _TYPE = re.compile(r"(?=.{1,100}\Z)[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-# W3C Trace Context §3.2, version 00; ids of zeros only are invalid.
-_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class PoisonMessageError(Exception):
@@ -35,7 +35,7 @@ class PoisonMessageError(Exception):
 
 def encode_hint(hint: Hint) -> str:
     """Write a hint; a malformed traceparent is left out, as tracing must not poison a message."""
-    traced = hint.traceparent is not None and _TRACEPARENT.fullmatch(hint.traceparent)
+    traced = hint.traceparent is not None and TRACEPARENT.fullmatch(hint.traceparent)
     return json.dumps(
         {
             "message_id": str(hint.message_id),
@@ -73,18 +73,13 @@ def decode_hint(body: str, *, queue: Queue) -> Hint:
 
 def _members(body: str) -> dict[str, Any]:
     try:
-        members = json.loads(body, object_pairs_hook=_without_duplicates)
+        members = json.loads(body, object_pairs_hook=without_duplicates)
+    except DuplicateMemberError:
+        raise PoisonMessageError("duplicate_member") from None
     except (ValueError, RecursionError):  # also a number or a nesting beyond what Python reads
         raise PoisonMessageError("not_json") from None
     if not isinstance(members, dict):
         raise PoisonMessageError("not_an_object")
-    return members
-
-
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise PoisonMessageError("duplicate_member")
     return members
 
 
@@ -114,7 +109,7 @@ def _moment(text: Any) -> datetime:
 
 
 def _traceparent(text: Any) -> str | None:
-    return None if text is None else _matching(_TRACEPARENT)(text)
+    return None if text is None else _matching(TRACEPARENT)(text)
 
 
 def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
