@@ -9,7 +9,7 @@ from typing import Any
 
 from reservations import config, tracing
 from reservations.adapters.mysql.engine import Database
-from reservations.application.ports import UnitOfWork
+from reservations.application.ports import UnitOfWork, VoucherRenderer
 from reservations.domain.access_token import KeyRing
 from reservations.domain.facts import Provider
 from reservations.domain.policy import STANDARD, Policy
@@ -55,7 +55,7 @@ class FakeServices(Services):
     dead_letters: RecordingDeadLetters
     document_store: InMemoryDocumentStore
     brief_document_store: InMemoryDocumentStore
-    voucher_renderer: PlainRenderer
+    voucher_renderer: VoucherRenderer
     mailer: RecordingMailer
 
     def __init__(self) -> None:
