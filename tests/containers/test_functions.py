@@ -39,9 +39,7 @@ def keep(database: Database, *calls: Any, **changes: Any) -> None:
     starts_on = datetime.now(UTC).date() + timedelta(days=60)
     offer = an_offer(starts_on=starts_on, ends_on=starts_on + timedelta(days=3))
     with MySqlUnitOfWork(database) as uow:
-        uow.reservations.add(
-            a_creation(a_reservation(*calls, **{"offer": offer, **changes})), a_customer()
-        )
+        uow.add(a_creation(a_reservation(*calls, **{"offer": offer, **changes})), a_customer())
         uow.commit()
 
 

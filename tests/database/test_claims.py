@@ -78,16 +78,16 @@ def test_a_reading_never_mixes_a_row_with_a_ledger_of_another_moment(
 ) -> None:
     confirmed = a_reservation(facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON))
     with MySqlUnitOfWork(connect()) as uow:
-        uow.reservations.add(a_creation(confirmed), a_customer())
+        uow.add(a_creation(confirmed), a_customer())
         uow.commit()
 
     def supplier_cancels() -> None:
         with MySqlUnitOfWork(connect()) as uow:
-            locked = uow.reservations.lock(RESERVATION_ID)
+            locked = uow.open(RESERVATION_ID).reservation
             facts = locked.facts.put(a_booking(Status.CANCELLED))
             facts = replace(facts, reason=Reason.SUPPLIER_CANCELLED)
             cancelled = replace(locked, facts=facts)
-            uow.reservations.save(a_change(locked, cancelled, now=uow.now()))
+            uow.store(a_change(locked, cancelled, now=uow.now()))
             uow.commit()
 
     reader = InterruptedDatabase(engine_for(url), meanwhile=supplier_cancels)

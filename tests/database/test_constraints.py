@@ -79,7 +79,7 @@ def filled(database: Database) -> Database:
         occurred_at=NOON,
     )
     with MySqlUnitOfWork(database) as uow:
-        uow.reservations.add(a_creation(reservation), a_customer())
+        uow.add(a_creation(reservation), a_customer())
         uow.reservations.add_attempt(RESERVATION_ID, attempt)
         uow.outbox.add(hint)
         uow.commit()
@@ -121,11 +121,11 @@ def test_dependent_rows_keep_their_reservation(filled: Database, statement: str)
 
 def test_a_row_that_changed_under_its_reader_is_not_overwritten(filled: Database) -> None:
     with MySqlUnitOfWork(filled) as uow:
-        read = uow.reservations.lock(RESERVATION_ID)
+        read = uow.open(RESERVATION_ID).reservation
         filled.execute(text("UPDATE reservation SET version = version + 1"))
 
         with pytest.raises(KnowledgeLostError):
-            uow.reservations.save(a_change(read, read, now=NOON))
+            uow.store(a_change(read, read, now=NOON))
 
 
 def test_text_that_does_not_fit_is_refused_not_cut(filled: Database) -> None:

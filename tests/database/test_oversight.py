@@ -14,6 +14,7 @@ from reservations.adapters.mysql.oversight import MySqlOversight
 from reservations.adapters.mysql.retention import MySqlRetention
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application import operate
+from reservations.application.cases import Cases
 from reservations.application.oversee import INVARIANTS, check_invariants
 from reservations.application.ports import Attempt
 from reservations.domain.actions import Verb
@@ -77,7 +78,7 @@ class Stored:
         )
         reservation = replace(reservation, **changes)
         with MySqlUnitOfWork(self.database) as uow:
-            uow.reservations.add(a_creation(reservation), a_customer())
+            uow.add(a_creation(reservation), a_customer())
             uow.commit()
         return reservation
 
@@ -447,10 +448,10 @@ def test_reconcile_makes_each_page_due_and_records_the_operator(
 
     reconciled = operate.reconcile(
         stored.now - 3 * HOUR,
-        uow=MySqlUnitOfWork(stored.database),
+        cases=Cases(
+            uow=MySqlUnitOfWork(stored.database), policy=STANDARD, actor="operator:on-call"
+        ),
         oversight=oversight,
-        policy=STANDARD,
-        actor="operator:on-call",
     )
 
     found = (reconciled.reservations, reconciled.payments_calls, reconciled.supplier_calls)

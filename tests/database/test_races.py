@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from functools import cache, partial
 from threading import Event
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import text
@@ -14,6 +14,7 @@ from sqlalchemy import text
 from reservations.adapters.mysql.engine import Database, engine_for
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.cases import Cases
 from reservations.application.confirm_supplier import confirm_supplier
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.application.ports import PaymentRequest, Reply, SupplierRequest, WebhookEvent
@@ -88,7 +89,9 @@ class Trip:
             client_id="web", offer=offer, price=PRICE, customer=a_customer()
         )
         with self._unit() as uow:
-            accepted = create_reservation(command, uow=uow, policy=STANDARD, token_kid="k1")
+            accepted = create_reservation(
+                command, cases=Cases(uow=uow, policy=STANDARD), token_kid="k1"
+            )
             uow.commit()
         self._id = accepted.reservation_id
 
@@ -103,14 +106,14 @@ class Trip:
     def step(self, verb: Verb, call: HeldCall) -> StepTaken | None:
         """Deliver the hint of the queue that carries out `verb`."""
         not_after = datetime.max.replace(tzinfo=UTC)
-        deal: dict[str, Any] = {"uow": self._unit(), "policy": STANDARD, "not_after": not_after}
+        cases = Cases(uow=self._unit(), policy=STANDARD)
         if verb in ASKED_OF_SUPPLIER:
-            return confirm_supplier(self._id, supplier=call, **deal)
-        return process_payment(self._id, payments=call, **deal)
+            return confirm_supplier(self._id, cases=cases, supplier=call, not_after=not_after)
+        return process_payment(self._id, cases=cases, payments=call, not_after=not_after)
 
     def cancel(self) -> None:
         with self._unit() as uow:
-            cancel_reservation(self._id, uow=uow, policy=STANDARD)
+            cancel_reservation(self._id, cases=Cases(uow=uow, policy=STANDARD))
             uow.commit()
 
     def announce(self, verb: Verb) -> Received:
@@ -121,7 +124,7 @@ class Trip:
             type="changed",
             reference=str(self._id),
         )
-        return receive_webhook(event, uow=self._unit(), policy=STANDARD)
+        return receive_webhook(event, cases=Cases(uow=self._unit(), policy=STANDARD))
 
     def has_come_to(self, verb: Verb) -> "Trip":
         """Take all steps before `verb`."""
@@ -137,14 +140,14 @@ class Trip:
     def held(self) -> Iterator[None]:
         """Hold the row: all others wait for it, in the order they came."""
         with self._unit() as uow:
-            uow.reservations.lock(self._id)
+            uow.open(self._id)
             yield
 
     def assert_stands(self, outlook: Outlook, history: list[str]) -> None:
         """Check also that each call began once, a check is due, and no transaction is open."""
         assert not any(connection.in_transaction for connection in self.connections)
         with self._unit() as uow:
-            reservation = uow.reservations.lock(self._id)
+            reservation = uow.open(self._id).reservation
             events = [entry.event for entry in uow.reservations.history(self._id)]
             planned = plan(reservation.standing, Moment(uow.now(), STANDARD))
         standing, due = reservation.standing, planned.verb if isinstance(planned, Action) else None

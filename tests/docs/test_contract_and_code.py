@@ -242,7 +242,7 @@ def sent_about(reservation: Reservation) -> list[Hint]:
     """What goes to the queues when the time of a reservation has come."""
     unit, publisher = InMemoryUnitOfWork(InMemoryDatabase()), RecordingPublisher()
     with unit as uow:
-        uow.reservations.add(a_creation(reservation), a_customer())
+        uow.add(a_creation(reservation), a_customer())
         uow.commit()
     poll_outbox(uow=unit, publisher=publisher, policy=STANDARD)
     return publisher.hints

@@ -37,7 +37,7 @@ class Surroundings(FakeServices):
 
     def keep(self, reservation: Reservation) -> None:
         with InMemoryUnitOfWork(self.database) as uow:
-            uow.reservations.add(a_creation(reservation), CUSTOMER)
+            uow.add(a_creation(reservation), CUSTOMER)
             uow.commit()
 
     @property

@@ -20,6 +20,7 @@ from local.simulators.server import Desk
 from reservations.adapters.aws.hint_codec import encode_hint
 from reservations.adapters.providers.provider_http import ProviderHttp
 from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.cases import Cases
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.application.operate import resolve_review
 from reservations.application.poll_outbox import poll_outbox
@@ -169,7 +170,9 @@ class Journey:
 
     def cancel(self) -> None:
         with self.around.unit_of_work() as uow:
-            cancel_reservation(self.reservation_id, uow=uow, policy=self.around.policy())
+            cancel_reservation(
+                self.reservation_id, cases=Cases(uow=uow, policy=self.around.policy())
+            )
             uow.commit()
 
     def decide(self, decision: Decision) -> None:
@@ -177,10 +180,12 @@ class Journey:
         resolve_review(
             self.stored.code,
             decision,
+            cases=Cases(
+                uow=self.around.unit_of_work(),
+                policy=self.around.policy(),
+                actor="operator:guardia",
+            ),
             evidence="TICKET-1",
-            uow=self.around.unit_of_work(),
-            policy=self.around.policy(),
-            actor="operator:guardia",
         )
 
     @property
@@ -236,7 +241,9 @@ def departed(
         customer=a_customer(payment_token=token),
     )
     with around.unit_of_work() as uow:
-        reservation = create_reservation(command, uow=uow, policy=around.policy(), token_kid="k1")
+        reservation = create_reservation(
+            command, cases=Cases(uow=uow, policy=around.policy()), token_kid="k1"
+        )
         uow.commit()
     return Journey(around, payments, supplier, reservation.reservation_id)
 

@@ -320,7 +320,7 @@ class World:
             self.connection.execute(table.delete())
         if reservation is not None:
             with self.services.unit_of_work() as uow:
-                uow.reservations.add(a_creation(reservation), CUSTOMER)
+                uow.add(a_creation(reservation), CUSTOMER)
                 uow.commit()
         self.services.document_store.put("vouchers/a.pdf", b"%PDF")
         if cold:

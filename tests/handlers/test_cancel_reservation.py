@@ -65,7 +65,7 @@ def upcoming(*, in_days: int = 60) -> Any:
 def keep(database: Database, *calls: Any, **changes: Any) -> Reservation:
     reservation = a_reservation(*calls, **{"offer": upcoming(), **changes})
     with MySqlUnitOfWork(database) as uow:
-        uow.reservations.add(a_creation(reservation), a_customer())
+        uow.add(a_creation(reservation), a_customer())
         uow.commit()
     return reservation
 
@@ -422,7 +422,7 @@ def test_a_row_that_another_holds_is_busy_and_the_key_stays_free(
 ) -> None:
     confirmed(database)
     with MySqlUnitOfWork(connect()) as worker:
-        worker.reservations.lock(RESERVATION_ID)
+        worker.open(RESERVATION_ID)
         answer = post(services)
 
     assert (answer["statusCode"], problem(answer)) == (503, "busy_try_again")

@@ -267,7 +267,7 @@ def test_a_webhook_that_met_a_locked_row_is_taken_when_it_comes_again(
 ) -> None:
     around.keep(a_reservation(a_charge(Status.PENDING)))
     with around.unit_of_work() as worker:
-        worker.reservations.lock(RESERVATION_ID)
+        worker.open(RESERVATION_ID)
         assert post(around, "payment_succeeded")["statusCode"] == 503
     assert not around.database.webhooks
 

@@ -128,7 +128,7 @@ class Warm(Services):
         self.moment = NOON
         self._stored = InMemoryDatabase()
         with self.unit_of_work() as uow:
-            uow.reservations.add(a_creation(CONFIRMED), CUSTOMER)
+            uow.add(a_creation(CONFIRMED), CUSTOMER)
             uow.commit()
         for name, value in STORED.items():
             self.put(name, value)

@@ -19,6 +19,7 @@ from reservations.application.ports import (
     MailOutcome,
     MailRefused,
     MessagePublisher,
+    Opened,
     Outbox,
     OutboxMessage,
     PaymentRequest,
@@ -247,6 +248,27 @@ class InMemoryUnitOfWork(UnitOfWork):
     ) -> None:
         self._begin()
         self._release()
+
+    def open(self, reservation_id: UUID, *, customer: bool = False) -> Opened:
+        return Opened(
+            reservation=self.reservations.lock(reservation_id),
+            now=self.now(),
+            customer=self.reservations.customer(reservation_id) if customer else None,
+        )
+
+    def store(self, change: Change, *, attempts: Sequence[Attempt] = ()) -> None:
+        self.reservations.save(change)
+        self._add_hints(change)
+        for attempt in attempts:
+            self.reservations.add_attempt(change.after.reservation_id, attempt)
+
+    def add(self, creation: Change, customer: Customer) -> None:
+        self.reservations.add(creation, customer)
+        self._add_hints(creation)
+
+    def _add_hints(self, change: Change) -> None:
+        for hint in change.messages(traceparent=self.traceparent):
+            self.outbox.add(hint)
 
     def now(self) -> datetime:
         return self.database.now

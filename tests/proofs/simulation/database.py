@@ -6,11 +6,10 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
-from reservations.application.ports import Attempt, OutboxMessage, WebhookEvent
+from reservations.application.ports import Attempt, Opened, OutboxMessage, WebhookEvent
 from reservations.domain.change import Change
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.messages import Hint
-from reservations.domain.policy import Policy
 from reservations.domain.reservation import Customer, Reservation
 from tests.worlds.fakes import (
     InMemoryDatabase,
@@ -48,12 +47,10 @@ class Surroundings(Protocol):
 class SimulatedUnitOfWork(InMemoryUnitOfWork):
     """A transaction in a world where each statement may be the last."""
 
-    def __init__(self, world: Surroundings, *, policy: Policy) -> None:
+    def __init__(self, world: Surroundings) -> None:
         self.world = world
-        self.policy = policy
         self.saved: dict[UUID, datetime] = {}  # when, as the transaction saw it
         self.staged: list[Hint] = []
-        self.read_at = world.database.now
         self._lost = False
         self._touched_at = world.database.now
         super().__init__(world.database)
@@ -79,11 +76,14 @@ class SimulatedUnitOfWork(InMemoryUnitOfWork):
         self.saved.clear()
         self.staged.clear()
 
+    def open(self, reservation_id: UUID, *, customer: bool = False) -> Opened:
+        opened = super().open(reservation_id)
+        return _Opened(opened, self.reservations) if customer else opened
+
     def now(self) -> datetime:
         self.statement("now")
         self.world.database.now += MOMENT
-        self.read_at = super().now()
-        return self.read_at
+        return super().now()
 
     def statement(self, where: str) -> None:
         """Stand before a statement: whatever can happen may happen now.
@@ -119,6 +119,18 @@ class SimulatedUnitOfWork(InMemoryUnitOfWork):
             self._release()
 
 
+class _Opened(Opened):
+    """Reads the personal data only where they are used: there a seed has its boundary."""
+
+    def __init__(self, opened: Opened, reservations: InMemoryReservations) -> None:
+        vars(self).update(vars(opened), reservations=reservations)
+
+    @property
+    def customer(self) -> Customer:
+        reservations: InMemoryReservations = vars(self)["reservations"]
+        return reservations.customer(self.reservation.reservation_id)
+
+
 class _Reservations(InMemoryReservations):
     def __init__(self, unit: SimulatedUnitOfWork) -> None:
         super().__init__(unit)
@@ -139,7 +151,7 @@ class _Reservations(InMemoryReservations):
     def save(self, change: Change) -> None:
         self._simulated.statement("save")
         super().save(change)
-        self._simulated.saved[change.after.reservation_id] = self._simulated.read_at
+        self._simulated.saved[change.after.reservation_id] = change.at
 
     def customer(self, reservation_id: UUID) -> Customer:
         self._simulated.statement("customer")

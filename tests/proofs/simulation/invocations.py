@@ -5,6 +5,7 @@ from uuid import UUID
 
 from reservations.application import operate
 from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.cases import Cases
 from reservations.application.confirm_supplier import confirm_supplier
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.application.issue_voucher import issue_voucher
@@ -21,7 +22,6 @@ from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import Review
-from tests.proofs.simulation.database import SimulatedUnitOfWork
 from tests.proofs.simulation.providers import Party, SimulatedPayments, SimulatedSupplier, Truth
 from tests.proofs.simulation.services import Message
 from tests.proofs.simulation.world import World
@@ -57,10 +57,10 @@ class Invocations:
         )
 
         def body() -> None:
-            unit = self._world.unit()
-            with unit:
-                create_reservation(command, uow=unit, policy=unit.policy, token_kid="k1")
-                unit.commit()
+            cases = self._world.cases()
+            with cases.uow as uow:
+                create_reservation(command, cases=cases, token_kid="k1")
+                uow.commit()
 
         self._world.start(f"create {party.name}", body)
 
@@ -70,11 +70,11 @@ class Invocations:
         party.asked_to_cancel = True
 
         def body() -> None:
-            unit = self._world.unit()
+            cases = self._world.cases()
             try:
-                with unit:
-                    cancel_reservation(reservation_id, uow=unit, policy=unit.policy)
-                    unit.commit()
+                with cases.uow as uow:
+                    cancel_reservation(reservation_id, cases=cases)
+                    uow.commit()
             except NotCancellableError as refusal:
                 self._world.say(f"not cancellable: {refusal}")
 
@@ -82,16 +82,15 @@ class Invocations:
 
     def webhook(self, event: WebhookEvent) -> None:
         def body() -> None:
-            unit = self._world.unit()
-            received = receive_webhook(event, uow=unit, policy=unit.policy)
+            received = receive_webhook(event, cases=self._world.cases())
             self._world.say(f"webhook {received}")
 
         self._world.start(f"webhook {self._world.name_of(UUID(event.reference))}", body)
 
     def poll(self) -> None:
         def body() -> None:
-            unit = self._world.unit()
-            polled = poll_outbox(uow=unit, publisher=self._world.queues, policy=unit.policy)
+            cases, queues = self._world.cases(), self._world.queues
+            polled = poll_outbox(uow=cases.uow, publisher=queues, policy=cases.policy)
             self._world.say(f"published {polled.published}, woken {polled.woken}")
 
         self._world.start("poller", body)
@@ -106,47 +105,43 @@ class Invocations:
         self._world.start(f"{hint.queue} {self._world.name_of(hint.reservation_id)}", body)
 
     def _step(self, hint: Hint) -> None:
-        unit = self._world.unit()
+        cases = self._world.cases()
         match hint.queue:
             case Queue.PAYMENT:
                 process_payment(
                     hint.reservation_id,
-                    uow=unit,
+                    cases=cases,
                     payments=SimulatedPayments(self._world.providers),
-                    policy=unit.policy,
                     not_after=self._world.now + OWN_LIMITS[hint.queue],
                 )
             case Queue.SUPPLIER:
                 confirm_supplier(
                     hint.reservation_id,
-                    uow=unit,
+                    cases=cases,
                     supplier=SimulatedSupplier(self._world.providers),
-                    policy=unit.policy,
                     not_after=self._world.now + OWN_LIMITS[hint.queue],
                 )
             case Queue.VOUCHER:
                 issue_voucher(
                     hint.reservation_id,
-                    uow=unit,
+                    cases=cases,
                     renderer=PlainRenderer(),
                     store=self._world.store,
-                    policy=unit.policy,
                     keys=KEYS,
                     support_contact=SUPPORT,
                 )
             case Queue.NOTIFICATION:
-                self._notify(hint.reservation_id, unit)
+                self._notify(hint.reservation_id, cases)
 
-    def _notify(self, reservation_id: UUID, unit: SimulatedUnitOfWork) -> None:
+    def _notify(self, reservation_id: UUID, cases: Cases) -> None:
         to, began = self._world.party(reservation_id).customer.email, self._world.now
         finished = False
         try:
             notify_customer(
                 reservation_id,
-                uow=unit,
+                cases=cases,
                 mailer=self._world.mailer,
                 vouchers=Vouchers(store=self._world.store, renderer=PlainRenderer()),
-                policy=unit.policy,
                 support_contact=SUPPORT,
             )
             finished = True
@@ -160,9 +155,9 @@ class Invocations:
         """An operator asks for another look."""
 
         def body() -> None:
-            unit, code = self._world.unit(), self._stored(party).code
+            cases, code = self._world.cases(actor="operator"), self._stored(party).code
             self._world.nudged[party.customer.email] += 1
-            operate.look_again(code, uow=unit, policy=unit.policy, actor="operator")
+            operate.look_again(code, cases=cases)
 
         self._world.start(f"operator {party.name}", body)
 
@@ -206,16 +201,14 @@ class Invocations:
     def _resolve(
         self, before: Reservation, decision: Decision, evidence: str, target: str | None
     ) -> bool:
-        unit = self._world.unit()
+        cases = self._world.cases(actor="operator")
         try:
             operate.resolve_review(
                 before.code,
                 decision,
                 evidence=evidence,
                 target=target,
-                uow=unit,
-                policy=unit.policy,
-                actor="operator",
+                cases=cases,
             )
         except DecisionRefusedError as refusal:
             self._world.say(f"refused: {refusal}")

@@ -17,6 +17,7 @@ _STANDING = "reservations.domain.standing"
 _LEARNING = "reservations.domain.learning"
 _VERDICT = "reservations.domain.verdict"
 _FULFILMENT = "reservations.domain.fulfilment"
+_CASES = "reservations.application.cases"
 _CHANGE = "reservations.domain.change"
 _STEP = "reservations.application.provider_step"
 _NOTIFY = "reservations.application.notify_customer"
@@ -157,19 +158,23 @@ _ALL = (
         "return replace(send, status=status, ses_id=ses_id, check_at=None)",
         "return replace(send, status=status, ses_id=ses_id)"),
     # --- the use cases
-    _of("any step does any action", _STEP,
-        "if not isinstance(action, Action) or wanted_queue(action) is not queue:",
-        "if not isinstance(action, Action):"),
+    _of("any step does any action", _CASES,
+        "isinstance(action, Action) and wanted_queue(action) is queue else None",
+        "isinstance(action, Action) else None"),
     _of("the call is made before it is written down", _STEP,
-        "        settle_and_save(locked, reservation, uow=uow, at=at)\n        uow.commit()\n", ""),
+        "        reservation, customer = case.reservation, case.customer\n",
+        "        reservation, customer = case.reservation, case.customer\n        case.leave()\n"),
     _of("the answer is saved without planning again", _STEP,
-        "        settle_and_save(reservation, replace(reservation, facts=facts), uow=uow, at=at)\n",
-        "        kept = Settlement(reservation=replace(reservation, facts=facts),"
-        " next_check_at=reservation.next_check_at)\n"
-        "        uow.reservations.save(Change.of(reservation, kept, at, actor='system'))\n",
-        ("from reservations.domain.plan import plan\n",
+        "        case.put(replace(case.reservation, facts=facts))\n        case.prove",
+        "        kept = Settlement(reservation=replace(case.reservation, facts=facts),"
+        " next_check_at=case.reservation.next_check_at)\n"
+        "        cases.uow.store(Change.of(case.reservation, kept, case.at, actor='system'))\n"
+        "        cases.uow.commit()\n"
+        "        case.leave()\n        case.prove",
+        ("from reservations.domain.learning import begin, record\n",
          "from reservations.domain.change import Change\n"
-         "from reservations.domain.plan import Settlement, plan\n")),
+         "from reservations.domain.learning import begin, record\n"
+         "from reservations.domain.plan import Settlement\n")),
     _of("what is refunded is the price, not what was taken", "reservations.application.process_payment",
         "money=action.money or reservation.facts.price", "money=reservation.facts.price"),
     _of("each attempt to book has a key of its own", "reservations.application.confirm_supplier",
@@ -182,26 +187,29 @@ _ALL = (
     _of("the poller wakes nobody", _POLLER,
         "    return Polled(woken=len(publisher.publish(hints).accepted))", "    return Polled()"),
     _of("a mail is sent before it is written down", _NOTIFY,
-        "            reservation = entry(locked, kind, at)\n"
-        "            settle_and_save(locked, reservation, uow=uow, at=at)\n",
-        "            pass\n",
-        ("        reservation = record_send(locked,",
-         "        reservation = record_send(begin_send(locked, kind, at),")),
+        "        case.put(entry(case.reservation, kind, case.at))\n",
+        "        case.leave()\n",
+        ("        case.put(record_send(case.reservation,",
+         "        case.put(record_send(begin_send(case.reservation, kind, case.at),")),
     _of("the token is forgotten while a charge may be sent again", _CHANGE,
         "frozenset({Status.SUCCEEDED,", "frozenset({Status.NOT_FOUND, Status.SUCCEEDED,"),
     _of("the token is kept for ever", _CHANGE, "return standing.closed or any(", "return any("),
     _of("the version grows with every write", _CHANGE,
         "            if reads_differently(before, after, at):\n", "            if before is not after:\n"),
     _of("a cancellation tells nobody and sets no timer", "reservations.application.cancel_reservation",
-        "    return settle_and_save(reservation, closed, uow=uow, at=at, actor=actor)",
-        "    kept = Settlement(reservation=closed, next_check_at=closed.next_check_at)\n"
-        "    uow.reservations.save(Change.of(reservation, kept, at, actor=actor))\n"
-        "    return closed",
+        "    case.put(replace(reservation, facts=cancel(reservation.facts)))\n", "    case.leave()\n",
+        ("        close_case(case)\n",
+         "        close_case(case)\n"
+         "    if case.left and case.reservation.standing.public_status not in BEING_CANCELLED:\n"
+         "        closed = replace(case.reservation, facts=cancel(case.reservation.facts))\n"
+         "        kept = Settlement(reservation=closed, next_check_at=closed.next_check_at)\n"
+         "        cases.uow.store(Change.of(case.reservation, kept, case.at, actor=ACTOR))\n"),
         ("from reservations.domain.errors", "from reservations.domain.change import Change\n"
          "from reservations.domain.plan import Settlement\nfrom reservations.domain.errors")),
     _of("a webhook wakes the rows of the other provider", "reservations.application.receive_webhook",
-        "wake(reservation.facts, event.provider, at.now)",
-        "wake(reservation.facts, next(p for p in type(event.provider) if p is not event.provider), at.now)"),
+        "wake(case.reservation.facts, event.provider, case.at.now)",
+        "wake(case.reservation.facts,"
+        " next(p for p in type(event.provider) if p is not event.provider), case.at.now)"),
     _of("the voucher names the first booking there was", "reservations.application.vouchers",
         "booking, confirmed_at = reservation.standing.kept_booking, reservation.facts.confirmed_at",
         "booking, confirmed_at = reservation.facts.calls[-1], reservation.facts.confirmed_at"),

@@ -9,7 +9,7 @@ from typing import NoReturn, Protocol
 from reservations.domain.facts import Call, Operation, Reason, Status
 from reservations.domain.messages import Hint
 from reservations.domain.money import Money
-from reservations.domain.policy import Moment, Policy
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import Customer, MailKind, MailSend, MailStatus, Reservation
 from reservations.domain.standing import Standing
 from reservations.domain.views import view
@@ -81,7 +81,6 @@ class Watch:
         new: Reservation,
         *,
         saved_at: datetime | None,
-        policy: Policy,
     ) -> None:
         """Look at one reservation that a transaction has just written; a lease is not a save."""
         if old is not None:
@@ -90,7 +89,7 @@ class Watch:
         self._check_own_charges(party)
         if old is None or saved_at is None:
             return
-        _check_version(old, new, saved_at, policy)
+        _check_version(old, new, saved_at)
         nothing_new = (old.facts, old.documents, old.sends) == (new.facts, new.documents, new.sends)
         _check_rest(new, saved_at, lease=LONGEST_LEASE if nothing_new else LEASE)
         _check_token(new, self._world.database.customers[new.reservation_id])
@@ -348,8 +347,8 @@ def fail(rule: str, detail: str) -> NoReturn:
     raise ViolationError(rule, detail)
 
 
-def _check_version(old: Reservation, new: Reservation, now: datetime, policy: Policy) -> None:
-    differs = view(old, Moment(old.updated_at, policy)) != view(new, Moment(now, policy))
+def _check_version(old: Reservation, new: Reservation, now: datetime) -> None:
+    differs = view(old, Moment(old.updated_at, STANDARD)) != view(new, Moment(now, STANDARD))
     if new.version != old.version + differs:
         fail("version", f"{old.version} became {new.version}, the answer differs: {differs}")
 

@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from random import Random
 from uuid import UUID
 
+from reservations.application.cases import Cases
 from reservations.application.ports import WebhookEvent
 from reservations.domain.errors import UnavailableError
 from reservations.domain.facts import Provider
@@ -157,7 +158,6 @@ class World:
                 old,
                 new,
                 saved_at=unit.saved.get(reservation_id),
-                policy=unit.policy,
             )
             self.watch.hinted(party, unit.staged)
 
@@ -191,8 +191,9 @@ class World:
 
     # --- who runs
 
-    def unit(self) -> SimulatedUnitOfWork:
-        return SimulatedUnitOfWork(self, policy=self.random.choice(POLICIES))
+    def cases(self, *, actor: str = "system") -> Cases:
+        policy = self.random.choice(POLICIES)
+        return Cases(uow=SimulatedUnitOfWork(self), policy=policy, actor=actor)
 
     def start(self, name: str, body: Callable[[], None]) -> None:
         """Run an invocation: in hostile times as a worker that may be overtaken, else at once."""

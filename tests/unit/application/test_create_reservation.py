@@ -3,6 +3,7 @@
 import pytest
 
 from reservations.application import create_reservation as module
+from reservations.application.cases import Cases
 from reservations.application.create_reservation import (
     CODE_DRAWS,
     CreateReservation,
@@ -38,7 +39,9 @@ def database() -> InMemoryDatabase:
 
 def create(database: InMemoryDatabase) -> Reservation:
     with InMemoryUnitOfWork(database, traceparent=TRACEPARENT) as uow:
-        reservation = create_reservation(COMMAND, uow=uow, policy=STANDARD, token_kid="k1")
+        reservation = create_reservation(
+            COMMAND, cases=Cases(uow=uow, policy=STANDARD), token_kid="k1"
+        )
         uow.commit()
     return reservation
 
@@ -50,7 +53,7 @@ def draw(monkeypatch: pytest.MonkeyPatch, *codes: str) -> None:
 
 def take(database: InMemoryDatabase, code: str) -> None:
     with InMemoryUnitOfWork(database) as uow:
-        uow.reservations.add(a_creation(a_reservation(code=code)), a_customer())
+        uow.add(a_creation(a_reservation(code=code)), a_customer())
         uow.commit()
 
 
@@ -84,7 +87,7 @@ def test_a_reservation_whose_hint_is_lost_wakes_by_itself(database: InMemoryData
 
 def test_without_a_commit_nothing_is_stored(database: InMemoryDatabase) -> None:
     with InMemoryUnitOfWork(database) as uow:
-        create_reservation(COMMAND, uow=uow, policy=STANDARD, token_kid="k1")
+        create_reservation(COMMAND, cases=Cases(uow=uow, policy=STANDARD), token_kid="k1")
 
     assert not database.reservations
     assert not database.customers

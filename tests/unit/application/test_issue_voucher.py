@@ -149,10 +149,10 @@ def test_a_voucher_of_a_trip_cancelled_meanwhile_is_neither_registered_nor_store
 
     def cancelled() -> None:
         with world.unit_of_work() as uow:
-            reservation = uow.reservations.lock(RESERVATION_ID)
+            reservation = uow.open(RESERVATION_ID).reservation
             facts = cancel(reservation.facts)
             cancelled = replace(reservation, facts=facts)
-            uow.reservations.save(a_change(reservation, cancelled, now=world.now))
+            uow.store(a_change(reservation, cancelled, now=world.now))
             uow.commit()
 
     assert not world.issue(renderer=InterruptedRenderer(cancelled))

@@ -74,7 +74,7 @@ def store_reservation(
 ) -> Reservation:
     waiting = replace(reservation, next_check_at=due_at)
     with InMemoryUnitOfWork(database) as uow:
-        uow.reservations.add(a_creation(waiting), a_customer())
+        uow.add(a_creation(waiting), a_customer())
         uow.commit()
     return waiting
 

@@ -342,7 +342,7 @@ def test_a_reservation_that_another_holds_is_left_for_later() -> None:
     world, payments = World(), ScriptedPayments()
 
     with world.unit_of_work() as other:
-        other.reservations.lock(RESERVATION_ID)
+        other.open(RESERVATION_ID)
         with pytest.raises(DatabaseBusyError):
             world.pay(payments)
 

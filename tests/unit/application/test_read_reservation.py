@@ -97,7 +97,7 @@ def test_reading_takes_no_lock_and_changes_nothing() -> None:
     world = World()
 
     with world.unit_of_work() as worker:
-        worker.reservations.lock(RESERVATION_ID)
+        worker.open(RESERVATION_ID)
         assert read(world) == world.stored
 
 

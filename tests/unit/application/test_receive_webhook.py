@@ -49,7 +49,7 @@ def from_supplier(webhook_id: str = "msg_1") -> WebhookEvent:
 
 
 def receive(world: World, event: WebhookEvent) -> Received:
-    return receive_webhook(event, uow=world.unit_of_work(), policy=STANDARD)
+    return receive_webhook(event, cases=world.cases())
 
 
 def confirmed() -> Reservation:
@@ -188,7 +188,7 @@ def test_one_that_comes_during_the_call_makes_us_ask_before_the_answer_is_record
 def test_a_row_that_is_held_leaves_no_trace_of_the_webhook_so_that_it_can_come_again() -> None:
     world = World(a_reservation(a_charge(Status.PENDING)))
     with world.unit_of_work() as worker:
-        worker.reservations.lock(RESERVATION_ID)
+        worker.open(RESERVATION_ID)
         with pytest.raises(DatabaseBusyError):
             receive(world, from_payments())
     assert not world.database.webhooks

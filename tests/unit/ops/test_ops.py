@@ -153,7 +153,7 @@ def telling(services: Watched) -> Telling:
 
 def keep(database: InMemoryDatabase, reservation: Reservation) -> None:
     with InMemoryUnitOfWork(database) as uow:
-        uow.reservations.add(a_creation(reservation), CUSTOMER)
+        uow.add(a_creation(reservation), CUSTOMER)
         uow.commit()
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reservations.application.cases import Cases
 from reservations.application.ports import UnitOfWork
-from reservations.application.settlement import hints_of
 from reservations.domain.change import Change
 from reservations.domain.codes import new_code
 from reservations.domain.errors import DuplicateCodeError
@@ -12,7 +12,7 @@ from reservations.domain.facts import Facts
 from reservations.domain.identifiers import uuid7
 from reservations.domain.money import Money
 from reservations.domain.plan import settle
-from reservations.domain.policy import Moment, Policy
+from reservations.domain.policy import Moment
 from reservations.domain.reservation import Customer, Offer, Reservation
 
 CODE_DRAWS = 3  # 49.5 random bits: a second clash in a row is a broken random source, not bad luck
@@ -28,9 +28,7 @@ class CreateReservation:
     customer: Customer
 
 
-def create_reservation(
-    command: CreateReservation, *, uow: UnitOfWork, policy: Policy, token_kid: str
-) -> Reservation:
+def create_reservation(command: CreateReservation, *, cases: Cases, token_kid: str) -> Reservation:
     """Store a reservation and the hint that starts its journey, in the caller's transaction.
 
     `token_kid` names the secret that its access token is made with.
@@ -38,15 +36,10 @@ def create_reservation(
     Raises:
         DuplicateCodeError: every code drawn was taken.
     """
-    at = Moment(uow.now(), policy)
+    at = Moment(cases.uow.now(), cases.policy)
     accepted = _accepted(command, token_kid=token_kid, now=at.now)
-    creation = Change.of(None, settle(accepted, at), at, actor="system")
-    creation = _add_under_a_free_code(creation, command.customer, uow=uow)
-    for hint in hints_of(
-        creation.after.reservation_id, creation.hints, at, traceparent=uow.traceparent
-    ):
-        uow.outbox.add(hint)
-    return creation.after
+    creation = Change.of(None, settle(accepted, at), at, actor=cases.actor)
+    return _add_under_a_free_code(creation, command.customer, uow=cases.uow)
 
 
 def _accepted(command: CreateReservation, *, token_kid: str, now: datetime) -> Reservation:
@@ -63,12 +56,12 @@ def _accepted(command: CreateReservation, *, token_kid: str, now: datetime) -> R
     )
 
 
-def _add_under_a_free_code(creation: Change, customer: Customer, *, uow: UnitOfWork) -> Change:
+def _add_under_a_free_code(creation: Change, customer: Customer, *, uow: UnitOfWork) -> Reservation:
     for _ in range(CODE_DRAWS - 1):
         try:
-            uow.reservations.add(creation, customer)
-            return creation
+            uow.add(creation, customer)
+            return creation.after
         except DuplicateCodeError:
             creation = replace(creation, after=replace(creation.after, code=new_code()))
-    uow.reservations.add(creation, customer)
-    return creation
+    uow.add(creation, customer)
+    return creation.after

@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reservations.application.ports import MessagePublisher, UnitOfWork
-from reservations.application.settlement import hints_of
 from reservations.domain.change import Change
 from reservations.domain.errors import UnavailableError
 from reservations.domain.identifiers import uuid7
-from reservations.domain.messages import Hint, Queue
+from reservations.domain.messages import Hint, Queue, hints_for
 from reservations.domain.plan import Settlement, patient, settle
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
@@ -100,7 +99,7 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
             waiting = patient(reservation, at)
             settlement = settle(reservation, waiting)
             wanted = settlement.hints
-            told = hints_of(reservation.reservation_id, wanted, at, traceparent=None)
+            told = hints_for(reservation.reservation_id, wanted, now=at.now, traceparent=None)
             hints += told or [_check_due(reservation, now=at.now)]
             wishes = [
                 settlement.next_check_at,
@@ -117,7 +116,7 @@ def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, at: Mom
     """Save only the time of the plan. The step that gets the hint plans again under its lock."""
     if leased.next_check_at is not None and until > leased.next_check_at:
         longer = Settlement(reservation=leased, next_check_at=until)
-        uow.reservations.save(Change.of(leased, longer, at, actor="system"))
+        uow.store(Change.of(leased, longer, at, actor="system"))
 
 
 def _check_due(reservation: Reservation, *, now: datetime) -> Hint:

@@ -1,10 +1,11 @@
 """All that a transaction writes about a reservation, so that storage decides nothing."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from reservations.domain.facts import Status
 from reservations.domain.history import HistoryEntry, changes
-from reservations.domain.messages import Queue
+from reservations.domain.messages import Hint, Queue, hints_for
 from reservations.domain.plan import Settlement
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
@@ -21,6 +22,7 @@ class Change:
 
     before: Reservation | None  # `None` for a new one
     after: Reservation
+    at: datetime
     state: State
     reviews: frozenset[Review]
     history: tuple[HistoryEntry, ...]
@@ -43,6 +45,7 @@ class Change:
                 version, updated_at = before.version + 1, at.now
         return cls(
             before=before,
+            at=at.now,
             after=replace(
                 after,
                 next_check_at=settlement.next_check_at,
@@ -57,6 +60,12 @@ class Change:
             ),
             token_spent=_is_token_spent(standing),
             hints=settlement.hints,
+        )
+
+    def messages(self, *, traceparent: str | None) -> list[Hint]:
+        """The hints, ready to be stored beside the change."""
+        return hints_for(
+            self.after.reservation_id, self.hints, now=self.at, traceparent=traceparent
         )
 
 
