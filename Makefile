@@ -180,6 +180,12 @@ format: bootstrap ## Format the code and mend what the linter can
 docs: bootstrap ## Write anew what docs/ takes from the code
 	PYTHONPATH=layers/core $(tools)/python -m tools.documents
 
+.PHONY: texts
+texts: bootstrap ## Compile the texts of layers/core/reservations/texts/*.toml, update the documents and check both
+	PYTHONPATH=layers/core $(tools)/python -m reservations.texts
+	PYTHONPATH=layers/core $(tools)/python -m tools.documents
+	$(tools)/python -m pytest -q tests/unit/texts tests/unit/entrypoints/test_problems.py tests/template/test_api.py
+
 .PHONY: status
 status: set-up ## Say what of the stack runs
 	@$(stack) status

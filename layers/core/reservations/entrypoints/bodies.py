@@ -22,10 +22,10 @@ from pydantic_core import PydanticCustomError
 
 from reservations.application.create_reservation import CreateReservation
 from reservations.domain.errors import InvalidMoneyError
-from reservations.domain.history import Text
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, Offer
 from reservations.entrypoints.problems import FieldError, ProblemError
+from reservations.texts import Text
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_FAULTS = 50

@@ -21,7 +21,7 @@ from reservations.domain.errors import (
     SchemaOutdatedError,
     SettingsError,
 )
-from reservations.domain.history import Text
+from reservations.texts import Text
 
 TYPE_BASE = "https://reservations.example/problems/"  # RFC 2606: a name that resolves for nobody
 
