@@ -19,6 +19,7 @@ from reservations.entrypoints.problems import (
     ProblemError,
     problem_of,
 )
+from reservations.texts.compiled import PROBLEMS
 
 DETAIL_CHARACTERS = 240
 every_problem = pytest.mark.parametrize("problem", CATALOGUE.values(), ids=CATALOGUE)
@@ -47,6 +48,11 @@ def test_what_a_retry_may_help_is_a_503_or_says_when_to_come_back() -> None:
 def test_a_refusal_is_the_request_s_fault_and_a_defect_is_not() -> None:
     assert {CATALOGUE[PROBLEM_OF[error]].status // 100 for error in leaves(RefusedError)} == {4}
     assert {PROBLEM_OF[error] for error in leaves(DefectError)} == {"service_unavailable"}
+
+
+def test_every_problem_has_texts_and_no_text_is_idle() -> None:
+    assert list(PROBLEMS) == list(CATALOGUE)
+    assert all(set(texts) == {"title", "detail"} for texts in PROBLEMS.values())
 
 
 @every_problem
