@@ -38,8 +38,8 @@ from reservations.domain.saga import (
     State,
 )
 from reservations.domain.views import PROGRESS
-from reservations.entrypoints.bodies import FAULTS
 from reservations.entrypoints.problems import CATALOGUE, Problem
+from reservations.texts.compiled import FAULTS
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
