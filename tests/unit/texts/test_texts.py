@@ -15,7 +15,11 @@ from tests.unit.domain.test_history import EVENTS
 SPANISH, ENGLISH = map(catalogue, Language)
 
 # All placeholders, by the keys that may have them. Only a mail, which goes to the traveler, names the traveler.
-PLACEHOLDERS: dict[str, set[str]] = {}
+PLACEHOLDERS = {
+    "voucher.paid": {"{day}", "{hour}"},
+    "voucher.cancellable": {"{day}"},
+    "voucher.issued": {"{day}"},
+}
 
 
 def texts(section: Mapping[str, Any], path: str) -> Iterator[tuple[str, Text]]:

@@ -178,3 +178,28 @@ FAULTS = {
     'wrong_decimals': Text('Los decimales no son los de la moneda: 99.90 en EUR, 99 en JPY, 99.900 en KWD.', 'The decimals are not those of the currency: 99.90 in EUR, 99 in JPY, 99.900 in KWD.'),
     'card_number': Text('Parece un número de tarjeta: envía el vale que da el servicio de pagos.', 'It looks like a card number: send the token that the payment service gives.'),
 }
+
+VOUCHER = {
+    'title': Text('Bono de reserva', 'Travel voucher'),
+    'subtitle': Text('Reserva confirmada y pagada', 'Reservation confirmed and paid'),
+    'code': Text('Código de reserva', 'Reservation code'),
+    'locator': Text('Localizador del proveedor', 'Supplier reference'),
+    'guest': Text('Titular', 'Lead guest'),
+    'service': Text('Servicio', 'Service'),
+    'starts': Text('Desde', 'From'),
+    'ends': Text('Hasta', 'To'),
+    'nights': Text('Noches', 'Nights'),
+    'guests': Text('Viajeros', 'Guests'),
+    'price': Text('Importe pagado', 'Amount paid'),
+    'paid': Text('Pagado por completo. El proveedor confirmó la reserva el {day} a las {hour} (UTC).', 'Paid in full. The supplier confirmed the reservation on {day} at {hour} (UTC).'),
+    'to_do': Text('Qué tienes que hacer', 'What you need to do'),
+    'step_1': Text('Lleva este bono, impreso o en el móvil, y un documento de identidad del titular.', "Bring this voucher, printed or on your phone, and the lead guest's identity document."),
+    'step_2': Text('Al llegar, da el localizador del proveedor: es la referencia que conoce el establecimiento.', 'On arrival, give the supplier reference: it is the one the establishment knows.'),
+    'step_3': Text('Si algo no cuadra, habla con nosotros antes de pagar nada y danos tu código de reserva.', 'If anything does not match, talk to us before paying anything and give us your reservation code.'),
+    'conditions': Text('Condiciones', 'Conditions'),
+    'cancellable': Text('Puedes cancelar donde hiciste la reserva hasta el {day} a las 23:59 (UTC); te devolvemos todo lo pagado por el mismo medio de pago. Después ya no se puede cancelar.', 'You can cancel where you made the reservation until {day} at 23:59 (UTC); we return everything you paid, to the same means of payment. After that it can no longer be cancelled.'),
+    'started': Text('El servicio empieza hoy o ya ha empezado: esta reserva ya no se puede cancelar.', 'The service starts today or has started: this reservation can no longer be cancelled.'),
+    'validity': Text('Este bono vale solo para el titular, el servicio y las fechas indicados, y deja de valer si la reserva se cancela.', 'This voucher is valid only for the guest, the service and the dates shown, and is void if the reservation is cancelled.'),
+    'help': Text('¿Necesitas ayuda?', 'Need help?'),
+    'issued': Text('Emitido el {day}', 'Issued on {day}'),
+}
