@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reservations.domain.history import INTERNAL
-from reservations.domain.reservation import Language
+from reservations.domain.reservation import Language, MailKind
 from reservations.texts import Text, compiled
 from reservations.texts.__main__ import COMPILED, catalogue, differences, placeholders, source
 from tests.unit.domain.test_history import EVENTS
@@ -19,6 +19,11 @@ PLACEHOLDERS = {
     "voucher.paid": {"{day}", "{hour}"},
     "voucher.cancellable": {"{day}"},
     "voucher.issued": {"{day}"},
+    **{f"mails.{kind}.subject": {"{code}"} for kind in MailKind},
+    "mails.shared.greeting": {"{guest}"},
+    "mails.shared.refund_on_its_way": {"{amount}"},
+    "mails.shared.refund_done": {"{amount}"},
+    "mails.shared.help": {"{contact}"},
 }
 
 
@@ -61,6 +66,10 @@ def test_a_difference_between_the_languages_is_named(
 
 def test_every_event_for_travelers_has_a_text_and_no_text_is_idle() -> None:
     assert set(compiled.TIMELINE) == EVENTS - INTERNAL
+
+
+def test_every_kind_of_mail_has_texts_and_no_text_is_idle() -> None:
+    assert set(compiled.MAILS) == {"shared", *MailKind}
 
 
 @pytest.mark.parametrize("language", Language)

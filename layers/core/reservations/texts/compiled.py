@@ -203,3 +203,56 @@ VOUCHER = {
     'help': Text('¿Necesitas ayuda?', 'Need help?'),
     'issued': Text('Emitido el {day}', 'Issued on {day}'),
 }
+
+MAILS = {
+    'shared': {
+        'greeting': Text('Hola, {guest}:', 'Hello {guest},'),
+        'code': Text('Código de reserva', 'Reservation code'),
+        'locator': Text('Localizador del proveedor', 'Supplier reference'),
+        'service': Text('Servicio', 'Service'),
+        'starts': Text('Desde', 'From'),
+        'ends': Text('Hasta', 'To'),
+        'guests': Text('Viajeros', 'Guests'),
+        'price': Text('Precio', 'Price'),
+        'paid': Text('Pagado', 'Paid'),
+        'nothing_charged': Text('No te hemos cobrado nada. Si tu banco muestra un cargo pendiente, puede tardar unos días en desaparecer.', 'We have not charged you anything. If your bank shows a pending charge, it may take a few days to disappear.'),
+        'refund_on_its_way': Text('Te estamos devolviendo {amount} por el mismo medio con el que pagaste.', 'We are returning {amount} to the means of payment you used.'),
+        'refund_done': Text('Te hemos devuelto {amount} por el mismo medio con el que pagaste. Según tu banco, puede tardar hasta 10 días hábiles en verse en tu cuenta.', 'We have returned {amount} to the means of payment you used. Depending on your bank, it may take up to 10 business days to show in your account.'),
+        'news_follows': Text('Te escribiremos otra vez cuando la devolución esté hecha; no tienes que hacer nada.', 'We will write again when the refund is done; you do not need to do anything.'),
+        'voucher_attached': Text('El bono va adjunto en PDF: llévalo contigo, impreso o en el móvil, con tu documento de identidad.', 'Your voucher is attached as a PDF: bring it with you, printed or on your phone, and your identity document.'),
+        'voucher_elsewhere': Text('Descarga tu bono donde hiciste la reserva y llévalo contigo, con tu documento de identidad.', 'Download your voucher where you made the reservation and bring it with you, with your identity document.'),
+        'help': Text('¿Dudas? Estamos aquí: {contact}. Ten a mano tu código de reserva.', 'Questions? We are here: {contact}. Please have your reservation code at hand.'),
+        'automatic': Text('Este mensaje es automático; no respondas a esta dirección.', 'This is an automatic message; please do not reply to this address.'),
+        'attachment': Text('bono', 'voucher'),
+    },
+    'confirmed': {
+        'subject': Text('Reserva {code} confirmada', 'Reservation {code} confirmed'),
+        'headline': Text('Tu reserva está confirmada', 'Your reservation is confirmed'),
+        'now': Text('Hemos recibido tu pago y el proveedor ha confirmado el servicio. Ya está todo listo.', 'We have received your payment and the supplier has confirmed the service. Everything is ready.'),
+        'next': Text('Al llegar, da el localizador del proveedor: es la referencia que conoce el establecimiento.', 'On arrival, give the supplier reference: it is the one the establishment knows.'),
+    },
+    'rejected': {
+        'subject': Text('No hemos podido confirmar la reserva {code}', 'We could not confirm reservation {code}'),
+        'headline': Text('No hemos podido confirmar tu reserva', 'We could not confirm your reservation'),
+        'now': Text('Lo sentimos: el pago no se aceptó o el proveedor no tenía disponibilidad, así que la reserva no sigue adelante.', 'We are sorry: the payment was not accepted or the supplier had no availability, so the reservation does not go ahead.'),
+        'next': Text('Puedes hacer una reserva nueva cuando quieras, con otro medio de pago o en otras fechas.', 'You can make a new reservation whenever you like, with another means of payment or on other dates.'),
+    },
+    'expired': {
+        'subject': Text('La reserva {code} ha caducado', 'Reservation {code} has expired'),
+        'headline': Text('Tu reserva ha caducado', 'Your reservation has expired'),
+        'now': Text('El pago no se completó a tiempo y hemos dejado libre la reserva.', 'The payment was not completed in time and we have let the reservation go.'),
+        'next': Text('Si todavía quieres viajar, haz una reserva nueva: esta ya no se puede recuperar.', 'If you still want to travel, make a new reservation: this one cannot be recovered.'),
+    },
+    'cancelled': {
+        'subject': Text('Reserva {code} cancelada', 'Reservation {code} cancelled'),
+        'headline': Text('Tu reserva está cancelada', 'Your reservation is cancelled'),
+        'now': Text('La reserva ya no es válida, y tampoco su bono si lo tenías.', 'The reservation is no longer valid, nor is its voucher if you had one.'),
+        'next': Text('Si no has pedido tú la cancelación, la ha hecho el proveedor: habla con nosotros y te ayudamos a encontrar otra opción.', 'If you did not ask for the cancellation, the supplier made it: talk to us and we will help you find another option.'),
+    },
+    'refunded': {
+        'subject': Text('Devolución hecha: reserva {code}', 'Refund done: reservation {code}'),
+        'headline': Text('Te hemos devuelto el dinero', 'We have returned your money'),
+        'now': Text('La devolución de esta reserva está hecha.', 'The refund of this reservation is done.'),
+        'next': Text('No tienes que hacer nada más.', 'You do not need to do anything else.'),
+    },
+}
