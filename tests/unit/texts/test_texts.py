@@ -24,6 +24,7 @@ PLACEHOLDERS = {
     "mails.shared.refund_on_its_way": {"{amount}"},
     "mails.shared.refund_done": {"{amount}"},
     "mails.shared.help": {"{contact}"},
+    "dates.date": {"{day}", "{month}", "{year}"},
 }
 
 
@@ -78,6 +79,12 @@ def test_a_timeline_line_is_a_short_sentence(language: Language) -> None:
         sentence = text.in_language(language)
         assert sentence.endswith(".")
         assert len(sentence) <= 120
+
+
+@pytest.mark.parametrize("language", Language)
+def test_every_month_and_weekday_has_a_name(language: Language) -> None:
+    names = [compiled.DATES[key].in_language(language).split() for key in ("months", "weekdays")]
+    assert [len(set(each)) for each in names] == [12, 7]
 
 
 @pytest.mark.parametrize("key", TEXTS)

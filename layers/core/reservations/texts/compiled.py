@@ -256,3 +256,9 @@ MAILS = {
         'next': Text('No tienes que hacer nada más.', 'You do not need to do anything else.'),
     },
 }
+
+DATES = {
+    'date': Text('{day} de {month} de {year}', '{day} {month} {year}'),
+    'months': Text('enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre', 'January February March April May June July August September October November December'),
+    'weekdays': Text('lunes martes miércoles jueves viernes sábado domingo', 'Monday Tuesday Wednesday Thursday Friday Saturday Sunday'),
+}
