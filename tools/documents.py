@@ -27,6 +27,7 @@ from reservations.application.clean_up import (
 )
 from reservations.domain.facts import Reason
 from reservations.domain.policy import SHORT, STANDARD
+from reservations.domain.reservation import Language
 from reservations.domain.saga import (
     FINAL,
     FINAL_STATE,
@@ -364,7 +365,7 @@ def errors() -> str:
         [
             f"`{problem.code}`",
             str(int(problem.status)),
-            problem.title.spanish,
+            problem.title(Language.SPANISH),
             f"{problem.retry_after_s} s" if problem.retryable else "no",
             _EFFECTS[problem.effect],
         ]
@@ -474,16 +475,16 @@ def _example(problem: Problem) -> dict[str, object]:
         {
             "pointer": "/customer/email",
             "code": "malformed_email",
-            "message": FAULTS["malformed_email"].spanish,
+            "message": FAULTS[Language.SPANISH]["malformed_email"],
         }
     ]
     return {
-        "summary": problem.title.spanish,
+        "summary": problem.title(Language.SPANISH),
         "value": {
             "type": problem.type,
-            "title": problem.title.spanish,
+            "title": problem.title(Language.SPANISH),
             "status": int(problem.status),
-            "detail": problem.detail.spanish,
+            "detail": problem.detail(Language.SPANISH),
             "instance": f"urn:uuid:{_EXAMPLE_ID}",
             "code": problem.code,
             "request_id": _EXAMPLE_ID,

@@ -74,9 +74,9 @@ def test_the_gateway_says_the_same_as_our_catalogue_in_both_languages(kind: str,
     assert response["StatusCode"] == problem.status
     assert body == {
         "type": problem.type,
-        "title": f"{problem.title.spanish} / {problem.title.english}",
+        "title": " / ".join(map(problem.title, Language)),
         "status": problem.status,
-        "detail": f"{problem.detail.spanish} / {problem.detail.english}",
+        "detail": " / ".join(map(problem.detail, Language)),
         "instance": "urn:uuid:$context.requestId",
         "code": code,
         "request_id": "$context.requestId",

@@ -120,16 +120,16 @@ ONE_OF_EACH = {
 
 
 def test_there_is_a_body_for_each_fault() -> None:
-    assert list(ONE_OF_EACH) == list(FAULTS)
+    assert ONE_OF_EACH.keys() == FAULTS[Language.SPANISH].keys()
 
 
 def test_every_fault_has_a_text_and_no_text_is_idle() -> None:
     source = getsource(bodies) + getsource(money)
     raised = re.findall(r'raise (?:_error|InvalidMoneyError)\("(\w+)"', source)
-    assert {*raised, *bodies._CODE_OF.values()} == set(FAULTS)
+    assert {*raised, *bodies._CODE_OF.values()} == FAULTS[Language.SPANISH].keys()
 
 
-@pytest.mark.parametrize("code", FAULTS)
+@pytest.mark.parametrize("code", ONE_OF_EACH)
 def test_a_fault_is_named_and_pointed_at(code: str) -> None:
     body, pointer = ONE_OF_EACH[code]
     assert faults(body) == [(pointer, code)]

@@ -51,23 +51,24 @@ def test_a_refusal_is_the_request_s_fault_and_a_defect_is_not() -> None:
 
 
 def test_every_problem_has_texts_and_no_text_is_idle() -> None:
-    assert list(PROBLEMS) == list(CATALOGUE)
-    assert all(set(texts) == {"title", "detail"} for texts in PROBLEMS.values())
+    for problems in PROBLEMS.values():
+        assert problems.keys() == CATALOGUE.keys()
+        assert all(texts.keys() == {"title", "detail"} for texts in problems.values())
 
 
 @every_problem
 def test_a_problem_is_told_in_both_languages_within_bounds(problem: Problem) -> None:
     for text in (problem.title, problem.detail):
-        assert text.spanish != text.english
+        assert text(Language.SPANISH) != text(Language.ENGLISH)
         for language in Language:
-            spoken = text.in_language(language)
+            spoken = text(language)
             assert 0 < len(spoken) <= DETAIL_CHARACTERS
             assert spoken == spoken.strip()
 
 
 @every_problem
 def test_what_the_gateway_says_in_both_languages_at_once_fits_too(problem: Problem) -> None:
-    assert len(f"{problem.detail.spanish} / {problem.detail.english}") <= DETAIL_CHARACTERS
+    assert len(" / ".join(map(problem.detail, Language))) <= DETAIL_CHARACTERS
 
 
 @every_problem
@@ -83,13 +84,9 @@ def test_no_problem_is_an_internal_server_error() -> None:
 def test_no_two_problems_say_the_same() -> None:
     problems = CATALOGUE.values()
     assert len({problem.type for problem in problems}) == len(CATALOGUE)
-    for said in (
-        [problem.title.spanish for problem in problems],
-        [problem.title.english for problem in problems],
-        [problem.detail.spanish for problem in problems],
-        [problem.detail.english for problem in problems],
-    ):
-        assert len(set(said)) == len(said)
+    for language in Language:
+        assert len({problem.title(language) for problem in problems}) == len(CATALOGUE)
+        assert len({problem.detail(language) for problem in problems}) == len(CATALOGUE)
 
 
 def test_a_commit_of_unknown_fate_is_told_as_such() -> None:

@@ -129,14 +129,15 @@ def timeline(
     reservation: Reservation, history: list[HistoryEntry], *, language: Language
 ) -> Response[str]:
     """What happened, in the caller's language and without personal data, as far as this release knows it."""
+    texts = TIMELINE[language]
     events = [
         {
             "type": entry.event,
             "occurred_at": http.rfc3339(entry.at),
-            "message": TIMELINE[entry.event].in_language(language),
+            "message": texts[entry.event],
         }
         for entry in history
-        if entry.event in TIMELINE
+        if entry.event in texts
     ]
     body = {"reservation_code": display(reservation.code), "events": events}
     return http.json_response(

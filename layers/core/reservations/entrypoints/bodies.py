@@ -25,7 +25,6 @@ from reservations.domain.errors import InvalidMoneyError
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, Offer
 from reservations.entrypoints.problems import FieldError, ProblemError
-from reservations.texts.compiled import FAULTS
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_FAULTS = 50
@@ -208,7 +207,7 @@ def refuse_past(starts_on: date, *, today: date) -> None:
         ProblemError: `validation_failed`, as a trip may not start before `today` (UTC).
     """
     if starts_on < today:
-        fault = FieldError("/offer/starts_on", "in_the_past", FAULTS["in_the_past"])
+        fault = FieldError("/offer/starts_on", "in_the_past")
         raise ProblemError("validation_failed", errors=(fault,))
 
 
@@ -273,4 +272,4 @@ def _fault(fault: Any) -> FieldError:
         path.pop()  # its name is the client's own text, and is not echoed
     if member := fault.get("ctx", {}).get("member"):
         path.append(member)
-    return FieldError("".join(f"/{step}" for step in path), code, FAULTS[code])
+    return FieldError("".join(f"/{step}" for step in path), code)

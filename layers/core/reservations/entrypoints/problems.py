@@ -21,7 +21,7 @@ from reservations.domain.errors import (
     SchemaOutdatedError,
     SettingsError,
 )
-from reservations.texts import Text
+from reservations.domain.reservation import Language
 from reservations.texts.compiled import PROBLEMS
 
 TYPE_BASE = "https://reservations.example/problems/"  # RFC 2606: a name that resolves for nobody
@@ -42,20 +42,18 @@ class Problem:
     effect: Effect = "none"
 
     @property
-    def title(self) -> Text:
-        return PROBLEMS[self.code]["title"]
-
-    @property
-    def detail(self) -> Text:
-        return PROBLEMS[self.code]["detail"]
-
-    @property
     def type(self) -> str:
         return TYPE_BASE + self.code
 
     @property
     def retryable(self) -> bool:
         return self.retry_after_s is not None
+
+    def title(self, language: Language) -> str:
+        return PROBLEMS[language][self.code]["title"]
+
+    def detail(self, language: Language) -> str:
+        return PROBLEMS[language][self.code]["detail"]
 
 
 _CATALOGUE = (
@@ -118,7 +116,6 @@ class FieldError:
 
     pointer: str
     code: str
-    message: Text
 
 
 class ProblemError(Exception):

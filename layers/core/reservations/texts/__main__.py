@@ -14,10 +14,7 @@ from reservations.domain.reservation import Language, MailKind
 
 FOLDER = Path(__file__).parent
 COMPILED = FOLDER / "compiled.py"
-_HEAD = '''"""Compiled by `make texts` from es.toml and en.toml. Edit those."""
-
-from reservations.texts import Text
-'''
+_HEAD = '"""Compiled by `make texts` from es.toml and en.toml. Edit those."""\n'
 _PLACEHOLDER = re.compile(r"\{\w*\}|[{}]")
 
 Section = Mapping[str, Any]  # a text, or another section, by key
@@ -57,33 +54,31 @@ def placeholders(text: str) -> set[str]:
     return set(_PLACEHOLDER.findall(text))
 
 
-def source(spanish: Section, english: Section) -> str:
-    """Return the module that holds both languages."""
-    return _HEAD + "".join(
-        f"\n{name.upper()} = {_literal(section, english[name])}\n"
-        for name, section in spanish.items()
+def source(catalogues: Mapping[Language, Section]) -> str:
+    """Return the module: each section is a constant, with one table per language."""
+    constants = (
+        (name.upper(), {language.value: each[name] for language, each in catalogues.items()})
+        for name in catalogues[Language.SPANISH]
     )
+    return _HEAD + "".join(f"\n{name} = {_literal(tables)}\n" for name, tables in constants)
 
 
-def _literal(spanish: Any, english: Any, indent: str = "") -> str:
-    if isinstance(spanish, str):
-        return f"Text({spanish!r}, {english!r})"
+def _literal(value: Any, indent: str = "") -> str:
+    if isinstance(value, str):
+        return repr(value)
     deeper = f"{indent}    "
-    rows = (
-        f"{deeper}{key!r}: {_literal(text, english[key], deeper)},\n"
-        for key, text in spanish.items()
-    )
+    rows = (f"{deeper}{key!r}: {_literal(member, deeper)},\n" for key, member in value.items())
     return f"{{\n{''.join(rows)}{indent}}}"
 
 
 def main() -> int:
     """Write the module, or print where the languages differ and return 1."""
-    spanish, english = catalogue(Language.SPANISH), catalogue(Language.ENGLISH)
-    found = list(differences(spanish, english))
+    catalogues = {language: catalogue(language) for language in Language}
+    found = list(differences(catalogues[Language.SPANISH], catalogues[Language.ENGLISH]))
     if found:
         print(*found, sep="\n", file=sys.stderr)
         return 1
-    COMPILED.write_text(source(spanish, english), encoding="utf-8")
+    COMPILED.write_text(source(catalogues), encoding="utf-8")
     return 0
 
 

@@ -11,7 +11,6 @@ from reservations.adapters.papers.wording import written_date, written_money
 from reservations.application.ports import Mail
 from reservations.domain.codes import display
 from reservations.domain.reservation import Language, MailKind
-from reservations.texts import in_language
 from reservations.texts.compiled import MAILS
 
 
@@ -56,11 +55,9 @@ class _Words:
     attachment: str
 
 
-_WORDS = {language: _Words(**in_language(MAILS["shared"], language)) for language in Language}
+_WORDS = {language: _Words(**MAILS[language]["shared"]) for language in Language}
 _LETTERS = {
-    (language, kind): _Letter(**in_language(MAILS[kind], language))
-    for language in Language
-    for kind in MailKind
+    (language, kind): _Letter(**MAILS[language][kind]) for language in Language for kind in MailKind
 }
 
 _NEWS_FOLLOWS = {MailKind.REJECTED, MailKind.EXPIRED}  # a mail of kind REFUNDED comes later

@@ -14,7 +14,6 @@ from reservations.adapters.papers.wording import weekday, written_date, written_
 from reservations.application.ports import Voucher, VoucherRenderer
 from reservations.domain.codes import display
 from reservations.domain.reservation import Language
-from reservations.texts import in_language
 from reservations.texts.compiled import VOUCHER
 
 _FONTS = files("voucher_fonts")  # a package of the PDF layer
@@ -67,7 +66,7 @@ class _Words:
     issued: str
 
 
-_WORDS = {language: _Words(**in_language(VOUCHER, language)) for language in Language}
+_WORDS = {language: _Words(**VOUCHER[language]) for language in Language}
 
 
 class _Sheet:

@@ -13,13 +13,12 @@ _NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 def written_date(day: date, language: Language) -> str:
     """`1 de mayo de 2027` or `1 May 2027`."""
-    month = DATES["months"].in_language(language).split()[day.month - 1]
-    written = DATES["date"].in_language(language)
-    return written.format(day=day.day, month=month, year=day.year)
+    month = DATES[language]["months"].split()[day.month - 1]
+    return DATES[language]["date"].format(day=day.day, month=month, year=day.year)
 
 
 def weekday(day: date, language: Language) -> str:
-    return DATES["weekdays"].in_language(language).split()[day.weekday()]
+    return DATES[language]["weekdays"].split()[day.weekday()]
 
 
 def written_money(money: Money, language: Language) -> str:
