@@ -1,8 +1,8 @@
 """Run functions as local processes under AWS's own runtime interface client (awslambdaric).
 
-LocalStack community runs each function in a container and has no other way; AWS's runtime interface
-emulator would be one more binary and still need this glue. One execution environment is one child process
-and one small server of the Lambda Runtime API:
+LocalStack community runs functions in containers only. AWS's runtime interface emulator would be one more
+binary and still need this glue. One execution environment is one child process and one small server of the
+Lambda Runtime API:
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
@@ -10,15 +10,16 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from localstack import config
 from localstack.services.lambda_.invocation.executor_endpoint import StatusErrorException
@@ -29,6 +30,8 @@ _API = "/2018-06-01/runtime/"
 _CHILD = str(Path(__file__).with_name("lambda_child.py"))
 _MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100  # Lambda's quota for a synchronous answer
 _TOO_LARGE = "Function.ResponseSizeTooLarge"
+_MEMORY_POLL_SECONDS = 0.1  # the kernel keeps the peak, so no poll misses it
+_T = TypeVar("_T")
 
 
 class _ExitedError(Exception):
@@ -49,8 +52,23 @@ def _fault(kind: str, message: str) -> bytes:
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()
 
 
+def _exited(code: int) -> _ExitedError:
+    """Word the end of a process as AWS does: `signal: killed`, in lower case."""
+    status = f"exit status {code}" if code >= 0 else f"signal: {signal.strsignal(-code)}".lower()
+    return _ExitedError(f"Runtime exited with error: {status}")
+
+
+def _peak_megabytes(pid: int) -> int:
+    """Return the peak resident memory of a process, 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        if peak := re.search(r"VmHWM:\s+(\d+) kB", status):
+            return int(peak[1]) // 1024
+    return 0
+
+
 class _Conversation:
-    """What one process and we say to each other; a new process gets a new one, so none hears old words."""
+    """Jobs and answers of one process. A new process gets a new one, and so no old answers."""
 
     def __init__(self) -> None:
         self.jobs: queue.Queue[_Job | None] = queue.Queue()
@@ -59,17 +77,16 @@ class _Conversation:
         self._end: _ExitedError | None = None
 
     def ask(self, job: _Job) -> Future[_Answer]:
-        """Give the process one invocation and return its answer to be."""
+        """Give the process one invocation and return the future of its answer."""
         self.answer = Future()
-        if self._end:  # it ended between two invocations, unnoticed by our poll
+        if self._end:  # it ended between two invocations, after our poll
             self.answer.set_exception(self._end)
         self.jobs.put(job)
         return self.answer
 
     def process_ended(self, code: int) -> None:
-        """Fail whoever waits; the words are AWS's."""
-        status = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        self._end = _ExitedError(f"Runtime exited with error: {status}")
+        """Fail the init phase or the invocation that is under way."""
+        self._end = _exited(code)
         for future in (self.ready, self.answer):
             if not future.done():
                 future.set_exception(self._end)
@@ -112,7 +129,7 @@ class _RuntimeApiHandler(BaseHTTPRequestHandler):
         """Say nothing: each invocation would add two lines."""
 
     def do_GET(self) -> None:
-        """Hand out the next invocation; that a process asks for it means it is initialized."""
+        """Hand out the next invocation. The first request ends the init phase."""
         conversation = self.server.conversation
         conversation.initialized()
         job = conversation.jobs.get()
@@ -128,7 +145,7 @@ class _RuntimeApiHandler(BaseHTTPRequestHandler):
         self._reply(200, job.payload["payload"].encode(), headers)
 
     def do_POST(self) -> None:
-        """Take an answer, an error, or the news that the function could not be loaded."""
+        """Take an answer, an error, or a failure to load the function."""
         conversation, body = self.server.conversation, self._body()
         if self.path == f"{_API}init/error":
             conversation.failed_to_initialize(body)
@@ -178,6 +195,7 @@ class ProcessExecutor(RuntimeExecutor):
         self._api: _RuntimeApi | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
+        self._peak_megabytes = 0
 
     def start(self, env_vars: dict[str, str]) -> None:
         """Open the Runtime API and start the function's process."""
@@ -203,7 +221,7 @@ class ProcessExecutor(RuntimeExecutor):
             "LAMBDA_TASK_ROOT": task_root,
             "LAMBDA_RUNTIME_DIR": task_root,
             # Import order as on AWS: the function, later layers, earlier ones, the runtime's packages.
-            # What the function's configuration names comes before the layers.
+            # The PYTHONPATH of the function's configuration comes before the layers.
             "PYTHONPATH": os.pathsep.join(
                 [
                     *filter(None, [env_vars.get("PYTHONPATH")]),
@@ -221,7 +239,7 @@ class ProcessExecutor(RuntimeExecutor):
         return environment
 
     def _spawn(self) -> None:
-        """Start the process and wait for its first question, which ends the init phase."""
+        """Start the process and wait for its first request, which ends the init phase."""
         assert self._api is not None
         conversation = self._api.conversation = _Conversation()
         read_end, self._lifeline = os.pipe()
@@ -237,12 +255,12 @@ class ProcessExecutor(RuntimeExecutor):
                 start_new_session=True,
             )
         os.close(read_end)
-        self._process = process
+        self._process, self._peak_megabytes = process, 0
         threading.Thread(
             target=lambda: conversation.process_ended(process.wait()), daemon=True
         ).start()
         try:
-            conversation.ready.result(timeout=config.LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT)
+            self._heard(conversation.ready, config.LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT)
         except _ExitedError as error:
             fault = _fault("Runtime.ExitError", str(error))
             raise StatusErrorException("init failed", payload=fault) from error
@@ -270,7 +288,7 @@ class ProcessExecutor(RuntimeExecutor):
         shutil.rmtree(self._work, ignore_errors=True)
 
     def invoke(self, payload: dict[str, Any]) -> InvocationResult:
-        """Run one invocation; a process that is gone is started again first, as on AWS."""
+        """Run one invocation. As on AWS, start the process again if it is gone."""
         began = time.monotonic()
         answer = self._answer(payload)
         milliseconds = (time.monotonic() - began) * 1000
@@ -292,7 +310,7 @@ class ProcessExecutor(RuntimeExecutor):
                 self._kill()
                 self._spawn()
             job = _Job(payload, int((time.time() + timeout) * 1000))
-            answer = self._api.conversation.ask(job).result(timeout=timeout)
+            answer = self._heard(self._api.conversation.ask(job), timeout)
         except TimeoutError:
             self._kill()
             message = f"{request} Error: Task timed out after {timeout:.2f} seconds"
@@ -305,14 +323,32 @@ class ProcessExecutor(RuntimeExecutor):
             self._kill()  # awslambdaric leaves by itself after a 413; do not race with it
         return answer
 
+    def _heard(self, future: Future[_T], seconds: float) -> _T:
+        """Wait for the process, and end it once it outgrows its memory."""
+        deadline = time.monotonic() + seconds
+        while True:
+            left = max(deadline - time.monotonic(), 0)
+            wait([future], min(left, _MEMORY_POLL_SECONDS))
+            self._limit_memory()
+            if future.done() or not left:
+                return future.result(timeout=0)
+
+    def _limit_memory(self) -> None:
+        assert self._process is not None
+        self._peak_megabytes = max(self._peak_megabytes, _peak_megabytes(self._process.pid))
+        if self._peak_megabytes > self.function_version.config.memory_size:
+            self._kill()
+            raise _exited(-signal.SIGKILL)
+
     def _report(self, request_id: str, answer: _Answer, milliseconds: float) -> str:
         """Return the log of one invocation in the form in which CloudWatch shows it."""
+        size = self.function_version.config.memory_size
         error = f"{answer.body.decode(errors='replace')[:2000]}\n" if answer.is_error else ""
         return (
             f"START RequestId: {request_id} Version: $LATEST\n{self._new_log()}{error}"
             f"END RequestId: {request_id}\n"
             f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms"
-            f"\tMemory Size: {self.function_version.config.memory_size} MB\n"
+            f"\tMemory Size: {size} MB\tMax Memory Used: {min(self._peak_megabytes, size)} MB\n"
         )
 
     def _new_log(self) -> str:
