@@ -359,6 +359,17 @@ def tables() -> str:
     return table(["Tabla", "Para qué", "Datos personales", "Cuánto se guarda una fila"], rows)
 
 
+def environments() -> str:
+    """The environments of each function that may live at once, and their sum."""
+    reserved = {
+        Path(properties["CodeUri"]).name: properties["ReservedConcurrentExecutions"]
+        for properties in resources("AWS::Serverless::Function").values()
+        if "ReservedConcurrentExecutions" in properties
+    }
+    rows = [[f"`{folder}`", str(most)] for folder, most in reserved.items()]
+    return table(["Función", "Entornos a la vez"], [*rows, ["suma", str(sum(reserved.values()))]])
+
+
 def errors() -> str:
     rows = [
         [
@@ -534,6 +545,7 @@ BLOCKS = (
     Block(DOCS / "02-etapa-2-historias-usuario.md", "tablas", tables),
     Block(DOCS / "03-seguridad.md", "permisos", permissions),
     Block(DOCS / "05-tolerancia-fallos.md", "tiempos", durations),
+    Block(DOCS / "08-performance.md", "entornos", environments),
     Block(DOCS / "contratos" / "openapi.yaml", "errores", error_examples),
 )
 
