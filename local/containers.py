@@ -89,7 +89,7 @@ def _succeeds(*command: str) -> bool:
 
 def up() -> None:
     """Start the servers and deploy the template to them, anew each time."""
-    known = stack_secrets()
+    known, origin = stack_secrets(), deployment.web_origin()
     # LocalStack cannot update what it has, and keeps nothing: a new one is the same and sooner there.
     _compose("rm", "--stop", "--force", "localstack")
     _start_servers("mysql", "localstack", *PROVIDERS_ON_THIS_MACHINE)
@@ -101,6 +101,7 @@ def up() -> None:
             known,
             template=_deployable(),
             address=AWS_EVERYWHERE,
+            origin=origin,
         )
     deployment.put_parameters(
         AWS_ON_THIS_MACHINE,
@@ -114,6 +115,7 @@ def up() -> None:
         stage=_STAGE_HERE,
         database_url=database_url(DATABASE_ON_THIS_MACHINE),
         provider_urls=PROVIDERS_ON_THIS_MACHINE,
+        origin=origin,
     )
     deployment.connect_webhooks(description)
     write_json(STACK_FILE, description)
@@ -308,6 +310,7 @@ def _write_sam_template(values: dict[str, str]) -> None:
     Its `--env-vars` would do, but for AWS_ENDPOINT_URL: it sets no variable that a template does not have.
     """
     template = _built()
+    template["Parameters"]["AllowedOrigin"]["Default"] = deployment.web_origin()
     shared = template["Globals"]["Function"]
     for place in [shared, *_functions(template).values()]:
         variables = place.get("Environment", {}).get("Variables", {})

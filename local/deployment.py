@@ -7,6 +7,7 @@ resources, SES identities and configuration sets) is done here, around the deplo
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,12 +36,19 @@ SAM = VENVS / "sam" / "bin" / "sam"
 _CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 _GRADUAL = ("AutoPublishAlias", "DeploymentPreference")
 _SAM_SECONDS = 300
+ORIGIN = re.compile(r"(https?://[^/\s]+|\*)")  # the template's pattern: LocalStack ignores it
 _CONFIGURATION: list[str | Path] = [
     "--config-file",
     ROOT / "samconfig.toml",
     "--config-env",
     STAGE,
 ]
+
+
+# A reservation that never reached payments waits ten minutes here, so that a machine that stalls loses
+# none. Tests let one expire in a minute (ADR-011).
+SAGA_POLICY = json.dumps({"profile": "short", "policy": {"hold_limit": 600}})
+SAGA_POLICY_OF_TESTS = json.dumps({"profile": "short", "policy": {"hold_limit": 60}})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +79,25 @@ def parameters(
         ),
         "mail-sender": Parameter(_SENDER),
         "support-contact": Parameter("soporte@example.com"),
-        "saga-policy": Parameter(json.dumps({"profile": "short"})),
+        "saga-policy": Parameter(SAGA_POLICY),
     }
+
+
+def web_origin() -> str:
+    """Return the origin whose pages may call the local API: `WEB_ORIGIN`, or any.
+
+    Any is safe: requests sign in by header, so no page can borrow a cookie.
+
+    Raises:
+        StackError: `WEB_ORIGIN` is no origin.
+    """
+    origin = os.environ.get("WEB_ORIGIN") or "*"
+    if not ORIGIN.fullmatch(origin):
+        raise StackError(
+            f"WEB_ORIGIN is {origin!r}.",
+            remedy="Set it to an origin such as http://127.0.0.1:5173 (no path, no slash), or leave it out.",
+        )
+    return origin
 
 
 def settings_fingerprint(settings: dict[str, Parameter]) -> str:
@@ -166,17 +191,19 @@ def deploy(
     *,
     template: dict[str, Any],
     address: str,
+    origin: str,
 ) -> str:
     """Deploy what was built to a LocalStack without the stack, and return the URL of the API.
 
     `address` is how LocalStack is called by those who use the API, from wherever they do.
+    Pages of `origin` may call it.
 
     Raises:
         StackError: a resource could not be created, or the migration failed.
     """
     put_parameters(endpoint, settings)
     verify_sender(endpoint)
-    _create_stack(endpoint, known, template)
+    _create_stack(endpoint, known, template, origin)
     resources = _resources(endpoint)
     _publish_mail_events(endpoint, resources)
     [api] = [name for kind, name in resources.values() if kind == "AWS::ApiGateway::RestApi"]
@@ -188,13 +215,14 @@ def deploy(
     return api_url
 
 
-def _create_stack(endpoint: str, known: Secrets, template: dict[str, Any]) -> None:
+def _create_stack(endpoint: str, known: Secrets, template: dict[str, Any], origin: str) -> None:
     cloudformation = client("cloudformation", endpoint)
     values = {
         "PythonRuntime": runtime(),
         "WebApiKeyValue": known.web_api_key,
         "WebSecondApiKeyValue": known.web_second_api_key,
         "PartnerApiKeyValue": known.partner_api_key,
+        "AllowedOrigin": origin,
     }
     cloudformation.create_stack(
         StackName=STACK,
@@ -270,6 +298,20 @@ def put_parameters(endpoint: str, settings: dict[str, Parameter], *, stage: str 
         )
 
 
+def change_saga_policy(endpoint: str, policy: str) -> None:
+    """Store a `saga-policy` on a stack that is up, and restart its functions, which read it once."""
+    put_parameters(endpoint, {"saga-policy": Parameter(policy)})
+    aws, resources = client("lambda", endpoint), _resources(endpoint)
+    functions = [name for kind, name in resources.values() if kind == "AWS::Lambda::Function"]
+    for name in functions:
+        aws.update_function_configuration(FunctionName=name)  # changes nothing, yet replaces it
+    for name in functions:
+        aws.get_waiter("function_updated_v2").wait(
+            FunctionName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 150}
+        )
+    _publish_what_waits(endpoint, resources)
+
+
 def verify_sender(endpoint: str) -> None:
     """Let the mails' sender send: SES, LocalStack's too, refuses an address it was not shown to be ours."""
     client("ses", endpoint).verify_email_identity(EmailAddress=_SENDER)
@@ -283,6 +325,7 @@ def describe(
     stage: str,
     database_url: str,
     provider_urls: dict[str, str],
+    origin: str,
 ) -> dict[str, Any]:
     """Return what tools and tests on this machine need to know of a stack that is up."""
     return {
@@ -294,6 +337,7 @@ def describe(
         "database_url": database_url,
         "payments_url": provider_urls["payments"],
         "supplier_url": provider_urls["supplier"],
+        "web_origin": origin,
         "webhook_secrets": {
             "payments": known.payments_webhook_secret,
             "supplier": known.supplier_webhook_secret,
@@ -388,7 +432,7 @@ def _migrate(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
 
 
 def _publish_what_waits(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
-    """Run the poller once: its rule first fires up to 60 s after the deployment."""
+    """Run the poller once: its rule alone would let it rest for up to a minute."""
     if "PollOutboxFunction" in resources:
         client("lambda", endpoint).invoke(
             FunctionName=resources["PollOutboxFunction"][1], Payload=b"{}", InvocationType="Event"

@@ -43,6 +43,7 @@ class _Blueprint:
     urls: dict[str, str]
     database_url: str
     settings: dict[str, deployment.Parameter]
+    origin: str
     localstack: Service
     simulators: list[Service]
 
@@ -50,6 +51,7 @@ class _Blueprint:
     def fingerprint(self) -> dict[str, str]:
         return {
             "settings": deployment.settings_fingerprint(self.settings),
+            "origin": self.origin,
             "sources": deployment.sources_fingerprint(),
             "simulators": deployment.simulators_fingerprint(),
         }
@@ -71,6 +73,7 @@ def _blueprint() -> _Blueprint:
             payments_url=urls["payments"],
             supplier_url=urls["supplier"],
         ),
+        origin=deployment.web_origin(),
         localstack=_localstack(ports["localstack"]),
         simulators=[_simulator(name, ports[name]) for name in _SIMULATORS],
     )
@@ -208,6 +211,7 @@ def _raise_anew(blueprint: _Blueprint) -> str:
             blueprint.secrets,
             template=deployment.hot_template(),
             address=endpoint,
+            origin=blueprint.origin,
         )
     write_json(
         _DEPLOYED,
@@ -250,6 +254,7 @@ def _description(blueprint: _Blueprint, api_url: str) -> dict[str, Any]:
         stage=deployment.STAGE,
         database_url=blueprint.database_url,
         provider_urls=blueprint.urls,
+        origin=blueprint.origin,
     )
     return description | {"pids": {role: processes.pid_of(name) for role, name in names.items()}}
 
@@ -265,16 +270,35 @@ def test(arguments: list[str]) -> int:
     try:
         if arguments:
             up()
-            return _pytest(*arguments)
+            with _expiry_in_a_minute():
+                return _pytest(*arguments)
         # By file: the tests of one share what is dear to make. Before the stack is up, which takes part of the cores.
         apart = _pytest("--deselect=tests/e2e", "--numprocesses=auto", "--dist=loadfile")
         up()
         # Trips obey real clocks: on a busy machine their offers expire. What kills parts of the stack comes last.
-        whole = _pytest("tests/e2e", "-m", "not disruptive", "--witness")
+        with _expiry_in_a_minute():
+            whole = _pytest("tests/e2e", "-m", "not disruptive", "--witness")
         return max(apart, whole, _pytest("tests/e2e", "-m", "disruptive"))
     finally:
         if not was_up:
             down()
+
+
+@contextlib.contextmanager
+def _expiry_in_a_minute() -> Iterator[None]:
+    """Shorten the hold limit of the stack for tests, and restore it even after an interruption."""
+    try:
+        _change_saga_policy(deployment.SAGA_POLICY_OF_TESTS)
+        yield
+    finally:
+        _change_saga_policy(deployment.SAGA_POLICY)
+
+
+def _change_saga_policy(policy: str) -> None:
+    with processes.exclusive("stack", when_waiting=_say_waiting):  # a test may be restarting it
+        if processes.identity("localstack"):  # one that is down forgets every change
+            endpoint = f"http://127.0.0.1:{processes.port_of('localstack')}"
+            deployment.change_saga_policy(endpoint, policy)
 
 
 def _pytest(*arguments: str) -> int:

@@ -27,6 +27,9 @@ def post_webhook(provider: str) -> Response[str]:
         secrets=wiring.webhook_settings().of(sender),
         now=datetime.now(UTC),
     )
+    if event is None:
+        observability.report("webhook of an unknown type", metric="WebhookUnknownType")
+        return Response(HTTPStatus.OK)
     received = receive_webhook(event, uow=wiring.unit_of_work(), policy=wiring.policy())
     observability.report(
         "webhook received",

@@ -10,15 +10,16 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
 import threading
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from localstack import config
 from localstack.services.lambda_.invocation.executor_endpoint import StatusErrorException
@@ -29,6 +30,8 @@ _API = "/2018-06-01/runtime/"
 _CHILD = str(Path(__file__).with_name("lambda_child.py"))
 _MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100  # Lambda's quota for a synchronous answer
 _TOO_LARGE = "Function.ResponseSizeTooLarge"
+_MEMORY_POLL_SECONDS = 0.1  # the kernel keeps the peak, so that no poll misses one
+_T = TypeVar("_T")
 
 
 class _ExitedError(Exception):
@@ -49,6 +52,21 @@ def _fault(kind: str, message: str) -> bytes:
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()
 
 
+def _exited(code: int) -> _ExitedError:
+    """Word the end of a process as AWS does: `signal: killed`, in lower case."""
+    status = f"exit status {code}" if code >= 0 else f"signal: {signal.strsignal(-code)}".lower()
+    return _ExitedError(f"Runtime exited with error: {status}")
+
+
+def _peak_megabytes(pid: int) -> int:
+    """Read the most resident memory that a process has had; 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        status = Path(f"/proc/{pid}/status").read_text()
+        if peak := re.search(r"VmHWM:\s+(\d+) kB", status):
+            return int(peak[1]) // 1024
+    return 0
+
+
 class _Conversation:
     """What one process and we say to each other; a new process gets a new one, so none hears old words."""
 
@@ -67,9 +85,8 @@ class _Conversation:
         return self.answer
 
     def process_ended(self, code: int) -> None:
-        """Fail whoever waits; the words are AWS's."""
-        status = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        self._end = _ExitedError(f"Runtime exited with error: {status}")
+        """Fail the init phase or the invocation that is under way."""
+        self._end = _exited(code)
         for future in (self.ready, self.answer):
             if not future.done():
                 future.set_exception(self._end)
@@ -178,6 +195,7 @@ class ProcessExecutor(RuntimeExecutor):
         self._api: _RuntimeApi | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
+        self._peak_megabytes = 0
 
     def start(self, env_vars: dict[str, str]) -> None:
         """Open the Runtime API and start the function's process."""
@@ -237,12 +255,12 @@ class ProcessExecutor(RuntimeExecutor):
                 start_new_session=True,
             )
         os.close(read_end)
-        self._process = process
+        self._process, self._peak_megabytes = process, 0
         threading.Thread(
             target=lambda: conversation.process_ended(process.wait()), daemon=True
         ).start()
         try:
-            conversation.ready.result(timeout=config.LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT)
+            self._heard(conversation.ready, config.LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT)
         except _ExitedError as error:
             fault = _fault("Runtime.ExitError", str(error))
             raise StatusErrorException("init failed", payload=fault) from error
@@ -292,7 +310,7 @@ class ProcessExecutor(RuntimeExecutor):
                 self._kill()
                 self._spawn()
             job = _Job(payload, int((time.time() + timeout) * 1000))
-            answer = self._api.conversation.ask(job).result(timeout=timeout)
+            answer = self._heard(self._api.conversation.ask(job), timeout)
         except TimeoutError:
             self._kill()
             message = f"{request} Error: Task timed out after {timeout:.2f} seconds"
@@ -305,14 +323,32 @@ class ProcessExecutor(RuntimeExecutor):
             self._kill()  # awslambdaric leaves by itself after a 413; do not race with it
         return answer
 
+    def _heard(self, future: Future[_T], seconds: float) -> _T:
+        """Wait for the process, and end it once it outgrows its memory."""
+        deadline = time.monotonic() + seconds
+        while True:
+            left = max(deadline - time.monotonic(), 0)
+            wait([future], min(left, _MEMORY_POLL_SECONDS))
+            self._limit_memory()
+            if future.done() or not left:
+                return future.result(timeout=0)
+
+    def _limit_memory(self) -> None:
+        assert self._process is not None
+        self._peak_megabytes = max(self._peak_megabytes, _peak_megabytes(self._process.pid))
+        if self._peak_megabytes > self.function_version.config.memory_size:
+            self._kill()
+            raise _exited(-signal.SIGKILL)
+
     def _report(self, request_id: str, answer: _Answer, milliseconds: float) -> str:
         """Return the log of one invocation in the form in which CloudWatch shows it."""
+        size = self.function_version.config.memory_size
         error = f"{answer.body.decode(errors='replace')[:2000]}\n" if answer.is_error else ""
         return (
             f"START RequestId: {request_id} Version: $LATEST\n{self._new_log()}{error}"
             f"END RequestId: {request_id}\n"
             f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms"
-            f"\tMemory Size: {self.function_version.config.memory_size} MB\n"
+            f"\tMemory Size: {size} MB\tMax Memory Used: {min(self._peak_megabytes, size)} MB\n"
         )
 
     def _new_log(self) -> str:

@@ -177,6 +177,37 @@ def test_a_commit_on_a_dead_connection_is_unknown(database: Database, engine_nam
     assert caught.value.effect_unknown
 
 
+@pytest.mark.parametrize("number", [1290, 1792, 1836])
+def test_an_error_of_a_read_only_server_drops_the_connection(
+    database: Database, number: int
+) -> None:
+    before = connection_id(database)
+
+    with unit_on(database) as uow:
+        uow.now()
+        with pytest.raises(DatabaseUnavailableError) as caught:
+            database.execute(text(f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}"))
+
+    assert not caught.value.effect_unknown
+    assert connection_id(database) != before
+
+
+def test_a_write_refused_as_read_only_succeeds_on_the_next_connection(database: Database) -> None:
+    database.execute(text("SET SESSION TRANSACTION READ ONLY"))  # only this connection is demoted
+    database.rollback()
+
+    with unit_on(database) as uow:
+        uow.now()
+        with pytest.raises(DatabaseUnavailableError):
+            uow.reservations.add(a_reservation(), a_customer())
+    with unit_on(database) as uow:
+        uow.reservations.add(a_reservation(), a_customer())
+        uow.commit()
+
+    with unit_on(database) as uow:
+        assert uow.reservations.lock(RESERVATION_ID) == a_reservation()
+
+
 def test_a_server_that_is_not_there_is_unavailable() -> None:
     database = Database(engine_for("mysql+pymysql://nobody:nothing@127.0.0.1:1/none"))
 

@@ -156,6 +156,11 @@ def test_a_request_has_the_members_and_bounds_of_the_contract(
         )
 
 
+def test_a_problem_lists_as_many_errors_as_the_contract_allows() -> None:
+    errors = contract()["components"]["schemas"]["Problem"]["properties"]["errors"]
+    assert errors["maxItems"] == bodies.MAX_FAULTS
+
+
 def test_the_example_of_the_contract_is_accepted_by_the_code() -> None:
     operation = contract()["paths"]["/v1/reservations"]["post"]
     example = operation["requestBody"]["content"]["application/json"]["examples"]["hotel"]["value"]

@@ -18,6 +18,7 @@ CONTRACTS = Path(__file__).parents[2] / "docs" / "contratos"
 OPENAPI = sorted(CONTRACTS.glob("*.yaml"))
 MESSAGES = sorted((CONTRACTS / "mensajes").glob("*.schema.json"))
 
+_COMPONENT = re.compile(r"#/components/[A-Za-z]+/[A-Za-z0-9_]+")
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
 
 
@@ -80,6 +81,15 @@ def operations() -> dict[tuple[str, str], dict[str, Any]]:
 @pytest.mark.parametrize("path", OPENAPI, ids=lambda path: path.name)
 def test_the_contract_is_valid_openapi(path: Path) -> None:
     validate(load(path), base_uri=path.as_uri())
+
+
+@pytest.mark.parametrize("path", OPENAPI, ids=lambda path: path.name)
+def test_every_reference_names_a_component(path: Path) -> None:
+    """Client generators do not follow a reference into a component (orval, openapi-python-client)."""
+    targets = re.findall(r"\$ref: *['\"]?([^'\"}\s]+)", path.read_text(encoding="utf-8"))
+
+    assert targets
+    assert [target for target in targets if not _COMPONENT.fullmatch(target)] == []
 
 
 @pytest.mark.parametrize("path", OPENAPI, ids=lambda path: path.name)

@@ -152,7 +152,7 @@ def begun(
         trip = set_out(story)
         if story.long_ago:
             wait_for(backstage, trip, "charge", "unknown")
-            hand.change_trip(trip, "created_at = created_at - INTERVAL 5 MINUTE")
+            hand.change_trip(trip, "created_at = created_at - INTERVAL 15 MINUTE")
         if story.put_off:
             decline_later(trip)
         if story.held_too_long:

@@ -144,7 +144,7 @@ def test_each_mail_is_sent_once(trips: dict[str, Trip], backstage: Backstage, na
 def test_a_payment_that_never_arrives_is_repeated_until_the_offer_expires(
     trips: dict[str, Trip], backstage: Backstage
 ) -> None:
-    """The stack gives such an offer a minute and what the last attempt needs to be found missing."""
+    """`make test` sets a hold limit of a minute; the last attempt needs some time to be found missing."""
     trip = trips["tok_lost"]
 
     eventually(lambda: trip.read()["status"] == "EXPIRADA", of=f"the end of {trip.code}")

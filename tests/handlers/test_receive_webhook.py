@@ -163,6 +163,17 @@ def test_one_about_something_else_entirely_is_harmless(around: Surroundings) -> 
     assert around.logs.metrics == {"WebhookUnknownReference"}
 
 
+def test_a_signed_webhook_of_an_unknown_type_is_counted_and_changes_nothing(
+    around: Surroundings,
+) -> None:
+    answer = post(signed_anew(PAYMENTS_SECRET, type="dispute.created"))
+
+    assert (answer["statusCode"], answer["body"] or "") == (200, "")
+    assert is_untouched(around)
+    assert around.logs.metrics == {"WebhookUnknownType"}
+    assert "dispute" not in around.logs.text
+
+
 @pytest.mark.parametrize("secret", [PAYMENTS_SECRET, NEW_SECRET], ids=["old", "new"])
 def test_while_a_secret_is_replaced_both_are_heard(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch, secret: bytes
@@ -233,7 +244,7 @@ def test_a_signed_body_that_is_not_json_is_malformed(around: Surroundings) -> No
 
 
 def test_a_signed_body_of_another_shape_fails_validation(around: Surroundings) -> None:
-    answer = post(signed_anew(PAYMENTS_SECRET, type="hello"))
+    answer = post(signed_anew(PAYMENTS_SECRET, data={}))
 
     assert (answer["statusCode"], code(answer)) == (422, "validation_failed")
     assert is_untouched(around)

@@ -11,6 +11,7 @@ from reservations.application.ports import MailAccepted, MailUnknown, Reply
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.facts import NoAnswer, Seen, Status
 from reservations.domain.messages import Queue
+from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.saga import State, state_of
 from tests.handlers.conftest import Surroundings
@@ -26,7 +27,7 @@ from tests.worlds.builders import (
     a_voucher,
     some_facts,
 )
-from tests.worlds.fakes import ScriptedPayments, ScriptedSupplier
+from tests.worlds.fakes import FailingRenderer, ScriptedPayments, ScriptedSupplier
 from tests.worlds.invocation import a_context, an_event
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -149,6 +150,26 @@ def test_a_mail_is_sent_with_the_voucher(around: Surroundings) -> None:
     assert send is not None
     assert send.status is MailStatus.SENT
     assert around.logs.metrics == {"MailSent"}
+
+
+def test_a_voucher_that_cannot_be_drawn_is_an_error_and_its_mail_goes_without_it(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wiring, "voucher_renderer", FailingRenderer)
+    around.keep(CONFIRMED)
+    around.mailer.outcome = MailAccepted("ses-1")
+
+    assert run("issue_voucher") != []
+
+    [line] = around.logs.saying("hint not handled")
+    assert "VoucherNotDrawnError" in line["exception"]
+    assert around.logs.metrics == {"HintFailed"}
+
+    around.database.now += STANDARD.rung(0)
+    assert run("notify_customer") == []
+
+    [mail] = around.mailer.mails
+    assert (mail.kind, mail.voucher_pdf) == (MailKind.CONFIRMED, None)
 
 
 def test_a_mail_without_an_answer_is_counted_as_such(around: Surroundings) -> None:

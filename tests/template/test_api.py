@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from local import deployment
 from local.events import names
 from reservations.application.clean_up import DOCUMENTS_KEPT
 from reservations.config import BrowserSettings
@@ -150,6 +151,7 @@ def test_an_origin_that_the_functions_would_refuse_is_refused_before_anything_ch
     [constraint] = BrowserSettings.model_fields["allowed_origin"].metadata
     allowed = template()["Parameters"]["AllowedOrigin"]["AllowedPattern"]
     assert constraint.pattern == f"^{allowed}$"
+    assert deployment.ORIGIN.pattern == allowed
 
 
 def test_a_browser_s_question_beforehand_needs_no_key() -> None:

@@ -120,13 +120,17 @@ class World:
         )
 
     def notify(
-        self, mailer: Mailer | None = None, *, store: DocumentStore | None = None
+        self,
+        mailer: Mailer | None = None,
+        *,
+        store: DocumentStore | None = None,
+        renderer: VoucherRenderer | None = None,
     ) -> Notified | None:
         return notify_customer(
             RESERVATION_ID,
             uow=self.unit_of_work(),
             mailer=mailer or RecordingMailer(),
-            vouchers=Vouchers(store=store or self.store, renderer=PlainRenderer()),
+            vouchers=Vouchers(store=store or self.store, renderer=renderer or PlainRenderer()),
             policy=STANDARD,
             support_contact=SUPPORT,
         )

@@ -42,6 +42,7 @@ from reservations.domain.errors import (
     DuplicateCodeError,
     KnowledgeLostError,
     ReservationNotFoundError,
+    VoucherNotDrawnError,
 )
 from reservations.domain.facts import RANK, Call, Facts, Outcome, Provider, Status
 from reservations.domain.history import changes
@@ -141,6 +142,13 @@ class PlainRenderer(VoucherRenderer):
 
     def render(self, voucher: Voucher) -> bytes:
         return f"{voucher.code} {voucher.guest} {voucher.supplier_locator}".encode()
+
+
+class FailingRenderer(VoucherRenderer):
+    """Draws nothing, as for a text that no library can draw."""
+
+    def render(self, voucher: Voucher) -> bytes:
+        raise VoucherNotDrawnError
 
 
 class RecordingDeadLetters:

@@ -1,5 +1,6 @@
 """The voucher, read back from its PDF."""
 
+import gc
 import io
 import logging
 import os
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 from fontTools.ttLib import TTFont
+from fpdf.fonts import SubsetMap
 from pypdf import PageObject, PdfReader
 
 from reservations.adapters.papers.voucher_pdf import FpdfVoucherRenderer
@@ -188,6 +190,61 @@ def test_a_character_that_no_font_has_is_a_box_and_is_not_logged(
     assert caplog.records == []
 
 
+SHAPING_FAILS = {
+    "Hotel 5\N{VARIATION SELECTOR-16}\N{COMBINING ENCLOSING KEYCAP}": "Hotel 5□",
+    "Hotel Ritz™\N{VARIATION SELECTOR-16}": "Hotel Ritz™",
+    "Ⓜ\N{VARIATION SELECTOR-16} Sol": "□ Sol",
+    "Hotel \N{ZERO WIDTH JOINER}Sol": "Hotel Sol",
+}
+
+
+@pytest.mark.parametrize(("text", "drawn"), SHAPING_FAILS.items(), ids=ascii)
+def test_a_text_that_cannot_be_shaped_is_drawn_with_boxes(text: str, drawn: str) -> None:
+    assert f"Servicio {drawn} Desde" in text_of(replace(A_VOUCHER, description=text))
+
+
+def test_every_text_may_fail_at_once() -> None:
+    guest, description, locator, contact = SHAPING_FAILS
+    voucher = replace(A_VOUCHER, guest=guest, description=description)
+
+    text = text_of(replace(voucher, supplier_locator=locator, support_contact=contact))
+
+    assert all(drawn in text for drawn in SHAPING_FAILS.values())
+
+
+def test_boxes_in_the_description_leave_the_name_as_it_is() -> None:
+    text = text_of(
+        replace(A_VOUCHER, guest="王小明", description="Ritz ™\N{VARIATION SELECTOR-16}")
+    )
+
+    assert "王小明" in text
+
+
+def test_a_text_drawn_with_boxes_is_logged_by_its_signs_without_its_letters(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    name = "王 नि ☂ Ana™\N{VARIATION SELECTOR-16}"
+
+    FpdfVoucherRenderer().render(replace(A_VOUCHER, guest=name))
+
+    lines: list[Any] = caplog.records
+    assert {(line.message, line.kind, line.detail) for line in lines} == {
+        ("voucher not drawn as written", "IndexError", "U+2602 U+FE0F")
+    }
+
+
+def test_a_drawing_that_fails_keeps_no_font() -> None:
+    def fonts() -> int:
+        gc.collect()
+        return sum(isinstance(thing, SubsetMap) for thing in gc.get_objects())
+
+    before = fonts()
+
+    FpdfVoucherRenderer().render(replace(A_VOUCHER, guest="Ana™\N{VARIATION SELECTOR-16}"))
+
+    assert fonts() == before
+
+
 def test_a_name_is_text_whatever_it_looks_like() -> None:
     guest = "Ana {nb} **Pe\N{COMBINING ACUTE ACCENT}rez** \N{RIGHT-TO-LEFT OVERRIDE}(x)\n/y"
 
@@ -209,7 +266,9 @@ sys.stdout.buffer.write(FpdfVoucherRenderer().render(replace(A_VOUCHER, guest=sy
 """
 
 
-@pytest.mark.parametrize("guest", ["Ana Pérez", "אבי لوي 王小明 🌻"])
+@pytest.mark.parametrize(
+    "guest", ["Ana Pérez", "אבי لوي 王小明 🌻", "Ana ©\N{VARIATION SELECTOR-16}"]
+)
 def test_equal_vouchers_are_equal_bytes_in_any_process(guest: str) -> None:
     here = FpdfVoucherRenderer().render(replace(A_VOUCHER, guest=guest))
 

@@ -6,13 +6,17 @@ from hashlib import sha256
 
 import pytest
 
-from reservations.application.ports import Voucher
-from reservations.domain.errors import DocumentStoreUnavailableError, ReservationNotFoundError
+from reservations.application.ports import MailAccepted, Voucher
+from reservations.domain.errors import (
+    DocumentStoreUnavailableError,
+    ReservationNotFoundError,
+    VoucherNotDrawnError,
+)
 from reservations.domain.facts import Reason
 from reservations.domain.learning import cancel
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
-from reservations.domain.reservation import Reservation
+from reservations.domain.reservation import MailStatus, Reservation
 from tests.worlds.application import KEYS, World
 from tests.worlds.builders import (
     NOON,
@@ -23,7 +27,12 @@ from tests.worlds.builders import (
     a_reservation,
     some_facts,
 )
-from tests.worlds.fakes import InMemoryDocumentStore, PlainRenderer
+from tests.worlds.fakes import (
+    FailingRenderer,
+    InMemoryDocumentStore,
+    PlainRenderer,
+    RecordingMailer,
+)
 
 
 def confirmed() -> Reservation:
@@ -165,6 +174,52 @@ def test_a_voucher_that_could_not_be_stored_is_stored_with_its_mail() -> None:
 
     content = world.store.documents[registered.s3_key]
     assert sha256(content).hexdigest() == registered.sha256
+
+
+def fail_to_draw(world: World) -> None:
+    with pytest.raises(VoucherNotDrawnError):
+        world.issue(renderer=FailingRenderer())
+
+
+def test_a_voucher_that_cannot_be_drawn_lets_its_mail_go_without_it() -> None:
+    world, mailer = World(confirmed()), RecordingMailer(MailAccepted("ses-1"))
+
+    fail_to_draw(world)
+    assert not world.issue()
+    world.wait_until_due()
+    world.notify(mailer)
+
+    [mail] = mailer.mails
+    assert mail.voucher_pdf is None
+    assert [send.status for send in world.stored.sends] == [MailStatus.SENT]
+
+
+def test_a_voucher_that_could_not_be_drawn_stays_owed_after_its_mail() -> None:
+    world, mailer = World(confirmed()), RecordingMailer(MailAccepted("ses-1"))
+    fail_to_draw(world)
+    world.wait_until_due()
+    world.notify(mailer)
+    assert world.take_hints() == [Queue.VOUCHER]
+
+    assert world.issue()
+    world.notify(mailer)
+
+    assert world.stored.voucher is not None
+    assert len(mailer.mails) == 1
+
+
+def test_a_voucher_that_fails_again_asks_for_nothing_at_once() -> None:
+    world = World(confirmed())
+    fail_to_draw(world)
+    world.wait_until_due()
+    world.notify(RecordingMailer(MailAccepted("ses-1")))
+    world.take_hints()
+    before = world.stored
+
+    fail_to_draw(world)
+
+    assert world.stored == before
+    assert world.take_hints() == []
 
 
 def test_a_hint_for_no_reservation_is_an_error() -> None:

@@ -39,7 +39,7 @@ from tests.worlds.builders import (
     a_voucher,
     some_facts,
 )
-from tests.worlds.fakes import InMemoryDocumentStore, RecordingMailer
+from tests.worlds.fakes import FailingRenderer, InMemoryDocumentStore, RecordingMailer
 
 PDF = b"%PDF-1.7 a voucher"
 
@@ -234,6 +234,16 @@ def test_a_voucher_the_store_has_lost_is_made_again() -> None:
 
     [mail] = mailer.mails
     assert mail.voucher_pdf == world.store.documents[a_voucher().s3_key]
+
+
+def test_a_voucher_the_store_has_lost_and_nobody_can_draw_is_missing_from_its_mail() -> None:
+    world, mailer = confirmed(), RecordingMailer()
+    world.store.documents.clear()
+
+    world.notify(mailer, renderer=FailingRenderer())
+
+    [mail] = mailer.mails
+    assert mail.voucher_pdf is None
 
 
 def test_a_voucher_that_was_removed_is_not_made_again_for_a_mail() -> None:

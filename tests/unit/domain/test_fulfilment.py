@@ -13,6 +13,7 @@ from reservations.domain.fulfilment import (
     ask_again,
     begin_send,
     fulfil,
+    let_mail_go,
     put_off,
     record_send,
 )
@@ -58,6 +59,20 @@ def test_nothing_is_owed_while_in_process(calls: list[Call]) -> None:
 def test_the_voucher_comes_before_its_mail() -> None:
     assert fulfil(a_reservation(a_charge(), a_booking()), NOON) == IssueVoucher()
     assert fulfil(confirmed(), NOON) == SendMail(MailKind.CONFIRMED)
+
+
+def test_a_mail_that_goes_without_its_voucher_is_tried_until_it_rests() -> None:
+    let_go = let_mail_go(a_reservation(a_charge(), a_booking()), NOON, STANDARD)
+    assert let_go is not None
+    due = NOON + STANDARD.rung(0)
+    assert fulfil(let_go, NOON) == Wait(due)
+    assert fulfil(let_go, due) == SendMail(MailKind.CONFIRMED)
+
+    begun = begin_send(let_go, MailKind.CONFIRMED, due, STANDARD)
+    sent = record_send(begun, MailKind.CONFIRMED, MailStatus.SENT, due, STANDARD)
+
+    assert fulfil(sent, due) == IssueVoucher()
+    assert let_mail_go(sent, due, STANDARD) is None
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.PENDING])

@@ -4,7 +4,7 @@ from datetime import datetime
 
 import pytest
 
-from reservations.domain.facts import Call, Facts, Reason, Status
+from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import DocumentType, MailKind, MailStatus, Reservation
@@ -235,21 +235,28 @@ def test_a_reservation_reads_differently_once_its_deadline_has_passed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("facts", "expected"),
+    ("reservation", "expected"),
     [
-        (some_facts(a_charge()), False),
-        (some_facts(a_charge(), a_booking()), True),
-        (some_facts(a_charge(), reason=Reason.SUPPLIER_REJECTED), False),
-        (some_facts(a_charge(), a_refund(), reason=Reason.SUPPLIER_REJECTED), True),
-        (some_facts(reason=Reason.EXPIRED), True),
-        (some_facts(a_charge(), reason=Reason.CUSTOMER_CANCELLED), False),
-        (some_facts(a_charge(), reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON), True),
+        (a_reservation(a_charge()), False),
+        (a_reservation(a_charge(), a_booking()), False),
+        (a_reservation(a_charge(), a_booking(), documents=(a_voucher(),)), True),
+        (a_reservation(a_charge(), a_booking(), documents=(a_voucher(removed_at=NOON),)), True),
+        (a_reservation(a_charge(), reason=Reason.SUPPLIER_REJECTED), False),
+        (a_reservation(a_charge(), a_refund(), reason=Reason.SUPPLIER_REJECTED), True),
+        (a_reservation(reason=Reason.EXPIRED), True),
+        (a_reservation(a_charge(), reason=Reason.CUSTOMER_CANCELLED), False),
+        (
+            a_reservation(
+                facts=some_facts(a_charge(), reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON)
+            ),
+            True,
+        ),
     ],
 )
 def test_a_reader_may_stop_asking_once_nothing_more_is_expected(
-    facts: Facts, expected: bool
+    reservation: Reservation, expected: bool
 ) -> None:
-    assert at_rest(facts) is expected
+    assert at_rest(reservation) is expected
 
 
 def test_facts_alone_make_the_view() -> None:

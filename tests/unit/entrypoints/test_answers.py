@@ -98,6 +98,14 @@ def test_a_rejection_whose_money_is_on_its_way_asks_to_come_back() -> None:
     assert "Retry-After" in shown(owed).headers
 
 
+def test_retry_after_stays_on_a_confirmed_trip_until_its_voucher_is_there() -> None:
+    answer = shown(a_reservation(a_charge(), a_booking()))
+
+    assert body_of(answer)["status"] == "CONFIRMADA"
+    assert body_of(answer)["documents"] == []
+    assert answer.headers["Retry-After"] == "2"
+
+
 @pytest.mark.parametrize(
     "if_none_match", ['W/"3"', '"3"', '"1", W/"3"', ' W/"3" ,"9"', "*", '"2",*']
 )

@@ -1,6 +1,8 @@
 """The body of a creation: every fault it can have, and what it may look like without one."""
 
 import json
+import sys
+import unicodedata
 from contextlib import suppress
 from copy import deepcopy
 from datetime import date
@@ -15,6 +17,7 @@ from reservations.domain.reservation import Language
 from reservations.entrypoints.bodies import (
     FAULTS,
     MAX_BODY_BYTES,
+    MAX_FAULTS,
     ReservationBody,
     parse_json,
     parse_reservation,
@@ -23,6 +26,7 @@ from reservations.entrypoints.bodies import (
 from reservations.entrypoints.problems import ProblemError
 
 TODAY = date(2027, 3, 1)
+FOUR_IN_ONE = "\u03b1\u0313\u0300\u0345"  # U+1F82 in NFC
 
 A_BODY: dict[str, Any] = {
     "customer": {"full_name": "Ana Pérez", "email": "ana@example.com", "phone": "+34600111222"},
@@ -202,7 +206,9 @@ def test_the_phone_may_be_left_out() -> None:
         (("customer", "full_name"), "  Zoë 王  "),
         (("customer", "full_name"), "\ufb2c" * 40),  # 3 characters each in NFC
         (("customer", "full_name"), "e\u0301" * 120),
+        (("customer", "full_name"), FOUR_IN_ONE * 120),
         (("offer", "description"), "a" * 200),
+        (("offer", "description"), FOUR_IN_ONE * 200),
         (("customer", "email"), "a.b+c@sub.example.com"),
         (("customer", "phone"), "+1234567"),
         (("customer", "phone"), "+123456789012345"),
@@ -236,6 +242,8 @@ def test_what_lies_just_within_a_bound_is_accepted(path: tuple[str, ...], value:
         (("customer", "full_name"), 7, "wrong_type"),
         (("offer", "description"), "\ufb2c" * 67, "too_long"),
         (("offer", "description"), "e\u0301" * 201, "too_long"),
+        (("customer", "full_name"), FOUR_IN_ONE * 121, "too_long"),
+        (("offer", "description"), FOUR_IN_ONE * 201, "too_long"),
         (("offer", "offer_id"), "../secret", "malformed"),
         (("offer", "offer_id"), "a\n", "malformed"),
         (("offer", "guests"), True, "wrong_type"),
@@ -259,6 +267,40 @@ def test_what_lies_just_beyond_a_bound_is_refused(
     path: tuple[str, ...], value: object, code: str
 ) -> None:
     assert [found for _, found in faults(with_member(path, value))] == [code]
+
+
+def test_a_text_over_its_bound_is_refused_before_it_is_composed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    composed: list[int] = []
+    compose = unicodedata.normalize
+
+    def counted(form: Any, text: str) -> str:
+        composed.append(len(text))
+        return compose(form, text)
+
+    monkeypatch.setattr(unicodedata, "normalize", counted)
+    body = with_member(("customer", "full_name"), "a" * 481)
+    body["offer"]["description"] = "a" + "\u0301" * 10_000
+
+    assert faults(body) == [
+        ("/customer/full_name", "too_long"),
+        ("/offer/description", "too_long"),
+    ]
+    assert composed == []
+
+
+def test_no_character_decomposes_into_more_than_four() -> None:
+    """The bound before NFC rests on this; new versions of Unicode may change it."""
+    sizes = (len(unicodedata.normalize("NFD", chr(point))) for point in range(sys.maxunicode + 1))
+    assert max(sizes) == 4
+
+
+@pytest.mark.parametrize("unknown", [MAX_FAULTS, MAX_FAULTS + 1, 5_000])
+def test_an_answer_lists_at_most_50_faults(unknown: int) -> None:
+    found = faults(A_BODY | {f"u{number}": 1 for number in range(unknown)})
+
+    assert found == [("", "unknown_member")] * 50
 
 
 def test_nothing_of_the_input_is_repeated() -> None:
@@ -301,6 +343,13 @@ def test_spelling_does_not_change_the_fingerprint() -> None:
     shuffled = dict(reversed(respelt.items()))
 
     assert parse(shuffled).fingerprint() == plain.fingerprint()
+
+
+def test_the_longest_decomposed_text_has_the_fingerprint_of_its_nfc() -> None:
+    def fingerprint(name: str) -> dict[str, Any]:
+        return parse(with_member(("customer", "full_name"), name)).fingerprint()
+
+    assert fingerprint(FOUR_IN_ONE * 120) == fingerprint("\u1f82" * 120)
 
 
 @pytest.mark.parametrize(

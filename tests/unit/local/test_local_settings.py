@@ -84,6 +84,32 @@ def test_an_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         database.chosen_engine()
 
 
+@pytest.mark.parametrize(
+    ("told", "origin"),
+    [(None, "*"), ("", "*"), ("*", "*"), ("http://127.0.0.1:5173", "http://127.0.0.1:5173")],
+)
+def test_pages_of_any_origin_may_call_the_local_api_unless_one_is_named(
+    monkeypatch: pytest.MonkeyPatch, told: str | None, origin: str
+) -> None:
+    monkeypatch.delenv("WEB_ORIGIN", raising=False)
+    if told is not None:
+        monkeypatch.setenv("WEB_ORIGIN", told)
+
+    assert deployment.web_origin() == origin
+
+
+@pytest.mark.parametrize("told", ["http://127.0.0.1:5173/", "127.0.0.1:5173", "http://a b"])
+def test_a_web_origin_that_is_no_origin_is_refused(
+    monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    monkeypatch.setenv("WEB_ORIGIN", told)
+
+    with pytest.raises(StackError, match="WEB_ORIGIN") as caught:
+        deployment.web_origin()
+
+    assert "http://127.0.0.1:5173" in caught.value.remedy
+
+
 def test_operators_work_on_the_stack_of_this_machine_unless_they_name_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,7 +9,8 @@ from reservations.application.ports import DocumentStore, UnitOfWork, Voucher, V
 from reservations.application.settlement import pass_on, settle_and_save
 from reservations.application.vouchers import voucher_key, voucher_of
 from reservations.domain.access_token import KeyRing
-from reservations.domain.fulfilment import IssueVoucher, fulfil
+from reservations.domain.errors import VoucherNotDrawnError
+from reservations.domain.fulfilment import IssueVoucher, fulfil, let_mail_go
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Document, DocumentType, Reservation
 
@@ -39,12 +40,18 @@ def issue_voucher(
     Raises:
         ReservationNotFoundError: there is no such reservation.
         UnavailableError: the database or the store did not answer; a retry is safe.
+        VoucherNotDrawnError: the voucher cannot be drawn; its mail goes without it.
     """
     owed = _look(reservation_id, uow=uow, policy=policy, support_contact=support_contact)
     if owed is None:
         return None
     reservation, voucher = owed
-    key, content = voucher_key(reservation, keys=keys), renderer.render(voucher)
+    key = voucher_key(reservation, keys=keys)
+    try:
+        content = renderer.render(voucher)
+    except VoucherNotDrawnError:
+        _let_mail_go(reservation_id, uow=uow, policy=policy)
+        raise
     with uow:
         reservation = uow.reservations.lock(reservation_id)
         now = uow.now()
@@ -73,6 +80,16 @@ def _look(
         pass_on(reservation, uow=uow, policy=policy, now=now)
         uow.commit()
         return None
+
+
+def _let_mail_go(reservation_id: UUID, *, uow: UnitOfWork, policy: Policy) -> None:
+    with uow:
+        reservation = uow.reservations.lock(reservation_id)
+        now = uow.now()
+        going = let_mail_go(reservation, now, policy)
+        if going:
+            settle_and_save(going, uow=uow, policy=policy, now=now)
+            uow.commit()
 
 
 def _with_voucher(

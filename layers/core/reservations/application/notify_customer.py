@@ -20,7 +20,7 @@ from reservations.application.ports import (
 )
 from reservations.application.settlement import pass_on, settle_and_save
 from reservations.application.vouchers import stored_voucher, voucher_of
-from reservations.domain.errors import DocumentStoreUnavailableError
+from reservations.domain.errors import DocumentStoreUnavailableError, VoucherNotDrawnError
 from reservations.domain.fulfilment import (
     SendMail,
     begin_send,
@@ -191,8 +191,12 @@ def _attachment(
     if kind is not MailKind.CONFIRMED:
         return None
     document = reservation.voucher
-    assert document is not None  # the confirmation is owed only after the voucher
+    if document is None:
+        return None  # its drawing failed for good
     if document.removed_at is not None:
         return None  # a nudge may repeat a mail after the retention: what was removed is not made again
     content = voucher_of(reservation, customer, support_contact=support_contact)
-    return vouchers.read(document.s3_key, content)
+    try:
+        return vouchers.read(document.s3_key, content)
+    except VoucherNotDrawnError:  # the store has lost it; the renderer has logged its failure
+        return None

@@ -421,7 +421,11 @@ class Voucher:
 
 class VoucherRenderer(Protocol):
     def render(self, voucher: Voucher) -> bytes:
-        """One A4 page, as PDF."""
+        """Draw one A4 page, as PDF: equal bytes for equal vouchers.
+
+        Raises:
+            VoucherNotDrawnError: the same voucher would fail again.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

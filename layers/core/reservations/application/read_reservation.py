@@ -87,6 +87,7 @@ def link_to_voucher(
     Raises:
         ReservationNotFoundError: see `find_owned`, or there is no valid voucher.
         DocumentStoreUnavailableError: the store did not answer.
+        VoucherNotDrawnError: the store has lost it, and it cannot be drawn again.
     """
     with uow:
         reservation = find_owned(code, reader=reader, uow=uow, keys=keys)

@@ -40,6 +40,7 @@ def stored_voucher(
 
     Raises:
         DocumentStoreUnavailableError: the store did not answer.
+        VoucherNotDrawnError: the store has lost it, and it cannot be drawn again.
     """
     content = store.get(key)
     if content is None:

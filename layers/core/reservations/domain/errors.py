@@ -9,7 +9,8 @@ ReservationsError
 ├── DefectError         we broke a rule of our own; a retry is safe, and somebody has to look
 │   ├── InvalidMoneyError
 │   ├── DuplicateCodeError
-│   └── KnowledgeLostError
+│   ├── KnowledgeLostError
+│   └── VoucherNotDrawnError
 └── UnavailableError    our own infrastructure did not answer; a retry is safe
     ├── RequestInFlightError
     ├── DatabaseBusyError
@@ -73,6 +74,12 @@ class KnowledgeLostError(DefectError):
     """A write would forget: a lower status, another provider id, a second stamp."""
 
     code = "knowledge_lost"
+
+
+class VoucherNotDrawnError(DefectError):
+    """No drawing of the voucher succeeded, not even the plain one with boxes."""
+
+    code = "voucher_not_drawn"
 
 
 class UnavailableError(ReservationsError):

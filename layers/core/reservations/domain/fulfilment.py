@@ -66,10 +66,14 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
     """The one thing to hand over now, or when to try again; the voucher goes before its mail.
 
     While another booking could still take the place of the kept one, no voucher names either: the
-    saga cancels one of them first.
+    saga cancels one of them first. A confirmation let go without its voucher is sent first.
     """
     if state_of(reservation.facts) is State.SUPPLIER_CONFIRMED and reservation.voucher is None:
-        return Settled() if rivals(reservation.facts) else IssueVoucher()
+        if rivals(reservation.facts):
+            return Settled()
+        mail = reservation.send_of(MailKind.CONFIRMED)
+        if mail is None or mail.check_at is None:
+            return IssueVoucher()
     wishes = (_wish(reservation, kind, now) for kind in _owed(reservation))
     return next((wish for wish in wishes if wish is not None), Settled())
 
@@ -123,6 +127,17 @@ def put_off(reservation: Reservation, kind: MailKind, now: datetime, policy: Pol
     """Try later what could not even be begun: as a send that did not leave, it uses up no repeat."""
     begun = begin_send(reservation, kind, now, policy)
     return record_send(begun, kind, MailStatus.NOT_SENT, now, policy)
+
+
+def let_mail_go(reservation: Reservation, now: datetime, policy: Policy) -> Reservation | None:
+    """Let the confirmation go without its voucher, whose drawing failed for good.
+
+    An entry in the send ledger is the mark. The voucher is owed again once the mail rests.
+    Return `None` if no mail waits for the voucher.
+    """
+    if fulfil(reservation, now) != IssueVoucher() or reservation.send_of(MailKind.CONFIRMED):
+        return None
+    return put_off(reservation, MailKind.CONFIRMED, now, policy)
 
 
 def give_up(reservation: Reservation, kind: MailKind, now: datetime, policy: Policy) -> Reservation:

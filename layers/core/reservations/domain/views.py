@@ -105,12 +105,14 @@ def _available(reservation: Reservation) -> Iterator[DocumentType]:
     return (document.type for document in reservation.documents if document.removed_at is None)
 
 
-def at_rest(facts: Facts) -> bool:
-    """Whether nothing more is to be expected: a reader may stop asking."""
-    status = public_status(facts)
+def at_rest(reservation: Reservation) -> bool:
+    """Return `True` once a reader may stop polling: the status is final and its voucher was issued."""
+    status = public_status(reservation.facts)
+    if status is PublicStatus.CONFIRMADA:
+        return reservation.voucher is not None
     if status in (PublicStatus.RECHAZADA, PublicStatus.EXPIRADA):
-        return state_of(facts) in FINAL
-    return status in (PublicStatus.CONFIRMADA, PublicStatus.CANCELADA)
+        return state_of(reservation.facts) in FINAL
+    return status is PublicStatus.CANCELADA
 
 
 def reads_differently(

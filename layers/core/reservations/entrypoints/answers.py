@@ -115,7 +115,7 @@ def shown(
 ) -> Response[str]:
     """The reservation as it stands; 304 when the caller has this version already (RFC 9110, section 13.1.2)."""
     headers = {"ETag": etag(reservation.version), "Cache-Control": "private, no-cache"}
-    if not at_rest(reservation.facts):
+    if not at_rest(reservation):
         headers["Retry-After"] = str(poll_after_s(reservation, now=now))
     if _matches(if_none_match, reservation.version):
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers | {"Vary": http.VARY})

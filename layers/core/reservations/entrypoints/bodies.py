@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, Self
@@ -28,6 +28,7 @@ from reservations.domain.reservation import Customer, Language, Offer
 from reservations.entrypoints.problems import FieldError, ProblemError
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_FAULTS = 50
 
 # https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address, with a dot required in the domain, and before
 # the at sign only dots between others, as RFC 5321 (section 4.1.2, Dot-string) has it.
@@ -48,9 +49,19 @@ def _error(code: str, *, member: str | None = None) -> PydanticCustomError:
     return PydanticCustomError(code, code, {"member": member})
 
 
-def _composed(value: Any) -> Any:
-    """NFC, before the length is taken: some characters grow by it, U+FB2C threefold."""
-    return unicodedata.normalize("NFC", value) if isinstance(value, str) else value
+def _composed(max_length: int) -> Callable[[Any], Any]:
+    """Return a validator that makes NFC of a text, for the exact length check after it: U+FB2C grows threefold."""
+
+    def compose(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        # No character decomposes into more than four (U+1F82), so a text over this bound is too long in NFC as well.
+        # Composing it would take quadratic time: CPython sorts combining marks by insertion.
+        if len(value) > 4 * max_length:
+            raise _error("too_long")
+        return unicodedata.normalize("NFC", value)
+
+    return compose
 
 
 def _printable(value: str) -> str:
@@ -102,7 +113,7 @@ class _Body(BaseModel):
 
 class CustomerBody(_Body):
     full_name: Annotated[
-        str, BeforeValidator(_composed), Field(max_length=120), AfterValidator(_printable)
+        str, BeforeValidator(_composed(120)), Field(max_length=120), AfterValidator(_printable)
     ]
     email: Annotated[str, Field(max_length=254), AfterValidator(_email)]
     phone: Annotated[str, Field(pattern=r"\A\+[0-9]{7,15}\z")] | None = None
@@ -111,7 +122,7 @@ class CustomerBody(_Body):
 class OfferBody(_Body):
     offer_id: Annotated[str, Field(pattern=r"\A[A-Za-z0-9._-]{1,64}\z")]
     description: Annotated[
-        str, BeforeValidator(_composed), Field(max_length=200), AfterValidator(_printable)
+        str, BeforeValidator(_composed(200)), Field(max_length=200), AfterValidator(_printable)
     ]
     starts_on: Annotated[date, BeforeValidator(_iso_date)]
     ends_on: Annotated[date, BeforeValidator(_iso_date)]
@@ -173,12 +184,12 @@ class ReservationBody(_Body):
 
 
 def parse_reservation(body: bytes, *, today: date) -> ReservationBody:
-    """Read a body strictly; a start before `today` (UTC) is told here only beside other faults.
+    """Read a body strictly. A start before `today` (UTC) is reported only beside other faults.
 
-    What was accepted yesterday may be repeated today, so that fault alone is left to `refuse_past`.
+    A body accepted yesterday may be repeated today, so that fault alone is left to `refuse_past`.
 
     Raises:
-        ProblemError: `malformed_json`, `body_too_large` or `validation_failed` with every fault found.
+        ProblemError: `malformed_json`, `body_too_large` or `validation_failed` with the first `MAX_FAULTS` faults.
     """
     document = parse_json(body)
     with suppress(ValidationError):
@@ -286,7 +297,8 @@ FAULTS = {
 
 
 def _faults(error: ValidationError) -> tuple[FieldError, ...]:
-    return tuple(_fault(fault) for fault in error.errors(include_input=False, include_url=False))
+    faults = error.errors(include_input=False, include_url=False)
+    return tuple(_fault(fault) for fault in faults[:MAX_FAULTS])
 
 
 def _fault(fault: Any) -> FieldError:

@@ -20,6 +20,7 @@ from reservations.domain.errors import (
     ReservationsError,
     SchemaOutdatedError,
     SettingsError,
+    VoucherNotDrawnError,
 )
 from reservations.domain.history import Text
 
@@ -229,6 +230,7 @@ PROBLEM_OF: dict[type[ReservationsError], str] = {
     DatabaseUnavailableError: "service_unavailable",
     DuplicateCodeError: "service_unavailable",
     KnowledgeLostError: "service_unavailable",
+    VoucherNotDrawnError: "service_unavailable",
     SchemaOutdatedError: "service_unavailable",
     QueueUnavailableError: "service_unavailable",
     DocumentStoreUnavailableError: "service_unavailable",

@@ -31,6 +31,7 @@ DUPLICATE = 1062
 _DEADLOCKS = {1213, 1020}  # 1020: MariaDB with innodb_snapshot_isolation
 _LOCKED = {1205, 3572}  # 3572: MySQL's answer to NOWAIT, where MariaDB gives 1205
 _LOST = {1053, 1927, 2006, 2013, 2055, 4031}  # 4031: MySQL closed an idle connection and says so
+_DEMOTED = {1290, 1792, 1836}  # read-only since a failover; the address leads to another server now
 
 _NOW = text("SELECT UTC_TIMESTAMP(6)")
 
@@ -129,7 +130,8 @@ class Database:
         Raises:
             IntegrityError: a key or a reference is violated; the statement alone is undone.
             DatabaseBusyError: a lock was not granted; the transaction is rolled back.
-            DatabaseUnavailableError: no connection, or it was lost; the transaction is gone.
+            DatabaseUnavailableError: no connection, it was lost, or its server is read-only; the
+                transaction is gone.
             SchemaOutdatedError: see `readiness.check`.
         """
         first = not self.in_transaction
@@ -203,7 +205,7 @@ class Database:
             raise error
         if _is_lost(error):
             self._drop()
-            raise DatabaseUnavailableError("the connection to the database was lost") from error
+            raise DatabaseUnavailableError("the connection to the database was dropped") from error
         self.rollback()
         number = error_number(error)
         if number in _DEADLOCKS:
@@ -220,7 +222,7 @@ class Database:
 
 
 def _is_lost(error: DBAPIError) -> bool:
-    return error.connection_invalidated or error_number(error) in _LOST
+    return error.connection_invalidated or error_number(error) in _LOST | _DEMOTED
 
 
 def _timed_out(error: DBAPIError) -> bool:

@@ -2,17 +2,22 @@
 
 import logging
 import unicodedata
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from importlib.resources import files
+from typing import Any
 
+from fontTools.ttLib import TTFont
 from fpdf import FPDF
 from fpdf.enums import MethodReturnValue
-from fpdf.fonts import TTFFont
+from fpdf.fonts import SubsetMap, TTFFont
 
 from reservations.adapters.papers.wording import weekday, written_date, written_money
 from reservations.application.ports import Voucher, VoucherRenderer
 from reservations.domain.codes import display
+from reservations.domain.errors import VoucherNotDrawnError
 from reservations.domain.reservation import Language
 
 _FONTS = files("voucher_fonts")  # a package of the PDF layer
@@ -22,7 +27,16 @@ _WIDE, *_EXTRAS = "wide", "cjk", "emoji"
 # Stands for what no font has; left to itself, fpdf2 would log the character, part of a name.
 _NO_GLYPH = "\N{WHITE SQUARE}"
 _KEPT_FORMAT_CHARACTERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
+_SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))  # of the variation of a sign
+_INVISIBLE = {*_KEPT_FORMAT_CHARACTERS, *map(chr, _SELECTORS)}
 _PRODUCER = "Reservations API"
+
+# The texts that others wrote.
+_GIVEN = ("description", "guest", "supplier_locator", "support_contact")
+# Texts with boxes in each drawing; the next one is made if one fails.
+_BOXED = ((), ("description",), ("guest",), _GIVEN)
+
+_logger = logging.getLogger(__name__)
 
 # At INFO the subsetter lists the characters it keeps, those of a name among them.
 logging.getLogger("fontTools").setLevel(logging.WARNING)
@@ -158,6 +172,14 @@ class _Sheet:
     def output(self) -> bytes:
         return bytes(self._pdf.output())
 
+    def close(self) -> None:
+        """Free the fonts: fpdf2 holds them in caches of the process until a document's output."""
+        SubsetMap.pick.cache_clear()
+        SubsetMap.get_glyph.cache_clear()
+        for font in self._pdf.fonts.values():
+            assert isinstance(font, TTFFont)
+            font.close()
+
     def band(self, *, height: float) -> None:
         """Color the top of the page from edge to edge."""
         self._pdf.set_fill_color(_BRAND)
@@ -252,11 +274,22 @@ def _printable(text: str) -> str:
 
 class FpdfVoucherRenderer(VoucherRenderer):
     """Shows Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew and Arabic script, everyday Chinese,
-    Japanese and Korean, and the usual emoji; any other character as an empty box."""
+    Japanese and Korean, and the usual emoji; any other character as an empty box.
+
+    A text that the libraries cannot draw gets boxes for all that the plain font lacks."""
 
     def render(self, voucher: Voucher) -> bytes:
-        words = _WORDS[voucher.language]
-        sheet = _Sheet()
+        for names in _BOXED:
+            try:
+                return _drawn(_with_boxes(voucher, names))
+            except Exception as error:  # the libraries raise anything on a text they cannot shape
+                _log(error, voucher)
+        raise VoucherNotDrawnError
+
+
+def _drawn(voucher: Voucher) -> bytes:
+    words = _WORDS[voucher.language]
+    with closing(_Sheet()) as sheet:
         sheet.describe(
             title=f"{words.title} {display(voucher.code)}",
             language=voucher.language,
@@ -271,6 +304,32 @@ class FpdfVoucherRenderer(VoucherRenderer):
         _draw_conditions(sheet, voucher, words, y=y + 4)
         _draw_footer(sheet, voucher, words)
         return sheet.output()
+
+
+def _with_boxes(voucher: Voucher, names: tuple[str, ...]) -> Voucher:
+    texts: dict[str, Any] = {name: _boxed(getattr(voucher, name)) for name in names}
+    return replace(voucher, **texts)
+
+
+def _boxed(text: str) -> str:
+    """Put a box for each visible character that the plain font lacks."""
+    signs = (c for c in _printable(text) if c not in _INVISIBLE)
+    return "".join(c if ord(c) in _plain_points() else _NO_GLYPH for c in signs)
+
+
+@cache
+def _plain_points() -> frozenset[int]:
+    with TTFont(str(_FONTS / f"{_TEXT}.ttf")) as font:
+        return frozenset(font.getBestCmap())
+
+
+def _log(error: Exception, voucher: Voucher) -> None:
+    """Log the signs that may be the cause, but no letter or mark: those may spell a name."""
+    texts = {c for name in _GIVEN for c in _printable(getattr(voucher, name))}
+    signs = (c for c in texts if c in _INVISIBLE or unicodedata.category(c)[0] in "CS")
+    points = " ".join(f"U+{ord(c):04X}" for c in sorted(signs) if ord(c) not in _plain_points())
+    extra = {"kind": type(error).__name__, "detail": points}
+    _logger.error("voucher not drawn as written", extra=extra)
 
 
 def _draw_header(sheet: _Sheet, voucher: Voucher, words: _Words) -> None:

@@ -1,0 +1,77 @@
+"""One execution environment of the local stack, with a real process of a function in it."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from local.paths import ROOT, VENVS
+
+_FUNCTION = """
+import time
+
+def lambda_handler(event, context):
+    kept = b"x" * (event["megabytes"] << 20)
+    while event.get("stays"):
+        time.sleep(0.01)
+    return len(kept)
+"""
+
+# LocalStack lives in an environment of its own.
+_INVOKE = """
+import json, sys
+from pathlib import Path
+from types import SimpleNamespace as Some
+from local.localstack.process_executor import ProcessExecutor
+
+folder, python, memory_size, *events = sys.argv[1:]
+ProcessExecutor.folder, ProcessExecutor.python = Path(folder), python
+config = Some(
+    code=Some(get_unzipped_code_location=lambda: folder), layers=[], runtime="python3.11",
+    handler="function.lambda_handler", timeout=60, memory_size=int(memory_size),
+)
+executor = ProcessExecutor("1", Some(id=Some(function_name="thing"), config=config))
+executor.start({})
+for number, event in enumerate(events):
+    arn = "arn:aws:lambda:eu-west-1:000000000000:function:thing"
+    job = {"invoke-id": str(number), "invoked-function-arn": arn, "trace-id": "", "payload": event}
+    result = executor.invoke(job)
+    body = json.loads(result.payload)
+    print(json.dumps({"body": body, "error": result.is_error, "logs": result.logs}))
+executor.stop()
+"""
+
+
+def invoke(folder: Path, *events: dict[str, Any], memory_size: int) -> list[dict[str, Any]]:
+    (folder / "function.py").write_text(_FUNCTION)
+    python, of_functions = (str(VENVS / name / "bin/python") for name in ("localstack", "lambda"))
+    bodies = map(json.dumps, events)
+    output = subprocess.run(
+        [python, "-c", _INVOKE, str(folder), of_functions, str(memory_size), *bodies],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=True,
+    ).stdout
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def test_a_process_that_outgrows_its_memory_is_killed_with_the_words_of_aws(tmp_path: Path) -> None:
+    small, large = {"megabytes": 1}, {"megabytes": 200}
+
+    answers = invoke(tmp_path, small, {**large, "stays": True}, large, small, memory_size=128)
+
+    before, *outgrown, after = answers
+    assert [each["body"] for each in (before, after)] == [1 << 20, 1 << 20]
+    assert [each["body"] for each in outgrown] == [
+        {
+            "errorType": "Runtime.ExitError",
+            "errorMessage": f"RequestId: {number} Error: Runtime exited with error: signal: killed",
+        }
+        for number in (1, 2)
+    ]
+    assert all(each["error"] for each in outgrown)
+    assert all(
+        "\tMemory Size: 128 MB\tMax Memory Used: 128 MB\n" in each["logs"] for each in outgrown
+    )
