@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import yaml
 from pydantic import SecretStr
@@ -26,7 +26,7 @@ from reservations.application.clean_up import (
     WEBHOOKS_KEPT,
 )
 from reservations.domain.facts import Reason
-from reservations.domain.policy import SHORT, STANDARD
+from reservations.domain.policy import SHORT, STANDARD, Policy
 from reservations.domain.saga import (
     FINAL,
     FINAL_STATE,
@@ -70,27 +70,6 @@ _REASONS = {
 }
 
 _EFFECTS = {"none": "nada", "unknown": "no se sabe", "accepted": "ocurrió"}
-
-_DURATIONS = {
-    "ladder": "esperas entre las consultas de una llamada abierta",
-    "ladder_end": "espera entre las consultas siguientes",
-    "unasked_ladder_limit": "peldaño más alto, desde 0, para lo no enviado o no consultado",
-    "retry_after_limit": "máximo que se obedece el `Retry-After` de un proveedor",
-    "aftercare": "consultas de lo ya cerrado, desde el cierre o el último webhook",
-    "hold": "retención, desde el último envío del cargo",
-    "hold_limit": "retención desde la creación, si ningún cargo llegó a pagos",
-    "grace": "gracia tras la retención",
-    "book_window": "tiempo que se insiste a un proveedor que no tiene la reserva",
-    "call_limit": "una llamada no empieza ni acaba más tarde que esto tras escribirse",
-    "visibility": "«no existe» solo se cree este tiempo después de acabar la llamada",
-    "not_found_gap": "separación mínima entre dos «no existe» que se creen",
-    "deadline": "revisión de una llamada abierta o de una cancelación que no llega",
-    "refund_deadline": "revisión de un reembolso abierto o que no llega",
-    "hint_lease": "arriendo de una fila de outbox o de una reserva vencida",
-    "hint_lease_limit": "máximo de ese arriendo, que crece con la espera de la reserva",
-    "mail_repeat": "espera antes de repetir un correo sin respuesta",
-    "reminder": "recordatorio cuando solo una persona puede hacer avanzar la reserva",
-}
 
 _LIMITS = {
     "payments_connect": "conectar con pagos",
@@ -317,10 +296,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def durations() -> str:
+    meanings = get_type_hints(Policy, include_extras=True)
     rows = [
         [
             f"`{field.name}`",
-            _DURATIONS[field.name],
+            meanings[field.name].__metadata__[0],
             spoken(getattr(STANDARD, field.name)),
             spoken(getattr(SHORT, field.name)),
         ]
