@@ -19,12 +19,7 @@ from local.template import name_of, resources
 from reservations import config
 from reservations.adapters.mysql.idempotency import KEPT as KEYS_KEPT
 from reservations.adapters.mysql.tables import METADATA
-from reservations.application.clean_up import (
-    DOCUMENTS_KEPT,
-    HINTS_KEPT,
-    PERSONAL_DATA_KEPT,
-    WEBHOOKS_KEPT,
-)
+from reservations.application import clean_up
 from reservations.domain.facts import Reason
 from reservations.domain.policy import SHORT, STANDARD, Policy
 from reservations.domain.saga import (
@@ -104,45 +99,6 @@ _SETTINGS = {
 }
 # Read as JSON, so no `SecretStr` marks them.
 _SECRET_DOCUMENTS = {"access_token_keys", "webhook_secrets_payments", "webhook_secrets_supplier"}
-_TRIP = "tras el viaje"
-_FOR_EVER = "6 años o más: nada la borra"
-# What each table is for, the personal data it has, and how long a row is kept.
-_TABLES = {
-    "reservation": (
-        "oferta, precio, motivo de cierre y lo derivado de los hechos",
-        "–",
-        _FOR_EVER,
-    ),
-    "customer": (
-        "el titular",
-        "nombre, correo, teléfono, idioma, y el vale mientras haga falta",
-        f"{PERSONAL_DATA_KEPT.days} días {_TRIP}, o hasta `ops erase`",
-    ),
-    "provider_call": (
-        "libro de llamadas: lo pedido a cada proveedor y lo sabido",
-        "–",
-        _FOR_EVER,
-    ),
-    "provider_attempt": ("la prueba de cada petición de una llamada", "–", _FOR_EVER),
-    "history": ("qué pasó, cuándo y por quién", "–", _FOR_EVER),
-    "outbox": (
-        "indicios que esperan a publicarse",
-        "–",
-        f"{HINTS_KEPT.days} días desde que se publica. `dead`, hasta que alguien lo revisa",
-    ),
-    "document": (
-        "dónde está el bono y su huella",
-        "–",
-        f"6 años o más. El PDF, {DOCUMENTS_KEPT.days} días {_TRIP}",
-    ),
-    "mail_send": ("qué correo se envió y cómo acabó", "–", _FOR_EVER),
-    "webhook": (
-        "webhooks recibidos, para tomar cada uno una vez",
-        "–",
-        f"{WEBHOOKS_KEPT.days} días",
-    ),
-    "idempotency": ("la respuesta a cada clave de idempotencia", "–", f"{KEYS_KEPT.days} días"),
-}
 _FROM_ENVIRONMENT = (
     config.QueueSettings,
     config.DeadLetterSettings,
@@ -335,7 +291,16 @@ def _origin(model: type[config.Settings], field: str) -> tuple[str, str]:
 
 
 def tables() -> str:
-    rows = [[f"`{name}`", *_TABLES[name]] for name in METADATA.tables]
+    periods = {**vars(clean_up), "KEYS_KEPT": KEYS_KEPT}
+    rows = [
+        [
+            f"`{name}`",
+            declared.info["purpose"],
+            declared.info["personal"],
+            declared.info["kept"].format_map(periods),
+        ]
+        for name, declared in METADATA.tables.items()
+    ]
     return table(["Tabla", "Para qué", "Datos personales", "Cuánto se guarda una fila"], rows)
 
 
