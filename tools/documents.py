@@ -6,16 +6,16 @@ A table between `generado:<name>` and `/generado` marks belongs to this module; 
 import argparse
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 import yaml
 from pydantic import SecretStr
 
-from local.template import name_of, resources
+from local.template import resources
 from reservations import config
 from reservations.adapters.mysql.idempotency import KEPT as KEYS_KEPT
 from reservations.adapters.mysql.tables import METADATA
@@ -35,6 +35,7 @@ from reservations.domain.saga import (
 from reservations.domain.views import PROGRESS
 from reservations.entrypoints.bodies import FAULTS
 from reservations.entrypoints.problems import CATALOGUE, Problem
+from tools.rights import DEPLOYER, Right, rights
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -109,128 +110,19 @@ _FROM_ENVIRONMENT = (
 )
 _NOT_A_SOURCE = (config.Timeouts, config.SagaProfile)  # they live inside `saga_policy`
 
-_OF_THE_ACCOUNT = re.compile(
-    r"arn:\$\{AWS::Partition\}:[a-z-]+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:"
-)
-# Every `*` among the rights, whole, and why it is there; a right with another one is not documented, and fails.
-WILDCARDS = {
-    "${DocumentBucket.Arn}/vouchers/*": "cualquier bono, y nada más del cubo",
-    "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/*": (
-        "SES pide permiso sobre el remitente. `MailSenderDomain` lo acota, si se da"
-    ),
-    "sqs:SendMessage*": "así lo escribe SAM. Ninguna otra acción empieza igual",
-    "log-group:*": "política de AWS: toda función escribe en cualquier grupo de registros",
-    "network-interface:*": "política de AWS para la VPC: EC2 no acota interfaces de red",
-    "lambda:*:alias": "política de AWS para mover llamadas de versión: cualquier alias y alarma",
-    "sqs:*:queue": "política de AWS para leer colas. Un `Deny` niega las ajenas",
-}
-_QUEUE_READER = "AWSLambdaSQSQueueExecutionRole"
-_EVERY_FUNCTION = "AWSLambdaBasicExecutionRole"
-_IN_A_VPC = "AWSLambdaVPCAccessExecutionRole"
-_DEPLOYER = "AWSCodeDeployRoleForLambda"
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """What a function may do, on what."""
-
-    actions: tuple[str, ...]
-    resources: tuple[str, ...]
-
-    @property
-    def wildcards(self) -> list[str]:
-        return [name for name in (*self.actions, *self.resources) if "*" in name]
-
-
-DEPLOYER_RIGHT = Right((_DEPLOYER,), ("lambda:*:alias",))
-
-
-def rights() -> dict[str, list[Right]]:
-    """What each function's role allows, by the function's folder: our statements, SAM's and AWS's."""
-    return {
-        Path(properties["CodeUri"]).name: list(_rights_of(properties))
-        for properties in resources("AWS::Serverless::Function").values()
-    }
-
-
-def _rights_of(function: Mapping[str, Any]) -> Iterator[Right]:
-    for policy in function["Policies"]:
-        if "SQSSendMessagePolicy" in policy:
-            queue = name_of(policy["SQSSendMessagePolicy"]["QueueName"])
-            yield Right(("sqs:SendMessage*",), (queue,))
-        elif "Ref" in policy:
-            shared = resources("AWS::IAM::ManagedPolicy")[name_of(policy)]
-            yield from _stated(shared["PolicyDocument"])
-        else:
-            yield from _stated(policy)
-    yield Right((_EVERY_FUNCTION,), ("log-group:*",))
-    yield Right((_IN_A_VPC,), ("network-interface:*",))
-    if any(event["Type"] == "SQS" for event in function.get("Events", {}).values()):
-        yield Right((_QUEUE_READER,), ("sqs:*:queue",))
-
-
-def _stated(policy: Mapping[str, Any]) -> Iterator[Right]:
-    for stated in policy["Statement"]:
-        statement = stated["Fn::If"][1] if "Fn::If" in stated else stated
-        if statement["Effect"] == "Allow":
-            yield Right(
-                tuple(_listed(statement["Action"])),
-                tuple(map(_spelled, _listed(statement["Resource"]))),
-            )
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _spelled(resource: Any) -> str:
-    """An ARN as the template writes it; what `!GetAtt` gives, with a dot."""
-    if isinstance(resource, str):
-        return resource
-    if "Fn::Sub" in resource:
-        return str(resource["Fn::Sub"])
-    return str(resource["Ref"]) if "Ref" in resource else ".".join(resource["Fn::GetAtt"])
-
 
 def permissions() -> str:
-    """
-    Raises:
-        ValueError: a `*` that nothing explains.
-    """
+    granted = rights()
     holders: dict[Right, list[str]] = {}
-    for folder, granted in rights().items():
-        for right in granted:
-            holders.setdefault(right, []).append(folder)
-    everyone = len(rights())
+    for folder, some in granted.items():
+        for right in some:
+            holders.setdefault(right, []).append(f"`{folder}`")
     rows = [
-        [
-            "todas" if len(folders) == everyone else ", ".join(f"`{f}`" for f in folders),
-            *_told(right),
-        ]
+        ["todas" if len(folders) == len(granted) else ", ".join(folders), *right.cells()]
         for right, folders in holders.items()
     ]
-    rows.append(["CodeDeploy, en un despliegue gradual", *_told(DEPLOYER_RIGHT)])
-    return table(["Función", "Acción", "Sobre", "Por qué hay un `*`"], rows)
-
-
-def _told(right: Right) -> list[str]:
-    return [
-        ", ".join(f"`{action}`" for action in right.actions),
-        ", ".join(f"`{_short(resource)}`" for resource in right.resources),
-        ". ".join(_reason(name) for name in right.wildcards) or "–",
-    ]
-
-
-def _short(resource: str) -> str:
-    """Without what is the same in every ARN of this account and region."""
-    own = _OF_THE_ACCOUNT.match(resource)
-    return resource[own.end() if own else 0 :].replace("parameter/reservations/${Stage}/", "…/")
-
-
-def _reason(name: str) -> str:
-    if name not in WILDCARDS:
-        raise ValueError(f"a right with a * that nothing explains: {name}")
-    return WILDCARDS[name]
+    deployer = ["CodeDeploy, en un despliegue gradual", *DEPLOYER.cells()]
+    return table(["Función", "Acción", "Sobre", "Por qué hay un `*`"], [*rows, deployer])
 
 
 def spoken(value: object) -> str:

@@ -29,8 +29,8 @@ from tests.template.resources import (
     statements,
     template,
 )
-from tools.documents import DEPLOYER_RIGHT, WILDCARDS, permissions, rights
 from tools.release import RELEASE_FILE
+from tools.rights import WILDCARDS, rights
 
 FOLDERS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
 HANDLER_LINES = 40
@@ -382,10 +382,9 @@ def test_whatever_would_reach_the_bucket_unencrypted_is_denied() -> None:
 
 
 def test_every_star_among_the_rights_is_explained_and_every_explanation_is_needed() -> None:
-    granted = [*chain.from_iterable(rights().values()), DEPLOYER_RIGHT]
+    granted = chain.from_iterable(rights().values())
 
     assert {name for right in granted for name in right.wildcards} == set(WILDCARDS)
-    assert permissions()
 
 
 def test_a_star_is_the_end_of_what_a_right_is_over() -> None:
