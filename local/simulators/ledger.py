@@ -1,4 +1,4 @@
-"""What a simulator must not forget: in SQLite, committed before it answers."""
+"""The state of a simulator: in SQLite, committed before it answers."""
 
 import json
 import secrets
@@ -69,7 +69,7 @@ class Transaction:
         )
 
     def count_failure(self, key: str) -> int:
-        """How many requests with this key have come, this one included."""
+        """Count this request, and return the number of requests with its key."""
         row = self.db.execute(
             "INSERT INTO failure VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET times = times + 1"
             " RETURNING times",
@@ -78,7 +78,7 @@ class Transaction:
         return int(row["times"])
 
     def announce(self, kind: str, **content: str) -> None:
-        """Queue a webhook, if anybody asked for them."""
+        """Queue a webhook if a target is set."""
         if self.setting("webhook") is None:
             return
         timestamp = datetime.fromtimestamp(self.now, UTC).isoformat(timespec="seconds")
@@ -111,7 +111,7 @@ class Transaction:
         self.db.execute("INSERT OR REPLACE INTO setting VALUES (?, ?)", (name, json.dumps(value)))
 
     def clear(self, tables: tuple[str, ...]) -> None:
-        """Forget what was done and how to fail; who listens to webhooks stays."""
+        """Delete operations and faults; keep the target of webhooks."""
         for table in (*_SHARED_TABLES, *tables):
             self.db.execute(f"DELETE FROM {table}")  # noqa: S608 - the names are ours
         self.db.execute("DELETE FROM setting WHERE name = 'faults'")
@@ -132,8 +132,8 @@ class Ledger:
         self._lay_out(_SCHEMA + schema)
 
     def _lay_out(self, schema: str) -> None:
-        """Begin anew what another version of the simulator laid out otherwise."""
-        layout = zlib.crc32(schema.encode()) >> 1  # SQLite keeps a signed 32-bit number for us
+        """Create the tables, after dropping those of another version of the simulator."""
+        layout = zlib.crc32(schema.encode()) >> 1  # user_version is a signed 32-bit number
         if self._db.execute("PRAGMA user_version").fetchone()["user_version"] != layout:
             tables = "SELECT name FROM sqlite_master WHERE type = 'table'"
             for table in self._db.execute(tables).fetchall():

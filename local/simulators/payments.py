@@ -28,10 +28,10 @@ from local.simulators.provider import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardBehavior(Behavior):
-    """Also what is taken that was not asked for, and how a refund of it ends.
+    """Behavior of a charge: deviations from the request, and the outcome of its refund.
 
-    `undecided`: what is pending stays so. `foreign`: another currency is taken. `misnamed`: the answer
-    carries the reference of somebody else's payment; the listing tells the truth.
+    `undecided`: a pending charge stays pending. `foreign`: another currency is taken. `misnamed`: the answer
+    carries the reference of another payment, but the listing is right.
     """
 
     surcharge: Decimal = Decimal(0)
@@ -64,7 +64,7 @@ _UNKNOWN_TOKEN = CardBehavior(status="declined")
 
 
 def _behavior(token: str) -> CardBehavior:
-    """What a token makes happen; what follows a hyphen makes it one of its own."""
+    """Return the behavior of a token. A suffix after a hyphen only makes it unique."""
     return TOKENS.get(token.partition("-")[0], _UNKNOWN_TOKEN)
 
 
@@ -256,7 +256,7 @@ def _refunded(payment: dict[str, Any], transaction: Transaction) -> Decimal:
 
 
 def _returning(payment: dict[str, Any], transaction: Transaction) -> Decimal:
-    """What was given back, or is on its way."""
+    """Return the sum of refunds made or pending."""
     return _total_of_refunds(payment, transaction, "status <> 'rejected'")
 
 

@@ -1,4 +1,4 @@
-"""What both simulators speak of: requests, answers, refusals, and how an input is to end."""
+"""Terms of both simulators: requests, answers, refusals and programmed behavior."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ BodyT = TypeVar("BodyT", bound=Body)
 
 
 class RefusedError(Exception):
-    """The request is not one that the contract allows; nothing was done."""
+    """The request breaks the contract; nothing was done."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`silent`: what was done stands, and the caller never hears of it."""
+    """An HTTP answer. `silent`: the effect is kept and the caller gets no answer."""
 
     status: int
     body: dict[str, Any]
@@ -73,17 +73,17 @@ class Request:
             raise RefusedError(422, "validation_failed", f"{where}: {first['msg']}") from None
 
     def fingerprint(self) -> str:
-        """Equal for requests that ask the same, however their JSON is written."""
+        """Return a hash that ignores the layout of the JSON."""
         content = json.dumps(json.loads(self.body), sort_keys=True) if self.body.strip() else ""
         return hashlib.sha256(f"{self.method} {self.path}\n{content}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behavior:
-    """How a token or an offer ends: its status, after how many failures, and whether we say so.
+    """Programmed outcome of a token or an offer: a status, after some failures.
 
-    `late`: a listing does not show it at first. `twice`: the first request acts, and is told that
-    nothing was done.
+    `silent`: no answer. `late`: a listing omits it at first. `twice`: the first request acts, but its answer
+    says that nothing was done.
     """
 
     status: str
@@ -95,9 +95,9 @@ class Behavior:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """Seconds: how long what is pending stays so, and how long a listing does not show what is late.
+    """Seconds of a pending status, and of a late item's absence from listings.
 
-    On a machine so slow that two looks need half a minute, what is late must still be missing at both.
+    A late item must be missing from two inquiries, which take half a minute on a slow machine.
     """
 
     pending: float = 3
@@ -108,7 +108,7 @@ class Times:
 
 
 def fails_now(behavior: Behavior, request: Request, transaction: Transaction) -> Answer | None:
-    """A failure of ours, nothing done: the second says so and when to come back, others do not."""
+    """Return a failure without effect, if one is due. Only the second says so and when to retry."""
     if not behavior.failures:
         return None
     times = transaction.count_failure(request.key)
@@ -120,7 +120,7 @@ def fails_now(behavior: Behavior, request: Request, transaction: Transaction) ->
 
 
 def denied(behavior: Behavior, request: Request, transaction: Transaction) -> Answer | None:
-    """An untruth about what was just done, told once; no key holds a 5xx, so the next request acts too."""
+    """Deny the effect of the first request. No key keeps a 5xx, so the next request acts too."""
     if not behavior.twice or transaction.count_failure(request.key) > 1:
         return None
     return failure(503, "overloaded", "nothing was done, come back", Retry_After="1")
@@ -128,7 +128,7 @@ def denied(behavior: Behavior, request: Request, transaction: Transaction) -> An
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`keyed`: it needs an Idempotency-Key, and acts once for each."""
+    """A route. `keyed`: it requires an Idempotency-Key and acts once per key."""
 
     method: str
     template: str
@@ -142,7 +142,7 @@ class Route:
 
 
 class Provider(Protocol):
-    """One of the two APIs; its tables, its routes, and what it does by itself."""
+    """One of the two APIs: its tables, its routes and its own changes."""
 
     name: str
     schema: str
@@ -150,7 +150,7 @@ class Provider(Protocol):
     routes: tuple[Route, ...]
 
     def settle(self, transaction: Transaction) -> None:
-        """Decide what was pending until now, and announce it."""
+        """Decide the pending operations that are due, and announce them."""
 
     def ledger(self, transaction: Transaction) -> dict[str, Any]:
-        """Everything it did, for a test to count."""
+        """Return every operation, for a test to count."""

@@ -132,7 +132,7 @@ def _routed(
 
 
 def _once(route: Route, request: Request, transaction: Transaction) -> Answer:
-    """Act once for each key: an answer below 500 is kept and given again, a failure never is."""
+    """Act once per key: an answer below 500 is stored and repeated, a failure never is."""
     if not route.keyed:
         return route.act(request, transaction)
     if not _KEY.fullmatch(request.key):
@@ -160,7 +160,7 @@ def _once(route: Route, request: Request, transaction: Transaction) -> Answer:
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a desk; `silence_seconds` is how long a caller waits for what is never said."""
+    """Serve a desk. The caller of a silent answer waits `silence_seconds`."""
 
     daemon_threads = True
     block_on_close = False
@@ -180,7 +180,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(address, _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that hung up is part of the play; anything else is a defect and is shown."""
+        """Ignore callers that hung up; show any other error as a defect."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 

@@ -26,7 +26,7 @@ from local.simulators.provider import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OfferBehavior(Behavior):
-    """Also what we do of our own accord after a while, and whether we let a customer go."""
+    """Behavior of an offer: the later status of its booking, and whether it can be cancelled."""
 
     becomes: str | None = None
     cancellable: bool = True

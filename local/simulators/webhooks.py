@@ -1,4 +1,4 @@
-"""Tells whoever listens, signed as Standard Webhooks says, until heard or tried enough."""
+"""Deliver webhooks, signed as Standard Webhooks says, until one is accepted or its retries end."""
 
 import base64
 import hashlib
@@ -28,7 +28,7 @@ def key_of(secret: str) -> bytes:
 
 
 def signed_headers(*, secret: str, webhook_id: str, timestamp: int, body: str) -> dict[str, str]:
-    """The three headers of Standard Webhooks over `id.timestamp.body`."""
+    """Return the three headers of Standard Webhooks over `id.timestamp.body`."""
     content = f"{webhook_id}.{timestamp}.{body}".encode()
     signature = base64.b64encode(hmac.digest(key_of(secret), content, hashlib.sha256)).decode()
     return {
@@ -39,7 +39,7 @@ def signed_headers(*, secret: str, webhook_id: str, timestamp: int, body: str) -
 
 
 class Clockwork(threading.Thread):
-    """What a provider does by itself, save in an outage: settle, and deliver webhooks."""
+    """Settle pending operations and deliver webhooks, except in an outage."""
 
     def __init__(self, *, ledger: Ledger, provider: Provider, stopping: threading.Event) -> None:
         super().__init__(name="clockwork", daemon=True)
