@@ -14,6 +14,7 @@ from typing import get_type_hints
 
 import yaml
 from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
 from local.template import resources
 from reservations import config
@@ -67,49 +68,6 @@ _REASONS = {
 
 _EFFECTS = {"none": "nada", "unknown": "no se sabe", "accepted": "ocurrió"}
 
-_LIMITS = {
-    "payments_connect": "conectar con pagos",
-    "payments_read": "esperar la respuesta de pagos",
-    "supplier_connect": "conectar con el proveedor",
-    "supplier_read": "esperar la respuesta del proveedor",
-}
-
-_SETTINGS = {
-    "database_url": "conexión a MySQL, con su usuario",
-    "saga_policy": "perfil de duraciones (`standard`, `short`) y lo que difiere de él, en segundos",
-    "payments_url": "dirección de la API de pagos",
-    "payments_api_key": "nuestra clave en la API de pagos",
-    "supplier_url": "dirección de la API del proveedor",
-    "supplier_api_key": "nuestra clave en la API del proveedor",
-    "support_contact": "a quién llama el viajero, impreso en bonos y correos",
-    "mail_sender": "remitente de los correos, verificado en SES",
-    "access_token_keys": "anillo de claves de las credenciales de acceso",
-    "webhook_secrets_payments": "secretos con que firma pagos, hasta dos vivos",
-    "webhook_secrets_supplier": "secretos con que firma el proveedor, hasta dos vivos",
-    "public_base_url": "dirección pública con la que empiezan los enlaces",
-    "api_clients": "cliente de cada clave de API, por el identificador de la clave",
-    "payment_queue_url": "cola de pago",
-    "supplier_queue_url": "cola del proveedor",
-    "voucher_queue_url": "cola de bonos",
-    "notification_queue_url": "cola de correos",
-    "dead_letter_queue_url": "cola de mensajes fallidos de la función",
-    "document_bucket": "cubo privado de documentos",
-    "bucket_addressing": "si el nombre del cubo va en el servidor (`virtual`) o en la ruta (`path`)",
-    "mail_configuration_set": "conjunto de configuración de SES que publica rebotes y quejas",
-    "allowed_origin": "origen web cuyas páginas pueden leer las respuestas (CORS)",
-    "settings_path": "prefijo de los parámetros de este despliegue",
-}
-# Read as JSON, so no `SecretStr` marks them.
-_SECRET_DOCUMENTS = {"access_token_keys", "webhook_secrets_payments", "webhook_secrets_supplier"}
-_FROM_ENVIRONMENT = (
-    config.QueueSettings,
-    config.DeadLetterSettings,
-    config.DocumentSettings,
-    config.MailFeedbackSettings,
-    config.BrowserSettings,
-    config.ParameterPath,
-)
-
 
 def permissions() -> str:
     granted = rights()
@@ -157,20 +115,25 @@ def durations() -> str:
     limits = [
         [
             f"`{provider}_{limit}`",
-            _LIMITS[f"{provider}_{limit}"],
+            _meaning(field),
             *(f"{getattr(row.limits[profile], limit):g} s" for profile in config.PROFILES),
         ]
         for provider, row in config.PROVIDERS.items()
-        for limit in config.CallLimits.model_fields
+        for limit, field in config.CallLimits.model_fields.items()
     ]
     return table(["Ajuste", "Qué es", "Estándar", "Corto"], [*rows, *limits])
 
 
+def _meaning(field: FieldInfo) -> str:
+    assert field.description, "a setting without its meaning"
+    return field.description
+
+
 def settings() -> str:
     rows = [
-        [f"`{model.parameter(field)}`", *_origin(model, field), _SETTINGS[model.parameter(field)]]
+        [f"`{model.parameter(name)}`", *_origin(model, name), _meaning(field)]
         for model in sources()
-        for field in model.model_fields
+        for name, field in model.model_fields.items()
     ]
     return table(["Ajuste", "Dónde", "Secreto", "Qué es"], rows)
 
@@ -181,12 +144,12 @@ def sources(model: type[config.Settings] = config.Settings) -> list[type[config.
     return [source for kind in kinds for source in sources(kind)] or [model]
 
 
-def _origin(model: type[config.Settings], field: str) -> tuple[str, str]:
-    if model in _FROM_ENVIRONMENT:
-        return f"variable `{field.upper()}`", "no"
-    name = model.parameter(field)
-    secret = model.model_fields[field].annotation is SecretStr or name in _SECRET_DOCUMENTS
-    return f"SSM `…/{name.replace('_', '-')}`", "sí" if secret else "no"
+def _origin(model: type[config.Settings], name: str) -> tuple[str, str]:
+    if issubclass(model, config.EnvironmentSettings):
+        return f"variable `{name.upper()}`", "no"
+    field = model.model_fields[name]
+    secret = field.annotation is SecretStr or field.json_schema_extra
+    return f"SSM `…/{model.parameter(name).replace('_', '-')}`", "sí" if secret else "no"
 
 
 def tables() -> str:

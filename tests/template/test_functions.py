@@ -421,13 +421,7 @@ def test_only_what_handles_documents_is_told_of_their_bucket() -> None:
 
 
 LAYER = ROOT / "layers/core/reservations"
-FROM_ENVIRONMENT = {
-    config.BrowserSettings,
-    config.DeadLetterSettings,
-    config.DocumentSettings,
-    config.MailFeedbackSettings,
-    config.QueueSettings,
-}
+FROM_ENVIRONMENT = set(config.EnvironmentSettings.__subclasses__())
 SETTINGS = {model.__name__: model for model in sources() if model is not config.ParameterPath}
 
 Models = frozenset[type[config.Settings]]
