@@ -1,15 +1,20 @@
-"""What both simulators speak of: requests, answers, refusals, and how an input is to end."""
+"""Terms of both simulators: requests, answers, refusals and programmed behavior."""
 
 import hashlib
 import json
 import re
+import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from local.simulators.ledger import Transaction
+from local.simulators.ledger import SUCCEEDED, Entry, Fate, Ledger
+from local.simulators.storage import Kept, Owed, Storage
 
 FAILURES_BEFORE_OK = 2
 
@@ -24,7 +29,7 @@ BodyT = TypeVar("BodyT", bound=Body)
 
 
 class RefusedError(Exception):
-    """The request is not one that the contract allows; nothing was done."""
+    """The request breaks the contract; nothing was done."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -34,7 +39,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """`silent`: what was done stands, and the caller never hears of it."""
+    """An HTTP answer. `silent`: the effect is kept and the caller gets no answer."""
 
     status: int
     body: dict[str, Any]
@@ -45,6 +50,10 @@ class Answer:
 def failure(status: int, code: str, message: str, **headers: str) -> Answer:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return Answer(status=status, body={"error": {"code": code, "message": message}}, headers=named)
+
+
+_OVERLOADED = failure(503, "overloaded", "nothing was done, come back", Retry_After="1")
+_BROKEN = failure(500, "internal_error", "something broke")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,67 +81,70 @@ class Request:
             where = ".".join(str(part) for part in first["loc"]) or "body"
             raise RefusedError(422, "validation_failed", f"{where}: {first['msg']}") from None
 
+    def reference(self) -> str:
+        """
+        Raises:
+            RefusedError: the query has none.
+        """
+        if not self.query.get("reference"):
+            raise RefusedError(400, "reference_missing", "reference is required")
+        return self.query["reference"]
+
     def fingerprint(self) -> str:
-        """Equal for requests that ask the same, however their JSON is written."""
+        """Return a hash that ignores the layout of the JSON."""
         content = json.dumps(json.loads(self.body), sort_keys=True) if self.body.strip() else ""
         return hashlib.sha256(f"{self.method} {self.path}\n{content}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Behavior:
-    """How a token or an offer ends: its status, after how many failures, and whether we say so.
-
-    `late`: a listing does not show it at first. `twice`: the first request acts, and is told that
-    nothing was done.
-    """
-
-    status: str
-    failures: float = 0
-    silent: bool = False
-    late: bool = False
-    twice: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """Seconds: how long what is pending stays so, and how long a listing does not show what is late.
+    """Seconds of a pending status, and of a late item's absence from listings.
 
-    On a machine so slow that two looks need half a minute, what is late must still be missing at both.
+    A late item must be missing from two inquiries, which take half a minute on a slow machine.
     """
 
     pending: float = 3
     late: float = 45
 
-    def listed_at(self, behavior: Behavior, now: float) -> float:
-        return now + self.late if behavior.late else now
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behavior:
+    """Programmed outcome of a token or an offer: a status, after some failures, and what it `becomes` by itself.
 
-def fails_now(behavior: Behavior, request: Request, transaction: Transaction) -> Answer | None:
-    """A failure of ours, nothing done: the second says so and when to come back, others do not."""
-    if not behavior.failures:
-        return None
-    times = transaction.count_failure(request.key)
-    if times > behavior.failures:
-        return None
-    if times == FAILURES_BEFORE_OK:
-        return failure(503, "overloaded", "nothing was done, come back", Retry_After="1")
-    return failure(500, "internal_error", "something broke")
+    `silent`: no answer. `late`: a listing omits it at first. `twice`: the first request acts, but its answer
+    says that nothing was done. `foreign`: another currency is taken. `misnamed`: the answer carries the
+    reference of another payment, but the listing is right.
+    """
 
+    status: str = SUCCEEDED
+    becomes: str | None = None
+    failures: float = 0
+    silent: bool = False
+    late: bool = False
+    twice: bool = False
+    surcharge: Decimal = Decimal(0)
+    foreign: bool = False
+    misnamed: bool = False
+    refund: "Behavior | None" = None
+    cancellable: bool = True
 
-def denied(behavior: Behavior, request: Request, transaction: Transaction) -> Answer | None:
-    """An untruth about what was just done, told once; no key holds a 5xx, so the next request acts too."""
-    if not behavior.twice or transaction.count_failure(request.key) > 1:
-        return None
-    return failure(503, "overloaded", "nothing was done, come back", Retry_After="1")
+    def fate(self, times: Times) -> Fate:
+        late = times.late if self.late else 0
+        return Fate(
+            status=self.status,
+            becomes=self.becomes,
+            changes_after=times.pending,
+            listed_after=late,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`keyed`: it needs an Idempotency-Key, and acts once for each."""
+    """A route of `act`, a method of its provider. `keyed`: it requires a key and acts once for each."""
 
     method: str
     template: str
-    act: Callable[[Request, Transaction], Answer]
+    act: Callable[[Any, Request], Answer]
     keyed: bool = False
 
     def match(self, path: str) -> Mapping[str, str] | None:
@@ -141,16 +153,66 @@ class Route:
         return found.groupdict() if found else None
 
 
-class Provider(Protocol):
-    """One of the two APIs; its tables, its routes, and what it does by itself."""
+class Provider(ABC):
+    """One of the two APIs: its routes, its ledgers, and the rest of what it must not forget."""
 
-    name: str
-    schema: str
-    tables: tuple[str, ...]
-    routes: tuple[Route, ...]
+    name: ClassVar[str]
+    routes: ClassVar[tuple[Route, ...]]
 
-    def settle(self, transaction: Transaction) -> None:
-        """Decide what was pending until now, and announce it."""
+    def __init__(self, times: Times | None = None, storage: Storage | None = None) -> None:
+        self.storage = storage or Storage()
+        self.answers = self.storage.table("answer", Kept)
+        self.failures = self.storage.table("failure", int)
+        self.owed = self.storage.table("webhook", Owed)
+        self.settings = self.storage.table("setting", dict)
+        self._times = times or Times()
 
-    def ledger(self, transaction: Transaction) -> dict[str, Any]:
-        """Everything it did, for a test to count."""
+    def _ledger(self, prefix: str) -> Ledger:
+        return Ledger(
+            prefix,
+            clock=self.storage.clock,
+            number=lambda: secrets.token_hex(10),
+            rows=self.storage.table(prefix, Entry),
+        )
+
+    @abstractmethod
+    def settle(self) -> None:
+        """Decide the pending operations that are due, and announce them."""
+
+    @abstractmethod
+    def books(self) -> dict[str, Any]:
+        """Return every operation, for a test to count."""
+
+    def reset(self) -> None:
+        """Delete operations and faults; keep the target of webhooks."""
+        kept = {name: value for name, value in self.settings.items() if name == "webhook"}
+        self.storage.clear()
+        for name, value in kept.items():
+            self.settings[name] = value
+
+    def make(
+        self, ledger: Ledger, behavior: Behavior, request: Request, **about: str
+    ) -> Entry | Answer:
+        """Make an entry, or return a failure that denies it or prevents it. No key keeps a 5xx."""
+        failed = self._count_failure(request.key) if behavior.failures or behavior.twice else 0
+        if 0 < failed <= behavior.failures:
+            return _OVERLOADED if failed == FAILURES_BEFORE_OK else _BROKEN
+        fate = behavior.fate(self._times)
+        if behavior.twice and failed == 1:
+            ledger.make(fate, **about)
+            return _OVERLOADED
+        return ledger.make(fate, key=request.key, **about)
+
+    def _count_failure(self, key: str) -> int:
+        self.failures[key] = self.failures.get(key, 0) + 1
+        return self.failures[key]
+
+    def announce(self, kind: str, **content: str) -> None:
+        """Queue a webhook if a target is set."""
+        if "webhook" not in self.settings:
+            return
+        now = self.storage.clock()
+        timestamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+        body = {"type": kind, "timestamp": timestamp.replace("+00:00", "Z"), "data": content}
+        owed = Owed(webhook_id=f"msg_{secrets.token_hex(12)}", body=json.dumps(body), due_at=now)
+        self.owed[owed.webhook_id] = owed

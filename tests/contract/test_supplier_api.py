@@ -10,7 +10,6 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from local.simulators.provider import Times
 from local.simulators.supplier import Supplier
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest
 from reservations.domain.facts import Listing, NoAnswer, NotSent, Operation, Seen, Status
@@ -378,6 +377,6 @@ def test_a_request_outside_the_contract_is_refused_and_does_nothing(
 
 
 def test_the_simulator_offers_what_the_document_says(supplier_contract: Contract) -> None:
-    routes = Supplier(Times(pending=1, late=1)).routes
-
-    assert {(route.method, route.template) for route in routes} == supplier_contract.operations()
+    assert {
+        (route.method, route.template) for route in Supplier.routes
+    } == supplier_contract.operations()
