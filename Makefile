@@ -1,4 +1,4 @@
-# What a developer types and what CI calls; `make help` lists it. Everything made here lies under .local/ and .venv/.
+# Commands of developers and CI; `make help` lists them. All output is under .local/ and .venv/.
 PYTHON ?= python3
 export PYTHON
 STAGE ?= dev
@@ -34,20 +34,20 @@ test: bootstrap ## Run every test on the stack; ARGS go to pytest (make test ARG
 covered = tests/unit tests/handlers tests/contract tests/database
 
 .PHONY: coverage
-coverage: bootstrap ## Lines and branches that the tests without a stack reach, held against docs/06-qa-testing.md
+coverage: bootstrap ## Measure the coverage of the tests without a stack, against the floors of docs/06-qa-testing.md
 	$(tools)/python -m pytest -q $(covered) --cov --cov-report=
 	$(tools)/python -m tools.coverage_floors
 
 .PHONY: crash-matrix
-crash-matrix: bootstrap ## Strike every function at every boundary; ARGS="--only TEXT", "--sample N", "--minutes N"
+crash-matrix: bootstrap ## Kill or stop every function at every boundary; ARGS="--only TEXT", "--sample N", "--minutes N"
 	PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.proofs.crash run $(ARGS)
 
 .PHONY: crash-boundaries
-crash-boundaries: bootstrap ## Record anew the list of boundaries that the crash matrix is held to
+crash-boundaries: bootstrap ## Record again the list of boundaries that the crash matrix must cover
 	PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.proofs.crash record
 
 .PHONY: simulate
-simulate: bootstrap ## Live 20,000 hostile schedules of the saga; ARGS adds to them (ARGS="--first 20000 --jobs 1")
+simulate: bootstrap ## Run 20,000 hostile schedules of the saga; ARGS adds to them (ARGS="--first 20000 --jobs 1")
 	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation run 20000 $(ARGS)
 
 .PHONY: simulate-mutants
@@ -55,7 +55,7 @@ simulate-mutants: bootstrap ## Catch each planted fault of tests/proofs/simulati
 	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation mutants
 
 .PHONY: mutation
-mutation: bootstrap mutation-tools ## Mutate the domain and print how much its tests notice (ARGS="--max-children 1 PATTERN")
+mutation: bootstrap mutation-tools ## Mutate the domain and print the share that its tests notice (ARGS="--max-children 1 PATTERN")
 	@PYTHONPATH=. $(tools)/python -m tools.mutation $(ARGS)
 
 .PHONY: mutation-tools
@@ -67,11 +67,11 @@ chaos: bootstrap ## Kill every process of the stack in turn under load, and prin
 	@PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.e2e.chaos $(ARGS)
 
 .PHONY: bench
-bench: bootstrap ## Time 50 reservations on the running stack: the answer, and until CONFIRMADA
+bench: bootstrap ## Time 50 reservations on the running stack, until the answer and until CONFIRMADA
 	@$(tools)/python -m tools.bench $(ARGS)
 
 .PHONY: check
-check: bootstrap secrets ## Format, lint, types, import contracts and template, as CI does
+check: bootstrap secrets ## Check format, lint, types, import contracts and template, as CI does
 	$(tools)/ruff format --check .
 	$(tools)/ruff check .
 	$(tools)/mypy
@@ -88,21 +88,21 @@ build-aws: bootstrap ## Build functions and layers for Lambda; needs Python 3.13
 	PYTHON=python3.13 UV=$(abspath $(uv)) $(sam) build --config-env $(STAGE)
 
 .PHONY: deploy
-deploy: build-aws ## Deploy to AWS with the credentials at hand; STAGE=prod for production (docs/despliegue-aws.md)
+deploy: build-aws ## Deploy to AWS with the current credentials; STAGE=prod for production (docs/despliegue-aws.md)
 	@echo "Release: \"$$(date +%s)\"" > release.parameters.yaml
 	$(sam) deploy --config-env $(STAGE)
 
-# Passwords by the name of their variable are ruff's to find (S105 to S107). What events/ has and is no secret: traces,
-# digests, receipts, the keys of the examples.
+# ruff finds passwords by the name of their variable (S105 to S107). No secrets in events/: traces, digests, receipts,
+# the keys of the examples.
 not_secrets = traceparent|X-Amzn-Trace-Id|md5OfBody|receiptHandle|senderId|-of-the-examples
 scanned = git ls-files -z | grep -zEv '\.(lock|ttf)$$|/amazon-roots\.pem$$|/requirements\.txt$$|^\.secrets\.baseline$$'
 
 .PHONY: secrets
-secrets: bootstrap ## Look for secrets in every file of git; what is none is listed in .secrets.baseline
+secrets: bootstrap ## Look for secrets in every file of git; false positives are in .secrets.baseline
 	@$(scanned) | xargs -0 $(tools)/detect-secrets-hook --baseline .secrets.baseline
 
 .PHONY: secrets-baseline
-secrets-baseline: bootstrap ## List what `make secrets` found as no secret, after a look at each
+secrets-baseline: bootstrap ## Accept the findings of `make secrets` as false positives, after checking each
 	@$(scanned) | xargs -0 $(tools)/detect-secrets scan --slim --disable-plugin KeywordDetector --exclude-lines '(?i)$(not_secrets)' > .secrets.baseline.new
 	@mv .secrets.baseline.new .secrets.baseline
 
@@ -110,29 +110,29 @@ secrets-baseline: bootstrap ## List what `make secrets` found as no secret, afte
 security-tools:
 	@sh local/bootstrap.sh security
 
-# The locks of what is deployed and of what makes it; LocalStack's serves one machine and is of a fixed day.
+# Locks of deployed packages and of their tools. LocalStack's serves one machine and is of a fixed day.
 audited = layers/dependencies/requirements.txt layers/pdf/requirements.txt local/locks/lambda.lock local/locks/dev.lock \
 	local/locks/sam.lock local/locks/bootstrap.lock local/locks/security.lock local/locks/mutation.lock
 
 .PHONY: audit
-audit: security-tools ## Ask the advisories about every pinned package; fails on a finding, and when it cannot ask
+audit: security-tools ## Check every pinned package for advisories; fails on a finding, and without an answer
 	@for lock in $(audited); do echo "$$lock"; \
 		$(security)/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$lock || failed=1; \
 	done; exit $${failed:-0}
 
 .PHONY: fuzz
-fuzz: security-tools ## Try the running stack with schemathesis for three minutes, by the contract (ARGS are its options)
+fuzz: security-tools ## Test the running stack against the contract with schemathesis for three minutes (ARGS are its options)
 	@PYTHONPATH=. $(tools)/python -m tools.fuzz $(ARGS)
 
 .PHONY: sbom
-sbom: security-tools ## Write the bill of materials of what is deployed, CycloneDX, under .local/
+sbom: security-tools ## Write the CycloneDX bill of materials of the deployed layers under .local/
 	@for layer in dependencies pdf; do \
 		$(security)/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON \
 			-o .local/sbom-$$layer.json layers/$$layer/requirements.txt && echo ".local/sbom-$$layer.json"; \
 	done
 
 .PHONY: test-containers
-test-containers: bootstrap ## Run every function on its events in a container, by sam local; without Docker it says so
+test-containers: bootstrap ## Run every function on its events in a container, by sam local; skipped with a notice without Docker
 	@PYTHONPATH=layers/core $(containers) functions $(ARGS)
 
 .PHONY: compose-up
@@ -140,15 +140,15 @@ compose-up: bootstrap ## Start the stack of docker-compose.yml and deploy the te
 	@$(containers) up
 
 .PHONY: compose-test
-compose-test: bootstrap ## Run the end-to-end tests against it
+compose-test: bootstrap ## Run the end-to-end tests on the stack of docker-compose.yml
 	@$(containers) test $(ARGS)
 
 .PHONY: compose-ops
-compose-ops: bootstrap ## Look at its reservations and help them (ARGS as for make ops)
+compose-ops: bootstrap ## Inspect and repair its reservations (ARGS as for make ops)
 	@$(containers) ops $(ARGS)
 
 .PHONY: compose-logs
-compose-logs: bootstrap ## Show what its containers said
+compose-logs: bootstrap ## Show the logs of its containers
 	@$(containers) logs
 
 .PHONY: compose-down
@@ -168,20 +168,20 @@ start-api: bootstrap ## Serve the HTTP functions in containers, on 127.0.0.1:300
 	@$(containers) start-api
 
 .PHONY: release
-release: bootstrap sbom ## Pack what is deployed and its bill of materials: make release VERSION=v1.2.3
+release: bootstrap sbom ## Pack the built template and its bill of materials: make release VERSION=v1.2.3
 	@$(tools)/python -m tools.release "$(VERSION)"
 
 .PHONY: format
-format: bootstrap ## Format the code and mend what the linter can
+format: bootstrap ## Format the code and fix findings of the linter
 	$(tools)/ruff format .
 	$(tools)/ruff check --fix .
 
 .PHONY: docs
-docs: bootstrap ## Write anew what docs/ takes from the code
+docs: bootstrap ## Write again the parts of docs/ that come from the code
 	PYTHONPATH=layers/core $(tools)/python -m tools.documents
 
 .PHONY: status
-status: set-up ## Say what of the stack runs
+status: set-up ## Show the running parts of the stack
 	@$(stack) status
 
 .PHONY: logs
@@ -189,7 +189,7 @@ logs: set-up ## Follow the logs of every process and function
 	@exec $(stack) logs
 
 .PHONY: ops
-ops: set-up ## Look at reservations on the stack and help them (make ops ARGS="--help" lists the commands)
+ops: set-up ## Inspect and repair reservations on the stack (make ops ARGS="--help" lists the commands)
 	@exec $(tools)/python -m local.ops $(ARGS)
 
 .PHONY: down
@@ -205,12 +205,12 @@ set-up:
 	@test -x $(tools)/python || { echo "Nothing was set up here yet. Start with: make run"; exit 1; }
 
 # Requirements files with hashes instead of uv.lock, which records the host names of registries. LocalStack's is of
-# a fixed day: later releases of what it needs break it, though its metadata allows them. 4.13.1 runs on Python 3.11
-# to 3.13, 4.14 on 3.13 only.
+# a fixed day: later releases of its dependencies break it, though its metadata allows them. 4.13.1 runs on Python
+# 3.11 to 3.13, 4.14 on 3.13 only.
 compile = $(uv) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
 .PHONY: lock
-lock: bootstrap ## Make every lock anew from pyproject.toml
+lock: bootstrap ## Make every lock again from pyproject.toml
 	$(compile) --universal pyproject.toml --group dev -o local/locks/dev.lock
 	$(compile) --universal --group pyproject.toml:lambda -o local/locks/lambda.lock
 	$(compile) --universal --group pyproject.toml:sam -o local/locks/sam.lock

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes what the stack and the checks run in: .venv, .local/venvs/{localstack,lambda,sam} and the database's program.
-# Everything that must happen before a Python package can be imported is here; the rest is `python -m local.stack`.
+# Make the environments of the stack and the checks: .venv, .local/venvs/{localstack,lambda,sam}, the database server.
+# Only steps that must precede the import of a Python package are here. The rest is `python -m local.stack`.
 # Each environment is made again only when its lock or its interpreter changes.
 set -eu
 
@@ -8,12 +8,12 @@ cd "$(dirname "$0")/.."
 state=$PWD/.local
 needed_mb=2500
 
-fail() { # fail WHAT_HAPPENED WHAT_TO_DO
+fail() { # fail PROBLEM REMEDY
   printf '\n✗ %s\n  %s\n' "$1" "$2" >&2
   exit 1
 }
 
-find_python() { # find_python VERSION...: the interpreter that PYTHON names, else another, of one of these versions
+find_python() { # find_python VERSION...: path of an interpreter of one of these versions, PYTHON's first
   for candidate in "${PYTHON:-python3}" python3.11 python3.13 python3.12 python3; do
     found=$("$candidate" -c 'import sys; print(sys.executable, "%d.%d" % sys.version_info[:2])' 2>/dev/null) || continue
     for version in "$@"; do
@@ -71,7 +71,7 @@ environment() { # environment FOLDER LOCK PYTHON
 
 [ "$(uname -s)" = Linux ] || [ "$(uname -s)" = Darwin ] || fail "The stack runs on Linux and macOS only." "On Windows use WSL."
 if [ "${PYTHON:-python3}" != python3 ] && ! "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then
-  fail "PYTHON is '$PYTHON', which is no Python from 3.11 to 3.14." "Name one, or leave it out."
+  fail "PYTHON is '$PYTHON', which is no Python from 3.11 to 3.14." "Name another one, or leave it out."
 fi
 python=$(find_python 3.11 3.12 3.13 3.14) ||
   fail "Python 3.11 or newer was not found." "Install it, or name one: make run PYTHON=/path/to/python3.11"
@@ -90,7 +90,7 @@ mysql | mariadb) ;;
 esac
 if [ ! -d "$state/$engine-server" ]; then
   make_room_check
-  "$python" -m local.private_packages "$engine" & # mostly waits for the network, as the rest does
+  "$python" -m local.private_packages "$engine" & # in the background: it mostly waits for the network
   fetching=$!
   trap 'kill "$fetching" 2>/dev/null' EXIT INT TERM
 fi

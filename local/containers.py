@@ -1,7 +1,7 @@
 """The Docker path: `python -m local.containers up|test|ops|logs|down|config`; SAM: functions|invoke|start-api.
 
-The servers are those of `docker-compose.yml`. Either the template is deployed to the LocalStack among them,
-which runs each function in a container, or SAM runs functions one by one, which needs no deployment.
+The servers are those of `docker-compose.yml`. `up` deploys the template to its LocalStack, which runs each
+function in a container. The SAM commands run single functions without a deployment.
 """
 
 import json
@@ -22,7 +22,7 @@ from local.processes import StackError
 from local.progress import complain, done, note, step
 from local.stack import leave_the_cloud_and_proxies_out
 
-# As docker-compose.yml has them; a test compares.
+# Copied from docker-compose.yml; a test compares them.
 DATABASE_ON_THIS_MACHINE, DATABASE_AMONG_CONTAINERS = "127.0.0.1:33306", "mysql:3306"
 _ROOT = "root:reservations-root"
 ADMINISTRATORS = {
@@ -42,15 +42,13 @@ STACK_FILE = STATE / "containers" / "stack.json"
 _BUILD = STATE / "containers" / "build"
 _CODE = STATE / "containers" / "code"
 _SAM_TEMPLATE = _BUILD / "sam-local.yaml"
-_STAGE_HERE = "here"  # for `ops`, which finds the database at another address than functions do
+_STAGE_HERE = "here"  # for `ops`, which reaches the database at another address than functions do
 _SAM_STAGE = "sam-local"
 _COMPOSE = "usr/libexec/docker/cli-plugins/docker-compose"
 _START_SECONDS = 300
-_COLD_START_SECONDS = (
-    60  # Lambda gives a cold start a time of its own, `sam local` takes it from the call's
-)
+_COLD_START_SECONDS = 60  # Lambda times a cold start by itself; `sam local` counts it in the call
 API_PORT = 3000
-# The events of events/ come from these API keys, and their tokens were signed with this key.
+# API keys used by the events of events/, and the key that signed their tokens.
 _CLIENTS_OF_EVENTS = {"l3pk9vw2d1": "web", "q8zt4nf7s0": "partner"}
 _KEYS_OF_EVENTS = {"current": "k1", "keys": {"k1": "A" * 43 + "="}}
 _NOT_HERE = "not embedded and not disruptive"
@@ -58,13 +56,13 @@ _ON_A_DATABASE = ["tests/database", "tests/contract/test_unit_of_work.py"]
 
 
 def database_url(address: str) -> str:
-    """Return the URL of the application's schema; no TLS, as it never leaves this machine."""
+    """Return the URL of the application's schema. No TLS: the connection stays on this machine."""
     login = "reservations:reservations"
     return f"mysql+pymysql://{login}@{address}/reservations?charset=utf8mb4&ssl_disabled=true"
 
 
 def missing() -> StackError | None:
-    """Return what this machine lacks to run containers, and what to do about it."""
+    """Return the error of a machine that cannot run containers, else `None`."""
     if not shutil.which("docker"):
         return StackError("There is no docker command.", remedy="Install Docker with Compose.")
     if not _succeeds("docker", "compose", "version"):
@@ -88,9 +86,9 @@ def _succeeds(*command: str) -> bool:
 
 
 def up() -> None:
-    """Start the servers and deploy the template to them, anew each time."""
+    """Start the servers and deploy the template to a fresh LocalStack."""
     known, origin = stack_secrets(), deployment.web_origin()
-    # LocalStack cannot update what it has, and keeps nothing: a new one is the same and sooner there.
+    # LocalStack cannot update a stack and keeps no data, so a new one is equal and faster.
     _compose("rm", "--stop", "--force", "localstack")
     _start_servers("mysql", "localstack", *PROVIDERS_ON_THIS_MACHINE)
     _build()
@@ -132,12 +130,12 @@ def _compose(*arguments: str) -> None:
     if result.returncode:
         raise StackError(
             f"docker compose {' '.join(arguments)} failed.",
-            remedy="`docker compose logs` tells more.",
+            remedy="See `docker compose logs`.",
         )
 
 
 def _build() -> None:
-    """Build for the image that functions run in here, which is Lambda's own."""
+    """Build for Lambda's own image, in which functions run here."""
     with step("Functions and layers built"):
         deployment.build_for_lambda(_BUILD)
         sources = deployment.sources_fingerprint()
@@ -149,10 +147,10 @@ def _build() -> None:
 
 
 def _fold_layers() -> None:
-    """Lay layers and functions into one folder, for each set of layers that a function has.
+    """Copy functions and layers into one folder per set of layers.
 
-    LocalStack's free edition makes layers but lays none of them under /opt, and `sam local` makes an image
-    of them at every call.
+    LocalStack's free edition creates layers but never mounts them under /opt. `sam local` builds an image of
+    them at every call.
     """
     template = deployment.built_template(_BUILD)
     for name in _functions(template):
@@ -166,7 +164,7 @@ def _fold_layers() -> None:
 
 
 def _link(source: str, target: str) -> None:
-    """Instead of a copy, of some hundred megabytes."""
+    """Link instead of copying some hundred megabytes."""
     Path(target).unlink(missing_ok=True)
     os.link(source, target)
 
@@ -180,13 +178,13 @@ def _settings(
         payments_url=PROVIDERS_AMONG_CONTAINERS["payments"],
         supplier_url=PROVIDERS_AMONG_CONTAINERS["supplier"],
     )
-    # This LocalStack handles one message of a queue at a time: behind slow calls a charge begins late.
+    # This LocalStack handles one message of a queue at a time, so slow calls delay charges.
     saga = {"profile": "short", "policy": {"hold": 120, "hold_limit": 100}}
     return {**settings, "saga-policy": Parameter(json.dumps(saga))}
 
 
 def _built() -> dict[str, Any]:
-    """Return the built template, its functions told where AWS is, with their layers in their own code."""
+    """Return the built template with the layers in each function's code and LocalStack as AWS."""
     template, original = deployment.built_template(_BUILD), deployment.built_template(_BUILD)
     template["Parameters"]["PythonRuntime"]["Default"] = deployment.runtime()
     shared = template["Globals"]["Function"]
@@ -213,7 +211,7 @@ def _functions(template: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _deployable() -> dict[str, Any]:
-    """Return the template with its code where LocalStack takes it: its bucket of this name mounts a folder."""
+    """Return the template with its code in folders, which LocalStack mounts by the bucket `hot-reload`."""
     template = _built()
     for properties in _functions(template).values():
         properties["CodeUri"] = {"Bucket": "hot-reload", "Key": properties["CodeUri"]}
@@ -225,7 +223,7 @@ def _deployable() -> dict[str, Any]:
 
 
 def config() -> int:
-    """Let Compose itself judge docker-compose.yml, which needs no engine; it is fetched where there is none."""
+    """Validate docker-compose.yml with Compose, without an engine. Fetch Compose if it is missing."""
     compose = ["docker", "compose"]
     if not _succeeds(*compose, "version"):
         prefix = STATE / "compose"
@@ -235,7 +233,7 @@ def config() -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Run the end-to-end suite against what `up` deployed, and the database's against both servers."""
+    """Run the end-to-end suite on the stack of `up`, and the database suite on both servers."""
     described = _environment_of_the_stack()
     _start_servers(*ADMINISTRATORS)
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", _NOT_HERE]
@@ -245,7 +243,7 @@ def test(arguments: list[str]) -> int:
 
 
 def ops(arguments: list[str]) -> int:
-    """Run one of the operators' commands on what `up` deployed."""
+    """Run an operator command on the stack of `up`."""
     command = [sys.executable, "-m", "local.ops", *arguments]
     return subprocess.run(command, cwd=ROOT, env=_environment_of_the_stack()).returncode
 
@@ -257,7 +255,7 @@ def _environment_of_the_stack() -> dict[str, str]:
 
 
 def logs() -> None:
-    """Show the last of what each container said."""
+    """Show the last log lines of each container."""
     _compose("logs", "--no-color", "--tail=200")
 
 
@@ -267,11 +265,8 @@ def down() -> None:
     _compose("--profile=mariadb", "down", "--volumes", "--remove-orphans")
 
 
-# --- functions by `sam local`
-
-
 def prepare() -> None:
-    """Start the servers and give them what functions ask for; `sam local` can run any of them then."""
+    """Start the servers with the settings, queues and bucket that functions need in `sam local`."""
     _start_servers("mysql", "localstack", *PROVIDERS_ON_THIS_MACHINE)
     _build()
     settings = {
@@ -305,9 +300,9 @@ def _bucket() -> dict[str, str]:
 
 
 def _write_sam_template(values: dict[str, str]) -> None:
-    """Name what the template only refers to: SAM takes `!Ref Queue` for the word Queue.
+    """Write the template with real queue URLs: SAM resolves `!Ref Queue` to the text Queue.
 
-    Its `--env-vars` would do, but for AWS_ENDPOINT_URL: it sets no variable that a template does not have.
+    `--env-vars` is no alternative: it cannot add AWS_ENDPOINT_URL, which the template lacks.
     """
     template = _built()
     template["Parameters"]["AllowedOrigin"]["Default"] = deployment.web_origin()
@@ -326,12 +321,12 @@ def _write_sam_template(values: dict[str, str]) -> None:
 
 
 def _hides_others(route: dict[str, Any]) -> bool:
-    """Whether `sam local start-api` would take it for the other methods of its path too: ANY hides them."""
+    """Return whether this ANY would hide the other methods of its path in `sam local start-api`."""
     return route.get("Method") == "ANY" and route["Path"] != "/{proxy+}"
 
 
 def sam_local(command: str, *arguments: str) -> list[str]:
-    """Return a command of `sam local` among the containers."""
+    """Return a `sam local` command on the network of the containers."""
     return [
         str(deployment.SAM),
         "local",
@@ -343,13 +338,13 @@ def sam_local(command: str, *arguments: str) -> list[str]:
 
 
 def sam_environment() -> dict[str, str]:
-    """Return what `sam local` runs in: with LocalStack for AWS."""
+    """Return the environment of `sam local`, with LocalStack as AWS."""
     return {
         **deployment.sam_environment(),
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": deployment.REGION,
-        # SAM asks who it is. The general variable would win over the template's, inside the containers too.
+        # SAM asks STS for its identity. AWS_ENDPOINT_URL would override the template's value in the containers too.
         "AWS_ENDPOINT_URL_STS": AWS_ON_THIS_MACHINE,
     }
 
@@ -378,7 +373,7 @@ def start_api() -> int:
 
 
 def functions(arguments: list[str]) -> int:
-    """Run every function on its events and see what it answers."""
+    """Run every function on its events and check the answers."""
     required = "--required" in arguments
     if (lack := missing()) and not required:
         note("=" * 72)
@@ -391,7 +386,7 @@ def functions(arguments: list[str]) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out one command; a failure is told as what happened and what to do."""
+    """Run one command; print a failure with its remedy."""
     leave_the_cloud_and_proxies_out()
     command, *rest = arguments
     try:

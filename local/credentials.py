@@ -1,4 +1,4 @@
-"""Secrets of this machine's stack: made once, kept in `.local/secrets.json`, so that old tokens stay good."""
+"""Secrets of this machine's stack, made once and kept in `.local/secrets.json` so that old tokens stay valid."""
 
 import base64
 import secrets
@@ -13,7 +13,7 @@ _FILE = STATE / "secrets.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secrets:
-    """Every secret that the stack needs; those of AWS come from Parameter Store instead."""
+    """Every secret of the local stack. On AWS they come from Parameter Store instead."""
 
     database_root_password: str
     database_password: str
@@ -28,17 +28,17 @@ class Secrets:
 
 
 def stack_secrets() -> Secrets:
-    """Return the secrets of this machine, making those that are missing.
+    """Return the secrets of this machine, and make missing ones.
 
     Raises:
-        StackError: the file holds something else; with new secrets every old access token would open nothing.
+        StackError: the file is unreadable. New secrets would invalidate every old access token.
     """
     with exclusive("secrets"):
         kept: dict[str, Any] = read_json(_FILE)
         if _FILE.exists() and not kept:
             raise StackError(
-                f"{_FILE} cannot be read, and what is stored is opened by the secrets in it.",
-                remedy="Put it back; or delete all data of the stack, and it: make clean",
+                f"{_FILE} cannot be read, and stored data needs its secrets.",
+                remedy="Restore the file, or delete it with all data of the stack: make clean",
             )
         known = Secrets(
             **{name: kept.get(name) or _new(name) for name in Secrets.__dataclass_fields__}

@@ -38,7 +38,7 @@ _COMMON_FLAGS = [
     "--collation-server=utf8mb4_bin",
     "--max-connections=300",
     "--innodb-buffer-pool-size=64M",
-    "--innodb-lock-wait-timeout=2",  # a double click waits this long for the first one's answer
+    "--innodb-lock-wait-timeout=2",  # a double click waits this long for the first answer
     "--wait-timeout=120",
     "--performance-schema=OFF",  # 300 MB less
     "--sql-mode=STRICT_TRANS_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
@@ -57,7 +57,7 @@ _MARIADB_SYSTEM_TABLES = [
 
 @dataclass(frozen=True, slots=True)
 class _Program:
-    """How to run the server, and where its messages and system tables lie."""
+    """The server's command, and the folder of its messages and system tables."""
 
     command: list[str]
     share: Path
@@ -76,10 +76,10 @@ class DatabaseServer:
 
 
 def chosen_engine() -> Engine:
-    """Return the engine that DB_ENGINE names; MySQL without it.
+    """Return the engine named by DB_ENGINE, MySQL by default.
 
     Raises:
-        StackError: it names neither.
+        StackError: DB_ENGINE is neither engine.
     """
     name = os.environ.get("DB_ENGINE") or "mysql"
     if name not in get_args(Engine):
@@ -90,7 +90,7 @@ def chosen_engine() -> Engine:
 
 
 def ensure(engine: Engine) -> DatabaseServer:
-    """Start the engine's server unless it runs; fetches and initializes it the first time.
+    """Start the engine's server unless it runs. Fetch and initialize it the first time.
 
     Raises:
         StackError: there is no server program, or it did not start.
@@ -102,7 +102,7 @@ def ensure(engine: Engine) -> DatabaseServer:
         port = port_of(engine)
         service = _service(engine, program, folder, port)
         if not is_healthy(service):
-            # What a killed MySQL left: once its pid is another process's, no MySQL would start beside it.
+            # Left by a killed MySQL: once another process has its pid, MySQL does not start.
             (folder / "data" / "server.sock.lock").unlink(missing_ok=True)
             start(service)
             wait_until_healthy(service)
@@ -113,14 +113,14 @@ def ensure(engine: Engine) -> DatabaseServer:
 
 
 def application_url(port: int) -> str:
-    """Return the URL with which the functions reach their schema; no TLS, as it never leaves this machine."""
+    """Return the functions' URL of their schema. No TLS: the connection stays on this machine."""
     login = f"reservations:{stack_secrets().database_password}"
     address = f"127.0.0.1:{port}/reservations"
     return f"mysql+pymysql://{login}@{address}?charset=utf8mb4&ssl_disabled=true"
 
 
 def _program(engine: Engine) -> _Program:
-    """Find the server's program: fetched where apt can, from PATH elsewhere."""
+    """Return the server's program, fetched by apt if there is one, else from PATH."""
     found = shutil.which(_PROGRAM[engine])
     if found and private_packages.distribution() is None:
         share = Path(found).resolve().parents[1] / "share"
@@ -144,12 +144,12 @@ def _program(engine: Engine) -> _Program:
 
 
 def _running_user() -> list[str]:
-    # Both servers refuse root unless told; another account could not read a checkout under /root.
+    # Both servers refuse root without this. Another account could not read a checkout under /root.
     return ["--user=root"] if os.geteuid() == 0 else []
 
 
 def _initialize(engine: Engine, program: _Program, folder: Path) -> None:
-    """Make the data folder; a half-made one of an interrupted run is made again."""
+    """Make the data folder; replace an unfinished one of an interrupted run."""
     if (folder / "data").exists():
         return
     draft = folder / "data.part"
@@ -160,7 +160,7 @@ def _initialize(engine: Engine, program: _Program, folder: Path) -> None:
         statements = None
         command += ["--initialize-insecure"]  # `_accounts` sets the passwords at the first start
     else:
-        # What mariadb-install-db feeds to the server; the script itself needs an installed MariaDB.
+        # The same input as mariadb-install-db gives; the script itself needs an installed MariaDB.
         tables = [(program.share / name).read_bytes() for name in _MARIADB_SYSTEM_TABLES]
         statements = b"\n".join([_MARIADB_FIRST_STATEMENTS, *tables])
         command += ["--bootstrap", "--skip-log-bin"]
@@ -219,7 +219,7 @@ def _accounts() -> str:
 
 
 def _version(port: int) -> str | None:
-    """Ask the server for its version as root; None while it does not answer."""
+    """Return the server's version, `None` while it does not answer."""
     try:
         connection = pymysql.connect(
             host="127.0.0.1",
@@ -250,7 +250,7 @@ def _described(engine: Engine, port: int) -> DatabaseServer:
 
 
 def main() -> int:
-    """Carry out one command; what went wrong and what to do go to standard error."""
+    """Run one command; print a failure and its remedy to standard error."""
     action = sys.argv[1] if len(sys.argv) > 1 else "up"
     try:
         engine = chosen_engine() if len(sys.argv) < 3 else cast(Engine, sys.argv[2])

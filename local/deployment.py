@@ -1,7 +1,7 @@
 """Deploy the template to the embedded stack: `sam build`, then CloudFormation as `sam deploy` calls it.
 
-What CloudFormation cannot make (SecureString parameters) and what LocalStack does not do (custom
-resources, SES identities and configuration sets) is done here, around the deployment.
+CloudFormation cannot create SecureString parameters. LocalStack skips custom resources, SES identities and
+configuration sets. This module makes both around the deployment.
 """
 
 import hashlib
@@ -101,19 +101,19 @@ def web_origin() -> str:
 
 
 def settings_fingerprint(settings: dict[str, Parameter]) -> str:
-    """Return what changes when LocalStack must start anew: its settings, or the code that runs it."""
+    """Return the fingerprint of LocalStack's settings and launcher: a change requires a new LocalStack."""
     digest = hashlib.sha256(repr(sorted(settings.items())).encode())
     _add_files(digest, [ROOT / "local" / "localstack"])
     return digest.hexdigest()
 
 
 def sources_fingerprint() -> str:
-    """Return what changes when the deployed code must: template, functions and layers."""
+    """Return the fingerprint of the deployed sources: template, functions and layers."""
     return _fingerprint("template.yaml", "samconfig.toml", "functions", "layers")
 
 
 def simulators_fingerprint() -> str:
-    """Return what changes when the simulators must be started anew."""
+    """Return the fingerprint of the simulators: a change requires a restart."""
     return _fingerprint("local/simulators")
 
 
@@ -152,7 +152,7 @@ def client(service: str, endpoint: str) -> Any:
 def build(sources: str, folder: Path = BUILD, *, target: str = "") -> None:
     """Build functions and layers, unless they were built from these sources already.
 
-    `target` is what uv says of a platform; without it the packages are those of this machine.
+    `target` holds uv's options for another platform than this machine's.
     """
     if is_built(sources, folder):
         return
@@ -172,13 +172,13 @@ def build(sources: str, folder: Path = BUILD, *, target: str = "") -> None:
 
 
 def is_built(sources: str, folder: Path = BUILD) -> bool:
-    """Return whether functions and layers lie there, as these sources make them."""
+    """Return whether `folder` holds the build of these sources."""
     stamp = folder / _STAMP
     return stamp.exists() and stamp.read_text() == sources
 
 
 def build_for_lambda(folder: Path) -> None:
-    """Build for Lambda's Linux, whatever machine this is, and for the Python that runs this."""
+    """Build on any machine for Lambda's Linux and the running version of Python."""
     version = runtime().removeprefix("python")
     target = f"--python-platform x86_64-manylinux_2_28 --python-version {version}"
     build(sources_fingerprint(), folder, target=target)
@@ -193,9 +193,9 @@ def deploy(
     address: str,
     origin: str,
 ) -> str:
-    """Deploy what was built to a LocalStack without the stack, and return the URL of the API.
+    """Deploy the build to a LocalStack without the stack, and return the URL of the API.
 
-    `address` is how LocalStack is called by those who use the API, from wherever they do.
+    `address` is LocalStack's URL for callers of the API.
     Pages of `origin` may call it.
 
     Raises:
@@ -239,12 +239,12 @@ def _create_stack(endpoint: str, known: Secrets, template: dict[str, Any], origi
     except WaiterError as error:
         raise StackError(
             "\n    ".join(["CloudFormation could not create:", *_failures(cloudformation)]),
-            remedy=f"Mend template.yaml and run the command again; see also {LOGS}/localstack.log.",
+            remedy=f"Fix template.yaml and run the command again; see also {LOGS}/localstack.log.",
         ) from error
 
 
 def _uploaded(endpoint: str, template: str) -> str:
-    """Put the template where CloudFormation takes a megabyte of it: in a request it takes 51,200 bytes."""
+    """Upload the template: CloudFormation reads a megabyte from S3, but 51,200 bytes from a request."""
     s3, bucket, key = client("s3", endpoint), f"{STACK}-templates", "template.json"
     s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     s3.put_object(Bucket=bucket, Key=key, Body=template.encode())
@@ -252,9 +252,9 @@ def _uploaded(endpoint: str, template: str) -> str:
 
 
 def built_template(folder: Path = BUILD) -> dict[str, Any]:
-    """Return what `sam build` made, with one version of each function.
+    """Return the template of `sam build` without versions and aliases of functions.
 
-    A version and an alias of each would be two, and nothing on one machine shifts calls between them.
+    They would double each function, and nothing on one machine shifts calls between versions.
     """
     template: dict[str, Any] = yaml.safe_load((folder / "template.yaml").read_text())
     for name in _GRADUAL:
@@ -263,10 +263,10 @@ def built_template(folder: Path = BUILD) -> dict[str, Any]:
 
 
 def hot_template() -> dict[str, Any]:
-    """Return the template with its code where `sam build` put it.
+    """Return the template with its code in the folders of `sam build`.
 
-    LocalStack's bucket of this name takes a folder for a zip: zipping, uploading and unpacking the
-    same 20 MB on one machine would cost a third of the start.
+    LocalStack's bucket `hot-reload` takes a folder instead of a zip. Zipping, uploading and unpacking 20 MB
+    would cost a third of the start.
     """
     template = built_template()
     for resource in template["Resources"].values():
@@ -288,7 +288,7 @@ def _failures(cloudformation: Any) -> list[str]:
 
 
 def put_parameters(endpoint: str, settings: dict[str, Parameter], *, stage: str = STAGE) -> None:
-    """Keep the settings of a stage in Parameter Store, over what was there."""
+    """Store the settings of a stage in Parameter Store, over existing values."""
     for name, parameter in settings.items():
         client("ssm", endpoint).put_parameter(
             Name=f"/reservations/{stage}/{name}",
@@ -304,7 +304,7 @@ def change_saga_policy(endpoint: str, policy: str) -> None:
     aws, resources = client("lambda", endpoint), _resources(endpoint)
     functions = [name for kind, name in resources.values() if kind == "AWS::Lambda::Function"]
     for name in functions:
-        aws.update_function_configuration(FunctionName=name)  # changes nothing, yet replaces it
+        aws.update_function_configuration(FunctionName=name)  # changes no setting but restarts it
     for name in functions:
         aws.get_waiter("function_updated_v2").wait(
             FunctionName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 150}
@@ -313,7 +313,7 @@ def change_saga_policy(endpoint: str, policy: str) -> None:
 
 
 def verify_sender(endpoint: str) -> None:
-    """Let the mails' sender send: SES, LocalStack's too, refuses an address it was not shown to be ours."""
+    """Verify the sender's address: SES refuses any other, and so does LocalStack."""
     client("ses", endpoint).verify_email_identity(EmailAddress=_SENDER)
 
 
@@ -327,7 +327,7 @@ def describe(
     provider_urls: dict[str, str],
     origin: str,
 ) -> dict[str, Any]:
-    """Return what tools and tests on this machine need to know of a stack that is up."""
+    """Return the description of a running stack for tools and tests on this machine."""
     return {
         "api_url": api_url,
         "api_keys": {"web": known.web_api_key, "partner": known.partner_api_key},
@@ -346,7 +346,7 @@ def describe(
 
 
 def connect_webhooks(description: dict[str, Any]) -> None:
-    """Tell the simulators where their webhooks go: the API's id is new after each deployment."""
+    """Point the simulators' webhooks at the API, whose id is new after each deployment."""
     for name, secret in description["webhook_secrets"].items():
         target = {"url": f"{description['api_url']}/v1/webhooks/{name}", "secret": secret}
         simulator = description[f"{name}_url"]
@@ -355,7 +355,7 @@ def connect_webhooks(description: dict[str, Any]) -> None:
 
 def runtime() -> str:
     """Return Lambda's name for the Python that runs this."""
-    # The functions' environment was made with the interpreter that ours was made with.
+    # The functions' environment has the same interpreter as ours.
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -375,13 +375,14 @@ def _sam(command: str, arguments: list[str | Path], environment: dict[str, str])
     if result.returncode:
         lines = log.read_text(errors="replace").splitlines()[-12:]
         raise StackError(
-            "\n    ".join([f"sam {command} failed. Its last words:", *lines]), remedy=f"See {log}."
+            "\n    ".join([f"sam {command} failed. Its last log lines:", *lines]),
+            remedy=f"See {log}.",
         )
 
 
 def sam_environment() -> dict[str, str]:
-    """Return what any command of SAM runs in: it tells nobody, and keeps its things under `.local/`."""
-    # The builder of a function looks for python3.x and pip in PATH.
+    """Return the environment of SAM commands: telemetry off, state under `.local/`."""
+    # SAM's builder looks for python3.x and pip in PATH.
     path = os.pathsep.join([str(STATE / "bootstrap" / "bin"), os.environ["PATH"]])
     return {
         **os.environ,
@@ -402,7 +403,7 @@ def _resources(endpoint: str) -> dict[str, tuple[str, str]]:
 
 
 def _publish_mail_events(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
-    """Have SES tell the template's topic what comes back: it greets the topic at once."""
+    """Publish bounces and complaints to the template's topic. SES sends a greeting there at once."""
     ses = client("ses", endpoint)
     ses.create_configuration_set(ConfigurationSet={"Name": _MAIL_SET})
     ses.create_configuration_set_event_destination(
@@ -417,7 +418,7 @@ def _publish_mail_events(endpoint: str, resources: dict[str, tuple[str, str]]) -
 
 
 def _migrate(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
-    """Run the migration: on AWS a custom resource does, which LocalStack skips without an error."""
+    """Run the migration. On AWS a custom resource does; LocalStack skips it without an error."""
     if "MigrateDatabaseFunction" not in resources:
         return
     answer = client("lambda", endpoint).invoke(
@@ -427,12 +428,12 @@ def _migrate(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
         error = json.loads(answer["Payload"].read())
         raise StackError(
             f"The migration failed: {error.get('errorMessage', error)}",
-            remedy="Mend the migration and run the command again; `make logs` shows the function's log.",
+            remedy="Fix the migration and run the command again; `make logs` shows the function's log.",
         )
 
 
 def _publish_what_waits(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
-    """Run the poller once: its rule alone would let it rest for up to a minute."""
+    """Run the poller once: its rule alone would leave it idle for up to a minute."""
     if "PollOutboxFunction" in resources:
         client("lambda", endpoint).invoke(
             FunctionName=resources["PollOutboxFunction"][1], Payload=b"{}", InvocationType="Event"

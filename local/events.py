@@ -1,6 +1,6 @@
-"""The events of `events/` as Lambda receives them: a base and, for each case, its differences.
+"""The events of `events/` as Lambda receives them: a base and the differences of each case.
 
-`python -m local.events` writes one file a case to `.local/events/`, for `sam local invoke -e`.
+`python -m local.events` writes one file per case to `.local/events/`, for `sam local invoke -e`.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""One reservation, from the request to CONFIRMADA, told as it happens."""
+"""Make one reservation and show each step from the request to CONFIRMADA."""
 
 import email
 import email.policy
@@ -22,7 +22,7 @@ _AT_REST = {"CONFIRMADA", "CANCELADA", "RECHAZADA", "EXPIRADA"}
 
 
 def travel(stack: dict[str, Any]) -> None:
-    """Make a reservation, follow it until it has its voucher and its mail, and give an account.
+    """Make a reservation, follow it until it has its voucher and its mail, and print a summary.
 
     Raises:
         StackError: the API refused it, or it was not confirmed in a minute.
@@ -49,7 +49,7 @@ def _request() -> dict[str, Any]:
     return {
         "customer": {
             "full_name": "Ana Pérez",
-            # An address of its own, so that its mail can be told from those of earlier runs.
+            # A unique address separates its mail from those of earlier runs.
             "email": f"ana.{uuid.uuid4().hex[:8]}@example.com",
             "phone": "+34600111222",
         },
@@ -71,7 +71,7 @@ def _accepted(api: httpx.Client, request: dict[str, Any]) -> dict[str, Any]:
     if answer.status_code != httpx.codes.ACCEPTED:
         raise StackError(
             f"The API answered {answer.status_code} instead of 202: {answer.text[:500]}",
-            remedy="`make logs` shows what the function create_reservation says.",
+            remedy="`make logs` shows the log of the function create_reservation.",
         )
     return _object(answer)
 
@@ -82,14 +82,14 @@ def _object(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _until(what: str) -> Iterator[None]:
-    """Yield again and again until a minute is over, then fail with what was waited for."""
+    """Yield repeatedly for a minute, then fail with the missing event."""
     deadline = time.monotonic() + _DEADLINE_SECONDS
     while time.monotonic() < deadline:
         yield
         time.sleep(_POLL_SECONDS)
     raise StackError(
         f"{what} within {_DEADLINE_SECONDS} s.",
-        remedy="`make logs` shows what each function says; the reservation goes on meanwhile.",
+        remedy="`make logs` shows the log of each function; the reservation goes on meanwhile.",
     )
 
 
@@ -99,12 +99,12 @@ def _followed(api: httpx.Client, code: str) -> dict[str, Any]:
     for _ in _until(f"{code} did not come to CONFIRMADA with its voucher"):
         answer = api.get(f"/v1/reservations/{code}")
         if answer.status_code != httpx.codes.OK:
-            continue  # a 503 says "ask again"
+            continue  # a 503 means "try again"
         reading = _object(answer)
         if reading["status"] in _AT_REST - {"CONFIRMADA"}:
             raise StackError(
                 f"{code} ended {reading['status']}.",
-                remedy="`make logs` shows what each function says.",
+                remedy="`make logs` shows the log of each function.",
             )
         if reading["status"] == "CONFIRMADA" and reading["documents"]:
             break
@@ -112,7 +112,7 @@ def _followed(api: httpx.Client, code: str) -> dict[str, Any]:
 
 
 def _voucher(api: httpx.Client, reservation: dict[str, Any], folder: Path) -> Path:
-    # As browsers do: S3 refuses a presigned URL that arrives with our Authorization header.
+    # Without our Authorization header, as S3 refuses it beside a presigned URL.
     url = reservation["documents"][0]["url"]
     link = _object(api.get(url, headers={"accept": "application/json"}))["url"]
     pdf = httpx.get(link, timeout=30).raise_for_status()
@@ -164,17 +164,17 @@ def _account(
   API       {api}
   API key   {key}
 
-Try it; sent again with the same Idempotency-Key, it gives the same reservation:
+Try it. Sent again with the same Idempotency-Key, it returns the same reservation:
   curl -i {api}/v1/reservations \\
     -H 'x-api-key: {key}' -H 'Idempotency-Key: {uuid.uuid4()}' \\
     -H 'Content-Type: application/json' \\
     -d '{json.dumps(request, ensure_ascii=False)}'
-Look at this one:
+Read this one:
   curl -i {created["_links"]["self"]} \\
     -H 'x-api-key: {key}' \\
     -H 'Authorization: Bearer {created["access_token"]}'
 
-The stack stays up. make logs: what it does; make down: stop it; make clean: delete its data.""")
+The stack stays up. make logs: follow it; make down: stop it; make clean: delete its data.""")
 
 
 def _clock(event: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The operators' commands on the stack of this machine: `python -m local.ops COMMAND`."""
+"""Run operator commands on the stack of this machine: `python -m local.ops COMMAND`."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from local.paths import ROOT, STACK_FILE, read_json
 
 
 def environment(stack: dict[str, Any]) -> dict[str, str]:
-    """Return what `ops` has to know of a stack that describes itself."""
+    """Return the environment variables of `ops` for a described stack."""
     return {
         "OPS_STAGE": os.environ.get("OPS_STAGE", stack.get("stage", STAGE)),
         "OPS_STACK": os.environ.get("OPS_STACK", STACK),
@@ -22,7 +22,7 @@ def environment(stack: dict[str, Any]) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Become the command."""
+    """Replace this process by the command."""
     stack = read_json(STACK_FILE)
     if "aws_endpoint_url" not in stack:
         sys.exit("✗ The stack is not up.\n  Start it with: make up")

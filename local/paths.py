@@ -1,4 +1,4 @@
-"""Where the stack keeps its things: all of it under `.local/`, none of it in the repository."""
+"""Folders and files of the stack, all under `.local/` and outside git."""
 
 import json
 import os
@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".local"
 LOGS = STATE / "logs"
 VENVS = STATE / "venvs"
-# Tests can be told of another stack than the embedded one: docker-compose.yml's.
+# Set for tests on another stack than the embedded one, such as docker-compose.yml's.
 STACK_FILE = Path(os.environ.get("STACK_FILE") or STATE / "stack.json")
 
 
@@ -24,7 +24,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a file at once and readable by its owner only: it may hold secrets."""
+    """Replace a file atomically, readable by its owner only: it may hold secrets."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,8 +1,8 @@
-"""Unpack a Debian or Ubuntu package, with all it needs, into a folder of our own.
+"""Unpack a Debian or Ubuntu package and its dependencies into a folder of our own.
 
-Nothing is installed on the machine, so it works without root, and a server that needs a newer C library
-than the machine's (Debian 12 has no MySQL; the one in unstable needs glibc 2.38) brings its own loader.
-Containers would do the same; this stack is for machines that have none.
+Nothing is installed on the machine, so root is not needed. A server may need a newer C library than the
+machine's: Debian 12 has no MySQL, and unstable's needs glibc 2.38. So each brings its own loader. Containers
+would do the same, but this stack is for machines without them.
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 from local.paths import STATE
 from local.processes import StackError, exclusive
 
-# Needed by scripts of the server packages only, which we do not run; perl alone is half of the download.
+# Needed only by scripts that we do not run; perl alone is half of the download.
 _UNNEEDED = re.compile(
     r"perl|perl-base|perl-modules-.*|libperl.*|libdb5\.3.*|libgdbm.*|libc-gconv.*"
 )
@@ -48,7 +48,7 @@ def distribution() -> str | None:
 
 
 def unpack(program: str, prefix: Path) -> bool:
-    """Fetch `mysql`, `mariadb` or `compose` into `prefix`, at most 50 MB; returns whether there was need.
+    """Fetch `mysql`, `mariadb` or `compose` into `prefix`, at most 50 MB. Return whether it was missing.
 
     Raises:
         StackError: apt could not fetch it, or there is no apt.
@@ -76,7 +76,7 @@ def unpack(program: str, prefix: Path) -> bool:
 
 
 def command(prefix: Path, program: str) -> list[str]:
-    """Return what runs an unpacked program with the loader and the libraries unpacked beside it."""
+    """Return the command of an unpacked program, with its own loader and libraries."""
     loader = next(iter(sorted(prefix.glob("**/ld-linux-*.so.*"))))
     triplet = f"{platform.machine()}-linux-gnu"
     folders = [
@@ -138,14 +138,14 @@ class _Apt:
         if result.returncode:
             self._log.write_text(result.stdout + result.stderr)
             raise StackError(
-                f"apt-get could not do `{' '.join(arguments)}` for a package of our own.",
+                f"`apt-get {' '.join(arguments)}` failed.",
                 remedy=f"Check the network and /etc/apt, then see {self._log}.",
             )
         return result.stdout
 
 
 def _mirror() -> str:
-    """Return the mirror that this machine's own apt settings name."""
+    """Return the mirror in this machine's apt settings."""
     listing = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"],
         capture_output=True,
@@ -162,7 +162,7 @@ def _mirror() -> str:
 
 
 def main(engine: str) -> int:
-    """Fetch a server before any Python package is installed, where it is fetched at all."""
+    """Fetch a server if apt can, before any Python package is installed."""
     began = time.monotonic()
     try:
         if distribution() and unpack(engine, STATE / f"{engine}-server"):

@@ -1,7 +1,7 @@
 """Start, find again and stop the processes of the stack, across runs of the command.
 
-supervisor, circus and honcho each want to stay in the foreground or to bring a daemon; a developer's
-`make run` should do its work and leave. So a service is a detached process and a file with its pid.
+A service is a detached process and a file with its pid. `make run` must do its work and leave, while
+supervisor, circus and honcho stay in the foreground or bring a daemon.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from local.paths import LOGS, STATE, read_json, write_json
 _POLL_SECONDS = 0.05
 _ASKED_TIMES = 3
 _LOG_LINES_SHOWN = 12
-_children: dict[str, subprocess.Popen[bytes]] = {}  # of this run, to be collected when they end
+_children: dict[str, subprocess.Popen[bytes]] = {}  # of this run, reaped when they end
 
 
 class StackError(Exception):
-    """Something the person at the keyboard can act on: what happened, and what to do."""
+    """A failure that the user can act on, with its remedy."""
 
     def __init__(self, happened: str, *, remedy: str) -> None:
         super().__init__(happened)
@@ -47,9 +47,9 @@ class Service:
 
 
 def _birth(pid: int) -> str | None:
-    """Return when the kernel started a process: with the pid it names one process for ever.
+    """Return the time at which the kernel started a process. With the pid it identifies the process for ever.
 
-    None for a process that is gone, or that ended and only waits for its parent (a zombie).
+    Return `None` if the process is gone or a zombie.
     """
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -68,25 +68,25 @@ def _pid_file(name: str) -> Path:
 
 
 def identity(name: str) -> str | None:
-    """Return a string that names the running process of a service, None when none runs."""
+    """Return an identifier of the running process of a service, else `None`."""
     known = read_json(_pid_file(name))
     pid, birth = known.get("pid"), known.get("birth")
     return f"{pid}@{birth}" if pid and birth and _birth(pid) == birth else None
 
 
 def pid_of(name: str) -> int | None:
-    """Return the pid of a service that runs."""
+    """Return the pid of a running service, else `None`."""
     running = identity(name)
     return int(running.partition("@")[0]) if running else None
 
 
 def running() -> list[str]:
-    """Name the services that run."""
+    """Return the names of the running services."""
     return sorted(path.stem for path in _pid_file("*").parent.glob("*.json") if pid_of(path.stem))
 
 
 def start(service: Service) -> None:
-    """Start a service without waiting for it; whatever is left of an earlier one is stopped first."""
+    """Stop an earlier process of a service, then start it without waiting for it."""
     stop(service.name)
     LOGS.mkdir(parents=True, exist_ok=True)
     with service.log.open("wb") as log:
@@ -96,7 +96,7 @@ def start(service: Service) -> None:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,  # the Ctrl-C of `make logs` or `make run` is not for it
+            start_new_session=True,  # the Ctrl-C of `make logs` or `make run` must not reach it
         )
     write_json(_pid_file(service.name), {"pid": process.pid, "birth": _birth(process.pid)})
 
@@ -118,26 +118,26 @@ def wait_until_healthy(service: Service) -> None:
     lines = service.log.read_text(errors="replace").splitlines()[-_LOG_LINES_SHOWN:]
     stop(service.name)
     raise StackError(
-        "\n    ".join([f"{service.name} did not start. Its last words:", *lines]),
+        "\n    ".join([f"{service.name} did not start. Its last log lines:", *lines]),
         remedy=f"Read {service.log}, then run the command again.",
     )
 
 
 def _reap(name: str) -> bool:
-    """Return whether a service runs; collects it if it was our child and ended."""
+    """Return whether a service runs, and reap it if it is our child and ended."""
     if name in _children and _children[name].poll() is not None:
         del _children[name]
     return identity(name) is not None
 
 
 def is_healthy(service: Service) -> bool:
-    """Return whether the service runs, is the process we started, and answers; a busy one may need asking again."""
+    """Return whether the service runs as the process we started and answers. Try a busy one again."""
     alive = identity(service.name) is not None
     return alive and any(service.healthy() for _ in range(_ASKED_TIMES))
 
 
 def stop(name: str, *, seconds: float = 20) -> bool:
-    """End a service: SIGTERM, then SIGKILL to its whole group after `seconds`. Returns whether one ran."""
+    """End a service: SIGTERM, then SIGKILL to its whole group after `seconds`. Return whether it ran."""
     pid = pid_of(name)
     if pid is not None:
         with contextlib.suppress(ProcessLookupError):
@@ -177,7 +177,7 @@ def _choose_port(taken: set[int]) -> int:
 
 
 def port_of(name: str) -> int:
-    """Return the port kept for a service, choosing another if a stranger has taken it meanwhile."""
+    """Return the port of a service; choose another if a foreign process has taken it."""
     with exclusive("ports"):
         path = STATE / "ports.json"
         ports = read_json(path)
@@ -190,7 +190,7 @@ def port_of(name: str) -> int:
 
 @contextlib.contextmanager
 def exclusive(name: str, *, when_waiting: Callable[[], None] | None = None) -> Iterator[None]:
-    """Hold a lock that one process on this machine can have; it ends with the process."""
+    """Hold a lock that one process of this stack can have; it ends with the process."""
     path = STATE / "run" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:

@@ -1,4 +1,4 @@
-"""What the person at the keyboard sees: one line per step with its time."""
+"""Terminal output: one line per step with its time."""
 
 import contextlib
 import time
@@ -10,21 +10,21 @@ from rich.text import Text
 
 from local.processes import StackError
 
-# What is printed may contain brackets: rich must not take them for markup.
+# Texts may contain brackets, which rich must not take for markup.
 _output = Console(markup=False, highlight=False, soft_wrap=True)
 _errors = Console(markup=False, highlight=False, soft_wrap=True, stderr=True)
 
 
 @dataclass(slots=True)
 class Step:
-    """A step under way; `text` may be made more telling when its result is known."""
+    """A step under way; `text` may be extended with its result."""
 
     text: str
 
 
 @contextlib.contextmanager
 def step(text: str) -> Iterator[Step]:
-    """Show what is under way, and how long it took when it is done."""
+    """Show a step under way, then its duration."""
     current, began = Step(text), time.monotonic()
     # In a log file a spinner is noise.
     spinner = _output.status(f"{text} …") if _output.is_terminal else contextlib.nullcontext()
@@ -34,7 +34,7 @@ def step(text: str) -> Iterator[Step]:
 
 
 def done(text: str) -> None:
-    """Print that something is so."""
+    """Print a result."""
     _output.print(Text("✓ ", "green").append(text, "default"))
 
 
@@ -44,6 +44,6 @@ def note(text: str, *, style: str = "") -> None:
 
 
 def complain(error: StackError) -> None:
-    """Print what happened and what to do."""
+    """Print an error and its remedy."""
     _errors.print(Text("✗ ", "red").append(str(error), "default"))
     _errors.print(f"  {error.remedy}")

@@ -16,7 +16,7 @@ def template() -> dict[str, Any]:
 
 
 def resources(kind: str) -> dict[str, dict[str, Any]]:
-    """The properties of the resources of a type, by logical id."""
+    """Return the properties of the resources of a type, by logical id."""
     return {
         name: resource.get("Properties", {})
         for name, resource in template()["Resources"].items()
@@ -25,7 +25,7 @@ def resources(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def name_of(reference: Any) -> str:
-    """The logical id that a `!Ref` or `!GetAtt` means."""
+    """Return the logical id in a `!Ref` or `!GetAtt`."""
     if "Ref" in reference:
         return str(reference["Ref"])
     return str(reference["Fn::GetAtt"][0])

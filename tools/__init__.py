@@ -1,1 +1,1 @@
-"""Measuring, documents, releases and fonts; none of it runs the stack."""
+"""Measuring, documents, releases and fonts: tools that the running stack does not need."""

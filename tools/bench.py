@@ -1,7 +1,7 @@
-"""How long a traveler waits on this machine: `python -m tools.bench`, on a stack that is up.
+"""Measure a traveler's wait on this machine: `python -m tools.bench`, on a running stack.
 
-One reservation after the other, with providers that answer at once: the figures tell of latency, not
-of throughput, and of this machine only.
+Reservations are made one after the other, and providers answer at once. The figures show latency, not
+throughput, and only of this machine.
 """
 
 import os
@@ -26,7 +26,7 @@ _PAUSE_SECONDS = 0.2
 
 
 def main() -> int:
-    """Measure and print; the exit code tells whether every reservation was confirmed in time."""
+    """Measure and print; fail if a reservation is not confirmed in time."""
     stack = read_json(STACK_FILE)
     if not stack:
         complain(StackError("The stack is not up.", remedy="Start it: make up"))
@@ -42,8 +42,8 @@ def main() -> int:
         f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f},"
         f" Python {platform.python_version()}, n = {_RESERVATIONS}"
     )
-    note(_told("POST /v1/reservations", posts))
-    note(_told("accepted to CONFIRMADA", confirmations))
+    note(_line("POST /v1/reservations", posts))
+    note(_line("accepted to CONFIRMADA", confirmations))
     return 0
 
 
@@ -63,7 +63,7 @@ def _measured(api: httpx.Client) -> tuple[float, float]:
     bearer = {"authorization": f"Bearer {created['access_token']}"}
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < deadline:
-        # Read from its history in the database's time: watching closely would slow down what is watched.
+        # Times come from the history, in the database's clock: polling more often would slow the stack down.
         events = api.get(f"{api_path}/timeline", headers=bearer).raise_for_status().json()["events"]
         moments = {event["type"]: datetime.fromisoformat(event["occurred_at"]) for event in events}
         if "reservation.confirmed" in moments:
@@ -89,7 +89,7 @@ def _request() -> dict[str, Any]:
     }
 
 
-def _told(what: str, seconds: tuple[float, ...]) -> str:
+def _line(what: str, seconds: tuple[float, ...]) -> str:
     p95 = statistics.quantiles(seconds, n=20, method="inclusive")[-1]
     return f"{what:<24} p50 {statistics.median(seconds):6.3f} s   p95 {p95:6.3f} s"
 

@@ -1,7 +1,6 @@
-"""Hold each layer's coverage to its floor: `make coverage` runs it on the data of its tests.
+"""Compare each layer's coverage with its floor: `make coverage` runs it on the data of its tests.
 
-`coverage report --fail-under` knows one figure, lines and branches together: few missed branches hide behind
-many lines.
+`coverage report --fail-under` has one figure for lines and branches, in which missed branches hide behind lines.
 """
 
 import fnmatch
@@ -16,7 +15,7 @@ from coverage import Coverage
 from local.paths import read_json
 from local.progress import note
 
-# (layer, its files, least share of lines, least share of branches or none), as docs/06-qa-testing.md has it.
+# Layer, its files, least share of lines, least share of branches or `None`, as in docs/06-qa-testing.md.
 FLOORS: tuple[tuple[str, tuple[str, ...], float, float | None], ...] = (
     ("domain", ("*/domain/*",), 0.95, 0.90),
     ("application", ("*/application/*",), 0.90, None),
@@ -25,7 +24,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...], float, float | None], ...] = (
 
 
 def main() -> int:
-    """Print the shares; the exit code tells whether each is above its floor."""
+    """Print the shares; return 1 if one is below its floor."""
     files = _measured()
     high_enough = True
     for layer, patterns, lines, branches in FLOORS:
@@ -49,7 +48,7 @@ def main() -> int:
 
 
 def _measured() -> dict[str, dict[str, Any]]:
-    """The counts of every file, by its path."""
+    """Return the counts of each file, by path."""
     coverage = Coverage()
     coverage.load()
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""Cut the voucher's fonts out of the packages they come from: `python -m tools.cut_fonts FOLDER`.
+"""Cut the voucher's fonts from their source packages: `python -m tools.cut_fonts FOLDER`.
 
 FOLDER holds the packages, unpacked: Debian `fonts-dejavu-core` 2.37-6 and `fonts-wqy-microhei`
 0.2.0-beta-3.1, and npm `@expo-google-fonts/noto-emoji` 0.4.7. Equal sources give equal files. The
@@ -19,7 +19,7 @@ def _blocks(*ranges: tuple[int, int]) -> list[int]:
 
 
 def _encodable(candidates: Iterable[int], codec: str, *, until: bytes) -> list[int]:
-    """The characters of a national standard whose two bytes come before `until`."""
+    """Return the characters of a national standard whose two bytes come before `until`."""
     return [
         point
         for point in candidates
@@ -27,15 +27,15 @@ def _encodable(candidates: Iterable[int], codec: str, *, until: bytes) -> list[i
     ]
 
 
-# What nearly every voucher needs: Latin with Vietnamese, Greek, Cyrillic, punctuation, currencies.
+# Characters of nearly every voucher: Latin with Vietnamese, Greek, Cyrillic, punctuation, currencies.
 TEXT = _blocks(
     (0x20, 0x7E), (0xA0, 0x17F), (0x192, 0x192), (0x1A0, 0x1B0), (0x218, 0x21B), (0x2BB, 0x2BC),
     (0x370, 0x3FF), (0x400, 0x4FF), (0x1E80, 0x1E85), (0x1E9E, 0x1E9E), (0x1EA0, 0x1EF9),
     (0x2010, 0x2027), (0x2030, 0x203A), (0x20A0, 0x20BF), (0x2116, 0x2116), (0x2122, 0x2122),
     (0x25A1, 0x25A1),
 )  # fmt: skip
-# The scripts that need shaping or are seldom seen, with the above, so that a mixed name keeps one
-# face: combining marks, all of Latin, Armenian, Hebrew, Arabic and its forms, Georgian.
+# Rare scripts and those that need shaping: combining marks, all of Latin, Armenian, Hebrew, Arabic and
+# its forms, Georgian. TEXT is included so that a mixed name keeps one face.
 WIDE = TEXT + _blocks(
     (0x180, 0x36F), (0x500, 0x6FF), (0x750, 0x77F), (0x10A0, 0x10FF), (0x1E00, 0x1FFF),
     (0x200C, 0x200C), (0xFB00, 0xFDFF), (0xFE70, 0xFEFF),

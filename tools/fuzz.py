@@ -1,6 +1,6 @@
-"""Try the running stack with schemathesis: `python -m tools.fuzz [its options]`.
+"""Test the running stack with schemathesis: `python -m tools.fuzz [its options]`.
 
-The contract is the judge: every answer to requests right and wrong, alone and in sequences, must be one it declares.
+Valid and invalid requests, alone and in sequences, must only get answers that the contract declares.
 """
 
 import os
@@ -16,7 +16,7 @@ FUZZ = ROOT / "tests" / "fuzz"
 
 
 def main() -> int:
-    """Run schemathesis; the exit code tells whether an answer broke the contract."""
+    """Run schemathesis and return its exit code: not 0 if an answer broke the contract."""
     stack = read_json(STACK_FILE)
     if not stack:
         complain(StackError("The stack is not up.", remedy="Start it: make up"))

@@ -1,7 +1,7 @@
-"""Mutate the domain and count what its example tests notice: `make mutation`.
+"""Mutate the domain and count the mutants that its example tests notice: `make mutation`.
 
-The tests that try thousands of cases each (the space of facts, the walks, the state machine) are left
-out by `pyproject.toml`: a run would take many times as long, and the score is about the examples.
+`pyproject.toml` leaves out tests of thousands of cases: the space of facts, the walks, the state machine.
+With them a run takes many times as long, and the score is about the examples.
 """
 
 import json
@@ -14,15 +14,15 @@ from local.paths import ROOT, STATE, VENVS
 
 GOAL = 0.8
 
-_PLACE = STATE / "mutation"  # where mutmut works; it mutates a copy
+_PLACE = STATE / "mutation"  # working folder of mutmut, which mutates a copy
 _MUTMUT = VENVS / "mutation" / "bin" / "mutmut"
 
-# By the exit code of the tests; any other is a test that failed, or that did not come to an end.
+# By the exit code of the tests. Any other code means that a test failed or did not end.
 _NOT_KILLED = {None: "not tried", 0: "survived", 5: "no test", 33: "no test", 34: "not tried"}
 
 
 def main(arguments: list[str]) -> int:
-    """Run mutmut on a fresh copy, print what survived and the score, and hold it to the goal."""
+    """Run mutmut on a fresh copy, print survivors and score, and return 1 below the goal."""
     _prepare()
     run = subprocess.run([_MUTMUT, "run", *arguments], cwd=_PLACE)
     if run.returncode:

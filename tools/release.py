@@ -1,7 +1,7 @@
-"""Pack a release: `python -m tools.release v1.2.3` leaves in `.local/release/` what a tag publishes.
+"""Pack a release: `python -m tools.release v1.2.3` writes the files of a tag to `.local/release/`.
 
-The archive is what `sam build` makes: whoever has it deploys it with `sam deploy`, without building anything. A
-second deployment of the same archive needs another `Release` (`date +%s`) in its release.parameters.yaml.
+The archive holds the output of `sam build`, so `sam deploy` needs no build. A second deployment of the same
+archive needs another `Release` (`date +%s`) in its release.parameters.yaml.
 """
 
 import hashlib
@@ -24,10 +24,10 @@ _VERSION = re.compile(r"v(\d+\.\d+\.\d+)")
 
 
 def notes(version: str, changelog: str) -> str:
-    """Return what the changelog says of a version.
+    """Return the section of a version in the changelog.
 
     Raises:
-        StackError: it says nothing, or the version is not one.
+        StackError: the section is missing or empty, or the version is malformed.
     """
     number = _VERSION.fullmatch(version)
     if not number:
@@ -36,8 +36,8 @@ def notes(version: str, changelog: str) -> str:
     found = re.search(section, changelog, re.MULTILINE | re.DOTALL)
     if not found or not found[1].strip():
         raise StackError(
-            f"CHANGELOG.md says nothing of {number[1]}.",
-            remedy="Move what is under Unreleased to a section of its own before tagging.",
+            f"CHANGELOG.md has no section for {number[1]}.",
+            remedy="Move the lines under Unreleased to its own section before tagging.",
         )
     return found[1].strip() + "\n"
 
@@ -77,7 +77,7 @@ def _write_checksums(name: str) -> None:
 
 
 def main(version: str) -> int:
-    """Pack one version; a failure is told as what happened and what to do."""
+    """Pack one version; print a failure with its remedy."""
     try:
         pack(version)
     except StackError as error:

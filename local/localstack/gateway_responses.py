@@ -1,7 +1,7 @@
-"""Teach LocalStack community the gateway responses of API Gateway.
+"""Add the gateway responses of API Gateway to LocalStack community.
 
-It imports none from the OpenAPI body that SAM makes, and applies no templates. These two patches add
-both, for the plain `$context.x` substitutions that our template uses. On AWS nothing of this is needed.
+LocalStack ignores those in SAM's OpenAPI body and applies no templates. These two patches add both, for
+the plain `$context.x` substitutions of our template. AWS needs no patch.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Runs in a function's process: ends with LocalStack, else hands over to AWS's runtime interface client.
+"""Run AWS's runtime interface client in a function's process, which ends with LocalStack.
 
-`PR_SET_PDEATHSIG` would not do: it fires when the *thread* that started us ends, not its process.
+`PR_SET_PDEATHSIG` is no alternative: it fires when the parent's *thread* ends, not its process.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Start LocalStack community as a plain process: `python -m local.localstack.launcher STATE PORT PYTHON`.
 
-LocalStack ships as a container image whose functions run in more containers; this replaces both, for
+LocalStack ships as a container image and runs functions in more containers. This module replaces both, for
 machines without Docker. PYTHON is the interpreter of the functions.
 """
 
@@ -30,7 +30,7 @@ _SERVICES = (
 )
 _DEPLOY_POLL_SECONDS = 0.1
 _POLLERS_OF_A_QUEUE = 3  # AWS begins with five
-_LONG_POLL_SECONDS = 20  # the most that SQS knows
+_LONG_POLL_SECONDS = 20  # the most that SQS allows
 
 
 def _configure(state: Path, address: str) -> None:
@@ -48,12 +48,12 @@ def _configure(state: Path, address: str) -> None:
             "SQS_DISABLE_CLOUDWATCH_METRICS": "1",  # each would be a request to itself
             "SKIP_SSL_CERT_DOWNLOAD": "1",
             "S3_SKIP_SIGNATURE_VALIDATION": "0",  # else expired and altered links work, unlike on AWS
-            # Each service takes up to a second to load: they do while SAM builds, not while it deploys.
+            # Each service takes up to a second to load, so all load while SAM builds.
             "EAGER_SERVICE_LOADING": "1",
             "SERVICES": ",".join(_SERVICES),
             "LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT": "20",
-            # A queue is asked once a second by default, an idle one every 10 s, one after an error
-            # every 60 s; AWS asks without a break.
+            # AWS polls without a break. By default LocalStack polls a queue every second, every 10 s
+            # while it is idle, and every 60 s after an error.
             "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.01",
             "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "0.01",
             "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_ERROR_SEC": "2",
@@ -75,32 +75,32 @@ def _listen_on_loopback_only() -> None:
 def _keep_objects_in(folder: Path) -> None:
     from localstack.services.s3 import provider
 
-    provider.DEFAULT_S3_TMP_DIR = str(folder)  # /tmp/localstack-s3-storage, whatever tempfile says
+    provider.DEFAULT_S3_TMP_DIR = str(folder)  # the default is in /tmp and ignores tempfile
 
 
 def _deploy_without_long_naps() -> None:
     from localstack.services.cloudformation.resource_provider import ResourceProviderExecutor
 
-    # It looks once a second whether a resource is ready, one resource after the other.
+    # By default it checks one resource after the other, each once a second.
     ResourceProviderExecutor.deploy_loop = functools.partialmethod(
         ResourceProviderExecutor.deploy_loop, sleep_time=_DEPLOY_POLL_SECONDS
     )
 
 
 def _ask_queues_as_aws_does() -> None:
-    """In parallel and by long polling: docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html."""
+    """Poll in parallel and by long polling: docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html."""
     from localstack.services.lambda_.event_source_mapping.esm_worker import EsmWorker
     from localstack.services.lambda_.event_source_mapping.pollers.sqs_poller import SqsPoller
     from localstack.utils.threads import FuncThread
 
     start, make = EsmWorker.start, SqsPoller.__init__
 
-    # It waits as long as a batch may be collected, here not at all: idle queues cost half a core.
+    # It polls for the batching window, which is 0 here, so idle queues cost half a core.
     def make_patient(poller: SqsPoller, *arguments: Any, **options: Any) -> None:
         make(poller, *arguments, **options)
         poller.maximum_batching_window = _LONG_POLL_SECONDS
 
-    # Its worker handles one batch at a time: behind a slow call hints came in faster than they left.
+    # Its worker handles one batch at a time: behind a slow call hints arrive faster than they leave.
     def start_in_parallel(worker: EsmWorker) -> None:
         start(worker)
         for number in range(1, _POLLERS_OF_A_QUEUE):
@@ -113,7 +113,7 @@ def _ask_queues_as_aws_does() -> None:
 def _count_no_calls() -> None:
     from localstack.services.lambda_.invocation import version_manager
 
-    # A request to itself for each call of a function, to count what no one here asks about.
+    # Each call of a function would cost a request to itself, for metrics that are not used here.
     for name in ("record_cw_metric_invocation", "record_cw_metric_error"):
         assert hasattr(version_manager, name), name
         setattr(version_manager, name, lambda *_, **__: None)
@@ -133,7 +133,7 @@ def _run_functions_as_processes(state: Path, python: str) -> None:
 
 
 def main() -> None:
-    """Start LocalStack and stay until SIGTERM. Its modules read the settings when they are imported."""
+    """Run LocalStack until SIGTERM. Its modules read the settings when they are imported."""
     state, port, python = Path(sys.argv[1]).resolve(), sys.argv[2], sys.argv[3]
     _configure(state, f"127.0.0.1:{port}")
     _listen_on_loopback_only()

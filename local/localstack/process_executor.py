@@ -1,8 +1,8 @@
 """Run functions as local processes under AWS's own runtime interface client (awslambdaric).
 
-LocalStack community runs each function in a container and has no other way; AWS's runtime interface
-emulator would be one more binary and still need this glue. One execution environment is one child process
-and one small server of the Lambda Runtime API:
+LocalStack community runs functions in containers only. AWS's runtime interface emulator would be one more
+binary and still need this glue. One execution environment is one child process and one small server of the
+Lambda Runtime API:
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
@@ -30,7 +30,7 @@ _API = "/2018-06-01/runtime/"
 _CHILD = str(Path(__file__).with_name("lambda_child.py"))
 _MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100  # Lambda's quota for a synchronous answer
 _TOO_LARGE = "Function.ResponseSizeTooLarge"
-_MEMORY_POLL_SECONDS = 0.1  # the kernel keeps the peak, so that no poll misses one
+_MEMORY_POLL_SECONDS = 0.1  # the kernel keeps the peak, so no poll misses it
 _T = TypeVar("_T")
 
 
@@ -59,7 +59,7 @@ def _exited(code: int) -> _ExitedError:
 
 
 def _peak_megabytes(pid: int) -> int:
-    """Read the most resident memory that a process has had; 0 if it has ended."""
+    """Return the peak resident memory of a process, 0 if it has ended."""
     with contextlib.suppress(OSError):
         status = Path(f"/proc/{pid}/status").read_text()
         if peak := re.search(r"VmHWM:\s+(\d+) kB", status):
@@ -68,7 +68,7 @@ def _peak_megabytes(pid: int) -> int:
 
 
 class _Conversation:
-    """What one process and we say to each other; a new process gets a new one, so none hears old words."""
+    """Jobs and answers of one process. A new process gets a new one, and so no old answers."""
 
     def __init__(self) -> None:
         self.jobs: queue.Queue[_Job | None] = queue.Queue()
@@ -77,9 +77,9 @@ class _Conversation:
         self._end: _ExitedError | None = None
 
     def ask(self, job: _Job) -> Future[_Answer]:
-        """Give the process one invocation and return its answer to be."""
+        """Give the process one invocation and return the future of its answer."""
         self.answer = Future()
-        if self._end:  # it ended between two invocations, unnoticed by our poll
+        if self._end:  # it ended between two invocations, after our poll
             self.answer.set_exception(self._end)
         self.jobs.put(job)
         return self.answer
@@ -129,7 +129,7 @@ class _RuntimeApiHandler(BaseHTTPRequestHandler):
         """Say nothing: each invocation would add two lines."""
 
     def do_GET(self) -> None:
-        """Hand out the next invocation; that a process asks for it means it is initialized."""
+        """Hand out the next invocation. The first request ends the init phase."""
         conversation = self.server.conversation
         conversation.initialized()
         job = conversation.jobs.get()
@@ -145,7 +145,7 @@ class _RuntimeApiHandler(BaseHTTPRequestHandler):
         self._reply(200, job.payload["payload"].encode(), headers)
 
     def do_POST(self) -> None:
-        """Take an answer, an error, or the news that the function could not be loaded."""
+        """Take an answer, an error, or a failure to load the function."""
         conversation, body = self.server.conversation, self._body()
         if self.path == f"{_API}init/error":
             conversation.failed_to_initialize(body)
@@ -221,7 +221,7 @@ class ProcessExecutor(RuntimeExecutor):
             "LAMBDA_TASK_ROOT": task_root,
             "LAMBDA_RUNTIME_DIR": task_root,
             # Import order as on AWS: the function, later layers, earlier ones, the runtime's packages.
-            # What the function's configuration names comes before the layers.
+            # The PYTHONPATH of the function's configuration comes before the layers.
             "PYTHONPATH": os.pathsep.join(
                 [
                     *filter(None, [env_vars.get("PYTHONPATH")]),
@@ -239,7 +239,7 @@ class ProcessExecutor(RuntimeExecutor):
         return environment
 
     def _spawn(self) -> None:
-        """Start the process and wait for its first question, which ends the init phase."""
+        """Start the process and wait for its first request, which ends the init phase."""
         assert self._api is not None
         conversation = self._api.conversation = _Conversation()
         read_end, self._lifeline = os.pipe()
@@ -288,7 +288,7 @@ class ProcessExecutor(RuntimeExecutor):
         shutil.rmtree(self._work, ignore_errors=True)
 
     def invoke(self, payload: dict[str, Any]) -> InvocationResult:
-        """Run one invocation; a process that is gone is started again first, as on AWS."""
+        """Run one invocation. As on AWS, start the process again if it is gone."""
         began = time.monotonic()
         answer = self._answer(payload)
         milliseconds = (time.monotonic() - began) * 1000

@@ -17,7 +17,7 @@ _PROVIDERS = {"payments": Payments, "supplier": Supplier}
 _EPILOG = """payments is programmed by the token:
   tok_ok               takes the money
   tok_declined         declines, as it does any token not listed here
-  tok_pending          pending, then taken and told by a webhook
+  tok_pending          pending, then taken and announced by a webhook
   tok_timeout          takes the money and never answers
   tok_flaky            fails twice, then takes the money
   tok_lost             always fails, takes nothing
@@ -27,18 +27,18 @@ _EPILOG = """payments is programmed by the token:
   tok_wrong_amount     takes 1.00 more than was asked
   tok_wrong_currency   takes the sum in another currency
   tok_wrong_reference  takes the money, and answers with the reference of another payment
-  tok_refund_pending   a refund is pending, then made and told by a webhook
+  tok_refund_pending   a refund is pending, then made and announced by a webhook
   tok_refund_rejected  refuses a refund
   tok_refund_timeout   makes a refund and never answers
 supplier is programmed by how the offer begins:
   HTL-  confirms
   REJ-  rejects, as it does any offer not listed here
-  PEN-  pending, then confirms and tells by a webhook
+  PEN-  pending, then confirms and announces it by a webhook
   TMO-  confirms and never answers
   FLK-  fails twice, then confirms
   LAT-  confirms, never answers, and does not list it at first
   TWI-  confirms, says it did not, and confirms another under the same key
-  CXL-  confirms, then cancels by itself and tells by a webhook
+  CXL-  confirms, then cancels by itself and announces it by a webhook
   NOC-  confirms and refuses to cancel
 control:
   GET  /_sim/health
@@ -63,16 +63,16 @@ def _arguments() -> argparse.Namespace:
         "--pending-seconds",
         type=float,
         default=Times().pending,
-        help="how long what is pending stays so, and until CXL- cancels",
+        help="duration of a pending status, and of a booking that CXL- cancels",
     )
     parser.add_argument(
         "--late-seconds",
         type=float,
         default=Times().late,
-        help="how long a listing does not show what is late",
+        help="delay of late items in a listing",
     )
     parser.add_argument(
-        "--silence-seconds", type=float, default=75, help="how long an unanswered caller waits"
+        "--silence-seconds", type=float, default=75, help="wait of a caller that gets no answer"
     )
     return parser.parse_args()
 
@@ -96,7 +96,7 @@ def main() -> int:
 
     def stop(*_: object) -> None:
         stopping.set()
-        # shutdown() waits for the loop that this very thread runs.
+        # shutdown() waits for the loop of this thread.
         threading.Thread(target=server.shutdown).start()
 
     signal.signal(signal.SIGTERM, stop)

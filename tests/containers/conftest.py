@@ -28,7 +28,7 @@ Invoke = Callable[[str], Any]
 
 @contextmanager
 def served(command: str, port: int, *arguments: str) -> Iterator[str]:
-    """Run a server of `sam local` and give its address; its containers go with it."""
+    """Run a server of `sam local` and yield its address; its containers end with it."""
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"sam-{command}.log"
     with log.open("wb") as output:
@@ -45,7 +45,7 @@ def served(command: str, port: int, *arguments: str) -> Iterator[str]:
         wait_for(address, server, log.read_text)
         yield address
     finally:
-        server.terminate()  # not SIGINT, which whoever starts us in the background has switched off
+        server.terminate()  # not SIGINT, which a shell switches off for background jobs
         server.wait(timeout=START_SECONDS)
 
 
@@ -70,7 +70,7 @@ def servers() -> None:
 
 @pytest.fixture(scope="session")
 def invoke(servers: None) -> Iterator[Invoke]:
-    """Give a function of an event's name that returns what its Lambda function answers, or its error."""
+    """Yield a function from an event's name to the answer or error of its Lambda function."""
     with served("start-lambda", LAMBDA_PORT, "--warm-containers=LAZY") as address:
         functions = boto3.client(
             "lambda",
@@ -93,7 +93,7 @@ def invoke(servers: None) -> Iterator[Invoke]:
 
 @pytest.fixture
 def database(invoke: Invoke) -> Iterator[Database]:
-    """The migrated schema without a row, from this side of the published port."""
+    """The migrated schema without a row, reached by the published port."""
     url = containers.database_url(containers.DATABASE_ON_THIS_MACHINE)
     empty_the_tables(url)
     database = Database(engine_for(url))

@@ -1,14 +1,14 @@
-"""What each event of events/ is answered by its function in a container."""
+"""Expected answer to each event of events/ by its function in a container."""
 
 from typing import Any
 
 from reservations.adapters.mysql.readiness import HEAD
 
-# What is answered about a confirmed reservation that belongs to the web client.
+# Answers about a confirmed reservation of the web client.
 STATUS = {
     "cancel_reservation.accepted": 202,
     "cancel_reservation.another_client": 404,
-    "cancel_reservation.key_reused": 404,  # for that other reservation does not exist here
+    "cancel_reservation.key_reused": 404,  # the other reservation does not exist here
     "cancel_reservation.malformed_key": 400,
     "cancel_reservation.without_key": 400,
     "cancel_reservation.without_token": 401,
@@ -29,7 +29,7 @@ STATUS = {
     "get_reservation.voucher_as_json": 200,
     "get_reservation.without_token": 401,
     "get_reservation.wrong_token": 404,
-    # Signed for one moment with secrets of the tests: nobody's, here.
+    # Signed for a fixed moment with the tests' secrets, which are unknown here.
     "receive_webhook.another_s_secret": 401,
     "receive_webhook.booking_cancelled": 401,
     "receive_webhook.forged_body": 401,
@@ -59,4 +59,4 @@ COUNTS = {
     "clean_up.retention",
     "poll_outbox.every_minute",
 }
-NOBODY_WAITS = {"migrate_database.create", "migrate_database.delete", "migrate_database.update"}
+NO_STACK = {"migrate_database.create", "migrate_database.delete", "migrate_database.update"}

@@ -15,7 +15,7 @@ from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.domain.policy import STANDARD
 from tests.containers.conftest import Invoke, served
-from tests.containers.expected import COUNTS, EVERY_RECORD_HANDLED, NOBODY_WAITS, OTHERS, STATUS
+from tests.containers.expected import COUNTS, EVERY_RECORD_HANDLED, NO_STACK, OTHERS, STATUS
 from tests.worlds.builders import (
     CODE,
     NOON,
@@ -35,7 +35,7 @@ JOURNEY = ("process_payment", "confirm_supplier", "issue_voucher", "notify_custo
 
 
 def keep(database: Database, *calls: Any, **changes: Any) -> None:
-    """Store the reservation that the events speak of, its trip sixty days ahead."""
+    """Store the reservation of the events, its trip sixty days ahead."""
     starts_on = datetime.now(UTC).date() + timedelta(days=60)
     offer = an_offer(starts_on=starts_on, ends_on=starts_on + timedelta(days=3))
     with MySqlUnitOfWork(database, policy=STANDARD) as uow:
@@ -56,7 +56,7 @@ def test_a_request_is_answered(invoke: Invoke, database: Database, event: str) -
 
 
 @pytest.mark.parametrize("event", OTHERS)
-def test_a_message_or_a_deployment_is_dealt_with(
+def test_a_message_or_a_deployment_is_handled(
     invoke: Invoke, database: Database, event: str
 ) -> None:
     confirmed(database)
@@ -65,15 +65,15 @@ def test_a_message_or_a_deployment_is_dealt_with(
 
 
 @pytest.mark.parametrize("event", sorted(COUNTS))
-def test_the_clock_s_work_is_counted(invoke: Invoke, database: Database, event: str) -> None:
+def test_scheduled_work_is_counted(invoke: Invoke, database: Database, event: str) -> None:
     counts = invoke(event)
 
     assert counts
     assert all(isinstance(count, int) for count in counts.values()), counts
 
 
-@pytest.mark.parametrize("event", sorted(NOBODY_WAITS))
-def test_a_stack_that_cannot_be_told_is_an_error(invoke: Invoke, event: str) -> None:
+@pytest.mark.parametrize("event", sorted(NO_STACK))
+def test_a_stack_that_cannot_be_notified_is_an_error(invoke: Invoke, event: str) -> None:
     failed = invoke(event)
 
     assert (failed["errorType"], failed["errorMessage"]) == (
@@ -120,7 +120,7 @@ def test_the_http_functions_are_served(invoke: Invoke, database: Database) -> No
     body = an_event("create_reservation.accepted")["body"]
     with served("start-api", containers.API_PORT, "--warm-containers=LAZY") as address:
         health = httpx.get(f"{address}/v1/health", timeout=120)
-        # sam local knows no API keys, and a request without one is nobody's.
+        # sam local knows no API keys, and a request without one has no client.
         refused = httpx.post(f"{address}/v1/reservations", content=body, timeout=120)
 
     assert (health.status_code, refused.status_code) == (200, 401)

@@ -1,4 +1,4 @@
-"""Both providers as processes, our clients, and every exchange held against the documents."""
+"""Both providers as processes, our clients, and every exchange checked against the documents."""
 
 import socket
 from collections.abc import Iterator

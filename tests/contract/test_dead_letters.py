@@ -1,4 +1,4 @@
-"""What the dead-letter queues promise to operators, on SQS as moto has it."""
+"""Promises of the dead-letter queues to operators, on the SQS of moto."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -43,12 +43,12 @@ def a_hint() -> Hint:
 
 
 class Station:
-    """One pair of queues, and what is in each."""
+    """One pair of queues and their messages."""
 
     def __init__(self, sqs: SQSClient) -> None:
         self.sqs = sqs
         self.pauses: list[float] = []
-        self.told: list[DeadLetter] = []
+        self.reported: list[DeadLetter] = []
         self.pair = Pair(
             source=sqs.create_queue(QueueName="payment")["QueueUrl"],
             dead=sqs.create_queue(QueueName="payment-dead")["QueueUrl"],
@@ -60,17 +60,17 @@ class Station:
         )
 
     def die(self, *, times: int) -> list[str]:
-        """Put messages where SQS moves what failed every try."""
+        """Put hints into the queue to which SQS moves exhausted messages."""
         bodies = [encode_hint(a_hint()) for _ in range(times)]
         for body in bodies:
             self.sqs.send_message(QueueUrl=self.pair.dead, MessageBody=body)
         return bodies
 
-    def bury(self, body: str, *, reason: str) -> None:
+    def dead_letter(self, body: str, *, reason: str) -> None:
         SqsDeadLetters(self.sqs, queue_url=self.pair.dead).bury(body, reason=reason)
 
     def held(self) -> int:
-        """How many dead letters are received and not deleted."""
+        """Return the number of dead letters received and not deleted."""
         name: Literal["ApproximateNumberOfMessagesNotVisible"]
         name = "ApproximateNumberOfMessagesNotVisible"
         answer = self.sqs.get_queue_attributes(QueueUrl=self.pair.dead, AttributeNames=[name])
@@ -91,10 +91,10 @@ def station() -> Iterator[Station]:
         yield Station(a_client())
 
 
-def test_letters_are_told_with_their_reason_and_reservation(station: Station) -> None:
+def test_letters_are_listed_with_their_reason_and_reservation(station: Station) -> None:
     station.die(times=1)
-    station.bury("not json", reason="not_json")
-    station.bury(encode_hint(a_hint()), reason="unknown_reservation")
+    station.dead_letter("not json", reason="not_json")
+    station.dead_letter(encode_hint(a_hint()), reason="unknown_reservation")
 
     letters = {letter.reason: letter for letter in station.letters.peek(Queue.PAYMENT, limit=9)}
 
@@ -106,7 +106,7 @@ def test_letters_are_told_with_their_reason_and_reservation(station: Station) ->
     assert abs((letters[None].sent_at - datetime.now(UTC)).total_seconds()) < 3600
 
 
-def test_a_letter_that_nobody_gave_a_reason_tells_why_it_cannot_be_read(station: Station) -> None:
+def test_a_letter_without_a_reason_shows_why_it_is_unreadable(station: Station) -> None:
     station.sqs.send_message(QueueUrl=station.pair.dead, MessageBody="[]")
 
     [letter] = station.letters.peek(Queue.PAYMENT, limit=9)
@@ -114,12 +114,12 @@ def test_a_letter_that_nobody_gave_a_reason_tells_why_it_cannot_be_read(station:
     assert letter.reason == "not_an_object"
 
 
-def test_a_mail_event_is_told_by_its_reservation_and_without_its_address(
+def test_a_mail_event_is_listed_by_its_reservation_without_its_address(
     station: Station,
 ) -> None:
     [delivery] = an_event("record_mail_event.bounced")["Records"]
     station.sqs.send_message(QueueUrl=station.pair.dead, MessageBody=delivery["body"])
-    station.bury('{"to": "ana.perez@example.com"}', reason="not_a_mail_event")
+    station.dead_letter('{"to": "ana.perez@example.com"}', reason="not_a_mail_event")
 
     letters = {letter.reason: letter for letter in station.letters.peek(MAIL_EVENT, limit=9)}
 
@@ -129,7 +129,7 @@ def test_a_mail_event_is_told_by_its_reservation_and_without_its_address(
     assert "ana.perez" not in repr(letters)
 
 
-def test_what_ses_says_when_it_is_set_up_is_about_no_reservation(station: Station) -> None:
+def test_the_greeting_of_ses_has_no_reservation(station: Station) -> None:
     greeting = an_event("record_mail_event.batch")["Records"][0]["body"]
     station.sqs.send_message(QueueUrl=station.pair.dead, MessageBody=greeting)
 
@@ -138,7 +138,7 @@ def test_what_ses_says_when_it_is_set_up_is_about_no_reservation(station: Statio
     assert (letter.reservation_id, letter.type, letter.reason) == (None, None, None)
 
 
-def test_looking_takes_nothing(station: Station) -> None:
+def test_peeking_removes_no_letter(station: Station) -> None:
     station.die(times=12)
 
     assert station.letters.count(Queue.PAYMENT) == 12
@@ -149,30 +149,30 @@ def test_looking_takes_nothing(station: Station) -> None:
 def test_redriving_sends_each_to_its_queue_once(station: Station) -> None:
     bodies = station.die(times=12)
 
-    assert station.letters.redrive(Queue.PAYMENT, rate=5, tell=station.told.append) == 12
+    assert station.letters.redrive(Queue.PAYMENT, rate=5, tell=station.reported.append) == 12
 
     assert station.bodies("source") == sorted(bodies)
     assert station.bodies("dead") == []
     assert station.pauses == [0.2] * 12
 
 
-def test_dropping_leaves_neither_queue_anything(station: Station) -> None:
+def test_dropping_leaves_both_queues_empty(station: Station) -> None:
     station.die(times=3)
 
-    assert station.letters.drop(Queue.PAYMENT, rate=100, tell=station.told.append) == 3
+    assert station.letters.drop(Queue.PAYMENT, rate=100, tell=station.reported.append) == 3
 
     assert station.bodies("source") == []
     assert station.bodies("dead") == []
 
 
 @pytest.mark.parametrize("move", [SqsDeadLetterQueues.redrive, SqsDeadLetterQueues.drop])
-def test_each_letter_is_told_as_it_moves(station: Station, move: Callable[..., int]) -> None:
+def test_each_letter_is_reported_as_it_moves(station: Station, move: Callable[..., int]) -> None:
     station.die(times=2)
-    station.bury("not json", reason="not_json")
+    station.dead_letter("not json", reason="not_json")
 
-    move(station.letters, Queue.PAYMENT, rate=5, tell=station.told.append)
+    move(station.letters, Queue.PAYMENT, rate=5, tell=station.reported.append)
 
-    assert sorted(str(letter.reservation_id) for letter in station.told) == [
+    assert sorted(str(letter.reservation_id) for letter in station.reported) == [
         str(RESERVATION_ID),
         str(RESERVATION_ID),
         "None",
@@ -180,7 +180,7 @@ def test_each_letter_is_told_as_it_moves(station: Station, move: Callable[..., i
 
 
 @pytest.mark.parametrize("move", [SqsDeadLetterQueues.redrive, SqsDeadLetterQueues.drop])
-def test_a_letter_that_could_not_be_told_does_not_move(
+def test_a_letter_that_could_not_be_reported_does_not_move(
     station: Station, move: Callable[..., int]
 ) -> None:
     station.die(times=1)
@@ -198,7 +198,7 @@ def test_a_letter_that_could_not_be_told_does_not_move(
 def test_an_empty_queue_has_nothing_to_move(station: Station) -> None:
     assert station.letters.count(Queue.PAYMENT) == 0
     assert station.letters.peek(Queue.PAYMENT, limit=9) == []
-    assert station.letters.redrive(Queue.PAYMENT, rate=5, tell=station.told.append) == 0
+    assert station.letters.redrive(Queue.PAYMENT, rate=5, tell=station.reported.append) == 0
 
 
 def test_a_letter_that_could_not_be_sent_again_stays(station: Station) -> None:
@@ -206,7 +206,7 @@ def test_a_letter_that_could_not_be_sent_again_stays(station: Station) -> None:
     station.sqs.delete_queue(QueueUrl=station.pair.source)
 
     with pytest.raises(QueueUnavailableError, match="stopped after 0"):
-        station.letters.redrive(Queue.PAYMENT, rate=5, tell=station.told.append)
+        station.letters.redrive(Queue.PAYMENT, rate=5, tell=station.reported.append)
 
     assert station.letters.count(Queue.PAYMENT) in (0, 1)  # held, but not deleted
     assert station.held() == 1
@@ -219,7 +219,7 @@ ASKED: dict[str, Callable[[SqsDeadLetterQueues], object]] = {
 
 
 @pytest.mark.parametrize("operation", ASKED)
-def test_an_outage_is_told_as_one(operation: str) -> None:
+def test_an_outage_of_the_queues_is_reported_as_one(operation: str) -> None:
     sqs = a_client()
     pair = Pair(source="https://sqs.example/payment", dead="https://sqs.example/dead")
     letters = SqsDeadLetterQueues(sqs, queues={Queue.PAYMENT: pair})

@@ -1,4 +1,4 @@
-"""What every document store promises, and what S3's failures mean."""
+"""Promises of every document store, and the meaning of S3's failures."""
 
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -51,21 +51,21 @@ def store(request: pytest.FixtureRequest) -> DocumentStore:
     return S3DocumentStore(request.getfixturevalue("s3"), bucket=BUCKET)
 
 
-def test_what_was_put_is_got_byte_for_byte(store: DocumentStore) -> None:
+def test_a_stored_document_is_read_byte_for_byte(store: DocumentStore) -> None:
     store.put(KEY, PDF)
 
     assert store.get(KEY) == PDF
     assert store.exists(KEY)
 
 
-def test_what_was_never_put_is_absent(store: DocumentStore) -> None:
+def test_a_document_never_stored_is_absent(store: DocumentStore) -> None:
     store.put(KEY, PDF)
 
     assert store.get("vouchers/other.pdf") is None
     assert not store.exists("vouchers/other.pdf")
 
 
-def test_what_was_deleted_is_absent_and_deleting_again_is_harmless(store: DocumentStore) -> None:
+def test_a_deleted_document_is_absent_and_deleting_again_is_harmless(store: DocumentStore) -> None:
     store.put(KEY, PDF)
     store.put("vouchers/other.pdf", PDF)
 
@@ -76,7 +76,7 @@ def test_what_was_deleted_is_absent_and_deleting_again_is_harmless(store: Docume
     assert store.exists("vouchers/other.pdf")
 
 
-def test_putting_again_replaces(store: DocumentStore) -> None:
+def test_storing_a_document_again_replaces_it(store: DocumentStore) -> None:
     store.put(KEY, b"first")
     store.put(KEY, PDF)
 

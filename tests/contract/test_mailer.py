@@ -1,4 +1,4 @@
-"""What every mailer promises, and what each answer or silence of SES means."""
+"""Promises of every mailer, and the meaning of each answer or silence of SES."""
 
 import socket
 from collections.abc import Iterator
@@ -118,7 +118,7 @@ def test_ses_is_handed_the_whole_mail_for_its_one_recipient(ses: SESClient) -> N
     ]
 
 
-def test_ses_can_tell_what_comes_back_and_of_which_reservation() -> None:
+def test_a_mail_carries_the_tags_that_identify_its_bounce() -> None:
     client = a_client()
     tags = [
         {"Name": "reservation_id", "Value": str(RESERVATION_ID)},
@@ -155,7 +155,7 @@ def test_ses_can_tell_what_comes_back_and_of_which_reservation() -> None:
         ("ServiceUnavailable", 503, MailUnknown()),
     ],
 )
-def test_an_error_that_ses_answers(code: str, status: int, outcome: object) -> None:
+def test_the_outcome_of_each_error_of_ses(code: str, status: int, outcome: object) -> None:
     client = a_client()
     with Stubber(client) as stubber:
         stubber.add_client_error("send_raw_email", code, http_status_code=status)
@@ -180,7 +180,7 @@ def test_an_error_that_ses_answers(code: str, status: int, outcome: object) -> N
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_a_failure_to_get_an_answer(error: Exception, outcome: object) -> None:
+def test_the_outcome_of_each_missing_answer_of_ses(error: Exception, outcome: object) -> None:
     client = a_client()
 
     def fail(**_: object) -> None:

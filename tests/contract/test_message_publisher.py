@@ -1,4 +1,4 @@
-"""What every publisher promises, and what SQS's partial answers mean."""
+"""Promises of every publisher, and the meaning of SQS's partial answers."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ A_HINT = Hint(
 
 
 def hints(count: int, queue: Queue = Queue.PAYMENT) -> list[Hint]:
-    """Hints whose ids are told apart by the queue and their number."""
+    """Return hints whose ids differ by queue and number."""
     first = (list(Queue).index(queue) + 1) << 16
     return [
         replace(A_HINT, queue=queue, message_id=UUID(int=A_HINT.message_id.int + first + n))
@@ -44,7 +44,7 @@ def ids(of: list[Hint]) -> frozenset[UUID]:
 
 @dataclass(frozen=True)
 class Side:
-    """A publisher, what arrived behind it, and a way to take one of its queues away."""
+    """A publisher, its published hints, and a way to remove one of its queues."""
 
     publisher: MessagePublisher
     arrived: Callable[[], list[Hint]]
@@ -143,7 +143,7 @@ def test_a_batch_that_sqs_takes_in_part_is_taken_in_part() -> None:
     assert published == Published(accepted=ids([taken]), refused=ids([ours]))
 
 
-def test_a_failing_batch_does_not_undo_what_was_taken_before_it() -> None:
+def test_a_failing_batch_does_not_undo_the_batch_before_it() -> None:
     sent = hints(11)
     client = a_client()
     with Stubber(client) as stubber:
@@ -157,7 +157,7 @@ def test_a_failing_batch_does_not_undo_what_was_taken_before_it() -> None:
     assert published == Published(accepted=ids(sent[:10]), refused=frozenset())
 
 
-def test_the_recording_publisher_refuses_what_it_is_told_to() -> None:
+def test_the_recording_publisher_refuses_chosen_hints() -> None:
     publisher = RecordingPublisher()
     refused, taken = hints(2)
     publisher.refusing.add(refused.message_id)
@@ -167,7 +167,7 @@ def test_the_recording_publisher_refuses_what_it_is_told_to() -> None:
     )
 
 
-def test_a_dead_letter_keeps_its_body_and_says_why() -> None:
+def test_a_dead_letter_keeps_its_body_and_its_reason() -> None:
     with mock_aws():
         client = a_client()
         url = client.create_queue(QueueName="dead")["QueueUrl"]

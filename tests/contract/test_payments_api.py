@@ -117,7 +117,7 @@ def test_the_same_charge_sent_at_the_same_time_takes_the_money_once(
     assert len(payments_simulator.ledger("charges", charge.reference)) == 1
 
 
-def test_a_key_with_another_body_is_refused_and_told_as_a_broken_contract(
+def test_a_key_with_another_body_is_refused_as_a_broken_contract(
     payments_api: PaymentsApi, payments_simulator: Simulator
 ) -> None:
     charge = a_charge()
@@ -199,7 +199,7 @@ def test_a_pending_payment_that_is_voided_never_succeeds(payments_api: PaymentsA
     assert listed(payments_api.perform(an_inquiry(unwanted))) == (voided,)
 
 
-def test_voiding_a_payment_that_succeeded_returns_it_as_it_stands(
+def test_voiding_a_payment_that_succeeded_changes_nothing(
     payments_api: PaymentsApi,
 ) -> None:
     charge = a_charge()
@@ -208,7 +208,7 @@ def test_voiding_a_payment_that_succeeded_returns_it_as_it_stands(
     assert seen(payments_api.perform(a_void(charge, payment.provider_id))) == payment
 
 
-def test_a_refund_sent_again_under_its_key_gives_the_money_back_once(
+def test_a_refund_sent_again_under_its_key_is_made_once(
     payments_api: PaymentsApi, payments_simulator: Simulator
 ) -> None:
     charge = a_charge()
@@ -229,7 +229,7 @@ def test_a_refund_sent_again_under_its_key_gives_the_money_back_once(
     }
 
 
-def test_no_more_is_given_back_than_was_taken(
+def test_no_more_is_refunded_than_was_charged(
     payments_api: PaymentsApi, payments_simulator: Simulator
 ) -> None:
     charge = a_charge()
@@ -268,7 +268,7 @@ def test_a_payment_that_does_not_exist_is_no_answer(payments_api: PaymentsApi) -
     assert (refund.outcome, refund.http_status, refund.alarm) == (NoAnswer(), 404, "contract")
 
 
-def test_what_is_listed_late_is_there_all_the_time(
+def test_a_late_listing_hides_an_operation_that_exists(
     payments_api: PaymentsApi, payments_simulator: Simulator
 ) -> None:
     charge = a_charge("tok_late")
@@ -304,7 +304,7 @@ def test_a_provider_that_forgets_its_promise_of_the_key_takes_the_money_twice(
     ("token", "taken"),
     [("tok_wrong_amount", Money(34350, "EUR")), ("tok_wrong_currency", Money(34250, "USD"))],
 )
-def test_a_sum_that_we_did_not_ask_for_is_told_as_it_is(
+def test_another_amount_than_requested_is_reported_as_it_is(
     payments_api: PaymentsApi, payments_simulator: Simulator, token: str, taken: Money
 ) -> None:
     charge = a_charge(token)
@@ -318,7 +318,7 @@ def test_a_sum_that_we_did_not_ask_for_is_told_as_it_is(
     assert seen(payments_api.perform(refund)).status is Status.SUCCEEDED
 
 
-def test_an_answer_about_another_s_payment_is_none_and_ours_is_listed(
+def test_an_answer_about_another_payment_is_ignored_and_ours_is_listed(
     payments_api: PaymentsApi, payments_simulator: Simulator
 ) -> None:
     charge = a_charge("tok_wrong_reference")
@@ -331,7 +331,7 @@ def test_an_answer_about_another_s_payment_is_none_and_ours_is_listed(
     assert len(payments_simulator.ledger("charges", charge.reference)) == 1
 
 
-def test_a_pending_refund_is_made_later_and_told_by_a_webhook(
+def test_a_pending_refund_is_made_later_and_announced_by_a_webhook(
     payments_api: PaymentsApi,
     payments_simulator: Simulator,
     payments_contract: Contract,
@@ -343,13 +343,13 @@ def test_a_pending_refund_is_made_later_and_told_by_a_webhook(
     refund = a_refund(charge, payment.provider_id)
 
     first = seen(payments_api.perform(refund))
-    given_back_at_first = payments_simulator.ledger("refunds")
+    refunds_at_first = payments_simulator.ledger("refunds")
     excess = replace(a_refund(charge, payment.provider_id, Money(1, "EUR")), key="refund:excess")
     more = payments_api.perform(excess)
     [webhook] = eventually(lambda: receiver.received)
 
     assert first.status is Status.PENDING
-    assert given_back_at_first == []
+    assert refunds_at_first == []
     assert (more.outcome, more.http_status) == (NoAnswer(), 422)
     body = payments_contract.check_webhook("paymentChanged", webhook)
     assert body["type"] == "refund.succeeded"
@@ -362,7 +362,7 @@ def test_a_pending_refund_is_made_later_and_told_by_a_webhook(
     assert len(payments_simulator.ledger("refunds")) == 1
 
 
-def test_a_rejected_refund_gives_nothing_back(
+def test_a_rejected_refund_returns_no_money(
     payments_api: PaymentsApi, payments_simulator: Simulator
 ) -> None:
     charge = a_charge("tok_refund_rejected")
@@ -453,7 +453,7 @@ def test_a_provider_killed_before_it_answers_has_taken_the_money_once(
     assert len(payments_simulator.ledger("charges", charge.reference)) == 1
 
 
-def test_a_payment_that_settles_is_told_by_a_signed_webhook(
+def test_a_settled_payment_is_announced_by_a_signed_webhook(
     payments_api: PaymentsApi,
     payments_simulator: Simulator,
     payments_contract: Contract,
@@ -484,7 +484,7 @@ def test_a_payment_that_settles_is_told_by_a_signed_webhook(
     assert webhook.headers["webhook-signature"] == f"v1,{expected}"
 
 
-def test_a_webhook_that_is_not_taken_comes_again_with_its_id(
+def test_a_refused_webhook_is_repeated_with_its_id(
     payments_api: PaymentsApi, payments_simulator: Simulator
 ) -> None:
     with Receiver(refusals=1) as receiver:

@@ -108,7 +108,7 @@ def test_the_same_booking_sent_at_the_same_time_is_made_once(
     assert len(supplier_simulator.ledger("bookings", request.reference)) == 1
 
 
-def test_a_key_with_another_body_is_refused_and_told_as_a_broken_contract(
+def test_a_key_with_another_body_is_refused_as_a_broken_contract(
     supplier_api: SupplierApi, supplier_simulator: Simulator
 ) -> None:
     request = a_booking()
@@ -199,7 +199,7 @@ def test_a_booking_that_does_not_exist_is_no_answer(supplier_api: SupplierApi) -
     assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 404, "contract")
 
 
-def test_what_is_listed_late_is_there_all_the_time(
+def test_a_late_listing_hides_an_operation_that_exists(
     supplier_api: SupplierApi, supplier_simulator: Simulator
 ) -> None:
     request = a_booking("LAT-MAD-001")
@@ -231,7 +231,7 @@ def test_a_supplier_that_forgets_its_promise_of_the_key_books_twice(
     assert len(supplier_simulator.ledger("bookings", request.reference)) == 2
 
 
-def test_a_supplier_that_cancels_by_itself_tells_so_by_a_webhook(
+def test_a_cancellation_by_the_supplier_is_announced_by_a_webhook(
     supplier_api: SupplierApi,
     supplier_simulator: Simulator,
     supplier_contract: Contract,
@@ -300,7 +300,7 @@ def test_a_killed_supplier_remembers_every_key(
     assert len(supplier_simulator.ledger("bookings", request.reference)) == 1
 
 
-def test_a_booking_that_is_confirmed_later_is_told_by_a_webhook(
+def test_a_booking_confirmed_later_is_announced_by_a_webhook(
     supplier_api: SupplierApi,
     supplier_simulator: Simulator,
     supplier_contract: Contract,

@@ -1,4 +1,4 @@
-"""What every unit of work promises: the one in memory is held to the same as the two databases."""
+"""Promises of every unit of work, in memory and on both databases."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -113,7 +113,7 @@ def another_reservation(**changes: Any) -> Reservation:
 # --- one transaction
 
 
-def test_what_was_added_is_read_back_whole(uow: UnitOfWork) -> None:
+def test_a_stored_reservation_is_read_back_whole(uow: UnitOfWork) -> None:
     reservation = a_reservation(
         a_charge(),
         a_booking(check_at=LATER),
@@ -165,7 +165,7 @@ def test_an_error_inside_the_block_stores_nothing(uow: UnitOfWork) -> None:
         uow.reservations.lock(other.reservation_id)
 
 
-def test_leaving_lets_go_of_the_row(uow: UnitOfWork, another_unit: AnotherUnit) -> None:
+def test_leaving_releases_the_row(uow: UnitOfWork, another_unit: AnotherUnit) -> None:
     store(uow, a_reservation())
 
     with uow:
@@ -174,7 +174,9 @@ def test_leaving_lets_go_of_the_row(uow: UnitOfWork, another_unit: AnotherUnit) 
     assert stored(another_unit()) == a_reservation()
 
 
-def test_nobody_sees_what_is_not_committed(uow: UnitOfWork, another_unit: AnotherUnit) -> None:
+def test_uncommitted_changes_are_invisible_to_others(
+    uow: UnitOfWork, another_unit: AnotherUnit
+) -> None:
     with uow, another_unit() as other:
         uow.reservations.add(a_reservation(), a_customer())
         unseen = other.reservations.find(a_reservation().code)
@@ -231,7 +233,7 @@ def test_the_customer_is_read_back(uow: UnitOfWork) -> None:
             uow.reservations.customer(uuid7(NOON))
 
 
-def test_an_erased_customer_is_nobody_and_the_reservation_stays(uow: UnitOfWork) -> None:
+def test_an_erased_customer_is_read_as_erased_and_the_reservation_stays(uow: UnitOfWork) -> None:
     store(uow, a_reservation(a_charge()))
 
     with uow:
@@ -244,7 +246,7 @@ def test_an_erased_customer_is_nobody_and_the_reservation_stays(uow: UnitOfWork)
     assert stored(uow).facts.calls == (a_charge(),)
 
 
-def test_what_no_fact_tells_is_added_to_the_history_with_its_note(uow: UnitOfWork) -> None:
+def test_an_added_history_line_keeps_its_note(uow: UnitOfWork) -> None:
     entry = HistoryEntry(
         event="review.resolved", at=LATER, actor="operator:on-call", note="paid TICKET-5"
     )
@@ -260,7 +262,7 @@ def test_what_no_fact_tells_is_added_to_the_history_with_its_note(uow: UnitOfWor
     assert added == entry
 
 
-def test_a_document_that_was_removed_is_read_back_so(uow: UnitOfWork) -> None:
+def test_a_removed_document_is_read_back_as_removed(uow: UnitOfWork) -> None:
     store(uow, a_reservation(documents=(a_voucher(),)))
 
     save(uow, documents=(a_voucher(removed_at=LATER),))
@@ -271,7 +273,7 @@ def test_a_document_that_was_removed_is_read_back_so(uow: UnitOfWork) -> None:
 # --- saving the difference
 
 
-def test_only_what_was_read_in_this_transaction_can_be_saved(uow: UnitOfWork) -> None:
+def test_only_a_reservation_locked_in_this_transaction_can_be_saved(uow: UnitOfWork) -> None:
     store(uow, a_reservation())
 
     with uow:
@@ -346,7 +348,7 @@ def test_saving_twice_in_one_transaction_goes_on_from_the_first(uow: UnitOfWork)
     assert stored(uow) == replace(first, next_check_at=LATER)
 
 
-def test_the_history_tells_what_changed_and_who_changed_it(uow: UnitOfWork) -> None:
+def test_the_history_shows_each_change_and_its_actor(uow: UnitOfWork) -> None:
     store(uow, a_reservation(a_charge(Status.STARTED)))
 
     with uow:
@@ -527,7 +529,7 @@ def test_reservations_that_are_settled_or_not_due_are_not_claimed(uow: UnitOfWor
         assert uow.reservations.claim_due(limit=10, lease=HOUR) == []
 
 
-def test_claims_skip_what_another_holds_and_take_the_longest_due_first(
+def test_claims_skip_locked_rows_and_take_the_longest_due_first(
     uow: UnitOfWork, another_unit: AnotherUnit
 ) -> None:
     with uow:
@@ -592,7 +594,7 @@ def test_claims_skip_the_hints_that_another_holds(
     assert mine.row_id != theirs.row_id
 
 
-def test_what_is_not_marked_comes_back_when_the_lease_ends(uow: UnitOfWork) -> None:
+def test_an_unmarked_hint_comes_back_when_the_lease_ends(uow: UnitOfWork) -> None:
     put_in_the_outbox(uow, a_hint())
 
     [first] = claim(uow, lease=NO_LEASE)
@@ -601,7 +603,7 @@ def test_what_is_not_marked_comes_back_when_the_lease_ends(uow: UnitOfWork) -> N
     assert first == second
 
 
-def test_what_is_published_does_not_come_back(uow: UnitOfWork) -> None:
+def test_a_published_hint_does_not_come_back(uow: UnitOfWork) -> None:
     put_in_the_outbox(uow, a_hint(), a_hint())
     [published, _] = claim(uow, lease=NO_LEASE)
 
@@ -614,7 +616,7 @@ def test_what_is_published_does_not_come_back(uow: UnitOfWork) -> None:
     assert left != published
 
 
-def test_a_slow_publisher_cannot_mark_what_another_took_over(
+def test_a_slow_publisher_cannot_mark_a_hint_that_another_took_over(
     uow: UnitOfWork, another_unit: AnotherUnit
 ) -> None:
     put_in_the_outbox(uow, a_hint())
@@ -631,7 +633,7 @@ def test_a_slow_publisher_cannot_mark_what_another_took_over(
     assert claim(other) == slow
 
 
-def test_a_hint_dies_of_its_last_refusal_and_is_offered_no_more(uow: UnitOfWork) -> None:
+def test_a_hint_dies_of_its_last_refusal_and_is_not_claimed_again(uow: UnitOfWork) -> None:
     put_in_the_outbox(uow, a_hint())
 
     deaths = []
@@ -645,14 +647,14 @@ def test_a_hint_dies_of_its_last_refusal_and_is_offered_no_more(uow: UnitOfWork)
     assert claim(uow) == []
 
 
-def test_nothing_refused_means_nobody_dead(uow: UnitOfWork) -> None:
+def test_no_refusal_means_no_dead_hint(uow: UnitOfWork) -> None:
     with uow:
         assert uow.outbox.mark_refused([], dead_after=1) == 0
 
 
 # --- webhooks
 
-TOLD = WebhookEvent(
+WEBHOOK = WebhookEvent(
     provider=Provider.PAYMENTS,
     webhook_id="msg_1",
     type="payment.succeeded",
@@ -662,23 +664,23 @@ TOLD = WebhookEvent(
 
 def test_a_webhook_is_taken_once(uow: UnitOfWork, another_unit: AnotherUnit) -> None:
     with uow:
-        first = uow.webhooks.add(TOLD)
-        again = uow.webhooks.add(TOLD)
+        first = uow.webhooks.add(WEBHOOK)
+        again = uow.webhooks.add(WEBHOOK)
         uow.commit()
     with another_unit() as other:
-        later = other.webhooks.add(replace(TOLD, type="payment.declined"))
+        later = other.webhooks.add(replace(WEBHOOK, type="payment.declined"))
 
     assert (first, again, later) == (True, False, False)
 
 
 def test_webhooks_of_two_providers_and_two_spellings_are_different(uow: UnitOfWork) -> None:
     with uow:
-        assert uow.webhooks.add(TOLD)
-        assert uow.webhooks.add(replace(TOLD, provider=Provider.SUPPLIER))
-        assert uow.webhooks.add(replace(TOLD, webhook_id="MSG_1"))
+        assert uow.webhooks.add(WEBHOOK)
+        assert uow.webhooks.add(replace(WEBHOOK, provider=Provider.SUPPLIER))
+        assert uow.webhooks.add(replace(WEBHOOK, webhook_id="MSG_1"))
 
 
 def test_a_webhook_that_was_not_committed_is_taken_again(uow: UnitOfWork) -> None:
     for _ in range(2):
         with uow:
-            assert uow.webhooks.add(TOLD)
+            assert uow.webhooks.add(WEBHOOK)

@@ -1,7 +1,7 @@
 """The create request as its function makes it: once per idempotency key, on a given connection.
 
-Run as a program it dies by SIGKILL at a chosen point: `create.py after-key|after-reservation|before-commit`, with the
-database's URL as its standard input, since everybody may read its arguments.
+As a program it kills itself at a chosen point: `create.py after-key|after-reservation|before-commit`. It reads the
+database's URL from standard input, as any user may read its arguments.
 """
 
 import os
@@ -32,7 +32,7 @@ _database: ContextVar[Database] = ContextVar("database")
 
 
 class Context:
-    """What is asked of a Lambda context."""
+    """The part of a Lambda context that idempotency reads."""
 
     def __init__(self, remaining_ms: int) -> None:
         self._remaining_ms = remaining_ms

@@ -1,4 +1,4 @@
-"""Claims under competition, and the indexes they stand on."""
+"""Claims under competition, and the indexes they use."""
 
 import time
 from collections.abc import Callable
@@ -98,7 +98,7 @@ def test_a_reading_never_mixes_a_row_with_a_ledger_of_another_moment(
     assert read.version == confirmed.version + 1
 
 
-def test_a_row_that_cannot_be_read_stops_no_other(
+def test_an_unreadable_row_stops_no_other(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill_the_reservations(database, due=3, settled=0)
@@ -112,13 +112,13 @@ def test_a_row_that_cannot_be_read_stops_no_other(
     assert {reservation.code[-1] for reservation in claimed} == {"0", "2"}
     [line] = [record for record in caplog.records if record.name == reservations.__name__]
     assert line.getMessage() == "reservations not readable"
-    # It stays due, which the oldest due one's alarm tells.
+    # It stays due, so the alarm of the oldest due reservation rings.
     [row] = database.execute(text("SELECT id, code FROM reservation WHERE next_check_at < NOW(6)"))
     assert row.code[-1] == "1"
-    assert [UUID(told) for told in line.reservation_ids] == [UUID(bytes=row.id)]  # type: ignore[attr-defined]
+    assert [UUID(logged) for logged in line.reservation_ids] == [UUID(bytes=row.id)]  # type: ignore[attr-defined]
 
 
-def test_more_of_those_than_a_claim_takes_stop_no_other_either(database: Database) -> None:
+def test_more_unreadable_rows_than_a_claim_takes_stop_no_other(database: Database) -> None:
     fill_the_reservations(database, due=12, settled=0)
     unread = "UPDATE reservation SET currency = 'ZZZ'"
     first = "next_check_at = next_check_at - INTERVAL 1 SECOND WHERE code < '00000000007'"
@@ -150,7 +150,7 @@ def test_a_hint_of_a_queue_that_only_another_release_knows_waits_and_stops_no_ot
     assert len(drain(database)) == 2
     [lag] = lags()
     assert (lag.queue, lag.status, lag.hints) == ("loyalty", OutboxStatus.PENDING, 1)
-    assert lag.oldest_s >= 60  # which the outbox's alarm tells
+    assert lag.oldest_s >= 60  # so the outbox's alarm rings
 
 
 def fill_the_reservations(database: Database, *, due: int, settled: int) -> None:
@@ -247,7 +247,7 @@ def test_a_poller_that_dies_leaves_its_hints_to_the_next(
 def test_hints_are_stored_while_others_are_being_claimed(
     database: Database, connect: Connect
 ) -> None:
-    """READ COMMITTED locks no gaps, so that claiming never holds up a new reservation."""
+    """READ COMMITTED locks no gaps, so claiming never delays a new reservation."""
     fill_the_outbox(database, pending=3)
     hint = Hint(
         message_id=uuid7(NOON),
@@ -269,9 +269,6 @@ def test_hints_are_stored_while_others_are_being_claimed(
     assert len(drain(database)) == 4
 
 
-# --- indexes
-
-
 def plan_of(database: Database, statement: Executable, **values: Any) -> Any:
     compiled = statement.params(**values).compile(  # type: ignore[attr-defined]
         dialect=mysql.dialect(), compile_kwargs={"literal_binds": True}
@@ -284,12 +281,12 @@ def plan_of(database: Database, statement: Executable, **values: Any) -> Any:
 def assert_claims_by(
     index: str, table: str, database: Database, statement: Executable, **values: Any
 ) -> None:
-    """The plan once InnoDB has purged what earlier tests deleted: until then the index still counts those rows."""
+    """Wait for the plan: until InnoDB purges rows of earlier tests, the index still counts them."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
         database.execute(text(f"ANALYZE TABLE {table}")).all()
         plan = plan_of(database, statement, **values)
-        database.rollback()  # a read view of ours would keep the purge waiting
+        database.rollback()  # a read view of ours would delay the purge
         in_order = plan.key == index and "filesort" not in (plan.Extra or "")
         if in_order and int(plan.rows) < 500:
             return
@@ -320,7 +317,7 @@ def test_due_reservations_are_claimed_by_their_index_in_order(database: Database
 
 
 def ways_to_reservations(database: Database) -> dict[str, str]:
-    """How each invariant's query finds the reservations it looks at, by the plan."""
+    """Return each invariant's access to the reservations, by the plan of its query."""
     values = {"first": uuid7(NOON + timedelta(days=1)).bytes}
     plans = {}
     for invariant, statement in oversight._FINDINGS.items():
@@ -328,11 +325,11 @@ def ways_to_reservations(database: Database) -> dict[str, str]:
         [plans[invariant]] = [
             plan.type for plan in database.execute(query, values) if plan.table == "r"
         ]
-    database.rollback()  # a read view of ours would keep the purge waiting
+    database.rollback()  # a read view of ours would delay the purge
     return plans
 
 
-def test_what_is_checked_every_few_minutes_walks_along_no_whole_table_or_index(
+def test_the_frequent_checks_scan_no_whole_table_or_index(
     database: Database,
 ) -> None:
     fill_the_reservations(database, due=50, settled=2000)

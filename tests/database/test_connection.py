@@ -1,4 +1,4 @@
-"""What the environment's one connection does when the server is wrong, busy or gone."""
+"""The environment's one connection when the server is wrong, busy or gone."""
 
 from functools import partial
 from threading import Barrier
@@ -79,14 +79,14 @@ def test_nowait_is_busy_on_both_engines(database: Database, connect: Connect) ->
             impatient.execute(text("SELECT id FROM reservation FOR UPDATE NOWAIT"))
 
 
-def test_of_two_that_lock_each_others_rows_one_is_told_of_the_deadlock(
+def test_of_two_that_lock_each_others_rows_one_gets_the_deadlock(
     database: Database, connect: Connect
 ) -> None:
     store_two(database)
     both_hold_one = Barrier(2)
 
     def lock(connection: Database, first: UUID, second: UUID) -> bool:
-        """Tell whether this one was chosen to give way."""
+        """Return whether the server made this one give way."""
         with unit_on(connection) as uow:
             uow.reservations.lock(first)
             both_hold_one.wait(DEADLINE_SECONDS)
@@ -124,7 +124,7 @@ def test_a_connection_killed_while_idle_is_replaced(
 def test_a_connection_that_the_server_closed_for_idling_is_replaced(
     database: Database, engine_name: Engine
 ) -> None:
-    """MySQL tells its reason in an error of its own (4031), MariaDB just hangs up."""
+    """MySQL gives the reason in an error of its own (4031), MariaDB just hangs up."""
     before = connection_id(database)
     database.execute(text("SET SESSION wait_timeout = 1"))
     database.rollback()
@@ -233,7 +233,7 @@ def test_a_server_that_does_not_answer_in_time_is_not_asked_twice(url: str) -> N
     database.close()
 
 
-def test_a_defect_of_ours_stays_what_it_is_and_leaves_no_transaction(database: Database) -> None:
+def test_a_defect_of_ours_keeps_its_error_and_leaves_no_transaction(database: Database) -> None:
     with pytest.raises(DBAPIError):
         database.execute(text("SELECT nothing FROM nowhere"))
 

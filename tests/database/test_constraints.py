@@ -1,4 +1,4 @@
-"""What the database itself refuses, whoever asks."""
+"""Changes that the database itself refuses."""
 
 import pytest
 from sqlalchemy import CheckConstraint, text
@@ -113,7 +113,7 @@ def test_a_check_refuses(filled: Database, name: str) -> None:
         " VALUES (REPEAT('x', 16), 'e', UTC_TIMESTAMP(6), 'a')",
     ],
 )
-def test_what_belongs_to_a_reservation_keeps_it(filled: Database, statement: str) -> None:
+def test_dependent_rows_keep_their_reservation(filled: Database, statement: str) -> None:
     with pytest.raises(IntegrityError):
         filled.execute(text(statement))
 

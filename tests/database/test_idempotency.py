@@ -72,12 +72,12 @@ def connected(database: Database) -> Database:
 
 
 def codes(results: list[tuple[Answer, bool]]) -> int:
-    """Count the different reservations that the answers speak of."""
+    """Count the different reservations in the answers."""
     return len({answer["body"]["reservation_code"] for answer, _ in results})
 
 
 class RefusedForTestsError(Exception):
-    """The use case says no."""
+    """The use case refuses."""
 
 
 def refuse() -> None:
@@ -169,7 +169,7 @@ def test_without_a_fingerprint_nothing_is_run(database: Database) -> None:
     assert row_counts(database) == NOTHING
 
 
-def test_the_stored_record_can_be_asked_for(database: Database) -> None:
+def test_a_stored_record_can_be_read(database: Database) -> None:
     answer, _ = create(database)
     store = MySqlIdempotencyStore(database, **asdict(SCOPE))
     store.configure(IdempotencyConfig(event_key_jmespath="key"), key_prefix=SCOPE.operation)
@@ -195,7 +195,7 @@ def test_an_answer_without_its_key_in_the_transaction_is_not_stored(database: Da
     assert not database.in_transaction
 
 
-def test_deleting_a_record_is_undoing_its_transaction(database: Database) -> None:
+def test_deleting_a_record_undoes_its_transaction(database: Database) -> None:
     store = MySqlIdempotencyStore(database, **asdict(SCOPE))
     record = DataRecord(idempotency_key="", payload_hash="0" * 64)
     store._put_record(record)
@@ -268,7 +268,7 @@ def test_a_take_over_that_fails_leaves_the_old_record(database: Database) -> Non
 
 
 def create_as_a_client(database: Database) -> tuple[Answer, bool]:
-    """Do as the contract says when another request holds the key: ask again."""
+    """Retry while another request holds the key, as the contract says."""
     for attempt in Retrying(
         retry=retry_if_exception_type(RequestInFlightError),
         stop=stop_after_delay(DEADLINE_SECONDS),
@@ -291,7 +291,7 @@ def test_fifty_simultaneous_requests_make_one_reservation(
     assert row_counts(database) == ONE_OF_EACH
 
 
-def test_requests_that_wait_for_one_that_fails_agree_on_one_of_their_own(
+def test_requests_that_wait_for_a_failing_one_make_one_reservation(
     database: Database, connect: Connect, url: str
 ) -> None:
     key_is_held = Event()
@@ -316,7 +316,9 @@ def test_requests_that_wait_for_one_that_fails_agree_on_one_of_their_own(
     assert row_counts(database) == ONE_OF_EACH
 
 
-def test_a_request_that_waits_too_long_is_told_so(database: Database, connect: Connect) -> None:
+def test_a_request_that_waits_too_long_is_refused_as_in_flight(
+    database: Database, connect: Connect
+) -> None:
     impatient = connect()
     impatient.execute(text("SET SESSION innodb_lock_wait_timeout = 1"))
     impatient.rollback()
@@ -432,7 +434,7 @@ def test_a_connection_killed_before_the_answer_is_stored_stores_nothing(
 
 
 class CutAtCommitDatabase(Database):
-    """Is cut off after the commit was sent (`server_commits`) or before the server saw it."""
+    """Loses its connection in a commit, before the server sees it or after (`server_commits`)."""
 
     def __init__(self, url: str, *, engine: Engine, server_commits: bool) -> None:
         super().__init__(engine_for(url))

@@ -1,4 +1,4 @@
-"""Who the database is, and who we are to it: TLS to other machines, and passwords that IAM signs."""
+"""Identity of the database and of its clients: TLS to other machines, and passwords signed by IAM."""
 
 import re
 import ssl
@@ -39,7 +39,7 @@ def certificate(
     host: str | None = None,
     issuer: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None,
 ) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    """An authority's own, or what it issues for a host."""
+    """Return the certificate and key of an authority, or of a host that it vouches for."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     authority, signing_key = issuer or (None, key)
@@ -62,7 +62,7 @@ def certificate(
 
 @pytest.fixture
 def serve(tmp_path: Path) -> Iterator[Serve]:
-    """Have MySQL prove that it is a host; give the file with the root it proves it by."""
+    """Yield a function that gives MySQL a host's certificate and returns the file of its root."""
     with administrator("mysql") as root:
         before = {n: root.execute(text(f"SELECT @@{n}")).scalar_one() for n in _TLS}
 
@@ -88,7 +88,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
 
 def refusal(url: str) -> BaseException:
-    """What the driver says of a server that is not spoken to."""
+    """Return the driver's error about a refused server."""
     with pytest.raises(DatabaseUnavailableError) as caught:
         Database(engine_for(url)).now()
     assert caught.value.__cause__ is not None
@@ -96,7 +96,7 @@ def refusal(url: str) -> BaseException:
 
 
 @pytest.mark.mysql
-def test_a_server_that_proves_who_it_is_is_spoken_to_in_tls(serve: Serve) -> None:
+def test_a_server_that_proves_its_identity_is_used_over_tls(serve: Serve) -> None:
     roots = serve(HERE)
 
     with engine_for(f"{url_of('mysql', tls=True)}&ssl_ca={roots}").connect() as connection:
@@ -106,14 +106,14 @@ def test_a_server_that_proves_who_it_is_is_spoken_to_in_tls(serve: Serve) -> Non
 
 
 @pytest.mark.mysql
-def test_a_server_that_nobody_we_trust_vouches_for_is_refused(serve: Serve) -> None:
+def test_a_server_with_an_untrusted_certificate_is_refused(serve: Serve) -> None:
     serve(HERE)
     assert "certificate verify failed" in str(refusal(url_of("mysql", tls=True)))
 
 
 @pytest.mark.mysql
 @pytest.mark.parametrize("attempt", ["", "&ssl_verify_identity=", "&ssl_verify_cert=false"])
-def test_a_server_that_proves_to_be_another_is_refused_whatever_the_url_asks(
+def test_a_server_with_another_host_s_certificate_is_always_refused(
     serve: Serve, attempt: str
 ) -> None:
     roots = serve(ELSEWHERE)
@@ -176,14 +176,14 @@ def test_a_password_in_the_url_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.undo()
 
     def token(_: URL) -> str:
-        raise AssertionError("nobody asked for one")
+        raise AssertionError("no token is needed")
 
     with engine_for(url_of("mysql"), token=token).connect() as connection:
         connection.execute(text("SELECT 1"))
 
 
 def test_the_application_s_account_may_do_nothing_outside_its_schema(engine_name: Engine) -> None:
-    """On the server of the stack; on AWS whoever makes the account sees to it (docs/despliegue-aws.md)."""
+    """On the server of the stack. On AWS the account's creator ensures it (docs/despliegue-aws.md)."""
     with administrator(engine_name) as root:
         grants = root.execute(text(f"SHOW GRANTS FOR 'reservations'@'{HERE}'")).scalars().all()
 

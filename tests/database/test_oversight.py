@@ -1,4 +1,4 @@
-"""Each invariant finds the row that breaks it and no sound one; retention deletes that and no more."""
+"""Invariants find exactly the rows that break them; retention deletes exactly the expired rows."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -45,7 +45,7 @@ DAY = 24 * HOUR
 
 
 class Stored:
-    """Writes reservations as the steps would, and then breaks them as nothing should."""
+    """Writes reservations as the steps would, and breaks them on purpose."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -80,7 +80,7 @@ class Stored:
         return reservation
 
     def confirmed(self, *more: Call, **changes: Any) -> Reservation:
-        """Confirmed, with its voucher and mail, and looked after."""
+        """Store a confirmed reservation with its voucher and mail; settled by default."""
         fields: dict[str, Any] = {
             "confirmed_at": self.then,
             "documents": (a_voucher(),),
@@ -107,7 +107,7 @@ class Stored:
         return number
 
     def found(self, *, since: datetime | None = None) -> dict[str, list[str]]:
-        """The codes that break each invariant that is broken."""
+        """Return the reservation codes by broken invariant."""
         oversight = MySqlOversight(self.database, policy=STANDARD)
         found = check_invariants(oversight, policy=STANDARD, since=since)
         assert list(found) == list(INVARIANTS)
@@ -123,7 +123,7 @@ def expected(invariant: str, reservation: Reservation) -> dict[str, list[str]]:
     return {invariant: [reservation.code]}
 
 
-# --- nothing is found where nothing is wrong
+# --- sound reservations
 
 
 def test_sound_reservations_break_nothing(stored: Stored) -> None:
@@ -152,7 +152,7 @@ def test_sound_reservations_break_nothing(stored: Stored) -> None:
     assert stored.found() == {}
 
 
-def test_a_sum_that_an_operator_accepted_is_right(stored: Stored) -> None:
+def test_a_sum_that_an_operator_accepted_is_no_finding(stored: Stored) -> None:
     reservation = stored.confirmed()
     stored.change("UPDATE provider_call SET money_minor = 5 WHERE operation = 'charge'")
     stored.change("UPDATE reservation SET accepted_minor = 5")
@@ -161,7 +161,7 @@ def test_a_sum_that_an_operator_accepted_is_right(stored: Stored) -> None:
     assert reservation.facts.price == PRICE
 
 
-def test_a_second_payment_that_is_being_given_back_is_no_finding(stored: Stored) -> None:
+def test_a_second_payment_that_is_being_refunded_is_no_finding(stored: Stored) -> None:
     second = stored.charge(key="seen:charge:2")
     assert second.provider_id
     stored.confirmed(
@@ -175,7 +175,7 @@ def test_a_second_payment_that_is_being_given_back_is_no_finding(stored: Stored)
     assert stored.found() == {}
 
 
-# --- each invariant finds what breaks it
+# --- broken invariants
 
 
 def test_a_confirmation_without_a_charge_is_found(stored: Stored) -> None:
@@ -217,7 +217,7 @@ def test_a_confirmation_that_was_refunded_is_found(stored: Stored) -> None:
     assert stored.found()["confirmed_sum"] == [reservation.code]
 
 
-def test_money_that_is_left_when_all_is_over_is_found(stored: Stored) -> None:
+def test_money_left_after_the_end_is_found(stored: Stored) -> None:
     reservation = stored.keep(
         stored.charge(), reason=Reason.CUSTOMER_CANCELLED, ended_at=stored.then, resting=True
     )
@@ -244,7 +244,7 @@ def test_a_projection_that_differs_from_its_facts_is_found(stored: Stored, broke
     assert stored.found()["projections_differ"] == [reservation.code]
 
 
-def test_a_reservation_that_rests_although_something_is_due_is_found(stored: Stored) -> None:
+def test_a_settled_reservation_with_something_due_is_found(stored: Stored) -> None:
     reservation = stored.keep(resting=False)
     stored.change("UPDATE reservation SET settled = 1, next_check_at = NULL")
 
@@ -277,7 +277,7 @@ def test_one_provider_id_under_two_reservations_is_found(stored: Stored, operati
     assert found == {"shared_provider_id": sorted(r.code for r in reservations)}
 
 
-def test_two_charges_that_nobody_gives_back_are_found(stored: Stored) -> None:
+def test_two_charges_without_a_refund_are_found(stored: Stored) -> None:
     reservation = stored.confirmed(stored.charge(key="seen:charge:2"))
 
     found = stored.found()
@@ -286,7 +286,7 @@ def test_two_charges_that_nobody_gives_back_are_found(stored: Stored) -> None:
     assert found["confirmed_sum"] == [reservation.code]
 
 
-def test_two_bookings_that_nobody_cancels_are_found(stored: Stored) -> None:
+def test_two_bookings_without_a_cancellation_are_found(stored: Stored) -> None:
     second = stored.booking(key="seen:book:2")
     assert second.provider_id
     reservation = stored.confirmed(second)
@@ -298,7 +298,7 @@ def test_two_bookings_that_nobody_cancels_are_found(stored: Stored) -> None:
 
 
 @pytest.mark.parametrize(("late_by", "is_found"), [("9", False), ("11", True)])
-def test_a_reservation_nobody_looks_at_is_found_after_ten_minutes(
+def test_an_overdue_reservation_is_found_after_ten_minutes(
     stored: Stored, late_by: str, is_found: bool
 ) -> None:
     reservation = stored.keep(resting=False)
@@ -334,7 +334,7 @@ def test_a_confirmation_without_its_papers_is_found_after_ten_minutes(
         (MailStatus.SENT, None, False),
     ],
 )
-def test_a_mail_that_nobody_has_answered_for_is_found_and_one_that_rests_is_not(
+def test_a_mail_without_an_answer_is_found_and_a_settled_one_is_not(
     stored: Stored, status: MailStatus, check_in: timedelta | None, is_found: bool
 ) -> None:
     send = a_send(status=status, check_at=check_in and stored.now + check_in)
@@ -343,7 +343,7 @@ def test_a_mail_that_nobody_has_answered_for_is_found_and_one_that_rests_is_not(
     assert stored.found() == (expected("confirmed_without_papers", reservation) if is_found else {})
 
 
-def test_the_frequent_check_reads_what_is_new_or_not_settled(stored: Stored) -> None:
+def test_the_frequent_check_reads_new_or_unsettled_reservations(stored: Stored) -> None:
     old, new = (stored.confirmed(at=stored.now - age) for age in (8 * DAY, 6 * DAY))
     unsettled = stored.confirmed(at=stored.now - 8 * DAY, resting=False)
     stored.change("UPDATE reservation SET review = 'cancel_refused'")
@@ -356,7 +356,7 @@ def test_the_frequent_check_reads_what_is_new_or_not_settled(stored: Stored) -> 
         assert set(every[name]) == {old.code, new.code, unsettled.code}
 
 
-def test_pages_leave_nobody_out(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_leave_no_reservation_out(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reservations.application.oversee.PAGE", 2)
     kept = [stored.confirmed() for _ in range(5)]
     stored.change("UPDATE reservation SET review = 'cancel_refused'")
@@ -367,7 +367,7 @@ def test_pages_leave_nobody_out(stored: Stored, monkeypatch: pytest.MonkeyPatch)
 # --- lists
 
 
-def test_lists_tell_the_stuck_those_in_review_and_those_in_a_state(stored: Stored) -> None:
+def test_lists_show_the_stuck_those_in_review_and_those_in_a_state(stored: Stored) -> None:
     oversight = MySqlOversight(stored.database, policy=STANDARD)
     late, still, fresh = (stored.keep(resting=False) for _ in range(3))
     confirmed = stored.confirmed(resting=False)
@@ -420,7 +420,7 @@ def test_the_evidence_of_a_reservation_is_listed_in_its_order(stored: Stored) ->
     assert oversight.attempts(uuid7(stored.now)) == []
 
 
-def test_to_reconcile_are_open_and_recent_calls_page_by_page(stored: Stored) -> None:
+def test_open_and_recent_calls_are_reconciled_page_by_page(stored: Stored) -> None:
     open_call = stored.keep(a_charge(Status.UNKNOWN, at=stored.then), resting=False)
     recent = stored.confirmed()
     stored.keep(a_charge(Status.DECLINED, at=stored.now - DAY, provider_id="pay_old"))
@@ -435,7 +435,7 @@ def test_to_reconcile_are_open_and_recent_calls_page_by_page(stored: Stored) -> 
     ]
 
 
-def test_reconcile_makes_due_what_it_pages_through_and_tells_who_asked(
+def test_reconcile_makes_each_page_due_and_records_the_operator(
     stored: Stored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(operate, "PAGE", 2)
@@ -443,7 +443,7 @@ def test_reconcile_makes_due_what_it_pages_through_and_tells_who_asked(
     stored.keep(resting=False)
     oversight = MySqlOversight(stored.database, policy=STANDARD)
 
-    looked = operate.reconcile(
+    reconciled = operate.reconcile(
         stored.now - 3 * HOUR,
         uow=MySqlUnitOfWork(stored.database, policy=STANDARD),
         oversight=oversight,
@@ -451,10 +451,11 @@ def test_reconcile_makes_due_what_it_pages_through_and_tells_who_asked(
         actor="operator:on-call",
     )
 
-    assert (looked.reservations, looked.payments_calls, looked.supplier_calls) == (3, 3, 3)
+    found = (reconciled.reservations, reconciled.payments_calls, reconciled.supplier_calls)
+    assert found == (3, 3, 3)
     assert stored.count("SELECT COUNT(*) FROM outbox WHERE queue = 'payment'") == 3
-    told = "SELECT COUNT(DISTINCT reservation_id) FROM history WHERE event = 'operator.nudged'"
-    assert stored.count(told) == len(kept)
+    lines = "SELECT COUNT(DISTINCT reservation_id) FROM history WHERE event = 'operator.nudged'"
+    assert stored.count(lines) == len(kept)
     due = "SELECT COUNT(*) FROM provider_call WHERE check_at <= UTC_TIMESTAMP(6)"
     assert stored.count(due) == 2 * len(kept)
 
@@ -500,7 +501,7 @@ def test_the_lag_is_that_of_the_oldest_and_published_hints_have_none(stored: Sto
     assert 60 <= pending.oldest_s < 600
 
 
-def test_what_is_not_due_yet_is_not_late(stored: Stored) -> None:
+def test_a_row_not_yet_due_is_not_late(stored: Stored) -> None:
     stored.keep(resting=False)
     put_hints(stored, "pending", age=-HOUR)
     oversight = MySqlOversight(stored.database, policy=STANDARD)
@@ -509,7 +510,7 @@ def test_what_is_not_due_yet_is_not_late(stored: Stored) -> None:
     assert [lag.oldest_s for lag in oversight.outbox()] == [0]
 
 
-def test_dead_hints_are_revived_and_told_in_the_history(stored: Stored) -> None:
+def test_dead_hints_are_revived_and_recorded_in_the_history(stored: Stored) -> None:
     reservation = stored.keep(resting=False)
     put_hints(stored, "dead", age=MINUTE, times=2)
     stored.change(
@@ -524,21 +525,21 @@ def test_dead_hints_are_revived_and_told_in_the_history(stored: Stored) -> None:
     assert (
         stored.count("SELECT COUNT(*) FROM outbox WHERE status = 'pending' AND refusals = 0") == 2
     )
-    told = "SELECT COUNT(*) FROM history WHERE event = 'operator.hint_revived' AND actor = :actor"
-    assert stored.count(told, actor="operator:on-call") == 1
+    lines = "SELECT COUNT(*) FROM history WHERE event = 'operator.hint_revived' AND actor = :actor"
+    assert stored.count(lines, actor="operator:on-call") == 1
 
 
-def test_a_line_is_told_of_a_reservation_there_is_and_of_no_other(stored: Stored) -> None:
+def test_a_history_line_is_added_only_to_an_existing_reservation(stored: Stored) -> None:
     reservation = stored.keep(resting=True)
     retention = MySqlRetention(stored.database)
 
     for reservation_id in (reservation.reservation_id, uuid7(stored.now)):
         retention.tell(reservation_id, MESSAGE_DROPPED, actor="operator:on-call")
 
-    told = "SELECT COUNT(*) FROM history WHERE event = 'operator.message_dropped' AND actor = :a"
-    assert stored.count(told, a="operator:on-call") == 1
-    told += " AND reservation_id = :id"
-    assert stored.count(told, a="operator:on-call", id=reservation.reservation_id) == 1
+    lines = "SELECT COUNT(*) FROM history WHERE event = 'operator.message_dropped' AND actor = :a"
+    assert stored.count(lines, a="operator:on-call") == 1
+    lines += " AND reservation_id = :id"
+    assert stored.count(lines, a="operator:on-call", id=reservation.reservation_id) == 1
 
 
 # --- retention
@@ -637,7 +638,7 @@ def test_documents_are_due_for_removal_half_a_year_after_the_trip(stored: Stored
     assert due() == []
 
 
-def test_what_was_removed_lately_is_told_page_by_page(stored: Stored) -> None:
+def test_recently_removed_documents_are_listed_page_by_page(stored: Stored) -> None:
     retention = MySqlRetention(stored.database)
     reservations = [stored.confirmed() for _ in range(4)]
     for reservation, days_ago in zip(reservations[:3], (1, 3, 0), strict=True):
@@ -657,10 +658,10 @@ def test_what_was_removed_lately_is_told_page_by_page(stored: Stored) -> None:
     assert removed(second) == []
 
 
-# --- what erasing leaves
+# --- erasure
 
 
-def test_an_erased_customer_is_read_as_nobody_and_the_money_stays(connect: Connect) -> None:
+def test_erasing_a_customer_keeps_the_money_and_breaks_no_invariant(connect: Connect) -> None:
     stored = Stored(connect())
     reservation = stored.confirmed()
     with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:

@@ -1,4 +1,4 @@
-"""Races for one reservation on real servers: whoever comes second to its row waits, and is not lost."""
+"""Races for one reservation on real servers: the second one waits for its row, and is not lost."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -65,7 +65,7 @@ patient_engine = cache(partial(engine_for, answer_seconds=DEADLINE_SECONDS))
 
 
 class HeldCall:
-    """Either provider: it takes a request, and keeps its answer until it may give it."""
+    """Either provider: it takes a request, and holds its answer until `may_answer` is set."""
 
     def __init__(self, outcome: Outcome) -> None:
         self.verbs: list[Verb] = []
@@ -84,7 +84,7 @@ class HeldCall:
 
 
 class Trip:
-    """A reservation, and what may come to it: each deed on a connection of its own."""
+    """A reservation and its possible events, each on a connection of its own."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -107,7 +107,7 @@ class Trip:
         return MySqlUnitOfWork(connection, policy=STANDARD)
 
     def step(self, verb: Verb, call: HeldCall) -> StepTaken | None:
-        """Bring the hint of the queue that carries out `verb`."""
+        """Deliver the hint of the queue that carries out `verb`."""
         not_after = datetime.max.replace(tzinfo=UTC)
         deal: dict[str, Any] = {"uow": self._unit(), "policy": STANDARD, "not_after": not_after}
         if verb in ASKED_OF_SUPPLIER:
@@ -119,8 +119,8 @@ class Trip:
             cancel_reservation(self._id, uow=uow, policy=STANDARD)
             uow.commit()
 
-    def tell(self, verb: Verb) -> Received:
-        """Bring a webhook of the provider that carries out `verb`."""
+    def announce(self, verb: Verb) -> Received:
+        """Deliver a webhook of the provider that carries out `verb`."""
         event = WebhookEvent(
             provider=Provider.SUPPLIER if verb in ASKED_OF_SUPPLIER else Provider.PAYMENTS,
             webhook_id="msg_1",
@@ -130,7 +130,7 @@ class Trip:
         return receive_webhook(event, uow=self._unit(), policy=STANDARD)
 
     def has_come_to(self, verb: Verb) -> "Trip":
-        """Do all that comes before `verb`."""
+        """Take all steps before `verb`."""
         for earlier in BEFORE[verb]:
             call = HeldCall(ANSWERS[earlier])
             call.may_answer.set()
@@ -141,20 +141,20 @@ class Trip:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """While a third has its row, all others wait for it, in the order they came."""
+        """Hold the row: all others wait for it, in the order they came."""
         with self._unit() as uow:
             uow.reservations.lock(self._id)
             yield
 
     def assert_stands(self, standing: Standing, history: list[str]) -> None:
-        """Also that each call was begun once, that it wakes by itself, and that nobody holds a transaction."""
+        """Check also that each call began once, a check is due, and no transaction is open."""
         assert not any(connection.in_transaction for connection in self.connections)
         with self._unit() as uow:
             reservation = uow.reservations.lock(self._id)
-            told = [entry.event for entry in uow.reservations.history(self._id)]
+            events = [entry.event for entry in uow.reservations.history(self._id)]
             planned = plan(reservation.facts, uow.now(), STANDARD)
         facts, due = reservation.facts, planned.verb if isinstance(planned, Action) else None
-        assert told == ["reservation.accepted", *history]
+        assert events == ["reservation.accepted", *history]
         assert (state_of(facts), public_status(facts), due) == standing
         begun = [event for event in history if event.endswith(".started")]
         assert [call.attempts for call in facts.calls] == [1] * len(begun)
@@ -181,21 +181,21 @@ def play(
     order: str,
     trip: Trip,
     *,
-    deeds: Mapping[str, Callable[[], T]],
+    moves: Mapping[str, Callable[[], T]],
     answers: Mapping[str, HeldCall],
 ) -> list[T]:
-    """Let one thing follow another, each deed in a thread of its own; return what came of the deeds.
+    """Start the moves in `order`, each in a thread of its own, and return their results.
 
-    Before the next, all deeds are done, in their call, or seen to wait for the row that `hold` took.
+    Before the next word, all moves are done, in their call, or waiting for the row that `hold` locked.
     """
     running: list[Future[T]] = []
 
     def moving() -> int:
         in_flight = sum(call.in_flight for call in answers.values())
-        return sum(not deed.done() for deed in running) - in_flight
+        return sum(not move.done() for move in running) - in_flight
 
     held = False
-    with ThreadPoolExecutor(len(deeds)) as pool, ExitStack() as holder:
+    with ThreadPoolExecutor(len(moves)) as pool, ExitStack() as holder:
         for word in order.split():
             if word == "hold":
                 holder.enter_context(trip.held())
@@ -206,15 +206,13 @@ def play(
             elif word in answers:
                 answers[word].may_answer.set()
             else:
-                running.append(pool.submit(deeds[word]))
+                running.append(pool.submit(moves[word]))
             if held and moving():
                 wait_until_blocked(trip.url, moving())
             else:
                 eventually(lambda: moving() == 0)
-    return [deed.result() for deed in running]
+    return [move.result() for move in running]
 
-
-# --- a cancellation or a webhook beside a call ----------------------------------------------------
 
 MOMENTS = {
     "before the call": ("before", "rival call answer"),
@@ -241,17 +239,17 @@ OTHERWISE: Mapping[Verb, tuple[Standing, list[str]]] = {
 
 def race(trip: Trip, order: str, verb: Verb, *, rival: Callable[[], object]) -> HeldCall:
     call = HeldCall(ANSWERS[verb])
-    deeds: dict[str, Callable[[], object]] = {
+    moves: dict[str, Callable[[], object]] = {
         "call": partial(trip.step, verb, call),
         "rival": rival,
     }
-    play(order, trip, deeds=deeds, answers={"answer": call})
+    play(order, trip, moves=moves, answers={"answer": call})
     return call
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("verb", [Verb.CHARGE, Verb.BOOK])
-def test_what_a_cancellation_finds_done_or_under_way_is_taken_back(
+def test_a_cancellation_undoes_a_call_done_or_in_flight(
     trip: Trip, verb: Verb, moment: str
 ) -> None:
     phase, order = MOMENTS[moment]
@@ -264,46 +262,43 @@ def test_what_a_cancellation_finds_done_or_under_way_is_taken_back(
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("verb", [Verb.CHARGE, Verb.BOOK])
-def test_a_webhook_changes_nothing_and_makes_us_ask_about_what_was_answered(
+def test_a_webhook_changes_nothing_and_makes_us_inquire_about_an_answered_call(
     trip: Trip, verb: Verb, moment: str
 ) -> None:
     phase, order = MOMENTS[moment]
 
-    call = race(trip.has_come_to(verb), order, verb, rival=partial(trip.tell, verb))
+    call = race(trip.has_come_to(verb), order, verb, rival=partial(trip.announce, verb))
 
-    (state, word, due), history = OTHERWISE[verb]
+    (state, status, due), history = OTHERWISE[verb]
     assert call.verbs == [verb]
-    trip.assert_stands((state, word, Verb.INQUIRE if phase == "after" else due), history)
+    trip.assert_stands((state, status, Verb.INQUIRE if phase == "after" else due), history)
 
 
 @pytest.mark.parametrize("listed", [True, False], ids=["listed", "not listed yet"])
 @pytest.mark.parametrize("order", ["answer listing", "listing answer"])
 @pytest.mark.parametrize("verb", [Verb.CHARGE, Verb.BOOK])
-def test_a_call_that_a_webhook_makes_us_ask_about_in_flight_is_made_once(
+def test_a_call_that_a_webhook_makes_us_inquire_about_in_flight_is_made_once(
     trip: Trip, verb: Verb, order: str, listed: bool
 ) -> None:
     call, inquiry = HeldCall(ANSWERS[verb]), HeldCall(Listing((ANSWERS[verb],) if listed else ()))
     trip.has_come_to(verb)
 
-    deeds: dict[str, Callable[[], object]] = {
+    moves: dict[str, Callable[[], object]] = {
         "call": partial(trip.step, verb, call),
-        "webhook": partial(trip.tell, verb),
+        "webhook": partial(trip.announce, verb),
         "ask": partial(trip.step, verb, inquiry),
     }
     answers = {"answer": call, "listing": inquiry}
-    play(f"call webhook ask hold {order} release", trip, deeds=deeds, answers=answers)
+    play(f"call webhook ask hold {order} release", trip, moves=moves, answers=answers)
 
     assert (call.verbs, inquiry.verbs) == ([verb], [Verb.INQUIRE])
     trip.assert_stands(*OTHERWISE[verb])
 
 
-# --- the same thing twice at once -----------------------------------------------------------------
-
-
-def twice(deed: Callable[[], T], trip: Trip, *, answer: HeldCall | None = None) -> list[T]:
+def twice(move: Callable[[], T], trip: Trip, *, answer: HeldCall | None = None) -> list[T]:
     order, answers = "hold one other release", {"answer": answer} if answer else {}
-    deeds = {"one": deed, "other": deed}
-    return play(f"{order} {' '.join(answers)}", trip, deeds=deeds, answers=answers)
+    moves = {"one": move, "other": move}
+    return play(f"{order} {' '.join(answers)}", trip, moves=moves, answers=answers)
 
 
 @pytest.mark.parametrize("verb", BEFORE)
@@ -324,7 +319,7 @@ def test_two_cancellations_at_once_close_it_once(trip: Trip) -> None:
 
 
 def test_of_two_deliveries_of_a_webhook_at_once_one_is_taken(trip: Trip) -> None:
-    received = twice(partial(trip.has_come_to(Verb.BOOK).tell, Verb.CHARGE), trip)
+    received = twice(partial(trip.has_come_to(Verb.BOOK).announce, Verb.CHARGE), trip)
 
     assert sorted(received) == [Received.DUPLICATE, Received.TAKEN]
     trip.assert_stands((State.PAID, PublicStatus.EN_PROCESO, Verb.INQUIRE), PAID)

@@ -21,15 +21,15 @@ from tests.database.waiting import at_once
 from tests.worlds.databases import administrator, empty_schema
 
 CONTRACTING: frozenset[str] = frozenset()
-"""Revisions that take away what no release still reads; until it is named here, a revision may only add."""
+"""Revisions that may remove parts of the schema, if no release reads them. Others may only add."""
 
 _LITERAL = re.compile(r"_(ascii|utf8mb4)'")
 
 
 def definitions(connection: Connection) -> dict[str, str]:
-    """Return each table as the server tells it, but for the character set of a check's literals.
+    """Return the server's definition of each table, without the character set of a check's literals.
 
-    MySQL tells another one once an index was added by a statement of its own.
+    MySQL reports another one after a separate statement has added an index.
     """
     tables = [name for (name,) in connection.execute(text("SHOW TABLES"))]
     return {
@@ -45,8 +45,8 @@ def test_alembic_finds_no_difference(url: str) -> None:
         assert compare_metadata(context, METADATA) == []
 
 
-def test_the_server_tells_migrated_and_declared_tables_alike(url: str, engine_name: Engine) -> None:
-    """Checks, collations and references are among what Alembic does not compare."""
+def test_migrated_and_declared_tables_have_equal_definitions(url: str, engine_name: Engine) -> None:
+    """Alembic does not compare checks, collations and references, among others."""
     with empty_schema(engine_name) as declared_url:
         declared = engine_for(declared_url)
         METADATA.create_all(declared)
@@ -98,7 +98,7 @@ def test_migrations_go_up_and_down_one_by_one(engine_name: Engine) -> None:
 
 
 def columns(connection: Connection) -> dict[tuple[str, str], tuple[str, bool]]:
-    """The type of each column of each table, and whether a row can be written without it."""
+    """Return the type of each column, and whether a row can be written without it."""
     query = text(
         "SELECT table_name, column_name, column_type,"
         " is_nullable = 'YES' OR column_default IS NOT NULL OR extra <> ''"
@@ -109,7 +109,7 @@ def columns(connection: Connection) -> dict[tuple[str, str], tuple[str, bool]]:
 
 
 def restrictions(connection: Connection) -> set[tuple[str, str]]:
-    """Each table with the keys and checks that its rows must obey."""
+    """Return the keys and checks of each table."""
     query = text(
         "SELECT table_name, constraint_name FROM information_schema.table_constraints"
         " WHERE table_schema = DATABASE()"
@@ -118,7 +118,7 @@ def restrictions(connection: Connection) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("revision", sorted(set(readiness.REVISIONS[1:]) - CONTRACTING))
-def test_a_migration_lets_the_release_before_go_on_writing(
+def test_a_migration_lets_the_previous_release_go_on_writing(
     engine_name: Engine, revision: str
 ) -> None:
     before = readiness.REVISIONS[readiness.REVISIONS.index(revision) - 1]
@@ -168,10 +168,10 @@ def test_a_newer_schema_is_left_alone(engine_name: Engine) -> None:
         assert schema.current(engine) == "9999"
 
 
-def test_a_schema_that_is_there_waits_for_no_turn(
+def test_an_existing_schema_waits_for_no_turn(
     engine_name: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that a stack whose update failed can go back while the migration still runs in the server."""
+    """A stack whose update failed can roll back while the migration still runs in the server."""
     monkeypatch.setattr(schema, "TURN_SECONDS", 0)
     with empty_schema(engine_name) as url:
         engine = engine_for(url)
@@ -212,7 +212,7 @@ def test_two_migrations_at_once_take_turns(engine_name: Engine) -> None:
         assert schema.current(engine_for(url)) == schema.HEAD
 
 
-def test_a_migration_that_never_gets_its_turn_says_so(
+def test_a_migration_that_never_gets_its_turn_fails_as_busy(
     engine_name: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "TURN_SECONDS", 0)

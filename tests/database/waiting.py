@@ -31,8 +31,8 @@ def wait_until_blocked(url: str, transactions: int) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     with create_engine(url, isolation_level="AUTOCOMMIT").connect() as connection:
         while True:
-            # InnoDB answers from a cache that it renews only when nobody has read it for 0.1 s;
-            # another process may be looking too.
+            # InnoDB answers from a cache that it renews only after 0.1 s without a reader, and
+            # another process may be reading.
             time.sleep(random.uniform(0.11, 0.2))
             if connection.execute(_BLOCKED).scalar_one() >= transactions:
                 return

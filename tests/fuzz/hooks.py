@@ -1,4 +1,4 @@
-"""What schemathesis cannot read from the contract: which token opens which reservation. Webhooks go unsigned."""
+"""Give schemathesis the token of each reservation, which the contract cannot. Webhooks go unsigned."""
 
 from random import choice
 from typing import Any
@@ -20,9 +20,9 @@ def after_call(context: Any, case: Any, response: Any) -> None:
 @schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     if _is_about_the_missing(case, "x-api-key"):
-        case.headers.pop("x-api-key", None)  # the configuration gives it to every request
+        case.headers.pop("x-api-key", None)  # the configuration adds it to every request
     if case.headers.get("Content-Type") == "multipart/form-data":
-        case.headers["Content-Type"] = "text/plain"  # LocalStack dies of one without a boundary
+        case.headers["Content-Type"] = "text/plain"  # LocalStack crashes on one without a boundary
     if not _is_wrong(case, ParameterLocation.HEADER):
         _bring_the_token(case)
 
@@ -31,7 +31,7 @@ def _bring_the_token(case: Any) -> None:
     parameters = case.path_parameters or {}
     code = parameters.get("code")
     if code and code not in _TOKENS and _TOKENS and not _is_wrong(case, ParameterLocation.PATH):
-        code = parameters["code"] = choice(list(_TOKENS))  # one that exists, as no schema can name
+        code = parameters["code"] = choice(list(_TOKENS))  # no schema can name an existing one
     if token := _TOKENS.get(code or ""):
         case.headers["Authorization"] = f"Bearer {token}"
 
@@ -42,5 +42,5 @@ def _is_about_the_missing(case: Any, header: str) -> bool:
 
 
 def _is_wrong(case: Any, where: ParameterLocation) -> bool:
-    """Whether that part of a request was made to be refused: then it is left as it is."""
+    """Return whether that part of a request is meant to be refused, and so must stay as it is."""
     return bool(case.meta and case.meta.is_negative_at(where))

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from local.events import names
-from tests.containers.expected import COUNTS, NOBODY_WAITS, OTHERS, STATUS
+from tests.containers.expected import COUNTS, NO_STACK, OTHERS, STATUS
 from tests.worlds.invocation import an_event
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +36,7 @@ def test_every_function_has_its_events() -> None:
 
 
 def test_every_event_is_invoked_in_a_container_too_where_there_is_docker() -> None:
-    assert {*STATUS, *OTHERS, *COUNTS, *NOBODY_WAITS} == set(NAMES)
+    assert {*STATUS, *OTHERS, *COUNTS, *NO_STACK} == set(NAMES)
 
 
 @every_event

@@ -1,4 +1,4 @@
-"""What the local stack makes up for itself: secrets, settings, and the engine it runs on."""
+"""Choices of the local stack: its secrets, settings, database engine and web origin."""
 
 import base64
 import json
@@ -25,7 +25,7 @@ def settings_of(secrets: Secrets) -> dict[str, deployment.Parameter]:
     )
 
 
-def test_secrets_are_made_once_so_that_old_tokens_stay_good(state: Path) -> None:
+def test_secrets_are_made_once_so_that_old_tokens_stay_valid(state: Path) -> None:
     first = stack_secrets()
 
     assert stack_secrets() == first
@@ -66,7 +66,7 @@ def test_every_secret_is_stored_as_one() -> None:
         assert not any(getattr(secrets, name) in value for value in plain), name
 
 
-def test_other_settings_ask_for_a_new_localstack() -> None:
+def test_changed_settings_need_a_new_localstack() -> None:
     secrets = stack_secrets()
     settings = settings_of(secrets)
     moved = settings | {"payments-url": deployment.Parameter("http://elsewhere")}
@@ -85,24 +85,24 @@ def test_an_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "origin"),
+    ("value", "origin"),
     [(None, "*"), ("", "*"), ("*", "*"), ("http://127.0.0.1:5173", "http://127.0.0.1:5173")],
 )
 def test_pages_of_any_origin_may_call_the_local_api_unless_one_is_named(
-    monkeypatch: pytest.MonkeyPatch, told: str | None, origin: str
+    monkeypatch: pytest.MonkeyPatch, value: str | None, origin: str
 ) -> None:
     monkeypatch.delenv("WEB_ORIGIN", raising=False)
-    if told is not None:
-        monkeypatch.setenv("WEB_ORIGIN", told)
+    if value is not None:
+        monkeypatch.setenv("WEB_ORIGIN", value)
 
     assert deployment.web_origin() == origin
 
 
-@pytest.mark.parametrize("told", ["http://127.0.0.1:5173/", "127.0.0.1:5173", "http://a b"])
+@pytest.mark.parametrize("value", ["http://127.0.0.1:5173/", "127.0.0.1:5173", "http://a b"])
 def test_a_web_origin_that_is_no_origin_is_refused(
-    monkeypatch: pytest.MonkeyPatch, told: str
+    monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
-    monkeypatch.setenv("WEB_ORIGIN", told)
+    monkeypatch.setenv("WEB_ORIGIN", value)
 
     with pytest.raises(StackError, match="WEB_ORIGIN") as caught:
         deployment.web_origin()

@@ -1,4 +1,4 @@
-"""One execution environment of the local stack, with a real process of a function in it."""
+"""One execution environment of the local stack, with a real process of a function."""
 
 import json
 import subprocess
@@ -17,7 +17,7 @@ def lambda_handler(event, context):
     return len(kept)
 """
 
-# LocalStack lives in an environment of its own.
+# LocalStack has an environment of its own.
 _INVOKE = """
 import json, sys
 from pathlib import Path

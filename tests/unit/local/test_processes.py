@@ -30,7 +30,7 @@ def a_service(program: str, healthy: Callable[[], bool] = lambda: True) -> Servi
 
 
 def a_running_service(program: str, ready: Path) -> int:
-    """Start a service that says when it is ready, and return its pid."""
+    """Start a service that creates the file `ready`, and return its pid."""
     service = a_service(program.format(ready=repr(str(ready))), healthy=ready.exists)
     processes.start(service)
     processes.wait_until_healthy(service)
@@ -65,7 +65,7 @@ def test_a_service_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
         os.kill(pid, 0)
 
 
-def test_a_service_that_ends_at_once_tells_its_last_words() -> None:
+def test_a_service_that_ends_at_once_shows_its_last_log_lines() -> None:
     service = a_service("raise SystemExit('no room on the disk')", healthy=lambda: False)
     processes.start(service)
 
@@ -87,7 +87,7 @@ def test_a_reused_pid_is_not_taken_for_the_service(tmp_path: Path) -> None:
     assert not processes.stop("thing")
 
 
-def test_a_dead_process_that_nobody_collected_counts_as_dead(tmp_path: Path) -> None:
+def test_a_zombie_process_counts_as_dead(tmp_path: Path) -> None:
     pid = a_running_service(_WAIT_FOR_A_SIGNAL, tmp_path / "ready")
 
     os.kill(pid, signal.SIGKILL)
@@ -96,7 +96,7 @@ def test_a_dead_process_that_nobody_collected_counts_as_dead(tmp_path: Path) -> 
     assert processes.pid_of("thing") is None
 
 
-def test_a_port_is_kept_until_a_stranger_takes_it(tmp_path: Path) -> None:
+def test_a_port_is_kept_until_a_foreign_process_takes_it(tmp_path: Path) -> None:
     first = processes.port_of("thing")
     assert processes.port_of("thing") == first
 
@@ -119,18 +119,18 @@ def test_a_port_that_our_own_process_has_is_kept(tmp_path: Path) -> None:
         assert processes.port_of("thing") == port
 
 
-def test_the_second_of_two_runs_waits_and_is_told_so() -> None:
+def test_the_second_of_two_runs_waits_and_is_notified() -> None:
     order: list[str] = []
-    told = threading.Event()
+    notified = threading.Event()
 
     def second() -> None:
-        with processes.exclusive("stack", when_waiting=told.set):
+        with processes.exclusive("stack", when_waiting=notified.set):
             order.append("second")
 
     with processes.exclusive("stack"):
         thread = threading.Thread(target=second)
         thread.start()
-        assert told.wait(10)
+        assert notified.wait(10)
         order.append("first")
     thread.join(10)
 

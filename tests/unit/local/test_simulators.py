@@ -42,17 +42,17 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("place", ["--help", "README.md", "the contracts"])
-def test_every_input_is_told_of(place: str) -> None:
+def test_every_input_is_documented(place: str) -> None:
     if place == "--help":
-        told = run("--help").stdout
-        assert all(word in told for word in ("/_sim/faults", "--state"))
+        text = run("--help").stdout
+        assert all(word in text for word in ("/_sim/faults", "--state"))
     elif place == "README.md":
-        told = (ROOT / place).read_text("utf-8")
+        text = (ROOT / place).read_text("utf-8")
     else:
         contracts = (ROOT / "docs" / "contratos").glob("*-openapi.yaml")
-        told = "".join(path.read_text("utf-8") for path in contracts)
+        text = "".join(path.read_text("utf-8") for path in contracts)
 
-    assert [name for name in (*TOKENS, *OFFERS) if name not in told] == []
+    assert [name for name in (*TOKENS, *OFFERS) if name not in text] == []
 
 
 def test_a_ledger_of_another_layout_is_emptied(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_ledger_of_another_layout_is_emptied(tmp_path: Path) -> None:
     same.close()
 
 
-def test_a_taken_port_is_said_and_not_traced(tmp_path: Path) -> None:
+def test_a_taken_port_is_reported_without_a_traceback(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = run("payments", "--port", port, "--state", str(tmp_path / "payments.sqlite"))
@@ -110,18 +110,18 @@ def test_the_ledger_is_its_owners_alone(simulator: Simulator) -> None:
         ("/_sim/webhook", {"url": "http://127.0.0.1/x", "secret": "plain"}),
     ],
 )
-def test_control_refuses_what_it_does_not_understand(
+def test_control_refuses_invalid_commands(
     simulator: Simulator, path: str, body: dict[str, object]
 ) -> None:
     assert simulator.post(path, body).status_code == 422
 
 
-def test_an_unknown_path_and_a_wrong_method_are_told_apart(simulator: Simulator) -> None:
+def test_an_unknown_path_and_a_wrong_method_are_distinguished(simulator: Simulator) -> None:
     assert simulator.post("/_sim/nothing").status_code == 404
     assert simulator.post("/_sim/health").status_code == 405
 
 
-def test_sigterm_ends_it_well_and_a_fault_outlives_it(simulator: Simulator) -> None:
+def test_sigterm_ends_it_cleanly_and_a_fault_outlives_it(simulator: Simulator) -> None:
     simulator.faults("outage")
 
     code = simulator.stop()
@@ -132,7 +132,7 @@ def test_sigterm_ends_it_well_and_a_fault_outlives_it(simulator: Simulator) -> N
     assert simulator.post(listing).status_code == 503
 
 
-def test_a_webhook_is_signed_as_the_specification_does_it() -> None:
+def test_a_webhook_is_signed_as_specified() -> None:
     # The example of the Standard Webhooks specification's reference libraries.
     headers = signed_headers(
         secret=SECRET,
