@@ -15,7 +15,6 @@ from reservations.application.poll_outbox import poll_outbox
 from reservations.application.ports import WebhookEvent
 from reservations.application.process_payment import process_payment
 from reservations.application.receive_webhook import receive_webhook
-from reservations.domain.access_token import KeyRing
 from reservations.domain.decisions import Decision, DecisionRefusedError
 from reservations.domain.errors import NotCancellableError, UnavailableError
 from reservations.domain.facts import Call, Operation, Status
@@ -27,10 +26,9 @@ from tests.proofs.simulation.database import SimulatedUnitOfWork
 from tests.proofs.simulation.providers import Party, SimulatedPayments, SimulatedSupplier
 from tests.proofs.simulation.services import Message
 from tests.proofs.simulation.world import World
+from tests.worlds.application import KEYS, SUPPORT
 from tests.worlds.fakes import PlainRenderer
 
-KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
-SUPPORT = "soporte@example.com"
 OWN_LIMITS = {Queue.PAYMENT: timedelta(seconds=28), Queue.SUPPLIER: timedelta(seconds=73)}
 DECISIONS = {
     Review.MONEY_MISMATCH: Decision.PAID,
