@@ -16,7 +16,8 @@ from reservations.domain.facts import Listing, NoAnswer, NotSent, Seen, Status
 from reservations.domain.money import Money
 from tests.contract import test_payments_api as payments
 from tests.contract import test_supplier_api as supplier
-from tests.worlds.providers import Contract, Simulator, eventually
+from tests.worlds.contracts import Contract
+from tests.worlds.providers import Simulator, eventually
 
 _OFFERS = {"ok": "HTL", "timeout": "TMO", "flaky": "FLK", "late": "LAT", "twice": "TWI"}
 _TERMS: Mapping[str, dict[str, Any]] = {
