@@ -51,7 +51,7 @@ simulate: bootstrap ## Run 20,000 hostile schedules of the saga; ARGS adds to th
 	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation run 20000 $(ARGS)
 
 .PHONY: simulate-mutants
-simulate-mutants: bootstrap ## Catch each planted fault of tests/proofs/simulation/mutants.py within 600 schedules
+simulate-mutants: bootstrap ## Catch each planted fault of tests/proofs/simulation/mutants.py within 500 schedules
 	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation mutants
 
 .PHONY: mutation

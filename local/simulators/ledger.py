@@ -1,4 +1,4 @@
-"""The ledger of a provider: its payments, refunds or bookings, one per idempotency key.
+"""The ledger of a provider: payments, refunds or bookings, one per idempotency key.
 
 One model for the HTTP simulators and for the simulation. Clock, identifiers, fates and storage are given to it.
 Times are seconds since 1970.
@@ -13,7 +13,7 @@ VOIDED, CANCELLED = "voided", "cancelled"
 ALIVE = (PENDING, SUCCEEDED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Fate:
     """Outcome of a request: a status, the one that it `becomes` later, and the delay of listings, in seconds."""
 
@@ -25,7 +25,7 @@ class Fate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A payment, a refund or a booking. Without a `key`, nobody asked for it."""
+    """A payment, a refund or a booking. Its `key` is `None` if no request asked for it."""
 
     provider_id: str
     reference: str

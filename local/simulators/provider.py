@@ -129,13 +129,8 @@ class Behavior:
     cancellable: bool = True
 
     def fate(self, times: Times) -> Fate:
-        late = times.late if self.late else 0
-        return Fate(
-            status=self.status,
-            becomes=self.becomes,
-            changes_after=times.pending,
-            listed_after=late,
-        )
+        late, pending = times.late if self.late else 0, times.pending
+        return Fate(self.status, self.becomes, changes_after=pending, listed_after=late)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +149,7 @@ class Route:
 
 
 class Provider(ABC):
-    """One of the two APIs: its routes, its ledgers, and the rest of what it must not forget."""
+    """One of the two APIs: its routes over its stored ledgers, answers, webhooks and settings."""
 
     name: ClassVar[str]
     routes: ClassVar[tuple[Route, ...]]
@@ -193,7 +188,7 @@ class Provider(ABC):
     def make(
         self, ledger: Ledger, behavior: Behavior, request: Request, **about: str
     ) -> Entry | Answer:
-        """Make an entry, or return a failure that denies it or prevents it. No key keeps a 5xx."""
+        """Make an entry, or return a failure that denies or prevents it. No key keeps a 5xx."""
         failed = self._count_failure(request.key) if behavior.failures or behavior.twice else 0
         if 0 < failed <= behavior.failures:
             return _OVERLOADED if failed == FAILURES_BEFORE_OK else _BROKEN

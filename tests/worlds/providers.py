@@ -1,4 +1,4 @@
-"""What the tests of the provider contracts share: simulators, a receiver, the documents."""
+"""Simulator processes, a receiver of webhooks and the transport of our clients."""
 
 import signal
 import socket

@@ -13,7 +13,7 @@ _REPORT_EVERY_S = 5
 
 
 def main() -> int:
-    """Run the command of the arguments; the exit code tells whether all is as promised."""
+    """Run the command of the arguments; exit with 1 if a promise was broken."""
     arguments = _parsed()
     match arguments.command:
         case "run":

@@ -197,7 +197,7 @@ _ALL = (
 )  # fmt: skip
 
 MUTANTS = {mutant.name: mutant for mutant in _ALL}
-WITHIN = 600  # schedules, of which most faults need ten
+WITHIN = 500  # schedules; most faults need ten
 
 
 def caught(names: Iterable[str]) -> "Iterator[tuple[str, Lived | None]]":

@@ -225,15 +225,11 @@ class Providers:
         chance = random.random()
         if chance < mood.pends:
             good = random.random() < mood.resolves_well
-            return Fate(
-                status=PENDING,
-                becomes=SUCCEEDED if good else DECLINED,
-                changes_after=random.choice(PENDING_FOR),
-                listed_after=lag,
-            )
+            ends_as = SUCCEEDED if good else DECLINED
+            return Fate(PENDING, ends_as, random.choice(PENDING_FOR), listed_after=lag)
         declines = mood.clings if ledger is self.refunds else mood.declines
         status = DECLINED if chance < mood.pends + declines else SUCCEEDED
-        return Fate(status=status, listed_after=lag)
+        return Fate(status, listed_after=lag)
 
     def _resolve(self, ledger: Ledger, made: Entry) -> None:
         pending = ledger.get(made.provider_id)
