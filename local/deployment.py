@@ -34,6 +34,7 @@ _MAIL_SET = "reservations-local"  # as the template names it
 BUILD = STATE / "build"
 SAM = VENVS / "sam" / "bin" / "sam"
 _CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
+BUCKET_ADDRESSING = {"BUCKET_ADDRESSING": "path"}  # LocalStack knows no host of a bucket
 _GRADUAL = ("AutoPublishAlias", "DeploymentPreference")
 _SAM_SECONDS = 300
 ORIGIN = re.compile(r"(https?://[^/\s]+|\*)")  # the template's pattern: LocalStack ignores it
@@ -255,10 +256,12 @@ def built_template(folder: Path = BUILD) -> dict[str, Any]:
     """Return the template of `sam build` without versions and aliases of functions.
 
     They would double each function, and nothing on one machine shifts calls between versions.
+    Buckets are addressed by path.
     """
     template: dict[str, Any] = yaml.safe_load((folder / "template.yaml").read_text())
     for name in _GRADUAL:
         del template["Globals"]["Function"][name]
+    template["Globals"]["Function"]["Environment"]["Variables"] |= BUCKET_ADDRESSING
     return template
 
 

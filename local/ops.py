@@ -4,7 +4,7 @@ import os
 import sys
 from typing import Any, NoReturn
 
-from local.deployment import STACK, STAGE
+from local.deployment import BUCKET_ADDRESSING, STACK, STAGE
 from local.paths import ROOT, STACK_FILE, read_json
 
 
@@ -18,6 +18,7 @@ def environment(stack: dict[str, Any]) -> dict[str, str]:
         "AWS_DEFAULT_REGION": stack["region"],
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
+        **BUCKET_ADDRESSING,
     }
 
 

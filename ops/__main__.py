@@ -4,10 +4,13 @@ The same on every target: credentials, region and endpoint are the AWS SDK's own
 AWS_REGION, AWS_ENDPOINT_URL); the rest is read from Parameter Store and from the stack.
 """
 
+import os
+
 import click
 
 from ops import acting, looking, queues
 from ops.desk import Desk, Operations
+from reservations.services import Services
 
 
 @click.group(cls=Operations, context_settings={"help_option_names": ["-h", "--help"]})
@@ -25,7 +28,10 @@ def ops(ctx: click.Context, stage: str, stack: str | None) -> None:
     Nothing here calls a provider: a command records what is due, and the steps do it. Repeating any
     command is harmless.
     """
-    ctx.obj = Desk(stage=stage, stack=stack or f"reservations-{stage}")
+    if ctx.obj is None:
+        own = {"SETTINGS_PATH": f"/reservations/{stage}"}
+        services = Services({"BUCKET_ADDRESSING": "virtual", **os.environ, **own})
+        ctx.obj = Desk(services, stack=stack or f"reservations-{stage}")
 
 
 for command in (

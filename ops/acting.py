@@ -15,7 +15,6 @@ from ops.desk import (
     span,
     sure,
 )
-from reservations import wiring
 from reservations.application import operate
 from reservations.domain.codes import display
 from reservations.domain.decisions import Decision
@@ -28,7 +27,7 @@ from reservations.domain.decisions import Decision
 def nudge(desk: Desk, code: str, actor: str) -> None:
     """Make every call due now, and a mail given up in doubt: the steps ask, send, and go on."""
     nudged = operate.look_again(
-        code, uow=wiring.unit_of_work(), policy=wiring.policy(), actor=actor
+        code, uow=desk.services.unit_of_work(), policy=desk.services.policy(), actor=actor
     )
     desk.show_changed("nudged", nudged)
 
@@ -41,7 +40,9 @@ def nudge(desk: Desk, code: str, actor: str) -> None:
 def cancel(desk: Desk, code: str, yes: bool, actor: str) -> None:
     """Cancel for a customer who cannot: the service is cancelled and the money returned."""
     make_sure(yes, f"Cancel {code}?")
-    cancelled = operate.cancel(code, uow=wiring.unit_of_work(), policy=wiring.policy(), actor=actor)
+    cancelled = operate.cancel(
+        code, uow=desk.services.unit_of_work(), policy=desk.services.policy(), actor=actor
+    )
     desk.show_changed("cancelled", cancelled)
 
 
@@ -55,9 +56,9 @@ def erase(desk: Desk, code: str, yes: bool, actor: str) -> None:
     make_sure(yes, f"Delete the personal data of {code} for good?")
     erased = operate.erase(
         code,
-        uow=wiring.unit_of_work(),
+        uow=desk.services.unit_of_work(),
         store=desk.document_store(),
-        policy=wiring.policy(),
+        policy=desk.services.policy(),
         actor=actor,
     )
     desk.say({"erased": {"code": code, "found": "yes" if erased else "nothing was left"}})
@@ -101,8 +102,8 @@ def resolve(
         decision,
         evidence=evidence,
         target=target,
-        uow=wiring.unit_of_work(),
-        policy=wiring.policy(),
+        uow=desk.services.unit_of_work(),
+        policy=desk.services.policy(),
         actor=actor,
     )
     desk.show_changed("resolved", resolved)
@@ -120,9 +121,13 @@ def token() -> None:
 @pass_desk
 def reissue(desk: Desk, code: str, show: bool, actor: str) -> None:
     """Move a reservation to the current key, so that a leaked token dies."""
-    keys = wiring.key_ring()
+    keys = desk.services.key_ring()
     moved = operate.reissue_token(
-        code, uow=wiring.unit_of_work(), policy=wiring.policy(), keys=keys, actor=actor
+        code,
+        uow=desk.services.unit_of_work(),
+        policy=desk.services.policy(),
+        keys=keys,
+        actor=actor,
     )
     answer = {"code": display(moved.code), "token_kid": moved.token_kid}
     if show:
@@ -142,12 +147,12 @@ def reissue(desk: Desk, code: str, show: bool, actor: str) -> None:
 @pass_desk
 def reconcile(desk: Desk, since: timedelta, actor: str) -> None:
     """Make every open or recent call due: the steps ask the providers about each."""
-    oversight = wiring.oversight()
+    oversight = desk.services.oversight()
     looked = operate.reconcile(
         oversight.now() - since,
-        uow=wiring.unit_of_work(),
+        uow=desk.services.unit_of_work(),
         oversight=oversight,
-        policy=wiring.policy(),
+        policy=desk.services.policy(),
         actor=actor,
     )
     desk.say(

@@ -1,9 +1,9 @@
 """What the commands share: the deployment they work on, their options, and how they fail."""
 
-import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import Any, TypeVar
@@ -14,7 +14,6 @@ from botocore.exceptions import BotoCoreError
 
 from ops import output
 from ops.cloudformation import CLOUDFORMATION_CONFIG, resources_of
-from reservations import wiring
 from reservations.adapters.aws.dead_letters import Pair, SqsDeadLetterQueues
 from reservations.adapters.aws.sqs import SQS_CONFIG
 from reservations.application import ports
@@ -33,6 +32,7 @@ from reservations.domain.errors import (
 )
 from reservations.domain.messages import Queue
 from reservations.domain.reservation import Reservation
+from reservations.services import Services
 
 _Value = TypeVar("_Value", bound=str)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -86,27 +86,28 @@ class Operations(click.Group):
             raise OpsError(f"AWS was not reached: {error}\n{ADVICE[SettingsError]}") from error
 
 
+@dataclass
 class Desk:
-    """What a command works with: the deployment, who acts, and how to answer."""
+    """The deployment that a command works on, and the form of its answer.
 
-    def __init__(self, *, stage: str, stack: str) -> None:
-        self._stack = stack
-        self.as_json = False
-        os.environ["SETTINGS_PATH"] = f"/reservations/{stage}"
+    `services` know the deployment's parameters. Names of queues and buckets are read from the `stack`.
+    """
+
+    services: Services
+    stack: str
+    as_json: bool = False
 
     @cached_property
     def resources(self) -> Mapping[str, str]:
         client = boto3.client("cloudformation", config=CLOUDFORMATION_CONFIG)
-        return resources_of(client, self._stack)
+        return resources_of(client, self.stack)
 
     def document_store(self) -> ports.DocumentStore:
-        os.environ["DOCUMENT_BUCKET"] = self.resources["DocumentBucket"]
-        return wiring.document_store()
+        return self._services_with(DOCUMENT_BUCKET=self.resources["DocumentBucket"]).document_store
 
     def publisher(self) -> ports.MessagePublisher:
-        for queue in Queue:
-            os.environ[f"{queue.upper()}_QUEUE_URL"] = self._url(queue, "Queue")
-        return wiring.publisher()
+        urls = {f"{queue.upper()}_QUEUE_URL": self._url(queue, "Queue") for queue in Queue}
+        return self._services_with(**urls).publisher
 
     def dead_letters(self) -> ports.DeadLetters:
         pairs: dict[ports.Source, Pair] = {
@@ -119,9 +120,12 @@ class Desk:
         output.emit(page, as_json=self.as_json)
 
     def show_changed(self, done: str, reservation: Reservation) -> None:
-        with wiring.unit_of_work() as uow:
+        with self.services.unit_of_work() as uow:
             now = uow.now()
         self.say({done: output.summary(reservation, now)})
+
+    def _services_with(self, **variables: str) -> Services:
+        return replace(self.services, environment={**self.services.environment, **variables})
 
     def _url(self, queue: ports.Source, kind: str) -> str:
         return self.resources[f"{queue.title().replace('-', '')}{kind}"]

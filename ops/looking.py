@@ -7,7 +7,6 @@ import click
 
 from ops import output
 from ops.desk import Desk, Values, code, pass_desk, reads
-from reservations import wiring
 from reservations.application import operate
 from reservations.application.oversee import INVARIANTS, RECENT, check_invariants
 from reservations.domain.codes import display
@@ -20,11 +19,11 @@ from reservations.domain.saga import State
 @pass_desk
 def show(desk: Desk, code: str) -> None:
     """All that is known of a reservation: state, ledger, attempts, documents, mails."""
-    with wiring.unit_of_work() as uow:
+    with desk.services.unit_of_work() as uow:
         reservation = operate.find(code, uow=uow)
         customer = uow.reservations.customer(reservation.reservation_id)
         now = uow.now()
-    attempts = wiring.oversight().attempts(reservation.reservation_id)
+    attempts = desk.services.oversight().attempts(reservation.reservation_id)
     desk.say(output.whole(reservation, customer, attempts, now))
 
 
@@ -34,7 +33,7 @@ def show(desk: Desk, code: str) -> None:
 @pass_desk
 def timeline(desk: Desk, code: str) -> None:
     """What happened to a reservation, and who did it."""
-    with wiring.unit_of_work() as uow:
+    with desk.services.unit_of_work() as uow:
         reservation = operate.find(code, uow=uow)
         entries = uow.reservations.history(reservation.reservation_id)
     desk.say({f"timeline of {display(reservation.code)}": output.history(entries)})
@@ -56,7 +55,7 @@ def list_reservations(desk: Desk, choice: str | None, state: State | None, limit
     """The reservations that need somebody, or are in a state; the oldest first."""
     if (choice is None) == (state is None):
         raise click.UsageError("Choose one of --stuck, --review and --state.")
-    oversight = wiring.oversight()
+    oversight = desk.services.oversight()
     if state is not None:
         found = oversight.in_state(state, limit=limit)
     else:
@@ -74,9 +73,9 @@ def list_reservations(desk: Desk, choice: str | None, state: State | None, limit
 @pass_desk
 def invariants(desk: Desk, recent: bool) -> None:
     """What must never be stored, and is; the exit status is 1 when there is anything."""
-    oversight = wiring.oversight()
+    oversight = desk.services.oversight()
     since = oversight.now() - RECENT if recent else None
-    found = check_invariants(oversight, policy=wiring.durations(), since=since)
+    found = check_invariants(oversight, policy=desk.services.durations(), since=since)
     page: dict[str, Any] = {
         name: [{"code": display(f.code), "detail": f.detail} for f in findings]
         for name, findings in found.items()

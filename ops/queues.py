@@ -17,7 +17,6 @@ from ops.desk import (
     source_option,
     sure,
 )
-from reservations import wiring
 from reservations.application import operate
 from reservations.application.poll_outbox import poll_outbox
 from reservations.application.ports import Source
@@ -34,7 +33,7 @@ def outbox() -> None:
 @pass_desk
 def lag(desk: Desk) -> None:
     """How many hints wait or are dead, and for how long the oldest."""
-    oversight = wiring.oversight()
+    oversight = desk.services.oversight()
     desk.say(
         {
             "outbox": [
@@ -52,7 +51,7 @@ def lag(desk: Desk) -> None:
 @pass_desk
 def revive(desk: Desk, queue: Queue | None, actor: str) -> None:
     """Give hints that were refused for ever another chance, once their cause is mended."""
-    desk.say({"revived": wiring.retention().revive(queue=queue, actor=actor)})
+    desk.say({"revived": desk.services.retention().revive(queue=queue, actor=actor)})
 
 
 @outbox.command
@@ -60,7 +59,7 @@ def revive(desk: Desk, queue: Queue | None, actor: str) -> None:
 @pass_desk
 def publish(desk: Desk) -> None:
     """Do the poller's work from here, until nothing waits: for when it does not run."""
-    uow, publisher, policy = wiring.unit_of_work(), desk.publisher(), wiring.policy()
+    uow, publisher, policy = desk.services.unit_of_work(), desk.publisher(), desk.services.policy()
     total = done = poll_outbox(uow=uow, publisher=publisher, policy=policy)
     while done.published or done.woken:
         done = poll_outbox(uow=uow, publisher=publisher, policy=policy)
@@ -122,7 +121,7 @@ def redrive(desk: Desk, queue: Source | None, rate: float, dry_run: bool, actor:
     if dry_run:
         counts = {q: letters.count(q) for q in queues}
     else:
-        retention = wiring.retention()
+        retention = desk.services.retention()
         counts = {
             q: operate.redrive(q, rate=rate, letters=letters, retention=retention, actor=actor)
             for q in queues
@@ -147,7 +146,7 @@ def drop(
         counts = {q: letters.count(q) for q in queues}
     else:
         make_sure(yes, "Delete the messages for good?")
-        retention = wiring.retention()
+        retention = desk.services.retention()
         counts = {
             q: operate.drop(q, rate=rate, letters=letters, retention=retention, actor=actor)
             for q in queues

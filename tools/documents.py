@@ -119,6 +119,7 @@ _SETTINGS = {
     "notification_queue_url": "cola de correos",
     "dead_letter_queue_url": "cola de mensajes fallidos de la función",
     "document_bucket": "cubo privado de documentos",
+    "bucket_addressing": "si el nombre del cubo va en el servidor (`virtual`) o en la ruta (`path`)",
     "mail_configuration_set": "conjunto de configuración de SES que publica rebotes y quejas",
     "allowed_origin": "origen web cuyas páginas pueden leer las respuestas (CORS)",
     "settings_path": "prefijo de los parámetros de este despliegue",
@@ -172,7 +173,6 @@ _FROM_ENVIRONMENT = (
     config.BrowserSettings,
     config.ParameterPath,
 )
-_NOT_A_SOURCE = (config.Timeouts, config.SagaProfile)  # they live inside `saga_policy`
 
 _OF_THE_ACCOUNT = re.compile(
     r"arn:\$\{AWS::Partition\}:[a-z-]+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:"
@@ -328,30 +328,37 @@ def durations() -> str:
     ]
     limits = [
         [
-            f"`{name}`",
-            _LIMITS[name],
-            *(f"{getattr(config.PROFILES[p][1], name):g} s" for p in ("standard", "short")),
+            f"`{provider}_{limit}`",
+            _LIMITS[f"{provider}_{limit}"],
+            *(f"{getattr(row.limits[profile], limit):g} s" for profile in config.PROFILES),
         ]
-        for name in config.Timeouts.model_fields
+        for provider, row in config.PROVIDERS.items()
+        for limit in config.CallLimits.model_fields
     ]
     return table(["Ajuste", "Qué es", "Estándar", "Corto"], [*rows, *limits])
 
 
 def settings() -> str:
     rows = [
-        [f"`{field}`", *_origin(model, field), _SETTINGS[field]]
-        for model in config.Settings.__subclasses__()
-        if model not in _NOT_A_SOURCE
+        [f"`{model.parameter(field)}`", *_origin(model, field), _SETTINGS[model.parameter(field)]]
+        for model in sources()
         for field in model.model_fields
     ]
     return table(["Ajuste", "Dónde", "Secreto", "Qué es"], rows)
 
 
+def sources(model: type[config.Settings] = config.Settings) -> list[type[config.Settings]]:
+    """The settings that are read by themselves; a saga's profile is part of `saga_policy`."""
+    kinds = [kind for kind in model.__subclasses__() if kind is not config.SagaProfile]
+    return [source for kind in kinds for source in sources(kind)] or [model]
+
+
 def _origin(model: type[config.Settings], field: str) -> tuple[str, str]:
     if model in _FROM_ENVIRONMENT:
         return f"variable `{field.upper()}`", "no"
-    secret = model.model_fields[field].annotation is SecretStr or field in _SECRET_DOCUMENTS
-    return f"SSM `…/{field.replace('_', '-')}`", "sí" if secret else "no"
+    name = model.parameter(field)
+    secret = model.model_fields[field].annotation is SecretStr or name in _SECRET_DOCUMENTS
+    return f"SSM `…/{name.replace('_', '-')}`", "sí" if secret else "no"
 
 
 def tables() -> str:

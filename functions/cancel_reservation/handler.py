@@ -1,48 +1,55 @@
 """POST /v1/reservations/{code}/cancel: take a reservation back once, whatever it has come to."""
 
+import os
+from functools import partial
 from typing import Any
 from uuid import UUID
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.utilities.typing import LambdaContext
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from reservations import config, wiring
+from reservations import config
 from reservations.application.cancel_reservation import cancel_reservation
 from reservations.application.read_reservation import read_reservation
 from reservations.domain.errors import NotCancellableError
 from reservations.entrypoints import answers, http, idempotency, observability
+from reservations.services import Services
 
 OPERATION = "POST /v1/reservations/{code}/cancel"
 
-app = http.resolver(config.AccessTokenSettings, config.ApiSettings)
+
+def make_handler(services: Services) -> observability.Handler:
+    app = http.resolver(services, config.AccessTokenSettings, config.ApiSettings)
+    app.post("/v1/reservations/<code>/cancel")(lambda code: post_cancellation(app, services, code))
+    return http.function(app, services)
 
 
-@app.post("/v1/reservations/<code>/cancel")
-def post_cancellation(code: str) -> Response[str]:
+def post_cancellation(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:
     event = app.current_event
-    reader = http.reader(event, wiring.api_settings().api_clients)
+    reader = http.reader(event, services.api_settings().api_clients)
     key = http.idempotency_key(event)
     # Whose reservation it is comes first: a stranger must not even learn that a key was used.
     owned = read_reservation(
-        http.path_text(code), reader=reader, uow=wiring.unit_of_work(), keys=wiring.key_ring()
+        http.path_text(code), reader=reader, uow=services.unit_of_work(), keys=services.key_ring()
     )
     stored, replayed = idempotency.once(
-        _cancel,
+        partial(_cancel, app, services),
         owned.reservation_id,
         scope=idempotency.KeyScope(client_id=reader.client_id, operation=OPERATION, key=key),
         fingerprint={"code": owned.code},
-        context=app.lambda_context,
+        make_store=services.idempotency_store,
+        app=app,
     )
-    http.has_acted(app)
     if not replayed and not answers.is_refusal(stored):
         observability.report("cancellation accepted", metric="CancellationAccepted")
-    return answers.cancelled(stored, base_url=wiring.public_base_url(), replayed=replayed)
+    return answers.cancelled(stored, base_url=services.public_base_url(), replayed=replayed)
 
 
-def _cancel(reservation_id: UUID) -> dict[str, Any]:
+def _cancel(
+    app: APIGatewayRestResolver, services: Services, reservation_id: UUID
+) -> dict[str, Any]:
     # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
-    policy = wiring.policy()
-    with wiring.joined_unit_of_work() as uow:
+    policy = services.policy()
+    with services.joined_unit_of_work() as uow:
         try:
             reservation = cancel_reservation(reservation_id, uow=uow, policy=policy)
         except NotCancellableError:
@@ -52,6 +59,4 @@ def _cancel(reservation_id: UUID) -> dict[str, Any]:
     return answers.stored_cancellation(reservation, now=now, policy=policy)
 
 
-@observability.function
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return http.resolve(app, event, context)
+lambda_handler = make_handler(Services(os.environ))

@@ -1,28 +1,30 @@
 """Journey step 2, from the supplier queue: book, ask about or cancel the service."""
 
+import os
 from datetime import datetime
-from typing import Any
+from functools import partial
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
-from reservations import config, wiring
 from reservations.application.confirm_supplier import confirm_supplier
+from reservations.application.provider_step import StepTaken
+from reservations.domain.facts import Provider
 from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints import observability, queue
+from reservations.services import Services
 
 
-def on_hint(hint: Hint, not_after: datetime) -> None:
-    step = confirm_supplier(
+def make_handler(services: Services) -> observability.Handler:
+    take = partial(take_step, services)
+    return queue.provider_function(take, services, Provider.SUPPLIER, source=Queue.SUPPLIER)
+
+
+def take_step(services: Services, hint: Hint, not_after: datetime) -> StepTaken | None:
+    return confirm_supplier(
         hint.reservation_id,
-        uow=wiring.unit_of_work(ping=True),
-        supplier=wiring.supplier_api(),
-        policy=wiring.policy(),
+        uow=services.unit_of_work(ping=True),
+        supplier=services.supplier_api(),
+        policy=services.policy(),
         not_after=not_after,
     )
-    observability.report_step(step)
 
 
-@observability.function
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    wiring.prepare(config.SupplierSettings)
-    return queue.consume(event, context, on_hint, source=Queue.SUPPLIER)
+lambda_handler = make_handler(Services(os.environ))

@@ -1,13 +1,12 @@
 """GET /v1/reservations/{code}, its timeline and voucher, GET /v1/health; and the 404 for every other route."""
 
-from datetime import UTC, datetime
-from http import HTTPStatus
-from typing import Any
+import os
+from typing import TypedDict
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.utilities.typing import LambdaContext
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from reservations import config, wiring
+from reservations import config
+from reservations.application.ports import UnitOfWork
 from reservations.application.read_reservation import (
     LINK_LIFETIME,
     Reader,
@@ -15,61 +14,63 @@ from reservations.application.read_reservation import (
     read_reservation,
     read_timeline,
 )
+from reservations.domain.access_token import KeyRing
 from reservations.entrypoints import answers, http, observability
+from reservations.services import Services
 
-app = http.resolver(config.AccessTokenSettings, config.ApiSettings, config.ContactSettings)
+SETTINGS = (config.AccessTokenSettings, config.ApiSettings, config.ContactSettings)
 
 
-@app.get("/v1/reservations/<code>")
-def get_reservation(code: str) -> Response[str]:
-    reservation = read_reservation(
-        http.path_text(code), reader=_reader(), uow=wiring.unit_of_work(), keys=wiring.key_ring()
-    )
+def make_handler(services: Services) -> observability.Handler:
+    app = http.resolver(services, *SETTINGS)
+    app.get("/v1/reservations/<code>")(lambda code: get_reservation(app, services, code))
+    app.get("/v1/reservations/<code>/timeline")(lambda code: get_timeline(app, services, code))
+    app.get("/v1/reservations/<code>/voucher")(lambda code: get_voucher(app, services, code))
+    app.get("/v1/health")(lambda: answers.health(services.unit_of_work()))
+    return http.function(app, services)
+
+
+def get_reservation(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:
     return answers.shown(
-        reservation,
-        now=datetime.now(UTC),
-        policy=wiring.durations(),
-        base_url=wiring.public_base_url(),
+        read_reservation(http.path_text(code), **_access(app, services)),
+        now=services.now(),
+        policy=services.durations(),
+        base_url=services.public_base_url(),
         if_none_match=http.header(app.current_event, "If-None-Match"),
     )
 
 
-@app.get("/v1/reservations/<code>/timeline")
-def get_timeline(code: str) -> Response[str]:
-    reservation, history = read_timeline(
-        http.path_text(code), reader=_reader(), uow=wiring.unit_of_work(), keys=wiring.key_ring()
-    )
+def get_timeline(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:
+    reservation, history = read_timeline(http.path_text(code), **_access(app, services))
     return answers.timeline(reservation, history, language=http.language(app.current_event))
 
 
-@app.get("/v1/reservations/<code>/voucher")
-def get_voucher(code: str) -> Response[str]:
-    expires_at = datetime.now(UTC) + LINK_LIFETIME
+def get_voucher(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:
+    expires_at = services.now() + LINK_LIFETIME
     url = link_to_voucher(
         http.path_text(code),
-        reader=_reader(),
-        uow=wiring.unit_of_work(),
-        keys=wiring.key_ring(),
-        store=wiring.document_store(patient=False),
-        renderer=wiring.voucher_renderer(),
-        support_contact=wiring.support_contact(),
+        **_access(app, services),
+        store=services.brief_document_store,
+        renderer=services.voucher_renderer,
+        support_contact=services.support_contact(),
     )
     return answers.voucher_link(
         url, expires_at=expires_at, as_json=http.wants_json(app.current_event)
     )
 
 
-@app.get("/v1/health")
-def get_health() -> Response[str]:
-    with wiring.unit_of_work() as uow:
-        uow.now()
-    return http.json_response(HTTPStatus.OK, {"status": "ok"}, headers=answers.NO_STORE)
+class _Access(TypedDict):
+    reader: Reader
+    uow: UnitOfWork
+    keys: KeyRing
 
 
-def _reader() -> Reader:
-    return http.reader(app.current_event, wiring.api_settings().api_clients)
+def _access(app: APIGatewayRestResolver, services: Services) -> _Access:
+    return {
+        "reader": http.reader(app.current_event, services.api_settings().api_clients),
+        "uow": services.unit_of_work(),
+        "keys": services.key_ring(),
+    }
 
 
-@observability.function
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return http.resolve(app, event, context)
+lambda_handler = make_handler(Services(os.environ))

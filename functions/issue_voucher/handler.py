@@ -1,26 +1,33 @@
 """Journey step 3, from the voucher queue: make the PDF of a confirmed reservation and keep it in S3."""
 
+import os
 from datetime import datetime
-from typing import Any
+from functools import partial
 
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import config, wiring
+from reservations import config
 from reservations.application.issue_voucher import issue_voucher
 from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints import observability, queue
+from reservations.services import Services
+
+SETTINGS = (config.AccessTokenSettings, config.ContactSettings)
 
 
-def on_hint(hint: Hint, _: datetime) -> None:
+def make_handler(services: Services) -> observability.Handler:
+    return queue.function(partial(on_hint, services), services, *SETTINGS, source=Queue.VOUCHER)
+
+
+def on_hint(services: Services, hint: Hint, _: datetime) -> None:
     issued = issue_voucher(
         hint.reservation_id,
-        uow=wiring.unit_of_work(ping=True),
-        renderer=wiring.voucher_renderer(),
-        store=wiring.document_store(),
-        policy=wiring.policy(),
-        keys=wiring.key_ring(),
-        support_contact=wiring.support_contact(),
+        uow=services.unit_of_work(ping=True),
+        renderer=services.voucher_renderer,
+        store=services.document_store,
+        policy=services.policy(),
+        keys=services.key_ring(),
+        support_contact=services.support_contact(),
     )
     if issued:
         observability.report("voucher issued", metric="VoucherIssued")
@@ -31,7 +38,4 @@ def on_hint(hint: Hint, _: datetime) -> None:
         )
 
 
-@observability.function
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    wiring.prepare(config.AccessTokenSettings, config.ContactSettings)
-    return queue.consume(event, context, on_hint, source=Queue.VOUCHER)
+lambda_handler = make_handler(Services(os.environ))

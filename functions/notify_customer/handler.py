@@ -1,35 +1,40 @@
 """Journey step 4, from the notification queue: mail the traveler what they should know."""
 
+import os
 from datetime import datetime
-from typing import Any
+from functools import partial
 
-from aws_lambda_powertools.utilities.typing import LambdaContext
-
-from reservations import config, wiring
+from reservations import config
 from reservations.application.notify_customer import Vouchers, notify_customer
 from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints import observability, queue
+from reservations.services import Services
+
+SETTINGS = (config.ContactSettings, config.MailSettings)
 
 
-def on_hint(hint: Hint, _: datetime) -> None:
-    store = wiring.document_store(patient=False)
+def make_handler(services: Services) -> observability.Handler:
+    return queue.function(
+        partial(on_hint, services), services, *SETTINGS, source=Queue.NOTIFICATION
+    )
+
+
+def on_hint(services: Services, hint: Hint, _: datetime) -> None:
+    store, renderer = services.brief_document_store, services.voucher_renderer
     notified = notify_customer(
         hint.reservation_id,
-        uow=wiring.unit_of_work(ping=True),
-        mailer=wiring.mailer(),
-        vouchers=Vouchers(store=store, renderer=wiring.voucher_renderer()),
-        policy=wiring.policy(),
-        support_contact=wiring.support_contact(),
+        uow=services.unit_of_work(ping=True),
+        mailer=services.mailer,
+        vouchers=Vouchers(store=store, renderer=renderer),
+        policy=services.policy(),
+        support_contact=services.support_contact(),
     )
     if notified:
         observability.report(
             "mail tried",
-            metric=f"Mail{notified.status.name.title().replace('_', '')}",
+            metric=observability.metric_of("Mail", notified.status),
             kind=notified.kind,
         )
 
 
-@observability.function
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    wiring.prepare(config.ContactSettings, config.MailSettings)
-    return queue.consume(event, context, on_hint, source=Queue.NOTIFICATION)
+lambda_handler = make_handler(Services(os.environ))

@@ -1,27 +1,35 @@
 """Every minute, and for a little over a minute: stored hints and due reservations become queue messages."""
 
+import os
 import time
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import wiring
 from reservations.application.poll_outbox import poll_until
 from reservations.entrypoints import observability
+from reservations.services import Services
 
 RUN_S = 61  # the next run begins before this one ends, so that nothing waits in between
 CLOSING_MS = 45_000  # a round has its own time-outs; none begins with less than this left
 
 
-@observability.function
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    wiring.prepare()
+def make_handler(services: Services) -> observability.Handler:
+    @observability.function
+    def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        services.prepare()
+        return poll(services, context)
+
+    return handle
+
+
+def poll(services: Services, context: LambdaContext) -> dict[str, Any]:
     ends_at = time.monotonic() + RUN_S
     polled = poll_until(
         lambda: time.monotonic() >= ends_at or context.get_remaining_time_in_millis() < CLOSING_MS,
-        uow=wiring.unit_of_work(ping=True),
-        publisher=wiring.publisher(),
-        policy=wiring.policy(),
+        uow=services.unit_of_work(ping=True),
+        publisher=services.publisher,
+        policy=services.policy(),
         pause=time.sleep,
     )
     counts = {
@@ -36,3 +44,6 @@ def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, A
     if polled.outage:
         raise polled.outage
     return counts
+
+
+lambda_handler = make_handler(Services(os.environ))

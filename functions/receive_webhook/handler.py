@@ -1,44 +1,44 @@
 """POST /v1/webhooks/{provider}: a provider says that something changed; we will ask what."""
 
-from datetime import UTC, datetime
+import os
 from http import HTTPStatus
-from typing import Any
 
-from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.utilities.typing import LambdaContext
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from reservations import config, wiring
+from reservations import config
 from reservations.application.receive_webhook import receive_webhook
 from reservations.domain.facts import Provider
 from reservations.entrypoints import http, observability, webhooks
 from reservations.entrypoints.problems import ProblemError
+from reservations.services import Services
 
-app = http.resolver(config.WebhookSettings)
+
+def make_handler(services: Services) -> observability.Handler:
+    app = http.resolver(services, *(row.webhooks for row in config.PROVIDERS.values()))
+    app.post("/v1/webhooks/<provider>")(lambda provider: post_webhook(app, services, provider))
+    return http.function(app, services)
 
 
-@app.post("/v1/webhooks/<provider>")
-def post_webhook(provider: str) -> Response[str]:
+def post_webhook(app: APIGatewayRestResolver, services: Services, provider: str) -> Response[str]:
     if provider not in set(Provider):
         raise ProblemError("not_found")
     sender = Provider(provider)
     event = webhooks.verified(
         app.current_event,
         provider=sender,
-        secrets=wiring.webhook_settings().of(sender),
-        now=datetime.now(UTC),
+        secrets=services.webhook_secrets(sender),
+        now=services.now(),
     )
     if event is None:
         observability.report("webhook of an unknown type", metric="WebhookUnknownType")
         return Response(HTTPStatus.OK)
-    received = receive_webhook(event, uow=wiring.unit_of_work(), policy=wiring.policy())
+    received = receive_webhook(event, uow=services.unit_of_work(), policy=services.policy())
     observability.report(
         "webhook received",
-        metric=f"Webhook{received.name.title().replace('_', '')}",
+        metric=observability.metric_of("Webhook", received),
         type=event.type,
     )
     return Response(HTTPStatus.OK)
 
 
-@observability.function
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    return http.resolve(app, event, context)
+lambda_handler = make_handler(Services(os.environ))

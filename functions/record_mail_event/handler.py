@@ -1,22 +1,32 @@
 """From the queue of what SES says: put a bounce or a complaint on its reservation's timeline."""
 
+import os
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import wiring
 from reservations.application.record_mail_event import MailEvent, record_mail_event
 from reservations.entrypoints import observability, queue
+from reservations.services import Services
 
 
-def on_event(event: MailEvent) -> None:
-    if record_mail_event(event, uow=wiring.unit_of_work(ping=True)):
+def make_handler(services: Services) -> observability.Handler:
+    @observability.function
+    def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        services.prepare()
+        return queue.consume_mail_events(event, context, partial(on_event, services), services)
+
+    return handle
+
+
+def on_event(services: Services, event: MailEvent) -> None:
+    if record_mail_event(event, uow=services.unit_of_work(ping=True)):
         observability.report(
-            "mail came back", metric=f"Mail{event.feedback.name.title()}", kind=event.kind
+            "mail came back",
+            metric=observability.metric_of("Mail", event.feedback),
+            kind=event.kind,
         )
 
 
-@observability.function
-def lambda_handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-    wiring.prepare()
-    return queue.consume_mail_events(event, context, on_event)
+lambda_handler = make_handler(Services(os.environ))

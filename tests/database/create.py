@@ -7,16 +7,14 @@ database's URL from standard input, as any user may read its arguments.
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
-from unittest.mock import patch
 
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from sqlalchemy import CursorResult, Executable, Insert
 
-from reservations import wiring
 from reservations.adapters.mysql.engine import Database, Parameters, engine_for
 from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
 from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
@@ -27,8 +25,6 @@ from reservations.entrypoints.idempotency import Answer, KeyScope, once
 from tests.worlds.builders import PRICE, a_customer, an_offer
 
 SCOPE = KeyScope(client_id="web", operation="POST /v1/reservations", key="0123456789abcdef")
-
-_database: ContextVar[Database] = ContextVar("database")
 
 
 class Context:
@@ -61,29 +57,19 @@ def create(
             uow.commit()
         return {"status": 202, "body": {"reservation_code": reservation.code}, "extra": extra}
 
+    app = APIGatewayRestResolver()
+    app.lambda_context = cast(LambdaContext, Context(remaining_ms))
     command = CreateReservation(
         client_id=scope.client_id, offer=offer or an_offer(), price=PRICE, customer=a_customer()
     )
-    _database.set(database)
     return once(
         accept,
         command,
         scope=scope,
         fingerprint={"operation": scope.operation, "offer": command.offer.offer_id},
-        context=cast(LambdaContext, Context(remaining_ms)),
+        make_store=partial(MySqlIdempotencyStore, database),
+        app=app,
     )
-
-
-def _store(*, client_id: str, operation: str, key: str) -> MySqlIdempotencyStore:
-    database = _database.get()
-    return MySqlIdempotencyStore(database, client_id=client_id, operation=operation, key=key)
-
-
-@contextmanager
-def wired() -> Iterator[None]:
-    """Let `once` find the connection that `create` was given."""
-    with patch.object(wiring, "idempotency_store", _store):
-        yield
 
 
 class DyingDatabase(Database):
@@ -110,5 +96,4 @@ class DyingDatabase(Database):
 
 
 if __name__ == "__main__":
-    with wired():
-        create(DyingDatabase(sys.stdin.read(), moment=sys.argv[1]))
+    create(DyingDatabase(sys.stdin.read(), moment=sys.argv[1]))

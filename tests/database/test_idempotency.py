@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -33,7 +32,7 @@ from reservations.domain.errors import (
 )
 from reservations.domain.policy import STANDARD
 from reservations.entrypoints.idempotency import ATTEMPTS, RETRY_MS, Answer
-from tests.database.create import SCOPE, create, wired
+from tests.database.create import SCOPE, create
 from tests.database.waiting import (
     DEADLINE_SECONDS,
     at_once,
@@ -46,12 +45,6 @@ from tests.worlds.databases import Connect
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("idempotency", "reservation", "customer", "history", "outbox")
-
-
-@pytest.fixture(autouse=True)
-def _wired() -> Iterator[None]:
-    with wired():
-        yield
 
 
 def row_counts(database: Database) -> list[int]:

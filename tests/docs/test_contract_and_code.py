@@ -103,7 +103,7 @@ def test_the_handlers_offer_what_the_contract_does_not_call_planned() -> None:
     )
     offered = {
         (method, re.sub(r"<(\w+)>", r"{\1}", path))
-        for method, path in re.findall(r"@app\.(\w+)\(\s*\"([^\"]+)\"", handlers)
+        for method, path in re.findall(r"\bapp\.(\w+)\(\s*\"([^\"]+)\"", handlers)
     }
     promised = {
         (method, path)

@@ -11,6 +11,7 @@ from reservations import config
 from reservations.application.receive_webhook import Received
 from reservations.domain.facts import Outcome
 from reservations.domain.reservation import MailFeedback, MailStatus
+from reservations.entrypoints.observability import metric_of
 from reservations.entrypoints.problems import CATALOGUE
 from tools import documents
 
@@ -102,16 +103,12 @@ def test_every_metric_the_code_counts_is_explained_and_no_other() -> None:
         for path in (ROOT / folder).rglob("*.py")
     )
     counted = set(re.findall(r'(?:\bcount\(|\bmetric=)"(\w+)"', code))
-    families = set(re.findall(r'\bmetric=f"(\w+)\{', code))
+    families = set(re.findall(r'\b(?:metric=f|metric_of\()"(\w+)', code))
     assert families == {"Provider", "Mail", "Webhook"}
     counted |= {f"Provider{outcome.__name__}" for outcome in get_args(Outcome)}
-    counted |= {
-        f"Mail{status.name.title().replace('_', '')}"
-        for status in MailStatus
-        if status is not MailStatus.STARTED
-    }
-    counted |= {f"Mail{feedback.name.title()}" for feedback in MailFeedback}
-    counted |= {f"Webhook{received.name.title().replace('_', '')}" for received in Received}
+    counted |= {metric_of("Mail", s) for s in MailStatus if s is not MailStatus.STARTED}
+    counted |= {metric_of("Mail", feedback) for feedback in MailFeedback}
+    counted |= {metric_of("Webhook", received) for received in Received}
 
     assert set(re.findall(r"^\| `(\w+)` \|", read("06-qa-testing.md"), re.MULTILINE)) == counted
 
@@ -306,8 +303,9 @@ def test_the_examples_of_what_must_be_written_before_a_deployment_are_valid_and_
     values = {path.name_of(name): value for name, _, value in rows}
     models = [
         model
-        for model in config.Settings.__subclasses__()
-        if {field.replace("_", "-") for field in model.model_fields} <= wanted | {"api-clients"}
+        for model in documents.sources()
+        if {model.parameter(field).replace("_", "-") for field in model.model_fields}
+        <= wanted | {"api-clients"}
     ]
 
     config.from_parameters(models, path, lambda _: {**values, path.name_of("api_clients"): "{}"})

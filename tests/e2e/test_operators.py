@@ -17,7 +17,7 @@ from reservations.adapters.aws.hint_codec import encode_hint
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from tests.e2e.backstage import Backstage
-from tests.e2e.operators import Hand, Operator, an_operator
+from tests.e2e.operators import Hand, Operator
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually
 
 pytestmark = pytest.mark.timeout(300)
@@ -26,9 +26,8 @@ NAME, PHONE = f"Canario{secrets.token_hex(6)}", f"+34{secrets.randbelow(10**9):0
 
 
 @pytest.fixture(scope="module")
-def operator(steady_stack: Json) -> Iterator[Operator]:
-    with an_operator(steady_stack) as operator:
-        yield operator
+def operator(steady_stack: Json) -> Operator:
+    return Operator(steady_stack)
 
 
 @pytest.fixture(scope="module")
@@ -237,9 +236,9 @@ def test_a_reissued_token_kills_the_old_one(
     assert refused.status == 2
     assert "make it the current one" in refused.err
 
-    with an_operator(steady_stack, stage=rotated) as later:
-        said = later.ops("token", "reissue", trip.code)
-        again = later.ops("token", "reissue", trip.code, "--show")
+    later = Operator(steady_stack, stage=rotated)
+    said = later.ops("token", "reissue", trip.code)
+    again = later.ops("token", "reissue", trip.code, "--show")
 
     assert said.status == 0
     assert "access_token" not in said.out

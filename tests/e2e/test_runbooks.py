@@ -10,7 +10,7 @@ import pytest
 
 from local.paths import ROOT
 from tests.e2e.backstage import Backstage
-from tests.e2e.operators import Hand, Operator, Said, an_operator, shell
+from tests.e2e.operators import Hand, Operator, Said, shell
 from tests.e2e.test_operators import hand, in_review, operator, papers_sent, rotated
 from tests.e2e.travel import Json, Trip, a_request, depart
 
@@ -78,13 +78,13 @@ def names(
 def test_every_command_of_every_runbook_works(
     names: dict[str, str], rotated: str, steady_stack: Json
 ) -> None:
-    with an_operator(steady_stack, stage=rotated) as operator:
-        failed = [
-            f"{path.name}: {command}\n{said.out[-400:]}{said.err[-400:]}"
-            for path in RUNBOOKS
-            for command in commands(path)
-            if not done(command, said := carried_out(command, names, operator), names)
-        ]
+    operator = Operator(steady_stack, stage=rotated)
+    failed = [
+        f"{path.name}: {command}\n{said.out[-400:]}{said.err[-400:]}"
+        for path in RUNBOOKS
+        for command in commands(path)
+        if not done(command, said := carried_out(command, names, operator), names)
+    ]
 
     assert failed == []
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from importlib import import_module
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +31,7 @@ from tests.handlers.conftest import Surroundings
 from tests.worlds.books import Books
 from tests.worlds.builders import PRICE, a_customer, an_offer
 from tests.worlds.invocation import a_context, an_event
+from tests.worlds.services import handler_of
 
 READ_LIMIT = timedelta(seconds=10)
 _FUNCTION_OF = {
@@ -148,7 +148,7 @@ class Journey:
         if not self._queue:
             publisher = self.around.publisher
             poll_outbox(
-                uow=self.around.unit_of_work(), publisher=publisher, policy=self.around.policy
+                uow=self.around.unit_of_work(), publisher=publisher, policy=self.around.policy()
             )
             self._queue, publisher.hints = publisher.hints, []
         if not self._queue:
@@ -160,14 +160,14 @@ class Journey:
         name = _FUNCTION_OF[hint.queue]
         event = an_event(f"{name}.due")
         event["Records"][0]["body"] = encode_hint(hint)
-        verdict = import_module(f"functions.{name}.handler").lambda_handler(event, a_context())
+        verdict = handler_of(name, self.around)(event, a_context())
         assert verdict == {"batchItemFailures": []}, self.around.logs.text
 
     # --- the traveler ---
 
     def cancel(self) -> None:
         with self.around.unit_of_work() as uow:
-            cancel_reservation(self.reservation_id, uow=uow, policy=self.around.policy)
+            cancel_reservation(self.reservation_id, uow=uow, policy=self.around.policy())
             uow.commit()
 
     def decide(self, decision: Decision) -> None:
@@ -177,7 +177,7 @@ class Journey:
             decision,
             evidence="TICKET-1",
             uow=self.around.unit_of_work(),
-            policy=self.around.policy,
+            policy=self.around.policy(),
             actor="operator:guardia",
         )
 
@@ -234,7 +234,7 @@ def departed(
         customer=a_customer(payment_token=token),
     )
     with around.unit_of_work() as uow:
-        reservation = create_reservation(command, uow=uow, policy=around.policy, token_kid="k1")
+        reservation = create_reservation(command, uow=uow, policy=around.policy(), token_kid="k1")
         uow.commit()
     return Journey(around, payments, supplier, reservation.reservation_id)
 

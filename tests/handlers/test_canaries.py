@@ -13,7 +13,6 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
-from importlib import import_module
 from secrets import choice, token_hex
 from string import digits
 from typing import Any, cast
@@ -34,7 +33,6 @@ from pymysql.cursors import Cursor
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
-from reservations import wiring
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.tables import METADATA
 from reservations.domain.access_token import KeyRing
@@ -43,6 +41,7 @@ from reservations.domain.messages import Queue
 from reservations.domain.reservation import MailKind, Reservation
 from reservations.entrypoints.observability import logger
 from reservations.entrypoints.problems import CATALOGUE
+from reservations.services import Services
 from tests.worlds.builders import (
     RESERVATION_ID,
     a_booking,
@@ -59,6 +58,7 @@ from tests.worlds.canaries import Search, forms
 from tests.worlds.databases import SchemaOf
 from tests.worlds.fakes import PlainRenderer
 from tests.worlds.invocation import Context, LogBook, an_event
+from tests.worlds.services import handler_of
 from tests.worlds.signing import signed_headers
 
 pytestmark = [pytest.mark.mysql, pytest.mark.timeout(600)]
@@ -282,8 +282,29 @@ def provider_answer(request: httpx.Request, known: str) -> httpx.Response:
 # --- the surroundings -----------------------------------------------------------------------------
 
 
+class OnAws(Services):
+    """Wired as on AWS, but for the drawing."""
+
+    voucher_renderer = PlainRenderer()
+
+    def databases(self) -> list[Database]:
+        return [self._database, self._pinged_database, self._unhurried_database]
+
+    def close(self) -> None:
+        for database in self.databases():
+            database.close()
+
+    def let_go(self) -> None:
+        """End what the call before left open, and have the connections that it lost again."""
+        for database in self.databases():
+            database.rollback()
+            database.now()
+            database.rollback()
+
+
 @dataclass(slots=True)
 class World:
+    services: OnAws
     doors: Doors
     logs: LogBook
     connection: Connection
@@ -293,22 +314,23 @@ class World:
     def prepare(self, reservation: Reservation | None, *, cold: bool = False) -> None:
         """Everything as before the function is called: one reservation, its document, connections or none."""
         self.doors.open()
-        _let_go()
+        self.services.let_go()
         for table in reversed(METADATA.sorted_tables):
             self.connection.execute(table.delete())
         if reservation is not None:
-            with wiring.unit_of_work() as uow:
+            with self.services.unit_of_work() as uow:
                 uow.reservations.add(reservation, CUSTOMER)
                 uow.commit()
-        wiring.document_store().put("vouchers/a.pdf", b"%PDF")
+        self.services.document_store.put("vouchers/a.pdf", b"%PDF")
         if cold:
-            _forget()
+            self.services.close()
+            self.services = OnAws(self.services.environment)
 
     def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any] | None:
         """Call a function as Lambda does, which writes down what escapes from it."""
-        handler = import_module(f"functions.{function}.handler").lambda_handler
+        handler = handler_of(function, self.services)
         try:
-            answer: dict[str, Any] = handler(event, cast(LambdaContext, _OneRound()))
+            answer = handler(event, cast(LambdaContext, _OneRound()))
         except Exception as error:
             self.search.look("escaped errors", traceback.format_exception_only(error))
             return None
@@ -318,7 +340,7 @@ class World:
         return answer
 
     def look_at_tables(self) -> None:
-        _let_go()
+        self.services.let_go()
         for table in SEARCHED_TABLES:
             rows = self.connection.execute(text(f"SELECT * FROM {table}")).all()
             self.search.look(f"table {table}", rows)
@@ -373,8 +395,8 @@ def parameters(database_url: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def cloud(schema_of: SchemaOf) -> Iterator[tuple[str, dict[str, str]]]:
-    """Queues, bucket and parameters; and the wiring of the functions to them, kept warm between tests."""
+def cloud(schema_of: SchemaOf) -> Iterator[tuple[str, dict[str, str], OnAws]]:
+    """Queues, bucket and parameters; and the functions' services, kept warm between tests."""
     url = schema_of("mysql")
     VALUES["database password"] = str(make_url(url).password)
     with pytest.MonkeyPatch.context() as patch, mock_aws():
@@ -392,48 +414,20 @@ def cloud(schema_of: SchemaOf) -> Iterator[tuple[str, dict[str, str]]]:
             )
         boto3.client("ses").create_configuration_set(ConfigurationSet={"Name": MAIL_SET})
         environment = {"SETTINGS_PATH": "/canaries", "DOCUMENT_BUCKET": BUCKET}
-        environment |= {"MAIL_CONFIGURATION_SET": MAIL_SET}
+        environment |= {"MAIL_CONFIGURATION_SET": MAIL_SET, "BUCKET_ADDRESSING": "virtual"}
         environment |= {f"{name.upper()}_QUEUE_URL": url for name, url in queues.items()}
         environment |= {"DEAD_LETTER_QUEUE_URL": queues["dead"]}
         environment |= {"ALLOWED_ORIGIN": "https://www.reservations.example"}
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        patch.setattr(wiring, "voucher_renderer", PlainRenderer)
-        _forget()
-        yield url, queues
-        for database in _databases():
-            database.close()
-        _forget()
-
-
-def _databases() -> list[Database]:
-    return [
-        wiring._database(ping=False),
-        wiring._database(ping=True),
-        wiring._unhurried_database(),
-    ]
-
-
-def _let_go() -> None:
-    """End what the call before left open, and have the connections that it lost again."""
-    for database in _databases():
-        database.rollback()
-        database.now()
-        database.rollback()
-
-
-def _forget() -> None:
-    """As in a new execution environment."""
-    for thing in vars(wiring).values():
-        if hasattr(thing, "cache_clear"):
-            thing.cache_clear()
+        services = OnAws(environment)
+        yield url, queues, services
+        services.close()
 
 
 @pytest.fixture
 def world(
-    cloud: tuple[str, dict[str, str]], logs: LogBook, monkeypatch: pytest.MonkeyPatch
+    cloud: tuple[str, dict[str, str], OnAws], logs: LogBook, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[World]:
-    url, queues = cloud
+    url, queues, services = cloud
     doors = Doors()
     doors.hang(monkeypatch)
     root, level, ours = logging.getLogger(), logging.getLogger().level, logger.log_level
@@ -442,6 +436,7 @@ def world(
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         yield World(
+            services=services,
             doors=doors,
             logs=logs,
             connection=connection,

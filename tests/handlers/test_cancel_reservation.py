@@ -1,7 +1,7 @@
 """POST …/cancel: once, by the owner, whatever the reservation has come to; on both real databases."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,11 +9,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from functions.cancel_reservation.handler import lambda_handler
-from reservations import tracing, wiring
 from reservations.adapters.mysql.engine import Database, engine_for
-from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
-from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork, MySqlUnitOfWork
+from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.domain.codes import canonical
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.facts import Reason, Status
@@ -21,7 +18,6 @@ from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import PublicStatus, public_status
 from reservations.entrypoints import answers
-from tests.handlers.conftest import BASE_URL, Surroundings
 from tests.worlds.builders import (
     CODE,
     NOON,
@@ -37,6 +33,7 @@ from tests.worlds.builders import (
 )
 from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
 from tests.worlds.invocation import LogBook, a_context, an_event
+from tests.worlds.services import BASE_URL, OnDatabase, handler_of, raising
 
 OTHER_ID = UUID("0195511f-3c00-7abc-8def-00000000b0b0")  # the one of the event "key_reused"
 OTHER_CODE = canonical("23456-789AB-P")
@@ -50,22 +47,13 @@ def connect(request: pytest.FixtureRequest, schema_of: SchemaOf) -> Iterator[Con
 
 
 @pytest.fixture
-def database(connect: Connect, around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Database:
-    database = connect()
-    wire(monkeypatch, database)
-    return database
+def database(connect: Connect) -> Database:
+    return connect()
 
 
-def wire(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
-    def unit(kind: Callable[..., Any]) -> Callable[[], Any]:
-        return lambda: kind(database, policy=STANDARD, traceparent=tracing.current())
-
-    def store(**scope: str) -> MySqlIdempotencyStore:
-        return MySqlIdempotencyStore(database, **scope)
-
-    monkeypatch.setattr(wiring, "unit_of_work", unit(MySqlUnitOfWork))
-    monkeypatch.setattr(wiring, "joined_unit_of_work", unit(JoinedUnitOfWork))
-    monkeypatch.setattr(wiring, "idempotency_store", store)
+@pytest.fixture
+def services(database: Database) -> OnDatabase:
+    return OnDatabase(database)
 
 
 # The database's clock decides whether the service has begun, so these trips are counted from it.
@@ -87,11 +75,15 @@ def confirmed(database: Database) -> Reservation:
     return keep(database, facts=facts, documents=(a_voucher(),))
 
 
-def post(case: str = "accepted", *, key: str | None = None) -> dict[str, Any]:
+def post(services: OnDatabase, case: str = "accepted", *, key: str | None = None) -> dict[str, Any]:
     event = an_event(f"cancel_reservation.{case}")
     if key:
         event["headers"]["Idempotency-Key"] = key
-    return lambda_handler(event, a_context())
+    return post_event(services, event)
+
+
+def post_event(services: OnDatabase, event: dict[str, Any]) -> dict[str, Any]:
+    return handler_of("cancel_reservation", services)(event, a_context())
 
 
 def header(answer: dict[str, Any], name: str) -> str | None:
@@ -128,10 +120,12 @@ def but_for_the_mark(answer: dict[str, Any]) -> dict[str, Any]:
 # --- accepted -------------------------------------------------------------------------------------
 
 
-def test_what_was_never_charged_is_cancelled_at_once(database: Database, logs: LogBook) -> None:
+def test_what_was_never_charged_is_cancelled_at_once(
+    services: OnDatabase, database: Database, logs: LogBook
+) -> None:
     keep(database)
 
-    answer = post()
+    answer = post(services)
 
     body = json.loads(answer["body"])
     assert answer["statusCode"] == 200
@@ -145,10 +139,12 @@ def test_what_was_never_charged_is_cancelled_at_once(database: Database, logs: L
     assert logs.metrics == {"CancellationAccepted"}
 
 
-def test_what_was_paid_and_booked_is_taken_back_step_by_step(database: Database) -> None:
+def test_what_was_paid_and_booked_is_taken_back_step_by_step(
+    services: OnDatabase, database: Database
+) -> None:
     confirmed(database)
 
-    answer = post()
+    answer = post(services)
 
     body = json.loads(answer["body"])
     assert answer["statusCode"] == 202
@@ -164,29 +160,35 @@ def test_what_was_paid_and_booked_is_taken_back_step_by_step(database: Database)
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
-def test_while_a_payment_is_on_its_way_it_is_not_over(database: Database, status: Status) -> None:
+def test_while_a_payment_is_on_its_way_it_is_not_over(
+    services: OnDatabase, database: Database, status: Status
+) -> None:
     keep(database, a_charge(status))
 
-    answer = post()
+    answer = post(services)
 
     assert answer["statusCode"] == 202
     assert json.loads(answer["body"])["status"] == "EN CANCELACION"
 
 
-def test_the_history_says_that_it_was_the_customer(database: Database) -> None:
+def test_the_history_says_that_it_was_the_customer(
+    services: OnDatabase, database: Database
+) -> None:
     keep(database)
-    post()
+    post(services)
     actors = database.execute(
         text("SELECT actor FROM history WHERE event = 'reservation.closed.customer_cancelled'")
     )
     assert actors.scalars().all() == ["customer"]
 
 
-def test_the_trace_of_the_caller_goes_on_in_the_stored_hint(database: Database) -> None:
+def test_the_trace_of_the_caller_goes_on_in_the_stored_hint(
+    services: OnDatabase, database: Database
+) -> None:
     confirmed(database)
     event = an_event("cancel_reservation.accepted")
     event["headers"]["traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    lambda_handler(event, a_context())
+    post_event(services, event)
     traceparents = database.execute(text("SELECT traceparent FROM outbox")).scalars().all()
     assert {value.split("-")[1] for value in traceparents} == {"0af7651916cd43dd8448eb211c80319c"}
 
@@ -194,10 +196,12 @@ def test_the_trace_of_the_caller_goes_on_in_the_stored_hint(database: Database) 
 # --- again ----------------------------------------------------------------------------------------
 
 
-def test_a_repeat_is_answered_the_same_and_does_nothing(database: Database, logs: LogBook) -> None:
+def test_a_repeat_is_answered_the_same_and_does_nothing(
+    services: OnDatabase, database: Database, logs: LogBook
+) -> None:
     confirmed(database)
 
-    first, again = post(), post()
+    first, again = post(services), post(services)
 
     assert header(first, "Idempotency-Replayed") is None
     assert header(again, "Idempotency-Replayed") == "true"
@@ -207,23 +211,25 @@ def test_a_repeat_is_answered_the_same_and_does_nothing(database: Database, logs
 
 
 def test_a_repeat_after_the_reservation_moved_on_still_gets_the_first_answer(
+    services: OnDatabase,
     database: Database,
 ) -> None:
     confirmed(database)
-    first = post()
+    first = post(services)
     database.execute(text("UPDATE reservation SET version = 9"))
     database.commit()
 
-    assert but_for_the_mark(post()) == but_for_the_mark(first)
+    assert but_for_the_mark(post(services)) == but_for_the_mark(first)
 
 
 def test_a_new_key_while_it_is_being_cancelled_is_answered_as_it_stands(
+    services: OnDatabase,
     database: Database,
 ) -> None:
     confirmed(database)
-    post()
+    post(services)
 
-    answer = post(key="another-key-altogether")
+    answer = post(services, key="another-key-altogether")
 
     assert answer["statusCode"] == 202
     assert header(answer, "Idempotency-Replayed") is None
@@ -231,37 +237,41 @@ def test_a_new_key_while_it_is_being_cancelled_is_answered_as_it_stands(
     assert count(database, "idempotency") == 2
 
 
-def test_a_new_key_once_it_is_cancelled_is_a_200(database: Database) -> None:
+def test_a_new_key_once_it_is_cancelled_is_a_200(services: OnDatabase, database: Database) -> None:
     keep(database)
-    post()
+    post(services)
 
-    answer = post(key="another-key-altogether")
+    answer = post(services, key="another-key-altogether")
 
     assert answer["statusCode"] == 200
     assert json.loads(answer["body"])["status"] == "CANCELADA"
 
 
-def test_a_key_used_for_another_reservation_is_refused(database: Database) -> None:
+def test_a_key_used_for_another_reservation_is_refused(
+    services: OnDatabase, database: Database
+) -> None:
     keep(database)
     facts = some_facts(reservation_id=OTHER_ID)
     keep(database, facts=facts, reservation_id=OTHER_ID, code=OTHER_CODE)
-    post()
+    post(services)
 
-    answer = post("key_reused")
+    answer = post(services, "key_reused")
 
     assert (answer["statusCode"], problem(answer)) == (422, "idempotency_key_reused")
     assert stored(database, OTHER_CODE).facts.reason is None
     assert count(database, "idempotency") == 1
 
 
-def test_the_code_may_be_typed_otherwise_in_a_repeat(database: Database) -> None:
+def test_the_code_may_be_typed_otherwise_in_a_repeat(
+    services: OnDatabase, database: Database
+) -> None:
     keep(database)
-    first = post()
+    first = post(services)
     event = an_event("cancel_reservation.accepted")
     typed = "/v1/reservations/7kq2m%20xd4rts/cancel"
     event["path"], event["pathParameters"] = typed, {"code": "7kq2m xd4rts"}
 
-    again = lambda_handler(event, a_context())
+    again = post_event(services, event)
 
     assert header(again, "Idempotency-Replayed") == "true"
     assert again["body"] == first["body"]
@@ -280,12 +290,12 @@ OVER = {
 
 @pytest.mark.parametrize("name", OVER)
 def test_what_ended_otherwise_cannot_be_cancelled_and_that_is_repeated_too(
-    database: Database, logs: LogBook, name: str
+    services: OnDatabase, database: Database, logs: LogBook, name: str
 ) -> None:
     over = OVER[name]
     keep(database, facts=over.facts)
 
-    first, again = post(), post()
+    first, again = post(services), post(services)
 
     assert (first["statusCode"], problem(first)) == (409, "not_cancellable")
     assert json.loads(first["body"])["effect"] == "none"
@@ -296,28 +306,30 @@ def test_what_ended_otherwise_cannot_be_cancelled_and_that_is_repeated_too(
     assert "CancellationAccepted" not in logs.metrics
 
 
-def test_a_refusal_is_repeated_even_when_it_would_be_granted_now(database: Database) -> None:
+def test_a_refusal_is_repeated_even_when_it_would_be_granted_now(
+    services: OnDatabase, database: Database
+) -> None:
     keep(database, offer=upcoming(in_days=-1))
-    first = post()
+    first = post(services)
     postponed = ", ".join(f"{day} = {day} + INTERVAL 60 DAY" for day in ("starts_on", "ends_on"))
     database.execute(text(f"UPDATE reservation SET {postponed}"))
     database.commit()
 
-    again = post()
+    again = post(services)
 
     assert problem(first) == "not_cancellable"
     assert but_for_the_mark(again) == but_for_the_mark(first)
-    assert post(key="another-key-altogether")["statusCode"] == 200
+    assert post(services, key="another-key-altogether")["statusCode"] == 200
 
 
 @pytest.mark.parametrize("case", ["wrong_token", "another_client", "accepted"])
 def test_whoever_does_not_own_it_gets_the_same_404_and_leaves_no_key(
-    database: Database, case: str
+    services: OnDatabase, database: Database, case: str
 ) -> None:
     if case != "accepted":  # there it does not even exist
         confirmed(database)
 
-    answer = post(case)
+    answer = post(services, case)
 
     assert (answer["statusCode"], problem(answer)) == (404, "not_found")
     assert count(database, "idempotency") == 0
@@ -325,11 +337,13 @@ def test_whoever_does_not_own_it_gets_the_same_404_and_leaves_no_key(
         assert stored(database).facts.reason is None
 
 
-def test_a_stranger_is_not_told_that_a_key_was_used(database: Database) -> None:
+def test_a_stranger_is_not_told_that_a_key_was_used(
+    services: OnDatabase, database: Database
+) -> None:
     keep(database)
-    post()
+    post(services)
 
-    answer = post("wrong_token")
+    answer = post(services, "wrong_token")
 
     assert (answer["statusCode"], problem(answer)) == (404, "not_found")
     assert header(answer, "Idempotency-Replayed") is None
@@ -344,23 +358,23 @@ def test_a_stranger_is_not_told_that_a_key_was_used(database: Database) -> None:
     ],
 )
 def test_a_request_that_is_wrong_is_refused_and_leaves_no_trace(
-    database: Database, case: str, status: int, code: str
+    services: OnDatabase, database: Database, case: str, status: int, code: str
 ) -> None:
     confirmed(database)
 
-    answer = post(case)
+    answer = post(services, case)
 
     assert (answer["statusCode"], problem(answer)) == (status, code)
     assert count(database, "idempotency") == 0
     assert stored(database).facts.reason is None
 
 
-def test_a_refusal_speaks_the_caller_s_language(database: Database) -> None:
+def test_a_refusal_speaks_the_caller_s_language(services: OnDatabase, database: Database) -> None:
     keep(database, reason=Reason.EXPIRED)
     event = an_event("cancel_reservation.accepted")
     event["headers"]["Accept-Language"] = "en"
 
-    answer = lambda_handler(event, a_context())
+    answer = post_event(services, event)
 
     assert header(answer, "Content-Language") == "en"
     assert json.loads(answer["body"])["title"] == "It cannot be cancelled"
@@ -369,64 +383,61 @@ def test_a_refusal_speaks_the_caller_s_language(database: Database) -> None:
 # --- what fails on our side -----------------------------------------------------------------------
 
 
-def raising(error: Exception) -> Any:
-    def fail(*_: object, **__: object) -> Any:
-        raise error
-
-    return fail
-
-
 @pytest.mark.parametrize("name", ["policy", "key_ring", "joined_unit_of_work", "api_settings"])
 def test_a_defect_is_a_503_and_cancels_nothing(
-    database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch, name: str
+    services: OnDatabase,
+    database: Database,
+    logs: LogBook,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
     confirmed(database)
     with monkeypatch.context() as broken:
-        broken.setattr(wiring, name, raising(RuntimeError("a defect")))
-        answer = post()
+        broken.setattr(services, name, raising(RuntimeError("a defect")))
+        answer = post(services)
 
     assert (answer["statusCode"], problem(answer)) == (503, "service_unavailable")
     assert header(answer, "Retry-After") == "5"
     assert logs.metrics == {"UnhandledError"}
     assert count(database, "idempotency") == 0
     assert stored(database).facts.reason is None
-    assert post()["statusCode"] == 202  # under the same key
+    assert post(services)["statusCode"] == 202  # under the same key
 
 
 def test_a_defect_after_the_commit_does_not_claim_that_nothing_was_done(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    services: OnDatabase, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirmed(database)
     with monkeypatch.context() as broken:
         broken.setattr(answers, "cancelled", raising(RuntimeError("a defect")))
-        answer = post()
+        answer = post(services)
 
     assert (answer["statusCode"], problem(answer)) == (503, "gateway_timeout")
     assert stored(database).facts.reason is Reason.CUSTOMER_CANCELLED
-    assert header(post(), "Idempotency-Replayed") == "true"
+    assert header(post(services), "Idempotency-Replayed") == "true"
 
 
 def test_a_row_that_another_holds_is_busy_and_the_key_stays_free(
-    database: Database, connect: Connect
+    services: OnDatabase, database: Database, connect: Connect
 ) -> None:
     confirmed(database)
     with MySqlUnitOfWork(connect(), policy=STANDARD) as worker:
         worker.reservations.lock(RESERVATION_ID)
-        answer = post()
+        answer = post(services)
 
     assert (answer["statusCode"], problem(answer)) == (503, "busy_try_again")
     assert count(database, "idempotency") == 0
-    assert post()["statusCode"] == 202
+    assert post(services)["statusCode"] == 202
 
 
 def test_a_commit_of_unknown_fate_is_told_as_unknown(
-    database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch
+    services: OnDatabase, database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirmed(database)
     lost = DatabaseUnavailableError("lost during the commit", effect_unknown=True)
     monkeypatch.setattr(database, "commit", raising(lost))
 
-    answer = post()
+    answer = post(services)
 
     assert (answer["statusCode"], problem(answer)) == (503, "gateway_timeout")
     assert json.loads(answer["body"])["effect"] == "unknown"
@@ -434,11 +445,11 @@ def test_a_commit_of_unknown_fate_is_told_as_unknown(
 
 
 def test_a_database_that_cannot_be_reached_is_a_503(
-    around: Surroundings, logs: LogBook, monkeypatch: pytest.MonkeyPatch
+    logs: LogBook,
 ) -> None:
-    wire(monkeypatch, Database(engine_for("mysql+pymysql://user:secret@127.0.0.1:1/none")))
+    services = OnDatabase(Database(engine_for("mysql+pymysql://user:secret@127.0.0.1:1/none")))
 
-    answer = post()
+    answer = post(services)
 
     assert (answer["statusCode"], problem(answer)) == (503, "service_unavailable")
     assert logs.metrics == {"RequestUnavailable"}

@@ -7,8 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from functions.clean_up.handler import CLOSING_MS, lambda_handler
-from reservations import wiring
+from functions.clean_up.handler import CLOSING_MS
 from reservations.application.oversee import INVARIANTS, RECENT
 from reservations.application.ports import (
     Attempt,
@@ -26,6 +25,7 @@ from reservations.entrypoints.observability import FunctionFailedError
 from tests.handlers.conftest import Surroundings
 from tests.worlds.builders import CODE, NOON, RESERVATION_ID, a_reservation, a_voucher, an_offer
 from tests.worlds.invocation import a_context, an_event
+from tests.worlds.services import handler_of
 
 
 class Watch(Oversight):
@@ -130,20 +130,26 @@ class Removing(Due):
 @pytest.fixture
 def watch(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Watch:
     watch = Watch()
-    monkeypatch.setattr(wiring, "oversight", lambda: watch)
+    monkeypatch.setattr(around, "oversight", lambda: watch)
     return watch
 
 
 @pytest.fixture
 def due(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Callable[[Due], None]:
     def wire(due: Due) -> None:
-        monkeypatch.setattr(wiring, "retention", lambda: due)
+        monkeypatch.setattr(around, "retention", lambda: due)
 
     return wire
 
 
-def clean(task: str, *, remaining_ms: int = 60_000) -> dict[str, Any]:
-    return lambda_handler(an_event(f"clean_up.{task}"), a_context(remaining_ms=remaining_ms))
+def clean(around: Surroundings, task: str, *, remaining_ms: int = 60_000) -> dict[str, Any]:
+    return clean_event(around, an_event(f"clean_up.{task}"), remaining_ms=remaining_ms)
+
+
+def clean_event(
+    around: Surroundings, event: dict[str, Any], *, remaining_ms: int = 60_000
+) -> dict[str, Any]:
+    return handler_of("clean_up", around)(event, a_context(remaining_ms=remaining_ms))
 
 
 def test_each_invariant_is_measured_by_its_name_and_all_together(
@@ -152,7 +158,7 @@ def test_each_invariant_is_measured_by_its_name_and_all_together(
     broken = Finding(invariant="overdue", code=CODE, detail="due 2027-03-01")
     watch.findings = {"overdue": [broken, broken]}
 
-    counts = clean("invariants")
+    counts = clean(around, "invariants")
 
     assert counts == dict.fromkeys(INVARIANTS, 0) | {"overdue": 2}
     each: dict[str | None, float] = dict.fromkeys(INVARIANTS, 0.0)
@@ -165,7 +171,7 @@ def test_whoever_is_paged_reads_which_reservation_and_what_to_do(
 ) -> None:
     watch.findings = {"overdue": [Finding(invariant="overdue", code=CODE, detail="due")]}
 
-    clean("invariants")
+    clean(around, "invariants")
 
     [line] = around.logs.saying("invariant broken")
     assert line["invariant"] == "overdue"
@@ -178,7 +184,7 @@ def test_what_waits_longest_is_measured_and_dead_hints_do_not_count(
 ) -> None:
     watch.waiting = 2
 
-    clean("invariants")
+    clean(around, "invariants")
 
     assert around.logs.measured("OldestDueAge") == {None: 41.5}
     assert around.logs.measured("OutboxLag") == {None: 3.5}
@@ -187,9 +193,9 @@ def test_what_waits_longest_is_measured_and_dead_hints_do_not_count(
 
 @pytest.mark.parametrize(("task", "since"), [("invariants", NOON - RECENT), ("audit", None)])
 def test_the_nightly_check_leaves_nobody_out(
-    watch: Watch, task: str, since: datetime | None
+    around: Surroundings, watch: Watch, task: str, since: datetime | None
 ) -> None:
-    clean(task)
+    clean(around, task)
     assert watch.since == {since}
 
 
@@ -198,7 +204,7 @@ def test_retention_tells_what_it_deleted_in_one_line(
 ) -> None:
     due(Due())
 
-    counts = clean("retention")
+    counts = clean(around, "retention")
 
     assert counts["hints"] == 3
     [line] = around.logs.saying("retention done")
@@ -212,7 +218,7 @@ def test_retention_removes_documents_from_the_store(
     around.keep(a_reservation(documents=(a_voucher(),), offer=an_offer()))
     around.store.put("vouchers/a.pdf", b"%PDF")
 
-    assert clean("retention")["documents"] == 1
+    assert clean(around, "retention")["documents"] == 1
 
     assert around.store.documents == {}
     assert around.stored.documents == (a_voucher(removed_at=NOON),)
@@ -223,17 +229,17 @@ def test_no_batch_begins_without_the_time_to_end(
 ) -> None:
     due(Due())
 
-    assert clean("retention", remaining_ms=CLOSING_MS - 1)["hints"] == 0
+    assert clean(around, "retention", remaining_ms=CLOSING_MS - 1)["hints"] == 0
     assert around.pings == [True]
 
 
 def test_an_unknown_task_fails_loudly(around: Surroundings) -> None:
     with pytest.raises(FunctionFailedError, match="ValueError"):
-        lambda_handler({"task": "tidy"}, a_context())
+        clean_event(around, {"task": "tidy"})
 
 
 def test_a_database_that_is_down_fails_the_run_so_that_the_alarm_sees_it(
-    watch: Watch, monkeypatch: pytest.MonkeyPatch
+    around: Surroundings, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> float:
         raise DatabaseUnavailableError("no connection to the database")
@@ -241,4 +247,4 @@ def test_a_database_that_is_down_fails_the_run_so_that_the_alarm_sees_it(
     monkeypatch.setattr(watch, "oldest_due_s", fail)
 
     with pytest.raises(DatabaseUnavailableError):
-        clean("invariants")
+        clean(around, "invariants")

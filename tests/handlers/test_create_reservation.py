@@ -2,19 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta, tzinfo
-from typing import Any, Self
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import text
 
-from functions.create_reservation import handler
-from functions.create_reservation.handler import lambda_handler
-from reservations import tracing, wiring
 from reservations.adapters.mysql.engine import Database, engine_for
-from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
-from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
 from reservations.domain.errors import (
     DatabaseUnavailableError,
     DefectError,
@@ -22,11 +17,10 @@ from reservations.domain.errors import (
     KnowledgeLostError,
     SettingsError,
 )
-from reservations.domain.policy import STANDARD
 from reservations.entrypoints import answers
-from tests.handlers.conftest import BASE_URL, KEYS, Surroundings
 from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
 from tests.worlds.invocation import LogBook, a_context, an_event
+from tests.worlds.services import BASE_URL, KEYS, OnDatabase, handler_of, raising
 
 TABLES = ("idempotency", "reservation", "customer", "history", "outbox")
 NOTHING = dict.fromkeys(TABLES, 0)
@@ -41,25 +35,18 @@ def connect(request: pytest.FixtureRequest, schema_of: SchemaOf) -> Iterator[Con
 
 
 @pytest.fixture
-def database(connect: Connect, around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Database:
-    database = connect()
-    wire(monkeypatch, database)
-    return database
+def database(connect: Connect) -> Database:
+    return connect()
 
 
-def wire(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
-    def joined() -> JoinedUnitOfWork:
-        return JoinedUnitOfWork(database, policy=STANDARD, traceparent=tracing.current())
-
-    def store(**scope: str) -> MySqlIdempotencyStore:
-        return MySqlIdempotencyStore(database, **scope)
-
-    monkeypatch.setattr(wiring, "joined_unit_of_work", joined)
-    monkeypatch.setattr(wiring, "idempotency_store", store)
+@pytest.fixture
+def services(database: Database) -> OnDatabase:
+    return OnDatabase(database)
 
 
-def post(case: str) -> dict[str, Any]:
-    return lambda_handler(an_event(f"create_reservation.{case}"), a_context())
+def post(services: OnDatabase, case: str) -> dict[str, Any]:
+    event = an_event(f"create_reservation.{case}")
+    return handler_of("create_reservation", services)(event, a_context())
 
 
 def header(answer: dict[str, Any], name: str) -> str | None:
@@ -89,9 +76,9 @@ def only_value(database: Database, statement: str) -> Any:
 
 
 def test_a_reservation_is_accepted_and_nothing_else_is_awaited(
-    database: Database, logs: LogBook
+    services: OnDatabase, database: Database, logs: LogBook
 ) -> None:
-    answer = post("accepted")
+    answer = post(services, "accepted")
 
     body = json.loads(answer["body"])
     assert answer["statusCode"] == 202
@@ -104,20 +91,24 @@ def test_a_reservation_is_accepted_and_nothing_else_is_awaited(
     assert logs.metrics == {"ReservationAccepted"}
 
 
-def test_the_client_is_the_one_the_gateway_knows(database: Database) -> None:
-    post("accepted")
+def test_the_client_is_the_one_the_gateway_knows(services: OnDatabase, database: Database) -> None:
+    post(services, "accepted")
     assert only_value(database, "SELECT client_id FROM reservation") == "web"
 
 
-def test_the_trace_of_the_caller_goes_on_in_the_stored_hint(database: Database) -> None:
-    post("accepted")
+def test_the_trace_of_the_caller_goes_on_in_the_stored_hint(
+    services: OnDatabase, database: Database
+) -> None:
+    post(services, "accepted")
     traceparent = only_value(database, "SELECT traceparent FROM outbox")
     assert traceparent.split("-")[1] == "0af7651916cd43dd8448eb211c80319c"
 
 
-def test_a_repeat_is_answered_the_same_and_does_nothing(database: Database, logs: LogBook) -> None:
-    first = post("accepted")
-    again = post("accepted")
+def test_a_repeat_is_answered_the_same_and_does_nothing(
+    services: OnDatabase, database: Database, logs: LogBook
+) -> None:
+    first = post(services, "accepted")
+    again = post(services, "accepted")
 
     assert again["body"] == first["body"]
     assert (first["statusCode"], again["statusCode"]) == (202, 202)
@@ -127,9 +118,11 @@ def test_a_repeat_is_answered_the_same_and_does_nothing(database: Database, logs
     assert len(logs.saying("reservation accepted")) == 1
 
 
-def test_a_key_used_for_another_request_is_refused(database: Database, logs: LogBook) -> None:
-    post("accepted")
-    answer = post("key_reused")
+def test_a_key_used_for_another_request_is_refused(
+    services: OnDatabase, database: Database, logs: LogBook
+) -> None:
+    post(services, "accepted")
+    answer = post(services, "key_reused")
 
     assert (answer["statusCode"], problem(answer)) == (422, "idempotency_key_reused")
     assert rows(database) == ONE_OF_EACH
@@ -146,16 +139,16 @@ def test_a_key_used_for_another_request_is_refused(database: Database, logs: Log
     ],
 )
 def test_a_request_that_is_wrong_is_refused_and_leaves_no_trace(
-    database: Database, case: str, status: int, code: str
+    services: OnDatabase, database: Database, case: str, status: int, code: str
 ) -> None:
-    answer = post(case)
+    answer = post(services, case)
 
     assert (answer["statusCode"], problem(answer)) == (status, code)
     assert rows(database) == NOTHING
 
 
-def test_a_refusal_points_at_every_fault_in_the_callers_language(database: Database) -> None:
-    answer = post("invalid_body")
+def test_a_refusal_points_at_every_fault_in_the_callers_language(services: OnDatabase) -> None:
+    answer = post(services, "invalid_body")
 
     errors = json.loads(answer["body"])["errors"]
     assert [(error["pointer"], error["code"]) for error in errors] == [
@@ -167,31 +160,26 @@ def test_a_refusal_points_at_every_fault_in_the_callers_language(database: Datab
     assert header(answer, "Content-Language") == "en"
 
 
-def test_a_refused_body_may_be_mended_under_the_same_key(database: Database) -> None:
-    post("invalid_body")
-    assert post("accepted")["statusCode"] == 202
+def test_a_refused_body_may_be_mended_under_the_same_key(services: OnDatabase) -> None:
+    post(services, "invalid_body")
+    assert post(services, "accepted")["statusCode"] == 202
 
 
 # --- over midnight --------------------------------------------------------------------------------
 
 
-def it_is(today: date, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> Self:
-            return cls(today.year, today.month, today.day, tzinfo=tz)
-
-    monkeypatch.setattr(handler, "datetime", Clock)
+def at(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def test_a_repeat_gets_its_answer_when_the_trip_has_begun_meanwhile(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    services: OnDatabase, database: Database
 ) -> None:
-    it_is(STARTS_ON, monkeypatch)
-    first = post("accepted")
+    services.moment = at(STARTS_ON)
+    first = post(services, "accepted")
 
-    it_is(STARTS_ON + timedelta(days=1), monkeypatch)
-    again = post("accepted")
+    services.moment = at(STARTS_ON + timedelta(days=1))
+    again = post(services, "accepted")
 
     assert (first["statusCode"], again["statusCode"]) == (202, 202)
     assert again["body"] == first["body"]
@@ -200,31 +188,31 @@ def test_a_repeat_gets_its_answer_when_the_trip_has_begun_meanwhile(
 
 
 def test_a_first_request_for_a_trip_that_began_yesterday_is_refused_and_its_key_stays_free(
-    database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch
+    services: OnDatabase, database: Database, logs: LogBook
 ) -> None:
-    it_is(STARTS_ON + timedelta(days=1), monkeypatch)
-    refused = post("accepted")
+    services.moment = at(STARTS_ON + timedelta(days=1))
+    refused = post(services, "accepted")
 
     assert (refused["statusCode"], problem(refused)) == (422, "validation_failed")
     [fault] = json.loads(refused["body"])["errors"]
     assert (fault["pointer"], fault["code"]) == ("/offer/starts_on", "in_the_past")
     assert rows(database) == NOTHING
     assert logs.metrics == set()
-    it_is(STARTS_ON, monkeypatch)
-    accepted = post("accepted")
+    services.moment = at(STARTS_ON)
+    accepted = post(services, "accepted")
     assert accepted["statusCode"] == 202
     assert header(accepted, "Idempotency-Replayed") is None
 
 
 def test_a_used_key_with_another_request_is_refused_as_such_on_any_day(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    services: OnDatabase,
 ) -> None:
-    it_is(STARTS_ON, monkeypatch)
-    post("accepted")
+    services.moment = at(STARTS_ON)
+    post(services, "accepted")
 
-    it_is(STARTS_ON + timedelta(days=1), monkeypatch)
+    services.moment = at(STARTS_ON + timedelta(days=1))
 
-    assert problem(post("key_reused")) == "idempotency_key_reused"
+    assert problem(post(services, "key_reused")) == "idempotency_key_reused"
 
 
 # --- what fails on our side -----------------------------------------------------------------------
@@ -237,20 +225,17 @@ def fails(answer: dict[str, Any], code: str = "service_unavailable") -> bool:
     return (answer["statusCode"], body["code"], header(answer, "Retry-After")) == (503, code, "5")
 
 
-def raising(error: Exception) -> Any:
-    def fail(*_: object, **__: object) -> Any:
-        raise error
-
-    return fail
-
-
 @pytest.mark.parametrize("name", ["policy", "key_ring", "joined_unit_of_work"])
 def test_a_defect_is_a_503_and_stores_nothing(
-    database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch, name: str
+    services: OnDatabase,
+    database: Database,
+    logs: LogBook,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
 ) -> None:
-    monkeypatch.setattr(wiring, name, raising(RuntimeError("a defect")))
+    monkeypatch.setattr(services, name, raising(RuntimeError("a defect")))
 
-    assert fails(post("accepted"))
+    assert fails(post(services, "accepted"))
 
     assert rows(database) == NOTHING
     assert logs.metrics == {"UnhandledError"}
@@ -260,11 +245,11 @@ def test_a_defect_is_a_503_and_stores_nothing(
 
 @pytest.mark.parametrize("defect", [KnowledgeLostError, DuplicateCodeError])
 def test_a_rule_that_we_broke_ourselves_is_counted_as_a_defect(
-    database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch, defect: type[DefectError]
+    services: OnDatabase, logs: LogBook, monkeypatch: pytest.MonkeyPatch, defect: type[DefectError]
 ) -> None:
-    monkeypatch.setattr(wiring, "policy", raising(defect("a defect")))
+    monkeypatch.setattr(services, "policy", raising(defect("a defect")))
 
-    assert fails(post("accepted"))
+    assert fails(post(services, "accepted"))
 
     assert logs.metrics == {"UnhandledError"}
     [line] = logs.saying("request failed")
@@ -272,27 +257,27 @@ def test_a_rule_that_we_broke_ourselves_is_counted_as_a_defect(
 
 
 def test_a_defect_after_the_commit_does_not_claim_that_nothing_was_done(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    services: OnDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(answers, "created", raising(RuntimeError("a defect")))
-        answer = post("accepted")
+        answer = post(services, "accepted")
 
     assert fails(answer, "gateway_timeout")
     assert json.loads(answer["body"])["effect"] == "unknown"
-    assert header(post("accepted"), "Idempotency-Replayed") == "true"
-    monkeypatch.setattr(wiring, "api_settings", raising(RuntimeError("a defect")))
-    assert fails(post("accepted"))  # what one request did says nothing of the next
+    assert header(post(services, "accepted"), "Idempotency-Replayed") == "true"
+    monkeypatch.setattr(services, "api_settings", raising(RuntimeError("a defect")))
+    assert fails(post(services, "accepted"))  # what one request did says nothing of the next
 
 
 @pytest.mark.parametrize("name", ["key_ring", "public_base_url"])
 def test_settings_that_cannot_be_read_for_a_replay_do_not_deny_what_was_done(
-    database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch, name: str
+    services: OnDatabase, logs: LogBook, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    post("accepted")
+    post(services, "accepted")
 
-    monkeypatch.setattr(wiring, name, raising(SettingsError("not readable")))
-    answer = post("accepted")
+    monkeypatch.setattr(services, name, raising(SettingsError("not readable")))
+    answer = post(services, "accepted")
 
     assert fails(answer, "gateway_timeout")
     assert json.loads(answer["body"])["effect"] == "unknown"
@@ -302,25 +287,25 @@ def test_settings_that_cannot_be_read_for_a_replay_do_not_deny_what_was_done(
 
 
 def test_after_a_failure_the_same_key_is_as_good_as_new(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    services: OnDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
-        broken.setattr(wiring, "policy", raising(RuntimeError("a defect")))
-        post("accepted")
+        broken.setattr(services, "policy", raising(RuntimeError("a defect")))
+        post(services, "accepted")
 
-    answer = post("accepted")
+    answer = post(services, "accepted")
 
     assert answer["statusCode"] == 202
     assert header(answer, "Idempotency-Replayed") is None
 
 
 def test_a_statement_that_fails_shows_no_parameter_in_any_log(
-    database: Database, logs: LogBook
+    services: OnDatabase, database: Database, logs: LogBook
 ) -> None:
     """The `logs` fixture looks for the traveler's name, address, phone and payment token."""
     database.execute(text("RENAME TABLE customer TO customer_away"))
     try:
-        assert fails(post("accepted"))
+        assert fails(post(services, "accepted"))
     finally:
         database.execute(text("RENAME TABLE customer_away TO customer"))
 
@@ -331,11 +316,11 @@ def test_a_statement_that_fails_shows_no_parameter_in_any_log(
 
 
 def test_a_database_that_cannot_be_reached_is_a_503(
-    around: Surroundings, logs: LogBook, monkeypatch: pytest.MonkeyPatch
+    logs: LogBook,
 ) -> None:
-    wire(monkeypatch, Database(engine_for("mysql+pymysql://user:secret@127.0.0.1:1/none")))
+    services = OnDatabase(Database(engine_for("mysql+pymysql://user:secret@127.0.0.1:1/none")))
 
-    answer = post("accepted")
+    answer = post(services, "accepted")
 
     assert fails(answer)
     assert json.loads(answer["body"])["effect"] == "none"
@@ -344,12 +329,12 @@ def test_a_database_that_cannot_be_reached_is_a_503(
 
 
 def test_a_commit_of_unknown_fate_is_told_as_unknown(
-    database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch
+    services: OnDatabase, database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = DatabaseUnavailableError("lost during the commit", effect_unknown=True)
     monkeypatch.setattr(database, "commit", raising(lost))
 
-    answer = post("accepted")
+    answer = post(services, "accepted")
 
     assert fails(answer, "gateway_timeout")
     assert json.loads(answer["body"])["effect"] == "unknown"
@@ -357,11 +342,11 @@ def test_a_commit_of_unknown_fate_is_told_as_unknown(
 
 
 def test_without_idempotency_nothing_is_accepted(
-    database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch
+    services: OnDatabase, database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("POWERTOOLS_IDEMPOTENCY_DISABLED", "true")
 
-    assert fails(post("accepted"))
+    assert fails(post(services, "accepted"))
 
     assert rows(database) == NOTHING
     [line] = logs.saying("request failed")

@@ -1,16 +1,15 @@
 """Who comes in: two clients and every kind of credential at every route of the contract; and keys that change."""
 
 import json
-from importlib import import_module
 from typing import Any
 from uuid import UUID
 
 import pytest
 import yaml
 
-from reservations import config, wiring
 from reservations.domain.access_token import KeyRing
-from tests.handlers.conftest import BASE_URL, KEYS, Surroundings
+from reservations.services import Services
+from tests.handlers.conftest import Surroundings
 from tests.template.resources import ROOT, functions
 from tests.worlds.builders import (
     NOON,
@@ -22,6 +21,7 @@ from tests.worlds.builders import (
     some_facts,
 )
 from tests.worlds.invocation import a_context, an_event
+from tests.worlds.services import KEYS, handler_of
 
 WEB, PARTNER = "l3pk9vw2d1", "q8zt4nf7s0"  # ids of API keys, as the gateway tells them
 TOKEN = KEYS.issue("k1", RESERVATION_ID)
@@ -64,7 +64,9 @@ def folder_of(route: Route) -> str:
     return folder
 
 
-def knock(route: Route, *, api_key_id: str | None, token: str | None = None) -> dict[str, Any]:
+def knock(
+    services: Services, route: Route, *, api_key_id: str | None, token: str | None = None
+) -> dict[str, Any]:
     """Call the function behind a route, as the gateway does once it has let a request pass."""
     method, path = route
     event = an_event("get_reservation.shown")
@@ -77,10 +79,7 @@ def knock(route: Route, *, api_key_id: str | None, token: str | None = None) -> 
     event["multiValueHeaders"] = {name: [value] for name, value in headers.items()}
     event["requestContext"]["identity"]["apiKeyId"] = api_key_id
     event["body"] = "{}" if method == "POST" else None
-    answer: dict[str, Any] = import_module(f"functions.{folder_of(route)}.handler").lambda_handler(
-        event, a_context()
-    )
-    return answer
+    return handler_of(folder_of(route), services)(event, a_context())
 
 
 def told(answer: dict[str, Any]) -> tuple[int, str]:
@@ -104,7 +103,7 @@ def test_without_a_client_s_key_nobody_comes_in(
 ) -> None:
     around.keep(CONFIRMED)
 
-    answer = knock(route, api_key_id=api_key_id, token=TOKEN)
+    answer = knock(around, route, api_key_id=api_key_id, token=TOKEN)
 
     assert told(answer) == (401, "unauthorized")
     assert around.pings == []
@@ -114,7 +113,7 @@ def test_without_a_client_s_key_nobody_comes_in(
 def test_without_a_token_nobody_comes_in(around: Surroundings, route: Route) -> None:
     around.keep(CONFIRMED)
 
-    assert told(knock(route, api_key_id=WEB)) == (401, "unauthorized")
+    assert told(knock(around, route, api_key_id=WEB)) == (401, "unauthorized")
     assert around.pings == []
 
 
@@ -122,7 +121,7 @@ def test_without_a_token_nobody_comes_in(around: Surroundings, route: Route) -> 
 def test_its_owner_comes_in(around: Surroundings, route: Route) -> None:
     around.keep(CONFIRMED)
 
-    answer = knock(route, api_key_id=WEB, token=TOKEN)
+    answer = knock(around, route, api_key_id=WEB, token=TOKEN)
 
     # To cancel, the idempotency store is asked next, which these surroundings do not have.
     assert answer["statusCode"] in ((503,) if route[0] == "POST" else (200, 303))
@@ -144,10 +143,10 @@ def test_its_owner_comes_in(around: Surroundings, route: Route) -> None:
 def test_whose_it_is_not_cannot_tell_it_from_what_is_not_there(
     around: Surroundings, route: Route, api_key_id: str, token: str
 ) -> None:
-    nowhere = knock(route, api_key_id=WEB, token=TOKEN)
+    nowhere = knock(around, route, api_key_id=WEB, token=TOKEN)
     around.keep(CONFIRMED)
 
-    answer = knock(route, api_key_id=api_key_id, token=token)
+    answer = knock(around, route, api_key_id=api_key_id, token=token)
 
     assert told(answer) == told(nowhere) == (404, "not_found")
     assert answer["multiValueHeaders"] == nowhere["multiValueHeaders"]
@@ -155,15 +154,8 @@ def test_whose_it_is_not_cannot_tell_it_from_what_is_not_there(
 
 
 @named(OPEN)
-def test_what_needs_no_key_gives_nothing_away(
-    around: Surroundings, monkeypatch: pytest.MonkeyPatch, route: Route
-) -> None:
-    secret = json.dumps(["whsec_c2VjcmV0"])
-    settings = {f"webhook_secrets_{name}": secret for name in ("payments", "supplier")}
-    webhooks = config.WebhookSettings.model_validate(settings)
-    monkeypatch.setattr(wiring, "webhook_settings", lambda: webhooks)
-
-    answer = knock(route, api_key_id=None)
+def test_what_needs_no_key_gives_nothing_away(around: Surroundings, route: Route) -> None:
+    answer = knock(around, route, api_key_id=None)
 
     if route[1] == "/v1/health":
         assert json.loads(answer["body"]) == {"status": "ok"}
@@ -177,35 +169,25 @@ def test_what_needs_no_key_gives_nothing_away(
 READING = ("GET", "/v1/reservations/{code}")
 
 
-def clients_are(monkeypatch: pytest.MonkeyPatch, clients: dict[str, str]) -> None:
-    settings = config.ApiSettings.model_validate(
-        {"public_base_url": BASE_URL, "api_clients": json.dumps(clients)}
-    )
-    monkeypatch.setattr(wiring, "api_settings", lambda: settings)
-
-
-def test_a_client_s_key_is_replaced_without_a_gap(
-    around: Surroundings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_client_s_key_is_replaced_without_a_gap(around: Surroundings) -> None:
     around.keep(CONFIRMED)
     seen = []
     for clients in ({"old": "web"}, {"old": "web", "new": "web"}, {"new": "web"}):
-        clients_are(monkeypatch, clients)
-        answers = [knock(READING, api_key_id=key, token=TOKEN) for key in ("old", "new")]
+        around.clients = clients
+        answers = [knock(around, READING, api_key_id=key, token=TOKEN) for key in ("old", "new")]
         seen.append([answer["statusCode"] for answer in answers])
 
     assert seen == [[200, 401], [200, 200], [401, 200]]
 
 
 def test_a_retired_token_key_is_good_for_what_it_was_given_to_until_it_leaves_the_ring(
-    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+    around: Surroundings,
 ) -> None:
     around.keep(CONFIRMED)
     old, new = {"k1": bytes(32)}, {"k2": bytes(range(32))}
     seen = []
     for current, keys in (("k1", old), ("k2", old | new), ("k2", new)):
-        ring = KeyRing(current=current, keys=keys)
-        monkeypatch.setattr(wiring, "key_ring", lambda ring=ring: ring)
-        seen.append(knock(READING, api_key_id=WEB, token=TOKEN)["statusCode"])
+        around.ring = KeyRing(current=current, keys=keys)
+        seen.append(knock(around, READING, api_key_id=WEB, token=TOKEN)["statusCode"])
 
     assert seen == [200, 200, 404]

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from functions.get_reservation.handler import lambda_handler
-from reservations import wiring
 from reservations.domain.errors import DatabaseBusyError, DatabaseUnavailableError
 from reservations.entrypoints.http import METHOD_OF
-from tests.handlers.conftest import KEYS, ORIGIN, Surroundings
+from tests.handlers.conftest import Surroundings
 from tests.worlds.builders import NOON, a_booking, a_charge, a_reservation, a_voucher, some_facts
 from tests.worlds.invocation import a_context, an_event
+from tests.worlds.services import KEYS, ORIGIN, handler_of, raising
 
 CONFIRMED = a_reservation(
     facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON), documents=(a_voucher(),)
@@ -19,8 +18,12 @@ CONFIRMED = a_reservation(
 READS = ["shown", "timeline", "voucher"]
 
 
-def get(case: str) -> dict[str, Any]:
-    return lambda_handler(an_event(f"get_reservation.{case}"), a_context())
+def get(around: Surroundings, case: str) -> dict[str, Any]:
+    return get_event(around, an_event(f"get_reservation.{case}"))
+
+
+def get_event(around: Surroundings, event: dict[str, Any]) -> dict[str, Any]:
+    return handler_of("get_reservation", around)(event, a_context())
 
 
 def header(answer: dict[str, Any], name: str) -> str | None:
@@ -37,7 +40,7 @@ def problem(answer: dict[str, Any]) -> str:
 def test_the_owner_is_shown_the_reservation(around: Surroundings) -> None:
     around.keep(CONFIRMED)
 
-    answer = get("shown")
+    answer = get(around, "shown")
 
     body = json.loads(answer["body"])
     assert answer["statusCode"] == 200
@@ -50,7 +53,7 @@ def test_the_owner_is_shown_the_reservation(around: Surroundings) -> None:
 def test_who_has_this_version_is_told_so_without_a_body(around: Surroundings) -> None:
     around.keep(CONFIRMED)
 
-    answer = get("unchanged")
+    answer = get(around, "unchanged")
 
     assert answer["statusCode"] == 304
     assert not answer["body"]
@@ -59,7 +62,7 @@ def test_who_has_this_version_is_told_so_without_a_body(around: Surroundings) ->
 def test_a_version_that_has_passed_is_answered_with_the_new_one(around: Surroundings) -> None:
     around.keep(a_reservation(a_charge(), version=2))
 
-    assert get("unchanged")["statusCode"] == 200
+    assert get(around, "unchanged")["statusCode"] == 200
 
 
 @pytest.mark.parametrize("case", ["wrong_token", "another_client", "shown"])
@@ -69,7 +72,7 @@ def test_whoever_does_not_own_it_gets_one_and_the_same_answer(
     if case != "shown":  # there it does not even exist
         around.keep(CONFIRMED)
 
-    answer = get(case)
+    answer = get(around, case)
 
     assert (answer["statusCode"], problem(answer)) == (404, "not_found")
     body = json.loads(answer["body"])
@@ -80,7 +83,7 @@ def test_whoever_does_not_own_it_gets_one_and_the_same_answer(
 def test_without_a_token_there_is_nothing_to_look_up(around: Surroundings) -> None:
     around.keep(CONFIRMED)
 
-    answer = get("without_token")
+    answer = get(around, "without_token")
 
     assert (answer["statusCode"], problem(answer)) == (401, "unauthorized")
     assert around.pings == []
@@ -89,7 +92,7 @@ def test_without_a_token_there_is_nothing_to_look_up(around: Surroundings) -> No
 def test_the_timeline_is_told_in_the_language_of_the_reader(around: Surroundings) -> None:
     around.keep(a_reservation())
 
-    answer = get("timeline")
+    answer = get(around, "timeline")
 
     assert answer["statusCode"] == 200
     assert header(answer, "Content-Language") == "en"
@@ -100,7 +103,7 @@ def test_the_timeline_is_told_in_the_language_of_the_reader(around: Surroundings
 def test_a_voucher_is_a_redirect(around: Surroundings) -> None:
     around.keep(CONFIRMED)
 
-    answer = get("voucher")
+    answer = get(around, "voucher")
 
     location = header(answer, "Location")
     assert answer["statusCode"] == 303
@@ -111,7 +114,7 @@ def test_a_voucher_is_a_redirect(around: Surroundings) -> None:
 def test_a_program_gets_the_voucher_s_link_in_the_body(around: Surroundings) -> None:
     around.keep(CONFIRMED)
 
-    answer = get("voucher_as_json")
+    answer = get(around, "voucher_as_json")
 
     assert answer["statusCode"] == 200
     assert a_voucher().s3_key in json.loads(answer["body"])["url"]
@@ -119,28 +122,28 @@ def test_a_program_gets_the_voucher_s_link_in_the_body(around: Surroundings) -> 
 
 def test_there_is_no_voucher_before_the_confirmation(around: Surroundings) -> None:
     around.keep(a_reservation(a_charge()))
-    assert get("voucher")["statusCode"] == 404
+    assert get(around, "voucher")["statusCode"] == 404
 
 
 def test_a_store_that_is_down_is_a_503_with_a_time_to_come_back(around: Surroundings) -> None:
     around.keep(CONFIRMED)
     around.store.down = True
 
-    answer = get("voucher")
+    answer = get(around, "voucher")
 
     assert (answer["statusCode"], problem(answer)) == (503, "service_unavailable")
     assert header(answer, "Retry-After") == "5"
 
 
 def test_health_asks_the_database(around: Surroundings) -> None:
-    answer = get("health")
+    answer = get(around, "health")
 
     assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
     assert around.pings == [False]
 
 
 def test_every_other_route_is_a_404_of_our_own(around: Surroundings) -> None:
-    answer = get("unknown_route")
+    answer = get(around, "unknown_route")
 
     assert (answer["statusCode"], problem(answer)) == (404, "not_found")
 
@@ -152,30 +155,25 @@ def test_an_address_that_lacks_a_method_says_which_it_has(
     event = an_event("get_reservation.unknown_route")
     event |= {"resource": resource, "path": resource, "httpMethod": "PUT"}
 
-    answer = lambda_handler(event, a_context())
+    answer = get_event(around, event)
 
     assert (answer["statusCode"], problem(answer)) == (405, "method_not_allowed")
     assert header(answer, "Allow") == f"{method}, OPTIONS"
     assert around.pings == []
 
 
-def test_the_trace_of_the_caller_goes_on(around: Surroundings) -> None:
+def test_the_trace_of_the_caller_goes_on(
+    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     event = an_event("get_reservation.health")
     event["headers"]["TraceParent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-    wiring_fails = DatabaseUnavailableError("no connection to the database")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wiring, "unit_of_work", raising(wiring_fails))
-        lambda_handler(event, a_context())
+    no_database = DatabaseUnavailableError("no connection to the database")
+    monkeypatch.setattr(around, "unit_of_work", raising(no_database))
+
+    get_event(around, event)
 
     [line] = around.logs.saying("request failed")
     assert line["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
-
-
-def raising(error: Exception) -> Any:
-    def fail(*_: object, **__: object) -> Any:
-        raise error
-
-    return fail
 
 
 @pytest.mark.parametrize("case", [*READS, "health"])
@@ -196,9 +194,9 @@ def test_no_failure_is_a_500_or_tells_of_the_interior(
     code: str,
     message: str,
 ) -> None:
-    monkeypatch.setattr(wiring, "unit_of_work", raising(error))
+    monkeypatch.setattr(around, "unit_of_work", raising(error))
 
-    answer = get(case)
+    answer = get(around, case)
 
     assert (answer["statusCode"], problem(answer)) == (503, code)
     assert header(answer, "Retry-After") is not None
@@ -213,9 +211,9 @@ def test_a_setting_that_cannot_be_read_is_a_503(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     around.keep(CONFIRMED)
-    monkeypatch.setattr(wiring, name, raising(RuntimeError("a defect")))
+    monkeypatch.setattr(around, name, raising(RuntimeError("a defect")))
 
-    assert get("shown")["statusCode"] == 503
+    assert get(around, "shown")["statusCode"] == 503
 
 
 def test_the_token_in_the_event_is_the_owner_s() -> None:
@@ -227,12 +225,12 @@ def test_the_token_in_the_event_is_the_owner_s() -> None:
 @pytest.mark.parametrize("origin", [ORIGIN, "*"])
 @pytest.mark.parametrize("case", [*READS, "health", "unknown_route"])
 def test_pages_of_the_allowed_origin_may_read_every_answer(
-    around: Surroundings, monkeypatch: pytest.MonkeyPatch, case: str, origin: str
+    around: Surroundings, case: str, origin: str
 ) -> None:
     around.keep(CONFIRMED)
-    monkeypatch.setattr(wiring, "allowed_origin", lambda: origin)
+    around.origin = origin
 
-    answer = get(case)
+    answer = get(around, case)
 
     assert header(answer, "Access-Control-Allow-Origin") == origin
     assert "Idempotency-Replayed" in (header(answer, "Access-Control-Expose-Headers") or "")

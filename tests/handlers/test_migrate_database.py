@@ -4,25 +4,25 @@ from typing import Any
 
 import pytest
 
-from functions.migrate_database.handler import lambda_handler
-from reservations import wiring
 from reservations.domain.errors import DatabaseUnavailableError
 from tests.unit.entrypoints.test_custom_resource import Stack, stack
 from tests.worlds.invocation import LogBook, a_context, an_event
+from tests.worlds.services import FakeServices, handler_of
 
 __all__ = ["stack"]  # the fixture
 
 REVISION = "0001"
 
 
-class Migrations:
+class Migrations(FakeServices):
     """Counts the runs of a migration that works, or fails."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.runs = 0
         self.error: Exception | None = None
 
-    def __call__(self) -> str:
+    def migrate_database(self) -> str:
         self.runs += 1
         if self.error:
             raise self.error
@@ -30,24 +30,22 @@ class Migrations:
 
 
 @pytest.fixture
-def migrations(monkeypatch: pytest.MonkeyPatch) -> Migrations:
-    migrations = Migrations()
-    monkeypatch.setattr(wiring, "migrate_database", migrations)
-    return migrations
+def migrations() -> Migrations:
+    return Migrations()
 
 
-def migrate(case: str, stack: Stack | None = None) -> dict[str, Any]:
+def migrate(migrations: Migrations, case: str, stack: Stack | None = None) -> dict[str, Any]:
     event = an_event(f"migrate_database.{case}")
     if stack is not None:
         event["ResponseURL"] = stack.url
-    return lambda_handler(event, a_context())
+    return handler_of("migrate_database", migrations)(event, a_context())
 
 
 @pytest.mark.parametrize("case", ["create", "update"])
 def test_a_stack_waits_for_the_migration_and_is_told(
     migrations: Migrations, stack: Stack, logs: LogBook, case: str
 ) -> None:
-    assert migrate(case, stack) == {"revision": REVISION}
+    assert migrate(migrations, case, stack) == {"revision": REVISION}
 
     assert migrations.runs == 1
     [answer] = stack.answers
@@ -62,7 +60,7 @@ def test_deleting_the_stack_leaves_the_schema_as_it_is(
 ) -> None:
     migrations.error = DatabaseUnavailableError("it may be gone already")
 
-    migrate("delete", stack)
+    migrate(migrations, "delete", stack)
 
     assert migrations.runs == 0
     [answer] = stack.answers
@@ -74,7 +72,7 @@ def test_a_migration_that_fails_fails_the_deployment_and_tells_no_more(
 ) -> None:
     migrations.error = DatabaseUnavailableError("no connection to db.example")
 
-    migrate("create", stack)
+    migrate(migrations, "create", stack)
 
     [answer] = stack.answers
     assert answer["Status"] == "FAILED"
@@ -84,10 +82,10 @@ def test_a_migration_that_fails_fails_the_deployment_and_tells_no_more(
 
 
 def test_a_direct_call_returns_the_revision(migrations: Migrations) -> None:
-    assert migrate("direct") == {"revision": REVISION}
+    assert migrate(migrations, "direct") == {"revision": REVISION}
 
 
 def test_a_direct_call_that_fails_fails(migrations: Migrations) -> None:
     migrations.error = DatabaseUnavailableError("no connection to the database")
     with pytest.raises(DatabaseUnavailableError):
-        migrate("direct")
+        migrate(migrations, "direct")

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.poll_outbox.handler import CLOSING_MS, lambda_handler
+from functions.poll_outbox.handler import CLOSING_MS
 from reservations.application.poll_outbox import DEAD_AFTER
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.identifiers import uuid7
@@ -16,6 +16,7 @@ from tests.handlers.conftest import Surroundings
 from tests.worlds.builders import NOON, RESERVATION_ID, a_reservation
 from tests.worlds.fakes import InMemoryUnitOfWork
 from tests.worlds.invocation import Context, an_event
+from tests.worlds.services import handler_of
 
 
 class Draining(Context):
@@ -33,9 +34,9 @@ class Draining(Context):
         return next(self._remaining)
 
 
-def poll(*, rounds: int = 1) -> dict[str, Any]:
+def poll(around: Surroundings, *, rounds: int = 1) -> dict[str, Any]:
     context = cast(LambdaContext, Draining(rounds))
-    return lambda_handler(an_event("poll_outbox.every_minute"), context)
+    return handler_of("poll_outbox", around)(an_event("poll_outbox.every_minute"), context)
 
 
 def store_hints(around: Surroundings, queues: Iterable[Queue]) -> list[Hint]:
@@ -60,7 +61,7 @@ def test_stored_hints_and_due_reservations_become_messages(around: Surroundings)
     stored = store_hints(around, Queue)
     around.keep(a_reservation())
 
-    assert poll() == {"published": 4, "woken": 1, "unanswered": 0, "dead": 0}
+    assert poll(around) == {"published": 4, "woken": 1, "unanswered": 0, "dead": 0}
 
     assert around.publisher.hints[:4] == stored
     assert around.publisher.hints[4].queue is Queue.PAYMENT
@@ -69,13 +70,13 @@ def test_stored_hints_and_due_reservations_become_messages(around: Surroundings)
 def test_a_run_without_time_for_a_round_begins_none(around: Surroundings) -> None:
     store_hints(around, [Queue.PAYMENT])
 
-    assert poll(rounds=0)["published"] == 0
+    assert poll(around, rounds=0)["published"] == 0
 
     assert around.publisher.hints == []
 
 
 def test_a_poller_pings_as_its_connection_has_slept(around: Surroundings) -> None:
-    poll(rounds=0)
+    poll(around, rounds=0)
     assert around.pings == [True]
 
 
@@ -83,7 +84,7 @@ def test_what_the_queue_did_not_answer_for_is_counted_and_kept(around: Surroundi
     store_hints(around, [Queue.PAYMENT, Queue.SUPPLIER])
     around.publisher.unreachable = {Queue.PAYMENT}
 
-    assert poll() == {"published": 1, "woken": 0, "unanswered": 1, "dead": 0}
+    assert poll(around) == {"published": 1, "woken": 0, "unanswered": 1, "dead": 0}
 
 
 def test_a_hint_that_died_is_a_metric_of_its_own(around: Surroundings) -> None:
@@ -91,18 +92,18 @@ def test_a_hint_that_died_is_a_metric_of_its_own(around: Surroundings) -> None:
     around.publisher.refusing = {hint.message_id}
 
     for _ in range(DEAD_AFTER - 1):
-        assert poll()["dead"] == 0
+        assert poll(around)["dead"] == 0
         around.database.now += STANDARD.hint_lease
     assert around.logs.metrics == set()
 
-    assert poll()["dead"] == 1
+    assert poll(around)["dead"] == 1
     assert around.logs.metrics == {"OutboxDead"}
 
 
 def test_a_run_tells_its_counts_in_one_line(around: Surroundings) -> None:
     store_hints(around, [Queue.VOUCHER])
 
-    poll()
+    poll(around)
 
     [line] = around.logs.saying("outbox polled")
     assert (line["published"], line["dead"]) == (1, 0)
@@ -117,7 +118,7 @@ def test_a_database_that_is_down_fails_the_run_so_that_the_alarm_sees_it(
     monkeypatch.setattr(InMemoryUnitOfWork, "__enter__", fail)
 
     with pytest.raises(DatabaseUnavailableError):
-        poll()
+        poll(around)
 
 
 def test_a_hint_that_died_is_counted_though_the_database_goes_away_right_after(
@@ -126,7 +127,7 @@ def test_a_hint_that_died_is_counted_though_the_database_goes_away_right_after(
     [hint] = store_hints(around, [Queue.PAYMENT])
     around.publisher.refusing = {hint.message_id}
     for _ in range(DEAD_AFTER - 1):
-        poll()
+        poll(around)
         around.database.now += STANDARD.hint_lease
     enter = InMemoryUnitOfWork.__enter__
 
@@ -138,5 +139,5 @@ def test_a_hint_that_died_is_counted_though_the_database_goes_away_right_after(
     monkeypatch.setattr(InMemoryUnitOfWork, "__enter__", fail_once_dead)
 
     with pytest.raises(DatabaseUnavailableError):
-        poll()
+        poll(around)
     assert around.logs.metrics == {"OutboxDead"}

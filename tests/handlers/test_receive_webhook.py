@@ -2,68 +2,49 @@
 
 import base64
 import json
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from functions.receive_webhook import handler
-from reservations import config, wiring
 from reservations.domain.errors import DatabaseBusyError, DatabaseUnavailableError
 from reservations.domain.facts import Call, Operation, Provider, Status
 from reservations.domain.messages import Queue
+from reservations.services import Services
 from tests.handlers.conftest import Surroundings
 from tests.worlds.builders import NOON, RESERVATION_ID, SECOND, a_booking, a_charge, a_reservation
 from tests.worlds.invocation import a_context, an_event
-from tests.worlds.signing import PAYMENTS_SECRET, SUPPLIER_SECRET, signed_headers
+from tests.worlds.services import handler_of, raising
+from tests.worlds.signing import PAYMENTS_SECRET, signed_headers
 
 SENT_AT = NOON  # when the events on the shelf were signed
 NEW_SECRET = b"the payments' next secret, 32 B."
 
 
 @pytest.fixture(autouse=True)
-def signed_by_both(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> None:
-    live(monkeypatch, PAYMENTS_SECRET)
-    clock(monkeypatch, SENT_AT)
-
-
-def live(monkeypatch: pytest.MonkeyPatch, *payments: bytes) -> None:
-    """Which secrets of the payments API are good now."""
-    settings = config.WebhookSettings.model_validate(
-        {
-            "webhook_secrets_payments": json.dumps([written(secret) for secret in payments]),
-            "webhook_secrets_supplier": json.dumps([written(SUPPLIER_SECRET)]),
-        }
-    )
-    monkeypatch.setattr(wiring, "webhook_settings", lambda: settings)
+def at_the_time_it_was_sent(around: Surroundings) -> None:
+    around.moment = SENT_AT
 
 
 def written(secret: bytes) -> str:
     return "whsec_" + base64.b64encode(secret).decode()
 
 
-def clock(monkeypatch: pytest.MonkeyPatch, moment: datetime) -> None:
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
-            return moment.astimezone(tz)
-
-    monkeypatch.setattr(handler, "datetime", Clock)
-
-
-def post(event: str | dict[str, Any]) -> dict[str, Any]:
+def post(services: Services, event: str | dict[str, Any]) -> dict[str, Any]:
     if isinstance(event, str):
         event = an_event(f"receive_webhook.{event}")
-    return handler.lambda_handler(event, a_context())
+    return handler_of("receive_webhook", services)(event, a_context())
 
 
-def signed_anew(secret: bytes, *, webhook_id: str = "msg_other", **body: Any) -> dict[str, Any]:
+def signed_anew(
+    secret: bytes, *, webhook_id: str = "msg_other", at: datetime = SENT_AT, **body: Any
+) -> dict[str, Any]:
     event = an_event("receive_webhook.payment_succeeded")
     content = json.dumps(json.loads(event["body"]) | body)
     headers = signed_headers(
         secret,
         webhook_id=webhook_id,
-        timestamp=int(SENT_AT.timestamp()),
+        timestamp=int(at.timestamp()),
         body=content.encode(),
     )
     event["headers"] |= headers
@@ -100,7 +81,7 @@ def test_a_webhook_makes_us_ask_its_sender_and_changes_nothing_else(around: Surr
     pending = a_charge(Status.PENDING, check_at=NOON + 600 * SECOND)
     around.keep(a_reservation(pending, next_check_at=NOON + 600 * SECOND))
 
-    answer = post("payment_succeeded")
+    answer = post(around, "payment_succeeded")
 
     assert (answer["statusCode"], answer["body"] or "") == (200, "")
     charge = the_only(around, Operation.CHARGE)
@@ -117,7 +98,7 @@ def test_the_supplier_s_word_does_not_cancel_a_trip_but_has_it_looked_at(
 ) -> None:
     around.keep(a_reservation(a_charge(), a_booking()))
 
-    answer = post("booking_cancelled")
+    answer = post(around, "booking_cancelled")
 
     assert answer["statusCode"] == 200
     booking = the_only(around, Operation.BOOK)
@@ -128,18 +109,18 @@ def test_the_supplier_s_word_does_not_cancel_a_trip_but_has_it_looked_at(
 
 def test_a_body_in_base64_is_signed_over_its_own_bytes(around: Surroundings) -> None:
     around.keep(a_reservation(a_charge()))
-    assert post("in_base64")["statusCode"] == 200
+    assert post(around, "in_base64")["statusCode"] == 200
     assert len(around.database.webhooks) == 1
 
 
 def test_a_second_delivery_does_nothing(around: Surroundings) -> None:
     around.keep(a_reservation(a_charge(Status.PENDING)))
-    post("payment_succeeded")
+    post(around, "payment_succeeded")
     before = around.stored
     around.database.outbox.clear()
     around.database.now += SECOND
 
-    answer = post("payment_succeeded")
+    answer = post(around, "payment_succeeded")
 
     assert answer["statusCode"] == 200
     assert around.stored == before
@@ -149,7 +130,7 @@ def test_a_second_delivery_does_nothing(around: Surroundings) -> None:
 
 def test_one_about_nobody_we_know_is_kept_and_answered_alike(around: Surroundings) -> None:
     """Also one that arrives before our own commit: the reservation cannot be seen yet."""
-    answer = post("unknown_reference")
+    answer = post(around, "unknown_reference")
 
     assert (answer["statusCode"], answer["body"] or "") == (200, "")
     assert len(around.database.webhooks) == 1
@@ -159,14 +140,14 @@ def test_one_about_nobody_we_know_is_kept_and_answered_alike(around: Surrounding
 
 def test_one_about_something_else_entirely_is_harmless(around: Surroundings) -> None:
     event = signed_anew(PAYMENTS_SECRET, data={"reference": "order 7; DROP TABLE"})
-    assert post(event)["statusCode"] == 200
+    assert post(around, event)["statusCode"] == 200
     assert around.logs.metrics == {"WebhookUnknownReference"}
 
 
 def test_a_signed_webhook_of_an_unknown_type_is_counted_and_changes_nothing(
     around: Surroundings,
 ) -> None:
-    answer = post(signed_anew(PAYMENTS_SECRET, type="dispute.created"))
+    answer = post(around, signed_anew(PAYMENTS_SECRET, type="dispute.created"))
 
     assert (answer["statusCode"], answer["body"] or "") == (200, "")
     assert is_untouched(around)
@@ -175,11 +156,9 @@ def test_a_signed_webhook_of_an_unknown_type_is_counted_and_changes_nothing(
 
 
 @pytest.mark.parametrize("secret", [PAYMENTS_SECRET, NEW_SECRET], ids=["old", "new"])
-def test_while_a_secret_is_replaced_both_are_heard(
-    around: Surroundings, monkeypatch: pytest.MonkeyPatch, secret: bytes
-) -> None:
-    live(monkeypatch, NEW_SECRET, PAYMENTS_SECRET)
-    assert post(signed_anew(secret))["statusCode"] == 200
+def test_while_a_secret_is_replaced_both_are_heard(around: Surroundings, secret: bytes) -> None:
+    around.secrets[Provider.PAYMENTS] = [NEW_SECRET, PAYMENTS_SECRET]
+    assert post(around, signed_anew(secret))["statusCode"] == 200
 
 
 # --- not heard ------------------------------------------------------------------------------------
@@ -192,7 +171,7 @@ def test_what_its_provider_did_not_sign_is_refused_and_changes_nothing(
     around.keep(a_reservation(a_charge(Status.PENDING)))
     before = around.stored
 
-    answer = post(case)
+    answer = post(around, case)
 
     assert (answer["statusCode"], code(answer)) == (401, "webhook_signature_invalid")
     assert is_untouched(around)
@@ -201,26 +180,24 @@ def test_what_its_provider_did_not_sign_is_refused_and_changes_nothing(
 
 @pytest.mark.parametrize("away", [timedelta(seconds=301), -timedelta(seconds=301)])
 def test_an_old_one_sent_again_or_one_from_the_future_is_stale(
-    around: Surroundings, monkeypatch: pytest.MonkeyPatch, away: timedelta
+    around: Surroundings, away: timedelta
 ) -> None:
-    clock(monkeypatch, SENT_AT + away)
+    around.moment = SENT_AT + away
 
-    answer = post("payment_succeeded")
+    answer = post(around, "payment_succeeded")
 
     assert (answer["statusCode"], code(answer)) == (401, "webhook_stale")
     assert is_untouched(around)
 
 
 @pytest.mark.parametrize("away", [timedelta(seconds=300), -timedelta(seconds=300)])
-def test_five_minutes_away_is_near_enough(
-    around: Surroundings, monkeypatch: pytest.MonkeyPatch, away: timedelta
-) -> None:
-    clock(monkeypatch, SENT_AT + away)
-    assert post("payment_succeeded")["statusCode"] == 200
+def test_five_minutes_away_is_near_enough(around: Surroundings, away: timedelta) -> None:
+    around.moment = SENT_AT + away
+    assert post(around, "payment_succeeded")["statusCode"] == 200
 
 
 def test_an_unknown_provider_is_a_404_whoever_signed(around: Surroundings) -> None:
-    answer = post("unknown_provider")
+    answer = post(around, "unknown_provider")
 
     assert (answer["statusCode"], code(answer)) == (404, "not_found")
     assert is_untouched(around)
@@ -230,21 +207,21 @@ def test_a_body_too_large_is_refused_before_its_signature(around: Surroundings) 
     event = an_event("receive_webhook.without_signature")
     event["body"] = "x" * (64 * 1024 + 1)
 
-    answer = post(event)
+    answer = post(around, event)
 
     assert (answer["statusCode"], code(answer)) == (413, "body_too_large")
     assert is_untouched(around)
 
 
 def test_a_signed_body_that_is_not_json_is_malformed(around: Surroundings) -> None:
-    answer = post("malformed_json")
+    answer = post(around, "malformed_json")
 
     assert (answer["statusCode"], code(answer)) == (400, "malformed_json")
     assert is_untouched(around)
 
 
 def test_a_signed_body_of_another_shape_fails_validation(around: Surroundings) -> None:
-    answer = post(signed_anew(PAYMENTS_SECRET, data={}))
+    answer = post(around, signed_anew(PAYMENTS_SECRET, data={}))
 
     assert (answer["statusCode"], code(answer)) == (422, "validation_failed")
     assert is_untouched(around)
@@ -253,8 +230,8 @@ def test_a_signed_body_of_another_shape_fails_validation(around: Surroundings) -
 def test_what_is_said_is_written_in_no_log(around: Surroundings) -> None:
     said = {"reference": "Ana Pérez", "card": "4111 1111 1111 1111"}
 
-    post(signed_anew(PAYMENTS_SECRET, webhook_id="msg_of_ana", data=said))
-    post("forged_body")
+    post(around, signed_anew(PAYMENTS_SECRET, webhook_id="msg_of_ana", data=said))
+    post(around, "forged_body")
 
     for word in ("Ana", "4111", "msg_", "v1,", PAYMENTS_SECRET.decode()):
         assert word not in around.logs.text
@@ -275,12 +252,9 @@ def test_what_is_said_is_written_in_no_log(around: Surroundings) -> None:
 def test_a_failure_of_ours_is_a_503_so_that_the_provider_comes_again(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch, error: Exception, problem: str
 ) -> None:
-    def fail() -> Any:
-        raise error
+    monkeypatch.setattr(around, "unit_of_work", raising(error))
 
-    monkeypatch.setattr(wiring, "unit_of_work", fail)
-
-    answer = post("payment_succeeded")
+    answer = post(around, "payment_succeeded")
 
     assert (answer["statusCode"], code(answer)) == (503, problem)
     assert "Retry-After" in answer["multiValueHeaders"]
@@ -294,10 +268,10 @@ def test_a_webhook_that_met_a_locked_row_is_taken_when_it_comes_again(
     around.keep(a_reservation(a_charge(Status.PENDING)))
     with around.unit_of_work() as worker:
         worker.reservations.lock(RESERVATION_ID)
-        assert post("payment_succeeded")["statusCode"] == 503
+        assert post(around, "payment_succeeded")["statusCode"] == 503
     assert not around.database.webhooks
 
-    assert post("payment_succeeded")["statusCode"] == 200
+    assert post(around, "payment_succeeded")["statusCode"] == 200
     assert the_only(around, Operation.CHARGE).check_at == NOON
 
 

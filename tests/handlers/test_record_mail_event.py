@@ -1,22 +1,19 @@
 """What SES says of a mail: one line on the timeline, once, and nothing personal anywhere."""
 
-from typing import Any
-
 import pytest
 
-from functions.record_mail_event.handler import lambda_handler
-from reservations import wiring
 from reservations.domain.errors import DatabaseUnavailableError
 from tests.handlers.conftest import Surroundings
 from tests.worlds.builders import RESERVATION_ID, a_reservation
 from tests.worlds.invocation import a_context, an_event
+from tests.worlds.services import handler_of, raising
 
 NAME = "record_mail_event"
 
 
-def run(case: str) -> list[str]:
+def run(around: Surroundings, case: str) -> list[str]:
     """The ids of the messages that are to come back."""
-    verdict = lambda_handler(an_event(f"{NAME}.{case}"), a_context())
+    verdict = handler_of(NAME, around)(an_event(f"{NAME}.{case}"), a_context())
     assert set(verdict) == {"batchItemFailures"}
     return [failure["itemIdentifier"] for failure in verdict["batchItemFailures"]]
 
@@ -36,7 +33,7 @@ def test_what_came_back_stands_on_the_timeline(
 ) -> None:
     around.keep(a_reservation())
 
-    assert run(case) == []
+    assert run(around, case) == []
 
     assert timeline(around) == [(f"mail.{case}.confirmed", "ses")]
     assert around.logs.metrics == {metric}
@@ -46,15 +43,15 @@ def test_what_came_back_stands_on_the_timeline(
 
 def test_what_is_told_twice_is_told_once(around: Surroundings) -> None:
     around.keep(a_reservation())
-    run("bounced")
-    run("bounced")
+    run(around, "bounced")
+    run(around, "bounced")
     assert timeline(around) == [("mail.bounced.confirmed", "ses")]
 
 
 def test_it_changes_nothing_but_the_timeline(around: Surroundings) -> None:
     around.keep(a_reservation())
     before = around.stored
-    run("bounced")
+    run(around, "bounced")
     assert around.stored == before
     assert around.database.outbox == {}
 
@@ -65,14 +62,14 @@ def test_of_a_batch_the_greeting_is_let_go_and_what_nobody_asked_for_is_set_asid
     around.keep(a_reservation())
     _, _, delivery = an_event(f"{NAME}.batch")["Records"]
 
-    assert run("batch") == []
+    assert run(around, "batch") == []
 
     assert timeline(around) == [("mail.returned.confirmed", "ses")]
     assert around.dead_letters.buried == [(delivery["body"], "not_a_mail_event")]
 
 
 def test_a_mail_of_no_reservation_is_set_aside(around: Surroundings) -> None:
-    assert run("bounced") == []
+    assert run(around, "bounced") == []
     [(_, reason)] = around.dead_letters.buried
     assert reason == "unknown_reservation"
 
@@ -83,12 +80,9 @@ def test_a_mail_of_no_reservation_is_set_aside(around: Surroundings) -> None:
 def test_whatever_of_ours_fails_the_message_comes_back(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail(**_: object) -> Any:
-        raise error
+    monkeypatch.setattr(around, "unit_of_work", raising(error))
 
-    monkeypatch.setattr(wiring, "unit_of_work", fail)
-
-    assert len(run("bounced")) == 1
+    assert len(run(around, "bounced")) == 1
 
     assert around.dead_letters.buried == []
     assert "MailEventFailed" in around.logs.metrics

@@ -5,23 +5,22 @@ import re
 from base64 import b64encode
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
-from importlib import import_module
+from datetime import datetime
 from typing import Any
 
 import boto3
 import pytest
 from moto import mock_aws
 
-from reservations import wiring
+from reservations.application.ports import UnitOfWork
 from reservations.config import RENEWED_AFTER
 from reservations.domain.access_token import KeyRing
 from reservations.domain.errors import SettingsError
-from tests.handlers.conftest import CUSTOMER, KEYS, ORIGIN
+from reservations.services import Services
+from tests.handlers.conftest import CUSTOMER
 from tests.handlers.test_door import CONFIRMED, READING, WEB, knock
 from tests.handlers.test_receive_webhook import (
     NEW_SECRET,
-    SENT_AT,
-    clock,
     post,
     signed_anew,
     written,
@@ -30,6 +29,7 @@ from tests.template.test_functions import FROM_ENVIRONMENT, every_function, sett
 from tests.worlds.builders import NOON, RESERVATION_ID
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from tests.worlds.invocation import LogBook, a_context, an_event
+from tests.worlds.services import KEYS, ORIGIN, handler_of
 from tests.worlds.signing import PAYMENTS_SECRET, SUPPLIER_SECRET
 
 PATH = "/reservations/test"
@@ -50,21 +50,7 @@ FIRST_EVENT = {
 OLD, NEW = bytes(32), bytes(range(32))
 
 
-def forget() -> None:
-    """As in a new execution environment."""
-    for thing in vars(wiring).values():
-        if hasattr(thing, "cache_clear"):
-            thing.cache_clear()
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    told = {"SETTINGS_PATH": PATH, "ALLOWED_ORIGIN": ORIGIN, "AWS_DEFAULT_REGION": "eu-west-1"}
-    for name, value in told.items():
-        monkeypatch.setenv(name, value)
-    forget()
-    yield
-    forget()
+ENVIRONMENT = {"SETTINGS_PATH": PATH, "ALLOWED_ORIGIN": ORIGIN}
 
 
 # --- all at once ----------------------------------------------------------------------------------
@@ -72,15 +58,27 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def names_of(folder: str) -> set[str]:
     return {
-        f"{PATH}/{field.replace('_', '-')}"
+        f"{PATH}/{model.parameter(field).replace('_', '-')}"
         for model in settings_of(folder) - FROM_ENVIRONMENT
         for field in model.model_fields
     }
 
 
-def complaint(folder: str, logs: LogBook) -> str:
+class Bare(Services):
+    """Services of an account without parameters."""
+
+    def __init__(self) -> None:
+        super().__init__(ENVIRONMENT)
+        self.asked: list[set[str]] = []
+
+    def read_parameters(self, names: Collection[str], *, brief: bool = False) -> Mapping[str, str]:
+        self.asked.append(set(names))
+        return {}
+
+
+def complaint(services: Services, folder: str, logs: LogBook) -> str:
     """What a function's first invocation writes down, or leaves to the runtime, of what it lacks."""
-    function = import_module(f"functions.{folder}.handler").lambda_handler
+    function = handler_of(folder, services)
     event = an_event(f"{folder}.{FIRST_EVENT[folder]}")
     if "httpMethod" not in event:
         with pytest.raises(SettingsError) as refused:
@@ -93,20 +91,14 @@ def complaint(folder: str, logs: LogBook) -> str:
 
 @every_function
 def test_a_function_names_all_the_settings_that_it_lacks_before_it_does_anything(
-    monkeypatch: pytest.MonkeyPatch, logs: LogBook, folder: str
+    logs: LogBook, folder: str
 ) -> None:
-    asked: list[set[str]] = []
+    services = Bare()
 
-    def nothing(names: Collection[str]) -> Mapping[str, str]:
-        asked.append(set(names))
-        return {}
-
-    monkeypatch.setattr(wiring, "_read", nothing)
-
-    named = set(re.findall(rf"{PATH}/[a-z-]+", complaint(folder, logs)))
+    named = set(re.findall(rf"{PATH}/[a-z-]+", complaint(services, folder, logs)))
 
     assert named == names_of(folder)
-    assert asked == [named]
+    assert services.asked == [named]
 
 
 # --- keys that change, under warm functions -------------------------------------------------------
@@ -128,19 +120,24 @@ STORED: dict[str, Any] = {
 }
 
 
-class Warm:
+class Warm(Services):
     """A Parameter Store, a confirmed reservation, and the clock of an execution environment."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._now = NOON
-        self._database = InMemoryDatabase()
-        monkeypatch.setattr(wiring, "_utc_now", lambda: self._now)
-        monkeypatch.setattr(wiring, "unit_of_work", lambda: InMemoryUnitOfWork(self._database))
-        with wiring.unit_of_work() as uow:
+    def __init__(self) -> None:
+        super().__init__(ENVIRONMENT)
+        self.moment = NOON
+        self._stored = InMemoryDatabase()
+        with self.unit_of_work() as uow:
             uow.reservations.add(CONFIRMED, CUSTOMER)
             uow.commit()
         for name, value in STORED.items():
             self.put(name, value)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def unit_of_work(self, *, ping: bool = False) -> UnitOfWork:
+        return InMemoryUnitOfWork(self._stored)
 
     def put(self, name: str, value: Any) -> None:
         text = value if isinstance(value, str) else json.dumps(value)
@@ -149,20 +146,21 @@ class Warm:
         )
 
     def wait(self) -> None:
-        self._now += RENEWED_AFTER
+        self.moment += RENEWED_AFTER
 
     def moves_to_key(self, kid: str) -> None:
-        self._database.reservations[RESERVATION_ID] = replace(CONFIRMED, token_kid=kid)
+        self._stored.reservations[RESERVATION_ID] = replace(CONFIRMED, token_kid=kid)
 
     def reading(self, *, api_key_id: str = WEB, ring: KeyRing = KEYS) -> int:
         token = ring.issue(ring.current, RESERVATION_ID)
-        return int(knock(READING, api_key_id=api_key_id, token=token)["statusCode"])
+        return int(knock(self, READING, api_key_id=api_key_id, token=token)["statusCode"])
 
 
 @pytest.fixture
 def warm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warm]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     with mock_aws():
-        yield Warm(monkeypatch)
+        yield Warm()
 
 
 def test_a_warm_function_takes_up_a_client_s_new_key_and_lets_the_old_one_go(warm: Warm) -> None:
@@ -195,13 +193,11 @@ def test_a_warm_function_knows_a_token_key_before_it_is_made_current(warm: Warm)
 
 
 def test_a_warm_function_takes_a_provider_s_new_secret_beside_the_old_one(
-    warm: Warm, monkeypatch: pytest.MonkeyPatch
+    warm: Warm,
 ) -> None:
-    clock(monkeypatch, SENT_AT)
-
     def heard() -> list[int]:
         secrets = (PAYMENTS_SECRET, NEW_SECRET)
-        return [post(signed_anew(secret))["statusCode"] for secret in secrets]
+        return [post(warm, signed_anew(secret, at=warm.now()))["statusCode"] for secret in secrets]
 
     assert heard() == [200, 401]
 

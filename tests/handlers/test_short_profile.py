@@ -7,10 +7,10 @@ import pytest
 from local.simulators.payments import TOKENS, Payments
 from local.simulators.provider import Times
 from local.simulators.supplier import OFFERS, Supplier
-from reservations import wiring
 from reservations.adapters.providers.payments_api import HttpPaymentsApi
 from reservations.adapters.providers.supplier_api import HttpSupplierApi
-from reservations.config import SHORT_TIMEOUTS
+from reservations.config import PROVIDERS
+from reservations.domain.facts import Provider
 from reservations.domain.policy import SHORT
 from reservations.domain.saga import FINAL, PublicStatus, Review, State, state_of
 from tests.handlers.conftest import Surroundings
@@ -47,16 +47,16 @@ def test_every_token_and_every_offer_comes_to_its_end_within_ninety_seconds(
     token: str,
     offer: str,
 ) -> None:
-    around.policy = SHORT
-    patience = timedelta(seconds=SHORT_TIMEOUTS.payments_read)
+    around.saga_policy = SHORT
+    patience = timedelta(seconds=PROVIDERS[Provider.PAYMENTS].limits["short"].read)
     with (
         next_door(Payments, Times(), around, read_limit=patience) as payments,
         next_door(Supplier, Times(), around, read_limit=patience) as supplier,
     ):
         payments_api = HttpPaymentsApi(payments.client(read_limit=patience))
         supplier_api = HttpSupplierApi(supplier.client(read_limit=patience))
-        monkeypatch.setattr(wiring, "payments_api", lambda: payments_api)
-        monkeypatch.setattr(wiring, "supplier_api", lambda: supplier_api)
+        monkeypatch.setattr(around, "payments_api", lambda: payments_api)
+        monkeypatch.setattr(around, "supplier_api", lambda: supplier_api)
         trip = departed(around, payments, supplier, token=token, offer=f"{offer}MAD-001")
 
         trip.travel_for(UNDECIDED if token == "tok_undecided" else IN_SIGHT)

@@ -1,12 +1,9 @@
 """The four queue functions: what a hint does, what comes back, what is set aside."""
 
-from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import pytest
 
-from reservations import wiring
 from reservations.application.ports import MailAccepted, MailUnknown, Reply
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.facts import NoAnswer, Seen, Status
@@ -29,6 +26,7 @@ from tests.worlds.builders import (
 )
 from tests.worlds.fakes import FailingRenderer, ScriptedPayments, ScriptedSupplier
 from tests.worlds.invocation import a_context, an_event
+from tests.worlds.services import handler_of, raising
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 FIRST_MESSAGE = "19dd0b57-b21e-4ac1-bd88-{:012x}"
@@ -49,16 +47,13 @@ STEPS: dict[str, Reservation] = {
 every_step = pytest.mark.parametrize(("step", "reservation"), STEPS.items(), ids=STEPS)
 
 
-def run(step: str, case: str = "due", *, remaining_ms: int = 60_000) -> list[str]:
+def run(around: Surroundings, step: str, case: str = "due") -> list[str]:
     """The ids of the messages that are to come back."""
-    return run_event(step, an_event(f"{step}.{case}"), remaining_ms=remaining_ms)
+    return run_event(around, step, an_event(f"{step}.{case}"))
 
 
-def run_event(step: str, event: dict[str, Any], *, remaining_ms: int = 60_000) -> list[str]:
-    handler: Callable[..., dict[str, Any]] = import_module(
-        f"functions.{step}.handler"
-    ).lambda_handler
-    verdict = handler(event, a_context(remaining_ms=remaining_ms))
+def run_event(around: Surroundings, step: str, event: dict[str, Any]) -> list[str]:
+    verdict = handler_of(step, around)(event, a_context())
     assert set(verdict) == {"batchItemFailures"}
     return [failure["itemIdentifier"] for failure in verdict["batchItemFailures"]]
 
@@ -75,7 +70,7 @@ def test_a_payment_is_taken_and_the_supplier_s_turn_is_stored(around: Surroundin
     around.keep(ACCEPTED)
     around.payments = ScriptedPayments(PAID)
 
-    assert run("process_payment") == []
+    assert run(around, "process_payment") == []
 
     [request] = around.payments.requests
     assert (request.key, request.money) == (CHARGE_KEY, PRICE)
@@ -92,7 +87,7 @@ def test_what_a_step_did_is_one_line_of_codes_and_counts(around: Surroundings) -
     reply = Reply(outcome=NoAnswer(), http_status=502, elapsed_ms=31)
     around.payments = ScriptedPayments(reply)
 
-    run("process_payment")
+    run(around, "process_payment")
 
     [line] = around.logs.saying("provider called")
     assert (line["verb"], line["outcome"], line["http_status"]) == ("charge", "NoAnswer", 502)
@@ -106,7 +101,7 @@ def test_an_answer_that_needs_a_person_is_an_error_in_the_logs(around: Surroundi
     reply = Reply(outcome=NoAnswer(), http_status=401, elapsed_ms=9, alarm="unauthorized")
     around.payments = ScriptedPayments(reply)
 
-    run("process_payment")
+    run(around, "process_payment")
 
     [line] = around.logs.saying("provider answer needs a person")
     assert (line["level"], line["alarm"]) == ("ERROR", "unauthorized")
@@ -117,7 +112,7 @@ def test_a_service_is_booked_and_the_voucher_s_turn_is_stored(around: Surroundin
     around.keep(PAID_FOR)
     around.supplier = ScriptedSupplier(BOOKED)
 
-    assert run("confirm_supplier") == []
+    assert run(around, "confirm_supplier") == []
 
     [request] = around.supplier.requests
     assert (request.key, request.offer_id) == (BOOK_KEY, ACCEPTED.offer.offer_id)
@@ -128,7 +123,7 @@ def test_a_service_is_booked_and_the_voucher_s_turn_is_stored(around: Surroundin
 def test_a_voucher_is_stored_and_the_mail_s_turn_is_too(around: Surroundings) -> None:
     around.keep(CONFIRMED)
 
-    assert run("issue_voucher") == []
+    assert run(around, "issue_voucher") == []
 
     document = around.stored.voucher
     assert document is not None
@@ -142,7 +137,7 @@ def test_a_mail_is_sent_with_the_voucher(around: Surroundings) -> None:
     around.store.documents[a_voucher().s3_key] = b"%PDF"
     around.mailer.outcome = MailAccepted("ses-1")
 
-    assert run("notify_customer") == []
+    assert run(around, "notify_customer") == []
 
     [mail] = around.mailer.mails
     assert (mail.kind, mail.voucher_pdf) == (MailKind.CONFIRMED, b"%PDF")
@@ -153,20 +148,20 @@ def test_a_mail_is_sent_with_the_voucher(around: Surroundings) -> None:
 
 
 def test_a_voucher_that_cannot_be_drawn_is_an_error_and_its_mail_goes_without_it(
-    around: Surroundings, monkeypatch: pytest.MonkeyPatch
+    around: Surroundings,
 ) -> None:
-    monkeypatch.setattr(wiring, "voucher_renderer", FailingRenderer)
+    around.voucher_renderer = FailingRenderer()
     around.keep(CONFIRMED)
     around.mailer.outcome = MailAccepted("ses-1")
 
-    assert run("issue_voucher") != []
+    assert run(around, "issue_voucher") != []
 
     [line] = around.logs.saying("hint not handled")
     assert "VoucherNotDrawnError" in line["exception"]
     assert around.logs.metrics == {"HintFailed"}
 
     around.database.now += STANDARD.rung(0)
-    assert run("notify_customer") == []
+    assert run(around, "notify_customer") == []
 
     [mail] = around.mailer.mails
     assert (mail.kind, mail.voucher_pdf) == (MailKind.CONFIRMED, None)
@@ -176,7 +171,7 @@ def test_a_mail_without_an_answer_is_counted_as_such(around: Surroundings) -> No
     around.keep(WITH_VOUCHER)
     around.mailer.outcome = MailUnknown()
 
-    assert run("notify_customer") == []
+    assert run(around, "notify_customer") == []
 
     assert around.logs.metrics == {"MailUnknown"}
 
@@ -187,7 +182,7 @@ def test_a_step_that_finds_nothing_to_do_is_quiet(
 ) -> None:
     around.keep(a_reservation(a_charge(Status.UNKNOWN)))
 
-    assert run(step) == []
+    assert run(around, step) == []
 
     assert around.logs.metrics == set()
     assert around.payments.requests == []
@@ -200,7 +195,7 @@ def test_a_worker_pings_as_its_connection_has_slept(
     around: Surroundings, step: str, reservation: Reservation
 ) -> None:
     around.keep(a_reservation(a_charge(Status.UNKNOWN)))
-    run(step)
+    run(around, step)
     assert set(around.pings) == {True}
 
 
@@ -212,7 +207,7 @@ def test_of_a_batch_each_message_gets_its_own_verdict(around: Surroundings) -> N
     event = an_event("issue_voucher.batch")
     unreadable, _, for_nobody = event["Records"]
 
-    assert run_event("issue_voucher", event) == []
+    assert run_event(around, "issue_voucher", event) == []
 
     assert around.stored.voucher is not None
     assert around.dead_letters.buried == [
@@ -226,7 +221,7 @@ def test_of_a_batch_only_what_failed_comes_back(around: Surroundings) -> None:
     around.keep(CONFIRMED)
     around.store.down = True
 
-    assert run("issue_voucher", "batch") == [FIRST_MESSAGE.format(6)]
+    assert run(around, "issue_voucher", "batch") == [FIRST_MESSAGE.format(6)]
 
     assert len(around.dead_letters.buried) == 2
 
@@ -235,7 +230,7 @@ def test_a_hint_of_an_unknown_version_is_set_aside_with_its_reason(around: Surro
     around.keep(ACCEPTED)
     event = an_event("process_payment.unknown_version")
 
-    assert run_event("process_payment", event) == []
+    assert run_event(around, "process_payment", event) == []
 
     [record] = event["Records"]
     assert around.dead_letters.buried == [(record["body"], "unknown_schema_version")]
@@ -246,7 +241,7 @@ def test_a_hint_of_an_unknown_version_is_set_aside_with_its_reason(around: Surro
 def test_a_hint_for_nobody_is_set_aside(
     around: Surroundings, step: str, reservation: Reservation
 ) -> None:
-    assert run(step) == []
+    assert run(around, step) == []
 
     [(_, reason)] = around.dead_letters.buried
     assert reason == "unknown_reservation"
@@ -268,13 +263,9 @@ def test_whatever_of_ours_fails_the_message_comes_back_and_the_logs_say_why(
     name: str,
 ) -> None:
     around.keep(reservation)
+    monkeypatch.setattr(around, name, raising(error))
 
-    def fail(**arguments: object) -> Any:
-        raise error
-
-    monkeypatch.setattr(wiring, name, fail)
-
-    assert run(step) != []
+    assert run(around, step) != []
 
     assert around.dead_letters.buried == []
     [line] = around.logs.saying("hint not handled")
@@ -283,8 +274,8 @@ def test_whatever_of_ours_fails_the_message_comes_back_and_the_logs_say_why(
 
 
 PORT_OF = {
-    "process_payment": "payments_api",
-    "confirm_supplier": "supplier_api",
+    "process_payment": "payments",
+    "confirm_supplier": "supplier",
     "issue_voucher": "voucher_renderer",
     "notify_customer": "mailer",
 }
@@ -301,9 +292,9 @@ def test_a_port_that_breaks_its_promise_costs_a_repeat_and_no_message(
         def __getattr__(self, name: str) -> Any:
             raise RuntimeError("a defect")
 
-    monkeypatch.setattr(wiring, PORT_OF[step], Broken)
+    monkeypatch.setattr(around, PORT_OF[step], Broken())
 
-    assert len(run(step)) == 1
+    assert len(run(around, step)) == 1
 
     assert around.dead_letters.buried == []
     assert around.stored.next_check_at is not None
@@ -313,7 +304,7 @@ def test_a_mail_is_made_of_data_that_no_log_line_holds(around: Surroundings) -> 
     """The `logs` fixture looks for them after every test; here is what it would find."""
     around.keep(WITH_VOUCHER)
 
-    run("notify_customer")
+    run(around, "notify_customer")
 
     [mail] = around.mailer.mails
     assert (mail.to, mail.guest) == ("ana.perez@example.com", "Ana Pérez")

@@ -14,7 +14,6 @@ import pytest
 from local.simulators.payments import Payments
 from local.simulators.provider import Times
 from local.simulators.supplier import Supplier
-from reservations import wiring
 from reservations.adapters.providers.payments_api import HttpPaymentsApi
 from reservations.adapters.providers.supplier_api import HttpSupplierApi
 from reservations.domain.decisions import Decision
@@ -53,8 +52,8 @@ def depart(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Iterator[De
         def make(token: str = "tok_ok", offer: str = "HTL-MAD-001", at: Times = SOON) -> Journey:
             payments = opened.enter_context(next_door(Payments, at, around))
             supplier = opened.enter_context(next_door(Supplier, at, around))
-            monkeypatch.setattr(wiring, "payments_api", lambda: HttpPaymentsApi(payments.client()))
-            monkeypatch.setattr(wiring, "supplier_api", lambda: HttpSupplierApi(supplier.client()))
+            monkeypatch.setattr(around, "payments_api", lambda: HttpPaymentsApi(payments.client()))
+            monkeypatch.setattr(around, "supplier_api", lambda: HttpSupplierApi(supplier.client()))
             return departed(around, payments, supplier, token=token, offer=offer)
 
         yield make

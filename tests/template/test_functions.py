@@ -17,6 +17,7 @@ from reservations.adapters.aws.s3 import S3_BRIEF_CONFIG
 from reservations.adapters.aws.ses import SES_CONFIG
 from reservations.adapters.aws.ssm import SSM_BRIEF_CONFIG
 from reservations.adapters.mysql.engine import ANSWER_SECONDS
+from reservations.domain.facts import Provider
 from reservations.entrypoints.queue import RECORD_MS
 from tests.template.resources import (
     ROOT,
@@ -28,7 +29,7 @@ from tests.template.resources import (
     statements,
     template,
 )
-from tools.documents import DEPLOYER_RIGHT, WILDCARDS, permissions, rights
+from tools.documents import DEPLOYER_RIGHT, WILDCARDS, permissions, rights, sources
 from tools.release import RELEASE_FILE
 
 FOLDERS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
@@ -122,7 +123,6 @@ def timeouts_told() -> dict[str, tuple[str, int]]:
     return {name: (bound, int(seconds)) for name, bound, seconds in rows}
 
 
-TIMEOUTS = config.Timeouts()
 ROW_OF = {
     "cancel_reservation": "API",
     "clean_up": "limpieza, migración",
@@ -147,16 +147,13 @@ def test_a_function_has_the_time_that_the_documents_say(folder: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("folder", "connect_seconds", "read_seconds"),
-    [
-        ("process_payment", TIMEOUTS.payments_connect, TIMEOUTS.payments_read),
-        ("confirm_supplier", TIMEOUTS.supplier_connect, TIMEOUTS.supplier_read),
-    ],
+    ("folder", "provider"),
+    [("process_payment", Provider.PAYMENTS), ("confirm_supplier", Provider.SUPPLIER)],
 )
 def test_a_provider_step_lives_to_hear_the_slowest_answer_and_to_record_it(
-    folder: str, connect_seconds: float, read_seconds: float
+    folder: str, provider: Provider
 ) -> None:
-    call = config.CONNECT_ATTEMPTS * connect_seconds + read_seconds
+    call = config.PROVIDERS[provider].limits["standard"].longest.total_seconds()
     assert functions()[folder]["Timeout"] >= call + 4  # two transactions
 
 
@@ -172,7 +169,7 @@ def test_a_mail_begun_after_the_store_hung_is_still_sent_and_recorded() -> None:
     transactions = 3 * 2
     needed = 2 * longest(S3_BRIEF_CONFIG) + longest(SES_CONFIG) + transactions
     assert functions()["notify_customer"]["Timeout"] >= needed
-    assert "document_store(patient=False)" in source("notify_customer")
+    assert "services.brief_document_store" in source("notify_customer")
 
 
 def test_settings_read_anew_from_a_store_that_hangs_leave_time_for_the_request() -> None:
@@ -209,8 +206,8 @@ def test_every_function_but_the_migration_has_its_environments_reserved() -> Non
 
 def connections_of(folder: str) -> int:
     """Each environment keeps one connection, and one more to read across reservations."""
-    unhurried = {name for name in wires() if "_unhurried_database" in wires_behind(name)}
-    own = wires_of(folder)
+    unhurried = {name for name in ports() if "_unhurried_database" in ports_behind(name)}
+    own = ports_of(folder)
     return (1 if own - unhurried else 0) + (1 if own & unhurried else 0)
 
 
@@ -487,6 +484,7 @@ FROM_ENVIRONMENT = {
     config.MailFeedbackSettings,
     config.QueueSettings,
 }
+SETTINGS = {model.__name__: model for model in sources() if model is not config.ParameterPath}
 
 Models = frozenset[type[config.Settings]]
 
@@ -496,48 +494,52 @@ def tree(path: Path) -> ast.Module:
 
 
 @cache
-def wires() -> dict[str, ast.FunctionDef]:
+def ports() -> dict[str, ast.FunctionDef]:
+    """The members of `Services`."""
+    [services] = [
+        node
+        for node in tree(LAYER / "services.py").body
+        if isinstance(node, ast.ClassDef) and node.name == "Services"
+    ]
+    return {node.name: node for node in services.body if isinstance(node, ast.FunctionDef)}
+
+
+def members_used(code: ast.AST, *, of: str) -> set[str]:
+    """The members of `Services` that some code reaches by a name, `services` or `self`."""
     return {
-        node.name: node
-        for node in tree(LAYER / "wiring.py").body
-        if isinstance(node, ast.FunctionDef)
-    }
-
-
-@cache
-def wires_behind(wire: str) -> frozenset[str]:
-    """A function of `wiring` and those it calls, itself or through another."""
-    called = {
-        node.func.id
-        for node in ast.walk(wires()[wire])
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    }
-    others = (wires_behind(name) for name in called & wires().keys() - {wire})
-    return frozenset({wire}).union(*others)
-
-
-@cache
-def settings_behind(wire: str) -> Models:
-    """The settings that a function of `wiring` reads, by itself or through another."""
-    own = {
-        getattr(config, node.attr)
-        for name in wires_behind(wire)
-        for node in ast.walk(wires()[name])
-        if isinstance(node, ast.Attribute) and node.attr.endswith("Settings")
-    }
-    return frozenset(own - {config.Settings})
-
-
-def wired(code: ast.Module) -> set[str]:
-    """The functions of `wiring` that some code calls."""
-    return {
-        node.func.attr
+        node.attr
         for node in ast.walk(code)
-        if isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and isinstance(node.func.value, ast.Name)
-        and node.func.value.id == "wiring"
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == of
+    } & ports().keys()
+
+
+@cache
+def ports_behind(port: str) -> frozenset[str]:
+    """A member of `Services` and those it uses, itself or through another."""
+    others = members_used(ports()[port], of="self") - {port}
+    return frozenset({port}).union(*map(ports_behind, others))
+
+
+@cache
+def settings_behind(port: str) -> Models:
+    """The settings that a member of `Services` reads, by itself or through another."""
+    nodes = [node for name in ports_behind(port) for node in ast.walk(ports()[name])]
+    named = [node for node in nodes if isinstance(node, ast.Attribute)]
+    of_one = {
+        Provider[node.attr]
+        for node in named
+        if isinstance(node.value, ast.Name) and node.value.id == "Provider"
     }
+    rows = [config.PROVIDERS[provider] for provider in of_one or Provider]
+    own: set[type[config.Settings]] = set()
+    for node in named:
+        if isinstance(node.value, ast.Subscript):  # of `config.PROVIDERS`
+            own |= {getattr(row, node.attr) for row in rows}
+        elif node.attr in SETTINGS:
+            own.add(SETTINGS[node.attr])
+    return frozenset(own)
 
 
 def edges(code: ast.Module) -> set[str]:
@@ -555,15 +557,16 @@ def edges(code: ast.Module) -> set[str]:
     }
 
 
-def wires_of(folder: str) -> set[str]:
-    """The functions of `wiring` that a function calls, by itself or through its edges."""
+def ports_of(folder: str) -> set[str]:
+    """The members of `Services` that a function uses, by itself or through its edges."""
     code = ast.parse(source(folder))
-    return wired(code).union(*(wired(tree(LAYER / "entrypoints" / f"{e}.py")) for e in edges(code)))
+    codes = [code, *(tree(LAYER / "entrypoints" / f"{edge}.py") for edge in edges(code))]
+    return set().union(*(members_used(each, of="services") for each in codes))
 
 
 @cache
 def settings_of(folder: str) -> Models:
-    behind = (settings_behind(name) for name in wires_of(folder))
+    behind = map(settings_behind, ports_of(folder))
     return frozenset[type[config.Settings]]().union(*behind)
 
 
@@ -577,7 +580,7 @@ def test_what_a_function_reads_is_found_in_its_code() -> None:
     assert settings_of("process_payment") == {
         config.DatabaseSettings,
         config.DeadLetterSettings,
-        config.PaymentsSettings,
+        config.PROVIDERS[Provider.PAYMENTS].settings,
         config.SagaSettings,
     }
 
@@ -587,7 +590,7 @@ def test_a_function_may_read_its_own_parameters_and_no_other(folder: str) -> Non
     [reading] = [s for s in statements(functions()[folder]) if s["Action"] == "ssm:GetParameters"]
     allowed = {resource["Fn::Sub"].split("/")[-1] for resource in listed(reading["Resource"])}
     needed = {
-        field.replace("_", "-")
+        model.parameter(field).replace("_", "-")
         for model in settings_of(folder) - FROM_ENVIRONMENT
         for field in model.model_fields
     }
@@ -619,15 +622,7 @@ def test_no_secret_is_in_the_environment() -> None:
 
 def test_every_role_and_setting_has_somebody_who_uses_it() -> None:
     used = {model for folder in FOLDERS for model in settings_of(folder)}
-    declared = {
-        value
-        for value in vars(config).values()
-        if isinstance(value, type)
-        and issubclass(value, config.Settings)
-        and value.__name__.endswith("Settings")
-        and value is not config.Settings
-    }
-    assert declared == used
+    assert set(SETTINGS.values()) == used
 
 
 @every_function

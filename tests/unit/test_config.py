@@ -10,6 +10,7 @@ import pytest
 
 from reservations.config import (
     PROFILES,
+    PROVIDERS,
     RENEWED_AFTER,
     AccessTokenSettings,
     ApiSettings,
@@ -19,20 +20,19 @@ from reservations.config import (
     DocumentSettings,
     MailSettings,
     ParameterPath,
-    PaymentsSettings,
     QueueSettings,
     SagaSettings,
     Settings,
     SettingsReader,
-    SupplierSettings,
-    Timeouts,
     from_environment,
     from_parameters,
 )
 from reservations.domain.errors import SettingsError
+from reservations.domain.facts import Provider
 from reservations.domain.policy import SHORT, STANDARD
 from tests.worlds.builders import NOON
 
+PAYMENTS, SUPPLIER = (PROVIDERS[provider].settings for provider in Provider)
 PATH = ParameterPath(settings_path="/reservations/test")
 SECRET = "CANARY-s3cr3t"
 KEY = base64.b64encode(bytes(32)).decode()
@@ -65,12 +65,12 @@ def test_every_missing_parameter_is_named_at_once_in_full() -> None:
         "missing settings: /reservations/test/payments-api-key, /reservations/test/payments-url"
     )
     with pytest.raises(SettingsError) as refused:
-        read(PaymentsSettings)
+        read(PAYMENTS)
     assert str(refused.value) == missing
 
 
 def test_what_is_missing_or_malformed_is_named_for_all_that_are_read_together() -> None:
-    models: list[type[Settings]] = [PaymentsSettings, SagaSettings, MailSettings]
+    models: list[type[Settings]] = [PAYMENTS, SagaSettings, MailSettings]
     with pytest.raises(SettingsError) as refused:
         from_parameters(models, PATH, lambda _: {"/reservations/test/payments-url": "https://a"})
     assert str(refused.value) == "missing settings: " + ", ".join(
@@ -94,16 +94,16 @@ def test_every_missing_variable_is_named_at_once() -> None:
 
 def test_an_empty_value_is_a_missing_one() -> None:
     with pytest.raises(SettingsError, match="missing settings: DOCUMENT_BUCKET"):
-        from_environment(DocumentSettings, {"DOCUMENT_BUCKET": ""})
+        from_environment(DocumentSettings, {"DOCUMENT_BUCKET": "", "BUCKET_ADDRESSING": "path"})
 
 
 @pytest.mark.parametrize(
     ("model", "values", "named"),
     [
-        (PaymentsSettings, {"payments_url": SECRET, "payments_api_key": SECRET}, ["payments-url"]),
-        (PaymentsSettings, {"payments_url": "https://a", "payments_api_key": f"{SECRET}\n"}, ["payments-api-key"]),
-        (SupplierSettings, {"supplier_url": "https://a", "supplier_api_key": "ñ"}, ["supplier-api-key"]),
-        (SupplierSettings, {"supplier_url": "ftp://a", "supplier_api_key": "k"}, ["supplier-url"]),
+        (PAYMENTS, {"payments_url": SECRET, "payments_api_key": SECRET}, ["payments-url"]),
+        (PAYMENTS, {"payments_url": "https://a", "payments_api_key": f"{SECRET}\n"}, ["payments-api-key"]),
+        (SUPPLIER, {"supplier_url": "https://a", "supplier_api_key": "ñ"}, ["supplier-api-key"]),
+        (SUPPLIER, {"supplier_url": "ftp://a", "supplier_api_key": "k"}, ["supplier-url"]),
         (SagaSettings, {"saga_policy": SECRET}, ["saga-policy"]),
         (SagaSettings, {"saga_policy": f'{{"profile": "{SECRET}"}}'}, ["saga-policy"]),
         (AccessTokenSettings, {"access_token_keys": SECRET}, ["access-token-keys"]),
@@ -153,8 +153,8 @@ def test_a_url_loses_its_last_slash_so_that_paths_can_follow() -> None:
     ],
 )
 def test_what_a_provider_is_sent_crosses_no_network_unencrypted(url: str) -> None:
-    assert "payments-url" in refusal(PaymentsSettings, payments_url=url, payments_api_key="k")
-    assert "supplier-url" in refusal(SupplierSettings, supplier_url=url, supplier_api_key="k")
+    assert "payments-url" in refusal(PAYMENTS, payments_url=url, payments_api_key="k")
+    assert "supplier-url" in refusal(SUPPLIER, supplier_url=url, supplier_api_key="k")
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_what_a_provider_is_sent_crosses_no_network_unencrypted(url: str) -> Non
 def test_a_provider_s_simulator_on_this_machine_or_among_its_containers_needs_no_certificate(
     url: str,
 ) -> None:
-    assert read(PaymentsSettings, payments_url=url, payments_api_key="k").payments_url == url
+    assert read(PAYMENTS, payments_url=url, payments_api_key="k").url == url
 
 
 # --- durations --------------------------------------------------------------------------------------
@@ -179,7 +179,9 @@ def test_a_provider_s_simulator_on_this_machine_or_among_its_containers_needs_no
 @pytest.mark.parametrize(("name", "policy"), [("standard", STANDARD), ("short", SHORT)])
 def test_a_profile_gives_its_durations(name: str, policy: object) -> None:
     assert profile(profile=name).durations() == policy
-    assert profile(profile=name).limits() == PROFILES[name][1]
+    assert profile(profile=name).limits() == {
+        provider: row.limits[name] for provider, row in PROVIDERS.items()
+    }
 
 
 def test_a_duration_may_differ_from_its_profile_in_seconds() -> None:
@@ -194,8 +196,8 @@ def test_a_duration_may_differ_from_its_profile_in_seconds() -> None:
 def test_a_time_out_may_differ_from_its_profile() -> None:
     limits = profile(profile="short", timeouts={"supplier_read": 5.5}).limits()
 
-    assert limits.supplier_read == 5.5
-    assert limits.payments_read == PROFILES["short"][1].payments_read
+    assert limits[Provider.SUPPLIER].read == 5.5
+    assert limits[Provider.PAYMENTS] == PROVIDERS[Provider.PAYMENTS].limits["short"]
 
 
 @pytest.mark.parametrize(
@@ -219,8 +221,14 @@ def test_a_misspelled_or_impossible_duration_is_refused_when_it_is_read(
     assert message == "malformed settings: /reservations/test/saga-policy"
 
 
+def test_every_provider_has_its_row_with_limits_for_every_profile() -> None:
+    assert {provider: row.limits.keys() for provider, row in PROVIDERS.items()} == dict.fromkeys(
+        Provider, PROFILES.keys()
+    )
+
+
 def test_the_supplier_has_the_minute_it_asks_its_clients_for() -> None:
-    assert Timeouts().supplier_read == 60
+    assert PROVIDERS[Provider.SUPPLIER].limits["standard"].read == 60
 
 
 # --- the key ring -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import base64
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
@@ -77,35 +78,106 @@ class Settings(BaseModel):
 
     rotates: ClassVar[bool] = False
 
+    @classmethod
+    def parameter(cls, field: str) -> str:
+        """The name of a field's parameter, with underscores."""
+        return field
+
 
 S = TypeVar("S", bound=Settings)
 
 
-class Timeouts(Settings):
-    """Limits of one HTTP call to a provider, in seconds.
+class DatabaseSettings(Settings):
+    database_url: SecretStr
 
-    The supplier's read limit is the one Hotelbeds asks its clients for (60 s).
-    """
 
-    payments_connect: float = Field(default=2, gt=0)
-    payments_read: float = Field(default=10, gt=0)
-    supplier_connect: float = Field(default=3, gt=0)
-    supplier_read: float = Field(default=60, gt=0)
+class ProviderSettings(Settings):
+    """Address of a provider's API, and our key there."""
+
+    rotates = True
+    provider: ClassVar[Provider]
+
+    url: ProviderUrl
+    api_key: ProviderKey
+
+    @classmethod
+    def parameter(cls, field: str) -> str:
+        return f"{cls.provider}_{field}"
+
+
+def _webhook_secrets(values: list[str]) -> list[bytes]:
+    """As Standard Webhooks writes them: `whsec_` and base64."""
+    if not values:
+        raise ValueError("no secret")
+    return [base64.b64decode(value.removeprefix("whsec_"), validate=True) for value in values]
+
+
+class WebhookSettings(Settings):
+    """The secrets that a provider signs with. Two may live at once, so that one can be replaced."""
+
+    rotates = True
+    provider: ClassVar[Provider]
+
+    webhook_secrets: Annotated[Json[list[str]], AfterValidator(_webhook_secrets)]
+
+    @classmethod
+    def parameter(cls, field: str) -> str:
+        return f"{field}_{cls.provider}"
 
     @property
-    def longest_call(self) -> timedelta:
-        payments = CONNECT_ATTEMPTS * self.payments_connect + self.payments_read
-        supplier = CONNECT_ATTEMPTS * self.supplier_connect + self.supplier_read
-        return timedelta(seconds=max(payments, supplier))
+    def secrets(self) -> list[bytes]:
+        values: list[Any] = self.webhook_secrets
+        return values
 
 
-SHORT_TIMEOUTS = Timeouts(payments_connect=1, payments_read=2, supplier_connect=1, supplier_read=2)
+class CallLimits(BaseModel):
+    """Limits of one HTTP call, in seconds."""
 
-PROFILES: dict[str, tuple[Policy, Timeouts]] = {
-    "standard": (STANDARD, Timeouts()),
-    "short": (SHORT, SHORT_TIMEOUTS),
+    model_config = ConfigDict(frozen=True)
+
+    connect: float = Field(gt=0)
+    read: float = Field(gt=0)
+
+    @property
+    def longest(self) -> timedelta:
+        return timedelta(seconds=CONNECT_ATTEMPTS * self.connect + self.read)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRow:
+    """Settings and limits of one provider."""
+
+    settings: type[ProviderSettings]
+    webhooks: type[WebhookSettings]
+    limits: Mapping[str, CallLimits]  # by profile
+
+
+def _row(provider: Provider, **limits: CallLimits) -> ProviderRow:
+    own = {"provider": provider, "__module__": __name__}
+    name = provider.title()
+    return ProviderRow(
+        settings=type(f"{name}Settings", (ProviderSettings,), own),
+        webhooks=type(f"{name}WebhookSettings", (WebhookSettings,), own),
+        limits=limits,
+    )
+
+
+_SHORT_LIMITS = CallLimits(connect=1, read=2)
+
+PROVIDERS: Mapping[Provider, ProviderRow] = {
+    Provider.PAYMENTS: _row(
+        Provider.PAYMENTS, standard=CallLimits(connect=2, read=10), short=_SHORT_LIMITS
+    ),
+    # Hotelbeds asks its clients for 60 s.
+    Provider.SUPPLIER: _row(
+        Provider.SUPPLIER, standard=CallLimits(connect=3, read=60), short=_SHORT_LIMITS
+    ),
 }
 
+PROFILES: Mapping[str, Policy] = {"standard": STANDARD, "short": SHORT}
+TIMEOUTS = tuple(
+    f"{provider}_{limit}" for provider in PROVIDERS for limit in CallLimits.model_fields
+)
 
 _POLICY = TypeAdapter(Policy)
 _KEY_ID = TypeAdapter(KeyId)
@@ -125,43 +197,33 @@ class SagaProfile(Settings):
         """A misspelled duration would silently keep its value; a call longer than its limit would never be sent."""
         if not (
             self.policy.keys() <= Policy.__dataclass_fields__.keys()
-            and self.timeouts.keys() <= Timeouts.model_fields.keys()
+            and self.timeouts.keys() <= set(TIMEOUTS)
         ):
             raise ValueError("unknown duration")
-        if self.limits().longest_call > self.durations().call_limit:
+        if max(each.longest for each in self.limits().values()) > self.durations().call_limit:
             raise ValueError("a call may take longer than call_limit")
         return self
 
     def durations(self) -> Policy:
         known = {
-            name: getattr(PROFILES[self.profile][0], name) for name in Policy.__dataclass_fields__
+            name: getattr(PROFILES[self.profile], name) for name in Policy.__dataclass_fields__
         }
         return _POLICY.validate_python(known | self.policy)
 
-    def limits(self) -> Timeouts:
-        return Timeouts.model_validate(PROFILES[self.profile][1].model_dump() | self.timeouts)
-
-
-class DatabaseSettings(Settings):
-    database_url: SecretStr
+    def limits(self) -> Mapping[Provider, CallLimits]:
+        return {
+            provider: CallLimits.model_validate(
+                {
+                    limit: self.timeouts.get(f"{provider}_{limit}", seconds)
+                    for limit, seconds in row.limits[self.profile]
+                }
+            )
+            for provider, row in PROVIDERS.items()
+        }
 
 
 class SagaSettings(Settings):
     saga_policy: Json[SagaProfile]
-
-
-class PaymentsSettings(Settings):
-    rotates = True
-
-    payments_url: ProviderUrl
-    payments_api_key: ProviderKey
-
-
-class SupplierSettings(Settings):
-    rotates = True
-
-    supplier_url: ProviderUrl
-    supplier_api_key: ProviderKey
 
 
 class ContactSettings(Settings):
@@ -198,28 +260,6 @@ class AccessTokenSettings(Settings):
         return ring
 
 
-def _webhook_secrets(values: list[str]) -> list[bytes]:
-    """As Standard Webhooks writes them: `whsec_` and base64."""
-    if not values:
-        raise ValueError("no secret")
-    return [base64.b64decode(value.removeprefix("whsec_"), validate=True) for value in values]
-
-
-WebhookSecrets = Annotated[Json[list[str]], AfterValidator(_webhook_secrets)]
-
-
-class WebhookSettings(Settings):
-    """The secrets that providers sign with: two may live at once, so that one can be replaced."""
-
-    rotates = True
-    webhook_secrets_payments: WebhookSecrets
-    webhook_secrets_supplier: WebhookSecrets
-
-    def of(self, provider: Provider) -> list[bytes]:
-        secrets: Any = getattr(self, f"webhook_secrets_{provider}")
-        return list(secrets)
-
-
 class ApiSettings(Settings):
     """`api_clients` maps the ids of API keys, which the gateway tells, to the names of our clients."""
 
@@ -244,9 +284,14 @@ class DeadLetterSettings(Settings):
 
 
 class DocumentSettings(Settings):
-    """From the environment: the private bucket."""
+    """From the environment: the private bucket, and the part of an address that names it.
+
+    Left to choose, botocore signs links for the global host. S3 sends those to a young bucket on to its region, where
+    the signature is not valid. A virtual host names the region. Emulators know buckets by the path only.
+    """
 
     document_bucket: str = Field(min_length=3, max_length=63)
+    bucket_addressing: Literal["virtual", "path"]
 
 
 class MailFeedbackSettings(Settings):
@@ -266,8 +311,8 @@ class ParameterPath(Settings):
 
     settings_path: str = Field(pattern=r"^/[a-zA-Z0-9_./-]+[a-zA-Z0-9]$")
 
-    def name_of(self, field: str) -> str:
-        return f"{self.settings_path}/{field.replace('_', '-')}"
+    def name_of(self, parameter: str) -> str:
+        return f"{self.settings_path}/{parameter.replace('_', '-')}"
 
 
 def from_environment(model: type[S], environment: Mapping[str, str]) -> S:
@@ -291,7 +336,7 @@ def from_parameters(models: Models, path: ParameterPath, read: ReadParameters) -
     Raises:
         SettingsError: naming every parameter of theirs that is missing or, if none is, malformed.
     """
-    names = {m: {field: path.name_of(field) for field in m.model_fields} for m in models}
+    names = {m: {f: path.name_of(m.parameter(f)) for f in m.model_fields} for m in models}
     return _build(names, read([name for own in names.values() for name in own.values()]))
 
 

@@ -9,7 +9,7 @@ import secrets
 from contextvars import ContextVar
 
 # https://www.w3.org/TR/trace-context/#traceparent-header-field-values
-_TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
@@ -28,6 +28,6 @@ def current() -> str | None:
 
 def continue_trace(traceparent: str | None) -> str:
     """A new span of the caller's trace; of a new trace if the caller has none, or one that cannot be read."""
-    match = _TRACEPARENT.fullmatch(traceparent or "")
+    match = TRACEPARENT.fullmatch(traceparent or "")
     trace_id = match[1] if match else secrets.token_hex(16)
     return f"00-{trace_id}-{secrets.token_hex(8)}-01"

@@ -157,6 +157,7 @@ class World:
             "SETTINGS_PATH": f"/{self._name}",
             "DEAD_LETTER_QUEUE_URL": self._dead_letters,
             "DOCUMENT_BUCKET": self.bucket,
+            "BUCKET_ADDRESSING": "path",
             "MAIL_CONFIGURATION_SET": MAIL_SET,
             "ALLOWED_ORIGIN": "https://www.reservations.example",
             **{f"{queue.upper()}_QUEUE_URL": queues[queue] for queue in Queue},

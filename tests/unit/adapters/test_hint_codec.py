@@ -133,6 +133,8 @@ def test_a_further_member_is_poison() -> None:
         ("occurred_at", "2027-13-01T12:00:00Z"),
         ("occurred_at", "2027-W09-1T12:00:00Z"),
         ("occurred_at", 1803902400),
+        ("occurred_at", "0001-01-01T00:00:00+01:00"),  # before the first year, in UTC
+        ("occurred_at", "٢٠٢٧-03-01T12:00:00Z"),
         ("traceparent", 0),
     ],
 )

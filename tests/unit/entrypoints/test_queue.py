@@ -7,7 +7,6 @@ from uuid import UUID
 
 import pytest
 
-from reservations import wiring
 from reservations.adapters.aws.hint_codec import encode_hint
 from reservations.domain.errors import (
     DatabaseUnavailableError,
@@ -19,18 +18,15 @@ from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.entrypoints import observability, queue
 from tests.worlds.builders import NOON
-from tests.worlds.fakes import RecordingDeadLetters
 from tests.worlds.invocation import LogBook, a_context
+from tests.worlds.services import FakeServices
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.fixture
-def dead_letters(monkeypatch: pytest.MonkeyPatch) -> RecordingDeadLetters:
-    letters = RecordingDeadLetters()
-    monkeypatch.setattr(wiring, "dead_letters", lambda: letters)
-    monkeypatch.setattr(wiring, "durations", lambda: STANDARD)
-    return letters
+def services() -> FakeServices:
+    return FakeServices()
 
 
 @pytest.fixture
@@ -83,44 +79,45 @@ class Handled:
             raise self.failing[hint.reservation_id]
 
 
-def consume(event: dict[str, Any], handled: Handled, *, remaining_ms: int = 60_000) -> list[str]:
+def consume(
+    services: FakeServices, event: dict[str, Any], handled: Handled, *, remaining_ms: int = 60_000
+) -> list[str]:
     """The ids of the messages that are to come back."""
     context = a_context(remaining_ms=remaining_ms)
-    verdict = queue.consume(event, context, handled, source=Queue.VOUCHER)
+    verdict = queue.consume(event, context, handled, services, source=Queue.VOUCHER)
     return [failure["itemIdentifier"] for failure in verdict["batchItemFailures"]]
 
 
-def test_every_hint_of_a_batch_is_handled(dead_letters: RecordingDeadLetters) -> None:
+def test_every_hint_of_a_batch_is_handled(services: FakeServices) -> None:
     hints, handled = [a_hint(), a_hint()], Handled()
 
-    assert consume(records(*map(encode_hint, hints)), handled) == []
+    assert consume(services, records(*map(encode_hint, hints)), handled) == []
 
     assert handled.hints == hints
-    assert dead_letters.buried == []
+    assert services.dead_letters.buried == []
 
 
-def test_only_the_one_that_fails_comes_back(
-    dead_letters: RecordingDeadLetters, logs: LogBook
-) -> None:
+def test_only_the_one_that_fails_comes_back(services: FakeServices, logs: LogBook) -> None:
     hints, handled = [a_hint(), a_hint(), a_hint()], Handled()
     handled.failing[hints[1].reservation_id] = DatabaseUnavailableError("gone")
 
-    assert consume(records(*map(encode_hint, hints)), handled) == ["message-1"]
+    assert consume(services, records(*map(encode_hint, hints)), handled) == ["message-1"]
 
     assert handled.hints == hints
-    assert dead_letters.buried == []
+    assert services.dead_letters.buried == []
     [line] = logs.saying("hint not handled")
     assert line["reservation_id"] == str(hints[1].reservation_id)
     assert "DatabaseUnavailableError" in line["exception"]
 
 
-def test_a_batch_of_which_all_fail_comes_back_whole(
-    dead_letters: RecordingDeadLetters, logs: LogBook
-) -> None:
+def test_a_batch_of_which_all_fail_comes_back_whole(services: FakeServices, logs: LogBook) -> None:
     hints, handled = [a_hint(), a_hint()], Handled()
     handled.failing = {hint.reservation_id: RuntimeError("a defect") for hint in hints}
 
-    assert consume(records(*map(encode_hint, hints)), handled) == ["message-0", "message-1"]
+    assert consume(services, records(*map(encode_hint, hints)), handled) == [
+        "message-0",
+        "message-1",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +125,7 @@ def test_a_batch_of_which_all_fail_comes_back_whole(
     [(queue.RECORD_MS, []), (queue.RECORD_MS - 1, ["message-1", "message-2"])],
 )
 def test_what_there_is_no_time_for_is_not_begun_and_comes_back(
-    dead_letters: RecordingDeadLetters,
+    services: FakeServices,
     logs: LogBook,
     remaining_ms: int,
     coming_back: list[str],
@@ -136,7 +133,7 @@ def test_what_there_is_no_time_for_is_not_begun_and_comes_back(
     hints, handled = [a_hint(), a_hint(), a_hint()], Handled()
 
     event = records(*map(encode_hint, hints))
-    assert consume(event, handled, remaining_ms=remaining_ms) == coming_back
+    assert consume(services, event, handled, remaining_ms=remaining_ms) == coming_back
 
     assert handled.hints == hints[: 3 - len(coming_back)]
     assert logs.metrics == set()
@@ -152,50 +149,46 @@ def test_what_there_is_no_time_for_is_not_begun_and_comes_back(
     ],
 )
 def test_what_can_never_be_handled_is_set_aside_at_once_as_it_came(
-    dead_letters: RecordingDeadLetters, logs: LogBook, body: str, reason: str
+    services: FakeServices, logs: LogBook, body: str, reason: str
 ) -> None:
     handled = Handled()
 
-    assert consume(records(body), handled) == []
+    assert consume(services, records(body), handled) == []
 
     assert handled.hints == []
-    assert dead_letters.buried == [(body, reason)]
+    assert services.dead_letters.buried == [(body, reason)]
     [line] = logs.saying("hint set aside")
     assert line["reason"] == reason
 
 
-def test_a_hint_for_no_reservation_is_set_aside(
-    dead_letters: RecordingDeadLetters, logs: LogBook
-) -> None:
+def test_a_hint_for_no_reservation_is_set_aside(services: FakeServices, logs: LogBook) -> None:
     hint, handled = a_hint(), Handled()
     handled.failing[hint.reservation_id] = ReservationNotFoundError()
 
-    assert consume(records(encode_hint(hint)), handled) == []
+    assert consume(services, records(encode_hint(hint)), handled) == []
 
-    assert dead_letters.buried == [(encode_hint(hint), "unknown_reservation")]
+    assert services.dead_letters.buried == [(encode_hint(hint), "unknown_reservation")]
 
 
 def test_what_cannot_be_set_aside_comes_back(
-    monkeypatch: pytest.MonkeyPatch, dead_letters: RecordingDeadLetters, logs: LogBook
+    monkeypatch: pytest.MonkeyPatch, services: FakeServices, logs: LogBook
 ) -> None:
     def unreachable(body: str, *, reason: str) -> None:
         raise QueueUnavailableError("dead letter not taken")
 
-    monkeypatch.setattr(dead_letters, "bury", unreachable)
+    monkeypatch.setattr(services.dead_letters, "bury", unreachable)
 
-    assert consume(records("poison"), Handled()) == ["message-0"]
+    assert consume(services, records("poison"), Handled()) == ["message-0"]
 
     [line] = logs.saying("hint not handled")
     assert "QueueUnavailableError" in line["exception"]
 
 
-def test_each_line_names_its_own_message_and_trace(
-    dead_letters: RecordingDeadLetters, logs: LogBook
-) -> None:
+def test_each_line_names_its_own_message_and_trace(services: FakeServices, logs: LogBook) -> None:
     hint, handled = a_hint(), Handled()
     handled.failing[hint.reservation_id] = RuntimeError("a defect")
 
-    consume(records(encode_hint(hint), "poison"), handled)
+    consume(services, records(encode_hint(hint), "poison"), handled)
 
     [failed], [aside] = logs.saying("hint not handled"), logs.saying("hint set aside")
     assert failed["message_id"] == str(hint.message_id)
@@ -213,11 +206,12 @@ def test_each_line_names_its_own_message_and_trace(
     ids=["the function's own time", "the plan's"],
 )
 def test_a_call_must_be_over_before_anybody_stops_listening(
-    dead_letters: RecordingDeadLetters, remaining: timedelta, limit: timedelta
+    services: FakeServices, remaining: timedelta, limit: timedelta
 ) -> None:
     handled, before = Handled(), datetime.now(UTC)
 
     consume(
+        services,
         records(encode_hint(a_hint())),
         handled,
         remaining_ms=remaining // timedelta(milliseconds=1),
@@ -228,12 +222,14 @@ def test_a_call_must_be_over_before_anybody_stops_listening(
 
 
 def test_the_counts_of_a_batch_are_written_out_with_it(
-    dead_letters: RecordingDeadLetters, logs: LogBook
+    services: FakeServices, logs: LogBook
 ) -> None:
     hint, handled = a_hint(), Handled()
     handled.failing[hint.reservation_id] = RuntimeError("a defect")
     function = observability.function(
-        lambda event, context: queue.consume(event, context, handled, source=Queue.VOUCHER)
+        lambda event, context: queue.consume(
+            event, context, handled, services, source=Queue.VOUCHER
+        )
     )
 
     function(records(encode_hint(hint), "poison"), a_context())

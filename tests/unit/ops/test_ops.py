@@ -1,6 +1,7 @@
 """The operators' commands: what each says, and to whom it gives which exit status."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
@@ -8,18 +9,16 @@ from uuid import UUID
 import click
 import pytest
 from click.testing import CliRunner, Result
+from moto import mock_aws
 
-from ops import desk
 from ops.__main__ import ops
 from ops.desk import ADVICE, SOURCES, Desk
-from reservations import wiring
 from reservations.application.oversee import INVARIANTS
-from reservations.application.ports import DeadLetter, DeadLetters, Finding, Source, UnitOfWork
+from reservations.application.ports import DeadLetter, DeadLetters, Finding, Source
 from reservations.domain.decisions import Decision
-from reservations.domain.errors import ReservationsError, SettingsError, UnavailableError
+from reservations.domain.errors import UnavailableError
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED, Reservation
 from reservations.domain.saga import State
 from tests.handlers.test_clean_up import Due, Watch
@@ -38,6 +37,7 @@ from tests.worlds.builders import (
     some_facts,
 )
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
+from tests.worlds.services import FakeServices, raising
 
 SHOWN = "7KQ2M-XD4RT-S"
 CUSTOMER = a_customer()
@@ -94,36 +94,60 @@ class Telling(Due):
         self.told.append((reservation_id, event, actor))
 
 
-@pytest.fixture
-def letters(monkeypatch: pytest.MonkeyPatch) -> Letters:
-    letters = Letters()
-    monkeypatch.setattr(Desk, "dead_letters", lambda _: letters)
-    return letters
+class Watched(FakeServices):
+    """Services whose oversight and retention are told by a test."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watch = Looking()
+        self.telling = Telling()
+
+    def oversight(self) -> Looking:
+        return self.watch
+
+    def retention(self) -> Telling:
+        return self.telling
+
+
+class DeskOfFakes(Desk):
+    """Reads no stack."""
+
+    def __init__(self, services: Watched, letters: Letters) -> None:
+        super().__init__(services, stack="none")
+        self._letters = letters
+
+    def dead_letters(self) -> Letters:
+        return self._letters
 
 
 @pytest.fixture
-def telling(monkeypatch: pytest.MonkeyPatch) -> Telling:
-    telling = Telling()
-    monkeypatch.setattr(wiring, "retention", lambda: telling)
-    return telling
+def services() -> Watched:
+    return Watched()
 
 
 @pytest.fixture
-def database() -> InMemoryDatabase:
-    return InMemoryDatabase()
+def letters() -> Letters:
+    return Letters()
 
 
 @pytest.fixture
-def watch() -> Looking:
-    return Looking()
+def desk(services: Watched, letters: Letters) -> Desk:
+    return DeskOfFakes(services, letters)
 
 
-@pytest.fixture(autouse=True)
-def wired(database: InMemoryDatabase, watch: Looking, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SETTINGS_PATH", "/none")  # so that what a command sets ends with the test
-    monkeypatch.setattr(wiring, "unit_of_work", lambda: InMemoryUnitOfWork(database))
-    monkeypatch.setattr(wiring, "oversight", lambda: watch)
-    monkeypatch.setattr(wiring, "durations", lambda: STANDARD)
+@pytest.fixture
+def database(services: Watched) -> InMemoryDatabase:
+    return services.database
+
+
+@pytest.fixture
+def watch(services: Watched) -> Looking:
+    return services.watch
+
+
+@pytest.fixture
+def telling(services: Watched) -> Telling:
+    return services.telling
 
 
 def keep(database: InMemoryDatabase, reservation: Reservation) -> None:
@@ -132,12 +156,12 @@ def keep(database: InMemoryDatabase, reservation: Reservation) -> None:
         uow.commit()
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(ops, ["--stage", "test", *arguments])
+def run(desk: Desk, *arguments: str) -> Result:
+    return CliRunner().invoke(ops, ["--stage", "test", *arguments], obj=desk)
 
 
-def page(*arguments: str) -> dict[str, Any]:
-    result = run(*arguments, "--json")
+def page(desk: Desk, *arguments: str) -> dict[str, Any]:
+    result = run(desk, *arguments, "--json")
     assert result.exit_code == 0, result.stderr
     found: dict[str, Any] = json.loads(result.stdout)
     return found
@@ -170,8 +194,8 @@ def test_there_is_a_command_for_each_thing_operators_do() -> None:
 
 
 @pytest.mark.parametrize("path", list(every_command()), ids=" ".join)
-def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
-    result = run(*path, "--help")
+def test_every_command_explains_itself(desk: Desk, path: tuple[str, ...]) -> None:
+    result = run(desk, *path, "--help")
 
     assert result.exit_code == 0
     assert "--json" in result.stdout
@@ -186,21 +210,21 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "json"])
 @pytest.mark.parametrize("command", ["show", "timeline"])
 def test_nobody_is_named_in_what_is_shown(
-    database: InMemoryDatabase, command: str, form: tuple[str, ...]
+    desk: Desk, database: InMemoryDatabase, command: str, form: tuple[str, ...]
 ) -> None:
     keep(database, confirmed())
 
-    result = run(command, SHOWN, *form)
+    result = run(desk, command, SHOWN, *form)
 
     assert result.exit_code == 0
     assert SHOWN in result.stdout
     assert [personal for personal in PERSONAL if personal and personal in result.stdout] == []
 
 
-def test_a_reservation_is_shown_with_its_ledger(database: InMemoryDatabase) -> None:
+def test_a_reservation_is_shown_with_its_ledger(desk: Desk, database: InMemoryDatabase) -> None:
     keep(database, confirmed())
 
-    shown = page("show", SHOWN.lower())
+    shown = page(desk, "show", SHOWN.lower())
 
     assert shown["reservation"]["state"] == "SUPPLIER_CONFIRMED"
     assert shown["reservation"]["charged_less_refunded_minor"] == 34250
@@ -211,11 +235,11 @@ def test_a_reservation_is_shown_with_its_ledger(database: InMemoryDatabase) -> N
 
 @pytest.mark.parametrize("locator", ["AB[/x]", "AB[x1]", "[bold]AB", "AB:bomb:", "\\[AB]"])
 def test_a_locator_is_shown_as_the_supplier_wrote_it(
-    database: InMemoryDatabase, locator: str
+    desk: Desk, database: InMemoryDatabase, locator: str
 ) -> None:
     keep(database, a_reservation(a_charge(), a_booking(locator=locator)))
 
-    result = run("show", SHOWN)
+    result = run(desk, "show", SHOWN)
 
     assert result.exit_code == 0
     assert locator in result.stdout
@@ -223,38 +247,38 @@ def test_a_locator_is_shown_as_the_supplier_wrote_it(
 
 @pytest.mark.parametrize("unprintable", ["\x1b[2J", "\r", "\n", "\x9b", "\u202e"])
 def test_a_locator_cannot_command_the_terminal(
-    database: InMemoryDatabase, unprintable: str
+    desk: Desk, database: InMemoryDatabase, unprintable: str
 ) -> None:
     keep(database, a_reservation(a_charge(), a_booking(locator=f"AB{unprintable}C")))
 
-    shown = run("show", SHOWN).stdout
+    shown = run(desk, "show", SHOWN).stdout
 
     assert f"AB\ufffd{unprintable[1:]}C" in shown
 
 
 @pytest.mark.parametrize("unprintable", ["\x1b[2J", "\r", "\n", "\x9b", "\u202e"])
 def test_nor_in_json_which_says_all_that_the_supplier_wrote(
-    database: InMemoryDatabase, unprintable: str
+    desk: Desk, database: InMemoryDatabase, unprintable: str
 ) -> None:
     keep(database, a_reservation(a_charge(), a_booking(locator=f"AB{unprintable}C")))
 
-    shown = run("show", SHOWN, "--json").stdout
+    shown = run(desk, "show", SHOWN, "--json").stdout
 
     assert shown.removesuffix("\n").isprintable()
     assert json.loads(shown)["calls"][1]["locator"] == f"AB{unprintable}C"
 
 
-def test_an_erased_customer_is_told_as_such(database: InMemoryDatabase) -> None:
+def test_an_erased_customer_is_told_as_such(desk: Desk, database: InMemoryDatabase) -> None:
     keep(database, confirmed())
     database.customers[RESERVATION_ID] = ERASED
 
-    assert page("show", SHOWN)["reservation"]["personal_data"] == "erased"
+    assert page(desk, "show", SHOWN)["reservation"]["personal_data"] == "erased"
 
 
-def test_broken_invariants_exit_with_one_and_say_what_to_do(watch: Looking) -> None:
+def test_broken_invariants_exit_with_one_and_say_what_to_do(desk: Desk, watch: Looking) -> None:
     watch.findings = {"overdue": [Finding(invariant="overdue", code=CODE, detail="due long ago")]}
 
-    result, as_json = run("invariants"), run("invariants", "--json")
+    result, as_json = run(desk, "invariants"), run(desk, "invariants", "--json")
 
     assert result.exit_code == as_json.exit_code == 1
     for text in (SHOWN, "due long ago", INVARIANTS["overdue"].remedy):
@@ -262,34 +286,36 @@ def test_broken_invariants_exit_with_one_and_say_what_to_do(watch: Looking) -> N
     assert set(json.loads(as_json.stdout)) == set(INVARIANTS)
 
 
-def test_sound_invariants_exit_with_zero_and_can_be_of_the_recent_only(watch: Looking) -> None:
-    assert run("invariants").exit_code == run("invariants", "--recent").exit_code == 0
+def test_sound_invariants_exit_with_zero_and_can_be_of_the_recent_only(
+    desk: Desk, watch: Looking
+) -> None:
+    assert run(desk, "invariants").exit_code == run(desk, "invariants", "--recent").exit_code == 0
     assert len(watch.since) == 2
 
 
 # --- acting
 
 
-def test_an_act_is_told_under_its_role(database: InMemoryDatabase) -> None:
+def test_an_act_is_told_under_its_role(desk: Desk, database: InMemoryDatabase) -> None:
     keep(database, a_reservation(a_charge()))
 
-    page("nudge", SHOWN, "--as", "night-shift")
-    page("nudge", SHOWN)
+    page(desk, "nudge", SHOWN, "--as", "night-shift")
+    page(desk, "nudge", SHOWN)
 
     actors = [e.actor for e in database.history[RESERVATION_ID] if e.event == "operator.nudged"]
     assert actors == ["operator:night-shift", "operator:on-call"]
 
 
-def test_a_script_that_cancels_is_not_asked(database: InMemoryDatabase) -> None:
+def test_a_script_that_cancels_is_not_asked(desk: Desk, database: InMemoryDatabase) -> None:
     keep(database, a_reservation(a_charge()))
 
-    assert page("cancel", SHOWN)["cancelled"]["status"] in ("EN CANCELACION", "CANCELADA")
+    assert page(desk, "cancel", SHOWN)["cancelled"]["status"] in ("EN CANCELACION", "CANCELADA")
 
 
-def test_a_review_is_resolved_by_evidence(database: InMemoryDatabase) -> None:
+def test_a_review_is_resolved_by_evidence(desk: Desk, database: InMemoryDatabase) -> None:
     keep(database, a_reservation(a_charge(money=Money(1, "EUR"))))
 
-    resolved = page("review", "resolve", SHOWN, "--reason", "paid", "--evidence", "TICKET-5")
+    resolved = page(desk, "review", "resolve", SHOWN, "--reason", "paid", "--evidence", "TICKET-5")
 
     assert resolved["resolved"]["review"] == ""
     assert database.reservations[RESERVATION_ID].facts.accepted_minor == 1
@@ -297,9 +323,9 @@ def test_a_review_is_resolved_by_evidence(database: InMemoryDatabase) -> None:
 
 @pytest.mark.parametrize(("command", "done"), [("redrive", "redriven"), ("drop", "dropped")])
 def test_a_message_that_is_moved_is_told_in_its_reservation_s_history(
-    letters: Letters, telling: Telling, command: str, done: str
+    desk: Desk, letters: Letters, telling: Telling, command: str, done: str
 ) -> None:
-    moved = page("dlq", command, "--queue", "payment", "--as", "guardia")
+    moved = page(desk, "dlq", command, "--queue", "payment", "--as", "guardia")
 
     assert moved[done] == [{"queue": "payment", "messages": 2, "by": "operator:guardia"}]
     assert telling.told == [(RESERVATION_ID, f"operator.message_{done}", "operator:guardia")]
@@ -307,7 +333,9 @@ def test_a_message_that_is_moved_is_told_in_its_reservation_s_history(
     assert letters.count(Queue.SUPPLIER) == 2
 
 
-def test_every_queue_of_dead_letters_has_its_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_queue_of_dead_letters_has_its_commands(
+    services: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
 
     class Found(dict[str, str]):
@@ -315,19 +343,21 @@ def test_every_queue_of_dead_letters_has_its_commands(monkeypatch: pytest.Monkey
             asked.append(name)
             return f"https://sqs.example/{name}"
 
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setattr(desk, "resources_of", lambda *_: Found())
+    class Deployed(Desk):
+        resources = Found()
 
-    Desk(stage="test", stack="any").dead_letters()
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+
+    Deployed(services, stack="any").dead_letters()
 
     assert sorted(asked) == sorted(resources("AWS::SQS::Queue"))
 
 
 @pytest.mark.parametrize("command", ["redrive", "drop"])
 def test_a_dry_run_counts_and_neither_moves_nor_tells(
-    letters: Letters, telling: Telling, command: str
+    desk: Desk, letters: Letters, telling: Telling, command: str
 ) -> None:
-    counts = page("dlq", command, "--dry-run")[f"would {command}"]
+    counts = page(desk, "dlq", command, "--dry-run")[f"would {command}"]
 
     assert {row["queue"]: row["messages"] for row in counts} == dict.fromkeys(SOURCES, 2)
     assert letters.count(Queue.PAYMENT) == 2
@@ -350,8 +380,10 @@ def test_a_dry_run_counts_and_neither_moves_nor_tells(
         (["dlq", "redrive", "--rate", "0"], "not in the range"),
     ],
 )
-def test_what_cannot_be_done_says_what_to_do_instead(arguments: list[str], said: str) -> None:
-    result = run(*arguments)
+def test_what_cannot_be_done_says_what_to_do_instead(
+    desk: Desk, arguments: list[str], said: str
+) -> None:
+    result = run(desk, *arguments)
 
     assert result.exit_code == 2
     assert said in result.stderr
@@ -359,31 +391,30 @@ def test_what_cannot_be_done_says_what_to_do_instead(arguments: list[str], said:
 
 
 @pytest.mark.parametrize("evidence", ["ana@example.com", "paid by phone", "x", "R" * 101, "ñandú"])
-def test_evidence_is_a_reference_and_never_prose(evidence: str) -> None:
+def test_evidence_is_a_reference_and_never_prose(desk: Desk, evidence: str) -> None:
     arguments = ["review", "resolve", SHOWN, "--reason", Decision.PAID, "--evidence", evidence]
 
-    assert "no personal data" in run(*arguments).stderr
+    assert "no personal data" in run(desk, *arguments).stderr
 
 
-def test_a_refused_decision_says_what_is_in_review(database: InMemoryDatabase) -> None:
+def test_a_refused_decision_says_what_is_in_review(desk: Desk, database: InMemoryDatabase) -> None:
     keep(database, confirmed())
 
-    result = run("review", "resolve", SHOWN, "--reason", "paid", "--evidence", "TICKET-5")
+    result = run(desk, "review", "resolve", SHOWN, "--reason", "paid", "--evidence", "TICKET-5")
 
     assert result.exit_code == 2
     assert "in review: nothing" in result.stderr
 
 
-def test_every_outage_comes_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_outage_comes_with_advice(
+    services: Watched, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for error in leaves(UnavailableError):
         if error.__name__ == "RequestInFlightError":  # of an HTTP request only
             continue
 
-        def fail(error: type[ReservationsError] = error) -> UnitOfWork:
-            raise error("it happened")
-
-        monkeypatch.setattr(wiring, "unit_of_work", fail)
-        result = run("show", SHOWN)
+        monkeypatch.setattr(services, "unit_of_work", raising(error("it happened")))
+        result = run(desk, "show", SHOWN)
 
         assert result.exit_code == 2
         assert ADVICE[error] in result.stderr
@@ -397,26 +428,27 @@ def test_without_a_stage_nothing_is_done() -> None:
     assert "--stage" in result.stderr
 
 
-def looked_for(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> str:
-    """The stack that a command needs; nothing is asked of it."""
-
-    def resources_of(_: object, stack: str) -> dict[str, str]:
-        raise SettingsError(f"looked for {stack}")
-
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    monkeypatch.setattr(desk, "resources_of", resources_of)
+    with mock_aws():
+        yield
+
+
+def looked_for(*arguments: str) -> str:
+    """The stack that a command needs; there is none."""
     said = CliRunner().invoke(ops, [*arguments, "dlq", "list"]).stderr
-    return said.removeprefix("Error: looked for ").splitlines()[0]
+    found = re.search(r"the resources of the stack (\S+) could not be read", said)
+    assert found, said
+    return found[1]
 
 
 @pytest.mark.parametrize("stage", stacks())
-def test_a_stage_is_looked_for_in_the_stack_it_is_deployed_as(
-    monkeypatch: pytest.MonkeyPatch, stage: str
-) -> None:
-    assert looked_for(monkeypatch, "--stage", stage) == stacks()[stage]
+def test_a_stage_is_looked_for_in_the_stack_it_is_deployed_as(aws: None, stage: str) -> None:
+    assert looked_for("--stage", stage) == stacks()[stage]
 
 
-def test_a_stack_of_another_name_is_told_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert looked_for(monkeypatch, "--stage", "dev", "--stack", "mine") == "mine"
+def test_a_stack_of_another_name_is_told_by_it(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert looked_for("--stage", "dev", "--stack", "mine") == "mine"
     monkeypatch.setenv("OPS_STACK", "ours")
-    assert looked_for(monkeypatch, "--stage", "dev") == "ours"
+    assert looked_for("--stage", "dev") == "ours"

@@ -9,7 +9,7 @@ from uuid import UUID
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
-from reservations.application.ports import HistoryEntry
+from reservations.application.ports import HistoryEntry, UnitOfWork
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
 from reservations.domain.history import TEXTS
@@ -28,7 +28,7 @@ _POLL_EVERY_S = (
 )
 _POLL_AT_LAST_S = 60
 
-NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+_NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
 def stored_answer(reservation: Reservation, *, now: datetime, policy: Policy) -> dict[str, Any]:
@@ -148,9 +148,16 @@ def voucher_link(url: str, *, expires_at: datetime, as_json: bool) -> Response[s
     """A redirect; in the body for browsers, as S3 refuses a signed link that arrives with an Authorization header."""
     if as_json:
         return http.json_response(
-            HTTPStatus.OK, {"url": url, "expires_at": http.rfc3339(expires_at)}, headers=NO_STORE
+            HTTPStatus.OK, {"url": url, "expires_at": http.rfc3339(expires_at)}, headers=_NO_STORE
         )
-    return Response(HTTPStatus.SEE_OTHER, headers={"Location": url, "Vary": http.VARY, **NO_STORE})
+    return Response(HTTPStatus.SEE_OTHER, headers={"Location": url, "Vary": http.VARY, **_NO_STORE})
+
+
+def health(uow: UnitOfWork) -> Response[str]:
+    """OK once the database has answered."""
+    with uow:
+        uow.now()
+    return http.json_response(HTTPStatus.OK, {"status": "ok"}, headers=_NO_STORE)
 
 
 def etag(version: int) -> str:

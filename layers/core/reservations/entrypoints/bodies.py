@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
 from typing import Annotated, Any, Self
@@ -26,6 +26,7 @@ from reservations.domain.history import Text
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, Offer
 from reservations.entrypoints.problems import FieldError, ProblemError
+from reservations.strict_json import without_duplicates
 
 MAX_BODY_BYTES = 64 * 1024
 MAX_FAULTS = 50
@@ -225,19 +226,12 @@ def parse_json(body: bytes) -> dict[str, Any]:
         if _REPLACEMENT in text:
             raise ProblemError("malformed_json")
         parsed = json.loads(
-            text, object_pairs_hook=_without_duplicates, parse_constant=_refuse_constant
+            text, object_pairs_hook=without_duplicates, parse_constant=_refuse_constant
         )
     except (ValueError, RecursionError) as error:
         raise ProblemError("malformed_json") from error
     if not isinstance(parsed, dict):
         raise ProblemError("malformed_json")
-    return parsed
-
-
-def _without_duplicates(members: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    parsed = dict(members)
-    if len(parsed) != len(members):
-        raise ValueError("duplicate member")
     return parsed
 
 

@@ -6,7 +6,7 @@ from base64 import b64decode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -14,11 +14,12 @@ from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import config, wiring
+from reservations import config
 from reservations.application.read_reservation import Reader
 from reservations.domain.errors import DefectError, ReservationsError
 from reservations.domain.reservation import Language
-from reservations.entrypoints.observability import count, logger
+from reservations.entrypoints import observability
+from reservations.entrypoints.observability import Handler, count, logger
 from reservations.entrypoints.problems import (
     CATALOGUE,
     FieldError,
@@ -50,12 +51,19 @@ _ACTED = "acted"
 _KEY_HELP = f'<{CATALOGUE["idempotency_key_missing"].type}>; rel="describedby"'
 
 
-def resolver(*settings: type[config.Settings]) -> APIGatewayRestResolver:
+class Services(Protocol):
+    """The part of the composition root that this edge needs."""
+
+    def prepare(self, *own: type[config.Settings]) -> None: ...
+    def allowed_origin(self) -> str: ...
+
+
+def resolver(services: Services, *settings: type[config.Settings]) -> APIGatewayRestResolver:
     """A resolver that answers every failure with a problem, never with a 500; no route runs without its `settings`."""
     app = APIGatewayRestResolver()
 
     def prepared(app: APIGatewayRestResolver, route: NextMiddleware) -> Response[str]:
-        wiring.prepare(*settings)
+        services.prepare(*settings)
         answer: Response[str] = route(app)
         return answer
 
@@ -104,16 +112,22 @@ def has_acted(app: APIGatewayRestResolver) -> None:
     app.context[_ACTED] = True
 
 
-def resolve(
-    app: APIGatewayRestResolver, event: dict[str, Any], context: LambdaContext
-) -> dict[str, Any]:
-    """Answer a request; pages of the allowed origin may read the answer (https://fetch.spec.whatwg.org/#http-cors-protocol)."""
-    answer = app.resolve(event, context)
-    answer["multiValueHeaders"] |= {
-        "Access-Control-Allow-Origin": [wiring.allowed_origin()],
-        "Access-Control-Expose-Headers": [EXPOSED],
-    }
-    return answer
+def function(app: APIGatewayRestResolver, services: Services) -> Handler:
+    """A function that answers requests. Pages of the allowed origin may read its answers.
+
+    See https://fetch.spec.whatwg.org/#http-cors-protocol.
+    """
+
+    @observability.function
+    def resolve(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        answer = app.resolve(event, context)
+        answer["multiValueHeaders"] |= {
+            "Access-Control-Allow-Origin": [services.allowed_origin()],
+            "Access-Control-Expose-Headers": [EXPOSED],
+        }
+        return answer
+
+    return resolve
 
 
 def client_id(event: APIGatewayProxyEvent, clients: Mapping[str, str]) -> str:

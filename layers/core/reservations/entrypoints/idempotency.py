@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.shared.constants import IDEMPOTENCY_DISABLED_ENV
 from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
@@ -15,9 +16,8 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random
 
-from reservations import wiring
 from reservations.adapters.mysql.engine import ANSWER_SECONDS
-from reservations.adapters.mysql.idempotency import Conclusion
+from reservations.adapters.mysql.idempotency import Conclusion, MySqlIdempotencyStore
 from reservations.domain.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
@@ -26,6 +26,7 @@ from reservations.domain.errors import (
     ReservationsError,
     SettingsError,
 )
+from reservations.entrypoints import http
 from reservations.entrypoints.observability import count
 
 ATTEMPTS = 3
@@ -35,6 +36,7 @@ RETRY_MS = (ANSWER_SECONDS + 1) * 1000
 
 Command = TypeVar("Command")
 Answer = dict[str, Any]
+MakeStore = Callable[..., MySqlIdempotencyStore]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,9 +54,12 @@ def once(
     *,
     scope: KeyScope,
     fingerprint: dict[str, Any],
-    context: LambdaContext,
+    make_store: MakeStore,
+    app: APIGatewayRestResolver,
 ) -> tuple[Answer, bool]:
     """Return the stored answer and whether it was replayed; `function` joins the store's transaction.
+
+    From here on no failure of the request in `app` denies that it acted.
 
     A deadlock undoes the whole transaction, so the whole is done again, `ATTEMPTS` times at most, if there is time.
 
@@ -69,7 +74,7 @@ def once(
         )
 
     def enough(tried: RetryCallState) -> bool:
-        too_late = context.get_remaining_time_in_millis() < RETRY_MS
+        too_late = app.lambda_context.get_remaining_time_in_millis() < RETRY_MS
         return too_late or tried.attempt_number >= ATTEMPTS
 
     again = Retrying(
@@ -78,7 +83,18 @@ def once(
         wait=wait_random(*PAUSE_S),
         reraise=True,
     )
-    return again(_once, function, command, scope=scope, fingerprint=fingerprint, context=context)
+    stored: tuple[Answer, bool] = again(
+        lambda: _once(
+            function,
+            command,
+            scope=scope,
+            fingerprint=fingerprint,
+            store=make_store(client_id=scope.client_id, operation=scope.operation, key=scope.key),
+            context=app.lambda_context,
+        )
+    )
+    http.has_acted(app)
+    return stored
 
 
 def _once(
@@ -87,11 +103,9 @@ def _once(
     *,
     scope: KeyScope,
     fingerprint: dict[str, Any],
+    store: MySqlIdempotencyStore,
     context: LambdaContext,
 ) -> tuple[Answer, bool]:
-    store = wiring.idempotency_store(
-        client_id=scope.client_id, operation=scope.operation, key=scope.key
-    )
     run = idempotent_function(
         lambda *, request: function(command),
         data_keyword_argument="request",

@@ -3,6 +3,7 @@
 import logging
 import traceback
 from collections.abc import Callable
+from enum import Enum
 from functools import wraps
 from typing import Any
 
@@ -97,6 +98,11 @@ def begin_trace(traceparent: str | None) -> None:
 def count(outcome: str) -> None:
     """Add one to an outcome metric; the names are listed in docs/06-qa-testing.md."""
     metrics.add_metric(name=outcome, unit=MetricUnit.Count, value=1)
+
+
+def metric_of(family: str, outcome: Enum) -> str:
+    """`Mail` and `NOT_SENT` make `MailNotSent`."""
+    return family + outcome.name.title().replace("_", "")
 
 
 def measure(*, metric: str, value: float, unit: MetricUnit, **dimensions: str) -> None:

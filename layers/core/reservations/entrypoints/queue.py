@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from aws_lambda_powertools.utilities.batch import (
     BatchProcessor,
@@ -12,13 +12,17 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from reservations import wiring
+from reservations import config
 from reservations.adapters.aws.hint_codec import PoisonMessageError, decode_hint
 from reservations.adapters.aws.ses_events import decode_mail_event
+from reservations.application.provider_step import StepTaken
 from reservations.application.record_mail_event import MailEvent
 from reservations.domain.errors import ReservationNotFoundError
+from reservations.domain.facts import Provider
 from reservations.domain.messages import Hint, Queue
-from reservations.entrypoints.observability import begin_trace, count, logger
+from reservations.domain.policy import Policy
+from reservations.entrypoints import observability
+from reservations.entrypoints.observability import Handler, begin_trace, count, logger
 
 # To record an answer and return, before the function's own time is up.
 _CLOSING = timedelta(seconds=2)
@@ -27,14 +31,59 @@ _CLOSING = timedelta(seconds=2)
 RECORD_MS = 20_000
 
 OnHint = Callable[[Hint, datetime], None]
+TakeStep = Callable[[Hint, datetime], StepTaken | None]
 
 
 class NoTimeLeftError(Exception):
     """The rest of a batch comes back: a function that is killed would bring back what it has done as well."""
 
 
+class DeadLetterSink(Protocol):
+    """Takes a message that can never be handled."""
+
+    def bury(self, body: str, *, reason: str) -> None: ...
+
+
+class Services(Protocol):
+    """The part of the composition root that this edge needs."""
+
+    def prepare(self, *own: type[config.Settings]) -> None: ...
+    def durations(self) -> Policy: ...
+    @property
+    def dead_letters(self) -> DeadLetterSink: ...
+
+
+def function(
+    on_hint: OnHint, services: Services, *settings: type[config.Settings], source: Queue
+) -> Handler:
+    """A function that consumes one queue; no hint is read without its `settings`."""
+
+    @observability.function
+    def consume_batch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        services.prepare(*settings)
+        return consume(event, context, on_hint, services, source=source)
+
+    return consume_batch
+
+
+def provider_function(
+    take_step: TakeStep, services: Services, provider: Provider, *, source: Queue
+) -> Handler:
+    """A function that takes the steps that are due at one provider, and reports each."""
+
+    def on_hint(hint: Hint, not_after: datetime) -> None:
+        observability.report_step(take_step(hint, not_after))
+
+    return function(on_hint, services, config.PROVIDERS[provider].settings, source=source)
+
+
 def consume(
-    event: dict[str, Any], context: LambdaContext, on_hint: OnHint, *, source: Queue
+    event: dict[str, Any],
+    context: LambdaContext,
+    on_hint: OnHint,
+    services: Services,
+    *,
+    source: Queue,
 ) -> dict[str, Any]:
     """Hand each hint to `on_hint` with the moment by which its call must be over.
 
@@ -43,7 +92,7 @@ def consume(
     """
     arrived = datetime.now(UTC)
     own_limit = arrived + timedelta(milliseconds=context.get_remaining_time_in_millis()) - _CLOSING
-    call_limit = arrived + wiring.durations().call_limit
+    call_limit = arrived + services.durations().call_limit
 
     def read(record: SQSRecord) -> None:
         hint = decode_hint(record.body, queue=source)
@@ -51,11 +100,14 @@ def consume(
         begin_trace(hint.traceparent)
         on_hint(hint, min(own_limit, call_limit))
 
-    return _each(event, context, read, line="hint not handled", metric="HintFailed")
+    return _each(event, context, read, services, line="hint not handled", metric="HintFailed")
 
 
 def consume_mail_events(
-    event: dict[str, Any], context: LambdaContext, on_event: Callable[[MailEvent], None]
+    event: dict[str, Any],
+    context: LambdaContext,
+    on_event: Callable[[MailEvent], None],
+    services: Services,
 ) -> dict[str, Any]:
     """Hand over each bounce and complaint, as `consume` does with hints; what else SES says is let go."""
 
@@ -65,13 +117,16 @@ def consume_mail_events(
             logger.append_keys(reservation_id=str(mail_event.reservation_id))
             on_event(mail_event)
 
-    return _each(event, context, read, line="mail event not handled", metric="MailEventFailed")
+    return _each(
+        event, context, read, services, line="mail event not handled", metric="MailEventFailed"
+    )
 
 
 def _each(
     event: dict[str, Any],
     context: LambdaContext,
     read: Callable[[SQSRecord], None],
+    services: Services,
     *,
     line: str,
     metric: str,
@@ -84,7 +139,7 @@ def _each(
         logger.remove_keys(["message_id", "reservation_id"])  # those of the record before
         begin_trace(None)
         try:
-            _read_or_bury(record, read)
+            _read_or_bury(record, read, services)
         except Exception:
             logger.exception(line)
             count(metric)
@@ -97,16 +152,16 @@ def _each(
     return dict(verdict)
 
 
-def _read_or_bury(record: SQSRecord, read: Callable[[SQSRecord], None]) -> None:
+def _read_or_bury(record: SQSRecord, read: Callable[[SQSRecord], None], services: Services) -> None:
     try:
         read(record)
     except PoisonMessageError as poison:
-        _bury(record, poison.reason)
+        _bury(record, poison.reason, services)
     except ReservationNotFoundError:
-        _bury(record, "unknown_reservation")
+        _bury(record, "unknown_reservation", services)
 
 
-def _bury(record: SQSRecord, reason: str) -> None:
-    wiring.dead_letters().bury(record.body, reason=reason)
+def _bury(record: SQSRecord, reason: str, services: Services) -> None:
+    services.dead_letters.bury(record.body, reason=reason)
     logger.error("hint set aside", extra={"reason": reason})
     count("HintSetAside")

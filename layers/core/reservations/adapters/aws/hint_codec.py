@@ -1,28 +1,20 @@
 """A hint as it travels: six members of a JSON object, nothing else, and no personal data."""
 
 import json
-import re
-from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
-from uuid import RFC_4122, UUID
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from reservations.domain.messages import SCHEMA_VERSION, Hint, Queue
+from reservations.strict_json import DuplicateMemberError, without_duplicates
+from reservations.tracing import TRACEPARENT
 
-_T = TypeVar("_T")
-
-_MEMBERS = {
-    "message_id",
-    "schema_version",
-    "reservation_id",
-    "type",
-    "occurred_at",
-    "traceparent",
-}
-_TYPE = re.compile(r"(?=.{1,100}\Z)[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-# W3C Trace Context §3.2, version 00; ids of zeros only are invalid.
-_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_UUID = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
+_UUID7 = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
+_RFC_3339 = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_WRONG_MEMBERS = {"missing", "extra_forbidden"}
 
 
 class PoisonMessageError(Exception):
@@ -33,9 +25,36 @@ class PoisonMessageError(Exception):
         self.reason = reason
 
 
+def _utc(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except OverflowError as error:  # near the years 1 and 9999
+        raise ValueError("out of range") from error
+
+
+def _traced(text: str) -> str:
+    if not TRACEPARENT.fullmatch(text):
+        raise ValueError("not a traceparent")
+    return text
+
+
+class _Members(BaseModel):
+    """As `docs/contratos/mensajes/hint.schema.json` has them. Of several malformed members the first is reported."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    # JSON has one kind of number: 1.0 is 1.
+    schema_version: Annotated[float, Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)]
+    message_id: Annotated[str, Field(pattern=_UUID7), AfterValidator(UUID)]
+    reservation_id: Annotated[str, Field(pattern=_UUID), AfterValidator(UUID)]
+    type: Annotated[str, Field(max_length=100, pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$")]
+    occurred_at: Annotated[str, Field(pattern=_RFC_3339), AfterValidator(_utc)]
+    traceparent: Annotated[str, AfterValidator(_traced)] | None
+
+
 def encode_hint(hint: Hint) -> str:
     """Write a hint; a malformed traceparent is left out, as tracing must not poison a message."""
-    traced = hint.traceparent is not None and _TRACEPARENT.fullmatch(hint.traceparent)
+    traced = hint.traceparent is not None and TRACEPARENT.fullmatch(hint.traceparent)
     return json.dumps(
         {
             "message_id": str(hint.message_id),
@@ -55,25 +74,19 @@ def decode_hint(body: str, *, queue: Queue) -> Hint:
         PoisonMessageError: `not_json`, `not_an_object`, `duplicate_member`,
             `unknown_schema_version`, `wrong_members`, or `invalid_` and a member's name.
     """
-    members = _members(body)
-    version = members.get("schema_version")
-    if isinstance(version, bool) or version != SCHEMA_VERSION:
-        raise PoisonMessageError("unknown_schema_version")
-    if members.keys() != _MEMBERS:
-        raise PoisonMessageError("wrong_members")
-    return Hint(
-        message_id=_read(members, "message_id", _uuid7),
-        queue=queue,
-        reservation_id=_read(members, "reservation_id", _uuid),
-        type=_read(members, "type", _matching(_TYPE)),
-        occurred_at=_read(members, "occurred_at", _moment),
-        traceparent=_read(members, "traceparent", _traceparent),
-    )
-
-
-def _members(body: str) -> dict[str, Any]:
     try:
-        members = json.loads(body, object_pairs_hook=_without_duplicates)
+        members = dict(_Members.model_validate(_object(body)))
+    except ValidationError as error:
+        raise PoisonMessageError(_reason(error)) from None
+    del members["schema_version"]
+    return Hint(queue=queue, **members)
+
+
+def _object(body: str) -> dict[str, Any]:
+    try:
+        members = json.loads(body, object_pairs_hook=without_duplicates)
+    except DuplicateMemberError:
+        raise PoisonMessageError("duplicate_member") from None
     except (ValueError, RecursionError):  # also a number or a nesting beyond what Python reads
         raise PoisonMessageError("not_json") from None
     if not isinstance(members, dict):
@@ -81,52 +94,11 @@ def _members(body: str) -> dict[str, Any]:
     return members
 
 
-def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise PoisonMessageError("duplicate_member")
-    return members
-
-
-def _read(members: dict[str, Any], name: str, read: Callable[[Any], _T]) -> _T:
-    try:
-        return read(members[name])
-    except (ValueError, TypeError):
-        raise PoisonMessageError(f"invalid_{name}") from None
-
-
-def _uuid(text: Any) -> UUID:
-    value = UUID(_text(text))
-    if str(value) != text:  # the constructor also takes braces, URNs and capitals
-        raise ValueError
-    return value
-
-
-def _uuid7(text: Any) -> UUID:
-    value = _uuid(text)
-    if value.version != 7 or value.variant != RFC_4122:
-        raise ValueError
-    return value
-
-
-def _moment(text: Any) -> datetime:
-    return datetime.fromisoformat(_matching(_RFC_3339)(text)).astimezone(UTC)
-
-
-def _traceparent(text: Any) -> str | None:
-    return None if text is None else _matching(_TRACEPARENT)(text)
-
-
-def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
-    def read(text: Any) -> str:
-        if pattern.fullmatch(_text(text)) is None:
-            raise ValueError
-        return str(text)
-
-    return read
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError
-    return value
+def _reason(error: ValidationError) -> str:
+    faults = error.errors(include_input=False, include_url=False)
+    names = [fault["loc"][0] for fault in faults]
+    if "schema_version" in names:
+        return "unknown_schema_version"
+    if any(fault["type"] in _WRONG_MEMBERS for fault in faults):
+        return "wrong_members"
+    return f"invalid_{names[0]}"

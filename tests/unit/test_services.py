@@ -1,0 +1,204 @@
+"""The composition root: settings read once, nothing made before it is needed, each port behind its adapter."""
+
+import json
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Callable, Collection, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reservations import tracing
+from reservations.adapters.aws.s3 import S3DocumentStore
+from reservations.adapters.aws.ses import SesMailer
+from reservations.adapters.aws.sqs import SqsDeadLetters, SqsMessagePublisher
+from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork, MySqlUnitOfWork
+from reservations.adapters.papers.voucher_pdf import FpdfVoucherRenderer
+from reservations.application.read_reservation import LINK_LIFETIME
+from reservations.config import RENEWED_AFTER
+from reservations.domain.errors import SettingsError
+from reservations.domain.policy import SHORT
+from reservations.services import Services
+from tests.worlds.builders import NOON
+
+ROOT = Path(__file__).parents[2]
+PARAMETERS = {
+    "database-url": "mysql+pymysql://user:secret@127.0.0.1:1/none",
+    "saga-policy": json.dumps({"profile": "short"}),
+    "payments-url": "http://127.0.0.1:1",
+    "payments-api-key": "secret",
+    "supplier-url": "http://127.0.0.1:1",
+    "supplier-api-key": "secret",
+    "mail-sender": "reservas@example.com",
+    "support-contact": "soporte@example.com",
+    "public-base-url": "https://api.reservations.example/live/",
+    "api-clients": json.dumps({"key-id": "web"}),
+    "access-token-keys": json.dumps(
+        {"current": "k1", "keys": {"k1": b64encode(bytes(32)).decode()}}
+    ),
+}
+ENVIRONMENT = {
+    "SETTINGS_PATH": "/reservations/test",
+    "PAYMENT_QUEUE_URL": "https://sqs.example/1/payment",
+    "SUPPLIER_QUEUE_URL": "https://sqs.example/1/supplier",
+    "VOUCHER_QUEUE_URL": "https://sqs.example/1/voucher",
+    "NOTIFICATION_QUEUE_URL": "https://sqs.example/1/notification",
+    "DEAD_LETTER_QUEUE_URL": "https://sqs.example/1/dead",
+    "DOCUMENT_BUCKET": "vouchers",
+    "BUCKET_ADDRESSING": "virtual",
+    "MAIL_CONFIGURATION_SET": "reservations-test",
+}
+
+
+class Stored(Services):
+    """Services of an account that holds `PARAMETERS`. Remembers the names that were read."""
+
+    def __init__(self) -> None:
+        super().__init__(ENVIRONMENT)
+        self.values = {f"/reservations/test/{name}": value for name, value in PARAMETERS.items()}
+        self.asked: list[str] = []
+        self.moment = NOON
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def read_parameters(self, names: Collection[str], *, brief: bool = False) -> Mapping[str, str]:
+        self.asked += names
+        return {name: self.values[name] for name in names if name in self.values}
+
+
+@pytest.fixture
+def services(monkeypatch: pytest.MonkeyPatch) -> Stored:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    return Stored()
+
+
+ADAPTERS: dict[str, type] = {
+    "publisher": SqsMessagePublisher,
+    "dead_letters": SqsDeadLetters,
+    "document_store": S3DocumentStore,
+    "brief_document_store": S3DocumentStore,
+    "voucher_renderer": FpdfVoucherRenderer,
+    "mailer": SesMailer,
+}
+
+
+@pytest.mark.parametrize(("name", "adapter"), ADAPTERS.items(), ids=ADAPTERS)
+def test_an_adapter_needs_no_connection_and_lives_as_long_as_its_environment(
+    services: Stored, name: str, adapter: type
+) -> None:
+    made = getattr(services, name)
+
+    assert isinstance(made, adapter)
+    assert getattr(services, name) is made
+
+
+def test_a_unit_of_work_needs_no_connection_and_is_never_kept(services: Stored) -> None:
+    assert isinstance(services.unit_of_work(), MySqlUnitOfWork)
+    assert isinstance(services.joined_unit_of_work(), JoinedUnitOfWork)
+    assert services.unit_of_work() is not services.unit_of_work()
+
+
+def test_a_caller_in_a_hurry_has_a_document_store_of_its_own(services: Stored) -> None:
+    assert services.brief_document_store is not services.document_store
+
+
+@pytest.mark.parametrize(
+    ("addressing", "address"),
+    [
+        ("virtual", "https://vouchers.s3.eu-west-1.amazonaws.com/vouchers/a.pdf"),
+        ("path", "https://s3.eu-west-1.amazonaws.com/vouchers/vouchers/a.pdf"),
+    ],
+)
+def test_a_link_to_a_voucher_names_the_region_of_its_bucket(
+    monkeypatch: pytest.MonkeyPatch, addressing: str, address: str
+) -> None:
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    services = Services(ENVIRONMENT | {"BUCKET_ADDRESSING": addressing})
+
+    link = services.document_store.link("vouchers/a.pdf", filename="a.pdf", lifetime=LINK_LIFETIME)
+
+    assert link.partition("?")[0] == address
+
+
+@pytest.mark.parametrize(
+    ("api_of", "key"),
+    [(Services.payments_api, "payments-api-key"), (Services.supplier_api, "supplier-api-key")],
+)
+def test_a_provider_s_new_key_is_taken_up_and_an_old_one_keeps_its_client(
+    services: Stored, api_of: Callable[[Services], Any], key: str
+) -> None:
+    first = api_of(services)._http
+    services.moment += RENEWED_AFTER
+    assert api_of(services)._http is first
+
+    services.values[f"/reservations/test/{key}"] = "renewed"
+    assert api_of(services)._http is first
+    services.moment += RENEWED_AFTER
+    assert api_of(services)._http._client.headers["Authorization"] == "Bearer renewed"
+
+
+def test_a_setting_is_asked_for_once(services: Stored) -> None:
+    for _ in range(3):
+        services.policy()
+        services.api_settings()
+        services.public_base_url()
+
+    assert len(services.asked) == len(set(services.asked)) == 3
+
+
+def test_a_missing_setting_is_reported_and_asked_for_again_next_time(services: Stored) -> None:
+    value = services.values.pop("/reservations/test/mail-sender")
+    with pytest.raises(SettingsError, match="missing settings: /reservations/test/mail-sender"):
+        _ = services.mailer
+
+    services.values["/reservations/test/mail-sender"] = value
+    assert isinstance(services.mailer, SesMailer)
+
+
+def test_two_at_once_do_not_come_back_at_once(services: Stored) -> None:
+    first_rungs = {services.policy().rung(0) for _ in range(50)}
+
+    shortest, longest = SHORT.rung(0) * 0.8, SHORT.rung(0) * 1.2
+    assert all(shortest <= rung <= longest for rung in first_rungs)
+    assert len(first_rungs) > 1
+    assert {services.policy().hold for _ in range(5)} == {timedelta(seconds=90)}
+
+
+def test_hints_carry_on_the_trace_of_the_invocation(services: Stored) -> None:
+    trace_id = tracing.begin(None)
+
+    traceparent = services.unit_of_work().traceparent
+
+    assert traceparent is not None
+    assert traceparent.split("-")[1] == trace_id
+
+
+def test_the_address_of_the_api_ends_without_a_slash(services: Stored) -> None:
+    assert services.public_base_url() == "https://api.reservations.example/live"
+
+
+def test_functions_are_imported_without_any_setting_and_pay_for_no_other_function() -> None:
+    """A cold start pays for what is imported: drivers, providers and drawing come when they are used."""
+    folders = [path.parent.name for path in (ROOT / "functions").glob("*/handler.py")]
+    program = (
+        "import importlib, sys\n"
+        f"for folder in {folders}: importlib.import_module(f'functions.{{folder}}.handler')\n"
+        "late = ('fpdf', 'pymysql', 'alembic', 'reservations.adapters.providers.provider_http')\n"
+        "print([name for name in late if name in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        env={"PYTHONPATH": f"{ROOT}:{ROOT / 'layers/core'}:{ROOT / 'layers/pdf'}"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert (result.stdout, result.stderr) == ("[]\n", "")

@@ -1,0 +1,127 @@
+"""The composition root made of fakes, and the functions that are built on it."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from importlib import import_module
+from typing import Any
+
+from reservations import config, tracing
+from reservations.adapters.mysql.engine import Database
+from reservations.application.ports import UnitOfWork, VoucherRenderer
+from reservations.domain.access_token import KeyRing
+from reservations.domain.facts import Provider
+from reservations.domain.policy import STANDARD, Policy
+from reservations.entrypoints.observability import Handler
+from reservations.services import Services
+from tests.worlds.fakes import (
+    InMemoryDatabase,
+    InMemoryDocumentStore,
+    InMemoryUnitOfWork,
+    PlainRenderer,
+    RecordingDeadLetters,
+    RecordingMailer,
+    RecordingPublisher,
+    ScriptedPayments,
+    ScriptedSupplier,
+)
+from tests.worlds.signing import PAYMENTS_SECRET, SUPPLIER_SECRET
+
+KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
+BASE_URL = "https://api.reservations.example/live"
+ORIGIN = "https://www.reservations.example"
+SUPPORT = "soporte@example.com"
+
+
+@lru_cache(maxsize=32)
+def handler_of(function: str, services: Services) -> Handler:
+    """A function as Lambda calls it, built once on these services."""
+    handler: Handler = import_module(f"functions.{function}.handler").make_handler(services)
+    return handler
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object, **__: object) -> Any:
+        raise error
+
+    return fail
+
+
+class FakeServices(Services):
+    """Services in memory. A test may replace any of them on its own instance."""
+
+    publisher: RecordingPublisher
+    dead_letters: RecordingDeadLetters
+    document_store: InMemoryDocumentStore
+    brief_document_store: InMemoryDocumentStore
+    voucher_renderer: VoucherRenderer
+    mailer: RecordingMailer
+
+    def __init__(self) -> None:
+        super().__init__({})
+        self.saga_policy = STANDARD
+        self.ring = KEYS
+        self.origin = ORIGIN
+        self.clients = {"l3pk9vw2d1": "web", "q8zt4nf7s0": "partner"}
+        self.secrets = {Provider.PAYMENTS: [PAYMENTS_SECRET], Provider.SUPPLIER: [SUPPLIER_SECRET]}
+        self.database = InMemoryDatabase()
+        self.pings: list[bool] = []
+        self.payments = ScriptedPayments()
+        self.supplier = ScriptedSupplier()
+        self.publisher = RecordingPublisher()
+        self.dead_letters = RecordingDeadLetters()
+        self.document_store = self.brief_document_store = InMemoryDocumentStore()
+        self.voucher_renderer = PlainRenderer()
+        self.mailer = RecordingMailer()
+        self.moment: datetime | None = None
+
+    def now(self) -> datetime:
+        return self.moment or super().now()
+
+    def prepare(self, *own: type[config.Settings]) -> None:
+        pass
+
+    def durations(self) -> Policy:
+        return self.saga_policy
+
+    def policy(self) -> Policy:
+        return self.saga_policy
+
+    def key_ring(self) -> KeyRing:
+        return self.ring
+
+    def api_settings(self) -> config.ApiSettings:
+        clients = json.dumps(self.clients)
+        settings = {"public_base_url": BASE_URL, "api_clients": clients}
+        return config.ApiSettings.model_validate(settings)
+
+    def webhook_secrets(self, provider: Provider) -> list[bytes]:
+        return self.secrets[provider]
+
+    def support_contact(self) -> str:
+        return SUPPORT
+
+    def allowed_origin(self) -> str:
+        return self.origin
+
+    def unit_of_work(self, *, ping: bool = False) -> UnitOfWork:
+        self.pings.append(ping)
+        return InMemoryUnitOfWork(self.database, traceparent=tracing.current())
+
+    def payments_api(self) -> ScriptedPayments:
+        return self.payments
+
+    def supplier_api(self) -> ScriptedSupplier:
+        return self.supplier
+
+
+class OnDatabase(FakeServices):
+    """Fakes around a real database."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+
+    def unit_of_work(self, *, ping: bool = False) -> UnitOfWork:
+        return Services.unit_of_work(self, ping=ping)
