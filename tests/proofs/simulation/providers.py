@@ -102,10 +102,11 @@ class Party:
 
 
 class Outside(Protocol):
-    """What providers need of the world around them."""
+    """The world around the providers and the services."""
 
     random: Random
     hostile: bool
+    trouble: float  # odds that a service of ours fails, in hostile times
 
     @property
     def now(self) -> datetime: ...
@@ -122,6 +123,8 @@ class Outside(Protocol):
         """Send webhooks, as reliably as webhooks come."""
 
     def outage_until(self, provider: Provider) -> datetime: ...
+
+    def service_down(self, service: str) -> bool: ...
 
 
 class Providers:
