@@ -182,8 +182,7 @@ class Provider(ABC):
         """Delete operations and faults; keep the target of webhooks."""
         kept = {name: value for name, value in self.settings.items() if name == "webhook"}
         self.storage.clear()
-        for name, value in kept.items():
-            self.settings[name] = value
+        self.settings.update(kept)
 
     def make(
         self, ledger: Ledger, behavior: Behavior, request: Request, **about: str

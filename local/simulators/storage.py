@@ -5,6 +5,7 @@ import sqlite3
 import threading
 import time
 import zlib
+from collections import UserDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
@@ -40,14 +41,14 @@ class Owed:
 _LAYOUT = zlib.crc32(repr((Entry.__slots__, Kept.__slots__, Owed.__slots__)).encode()) >> 1
 
 
-class Table(dict[str, T]):
+class Table(UserDict[str, T]):
     """A dictionary whose values are read once and written through."""
 
     def __init__(self, db: sqlite3.Connection, name: str, of: type[T]) -> None:
         self._db, self._name = db, name
         rows = db.execute("SELECT name, content FROM item WHERE kind = ? ORDER BY rowid", (name,))
         read = [(key, json.loads(content)) for key, content in rows]
-        super().__init__((key, of(**value) if is_dataclass(of) else value) for key, value in read)
+        self.data = {key: of(**value) if is_dataclass(of) else value for key, value in read}
 
     def __setitem__(self, key: str, value: T) -> None:
         super().__setitem__(key, value)
@@ -60,10 +61,6 @@ class Table(dict[str, T]):
     def __delitem__(self, key: str) -> None:
         super().__delitem__(key)
         self._db.execute("DELETE FROM item WHERE kind = ? AND name = ?", (self._name, key))
-
-    def clear(self) -> None:
-        super().clear()
-        self._db.execute("DELETE FROM item WHERE kind = ?", (self._name,))
 
 
 class Storage:
