@@ -1,4 +1,4 @@
-"""The body of POST /v1/reservations: what it may hold, and what is wrong with one that does not."""
+"""The body of POST /v1/reservations: its rules and its faults."""
 
 import json
 import re
@@ -22,7 +22,6 @@ from pydantic_core import PydanticCustomError
 
 from reservations.application.create_reservation import CreateReservation
 from reservations.domain.errors import InvalidMoneyError
-from reservations.domain.history import Text
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, Offer
 from reservations.entrypoints.problems import FieldError, ProblemError
@@ -40,9 +39,9 @@ _EMAIL = re.compile(
 _CARD_NUMBER = re.compile(r"[0-9]{13,19}")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-# They reorder what follows them.
+# They reorder the text that follows.
 _BIDI_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_REPLACEMENT = "\ufffd"  # what a gateway puts where the bytes were not UTF-8
+_REPLACEMENT = "\ufffd"  # a gateway's substitute for bytes that are not UTF-8
 
 
 def _error(code: str, *, member: str | None = None) -> PydanticCustomError:
@@ -69,15 +68,15 @@ def _printable(value: str) -> str:
     value = value.strip()
     if any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES or c in _BIDI_CONTROLS for c in value):
         raise _error("control_character")
-    if all(unicodedata.category(c)[0] in "CMZ" for c in value):  # nothing that can be seen
+    if all(unicodedata.category(c)[0] in "CMZ" for c in value):  # nothing visible
         raise _error("too_short")
     return value
 
 
 def _no_card_number(value: str) -> str:
-    """Refuse what is 13 to 19 digits and passes the check of ISO/IEC 7812-1: a card number must never enter here.
+    """Refuse 13 to 19 digits that pass the check of ISO/IEC 7812-1: a card number must never enter here.
 
-    Only the whole of it: a hexadecimal token may well hold such a run of digits.
+    Only the whole value counts: a hexadecimal token may well hold such a run of digits.
     """
     digits = value.replace("-", "").replace("_", "")
     if _CARD_NUMBER.fullmatch(digits) and _passes_luhn(digits):
@@ -153,7 +152,7 @@ class PriceBody(_Body):
 
 
 class ReservationBody(_Body):
-    """As `docs/contratos/openapi.yaml` has it; unknown members are refused."""
+    """The body of `docs/contratos/openapi.yaml`. Unknown members are refused."""
 
     customer: CustomerBody
     offer: OfferBody
@@ -163,7 +162,7 @@ class ReservationBody(_Body):
     ]
 
     def fingerprint(self) -> dict[str, Any]:
-        """What makes two requests the same: the values as read, whatever their spelling."""
+        """Return the values as read, equal for requests that differ only in spelling."""
         price = Money.parse(self.price.amount, self.price.currency)
         return self.model_dump(mode="json", exclude={"price"}) | {
             "price": [price.minor, price.currency]
@@ -209,7 +208,7 @@ def refuse_past(starts_on: date, *, today: date) -> None:
         ProblemError: `validation_failed`, as a trip may not start before `today` (UTC).
     """
     if starts_on < today:
-        fault = FieldError("/offer/starts_on", "in_the_past", FAULTS["in_the_past"])
+        fault = FieldError("/offer/starts_on", "in_the_past")
         raise ProblemError("validation_failed", errors=(fault,))
 
 
@@ -239,7 +238,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-# pydantic's error types, in our words; a test sends one body for each.
+# Our codes for pydantic's error types; a test sends one body for each.
 _CODE_OF = {
     "missing": "missing",
     "extra_forbidden": "unknown_member",
@@ -252,41 +251,6 @@ _CODE_OF = {
     "string_unicode": "control_character",
     "greater_than_equal": "out_of_range",
     "less_than_equal": "out_of_range",
-}
-
-FAULTS = {
-    "missing": Text("Falta este dato.", "This member is missing."),
-    "unknown_member": Text(
-        "Contiene un miembro que no se admite.", "It has a member that is not accepted."
-    ),
-    "wrong_type": Text("El tipo no es el esperado.", "The type is not the expected one."),
-    "too_long": Text("Es demasiado largo.", "It is too long."),
-    "too_short": Text("No puede estar vacío.", "It must not be empty."),
-    "malformed": Text("El formato no es válido.", "The format is not valid."),
-    "control_character": Text(
-        "Contiene caracteres no admitidos.", "It has characters that are not accepted."
-    ),
-    "malformed_email": Text(
-        "No es una dirección de correo válida.", "It is not a valid e-mail address."
-    ),
-    "malformed_date": Text("Debe ser una fecha AAAA-MM-DD.", "It must be a date, YYYY-MM-DD."),
-    "in_the_past": Text("La fecha ya pasó.", "The date has passed."),
-    "not_after_start": Text("Debe ser posterior al inicio.", "It must be after the start."),
-    "out_of_range": Text("El valor está fuera de los límites.", "The value is out of range."),
-    "unknown_currency": Text(
-        "No es una moneda ISO 4217 en uso.", "It is not an ISO 4217 currency in use."
-    ),
-    "not_a_decimal": Text(
-        "Debe ser un importe como «342.50».", "It must be an amount such as “342.50”."
-    ),
-    "wrong_decimals": Text(
-        "Los decimales no son los de la moneda: 99.90 en EUR, 99 en JPY, 99.900 en KWD.",
-        "The decimals are not those of the currency: 99.90 in EUR, 99 in JPY, 99.900 in KWD.",
-    ),
-    "card_number": Text(
-        "Parece un número de tarjeta: envía el vale que da el servicio de pagos.",
-        "It looks like a card number: send the token that the payment service gives.",
-    ),
 }
 
 
@@ -302,4 +266,4 @@ def _fault(fault: Any) -> FieldError:
         path.pop()  # its name is the client's own text, and is not echoed
     if member := fault.get("ctx", {}).get("member"):
         path.append(member)
-    return FieldError("".join(f"/{step}" for step in path), code, FAULTS[code])
+    return FieldError("".join(f"/{step}" for step in path), code)

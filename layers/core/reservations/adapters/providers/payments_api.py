@@ -141,5 +141,5 @@ class HttpPaymentsApi(PaymentsApi):
 
 def _payment_path(request: PaymentRequest) -> str:
     if request.action.target is None:
-        raise ValueError(f"{request.action.verb} of no payment")
+        raise ValueError(f"{request.action.verb} without a payment")
     return f"/payments/{quote(request.action.target, safe='')}"
