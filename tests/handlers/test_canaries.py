@@ -660,9 +660,7 @@ def failed(world: World, case: Case, door: int, *, way: int) -> str | None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_no_failure_at_any_door_writes_down_what_is_personal_or_secret(
-    world: World, case: Case
-) -> None:
+def test_no_failure_at_any_door_leaks_personal_data_or_secrets(world: World, case: Case) -> None:
     world.search.allowed = {**ALLOWED, **case.allowed}
 
     doors = sweep(world, case)
@@ -802,7 +800,7 @@ def test_every_refusal_of_the_catalogue_is_tried() -> None:
 
 
 @pytest.mark.parametrize("refusal", REFUSED.values(), ids=REFUSED)
-def test_no_refusal_repeats_what_was_sent(world: World, refusal: Refusal) -> None:
+def test_no_refusal_quotes_the_request(world: World, refusal: Refusal) -> None:
     world.prepare(refusal.state)
     *before, event = refusal.events
     for earlier in before:
@@ -833,7 +831,7 @@ def answered(world: World, refusal: Refusal, event: dict[str, Any]) -> Iterator[
 # --- the search itself ----------------------------------------------------------------------------
 
 
-def test_the_marked_values_did_travel_to_where_they_belong(world: World) -> None:
+def test_the_marked_values_reached_their_recipients(world: World) -> None:
     for name in ("a charge", "a booking", "a mail"):
         world.prepare(CASES[name].state)
         world.invoke(CASES[name].function, CASES[name].event())
@@ -845,7 +843,7 @@ def test_the_marked_values_did_travel_to_where_they_belong(world: World) -> None
     assert any(VALUES["email"] in addresses for addresses in mailed)
 
 
-def test_a_formatter_that_quotes_an_error_would_be_found(world: World) -> None:
+def test_the_search_finds_a_formatter_that_quotes_an_error(world: World) -> None:
     reticent = logger.registered_handler.formatter
     logger.registered_handler.setFormatter(LambdaPowertoolsFormatter())
     try:
@@ -859,7 +857,7 @@ def test_a_formatter_that_quotes_an_error_would_be_found(world: World) -> None:
 @pytest.mark.parametrize(
     "write", [str, json.dumps, lambda v: b64encode(b"xy" + v.encode()).decode()]
 )
-def test_a_value_is_found_however_it_is_written(write: Callable[[str], str]) -> None:
+def test_a_value_is_found_in_every_encoding(write: Callable[[str], str]) -> None:
     for name, value in VALUES.items():
         search = Search({name: value})
         search.look("a sink", [f"before {write(value)} after"])

@@ -98,7 +98,7 @@ def test_every_route_is_one_of_the_three_kinds() -> None:
 
 @named(WITH_KEY)
 @pytest.mark.parametrize("api_key_id", [None, "a-key-of-nobody"])
-def test_without_a_client_s_key_nobody_comes_in(
+def test_a_request_without_a_client_s_key_is_unauthorized(
     around: Surroundings, route: Route, api_key_id: str | None
 ) -> None:
     around.keep(CONFIRMED)
@@ -110,7 +110,7 @@ def test_without_a_client_s_key_nobody_comes_in(
 
 
 @named(WITH_TOKEN)
-def test_without_a_token_nobody_comes_in(around: Surroundings, route: Route) -> None:
+def test_a_request_without_a_token_is_unauthorized(around: Surroundings, route: Route) -> None:
     around.keep(CONFIRMED)
 
     assert told(knock(around, route, api_key_id=WEB)) == (401, "unauthorized")
@@ -118,7 +118,7 @@ def test_without_a_token_nobody_comes_in(around: Surroundings, route: Route) -> 
 
 
 @named(WITH_TOKEN)
-def test_its_owner_comes_in(around: Surroundings, route: Route) -> None:
+def test_the_owner_is_admitted(around: Surroundings, route: Route) -> None:
     around.keep(CONFIRMED)
 
     answer = knock(around, route, api_key_id=WEB, token=TOKEN)
@@ -140,7 +140,7 @@ def test_its_owner_comes_in(around: Surroundings, route: Route) -> None:
     ],
     ids=["another client", "all of another", "another trip's", "made up", "other key", "no key"],
 )
-def test_whose_it_is_not_cannot_tell_it_from_what_is_not_there(
+def test_a_stranger_cannot_distinguish_a_reservation_from_a_missing_one(
     around: Surroundings, route: Route, api_key_id: str, token: str
 ) -> None:
     nowhere = knock(around, route, api_key_id=WEB, token=TOKEN)
@@ -154,7 +154,7 @@ def test_whose_it_is_not_cannot_tell_it_from_what_is_not_there(
 
 
 @named(OPEN)
-def test_what_needs_no_key_gives_nothing_away(around: Surroundings, route: Route) -> None:
+def test_an_open_route_reveals_nothing(around: Surroundings, route: Route) -> None:
     answer = knock(around, route, api_key_id=None)
 
     if route[1] == "/v1/health":
@@ -180,7 +180,7 @@ def test_a_client_s_key_is_replaced_without_a_gap(around: Surroundings) -> None:
     assert seen == [[200, 401], [200, 200], [401, 200]]
 
 
-def test_a_retired_token_key_is_good_for_what_it_was_given_to_until_it_leaves_the_ring(
+def test_a_retired_token_key_verifies_its_tokens_until_it_leaves_the_ring(
     around: Surroundings,
 ) -> None:
     around.keep(CONFIRMED)

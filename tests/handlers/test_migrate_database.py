@@ -85,7 +85,7 @@ def test_a_direct_call_returns_the_revision(migrations: Migrations) -> None:
     assert migrate(migrations, "direct") == {"revision": REVISION}
 
 
-def test_a_direct_call_that_fails_fails(migrations: Migrations) -> None:
+def test_a_failed_direct_call_raises_its_error(migrations: Migrations) -> None:
     migrations.error = DatabaseUnavailableError("no connection to the database")
     with pytest.raises(DatabaseUnavailableError):
         migrate(migrations, "direct")

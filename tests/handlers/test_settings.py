@@ -90,7 +90,7 @@ def complaint(services: Services, folder: str, logs: LogBook) -> str:
 
 
 @every_function
-def test_a_function_names_all_the_settings_that_it_lacks_before_it_does_anything(
+def test_a_function_reports_all_its_missing_settings_before_any_work(
     logs: LogBook, folder: str
 ) -> None:
     services = Bare()
@@ -163,7 +163,7 @@ def warm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warm]:
         yield Warm()
 
 
-def test_a_warm_function_takes_up_a_client_s_new_key_and_lets_the_old_one_go(warm: Warm) -> None:
+def test_a_warm_function_accepts_a_client_s_new_key_and_drops_the_old_one(warm: Warm) -> None:
     def seen() -> list[int]:
         return [warm.reading(api_key_id=key) for key in (WEB, "new")]
 
@@ -192,7 +192,7 @@ def test_a_warm_function_knows_a_token_key_before_it_is_made_current(warm: Warm)
     assert [warm.reading(), warm.reading(ring=renewed)] == [404, 200]
 
 
-def test_a_warm_function_takes_a_provider_s_new_secret_beside_the_old_one(
+def test_a_warm_function_accepts_a_provider_s_new_secret_beside_the_old_one(
     warm: Warm,
 ) -> None:
     def heard() -> list[int]:

@@ -42,7 +42,7 @@ INPUTS = [
 
 
 @pytest.mark.parametrize(("token", "offer"), INPUTS)
-def test_every_token_and_every_offer_comes_to_its_end_within_ninety_seconds(
+def test_every_token_and_offer_of_the_simulators_ends_within_ninety_seconds(
     around: Surroundings,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

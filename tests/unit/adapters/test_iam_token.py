@@ -12,7 +12,7 @@ PROXY = "reservations.proxy-abc.eu-west-1.rds.amazonaws.com"
 
 
 @pytest.mark.parametrize(("port", "told"), [("", 3306), (":3307", 3307)])
-def test_a_token_names_who_signs_in_where_and_for_how_long(port: str, told: int) -> None:
+def test_a_token_names_the_user_the_host_and_its_lifetime(port: str, told: int) -> None:
     signer = boto3.client(
         "ssm",
         region_name="eu-west-1",

@@ -40,9 +40,7 @@ def told(case: str, **changed: Any) -> str:
     ],
     ids=["permanent", "undetermined", "transient", "complaint", "suppressed"],
 )
-def test_an_event_is_read_as_what_it_means_for_the_traveler(
-    body: str, feedback: MailFeedback
-) -> None:
+def test_the_feedback_of_each_ses_event(body: str, feedback: MailFeedback) -> None:
     assert decode_mail_event(body) == MailEvent(
         reservation_id=RESERVATION_ID, kind=MailKind.CONFIRMED, feedback=feedback
     )
@@ -63,7 +61,7 @@ def test_an_event_is_read_as_what_it_means_for_the_traveler(
         told("bounced", mail__tags__mail_kind=["newsletter"]),
     ],
 )
-def test_anything_else_is_poison_and_its_error_repeats_nothing_of_it(body: str) -> None:
+def test_any_other_ses_event_is_poison_and_its_error_quotes_nothing(body: str) -> None:
     with pytest.raises(PoisonMessageError) as caught:
         decode_mail_event(body)
     assert caught.value.reason == str(caught.value) == "not_a_mail_event"

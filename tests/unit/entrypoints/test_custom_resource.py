@@ -138,7 +138,7 @@ def test_an_answer_that_is_not_taken_fails_the_invocation_without_the_signed_url
     assert untold.value.__cause__ is None
 
 
-def test_a_stack_that_cannot_be_reached_fails_the_invocation() -> None:
+def test_an_unreachable_stack_fails_the_invocation() -> None:
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))  # held, not listened on: every connection is refused
         url = f"http://127.0.0.1:{held.getsockname()[1]}/answer"
@@ -150,7 +150,7 @@ def test_a_stack_that_cannot_be_reached_fails_the_invocation() -> None:
 @pytest.mark.parametrize(
     "url", ["http://169.254.169.254/latest", "ftp://stack.example/answer", "http://[", "answer"]
 )
-def test_who_asks_for_an_answer_that_is_not_encrypted_gets_neither_it_nor_any_work(
+def test_an_invalid_or_unencrypted_answer_url_is_refused_before_any_work(
     url: str,
 ) -> None:
     done: list[str] = []
@@ -165,10 +165,10 @@ def test_who_asks_for_an_answer_that_is_not_encrypted_gets_neither_it_nor_any_wo
     assert not done
 
 
-def test_called_directly_it_returns_what_was_made() -> None:
+def test_a_direct_call_returns_the_result() -> None:
     assert make({}, migrate) == REVISION
 
 
-def test_called_directly_it_fails_as_its_action_does() -> None:
+def test_a_direct_call_raises_the_error_of_its_action() -> None:
     with pytest.raises(ConnectionError):
         make({}, fail)

@@ -19,7 +19,7 @@ sqs._logger.warning("not accepted", extra={"code": "busy"})
 
 
 @pytest.mark.parametrize("service", ["reservations", "reservations-dev", "payments"])
-def test_an_adapters_warning_comes_out_once_and_structured(service: str) -> None:
+def test_a_warning_of_an_adapter_is_logged_once_and_structured(service: str) -> None:
     written = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env={
@@ -38,7 +38,7 @@ def test_an_adapters_warning_comes_out_once_and_structured(service: str) -> None
     assert (told["level"], told["message"], told["code"]) == ("WARNING", "not accepted", "busy")
 
 
-def test_a_field_that_is_not_listed_is_named_and_its_value_left_out(
+def test_an_unlisted_field_is_logged_by_name_without_its_value(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with LogBook(capsys).open() as book:
@@ -60,7 +60,7 @@ measure(metric="Measured", value=1, unit=MetricUnit.Count)
 """
 
 
-def test_a_line_a_count_and_a_measure_carry_the_service_that_the_environment_names() -> None:
+def test_logs_and_metrics_carry_the_service_of_the_environment() -> None:
     run = subprocess.run(
         [sys.executable, "-c", TELLING],
         env={"PYTHONPATH": ":".join(sys.path), "POWERTOOLS_SERVICE_NAME": "reservations-dev"},

@@ -50,7 +50,7 @@ def test_a_refusal_is_the_request_s_fault_and_a_defect_is_not() -> None:
 
 
 @every_problem
-def test_a_problem_is_told_in_both_languages_within_bounds(problem: Problem) -> None:
+def test_a_problem_is_described_in_both_languages_within_bounds(problem: Problem) -> None:
     for text in (problem.title, problem.detail):
         assert text.spanish != text.english
         for language in Language:
@@ -65,7 +65,7 @@ def test_what_the_gateway_says_in_both_languages_at_once_fits_too(problem: Probl
 
 
 @every_problem
-def test_a_client_may_retry_what_tells_when(problem: Problem) -> None:
+def test_exactly_the_transient_problems_are_retryable(problem: Problem) -> None:
     transient = problem.status in (409, 429, 503) and problem.code != "not_cancellable"
     assert problem.retryable == transient
 
@@ -74,7 +74,7 @@ def test_no_problem_is_an_internal_server_error() -> None:
     assert {problem.status for problem in CATALOGUE.values()}.isdisjoint({500, 502, 504})
 
 
-def test_no_two_problems_say_the_same() -> None:
+def test_no_two_problems_share_a_text() -> None:
     problems = CATALOGUE.values()
     assert len({problem.type for problem in problems}) == len(CATALOGUE)
     for said in (
@@ -86,7 +86,7 @@ def test_no_two_problems_say_the_same() -> None:
         assert len(set(said)) == len(said)
 
 
-def test_a_commit_of_unknown_fate_is_told_as_such() -> None:
+def test_a_commit_of_unknown_fate_has_an_unknown_effect() -> None:
     known = problem_of(DatabaseUnavailableError("gone"))
     unknown = problem_of(DatabaseUnavailableError("gone", effect_unknown=True))
 
