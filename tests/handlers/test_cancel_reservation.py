@@ -1,4 +1,4 @@
-"""POST …/cancel: once, by the owner, whatever the reservation has come to; on both real databases."""
+"""POST …/cancel: once, by the owner, in any state of the reservation; on both real databases."""
 
 import json
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
 from tests.worlds.invocation import LogBook, a_context, an_event
 from tests.worlds.services import BASE_URL, OnDatabase, handler_of, raising
 
-OTHER_ID = UUID("0195511f-3c00-7abc-8def-00000000b0b0")  # the one of the event "key_reused"
+OTHER_ID = UUID("0195511f-3c00-7abc-8def-00000000b0b0")  # as in the event "key_reused"
 OTHER_CODE = canonical("23456-789AB-P")
 ITSELF = f"{BASE_URL}/v1/reservations/7KQ2M-XD4RT-S"
 
@@ -111,7 +111,7 @@ def count(database: Database, table: str) -> int:
 
 
 def but_for_the_mark(answer: dict[str, Any]) -> dict[str, Any]:
-    """All of an answer but the header that says it was given before."""
+    """An answer without its `Idempotency-Replayed` header."""
     headers = dict(answer["multiValueHeaders"])
     headers.pop("Idempotency-Replayed", None)
     return answer | {"multiValueHeaders": headers}
@@ -156,7 +156,7 @@ def test_a_confirmed_reservation_is_cancelled_step_by_step(
     assert reservation.facts.reason is Reason.CUSTOMER_CANCELLED
     assert reservation.version == body["version"] == 2
     queues = database.execute(text("SELECT queue FROM outbox")).scalars().all()
-    assert "supplier" in queues  # the booking first, then the money
+    assert "supplier" in queues  # the booking is cancelled before the refund
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
@@ -193,7 +193,7 @@ def test_the_stored_hint_continues_the_trace_of_the_caller(
     assert {value.split("-")[1] for value in traceparents} == {"0af7651916cd43dd8448eb211c80319c"}
 
 
-# --- again ----------------------------------------------------------------------------------------
+# --- repeated -------------------------------------------------------------------------------------
 
 
 def test_a_repeat_is_answered_the_same_and_does_nothing(
@@ -326,7 +326,7 @@ def test_a_refusal_is_repeated_even_if_cancelling_has_become_possible(
 def test_a_stranger_gets_the_same_404_and_stores_no_key(
     services: OnDatabase, database: Database, case: str
 ) -> None:
-    if case != "accepted":  # there it does not even exist
+    if case != "accepted":  # in the case "accepted" no reservation exists
         confirmed(database)
 
     answer = post(services, case)
@@ -380,7 +380,7 @@ def test_a_refusal_is_in_the_caller_s_language(services: OnDatabase, database: D
     assert json.loads(answer["body"])["title"] == "It cannot be cancelled"
 
 
-# --- what fails on our side -----------------------------------------------------------------------
+# --- failures of ours -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["policy", "key_ring", "joined_unit_of_work", "api_settings"])

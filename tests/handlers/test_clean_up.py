@@ -1,4 +1,4 @@
-"""The scheduled function: retention, what must be true of recent reservations, and of all."""
+"""The scheduled function: retention, and the invariants of recent and of all reservations."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ from tests.worlds.services import handler_of
 
 
 class Watch(Oversight):
-    """Finds what a test says, and keeps since when it was asked."""
+    """Returns the findings of the test, and records the `since` of each query."""
 
     def __init__(self) -> None:
         self.findings: dict[str, list[Finding]] = {}

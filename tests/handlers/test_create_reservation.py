@@ -167,9 +167,6 @@ def test_a_refused_body_may_be_fixed_under_the_same_key(services: OnDatabase) ->
     assert post(services, "accepted")["statusCode"] == 202
 
 
-# --- over midnight --------------------------------------------------------------------------------
-
-
 def at(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
@@ -215,9 +212,6 @@ def test_a_reused_key_is_refused_as_such_even_after_the_trip_began(
     services.moment = at(STARTS_ON + timedelta(days=1))
 
     assert problem(post(services, "key_reused")) == "idempotency_key_reused"
-
-
-# --- what fails on our side -----------------------------------------------------------------------
 
 
 def fails(answer: dict[str, Any], code: str = "service_unavailable") -> bool:
@@ -269,7 +263,9 @@ def test_a_defect_after_the_commit_answers_that_the_effect_is_unknown(
     assert json.loads(answer["body"])["effect"] == "unknown"
     assert header(post(services, "accepted"), "Idempotency-Replayed") == "true"
     monkeypatch.setattr(services, "api_settings", raising(RuntimeError("a defect")))
-    assert fails(post(services, "accepted"))  # what one request did says nothing of the next
+    assert fails(
+        post(services, "accepted")
+    )  # the commit of one request does not affect the answer to the next
 
 
 @pytest.mark.parametrize("name", ["key_ring", "public_base_url"])

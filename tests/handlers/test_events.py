@@ -1,4 +1,4 @@
-"""The shelf of events: real, harmless, and none without a test."""
+"""The example events: real, harmless, and each used by a test."""
 
 import json
 import re
@@ -22,7 +22,7 @@ every_event = pytest.mark.parametrize("name", NAMES)
 
 
 def members(value: Any, name: str) -> list[Any]:
-    """All the values under that name, however deep."""
+    """All values under that name, at any depth."""
     if isinstance(value, list):
         return [found for inner in value for found in members(inner, name)]
     if not isinstance(value, dict):

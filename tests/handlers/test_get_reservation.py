@@ -1,4 +1,4 @@
-"""GET: what the owner sees, what everybody else does not, and what is said when something fails."""
+"""GET: the owner's view, the refusals of everybody else, and the answers to failures."""
 
 import json
 from typing import Any
@@ -47,7 +47,7 @@ def test_the_owner_is_shown_the_reservation(around: Surroundings) -> None:
     assert (body["reservation_code"], body["status"]) == ("7KQ2M-XD4RT-S", "CONFIRMADA")
     assert header(answer, "ETag") == 'W/"1"'
     assert header(answer, "Cache-Control") == "private, no-cache"
-    assert around.pings == [False]  # a reader does not pay for a ping
+    assert around.pings == [False]  # a read skips the ping
 
 
 def test_a_reader_with_the_current_version_gets_a_304_without_a_body(around: Surroundings) -> None:
@@ -67,7 +67,7 @@ def test_a_reader_with_an_old_version_gets_the_new_one(around: Surroundings) -> 
 
 @pytest.mark.parametrize("case", ["wrong_token", "another_client", "shown"])
 def test_every_stranger_gets_the_same_404(around: Surroundings, case: str) -> None:
-    if case != "shown":  # there it does not even exist
+    if case != "shown":  # in the case "shown" no reservation exists
         around.keep(CONFIRMED)
 
     answer = get(around, case)

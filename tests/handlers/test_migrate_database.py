@@ -1,4 +1,4 @@
-"""The migration: for a stack that waits, and for whoever calls it directly."""
+"""The migration: called by a waiting stack, and directly."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ REVISION = "0001"
 
 
 class Migrations(FakeServices):
-    """Counts the runs of a migration that works, or fails."""
+    """Counts the runs of a migration that succeeds, or raises `error`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -20,7 +20,7 @@ from tests.worlds.services import handler_of
 
 
 class Draining(Context):
-    """Has time for so many rounds."""
+    """Has time for the given number of rounds."""
 
     def __init__(self, rounds: int) -> None:
         super().__init__(0)

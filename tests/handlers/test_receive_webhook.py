@@ -1,4 +1,4 @@
-"""Webhooks: heard once, believed never, and nothing at all from whoever did not sign."""
+"""Webhooks: recorded once, never trusted as facts, and refused without a valid signature."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from tests.worlds.invocation import a_context, an_event
 from tests.worlds.services import handler_of, raising
 from tests.worlds.signing import PAYMENTS_SECRET, signed_headers
 
-SENT_AT = NOON  # when the events on the shelf were signed
+SENT_AT = NOON  # signing time of the example events
 NEW_SECRET = b"the payments' next secret, 32 B."
 
 
@@ -36,7 +36,7 @@ def post(services: Services, event: str | dict[str, Any]) -> dict[str, Any]:
     return handler_of("receive_webhook", services)(event, a_context())
 
 
-def signed_anew(
+def signed_webhook(
     secret: bytes, *, webhook_id: str = "msg_other", at: datetime = SENT_AT, **body: Any
 ) -> dict[str, Any]:
     event = an_event("receive_webhook.payment_succeeded")
@@ -60,7 +60,7 @@ def code(answer: dict[str, Any]) -> str:
 
 
 def is_untouched(around: Surroundings) -> bool:
-    """Nothing read, nothing written: not even a connection was asked for."""
+    """No read, no write, and no unit of work opened."""
     database = around.database
     return not (around.pings or database.webhooks or database.outbox)
 
@@ -74,7 +74,7 @@ def the_only(around: Surroundings, operation: Operation) -> Call:
     return call
 
 
-# --- heard ----------------------------------------------------------------------------------------
+# --- accepted -------------------------------------------------------------------------------------
 
 
 def test_a_webhook_schedules_an_inquiry_and_changes_nothing_else(around: Surroundings) -> None:
@@ -131,7 +131,7 @@ def test_a_second_delivery_does_nothing(around: Surroundings) -> None:
 def test_a_webhook_of_an_unknown_reservation_is_stored_and_answered_alike(
     around: Surroundings,
 ) -> None:
-    """Also one that arrives before our own commit: the reservation cannot be seen yet."""
+    """A webhook that arrives before our own commit is one too: the reservation is not visible yet."""
     answer = post(around, "unknown_reference")
 
     assert (answer["statusCode"], answer["body"] or "") == (200, "")
@@ -141,7 +141,7 @@ def test_a_webhook_of_an_unknown_reservation_is_stored_and_answered_alike(
 
 
 def test_a_webhook_with_a_foreign_reference_is_harmless(around: Surroundings) -> None:
-    event = signed_anew(PAYMENTS_SECRET, data={"reference": "order 7; DROP TABLE"})
+    event = signed_webhook(PAYMENTS_SECRET, data={"reference": "order 7; DROP TABLE"})
     assert post(around, event)["statusCode"] == 200
     assert around.logs.metrics == {"WebhookUnknownReference"}
 
@@ -149,7 +149,7 @@ def test_a_webhook_with_a_foreign_reference_is_harmless(around: Surroundings) ->
 def test_a_signed_webhook_of_an_unknown_type_is_counted_and_changes_nothing(
     around: Surroundings,
 ) -> None:
-    answer = post(around, signed_anew(PAYMENTS_SECRET, type="dispute.created"))
+    answer = post(around, signed_webhook(PAYMENTS_SECRET, type="dispute.created"))
 
     assert (answer["statusCode"], answer["body"] or "") == (200, "")
     assert is_untouched(around)
@@ -160,10 +160,10 @@ def test_a_signed_webhook_of_an_unknown_type_is_counted_and_changes_nothing(
 @pytest.mark.parametrize("secret", [PAYMENTS_SECRET, NEW_SECRET], ids=["old", "new"])
 def test_both_secrets_are_accepted_during_a_rotation(around: Surroundings, secret: bytes) -> None:
     around.secrets[Provider.PAYMENTS] = [NEW_SECRET, PAYMENTS_SECRET]
-    assert post(around, signed_anew(secret))["statusCode"] == 200
+    assert post(around, signed_webhook(secret))["statusCode"] == 200
 
 
-# --- not heard ------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", ["forged_body", "another_s_secret", "without_signature"])
@@ -223,7 +223,7 @@ def test_a_signed_body_that_is_not_json_is_malformed(around: Surroundings) -> No
 
 
 def test_a_signed_body_of_another_shape_fails_validation(around: Surroundings) -> None:
-    answer = post(around, signed_anew(PAYMENTS_SECRET, data={}))
+    answer = post(around, signed_webhook(PAYMENTS_SECRET, data={}))
 
     assert (answer["statusCode"], code(answer)) == (422, "validation_failed")
     assert is_untouched(around)
@@ -232,14 +232,14 @@ def test_a_signed_body_of_another_shape_fails_validation(around: Surroundings) -
 def test_no_log_quotes_a_webhook(around: Surroundings) -> None:
     said = {"reference": "Ana Pérez", "card": "4111 1111 1111 1111"}
 
-    post(around, signed_anew(PAYMENTS_SECRET, webhook_id="msg_of_ana", data=said))
+    post(around, signed_webhook(PAYMENTS_SECRET, webhook_id="msg_of_ana", data=said))
     post(around, "forged_body")
 
     for word in ("Ana", "4111", "msg_", "v1,", PAYMENTS_SECRET.decode()):
         assert word not in around.logs.text
 
 
-# --- what fails on our side -----------------------------------------------------------------------
+# --- failures of ours -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

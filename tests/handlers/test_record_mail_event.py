@@ -1,4 +1,4 @@
-"""What SES says of a mail: one line on the timeline, once, and nothing personal anywhere."""
+"""Mail events of SES: one line on the timeline, once, without personal data."""
 
 import pytest
 
@@ -12,14 +12,14 @@ NAME = "record_mail_event"
 
 
 def run(around: Surroundings, case: str) -> list[str]:
-    """The ids of the messages that are to come back."""
+    """Ids of the messages to return to the queue."""
     verdict = handler_of(NAME, around)(an_event(f"{NAME}.{case}"), a_context())
     assert set(verdict) == {"batchItemFailures"}
     return [failure["itemIdentifier"] for failure in verdict["batchItemFailures"]]
 
 
 def timeline(around: Surroundings) -> list[tuple[str, str]]:
-    """What is told of mails, and by whom."""
+    """Events about mails, with their actors."""
     with around.unit_of_work() as uow:
         history = uow.reservations.history(RESERVATION_ID)
     return [(entry.event, entry.actor) for entry in history if entry.event.startswith("mail.")]

@@ -1,4 +1,4 @@
-"""On the embedded stack's durations, whatever the providers are told to do comes to its end while one watches."""
+"""With the embedded stack's durations, every simulated behaviour of a provider ends within 90 seconds."""
 
 from datetime import timedelta
 from pathlib import Path

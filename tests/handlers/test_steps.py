@@ -1,4 +1,4 @@
-"""The four queue functions: what a hint does, what comes back, what is set aside."""
+"""The four queue functions: the effect of a hint, retried messages, dead-lettered messages."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ every_step = pytest.mark.parametrize(("step", "reservation"), STEPS.items(), ids
 
 
 def run(around: Surroundings, step: str, case: str = "due") -> list[str]:
-    """The ids of the messages that are to come back."""
+    """Ids of the messages to return to the queue."""
     return run_event(around, step, an_event(f"{step}.{case}"))
 
 
@@ -61,9 +61,6 @@ def run_event(around: Surroundings, step: str, event: dict[str, Any]) -> list[st
 def hints_stored(around: Surroundings) -> list[tuple[Queue, str | None]]:
     rows = around.database.outbox.values()
     return [(row.hint.queue, row.hint.traceparent) for row in rows]
-
-
-# --- what each does -----------------------------------------------------------------------------------
 
 
 def test_a_charge_succeeds_and_the_supplier_hint_is_stored(around: Surroundings) -> None:
@@ -199,9 +196,6 @@ def test_a_worker_pings_its_idle_connection(
     assert set(around.pings) == {True}
 
 
-# --- what comes back, what is set aside -----------------------------------------------------------
-
-
 def test_each_message_of_a_batch_gets_its_own_verdict(around: Surroundings) -> None:
     around.keep(CONFIRMED)
     event = an_event("issue_voucher.batch")
@@ -287,7 +281,7 @@ PORT_OF = {
 def test_a_port_that_raises_costs_a_retry_and_no_message(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch, step: str, reservation: Reservation
 ) -> None:
-    """No port may raise for what the outside does; a defect that does is survived all the same."""
+    """A port must not raise for external failures. A defect that raises is retried."""
     around.keep(reservation)
 
     class Broken:
@@ -303,7 +297,7 @@ def test_a_port_that_raises_costs_a_retry_and_no_message(
 
 
 def test_the_personal_data_of_a_mail_are_in_no_log_line(around: Surroundings) -> None:
-    """The `logs` fixture looks for them after every test; here is what it would find."""
+    """The `logs` fixture searches for these data after every test."""
     around.keep(WITH_VOUCHER)
 
     run(around, "notify_customer")

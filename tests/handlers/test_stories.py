@@ -1,6 +1,6 @@
-"""What goes wrong on the way, each as a short story told to its very end, on production's durations.
+"""Failures on the way, each as a short story until its end, with the production durations.
 
-Each ends with nothing left to do, or with a review that says why, and with both providers' books adding up.
+Each story ends settled or in review, and with balanced books at both providers.
 """
 
 from collections.abc import Callable, Iterator
@@ -63,7 +63,7 @@ def depart(
 
 
 def assert_ended(trip: Journey, word: PublicStatus, books: Books) -> None:
-    """To its very end: days of aftercare included, nothing is left to be done and nobody is needed."""
+    """Travel to the end, days of aftercare included: the trip is settled without a review."""
     trip.travel_to_the_end()
 
     assert trip.word is word
@@ -73,7 +73,7 @@ def assert_ended(trip: Journey, word: PublicStatus, books: Books) -> None:
 
 
 def assert_stopped(trip: Journey, word: PublicStatus, review: Review, books: Books) -> None:
-    """At what only a person can decide."""
+    """Travel to the end: the trip waits for a person."""
     trip.travel_to_the_end()
 
     assert trip.word is word
@@ -81,10 +81,10 @@ def assert_stopped(trip: Journey, word: PublicStatus, review: Review, books: Boo
     assert trip.books() == books
 
 
-# --- cancelled on the way -------------------------------------------------------------------------
+# --- cancellations on the way ---------------------------------------------------------------------
 
 MOMENTS: dict[str, tuple[str, str, Callable[[Journey], bool]]] = {
-    "before anything was asked": ("tok_ok", "HTL-", lambda _: True),
+    "before any request": ("tok_ok", "HTL-", lambda _: True),
     "while a payment has no answer": (
         "tok_timeout",
         "HTL-",
@@ -157,7 +157,7 @@ def test_a_rejected_trip_is_not_cancellable(depart: Depart) -> None:
     assert_ended(trip, PublicStatus.RECHAZADA, ONLY_MONEY_GIVEN_BACK)
 
 
-# --- the time of an offer -------------------------------------------------------------------------
+# --- holds ----------------------------------------------------------------------------------------
 
 
 def test_a_payments_outage_longer_than_the_hold_does_not_expire_the_trip(depart: Depart) -> None:
@@ -213,7 +213,7 @@ def test_a_payment_that_succeeds_before_its_void_arrives_is_kept(depart: Depart)
     assert len(trip.times_of("void")) == 1
 
 
-# --- answers that did not come --------------------------------------------------------------------
+# --- missing answers ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_a_cancellation_blocked_by_an_outage_is_completed_after_it(
     assert_ended(trip, PublicStatus.CANCELADA, ALL_GIVEN_BACK)
 
 
-# --- too late -------------------------------------------------------------------------------------
+# --- late charges and bookings --------------------------------------------------------------------
 
 
 def test_a_payment_found_after_the_cancellation_is_refunded_and_the_status_stays(
@@ -322,7 +322,7 @@ def test_a_booking_found_after_the_cancellation_is_cancelled_and_the_status_stay
     assert_ended(trip, PublicStatus.CANCELADA, ALL_GIVEN_BACK)
 
 
-# --- twice ----------------------------------------------------------------------------------------
+# --- duplicates -----------------------------------------------------------------------------------
 
 
 def test_a_second_payment_is_found_and_refunded(depart: Depart) -> None:
@@ -348,7 +348,7 @@ def test_cancelling_a_trip_paid_and_booked_twice_leaves_nothing(
     assert_ended(trip, PublicStatus.CANCELADA, Books(taken=2, kept=Decimal(0), booked=2, alive=0))
 
 
-# --- what providers do of their own accord --------------------------------------------------------
+# --- unexpected acts of providers -----------------------------------------------------------------
 
 
 def test_a_confirmed_booking_cancelled_by_the_supplier_cancels_and_refunds_the_trip(
@@ -401,13 +401,13 @@ def test_an_answer_with_the_reference_of_another_payment_is_no_answer_and_an_ala
     assert alarms == ["foreign_reference"]
 
 
-# --- refused --------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
 def test_a_refused_refund_keeps_the_status_and_waits_for_a_person(depart: Depart) -> None:
     trip = depart("tok_refund_rejected", "REJ-MAD-001")
 
-    # The money that is still held is what the review is about.
+    # The review is about the money that was not refunded.
     held = Books(taken=1, kept=PRICE, booked=0, alive=0)
     assert_stopped(trip, PublicStatus.RECHAZADA, Review.REFUND_REFUSED, held)
 
@@ -429,7 +429,7 @@ def test_a_pending_refund_is_awaited(depart: Depart) -> None:
     assert_ended(trip, PublicStatus.RECHAZADA, ONLY_MONEY_GIVEN_BACK)
 
 
-# --- afterwards -----------------------------------------------------------------------------------
+# --- aftercare ------------------------------------------------------------------------------------
 
 
 def test_a_confirmed_trip_is_checked_for_three_days_and_no_longer(

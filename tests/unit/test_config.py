@@ -1,4 +1,4 @@
-"""Settings: all that is missing is told at once, and no value ever."""
+"""Settings: all missing ones are reported at once, and never a value."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ KEY = base64.b64encode(bytes(32)).decode()
 
 
 def read(model: type[Settings], **values: str) -> Any:
-    """From a Parameter Store that has these; every name is asked for in full."""
+    """Read the model from a Parameter Store with these values, under their full names."""
     stored = {f"/reservations/test/{name.replace('_', '-')}": v for name, v in values.items()}
 
     def parameters(names: Collection[str]) -> Mapping[str, str]:
@@ -210,7 +210,10 @@ def test_a_time_out_may_differ_from_its_profile() -> None:
         {"profile": "short", "timeouts": {"payments_raed": 1}},
         {"profile": "short", "timeouts": {"payments_read": 0}},
         {"profile": "short", "timeouts": {"payments_read": "soon"}},
-        {"profile": "short", "timeouts": {"supplier_read": 6.1}},  # and 2 s to connect: 8 s are all
+        {
+            "profile": "short",
+            "timeouts": {"supplier_read": 6.1},
+        },  # plus 2 s to connect exceeds the limit of 8 s
         {"profile": "standard", "policy": {"call_limit": 60}},
     ],
 )
@@ -273,7 +276,7 @@ def test_an_unusable_key_ring_is_refused(values: dict[str, str]) -> None:
     assert "access-token-keys" in refusal(AccessTokenSettings, **values)
 
 
-# --- what is held, and for how long ---------------------------------------------------------------
+# --- cached settings ------------------------------------------------------------------------------
 
 API = {"public-base-url": "https://a", "api-clients": '{"old": "web"}'}
 CONTACT = {"support-contact": "soporte@example.com"}
@@ -281,7 +284,7 @@ AGAIN_AFTER = timedelta(seconds=30)
 
 
 class Warm:
-    """An execution environment: its reader, a clock, and a Parameter Store that may be away."""
+    """An execution environment: its reader, a clock, and a Parameter Store with outages."""
 
     def __init__(self) -> None:
         self.stored = API | CONTACT
@@ -345,5 +348,5 @@ def test_an_invalid_new_value_does_not_replace_a_valid_one(
     warm.stored["api-clients"] = value
 
     assert warm.clients_after(RENEWED_AFTER) == ["old"]
-    [told] = caplog.records
-    assert told.__dict__["detail"].endswith("settings: /reservations/test/api-clients")
+    [record] = caplog.records
+    assert record.__dict__["detail"].endswith("settings: /reservations/test/api-clients")

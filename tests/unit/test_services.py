@@ -1,4 +1,4 @@
-"""The composition root: settings read once, nothing made before it is needed, each port behind its adapter."""
+"""The composition root: settings read once, adapters created on first use, one adapter for each port."""
 
 import json
 import subprocess
@@ -54,7 +54,7 @@ ENVIRONMENT = {
 
 
 class Stored(Services):
-    """Services of an account that holds `PARAMETERS`. Remembers the names that were read."""
+    """Services of an account with `PARAMETERS`. Records the names that were read."""
 
     def __init__(self) -> None:
         super().__init__(ENVIRONMENT)
@@ -185,7 +185,7 @@ def test_the_address_of_the_api_ends_without_a_slash(services: Stored) -> None:
 
 
 def test_functions_are_imported_without_settings_or_unused_libraries() -> None:
-    """A cold start pays for what is imported: drivers, providers and drawing come when they are used."""
+    """A cold start pays for its imports, so drivers, providers and fpdf load on first use."""
     folders = [path.parent.name for path in (ROOT / "functions").glob("*/handler.py")]
     program = (
         "import importlib, sys\n"

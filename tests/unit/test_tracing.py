@@ -1,4 +1,4 @@
-"""One trace through it all: whoever calls is continued, whoever cannot be read begins anew."""
+"""One trace end to end: the caller's is continued, an unreadable one is replaced."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A hint on the wire: what is read is what was written, and everything else is poison."""
+"""A hint on the wire: written and read back unchanged; any other message is poison."""
 
 import json
 from dataclasses import replace

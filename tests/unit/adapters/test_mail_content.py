@@ -1,4 +1,4 @@
-"""What the mails say, and what no content can make them do."""
+"""The content of the mails, and its resistance to hostile input."""
 
 from dataclasses import replace
 from datetime import date
@@ -52,7 +52,7 @@ def _body(message: EmailMessage, kind: str) -> str:
 
 
 class _Reader(HTMLParser):
-    """Collects what a mail program would show and fetch, and fails on tags left open."""
+    """Collects the text and the URLs of a mail, and fails on unclosed tags."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

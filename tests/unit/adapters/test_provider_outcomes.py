@@ -1,4 +1,4 @@
-"""What each answer or silence of a provider is taken for: one row each."""
+"""The outcome of each answer of a provider, and of its silence."""
 
 import logging
 import socket
@@ -151,7 +151,7 @@ def test_the_outcome_of_each_http_status(
     assert (reply.outcome, reply.http_status, reply.alarm) == (outcome, status, alarm)
 
 
-HUGE = "9" * 5000  # Python reads no integer of more than 4300 digits
+HUGE = "9" * 5000  # Python refuses integers of more than 4,300 digits
 
 
 @pytest.mark.parametrize(
@@ -537,7 +537,7 @@ def test_a_connection_that_succeeds_on_retry_is_enough() -> None:
 
 @contextmanager
 def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A raw server that reads one request and lets `answer` do as it likes."""
+    """A raw server that reads one request and passes its connection to `answer`."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:

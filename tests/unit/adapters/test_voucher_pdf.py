@@ -45,7 +45,7 @@ def the_page(voucher: Voucher) -> PageObject:
 
 @cache
 def text_of(voucher: Voucher) -> str:
-    """The text of the only page, with every gap as one space."""
+    """The text of the only page, with each run of whitespace as one space."""
     return " ".join(the_page(voucher).extract_text().split())
 
 
@@ -164,7 +164,7 @@ def test_a_name_embeds_the_font_that_can_show_it(guest: str, font: str) -> None:
 
 
 def glyphs_of(guest: str) -> int:
-    """How many glyphs the smallest font of a voucher holds: the one that only its guest needs."""
+    """Number of glyphs in the smallest font of a voucher, embedded only for its guest."""
     files = [
         font["/DescendantFonts"][0].get_object()["/FontDescriptor"]["/FontFile2"]
         for font in embedded_by(replace(A_VOUCHER, guest=guest))
@@ -173,7 +173,9 @@ def glyphs_of(guest: str) -> int:
 
 
 def test_an_arabic_letter_takes_the_form_of_its_place_in_the_word() -> None:
-    assert glyphs_of("ععع") - glyphs_of("ع") == 2  # initial, medial and final, against isolated
+    assert (
+        glyphs_of("ععع") - glyphs_of("ع") == 2
+    )  # 3 forms (initial, medial, final) against 1 (isolated)
 
 
 def test_a_latin_name_embeds_only_the_two_small_fonts() -> None:

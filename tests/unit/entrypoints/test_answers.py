@@ -1,4 +1,4 @@
-"""How a reservation is shown: versions, when to ask again, links, and what is kept for a replay."""
+"""Answers with a reservation: versions, `Retry-After`, links, and the stored answer of a replay."""
 
 import json
 from datetime import timedelta
@@ -73,9 +73,9 @@ def test_the_timeline_omits_events_unknown_to_this_release() -> None:
     events = [ACCEPTED, "loyalty.points_given", CONFIRMED_EVENT]
     history = [HistoryEntry(event=event, at=NOON, actor="system") for event in events]
 
-    told = body_of(answers.timeline(CONFIRMED, history, language=Language.ENGLISH))["events"]
+    listed = body_of(answers.timeline(CONFIRMED, history, language=Language.ENGLISH))["events"]
 
-    assert [event["type"] for event in told] == [ACCEPTED, CONFIRMED_EVENT]
+    assert [event["type"] for event in listed] == [ACCEPTED, CONFIRMED_EVENT]
 
 
 @pytest.mark.parametrize(

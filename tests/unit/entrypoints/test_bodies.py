@@ -94,7 +94,7 @@ def faults(body: Any) -> list[tuple[str, str]]:
     return [(fault.pointer, fault.code) for fault in problem.errors]
 
 
-# One body for each fault: which member, what value, and where the answer points.
+# One body for each fault, with the pointer of the answer.
 ONE_OF_EACH = {
     "missing": (without_member(("customer", "email")), "/customer/email"),
     "unknown_member": (with_member(("offer", "roomKind"), "x"), "/offer"),
@@ -291,7 +291,7 @@ def test_a_text_over_its_bound_is_refused_before_its_normalization(
 
 
 def test_no_character_decomposes_into_more_than_four() -> None:
-    """The bound before NFC rests on this; new versions of Unicode may change it."""
+    """The bound before NFC relies on this. New versions of Unicode may change it."""
     sizes = (len(unicodedata.normalize("NFD", chr(point))) for point in range(sys.maxunicode + 1))
     assert max(sizes) == 4
 
@@ -330,11 +330,8 @@ ANY_JSON = st.recursive(
 @settings(deadline=None)
 @given(path=st.sampled_from(MEMBERS), value=ANY_JSON)
 def test_any_value_of_a_member_is_read_or_refused(path: tuple[str, ...], value: Any) -> None:
-    with suppress(ProblemError):  # and no other
+    with suppress(ProblemError):  # the only error allowed
         parse(with_member(path, value))
-
-
-# --- what makes two requests the same ---------------------------------------------------------------
 
 
 def test_spelling_does_not_change_the_fingerprint() -> None:
@@ -370,9 +367,6 @@ def test_the_longest_decomposed_text_has_the_fingerprint_of_its_nfc() -> None:
 )
 def test_every_value_is_part_of_the_fingerprint(path: tuple[str, ...], value: object) -> None:
     assert parse(with_member(path, value)).fingerprint() != parse(A_BODY).fingerprint()
-
-
-# --- JSON itself ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A function that a stack waits for: it answers over HTTP, whatever happens, and tells no secret."""
+"""A custom resource: it always answers the waiting stack over HTTP, and never with a secret."""
 
 import json
 import socket
@@ -140,7 +140,7 @@ def test_an_answer_that_is_not_taken_fails_the_invocation_without_the_signed_url
 
 def test_an_unreachable_stack_fails_the_invocation() -> None:
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # held, not listened on: every connection is refused
+        held.bind(("127.0.0.1", 0))  # bound without listening: every connection is refused
         url = f"http://127.0.0.1:{held.getsockname()[1]}/answer"
 
         with pytest.raises(StackNotToldError, match="ConnectError"):

@@ -1,4 +1,4 @@
-"""What a request says: languages, keys, bearers, media types; and what a problem answers."""
+"""Reading of requests: languages, keys, bearers, media types. Responses of problems."""
 
 import base64
 import json
@@ -188,8 +188,8 @@ def test_a_problem_names_the_request_and_its_retry_after(problem: Any) -> None:
     assert response.status_code == body["status"] == problem.status
     assert body["instance"] == f"urn:uuid:{REQUEST_ID}"
     assert response.headers["Cache-Control"] == "no-store"
-    told = response.headers.get("Retry-After")
-    assert told == (None if body["retry_after_s"] is None else str(body["retry_after_s"]))
+    seconds = response.headers.get("Retry-After")
+    assert seconds == (None if body["retry_after_s"] is None else str(body["retry_after_s"]))
 
 
 def test_members_are_ordered_so_that_a_replay_is_equal_byte_for_byte() -> None:

@@ -1,4 +1,4 @@
-"""The catalogue of problems and its one table from our errors."""
+"""The catalogue of problems, and the table from our errors to it."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The queue edge: who is handled, who comes back, who is set aside, and what the logs say of each."""
+"""The queue edge: handled, retried and dead-lettered messages, and the logs of each."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -65,7 +65,7 @@ def records(*bodies: str) -> dict[str, Any]:
 
 
 class Handled:
-    """Handles every hint but those of the reservations it fails for."""
+    """Handles every hint, except those of the reservations in `failing`."""
 
     def __init__(self) -> None:
         self.hints: list[Hint] = []
@@ -82,7 +82,7 @@ class Handled:
 def consume(
     services: FakeServices, event: dict[str, Any], handled: Handled, *, remaining_ms: int = 60_000
 ) -> list[str]:
-    """The ids of the messages that are to come back."""
+    """Ids of the messages to return to the queue."""
     context = a_context(remaining_ms=remaining_ms)
     verdict = queue.consume(event, context, handled, services, source=Queue.VOUCHER)
     return [failure["itemIdentifier"] for failure in verdict["batchItemFailures"]]

@@ -1,4 +1,4 @@
-"""Whether a webhook is its provider's: size, signature, clock and shape, in this order."""
+"""Verification of a webhook: size, signature, clock and shape, in this order."""
 
 import base64
 import json
@@ -66,7 +66,7 @@ def refusal(body: bytes = BODY, **given: Any) -> str:
 
 
 def with_headers(**changes: str | None) -> dict[str, str]:
-    """The headers of a good webhook, some of them changed or, when none, left out."""
+    """The headers of a valid webhook with changes. `None` removes a header."""
     changed = headers_for(BODY) | {name.replace("_", "-"): value for name, value in changes.items()}
     return {name: value for name, value in changed.items() if value is not None}
 
@@ -90,7 +90,7 @@ def test_the_example_of_the_specification_has_a_valid_signature_and_an_invalid_b
 
     code = refusal(b'{"test": 2432232314}', headers=headers, secrets=(secret,), now=then)
 
-    assert code == "validation_failed"  # what is only asked of a webhook that is signed
+    assert code == "validation_failed"  # validated only after the signature
 
 
 def test_the_signed_bytes_are_those_of_the_decoded_body() -> None:

@@ -1,4 +1,4 @@
-"""The operators' commands: what each says, and to whom it gives which exit status."""
+"""The operators' commands: their output and their exit status."""
 
 import json
 import re
@@ -45,14 +45,14 @@ PERSONAL = (CUSTOMER.full_name, CUSTOMER.email, CUSTOMER.phone, CUSTOMER.payment
 
 
 class Looking(Watch):
-    """Has no attempts to tell."""
+    """Has no attempts."""
 
     def attempts(self, reservation_id: object) -> list[Any]:
         return []
 
 
 class Letters(DeadLetters):
-    """Of each queue one that can be read and one that cannot; whatever moves is gone."""
+    """Each queue has one readable letter and one unreadable. Moved letters are gone."""
 
     def __init__(self) -> None:
         self.left = {queue: [a_letter(queue), a_letter(queue, of=None)] for queue in SOURCES}
@@ -84,18 +84,18 @@ def a_letter(queue: Source, *, of: UUID | None = RESERVATION_ID) -> DeadLetter:
 
 
 class Telling(Due):
-    """Keeps what is told of which reservation."""
+    """Records the history lines written to each reservation."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[tuple[UUID, str, str]] = []
+        self.recorded: list[tuple[UUID, str, str]] = []
 
     def tell(self, reservation_id: UUID, event: str, *, actor: str) -> None:
-        self.told.append((reservation_id, event, actor))
+        self.recorded.append((reservation_id, event, actor))
 
 
 class Watched(FakeServices):
-    """Services whose oversight and retention are told by a test."""
+    """Services with the oversight and the retention of a test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -328,7 +328,7 @@ def test_a_moved_message_is_recorded_in_the_history_of_its_reservation(
     moved = page(desk, "dlq", command, "--queue", "payment", "--as", "guardia")
 
     assert moved[done] == [{"queue": "payment", "messages": 2, "by": "operator:guardia"}]
-    assert telling.told == [(RESERVATION_ID, f"operator.message_{done}", "operator:guardia")]
+    assert telling.recorded == [(RESERVATION_ID, f"operator.message_{done}", "operator:guardia")]
     assert letters.count(Queue.PAYMENT) == 0
     assert letters.count(Queue.SUPPLIER) == 2
 
@@ -361,10 +361,10 @@ def test_a_dry_run_counts_and_neither_moves_nor_records(
 
     assert {row["queue"]: row["messages"] for row in counts} == dict.fromkeys(SOURCES, 2)
     assert letters.count(Queue.PAYMENT) == 2
-    assert telling.told == []
+    assert telling.recorded == []
 
 
-# --- what cannot be done
+# --- invalid commands
 
 
 @pytest.mark.parametrize(
@@ -410,7 +410,7 @@ def test_every_outage_comes_with_advice(
     services: Watched, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for error in leaves(UnavailableError):
-        if error.__name__ == "RequestInFlightError":  # of an HTTP request only
+        if error.__name__ == "RequestInFlightError":  # raised by HTTP requests only
             continue
 
         monkeypatch.setattr(services, "unit_of_work", raising(error("it happened")))
@@ -436,7 +436,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def looked_for(*arguments: str) -> str:
-    """The stack that a command needs; there is none."""
+    """The stack that a command looks up, from the error about its absence."""
     said = CliRunner().invoke(ops, [*arguments, "dlq", "list"]).stderr
     found = re.search(r"the resources of the stack (\S+) could not be read", said)
     assert found, said
