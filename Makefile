@@ -51,8 +51,8 @@ simulate: bootstrap ## Run 20,000 hostile schedules of the saga; ARGS adds to th
 	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation run 20000 $(ARGS)
 
 .PHONY: simulate-mutants
-simulate-mutants: bootstrap ## Plant each fault of tests/proofs/simulation/mutants.py and check that its seed catches it
-	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation mutants $(ARGS)
+simulate-mutants: bootstrap ## Catch each planted fault of tests/proofs/simulation/mutants.py within 500 schedules
+	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation mutants
 
 .PHONY: mutation
 mutation: bootstrap mutation-tools ## Mutate the domain and print the share that its tests notice (ARGS="--max-children 1 PATTERN")
@@ -179,6 +179,12 @@ format: bootstrap ## Format the code and fix findings of the linter
 .PHONY: docs
 docs: bootstrap ## Write again the parts of docs/ that come from the code
 	PYTHONPATH=layers/core $(tools)/python -m tools.documents
+
+.PHONY: texts
+texts: bootstrap ## Compile the texts of layers/core/reservations/texts/*.toml, update the documents and check both
+	PYTHONPATH=layers/core $(tools)/python -m reservations.texts
+	PYTHONPATH=layers/core $(tools)/python -m tools.documents
+	$(tools)/python -m pytest -q tests/unit/texts tests/unit/entrypoints/test_problems.py tests/template/test_api.py
 
 .PHONY: status
 status: set-up ## Show the running parts of the stack

@@ -19,7 +19,7 @@ from local.progress import note
 FLOORS: tuple[tuple[str, tuple[str, ...], float, float | None], ...] = (
     ("domain", ("*/domain/*",), 0.95, 0.90),
     ("application", ("*/application/*",), 0.90, None),
-    ("adapters", ("*/adapters/*", "*/entrypoints/*", "functions/*"), 0.80, None),
+    ("adapters", ("*/adapters/*", "*/entrypoints/*", "*/texts/*", "functions/*"), 0.80, None),
 )
 
 

@@ -6,27 +6,24 @@ A table between `generado:<name>` and `/generado` marks belongs to this module; 
 import argparse
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import get_type_hints
 
 import yaml
 from pydantic import SecretStr
+from pydantic.fields import FieldInfo
 
-from local.template import name_of, resources
+from local.template import resources
 from reservations import config
 from reservations.adapters.mysql.idempotency import KEPT as KEYS_KEPT
 from reservations.adapters.mysql.tables import METADATA
-from reservations.application.clean_up import (
-    DOCUMENTS_KEPT,
-    HINTS_KEPT,
-    PERSONAL_DATA_KEPT,
-    WEBHOOKS_KEPT,
-)
+from reservations.application import clean_up
 from reservations.domain.facts import Reason
-from reservations.domain.policy import SHORT, STANDARD
+from reservations.domain.policy import SHORT, STANDARD, Policy
+from reservations.domain.reservation import Language
 from reservations.domain.saga import (
     FINAL,
     FINAL_STATE,
@@ -38,8 +35,9 @@ from reservations.domain.saga import (
     State,
 )
 from reservations.domain.views import PROGRESS
-from reservations.entrypoints.bodies import FAULTS
 from reservations.entrypoints.problems import CATALOGUE, Problem
+from reservations.texts.compiled import FAULTS
+from tools.rights import DEPLOYER, Right, rights
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -71,231 +69,19 @@ _REASONS = {
 
 _EFFECTS = {"none": "nada", "unknown": "no se sabe", "accepted": "ocurrió"}
 
-_DURATIONS = {
-    "ladder": "esperas entre las consultas de una llamada abierta",
-    "ladder_end": "espera entre las consultas siguientes",
-    "unasked_ladder_limit": "peldaño más alto, desde 0, para lo no enviado o no consultado",
-    "retry_after_limit": "máximo que se obedece el `Retry-After` de un proveedor",
-    "aftercare": "consultas de lo ya cerrado, desde el cierre o el último webhook",
-    "hold": "retención, desde el último envío del cargo",
-    "hold_limit": "retención desde la creación, si ningún cargo llegó a pagos",
-    "grace": "gracia tras la retención",
-    "book_window": "tiempo que se insiste a un proveedor que no tiene la reserva",
-    "call_limit": "una llamada no empieza ni acaba más tarde que esto tras escribirse",
-    "visibility": "«no existe» solo se cree este tiempo después de acabar la llamada",
-    "not_found_gap": "separación mínima entre dos «no existe» que se creen",
-    "deadline": "revisión de una llamada abierta o de una cancelación que no llega",
-    "refund_deadline": "revisión de un reembolso abierto o que no llega",
-    "hint_lease": "arriendo de una fila de outbox o de una reserva vencida",
-    "hint_lease_limit": "máximo de ese arriendo, que crece con la espera de la reserva",
-    "mail_repeat": "espera antes de repetir un correo sin respuesta",
-    "reminder": "recordatorio cuando solo una persona puede hacer avanzar la reserva",
-}
-
-_LIMITS = {
-    "payments_connect": "conectar con pagos",
-    "payments_read": "esperar la respuesta de pagos",
-    "supplier_connect": "conectar con el proveedor",
-    "supplier_read": "esperar la respuesta del proveedor",
-}
-
-_SETTINGS = {
-    "database_url": "conexión a MySQL, con su usuario",
-    "saga_policy": "perfil de duraciones (`standard`, `short`) y lo que difiere de él, en segundos",
-    "payments_url": "dirección de la API de pagos",
-    "payments_api_key": "nuestra clave en la API de pagos",
-    "supplier_url": "dirección de la API del proveedor",
-    "supplier_api_key": "nuestra clave en la API del proveedor",
-    "support_contact": "a quién llama el viajero, impreso en bonos y correos",
-    "mail_sender": "remitente de los correos, verificado en SES",
-    "access_token_keys": "anillo de claves de las credenciales de acceso",
-    "webhook_secrets_payments": "secretos con que firma pagos, hasta dos vivos",
-    "webhook_secrets_supplier": "secretos con que firma el proveedor, hasta dos vivos",
-    "public_base_url": "dirección pública con la que empiezan los enlaces",
-    "api_clients": "cliente de cada clave de API, por el identificador de la clave",
-    "payment_queue_url": "cola de pago",
-    "supplier_queue_url": "cola del proveedor",
-    "voucher_queue_url": "cola de bonos",
-    "notification_queue_url": "cola de correos",
-    "dead_letter_queue_url": "cola de mensajes fallidos de la función",
-    "document_bucket": "cubo privado de documentos",
-    "bucket_addressing": "si el nombre del cubo va en el servidor (`virtual`) o en la ruta (`path`)",
-    "mail_configuration_set": "conjunto de configuración de SES que publica rebotes y quejas",
-    "allowed_origin": "origen web cuyas páginas pueden leer las respuestas (CORS)",
-    "settings_path": "prefijo de los parámetros de este despliegue",
-}
-# Read as JSON, so no `SecretStr` marks them.
-_SECRET_DOCUMENTS = {"access_token_keys", "webhook_secrets_payments", "webhook_secrets_supplier"}
-_TRIP = "tras el viaje"
-_FOR_EVER = "6 años o más: nada la borra"
-# What each table is for, the personal data it has, and how long a row is kept.
-_TABLES = {
-    "reservation": (
-        "oferta, precio, motivo de cierre y lo derivado de los hechos",
-        "–",
-        _FOR_EVER,
-    ),
-    "customer": (
-        "el titular",
-        "nombre, correo, teléfono, idioma, y el vale mientras haga falta",
-        f"{PERSONAL_DATA_KEPT.days} días {_TRIP}, o hasta `ops erase`",
-    ),
-    "provider_call": (
-        "libro de llamadas: lo pedido a cada proveedor y lo sabido",
-        "–",
-        _FOR_EVER,
-    ),
-    "provider_attempt": ("la prueba de cada petición de una llamada", "–", _FOR_EVER),
-    "history": ("qué pasó, cuándo y por quién", "–", _FOR_EVER),
-    "outbox": (
-        "indicios que esperan a publicarse",
-        "–",
-        f"{HINTS_KEPT.days} días desde que se publica. `dead`, hasta que alguien lo revisa",
-    ),
-    "document": (
-        "dónde está el bono y su huella",
-        "–",
-        f"6 años o más. El PDF, {DOCUMENTS_KEPT.days} días {_TRIP}",
-    ),
-    "mail_send": ("qué correo se envió y cómo acabó", "–", _FOR_EVER),
-    "webhook": (
-        "webhooks recibidos, para tomar cada uno una vez",
-        "–",
-        f"{WEBHOOKS_KEPT.days} días",
-    ),
-    "idempotency": ("la respuesta a cada clave de idempotencia", "–", f"{KEYS_KEPT.days} días"),
-}
-_FROM_ENVIRONMENT = (
-    config.QueueSettings,
-    config.DeadLetterSettings,
-    config.DocumentSettings,
-    config.MailFeedbackSettings,
-    config.BrowserSettings,
-    config.ParameterPath,
-)
-
-_OF_THE_ACCOUNT = re.compile(
-    r"arn:\$\{AWS::Partition\}:[a-z-]+:\$\{AWS::Region\}:\$\{AWS::AccountId\}:"
-)
-# Every `*` among the rights, whole, and why it is there; a right with another one is not documented, and fails.
-WILDCARDS = {
-    "${DocumentBucket.Arn}/vouchers/*": "cualquier bono, y nada más del cubo",
-    "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/*": (
-        "SES pide permiso sobre el remitente. `MailSenderDomain` lo acota, si se da"
-    ),
-    "sqs:SendMessage*": "así lo escribe SAM. Ninguna otra acción empieza igual",
-    "log-group:*": "política de AWS: toda función escribe en cualquier grupo de registros",
-    "network-interface:*": "política de AWS para la VPC: EC2 no acota interfaces de red",
-    "lambda:*:alias": "política de AWS para mover llamadas de versión: cualquier alias y alarma",
-    "sqs:*:queue": "política de AWS para leer colas. Un `Deny` niega las ajenas",
-}
-_QUEUE_READER = "AWSLambdaSQSQueueExecutionRole"
-_EVERY_FUNCTION = "AWSLambdaBasicExecutionRole"
-_IN_A_VPC = "AWSLambdaVPCAccessExecutionRole"
-_DEPLOYER = "AWSCodeDeployRoleForLambda"
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """What a function may do, on what."""
-
-    actions: tuple[str, ...]
-    resources: tuple[str, ...]
-
-    @property
-    def wildcards(self) -> list[str]:
-        return [name for name in (*self.actions, *self.resources) if "*" in name]
-
-
-DEPLOYER_RIGHT = Right((_DEPLOYER,), ("lambda:*:alias",))
-
-
-def rights() -> dict[str, list[Right]]:
-    """What each function's role allows, by the function's folder: our statements, SAM's and AWS's."""
-    return {
-        Path(properties["CodeUri"]).name: list(_rights_of(properties))
-        for properties in resources("AWS::Serverless::Function").values()
-    }
-
-
-def _rights_of(function: Mapping[str, Any]) -> Iterator[Right]:
-    for policy in function["Policies"]:
-        if "SQSSendMessagePolicy" in policy:
-            queue = name_of(policy["SQSSendMessagePolicy"]["QueueName"])
-            yield Right(("sqs:SendMessage*",), (queue,))
-        elif "Ref" in policy:
-            shared = resources("AWS::IAM::ManagedPolicy")[name_of(policy)]
-            yield from _stated(shared["PolicyDocument"])
-        else:
-            yield from _stated(policy)
-    yield Right((_EVERY_FUNCTION,), ("log-group:*",))
-    yield Right((_IN_A_VPC,), ("network-interface:*",))
-    if any(event["Type"] == "SQS" for event in function.get("Events", {}).values()):
-        yield Right((_QUEUE_READER,), ("sqs:*:queue",))
-
-
-def _stated(policy: Mapping[str, Any]) -> Iterator[Right]:
-    for stated in policy["Statement"]:
-        statement = stated["Fn::If"][1] if "Fn::If" in stated else stated
-        if statement["Effect"] == "Allow":
-            yield Right(
-                tuple(_listed(statement["Action"])),
-                tuple(map(_spelled, _listed(statement["Resource"]))),
-            )
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _spelled(resource: Any) -> str:
-    """An ARN as the template writes it; what `!GetAtt` gives, with a dot."""
-    if isinstance(resource, str):
-        return resource
-    if "Fn::Sub" in resource:
-        return str(resource["Fn::Sub"])
-    return str(resource["Ref"]) if "Ref" in resource else ".".join(resource["Fn::GetAtt"])
-
 
 def permissions() -> str:
-    """
-    Raises:
-        ValueError: a `*` that nothing explains.
-    """
+    granted = rights()
     holders: dict[Right, list[str]] = {}
-    for folder, granted in rights().items():
-        for right in granted:
-            holders.setdefault(right, []).append(folder)
-    everyone = len(rights())
+    for folder, some in granted.items():
+        for right in some:
+            holders.setdefault(right, []).append(f"`{folder}`")
     rows = [
-        [
-            "todas" if len(folders) == everyone else ", ".join(f"`{f}`" for f in folders),
-            *_told(right),
-        ]
+        ["todas" if len(folders) == len(granted) else ", ".join(folders), *right.cells()]
         for right, folders in holders.items()
     ]
-    rows.append(["CodeDeploy, en un despliegue gradual", *_told(DEPLOYER_RIGHT)])
-    return table(["Función", "Acción", "Sobre", "Por qué hay un `*`"], rows)
-
-
-def _told(right: Right) -> list[str]:
-    return [
-        ", ".join(f"`{action}`" for action in right.actions),
-        ", ".join(f"`{_short(resource)}`" for resource in right.resources),
-        ". ".join(_reason(name) for name in right.wildcards) or "–",
-    ]
-
-
-def _short(resource: str) -> str:
-    """Without what is the same in every ARN of this account and region."""
-    own = _OF_THE_ACCOUNT.match(resource)
-    return resource[own.end() if own else 0 :].replace("parameter/reservations/${Stage}/", "…/")
-
-
-def _reason(name: str) -> str:
-    if name not in WILDCARDS:
-        raise ValueError(f"a right with a * that nothing explains: {name}")
-    return WILDCARDS[name]
+    deployer = ["CodeDeploy, en un despliegue gradual", *DEPLOYER.cells()]
+    return table(["Función", "Acción", "Sobre", "Por qué hay un `*`"], [*rows, deployer])
 
 
 def spoken(value: object) -> str:
@@ -317,10 +103,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def durations() -> str:
+    meanings = get_type_hints(Policy, include_extras=True)
     rows = [
         [
             f"`{field.name}`",
-            _DURATIONS[field.name],
+            meanings[field.name].__metadata__[0],
             spoken(getattr(STANDARD, field.name)),
             spoken(getattr(SHORT, field.name)),
         ]
@@ -329,20 +116,25 @@ def durations() -> str:
     limits = [
         [
             f"`{provider}_{limit}`",
-            _LIMITS[f"{provider}_{limit}"],
+            _meaning(field),
             *(f"{getattr(row.limits[profile], limit):g} s" for profile in config.PROFILES),
         ]
         for provider, row in config.PROVIDERS.items()
-        for limit in config.CallLimits.model_fields
+        for limit, field in config.CallLimits.model_fields.items()
     ]
     return table(["Ajuste", "Qué es", "Estándar", "Corto"], [*rows, *limits])
 
 
+def _meaning(field: FieldInfo) -> str:
+    assert field.description, "a setting without its meaning"
+    return field.description
+
+
 def settings() -> str:
     rows = [
-        [f"`{model.parameter(field)}`", *_origin(model, field), _SETTINGS[model.parameter(field)]]
+        [f"`{model.parameter(name)}`", *_origin(model, name), _meaning(field)]
         for model in sources()
-        for field in model.model_fields
+        for name, field in model.model_fields.items()
     ]
     return table(["Ajuste", "Dónde", "Secreto", "Qué es"], rows)
 
@@ -353,17 +145,37 @@ def sources(model: type[config.Settings] = config.Settings) -> list[type[config.
     return [source for kind in kinds for source in sources(kind)] or [model]
 
 
-def _origin(model: type[config.Settings], field: str) -> tuple[str, str]:
-    if model in _FROM_ENVIRONMENT:
-        return f"variable `{field.upper()}`", "no"
-    name = model.parameter(field)
-    secret = model.model_fields[field].annotation is SecretStr or name in _SECRET_DOCUMENTS
-    return f"SSM `…/{name.replace('_', '-')}`", "sí" if secret else "no"
+def _origin(model: type[config.Settings], name: str) -> tuple[str, str]:
+    if issubclass(model, config.EnvironmentSettings):
+        return f"variable `{name.upper()}`", "no"
+    field = model.model_fields[name]
+    secret = field.annotation is SecretStr or field.json_schema_extra
+    return f"SSM `…/{model.parameter(name).replace('_', '-')}`", "sí" if secret else "no"
 
 
 def tables() -> str:
-    rows = [[f"`{name}`", *_TABLES[name]] for name in METADATA.tables]
+    periods = {**vars(clean_up), "KEYS_KEPT": KEYS_KEPT}
+    rows = [
+        [
+            f"`{name}`",
+            declared.info["purpose"],
+            declared.info["personal"],
+            declared.info["kept"].format_map(periods),
+        ]
+        for name, declared in METADATA.tables.items()
+    ]
     return table(["Tabla", "Para qué", "Datos personales", "Cuánto se guarda una fila"], rows)
+
+
+def environments() -> str:
+    """The environments of each function that may live at once, and their sum."""
+    reserved = {
+        Path(properties["CodeUri"]).name: properties["ReservedConcurrentExecutions"]
+        for properties in resources("AWS::Serverless::Function").values()
+        if "ReservedConcurrentExecutions" in properties
+    }
+    rows = [[f"`{folder}`", str(most)] for folder, most in reserved.items()]
+    return table(["Función", "Entornos a la vez"], [*rows, ["suma", str(sum(reserved.values()))]])
 
 
 def errors() -> str:
@@ -371,7 +183,7 @@ def errors() -> str:
         [
             f"`{problem.code}`",
             str(int(problem.status)),
-            problem.title.spanish,
+            problem.title(Language.SPANISH),
             f"{problem.retry_after_s} s" if problem.retryable else "no",
             _EFFECTS[problem.effect],
         ]
@@ -481,16 +293,16 @@ def _example(problem: Problem) -> dict[str, object]:
         {
             "pointer": "/customer/email",
             "code": "malformed_email",
-            "message": FAULTS["malformed_email"].spanish,
+            "message": FAULTS[Language.SPANISH]["malformed_email"],
         }
     ]
     return {
-        "summary": problem.title.spanish,
+        "summary": problem.title(Language.SPANISH),
         "value": {
             "type": problem.type,
-            "title": problem.title.spanish,
+            "title": problem.title(Language.SPANISH),
             "status": int(problem.status),
-            "detail": problem.detail.spanish,
+            "detail": problem.detail(Language.SPANISH),
             "instance": f"urn:uuid:{_EXAMPLE_ID}",
             "code": problem.code,
             "request_id": _EXAMPLE_ID,
@@ -541,6 +353,7 @@ BLOCKS = (
     Block(DOCS / "02-etapa-2-historias-usuario.md", "tablas", tables),
     Block(DOCS / "03-seguridad.md", "permisos", permissions),
     Block(DOCS / "05-tolerancia-fallos.md", "tiempos", durations),
+    Block(DOCS / "08-performance.md", "entornos", environments),
     Block(DOCS / "contratos" / "openapi.yaml", "errores", error_examples),
 )
 

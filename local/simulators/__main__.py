@@ -6,10 +6,10 @@ import sys
 import threading
 from pathlib import Path
 
-from local.simulators.ledger import Ledger
 from local.simulators.payments import Payments
 from local.simulators.provider import Times
 from local.simulators.server import Desk, Server
+from local.simulators.storage import Storage
 from local.simulators.supplier import Supplier
 from local.simulators.webhooks import Clockwork
 
@@ -81,12 +81,12 @@ def main() -> int:
     arguments = _arguments()
     stopping = threading.Event()
     times = Times(pending=arguments.pending_seconds, late=arguments.late_seconds)
-    provider = _PROVIDERS[arguments.provider](times)
-    ledger = Ledger(arguments.state, schema=provider.schema)
+    storage = Storage(arguments.state)
+    provider = _PROVIDERS[arguments.provider](times, storage)
     try:
         server = Server(
             (arguments.host, arguments.port),
-            desk=Desk(provider=provider, ledger=ledger),
+            desk=Desk(provider),
             silence_seconds=arguments.silence_seconds,
             stopping=stopping,
         )
@@ -101,13 +101,13 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    clockwork = Clockwork(ledger=ledger, provider=provider, stopping=stopping)
+    clockwork = Clockwork(provider, stopping=stopping)
     clockwork.start()
     print(f"{provider.name} simulator on http://{arguments.host}:{server.server_port}", flush=True)
     server.serve_forever(poll_interval=0.1)
     server.server_close()
     clockwork.join(timeout=1)
-    ledger.close()
+    storage.close()
     return 0
 
 

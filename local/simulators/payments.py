@@ -1,16 +1,14 @@
 """The payments API: charges, voids and refunds, programmed by the payment token."""
 
 import math
-import secrets
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from local.simulators.ledger import Transaction
+from local.simulators.ledger import DECLINED, PENDING, SUCCEEDED, VOIDED, Entry
 from local.simulators.provider import (
     FAILURES_BEFORE_OK,
     Answer,
@@ -21,49 +19,32 @@ from local.simulators.provider import (
     Request,
     Route,
     Times,
-    denied,
-    fails_now,
 )
+from local.simulators.storage import Storage
 
+_PENDING = Behavior(status=PENDING, becomes=SUCCEEDED)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardBehavior(Behavior):
-    """Behavior of a charge: deviations from the request, and the outcome of its refund.
-
-    `undecided`: a pending charge stays pending. `foreign`: another currency is taken. `misnamed`: the answer
-    carries the reference of another payment, but the listing is right.
-    """
-
-    surcharge: Decimal = Decimal(0)
-    undecided: bool = False
-    foreign: bool = False
-    misnamed: bool = False
-    refund: Behavior = field(default=Behavior(status="succeeded"))
-
-
-TOKENS: Mapping[str, CardBehavior] = {
-    "tok_ok": CardBehavior(status="succeeded"),
-    "tok_declined": CardBehavior(status="declined"),
-    "tok_pending": CardBehavior(status="pending"),
-    "tok_timeout": CardBehavior(status="succeeded", silent=True),
-    "tok_flaky": CardBehavior(status="succeeded", failures=FAILURES_BEFORE_OK),
-    "tok_lost": CardBehavior(status="declined", failures=math.inf),
-    "tok_late": CardBehavior(status="succeeded", silent=True, late=True),
-    "tok_twice": CardBehavior(status="succeeded", twice=True),
-    "tok_undecided": CardBehavior(status="pending", undecided=True),
-    "tok_wrong_amount": CardBehavior(status="succeeded", surcharge=Decimal(1)),
-    "tok_wrong_currency": CardBehavior(status="succeeded", foreign=True),
-    "tok_wrong_reference": CardBehavior(status="succeeded", misnamed=True),
-    "tok_refund_pending": CardBehavior(status="succeeded", refund=Behavior(status="pending")),
-    "tok_refund_rejected": CardBehavior(status="succeeded", refund=Behavior(status="rejected")),
-    "tok_refund_timeout": CardBehavior(
-        status="succeeded", refund=Behavior(status="succeeded", silent=True)
-    ),
+TOKENS: Mapping[str, Behavior] = {
+    "tok_ok": Behavior(),
+    "tok_declined": Behavior(status=DECLINED),
+    "tok_pending": _PENDING,
+    "tok_timeout": Behavior(silent=True),
+    "tok_flaky": Behavior(failures=FAILURES_BEFORE_OK),
+    "tok_lost": Behavior(failures=math.inf),
+    "tok_late": Behavior(silent=True, late=True),
+    "tok_twice": Behavior(twice=True),
+    "tok_undecided": Behavior(status=PENDING),
+    "tok_wrong_amount": Behavior(surcharge=Decimal(1)),
+    "tok_wrong_currency": Behavior(foreign=True),
+    "tok_wrong_reference": Behavior(misnamed=True),
+    "tok_refund_pending": Behavior(refund=_PENDING),
+    "tok_refund_rejected": Behavior(refund=Behavior(status=DECLINED)),
+    "tok_refund_timeout": Behavior(refund=Behavior(silent=True)),
 }
-_UNKNOWN_TOKEN = CardBehavior(status="declined")
+_UNKNOWN_TOKEN = Behavior(status=DECLINED)
 
 
-def _behavior(token: str) -> CardBehavior:
+def _behavior(token: str) -> Behavior:
     """Return the behavior of a token. A suffix after a hyphen only makes it unique."""
     return TOKENS.get(token.partition("-")[0], _UNKNOWN_TOKEN)
 
@@ -86,151 +67,126 @@ class Payments(Provider):
     """Takes money that does not exist."""
 
     name = "payments"
-    tables = ("payment", "refund")
-    schema = """
-    CREATE TABLE IF NOT EXISTS payment (
-      payment_id TEXT PRIMARY KEY, reference TEXT NOT NULL, token TEXT NOT NULL,
-      amount TEXT NOT NULL, currency TEXT NOT NULL, status TEXT NOT NULL,
-      listed_at REAL NOT NULL, settles_at REAL);
-    CREATE INDEX IF NOT EXISTS payment_reference ON payment (reference);
-    CREATE INDEX IF NOT EXISTS payment_settles ON payment (settles_at);
-    CREATE TABLE IF NOT EXISTS refund (
-      refund_id TEXT PRIMARY KEY, payment_id TEXT NOT NULL, amount TEXT NOT NULL,
-      status TEXT NOT NULL, settles_at REAL);
-    CREATE INDEX IF NOT EXISTS refund_payment ON refund (payment_id);
-    CREATE INDEX IF NOT EXISTS refund_settles ON refund (settles_at);
-    """
 
-    def __init__(self, times: Times) -> None:
-        self._times = times
-        self.routes = (
-            Route("POST", "/payments", self.charge, keyed=True),
-            Route("GET", "/payments", self.payments),
-            Route("POST", "/payments/{payment_id}/void", self.void),
-            Route("POST", "/payments/{payment_id}/refunds", self.refund, keyed=True),
-            Route("GET", "/payments/{payment_id}/refunds", self.refunds),
-        )
+    def __init__(self, times: Times | None = None, storage: Storage | None = None) -> None:
+        super().__init__(times, storage)
+        self._payments = self._ledger("pay")
+        self._refunds = self._ledger("ref")
 
-    def charge(self, request: Request, transaction: Transaction) -> Answer:
+    def charge(self, request: Request) -> Answer:
         body = request.parse(Charge)
         _positive(body.amount)
         behavior = _behavior(body.token)
-        if failed := fails_now(behavior, request, transaction):
-            return failed
-        payment = _shown(self._take(body, behavior, transaction), transaction)
+        made = self.make(
+            self._payments,
+            behavior,
+            request,
+            reference=body.reference,
+            amount=str(Decimal(body.amount) + behavior.surcharge),
+            currency=_other_than(body.currency) if behavior.foreign else body.currency,
+            mood=body.token,
+        )
+        if isinstance(made, Answer):
+            return made
+        payment = self._shown(made)
         if behavior.misnamed:
             payment["reference"] = str(uuid.uuid4())
-        lie = denied(behavior, request, transaction)
-        return lie or Answer(status=201, body=payment, silent=behavior.silent)
+        return Answer(status=201, body=payment, silent=behavior.silent)
 
-    def _take(
-        self, charge: Charge, behavior: CardBehavior, transaction: Transaction
-    ) -> dict[str, Any]:
-        payment_id = f"pay_{secrets.token_hex(10)}"
-        transaction.db.execute(
-            "INSERT INTO payment VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                payment_id,
-                charge.reference,
-                charge.token,
-                str(Decimal(charge.amount) + behavior.surcharge),
-                _other_than(charge.currency) if behavior.foreign else charge.currency,
-                behavior.status,
-                self._times.listed_at(behavior, transaction.now),
-                None if behavior.undecided else self._settles_at(behavior, transaction),
-            ),
-        )
-        return _payment(payment_id, transaction)
+    def payments(self, request: Request) -> Answer:
+        payments = self._payments.listed(self._payments.of(request.reference()))
+        return Answer(status=200, body={"payments": [self._shown(row) for row in payments]})
 
-    def _settles_at(self, behavior: Behavior, transaction: Transaction) -> float | None:
-        pending = behavior.status == "pending"
-        return transaction.now + self._times.pending if pending else None
+    def void(self, request: Request) -> Answer:
+        payment = self._payments.end(self._payment(request), VOIDED, among=(PENDING,))
+        return Answer(status=200, body=self._shown(payment))
 
-    def payments(self, request: Request, transaction: Transaction) -> Answer:
-        reference = request.query.get("reference")
-        if not reference:
-            raise RefusedError(400, "reference_missing", "reference is required")
-        rows = transaction.db.execute(
-            "SELECT * FROM payment WHERE reference = ? AND listed_at <= ? ORDER BY rowid",
-            (reference, transaction.now),
-        ).fetchall()
-        return Answer(status=200, body={"payments": [_shown(row, transaction) for row in rows]})
-
-    def void(self, request: Request, transaction: Transaction) -> Answer:
-        payment_id = _payment(request.ids["payment_id"], transaction)["payment_id"]
-        transaction.db.execute(
-            "UPDATE payment SET status = 'voided', settles_at = NULL"
-            " WHERE payment_id = ? AND status = 'pending'",
-            (payment_id,),
-        )
-        return Answer(status=200, body=_shown(_payment(payment_id, transaction), transaction))
-
-    def refund(self, request: Request, transaction: Transaction) -> Answer:
+    def refund(self, request: Request) -> Answer:
         body = request.parse(Refund)
         _positive(body.amount)
-        payment = _payment(request.ids["payment_id"], transaction)
-        if payment["status"] != "succeeded":
+        payment = self._payment(request)
+        if payment.status != SUCCEEDED:
             raise RefusedError(422, "not_refundable", "only a payment that succeeded is refunded")
-        left = Decimal(payment["amount"]) - _returning(payment, transaction)
+        left = Decimal(payment.amount) - self._refunded(payment, SUCCEEDED, PENDING)
         if Decimal(body.amount) > left:
             raise RefusedError(422, "refund_too_large", "more than is left of the payment")
-        behavior = _behavior(payment["token"]).refund
-        refund = {
-            "refund_id": f"ref_{secrets.token_hex(10)}",
-            "status": behavior.status,
-            "amount": body.amount,
-            "currency": payment["currency"],
-        }
-        transaction.db.execute(
-            "INSERT INTO refund VALUES (?, ?, ?, ?, ?)",
-            (
-                refund["refund_id"],
-                payment["payment_id"],
-                body.amount,
-                behavior.status,
-                self._settles_at(behavior, transaction),
-            ),
+        behavior = _behavior(payment.mood).refund or Behavior()
+        refund = self._refunds.make(
+            behavior.fate(self._times),
+            key=request.key,
+            reference=payment.reference,
+            target=payment.provider_id,
+            amount=body.amount,
+            currency=payment.currency,
         )
-        return Answer(status=201, body=refund, silent=behavior.silent)
+        return Answer(status=201, body=_shown_refund(refund), silent=behavior.silent)
 
-    def refunds(self, request: Request, transaction: Transaction) -> Answer:
-        payment = _payment(request.ids["payment_id"], transaction)
-        rows = transaction.db.execute(
-            "SELECT refund_id, status, amount FROM refund WHERE payment_id = ? ORDER BY rowid",
-            (payment["payment_id"],),
-        ).fetchall()
-        refunds = [{**row, "currency": payment["currency"]} for row in rows]
-        return Answer(status=200, body={"refunds": refunds})
+    def refunds(self, request: Request) -> Answer:
+        refunds = self._refunds.of_payment(self._payment(request).provider_id)
+        return Answer(status=200, body={"refunds": [_shown_refund(row) for row in refunds]})
 
-    def settle(self, transaction: Transaction) -> None:
-        settled = transaction.db.execute(
-            "UPDATE payment SET status = 'succeeded', settles_at = NULL WHERE settles_at <= ?"
-            " RETURNING reference, payment_id",
-            (transaction.now,),
-        ).fetchall()
-        for payment in settled:
-            transaction.announce("payment.succeeded", **payment)
-        refunded = transaction.db.execute(
-            "UPDATE refund SET status = 'succeeded', settles_at = NULL WHERE settles_at <= ?"
-            " RETURNING payment_id",
-            (transaction.now,),
-        ).fetchall()
-        for refund in refunded:
-            payment = _payment(refund["payment_id"], transaction)
-            transaction.announce("refund.succeeded", reference=payment["reference"], **refund)
+    routes = (
+        Route("POST", "/payments", charge, keyed=True),
+        Route("GET", "/payments", payments),
+        Route("POST", "/payments/{payment_id}/void", void),
+        Route("POST", "/payments/{payment_id}/refunds", refund, keyed=True),
+        Route("GET", "/payments/{payment_id}/refunds", refunds),
+    )
 
-    def ledger(self, transaction: Transaction) -> dict[str, Any]:
-        charges = (
-            "SELECT payment_id, reference, amount, currency, status FROM payment ORDER BY rowid"
-        )
-        refunds = (
-            "SELECT refund_id, payment_id, amount FROM refund WHERE status = 'succeeded'"
-            " ORDER BY rowid"
-        )
+    def settle(self) -> None:
+        for kind, ledger in (("payment", self._payments), ("refund", self._refunds)):
+            for changed in ledger.settle():
+                payment_id = changed.target or changed.provider_id
+                reference = changed.reference
+                self.announce(
+                    f"{kind}.{changed.status}", reference=reference, payment_id=payment_id
+                )
+
+    def books(self) -> dict[str, Any]:
         return {
-            "charges": transaction.db.execute(charges).fetchall(),
-            "refunds": transaction.db.execute(refunds).fetchall(),
+            "charges": [
+                {
+                    "payment_id": charge.provider_id,
+                    "reference": charge.reference,
+                    "amount": charge.amount,
+                    "currency": charge.currency,
+                    "status": charge.status,
+                }
+                for charge in self._payments.rows.values()
+            ],
+            "refunds": [
+                {"refund_id": made.provider_id, "payment_id": made.target, "amount": made.amount}
+                for made in self._refunds.rows.values()
+                if made.status == SUCCEEDED
+            ],
         }
+
+    def _payment(self, request: Request) -> Entry:
+        return self._payments.get(request.ids["payment_id"])
+
+    def _refunded(self, payment: Entry, *statuses: str) -> Decimal:
+        refunds = self._refunds.of_payment(payment.provider_id)
+        total = sum((Decimal(r.amount) for r in refunds if r.status in statuses), Decimal(0))
+        return total.quantize(Decimal(payment.amount))
+
+    def _shown(self, payment: Entry) -> dict[str, Any]:
+        return {
+            "payment_id": payment.provider_id,
+            "status": payment.status,
+            "amount": payment.amount,
+            "currency": payment.currency,
+            "reference": payment.reference,
+            "refunded_amount": str(self._refunded(payment, SUCCEEDED)),
+        }
+
+
+def _shown_refund(refund: Entry) -> dict[str, Any]:
+    return {
+        "refund_id": refund.provider_id,
+        "status": "rejected" if refund.status == DECLINED else refund.status,
+        "amount": refund.amount,
+        "currency": refund.currency,
+    }
 
 
 def _other_than(currency: str) -> str:
@@ -240,36 +196,3 @@ def _other_than(currency: str) -> str:
 def _positive(amount: str) -> None:
     if Decimal(amount) == 0:
         raise RefusedError(422, "validation_failed", "amount: must be more than zero")
-
-
-def _payment(payment_id: str, transaction: Transaction) -> dict[str, Any]:
-    row: dict[str, Any] | None = transaction.db.execute(
-        "SELECT * FROM payment WHERE payment_id = ?", (payment_id,)
-    ).fetchone()
-    if row is None:
-        raise RefusedError(404, "not_found", "there is no such payment")
-    return row
-
-
-def _refunded(payment: dict[str, Any], transaction: Transaction) -> Decimal:
-    return _total_of_refunds(payment, transaction, "status = 'succeeded'")
-
-
-def _returning(payment: dict[str, Any], transaction: Transaction) -> Decimal:
-    """Return the sum of refunds made or pending."""
-    return _total_of_refunds(payment, transaction, "status <> 'rejected'")
-
-
-def _total_of_refunds(payment: dict[str, Any], transaction: Transaction, condition: str) -> Decimal:
-    rows = transaction.db.execute(
-        f"SELECT amount FROM refund WHERE payment_id = ? AND {condition}",  # noqa: S608 - ours
-        (payment["payment_id"],),
-    )
-    total = sum((Decimal(row["amount"]) for row in rows), Decimal(0))
-    return total.quantize(Decimal(payment["amount"]))
-
-
-def _shown(payment: dict[str, Any], transaction: Transaction) -> dict[str, Any]:
-    names = ("payment_id", "status", "amount", "currency", "reference")
-    shown = {name: payment[name] for name in names}
-    return {**shown, "refunded_amount": str(_refunded(payment, transaction))}

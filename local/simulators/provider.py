@@ -3,13 +3,18 @@
 import hashlib
 import json
 import re
+import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from local.simulators.ledger import Transaction
+from local.simulators.ledger import SUCCEEDED, Entry, Fate, Ledger
+from local.simulators.storage import Kept, Owed, Storage
 
 FAILURES_BEFORE_OK = 2
 
@@ -47,6 +52,10 @@ def failure(status: int, code: str, message: str, **headers: str) -> Answer:
     return Answer(status=status, body={"error": {"code": code, "message": message}}, headers=named)
 
 
+_OVERLOADED = failure(503, "overloaded", "nothing was done, come back", Retry_After="1")
+_BROKEN = failure(500, "internal_error", "something broke")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """A request whose route is known; `ids` are the variable parts of its path."""
@@ -72,25 +81,19 @@ class Request:
             where = ".".join(str(part) for part in first["loc"]) or "body"
             raise RefusedError(422, "validation_failed", f"{where}: {first['msg']}") from None
 
+    def reference(self) -> str:
+        """
+        Raises:
+            RefusedError: the query has none.
+        """
+        if not self.query.get("reference"):
+            raise RefusedError(400, "reference_missing", "reference is required")
+        return self.query["reference"]
+
     def fingerprint(self) -> str:
         """Return a hash that ignores the layout of the JSON."""
         content = json.dumps(json.loads(self.body), sort_keys=True) if self.body.strip() else ""
         return hashlib.sha256(f"{self.method} {self.path}\n{content}".encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Behavior:
-    """Programmed outcome of a token or an offer: a status, after some failures.
-
-    `silent`: no answer. `late`: a listing omits it at first. `twice`: the first request acts, but its answer
-    says that nothing was done.
-    """
-
-    status: str
-    failures: float = 0
-    silent: bool = False
-    late: bool = False
-    twice: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,36 +106,40 @@ class Times:
     pending: float = 3
     late: float = 45
 
-    def listed_at(self, behavior: Behavior, now: float) -> float:
-        return now + self.late if behavior.late else now
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behavior:
+    """Programmed outcome of a token or an offer: a status, after some failures, and what it `becomes` by itself.
 
-def fails_now(behavior: Behavior, request: Request, transaction: Transaction) -> Answer | None:
-    """Return a failure without effect, if one is due. Only the second says so and when to retry."""
-    if not behavior.failures:
-        return None
-    times = transaction.count_failure(request.key)
-    if times > behavior.failures:
-        return None
-    if times == FAILURES_BEFORE_OK:
-        return failure(503, "overloaded", "nothing was done, come back", Retry_After="1")
-    return failure(500, "internal_error", "something broke")
+    `silent`: no answer. `late`: a listing omits it at first. `twice`: the first request acts, but its answer
+    says that nothing was done. `foreign`: another currency is taken. `misnamed`: the answer carries the
+    reference of another payment, but the listing is right.
+    """
 
+    status: str = SUCCEEDED
+    becomes: str | None = None
+    failures: float = 0
+    silent: bool = False
+    late: bool = False
+    twice: bool = False
+    surcharge: Decimal = Decimal(0)
+    foreign: bool = False
+    misnamed: bool = False
+    refund: "Behavior | None" = None
+    cancellable: bool = True
 
-def denied(behavior: Behavior, request: Request, transaction: Transaction) -> Answer | None:
-    """Deny the effect of the first request. No key keeps a 5xx, so the next request acts too."""
-    if not behavior.twice or transaction.count_failure(request.key) > 1:
-        return None
-    return failure(503, "overloaded", "nothing was done, come back", Retry_After="1")
+    def fate(self, times: Times) -> Fate:
+        late, pending = times.late if self.late else 0, times.pending
+        return Fate(self.status, self.becomes, changes_after=pending, listed_after=late)
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route. `keyed`: it requires an Idempotency-Key and acts once per key."""
+    """A route of `act`, a method of its provider. `keyed`: it requires a key and acts once for each."""
 
     method: str
     template: str
-    act: Callable[[Request, Transaction], Answer]
+    act: Callable[[Any, Request], Answer]
     keyed: bool = False
 
     def match(self, path: str) -> Mapping[str, str] | None:
@@ -141,16 +148,65 @@ class Route:
         return found.groupdict() if found else None
 
 
-class Provider(Protocol):
-    """One of the two APIs: its tables, its routes and its own changes."""
+class Provider(ABC):
+    """One of the two APIs: its routes over its stored ledgers, answers, webhooks and settings."""
 
-    name: str
-    schema: str
-    tables: tuple[str, ...]
-    routes: tuple[Route, ...]
+    name: ClassVar[str]
+    routes: ClassVar[tuple[Route, ...]]
 
-    def settle(self, transaction: Transaction) -> None:
+    def __init__(self, times: Times | None = None, storage: Storage | None = None) -> None:
+        self.storage = storage or Storage()
+        self.answers = self.storage.table("answer", Kept)
+        self.failures = self.storage.table("failure", int)
+        self.owed = self.storage.table("webhook", Owed)
+        self.settings = self.storage.table("setting", dict)
+        self._times = times or Times()
+
+    def _ledger(self, prefix: str) -> Ledger:
+        return Ledger(
+            prefix,
+            clock=self.storage.clock,
+            number=lambda: secrets.token_hex(10),
+            rows=self.storage.table(prefix, Entry),
+        )
+
+    @abstractmethod
+    def settle(self) -> None:
         """Decide the pending operations that are due, and announce them."""
 
-    def ledger(self, transaction: Transaction) -> dict[str, Any]:
+    @abstractmethod
+    def books(self) -> dict[str, Any]:
         """Return every operation, for a test to count."""
+
+    def reset(self) -> None:
+        """Delete operations and faults; keep the target of webhooks."""
+        kept = {name: value for name, value in self.settings.items() if name == "webhook"}
+        self.storage.clear()
+        self.settings.update(kept)
+
+    def make(
+        self, ledger: Ledger, behavior: Behavior, request: Request, **about: str
+    ) -> Entry | Answer:
+        """Make an entry, or return a failure that denies or prevents it. No key keeps a 5xx."""
+        failed = self._count_failure(request.key) if behavior.failures or behavior.twice else 0
+        if 0 < failed <= behavior.failures:
+            return _OVERLOADED if failed == FAILURES_BEFORE_OK else _BROKEN
+        fate = behavior.fate(self._times)
+        if behavior.twice and failed == 1:
+            ledger.make(fate, **about)
+            return _OVERLOADED
+        return ledger.make(fate, key=request.key, **about)
+
+    def _count_failure(self, key: str) -> int:
+        self.failures[key] = self.failures.get(key, 0) + 1
+        return self.failures[key]
+
+    def announce(self, kind: str, **content: str) -> None:
+        """Queue a webhook if a target is set."""
+        if "webhook" not in self.settings:
+            return
+        now = self.storage.clock()
+        timestamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
+        body = {"type": kind, "timestamp": timestamp.replace("+00:00", "Z"), "data": content}
+        owed = Owed(webhook_id=f"msg_{secrets.token_hex(12)}", body=json.dumps(body), due_at=now)
+        self.owed[owed.webhook_id] = owed

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, HttpUrl, TypeAdapter, ValidationError
 
-from local.simulators.ledger import Kept, Ledger, Transaction
+from local.simulators.ledger import NoSuchEntryError
 from local.simulators.provider import (
     Answer,
     Body,
@@ -21,6 +21,7 @@ from local.simulators.provider import (
     Route,
     failure,
 )
+from local.simulators.storage import Kept
 from local.simulators.webhooks import key_of
 
 _BODY_LIMIT = 64 * 1024
@@ -45,15 +46,14 @@ class WebhookTarget(Body):
 class Desk:
     """Answers requests for one provider."""
 
-    def __init__(self, *, provider: Provider, ledger: Ledger) -> None:
+    def __init__(self, provider: Provider) -> None:
         self._provider = provider
-        self._ledger = ledger
         self._control = (
-            Route("GET", "/_sim/health", self._health),
-            Route("GET", "/_sim/ledger", self._tell_ledger),
-            Route("POST", "/_sim/faults", self._set_faults),
-            Route("POST", "/_sim/webhook", self._set_webhook),
-            Route("POST", "/_sim/reset", self._reset),
+            Route("GET", "/_sim/health", Desk._health),
+            Route("GET", "/_sim/ledger", Desk._books),
+            Route("POST", "/_sim/faults", Desk._set_faults),
+            Route("POST", "/_sim/webhook", Desk._set_webhook),
+            Route("POST", "/_sim/reset", Desk._reset),
         )
 
     def answer(
@@ -66,39 +66,41 @@ class Desk:
             return self._provided(method, target, headers, body)
         except RefusedError as refusal:
             return failure(refusal.status, refusal.code, str(refusal)), 0
+        except NoSuchEntryError as unknown:
+            return failure(404, "not_found", str(unknown)), 0
 
     def _controlled(self, method: str, target: str, body: bytes) -> Answer:
         route, request = _routed(self._control, method, target, body, key="")
-        with self._ledger.transaction() as transaction:
-            return route.act(request, transaction)
+        with self._provider.storage.transaction():
+            return route.act(self, request)
 
     def _provided(
         self, method: str, target: str, headers: dict[str, str], body: bytes
     ) -> tuple[Answer, float]:
-        with self._ledger.transaction() as transaction:
-            faults = Faults(**transaction.setting("faults") or {"mode": "ok"})
+        with self._provider.storage.transaction():
+            faults = Faults(**self._provider.settings.get("faults", {"mode": "ok"}))
             if faults.mode == "outage":
                 return _OUTAGE, 0
             if not re.fullmatch(r"Bearer \S+", headers.get("authorization", "")):
                 raise RefusedError(401, "unauthorized", "Authorization: Bearer is required")
             key = headers.get("idempotency-key", "")
             route, request = _routed(self._provider.routes, method, target, body, key=key)
-            self._provider.settle(transaction)
-            answer = _once(route, request, transaction)
+            self._provider.settle()
+            answer = _once(route, request, self._provider)
         return answer, faults.latency_ms / 1000 if faults.mode == "slow" else 0
 
-    def _health(self, _: Request, __: Transaction) -> Answer:
+    def _health(self, _: Request) -> Answer:
         return Answer(status=200, body={"status": "ok", "simulator": self._provider.name})
 
-    def _tell_ledger(self, _: Request, transaction: Transaction) -> Answer:
-        return Answer(status=200, body=self._provider.ledger(transaction))
+    def _books(self, _: Request) -> Answer:
+        return Answer(status=200, body=self._provider.books())
 
-    def _set_faults(self, request: Request, transaction: Transaction) -> Answer:
+    def _set_faults(self, request: Request) -> Answer:
         faults = request.parse(Faults).model_dump()
-        transaction.set("faults", faults)
+        self._provider.settings["faults"] = faults
         return Answer(status=200, body=faults)
 
-    def _set_webhook(self, request: Request, transaction: Transaction) -> Answer:
+    def _set_webhook(self, request: Request) -> Answer:
         webhook = request.parse(WebhookTarget)
         try:
             _URL.validate_python(webhook.url)
@@ -107,11 +109,11 @@ class Desk:
             raise RefusedError(422, "validation_failed", "url: not an HTTP address") from None
         except ValueError:
             raise RefusedError(422, "validation_failed", "secret: not whsec_ and base64") from None
-        transaction.set("webhook", webhook.model_dump())
+        self._provider.settings["webhook"] = webhook.model_dump()
         return Answer(status=200, body={"url": webhook.url})
 
-    def _reset(self, _: Request, transaction: Transaction) -> Answer:
-        transaction.clear(self._provider.tables)
+    def _reset(self, _: Request) -> Answer:
+        self._provider.reset()
         return Answer(status=200, body={"status": "ok"})
 
 
@@ -131,31 +133,26 @@ def _routed(
     raise RefusedError(405, "method_not_allowed", "not that method")
 
 
-def _once(route: Route, request: Request, transaction: Transaction) -> Answer:
+def _once(route: Route, request: Request, provider: Provider) -> Answer:
     """Act once per key: an answer below 500 is stored and repeated, a failure never is."""
     if not route.keyed:
-        return route.act(request, transaction)
+        return route.act(provider, request)
     if not _KEY.fullmatch(request.key):
         raise RefusedError(400, "idempotency_key_missing", "Idempotency-Key is required")
     try:
         fingerprint = request.fingerprint()
     except (ValueError, RecursionError):
         raise RefusedError(400, "malformed_json", "the body is not JSON") from None
-    if kept := transaction.recall(request.key):
+    if kept := provider.answers.get(request.key):
         if kept.fingerprint != fingerprint:
             raise RefusedError(422, "idempotency_key_reused", "the key belongs to another request")
         replayed = {"Idempotency-Replayed": "true"}
-        body = json.loads(kept.body)
-        return Answer(status=kept.status, body=body, headers=replayed, silent=kept.silent)
-    answer = route.act(request, transaction)
+        return Answer(status=kept.status, body=kept.body, headers=replayed, silent=kept.silent)
+    answer = route.act(provider, request)
     if answer.status < 500:
-        kept = Kept(
-            fingerprint=fingerprint,
-            status=answer.status,
-            body=json.dumps(answer.body),
-            silent=answer.silent,
+        provider.answers[request.key] = Kept(
+            fingerprint=fingerprint, status=answer.status, body=answer.body, silent=answer.silent
         )
-        transaction.remember(request.key, kept)
     return answer
 
 

@@ -1,14 +1,12 @@
 """The supplier's API: bookings, programmed by the beginning of the offer's id."""
 
-import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
 from pydantic import Field
 
-from local.simulators.ledger import Transaction
+from local.simulators.ledger import CANCELLED, DECLINED, PENDING, SUCCEEDED, Entry
 from local.simulators.provider import (
     FAILURES_BEFORE_OK,
     Answer,
@@ -19,32 +17,23 @@ from local.simulators.provider import (
     Request,
     Route,
     Times,
-    denied,
-    fails_now,
 )
+from local.simulators.storage import Storage
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OfferBehavior(Behavior):
-    """Behavior of an offer: the later status of its booking, and whether it can be cancelled."""
-
-    becomes: str | None = None
-    cancellable: bool = True
-
-
-OFFERS: Mapping[str, OfferBehavior] = {
-    "HTL-": OfferBehavior(status="confirmed"),
-    "REJ-": OfferBehavior(status="rejected"),
-    "PEN-": OfferBehavior(status="pending", becomes="confirmed"),
-    "TMO-": OfferBehavior(status="confirmed", silent=True),
-    "FLK-": OfferBehavior(status="confirmed", failures=FAILURES_BEFORE_OK),
-    "LAT-": OfferBehavior(status="confirmed", silent=True, late=True),
-    "TWI-": OfferBehavior(status="confirmed", twice=True),
-    "CXL-": OfferBehavior(status="confirmed", becomes="cancelled"),
-    "NOC-": OfferBehavior(status="confirmed", cancellable=False),
+OFFERS: Mapping[str, Behavior] = {
+    "HTL-": Behavior(),
+    "REJ-": Behavior(status=DECLINED),
+    "PEN-": Behavior(status=PENDING, becomes=SUCCEEDED),
+    "TMO-": Behavior(silent=True),
+    "FLK-": Behavior(failures=FAILURES_BEFORE_OK),
+    "LAT-": Behavior(silent=True, late=True),
+    "TWI-": Behavior(twice=True),
+    "CXL-": Behavior(becomes=CANCELLED),
+    "NOC-": Behavior(cancellable=False),
 }
-_UNKNOWN_OFFER = OfferBehavior(status="rejected")
+_UNKNOWN_OFFER = Behavior(status=DECLINED)
 _PREFIX = 4
+_WORDS = {SUCCEEDED: "confirmed", DECLINED: "rejected"}
 
 
 class Booking(Body):
@@ -60,113 +49,74 @@ class Supplier(Provider):
     """Books rooms that do not exist."""
 
     name = "supplier"
-    tables = ("booking",)
-    # The guest's name is not kept: nothing here needs it.
-    schema = """
-    CREATE TABLE IF NOT EXISTS booking (
-      booking_id TEXT PRIMARY KEY, reference TEXT NOT NULL, offer_id TEXT NOT NULL,
-      status TEXT NOT NULL, locator TEXT, listed_at REAL NOT NULL, settles_at REAL);
-    CREATE INDEX IF NOT EXISTS booking_reference ON booking (reference);
-    CREATE INDEX IF NOT EXISTS booking_settles ON booking (settles_at);
-    """
 
-    def __init__(self, times: Times) -> None:
-        self._times = times
-        self.routes = (
-            Route("POST", "/bookings", self.book, keyed=True),
-            Route("GET", "/bookings", self.bookings),
-            Route("POST", "/bookings/{booking_id}/cancel", self.cancel, keyed=True),
-        )
+    def __init__(self, times: Times | None = None, storage: Storage | None = None) -> None:
+        super().__init__(times, storage)
+        self._bookings = self._ledger("bkg")
 
-    def book(self, request: Request, transaction: Transaction) -> Answer:
+    def book(self, request: Request) -> Answer:
         body = request.parse(Booking)
         if body.ends_on < body.starts_on:
             raise RefusedError(422, "validation_failed", "ends_on: before starts_on")
-        behavior = _behavior_of(body.offer_id)
-        if failed := fails_now(behavior, request, transaction):
-            return failed
-        booking = _shown(self._make(body, behavior, transaction))
-        lie = denied(behavior, request, transaction)
-        return lie or Answer(status=201, body=booking, silent=behavior.silent)
-
-    def _make(
-        self, booking: Booking, behavior: OfferBehavior, transaction: Transaction
-    ) -> dict[str, Any]:
-        booking_id = f"bkg_{secrets.token_hex(10)}"
-        transaction.db.execute(
-            "INSERT INTO booking VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                booking_id,
-                booking.reference,
-                booking.offer_id,
-                behavior.status,
-                _locator() if behavior.status == "confirmed" else None,
-                self._times.listed_at(behavior, transaction.now),
-                transaction.now + self._times.pending if behavior.becomes else None,
-            ),
+        behavior = _behavior(body.offer_id)
+        # The guest's name is not kept: nothing here needs it.
+        made = self.make(
+            self._bookings, behavior, request, reference=body.reference, mood=body.offer_id
         )
-        return _booking(booking_id, transaction)
+        if isinstance(made, Answer):
+            return made
+        return Answer(status=201, body=_shown(made), silent=behavior.silent)
 
-    def bookings(self, request: Request, transaction: Transaction) -> Answer:
-        reference = request.query.get("reference")
-        if not reference:
-            raise RefusedError(400, "reference_missing", "reference is required")
-        rows = transaction.db.execute(
-            "SELECT * FROM booking WHERE reference = ? AND listed_at <= ? ORDER BY rowid",
-            (reference, transaction.now),
-        ).fetchall()
-        return Answer(status=200, body={"bookings": [_shown(row) for row in rows]})
+    def bookings(self, request: Request) -> Answer:
+        bookings = self._bookings.listed(self._bookings.of(request.reference()))
+        return Answer(status=200, body={"bookings": [_shown(row) for row in bookings]})
 
-    def cancel(self, request: Request, transaction: Transaction) -> Answer:
-        booking = _booking(request.ids["booking_id"], transaction)
-        if _behavior_of(booking["offer_id"]).cancellable:
-            transaction.db.execute(
-                "UPDATE booking SET status = 'cancelled', settles_at = NULL"
-                " WHERE booking_id = ? AND status IN ('confirmed', 'pending')",
-                (booking["booking_id"],),
-            )
-        return Answer(status=200, body=_shown(_booking(booking["booking_id"], transaction)))
+    def cancel(self, request: Request) -> Answer:
+        booking = self._bookings.get(request.ids["booking_id"])
+        if _behavior(booking.mood).cancellable:
+            booking = self._bookings.end(booking, CANCELLED)
+        return Answer(status=200, body=_shown(booking))
 
-    def settle(self, transaction: Transaction) -> None:
-        due = transaction.db.execute(
-            "SELECT * FROM booking WHERE settles_at <= ?", (transaction.now,)
-        ).fetchall()
-        for booking in due:
-            status = _behavior_of(booking["offer_id"]).becomes
-            transaction.db.execute(
-                "UPDATE booking SET status = ?, locator = coalesce(locator, ?), settles_at = NULL"
-                " WHERE booking_id = ?",
-                (status, _locator(), booking["booking_id"]),
-            )
-            transaction.announce(
-                f"booking.{status}",
-                reference=booking["reference"],
-                booking_id=booking["booking_id"],
+    routes = (
+        Route("POST", "/bookings", book, keyed=True),
+        Route("GET", "/bookings", bookings),
+        Route("POST", "/bookings/{booking_id}/cancel", cancel, keyed=True),
+    )
+
+    def settle(self) -> None:
+        for changed in self._bookings.settle():
+            self.announce(
+                f"booking.{_word(changed)}",
+                reference=changed.reference,
+                booking_id=changed.provider_id,
             )
 
-    def ledger(self, transaction: Transaction) -> dict[str, Any]:
-        rows = transaction.db.execute(
-            "SELECT booking_id, reference, offer_id, status FROM booking ORDER BY rowid"
-        )
-        return {"bookings": rows.fetchall()}
+    def books(self) -> dict[str, Any]:
+        return {
+            "bookings": [
+                {
+                    "booking_id": booking.provider_id,
+                    "reference": booking.reference,
+                    "offer_id": booking.mood,
+                    "status": _word(booking),
+                }
+                for booking in self._bookings.rows.values()
+            ]
+        }
 
 
-def _behavior_of(offer_id: str) -> OfferBehavior:
+def _behavior(offer_id: str) -> Behavior:
     return OFFERS.get(offer_id[:_PREFIX], _UNKNOWN_OFFER)
 
 
-def _locator() -> str:
-    return secrets.token_hex(4).upper()
+def _shown(booking: Entry) -> dict[str, Any]:
+    return {
+        "booking_id": booking.provider_id,
+        "locator": booking.locator,
+        "status": _word(booking),
+        "reference": booking.reference,
+    }
 
 
-def _booking(booking_id: str, transaction: Transaction) -> dict[str, Any]:
-    row: dict[str, Any] | None = transaction.db.execute(
-        "SELECT * FROM booking WHERE booking_id = ?", (booking_id,)
-    ).fetchone()
-    if row is None:
-        raise RefusedError(404, "not_found", "there is no such booking")
-    return row
-
-
-def _shown(booking: dict[str, Any]) -> dict[str, Any]:
-    return {name: booking[name] for name in ("booking_id", "locator", "status", "reference")}
+def _word(booking: Entry) -> str:
+    return _WORDS.get(booking.status, booking.status)

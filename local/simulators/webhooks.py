@@ -5,11 +5,12 @@ import hashlib
 import hmac
 import threading
 import time
+from dataclasses import replace
 
 import httpx
 
-from local.simulators.ledger import Announcement, Ledger
 from local.simulators.provider import Provider
+from local.simulators.storage import Owed
 
 _PAUSES_S = (1, 2, 4, 8, 16)
 _TICK_S = 0.1
@@ -41,9 +42,8 @@ def signed_headers(*, secret: str, webhook_id: str, timestamp: int, body: str) -
 class Clockwork(threading.Thread):
     """Settle pending operations and deliver webhooks, except in an outage."""
 
-    def __init__(self, *, ledger: Ledger, provider: Provider, stopping: threading.Event) -> None:
+    def __init__(self, provider: Provider, *, stopping: threading.Event) -> None:
         super().__init__(name="clockwork", daemon=True)
-        self._ledger = ledger
         self._provider = provider
         self._stopping = stopping
         self._http = httpx.Client(timeout=_TIMEOUT_S, trust_env=False)
@@ -53,35 +53,42 @@ class Clockwork(threading.Thread):
             self._tick()
 
     def _tick(self) -> None:
-        with self._ledger.transaction() as transaction:
-            if (transaction.setting("faults") or {}).get("mode") == "outage":
+        provider = self._provider
+        with provider.storage.transaction():
+            if provider.settings.get("faults", {}).get("mode") == "outage":
                 return
-            self._provider.settle(transaction)
-            target = transaction.setting("webhook")
-            due = transaction.due_announcements() if target else []
-        for announcement in due:
-            if self._stopping.is_set() or target is None:
+            provider.settle()
+            target = provider.settings.get("webhook", {})
+            now = provider.storage.clock()
+            due = [owed for owed in provider.owed.values() if owed.due_at <= now]
+        for owed in sorted(due, key=lambda owed: owed.due_at):
+            if self._stopping.is_set():
                 return
-            self._conclude(announcement, heard=self._deliver(announcement, **target))
+            self._conclude(owed, heard=self._deliver(owed, **target))
 
-    def _deliver(self, announcement: Announcement, *, url: str, secret: str) -> bool:
+    def _deliver(self, owed: Owed, *, url: str, secret: str) -> bool:
         headers = signed_headers(
             secret=secret,
-            webhook_id=announcement.id,
+            webhook_id=owed.webhook_id,
             timestamp=int(time.time()),
-            body=announcement.body,
+            body=owed.body,
         )
         headers["Content-Type"] = "application/json"
         try:
-            answer = self._http.post(url, content=announcement.body, headers=headers)
+            answer = self._http.post(url, content=owed.body, headers=headers)
         except httpx.HTTPError:
             return False
         return answer.is_success
 
-    def _conclude(self, announcement: Announcement, *, heard: bool) -> None:
-        with self._ledger.transaction() as transaction:
-            if heard or announcement.attempts >= len(_PAUSES_S):
-                transaction.announced(announcement)
+    def _conclude(self, owed: Owed, *, heard: bool) -> None:
+        """Drop a webhook that was heard or tried often enough, unless a reset did; else postpone it."""
+        provider = self._provider
+        with provider.storage.transaction():
+            if owed.webhook_id not in provider.owed:
+                return
+            if heard or owed.attempts >= len(_PAUSES_S):
+                del provider.owed[owed.webhook_id]
             else:
-                pause = _PAUSES_S[announcement.attempts]
-                transaction.announce_again(announcement, after_seconds=pause)
+                due_at = provider.storage.clock() + _PAUSES_S[owed.attempts]
+                again = replace(owed, attempts=owed.attempts + 1, due_at=due_at)
+                provider.owed[owed.webhook_id] = again

@@ -9,7 +9,8 @@ import pytest
 from reservations.adapters.providers.payments_api import HttpPaymentsApi
 from reservations.adapters.providers.provider_http import ProviderHttp
 from reservations.adapters.providers.supplier_api import HttpSupplierApi
-from tests.worlds.providers import Contract, Receiver, Recorder, Simulator
+from tests.worlds.contracts import Contract
+from tests.worlds.providers import Receiver, Recorder, Simulator
 
 _TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 _READ_SECONDS = 2.0

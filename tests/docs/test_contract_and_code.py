@@ -23,13 +23,13 @@ from reservations.application.ports import HistoryEntry
 from reservations.config import KeyId
 from reservations.domain.access_token import KeyRing
 from reservations.domain.facts import Reason, Status
-from reservations.domain.history import TEXTS
 from reservations.domain.messages import Hint
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.domain.saga import PublicStatus
 from reservations.entrypoints import answers, bodies, http
 from reservations.entrypoints.problems import CATALOGUE, FieldError, Problem
+from reservations.texts.compiled import TIMELINE
 from tests.unit.adapters.test_ses_events import event_with
 from tests.worlds.builders import (
     NOON,
@@ -204,7 +204,7 @@ def test_every_key_that_the_settings_take_makes_tokens_that_the_contract_allows(
 
 @pytest.mark.parametrize("language", Language)
 def test_a_timeline_of_every_event_obeys_the_contract(language: Language) -> None:
-    history = [HistoryEntry(event=event, at=NOON, actor="system") for event in TEXTS]
+    history = [HistoryEntry(event=event, at=NOON, actor="system") for event in TIMELINE[language]]
     response = answers.timeline(a_reservation(), history, language=language)
 
     assert violations("Timeline", body_of(response)) == []
@@ -224,7 +224,7 @@ def test_the_link_to_a_voucher_obeys_the_contract() -> None:
 def test_every_problem_obeys_the_contract_in_both_languages(
     problem: Problem, language: str
 ) -> None:
-    fault = FieldError("/customer/email", "malformed_email", bodies.FAULTS["malformed_email"])
+    fault = FieldError("/customer/email", "malformed_email")
     event = an_event(**{"Accept-Language": language})
     response = http.problem_response(problem, event, errors=(fault,))
 

@@ -8,15 +8,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 
-from local.simulators.ledger import Ledger
 from local.simulators.provider import Provider, Times
 from local.simulators.server import Desk
+from local.simulators.storage import Storage
 from reservations.adapters.aws.hint_codec import encode_hint
 from reservations.adapters.providers.provider_http import ProviderHttp
 from reservations.application.cancel_reservation import cancel_reservation
@@ -51,10 +50,9 @@ class ProviderNextDoor(httpx.BaseTransport):
     takes effect without an answer.
     """
 
-    def __init__(self, provider: Provider, folder: Path, *, clock: Callable[[], datetime]) -> None:
-        path = folder / f"{provider.name}.sqlite"
-        self._ledger = Ledger(path, schema=provider.schema, clock=lambda: clock().timestamp())
-        self._desk = Desk(provider=provider, ledger=self._ledger)
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._desk = Desk(provider)
         self.meanwhile: tuple[str, Callable[[], object]] | None = None
         self.mute: list[str] = []
         self.on_silence: Callable[[], object] = lambda: None
@@ -79,7 +77,7 @@ class ProviderNextDoor(httpx.BaseTransport):
         return httpx.Response(answer.status, json=answer.body, headers=dict(answer.headers))
 
     def close(self) -> None:
-        self._ledger.close()
+        self._provider.storage.close()
 
     def control(self, method: str, path: str, body: bytes = b"") -> dict[str, list[dict[str, Any]]]:
         answer, _ = self._desk.answer(method=method, target=path, headers={}, body=body)
@@ -242,10 +240,15 @@ def departed(
 
 
 def next_door(
-    provider: Provider, folder: Path, around: Surroundings, *, read_limit: timedelta = READ_LIMIT
+    provider: type[Provider],
+    times: Times,
+    around: Surroundings,
+    *,
+    read_limit: timedelta = READ_LIMIT,
 ) -> ProviderNextDoor:
-    """A provider on the clock of the reservation's database; whoever waits for it in vain has waited."""
-    door = ProviderNextDoor(provider, folder, clock=lambda: around.database.now)
+    """A provider on the clock of the reservation's database. A silent answer takes `read_limit`."""
+    storage = Storage(clock=lambda: around.database.now.timestamp())
+    door = ProviderNextDoor(provider(times, storage))
 
     def time_passes() -> None:
         around.database.now += read_limit

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 from reservations.domain.errors import DatabaseUnavailableError
-from tests.unit.entrypoints.test_custom_resource import Stack, stack
+from tests.unit.entrypoints.test_custom_resource import answer_to, stack
 from tests.worlds.invocation import LogBook, a_context, an_event
+from tests.worlds.providers import Receiver
 from tests.worlds.services import FakeServices, handler_of
 
 __all__ = ["stack"]  # the fixture
@@ -34,7 +35,7 @@ def migrations() -> Migrations:
     return Migrations()
 
 
-def migrate(migrations: Migrations, case: str, stack: Stack | None = None) -> dict[str, Any]:
+def migrate(migrations: Migrations, case: str, stack: Receiver | None = None) -> dict[str, Any]:
     event = an_event(f"migrate_database.{case}")
     if stack is not None:
         event["ResponseURL"] = stack.url
@@ -43,12 +44,12 @@ def migrate(migrations: Migrations, case: str, stack: Stack | None = None) -> di
 
 @pytest.mark.parametrize("case", ["create", "update"])
 def test_a_stack_waits_for_the_migration_and_is_told(
-    migrations: Migrations, stack: Stack, logs: LogBook, case: str
+    migrations: Migrations, stack: Receiver, logs: LogBook, case: str
 ) -> None:
     assert migrate(migrations, case, stack) == {"revision": REVISION}
 
     assert migrations.runs == 1
-    [answer] = stack.answers
+    answer = answer_to(stack)
     assert (answer["Status"], answer["Data"]) == ("SUCCESS", {"revision": REVISION})
     assert answer["PhysicalResourceId"] == "DatabaseMigration"
     [line] = logs.saying("schema is current")
@@ -56,25 +57,25 @@ def test_a_stack_waits_for_the_migration_and_is_told(
 
 
 def test_deleting_the_stack_leaves_the_schema_as_it_is(
-    migrations: Migrations, stack: Stack
+    migrations: Migrations, stack: Receiver
 ) -> None:
     migrations.error = DatabaseUnavailableError("it may be gone already")
 
     migrate(migrations, "delete", stack)
 
     assert migrations.runs == 0
-    [answer] = stack.answers
+    answer = answer_to(stack)
     assert answer["Status"] == "SUCCESS"
 
 
 def test_a_migration_that_fails_fails_the_deployment_and_tells_no_more(
-    migrations: Migrations, stack: Stack, logs: LogBook
+    migrations: Migrations, stack: Receiver, logs: LogBook
 ) -> None:
     migrations.error = DatabaseUnavailableError("no connection to db.example")
 
     migrate(migrations, "create", stack)
 
-    [answer] = stack.answers
+    answer = answer_to(stack)
     assert answer["Status"] == "FAILED"
     assert "db.example" not in answer["Reason"]
     [line] = logs.saying("resource not made")

@@ -1,7 +1,6 @@
 """With the embedded stack's durations, every simulated behaviour of a provider ends within 90 seconds."""
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -44,7 +43,6 @@ INPUTS = [
 @pytest.mark.parametrize(("token", "offer"), INPUTS)
 def test_every_token_and_offer_of_the_simulators_ends_within_ninety_seconds(
     around: Surroundings,
-    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     token: str,
     offer: str,
@@ -52,8 +50,8 @@ def test_every_token_and_offer_of_the_simulators_ends_within_ninety_seconds(
     around.saga_policy = SHORT
     patience = timedelta(seconds=PROVIDERS[Provider.PAYMENTS].limits["short"].read)
     with (
-        next_door(Payments(Times()), tmp_path, around, read_limit=patience) as payments,
-        next_door(Supplier(Times()), tmp_path, around, read_limit=patience) as supplier,
+        next_door(Payments, Times(), around, read_limit=patience) as payments,
+        next_door(Supplier, Times(), around, read_limit=patience) as supplier,
     ):
         payments_api = HttpPaymentsApi(payments.client(read_limit=patience))
         supplier_api = HttpSupplierApi(supplier.client(read_limit=patience))

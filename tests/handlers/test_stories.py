@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -46,15 +45,13 @@ SOON = times()
 
 
 @pytest.fixture
-def depart(
-    around: Surroundings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Depart]:
+def depart(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Depart]:
     """Make a reservation at providers that keep the given times."""
     with ExitStack() as opened:
 
         def make(token: str = "tok_ok", offer: str = "HTL-MAD-001", at: Times = SOON) -> Journey:
-            payments = opened.enter_context(next_door(Payments(at), tmp_path, around))
-            supplier = opened.enter_context(next_door(Supplier(at), tmp_path, around))
+            payments = opened.enter_context(next_door(Payments, at, around))
+            supplier = opened.enter_context(next_door(Supplier, at, around))
             monkeypatch.setattr(around, "payments_api", lambda: HttpPaymentsApi(payments.client()))
             monkeypatch.setattr(around, "supplier_api", lambda: HttpSupplierApi(supplier.client()))
             return departed(around, payments, supplier, token=token, offer=offer)

@@ -39,10 +39,6 @@ def test_an_image_of_others_has_a_version(name: str) -> None:
     assert "build" in service or service["image"].partition(":")[2] not in {"", "latest"}
 
 
-def test_localstack_is_the_last_that_needs_no_token() -> None:
-    assert SERVICES["localstack"]["image"] == "localstack/localstack:4.14.0"
-
-
 def test_the_database_has_the_settings_of_the_embedded_stack() -> None:
     def by_name(flags: list[str]) -> dict[str, str]:
         return {

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count, islice
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 from uuid import UUID, uuid4
 
 from reservations.adapters.papers.mail_content import UnmailableAddressError, compose
@@ -50,6 +50,8 @@ from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD, Policy
 from reservations.domain.reservation import ERASED, Customer, MailStatus, Reservation
 from tests.worlds.builders import NOON
+
+RequestT = TypeVar("RequestT")
 
 
 class InMemoryDocumentStore(DocumentStore):
@@ -98,16 +100,18 @@ class RecordingMailer(Mailer):
         return self.outcome or MailAccepted(str(uuid4()))
 
 
-class Script:
-    """What a provider answers, in order; it fails the test that asks for more.
+class _Scripted(Generic[RequestT]):
+    """Gives answers in order; fails the test that asks for more.
 
-    An exception in it is raised after the request was taken: the process died before it heard the answer.
+    An exception among them is raised after the request was taken: the process died before it heard the answer.
     """
 
     def __init__(self, *answers: Outcome | Reply | BaseException) -> None:
+        self.requests: list[RequestT] = []
         self._answers = iter(answers)
 
-    def next(self) -> Reply:
+    def perform(self, request: RequestT) -> Reply:
+        self.requests.append(request)
         answer = next(self._answers, None)
         assert answer is not None, "a request that the test did not expect"
         if isinstance(answer, BaseException):
@@ -117,24 +121,12 @@ class Script:
         return Reply(outcome=answer, http_status=200, elapsed_ms=12)
 
 
-class ScriptedPayments(PaymentsApi):
-    def __init__(self, *answers: Outcome | Reply | BaseException) -> None:
-        self.requests: list[PaymentRequest] = []
-        self._script = Script(*answers)
-
-    def perform(self, request: PaymentRequest) -> Reply:
-        self.requests.append(request)
-        return self._script.next()
+class ScriptedPayments(_Scripted[PaymentRequest], PaymentsApi):
+    """The payments API of a test that scripts its answers."""
 
 
-class ScriptedSupplier(SupplierApi):
-    def __init__(self, *answers: Outcome | Reply | BaseException) -> None:
-        self.requests: list[SupplierRequest] = []
-        self._script = Script(*answers)
-
-    def perform(self, request: SupplierRequest) -> Reply:
-        self.requests.append(request)
-        return self._script.next()
+class ScriptedSupplier(_Scripted[SupplierRequest], SupplierApi):
+    """The supplier of a test that scripts its answers."""
 
 
 class PlainRenderer(VoucherRenderer):

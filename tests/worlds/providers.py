@@ -1,4 +1,4 @@
-"""What the tests of the provider contracts share: simulators, a receiver, the documents."""
+"""Simulator processes, a receiver of webhooks and the transport of our clients."""
 
 import signal
 import socket
@@ -8,18 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import parse_qs
 
 import httpx
-import yaml
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
 from reservations.adapters.providers.provider_http import direct_transport
 
@@ -185,104 +179,3 @@ class Recorder(httpx.BaseTransport):
         seen = httpx.Response(response.status_code, headers=response.headers, content=content)
         self.exchanges.append((request, seen))
         return seen
-
-
-class Contract:
-    """One committed OpenAPI document, held against what is really said."""
-
-    def __init__(self, name: str) -> None:
-        path = ROOT / "docs" / "contratos" / f"{name}-openapi.yaml"
-        self.document: dict[str, Any] = yaml.safe_load(path.read_text("utf-8"))
-
-    @cached_property
-    def _registry(self) -> Any:
-        resource = Resource.from_contents(self.document, default_specification=DRAFT202012)
-        registry: Registry[Any] = Registry()
-        return registry.with_resource("urn:contract", resource)
-
-    def operations(self) -> set[tuple[str, str]]:
-        return {
-            (method.upper(), path)
-            for path, methods in self.document["paths"].items()
-            for method in methods
-        }
-
-    def check(self, request: httpx.Request, response: httpx.Response) -> None:
-        """Assert that a request and its answer are what the document says."""
-        operation = self._operation(request.method, request.url.path)
-        assert request.headers["Authorization"].startswith("Bearer ")
-        self._check_parameters(operation, request)
-        if "requestBody" in operation:
-            self._check_content(operation["requestBody"], request.content)
-        else:
-            assert request.content == b""
-        self.check_answer(request, response)
-
-    def check_answer(self, request: httpx.Request, response: httpx.Response) -> None:
-        """Assert only that the answer is documented, whatever was asked."""
-        operation = self._operation(request.method, request.url.path)
-        documented = self._follow(operation["responses"][str(response.status_code)])
-        self._check_content(documented, response.content)
-        for name, header in documented.get("headers", {}).items():
-            header = self._follow(header)
-            if name in response.headers:
-                self.validate(header["schema"], response.headers[name])
-            else:
-                assert not header.get("required"), f"{name} is missing"
-
-    def check_webhook(self, name: str, received: Received) -> Any:
-        """Assert that a webhook is as announced; return its body."""
-        operation = self.document["webhooks"][name]["post"]
-        for parameter in map(self._follow, operation["parameters"]):
-            self.validate(parameter["schema"], received.headers[parameter["name"]])
-        return self._check_content(operation["requestBody"], received.body)
-
-    def validate(self, schema: Mapping[str, Any], value: Any) -> None:
-        def based(node: Any) -> Any:
-            if isinstance(node, dict):
-                inner = {key: based(child) for key, child in node.items()}
-                return inner | ({"$ref": f"urn:contract{node['$ref']}"} if "$ref" in node else {})
-            return [based(child) for child in node] if isinstance(node, list) else node
-
-        checker = Draft202012Validator.FORMAT_CHECKER
-        Draft202012Validator(
-            based(schema), registry=self._registry, format_checker=checker
-        ).validate(value)
-
-    def _operation(self, method: str, path: str) -> dict[str, Any]:
-        parts = path.split("/")
-        for template, methods in self.document["paths"].items():
-            names = template.split("/")
-            same = len(names) == len(parts) and all(
-                name == part or name.startswith("{")
-                for name, part in zip(names, parts, strict=True)
-            )
-            if same and method.lower() in methods:
-                operation: dict[str, Any] = methods[method.lower()]
-                return operation
-        raise AssertionError(f"{method} {path} is not in the contract")
-
-    def _check_parameters(self, operation: Mapping[str, Any], request: httpx.Request) -> None:
-        query = {name: values[0] for name, values in parse_qs(request.url.query.decode()).items()}
-        given = {"header": request.headers, "query": query}
-        parameters = [self._follow(parameter) for parameter in operation["parameters"]]
-        for parameter in parameters:
-            value = given.get(parameter["in"], {}).get(parameter["name"])
-            if value is not None:
-                self.validate(parameter["schema"], value)
-            else:
-                assert parameter["in"] == "path" or not parameter["required"], parameter["name"]
-        assert set(query) <= {known["name"] for known in parameters}
-
-    def _check_content(self, documented: Mapping[str, Any], content: bytes) -> Any:
-        body = httpx.Response(200, content=content).json()
-        self.validate(documented["content"]["application/json"]["schema"], body)
-        return body
-
-    def _follow(self, node: dict[str, Any]) -> dict[str, Any]:
-        if "$ref" not in node:
-            return node
-        found: Any = self.document
-        for part in node["$ref"].removeprefix("#/").split("/"):
-            found = found[part]
-        return dict(found)

@@ -19,6 +19,7 @@ from pydantic import (
     Field,
     HttpUrl,
     Json,
+    JsonValue,
     SecretStr,
     TypeAdapter,
     ValidationError,
@@ -68,11 +69,16 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # as long as its
 KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
 
 
+_SECRET: dict[str, JsonValue] = {"secret": True}  # of a field that no `SecretStr` marks
+
 _logger = logging.getLogger(__name__)
 
 
 class Settings(BaseModel):
-    """`rotates` tells those that change while an execution environment lives."""
+    """Parameters; those that `rotates` marks change while an execution environment lives.
+
+    `make docs` copies the descriptions into docs/01 and docs/05.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -88,7 +94,7 @@ S = TypeVar("S", bound=Settings)
 
 
 class DatabaseSettings(Settings):
-    database_url: SecretStr
+    database_url: SecretStr = Field(description="conexión a MySQL, con su usuario")
 
 
 class ProviderSettings(Settings):
@@ -97,8 +103,8 @@ class ProviderSettings(Settings):
     rotates = True
     provider: ClassVar[Provider]
 
-    url: ProviderUrl
-    api_key: ProviderKey
+    url: ProviderUrl = Field(description="dirección de su API")
+    api_key: ProviderKey = Field(description="nuestra clave en su API")
 
     @classmethod
     def parameter(cls, field: str) -> str:
@@ -118,7 +124,10 @@ class WebhookSettings(Settings):
     rotates = True
     provider: ClassVar[Provider]
 
-    webhook_secrets: Annotated[Json[list[str]], AfterValidator(_webhook_secrets)]
+    webhook_secrets: Annotated[Json[list[str]], AfterValidator(_webhook_secrets)] = Field(
+        description="secretos con que firma sus webhooks, hasta dos vivos",
+        json_schema_extra=_SECRET,
+    )
 
     @classmethod
     def parameter(cls, field: str) -> str:
@@ -135,8 +144,8 @@ class CallLimits(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    connect: float = Field(gt=0)
-    read: float = Field(gt=0)
+    connect: float = Field(gt=0, description="conectar con su API")
+    read: float = Field(gt=0, description="esperar su respuesta")
 
     @property
     def longest(self) -> timedelta:
@@ -223,17 +232,23 @@ class SagaProfile(Settings):
 
 
 class SagaSettings(Settings):
-    saga_policy: Json[SagaProfile]
+    saga_policy: Json[SagaProfile] = Field(
+        description="perfil de duraciones (`standard`, `short`) y lo que difiere de él, en segundos"
+    )
 
 
 class ContactSettings(Settings):
-    """Who a traveler calls: told in vouchers and mails."""
-
-    support_contact: str = Field(min_length=1, max_length=120)
+    support_contact: str = Field(
+        min_length=1,
+        max_length=120,
+        description="a quién llama el viajero, impreso en bonos y correos",
+    )
 
 
 class MailSettings(Settings):
-    mail_sender: str = Field(pattern=r"^[^@\s]+@[^@\s]+$")
+    mail_sender: str = Field(
+        pattern=r"^[^@\s]+@[^@\s]+$", description="remitente de los correos, verificado en SES"
+    )
 
 
 def _key_ring(value: dict[str, Any]) -> KeyRing:
@@ -251,7 +266,9 @@ class AccessTokenSettings(Settings):
     model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, hide_input_in_errors=True)
 
     rotates = True
-    access_token_keys: Annotated[Json[dict[str, Any]], AfterValidator(_key_ring)]
+    access_token_keys: Annotated[Json[dict[str, Any]], AfterValidator(_key_ring)] = Field(
+        description="anillo de claves de las credenciales de acceso", json_schema_extra=_SECRET
+    )
 
     @property
     def key_ring(self) -> KeyRing:
@@ -264,52 +281,61 @@ class ApiSettings(Settings):
     """`api_clients` maps the ids of API keys, which the gateway tells, to the names of our clients."""
 
     rotates = True
-    public_base_url: Url
-    api_clients: Json[dict[str, Name]]
+    public_base_url: Url = Field(description="dirección pública con la que empiezan los enlaces")
+    api_clients: Json[dict[str, Name]] = Field(
+        description="cliente de cada clave de API, por el identificador de la clave"
+    )
 
 
-class QueueSettings(Settings):
-    """From the environment: the queues' URLs."""
-
-    payment_queue_url: Url
-    supplier_queue_url: Url
-    voucher_queue_url: Url
-    notification_queue_url: Url
+class EnvironmentSettings(Settings):
+    """Variables of the environment, named as their fields in capitals."""
 
 
-class DeadLetterSettings(Settings):
-    """From the environment: where a message goes that can never be handled."""
+class QueueSettings(EnvironmentSettings):
+    payment_queue_url: Url = Field(description="cola de pago")
+    supplier_queue_url: Url = Field(description="cola del proveedor")
+    voucher_queue_url: Url = Field(description="cola de bonos")
+    notification_queue_url: Url = Field(description="cola de correos")
 
-    dead_letter_queue_url: Url
+
+class DeadLetterSettings(EnvironmentSettings):
+    dead_letter_queue_url: Url = Field(description="cola de mensajes fallidos de la función")
 
 
-class DocumentSettings(Settings):
-    """From the environment: the private bucket, and the part of an address that names it.
+class DocumentSettings(EnvironmentSettings):
+    """The private bucket, and the part of an address that names it.
 
     Left to choose, botocore signs links for the global host. S3 sends those to a young bucket on to its region, where
     the signature is not valid. A virtual host names the region. Emulators know buckets by the path only.
     """
 
-    document_bucket: str = Field(min_length=3, max_length=63)
-    bucket_addressing: Literal["virtual", "path"]
+    document_bucket: str = Field(
+        min_length=3, max_length=63, description="cubo privado de documentos"
+    )
+    bucket_addressing: Literal["virtual", "path"] = Field(
+        description="si el nombre del cubo va en el servidor (`virtual`) o en la ruta (`path`)"
+    )
 
 
-class MailFeedbackSettings(Settings):
-    """From the environment: the configuration set that publishes what comes back about our mails."""
-
-    mail_configuration_set: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-
-
-class BrowserSettings(Settings):
-    """From the environment: whose pages may read our answers."""
-
-    allowed_origin: str = Field(pattern=r"^(https?://[^/\s]+|\*)$")
+class MailFeedbackSettings(EnvironmentSettings):
+    mail_configuration_set: str = Field(
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="conjunto de configuración de SES que publica rebotes y quejas",
+    )
 
 
-class ParameterPath(Settings):
-    """From the environment: where this deployment's parameters lie."""
+class BrowserSettings(EnvironmentSettings):
+    allowed_origin: str = Field(
+        pattern=r"^(https?://[^/\s]+|\*)$",
+        description="origen web cuyas páginas pueden leer las respuestas (CORS)",
+    )
 
-    settings_path: str = Field(pattern=r"^/[a-zA-Z0-9_./-]+[a-zA-Z0-9]$")
+
+class ParameterPath(EnvironmentSettings):
+    settings_path: str = Field(
+        pattern=r"^/[a-zA-Z0-9_./-]+[a-zA-Z0-9]$",
+        description="prefijo de los parámetros de este despliegue",
+    )
 
     def name_of(self, parameter: str) -> str:
         return f"{self.settings_path}/{parameter.replace('_', '-')}"

@@ -1,34 +1,27 @@
-"""The hostile world from the command line; `python -m tests.proofs.simulation --help` says how."""
+"""The hostile world from the command line; `python -m tests.proofs.simulation --help` lists its commands."""
 
 import argparse
 import os
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
-from tests.proofs.simulation.mutants import MUTANTS, Mutant, caught_by, plant, record
+from tests.proofs.simulation.mutants import MUTANTS, WITHIN, caught, plant
 
-# What runs the real code is imported only after a fault is planted in it.
+# Modules that run the real code are imported only after a fault is planted in it.
 
 _REPORT_EVERY_S = 5
 
 
 def main() -> int:
-    """Run what the arguments ask for; the exit code tells whether all is as promised."""
+    """Run the command of the arguments; exit with 1 if a promise was broken."""
     arguments = _parsed()
-    if getattr(arguments, "mutant", None):
-        plant(MUTANTS[arguments.mutant])
     match arguments.command:
         case "run":
             return _run(arguments.count, first=arguments.first, jobs=arguments.jobs)
         case "replay":
-            return _replay(arguments.seed)
-        case "hunt":
-            return _hunt(arguments.limit)
+            return _replay(arguments.seed, arguments.mutant)
         case _:
-            return _mutants(hunt=arguments.hunt)
+            return _mutants()
 
 
 def _parsed() -> argparse.Namespace:
@@ -40,17 +33,8 @@ def _parsed() -> argparse.Namespace:
     run.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     replay = commands.add_parser("replay", help="tell one schedule")
     replay.add_argument("seed", type=int)
-    hunt = commands.add_parser("hunt", help="find the first seed that catches a planted fault")
-    hunt.add_argument("limit", type=int)
-    for command in (replay, hunt):
-        command.add_argument("--mutant", choices=MUTANTS, help="with this fault planted")
-    mutants = commands.add_parser("mutants", help="plant each fault, and see it caught")
-    mutants.add_argument(
-        "--hunt",
-        type=int,
-        metavar="LIMIT",
-        help="look for a new seed below LIMIT where the recorded one fails",
-    )
+    replay.add_argument("--mutant", choices=MUTANTS, help="with this fault planted")
+    commands.add_parser("mutants", help=f"catch each planted fault within {WITHIN} schedules")
     return parser.parse_args()
 
 
@@ -77,7 +61,9 @@ def _run(count: int, *, first: int, jobs: int) -> int:
     return 1 if summary.violations else 0
 
 
-def _replay(seed: int) -> int:
+def _replay(seed: int, mutant: str | None) -> int:
+    if mutant:
+        plant(MUTANTS[mutant])
     from tests.proofs.simulation.seeds import tell
 
     story = tell(seed)
@@ -85,54 +71,14 @@ def _replay(seed: int) -> int:
     return 1 if story[-1].startswith("VIOLATION") else 0
 
 
-def _hunt(limit: int) -> int:
-    from tests.proofs.simulation.seeds import live
-
-    for seed in range(limit):
-        if violation := live(seed).violation:
-            print(f"{seed} {violation}")
-            return 0
-    print(f"survives {limit} seeds")
-    return 1
-
-
-def _mutants(*, hunt: int | None) -> int:
-    """Each fault needs a process of its own: modules are loaded once."""
-    seeds, found = caught_by(), {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        tried = pool.map(
-            lambda mutant: _tried(mutant, seeds.get(mutant.name, 0), hunt), MUTANTS.values()
-        )
-        for mutant, (seed, said) in zip(MUTANTS.values(), tried, strict=True):
-            fate = "SURVIVES" if seed is None else "caught  "
-            print(f"{fate}  {mutant.name:<58} {said[:120]}", flush=True)
-            if seed is not None:
-                found[mutant.name] = seed
-    print(f"{len(found)} of {len(MUTANTS)} planted faults caught")
-    if hunt:
-        record(found)
-    return 0 if len(found) == len(MUTANTS) else 1
-
-
-def _tried(mutant: Mutant, seed: int, hunt: int | None) -> tuple[int | None, str]:
-    """The seed that catches it, if any: the one on record, or else the first below `hunt`."""
-    code, lines = _in_a_process("replay", str(seed), "--mutant", mutant.name)
-    if code == 1 and "VIOLATION" in lines[-1]:
-        return seed, f"by seed {seed}: {lines[-1]}"
-    if not hunt:
-        return None, f"by seed {seed}: {lines[-1]}"
-    code, lines = _in_a_process("hunt", str(hunt), "--mutant", mutant.name)
-    return (int(lines[-1].split()[0]) if code == 0 else None), f"by seed {lines[-1]}"
-
-
-def _in_a_process(*arguments: str) -> tuple[int, list[str]]:
-    command = [sys.executable, "-m", "tests.proofs.simulation", *arguments]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
-    return ended.returncode, list(_lines(ended.stdout + ended.stderr))
-
-
-def _lines(text: str) -> Iterator[str]:
-    yield from text.splitlines() or ["it said nothing"]
+def _mutants() -> int:
+    survivors = 0
+    for name, lived in caught(MUTANTS):
+        survivors += lived is None
+        fate = f"seed {lived.seed}: {lived.violation}" if lived else "SURVIVES"
+        print(f"{name:<58} {fate[:120]}", flush=True)
+    print(f"{len(MUTANTS) - survivors} of {len(MUTANTS)} planted faults caught")
+    return 1 if survivors else 0
 
 
 if __name__ == "__main__":

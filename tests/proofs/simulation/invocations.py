@@ -1,8 +1,10 @@
 """The real use cases, each called as its function does."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
+from local.simulators.ledger import CANCELLED, Entry
 from reservations.application import operate
 from reservations.application.cancel_reservation import cancel_reservation
 from reservations.application.confirm_supplier import confirm_supplier
@@ -13,7 +15,6 @@ from reservations.application.poll_outbox import poll_outbox
 from reservations.application.ports import WebhookEvent
 from reservations.application.process_payment import process_payment
 from reservations.application.receive_webhook import receive_webhook
-from reservations.domain.access_token import KeyRing
 from reservations.domain.decisions import Decision, DecisionRefusedError
 from reservations.domain.errors import NotCancellableError, UnavailableError
 from reservations.domain.facts import Call, Operation, Status
@@ -22,13 +23,12 @@ from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.saga import Review, awaited, held, live, reviews
 from tests.proofs.simulation.database import SimulatedUnitOfWork
-from tests.proofs.simulation.providers import Party, SimulatedPayments, SimulatedSupplier, Truth
+from tests.proofs.simulation.providers import Party, SimulatedPayments, SimulatedSupplier
 from tests.proofs.simulation.services import Message
 from tests.proofs.simulation.world import World
+from tests.worlds.application import KEYS, SUPPORT
 from tests.worlds.fakes import PlainRenderer
 
-KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
-SUPPORT = "soporte@example.com"
 OWN_LIMITS = {Queue.PAYMENT: timedelta(seconds=28), Queue.SUPPLIER: timedelta(seconds=73)}
 DECISIONS = {
     Review.MONEY_MISMATCH: Decision.PAID,
@@ -196,7 +196,7 @@ class Invocations:
             if call.operation in ledgers and call.deadline_at <= self._world.now:
                 rows = ledgers[call.operation].of(before.reservation_id)
                 told = next((row for row in rows if _is_of(row, call)), None)
-                status = told.status if told else Status.DECLINED
+                status = Status(told.status) if told else Status.DECLINED
                 if decision := SAID.get((call.operation, status)):
                     evidence = told.provider_id if told else f"E-{self._world.number()}"
                     done = self._resolve(before, decision, evidence, call.provider_id)
@@ -234,15 +234,16 @@ class Invocations:
                 if charge.provider_id == target and charge.money:
                     providers.by_hand.append((before.reservation_id, charge.money))
         if reason is Review.CANCEL_REFUSED and target:
-            providers.bookings.get(target).status = Status.CANCELLED
+            booking = providers.bookings.get(target)
+            providers.bookings.put(replace(booking, status=CANCELLED, becomes=None))
 
     def _stored(self, party: Party) -> Reservation:
         assert party.reservation_id is not None
         return self._world.database.reservations[party.reservation_id]
 
 
-def _is_of(row: Truth, call: Call) -> bool:
-    return row.provider_id == call.provider_id or (row.key == call.key and not row.foreign)
+def _is_of(row: Entry, call: Call) -> bool:
+    return row.provider_id == call.provider_id or row.key == call.key
 
 
 def _in_question(reservation: Reservation, reason: Review) -> str | None:

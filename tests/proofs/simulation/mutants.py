@@ -1,16 +1,19 @@
-"""Faults planted in the real modules, and the seed whose schedule catches each.
-
-Whatever changes when the code acts moves the seeds: `make simulate-mutants ARGS="--hunt 1000"` finds them anew.
-"""
+"""Faults planted in the real modules: each is caught within the first schedules of the hostile world."""
 
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import multiprocessing
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from types import CodeType, ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.proofs.simulation.seeds import Lived
 
 _SAGA = "reservations.domain.saga"
 _LEARNING = "reservations.domain.learning"
@@ -194,19 +197,25 @@ _ALL = (
 )  # fmt: skip
 
 MUTANTS = {mutant.name: mutant for mutant in _ALL}
-_CAUGHT_BY = Path(__file__).with_name("caught_by.txt")
+WITHIN = 500  # schedules; most faults need ten
 
 
-def caught_by() -> dict[str, int]:
-    """The seed on record for each fault."""
-    lines = _CAUGHT_BY.read_text(encoding="utf-8").splitlines()
-    return {name: int(seed) for seed, name in (line.split(maxsplit=1) for line in lines)}
+def caught(names: Iterable[str]) -> "Iterator[tuple[str, Lived | None]]":
+    """Plant each fault in a process of its own, where its module is not loaded yet.
+
+    Gives its name and the first schedule with a violation, or `None` if it survives.
+    """
+    names, jobs = list(names), os.cpu_count()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, mp_context=spawn, max_tasks_per_child=1) as pool:
+        yield from zip(names, pool.map(_first_violation, names), strict=True)
 
 
-def record(seeds: Mapping[str, int]) -> None:
-    """Write the seeds down, in the order of the table."""
-    lines = (f"{seeds[name]:>6}  {name}\n" for name in MUTANTS if name in seeds)
-    _CAUGHT_BY.write_text("".join(lines), encoding="utf-8")
+def _first_violation(name: str) -> "Lived | None":
+    plant(MUTANTS[name])
+    from tests.proofs.simulation.seeds import live
+
+    return next((lived for lived in map(live, range(WITHIN)) if lived.violation), None)
 
 
 def mutated(source: str, mutant: Mutant) -> str:

@@ -1,13 +1,24 @@
-"""The payments API and the supplier as they really are, each with the moods of a real one."""
+"""The payments API and the supplier over the ledgers of `local.simulators`, with moods drawn from the seed."""
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from random import Random
 from typing import Protocol
 from uuid import UUID
 
+from local.simulators.ledger import (
+    ALIVE,
+    CANCELLED,
+    DECLINED,
+    PENDING,
+    SUCCEEDED,
+    VOIDED,
+    Entry,
+    Fate,
+    Ledger,
+)
 from reservations.application.ports import (
     PaymentRequest,
     PaymentsApi,
@@ -33,9 +44,8 @@ from tests.proofs.simulation.rules import ViolationError
 LIMITS = {Provider.PAYMENTS: timedelta(seconds=14), Provider.SUPPLIER: timedelta(seconds=66)}
 """Connect twice and read: how long one request may take."""
 
-PENDING_FOR = tuple(timedelta(seconds=seconds) for seconds in (60, 600, 2400, 3 * 3600))
-LAGS = tuple(timedelta(seconds=seconds) for seconds in (45, 175))
-ALIVE = (Status.SUCCEEDED, Status.PENDING)
+PENDING_FOR = (60, 600, 2400, 3 * 3600)  # seconds
+LAGS = (45, 175)  # seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,52 +101,12 @@ class Party:
     repeated: bool = False  # a provider made what we did not ask for
 
 
-@dataclass(slots=True, kw_only=True)
-class Truth:
-    """A payment, booking or refund as its provider has it."""
-
-    provider_id: str
-    reference: UUID
-    key: str
-    status: Status
-    money: Money | None = None
-    listed_from: datetime
-    made_at: datetime
-    target: str | None = None  # the payment that a refund gives back
-    foreign: bool = False  # made by the provider, not by a request of ours
-    ending: bool = False  # a pending booking whose cancellation was taken
-
-    def __str__(self) -> str:
-        return f"{self.provider_id} {self.status}{f' {self.money}' if self.money else ''}"
-
-
-@dataclass(slots=True)
-class Ledger:
-    """What a provider has, by reference."""
-
-    prefix: str
-    provider: Provider
-    rows: list[Truth] = field(default_factory=list)
-
-    def of(self, reference: UUID) -> list[Truth]:
-        return [truth for truth in self.rows if truth.reference == reference]
-
-    def get(self, provider_id: str | None) -> Truth:
-        """
-        Raises:
-            ViolationError: a request about what the provider never had.
-        """
-        for truth in self.rows:
-            if truth.provider_id == provider_id:
-                return truth
-        raise ViolationError("key", f"nobody has {provider_id}")
-
-
 class Outside(Protocol):
-    """What providers need of the world around them."""
+    """The world around the providers and the services."""
 
     random: Random
     hostile: bool
+    trouble: float  # odds that a service of ours fails, in hostile times
 
     @property
     def now(self) -> datetime: ...
@@ -154,19 +124,30 @@ class Outside(Protocol):
 
     def outage_until(self, provider: Provider) -> datetime: ...
 
+    def service_down(self, service: str) -> bool: ...
+
 
 class Providers:
     """The ledgers of both, and the ways of the wire to them."""
 
     def __init__(self, outside: Outside) -> None:
         self.outside = outside
-        self.payments = Ledger("pay", Provider.PAYMENTS)
-        self.refunds = Ledger("ref", Provider.PAYMENTS)
-        self.bookings = Ledger("bkg", Provider.SUPPLIER)
+        self._ids = itertools.count(1)
+        self.payments, self.refunds = self._ledger("pay"), self._ledger("ref")
+        self.bookings = self._ledger("bkg")
         self.by_hand: list[tuple[UUID, Money]] = []  # what operators gave back by transfer
         self.calls = 0
-        self._ids = itertools.count(1)
         self._posted_at: dict[str, datetime] = {}
+
+    def _ledger(self, prefix: str) -> Ledger:
+        return Ledger(
+            prefix,
+            clock=lambda: self.outside.now.timestamp(),
+            number=lambda: next(self._ids),
+        )
+
+    def provider_of(self, ledger: Ledger) -> Provider:
+        return Provider.SUPPLIER if ledger is self.bookings else Provider.PAYMENTS
 
     # --- the wire
 
@@ -225,60 +206,49 @@ class Providers:
         self,
         ledger: Ledger,
         reference: UUID,
-        key: str,
         *,
+        key: str | None = None,
         money: Money | None = None,
         target: str | None = None,
-        foreign: bool = False,
-    ) -> Truth:
-        """Make a payment, a booking or a refund; one that is pending ends by itself."""
-        world, mood = self.outside, self._mood(reference, ledger.provider)
-        lag = world.random.choice(LAGS) if self._happens(mood.lags) else timedelta(0)
-        made = Truth(
-            provider_id=f"{ledger.prefix}_{next(self._ids)}",
-            reference=reference,
-            key=key,
-            status=self._fate(mood, refund=ledger is self.refunds),
-            money=money,
-            listed_from=world.now + lag,
-            made_at=world.now,
-            target=target,
-            foreign=foreign,
-        )
-        ledger.rows.append(made)
-        world.say(f"  truth: {made}{' (nobody asked for it)' if foreign else ''}")
-        if made.status is Status.PENDING:
-            good = world.random.random() < mood.resolves_well
-            final = Status.SUCCEEDED if good else Status.DECLINED
-            self._resolve_later(made, ledger.provider, final)
+    ) -> Entry:
+        """Make a payment, a booking or a refund. A pending one ends by itself."""
+        sum_taken = {"amount": money.amount, "currency": money.currency} if money else {}
+        fate = self._fate(ledger, reference)
+        made = ledger.make(fate, reference=str(reference), key=key, target=target, **sum_taken)
+        self.outside.say(f"  truth: {made}{'' if key else ' (nobody asked for it)'}")
+        if made.becomes:
+            self.outside.later(
+                timedelta(seconds=fate.changes_after), lambda: self._resolve(ledger, made)
+            )
         return made
 
-    def _fate(self, mood: Personality, *, refund: bool) -> Status:
-        chance = self.outside.random.random()
+    def _fate(self, ledger: Ledger, reference: UUID) -> Fate:
+        random, mood = self.outside.random, self._mood(reference, self.provider_of(ledger))
+        lag = random.choice(LAGS) if self._happens(mood.lags) else 0
+        chance = random.random()
         if chance < mood.pends:
-            return Status.PENDING
-        declines = mood.clings if refund else mood.declines
-        return Status.DECLINED if chance < mood.pends + declines else Status.SUCCEEDED
+            good = random.random() < mood.resolves_well
+            ends_as = SUCCEEDED if good else DECLINED
+            return Fate(PENDING, ends_as, random.choice(PENDING_FOR), listed_after=lag)
+        declines = mood.clings if ledger is self.refunds else mood.declines
+        status = DECLINED if chance < mood.pends + declines else SUCCEEDED
+        return Fate(status, listed_after=lag)
 
-    def _resolve_later(self, made: Truth, provider: Provider, final: Status) -> None:
-        def resolve() -> None:
-            if made.status is not Status.PENDING:
-                return
-            made.status = Status.CANCELLED if made.ending else final
-            self.outside.say(f"  truth: {made}")
-            self.outside.notify(provider, made.reference)
+    def _resolve(self, ledger: Ledger, made: Entry) -> None:
+        pending = ledger.get(made.provider_id)
+        if pending.becomes is None:
+            return
+        self.outside.say(f"  truth: {ledger.change(pending)}")
+        self.outside.notify(self.provider_of(ledger), UUID(made.reference))
 
-        self.outside.later(self.outside.random.choice(PENDING_FOR), resolve)
-
-    def post(self, ledger: Ledger, reference: UUID, key: str, money: Money | None) -> Truth:
+    def post(self, ledger: Ledger, reference: UUID, key: str, money: Money | None) -> Entry:
         """The same key, the same answer; but a forgetful provider makes a second one, once."""
-        before = [truth for truth in ledger.rows if truth.key == key and not truth.foreign]
-        made = before[0] if before else self.make(ledger, reference, key, money=money)
+        made = ledger.under(key) or self.make(ledger, reference, key=key, money=money)
         party = self.outside.party(reference)
-        if not party.repeated and self._happens(party.moods[ledger.provider].repeats):
+        if not party.repeated and self._happens(party.moods[self.provider_of(ledger)].repeats):
             party.repeated = True
             second = money and self.outside.random.choice((money, party.price))
-            self.make(ledger, reference, key, money=second, foreign=True)
+            self.make(ledger, reference, money=second)
         return made
 
 
@@ -314,19 +284,14 @@ class SimulatedPayments(PaymentsApi):
             case Verb.REFUND:
                 return _told(self._refund(request))
             case Verb.INQUIRE if request.operation is Operation.REFUND:
-                return self._listing(self._refunds_of(request.target))
+                refunds = self._providers.refunds
+                return _listing(refunds, refunds.of_payment(request.target))
             case Verb.INQUIRE:
-                return self._listing(self._providers.payments.of(request.reference))
+                payments = self._providers.payments
+                return _listing(payments, payments.of(request.reference))
         raise ViolationError("key", f"payments asked to {request.verb}")
 
-    def _listing(self, truths: list[Truth]) -> Listing:
-        now = self._providers.outside.now
-        return Listing.of(_told(truth) for truth in truths if truth.listed_from <= now)
-
-    def _refunds_of(self, payment: str | None) -> list[Truth]:
-        return [truth for truth in self._providers.refunds.rows if truth.target == payment]
-
-    def _charge(self, request: PaymentRequest) -> Truth:
+    def _charge(self, request: PaymentRequest) -> Entry:
         party = self._providers.outside.party(request.reference)
         _expect("key", request.key, f"charge:{request.reference}")
         _expect("charge", (request.money, request.payment_token),
@@ -343,23 +308,20 @@ class SimulatedPayments(PaymentsApi):
         less, more = (Money(party.price.minor + by, party.price.currency) for by in (-100, 100))
         return outside.random.choice((less, more, Money(party.price.minor, "USD")))
 
-    def _void(self, request: PaymentRequest) -> Truth:
+    def _void(self, request: PaymentRequest) -> Entry:
         payment = self._providers.payments.get(request.target)
-        _expect("key", payment.reference, request.reference)
-        if payment.status is Status.PENDING and self._providers.outside.random.random() < 0.75:
-            payment.status = Status.VOIDED
+        _expect("key", payment.reference, str(request.reference))
+        if payment.status == PENDING and self._providers.outside.random.random() < 0.75:
+            return self._providers.payments.end(payment, VOIDED)
         return payment
 
-    def _refund(self, request: PaymentRequest) -> Truth:
+    def _refund(self, request: PaymentRequest) -> Entry:
         _expect("key", request.key, f"refund:{request.target}")
         payment = self._providers.payments.get(request.target)
-        _expect("money", (payment.reference, payment.status, payment.money),
-                (request.reference, Status.SUCCEEDED, request.money))  # fmt: skip
-        before = [r for r in self._refunds_of(request.target) if r.key == request.key]
-        if before:
-            return before[0]
-        return self._providers.make(
-            self._providers.refunds, request.reference, request.key,
+        _expect("money", (payment.reference, payment.status, money_of(payment)),
+                (str(request.reference), SUCCEEDED, request.money))  # fmt: skip
+        return self._providers.refunds.under(request.key) or self._providers.make(
+            self._providers.refunds, request.reference, key=request.key,
             money=request.money, target=request.target,
         )  # fmt: skip
 
@@ -380,12 +342,11 @@ class SimulatedSupplier(SupplierApi):
             case Verb.CANCEL_BOOKING:
                 return self._cancel(request)
             case Verb.INQUIRE:
-                now = self._providers.outside.now
-                bookings = self._providers.bookings.of(request.reference)
-                return Listing.of(_told(b) for b in bookings if b.listed_from <= now)
+                bookings = self._providers.bookings
+                return _listing(bookings, bookings.of(request.reference))
         raise ViolationError("key", f"supplier asked to {request.verb}")
 
-    def _book(self, request: SupplierRequest) -> Truth:
+    def _book(self, request: SupplierRequest) -> Entry:
         party = self._providers.outside.party(request.reference)
         _expect("key", request.key, f"book:{request.reference}")
         _expect("book", (request.offer_id, request.lead_guest),
@@ -394,23 +355,35 @@ class SimulatedSupplier(SupplierApi):
 
     def _cancel(self, request: SupplierRequest) -> Seen:
         _expect("key", request.key, f"cancel:{request.target}")
-        outside, booking = self._providers.outside, self._providers.bookings.get(request.target)
-        _expect("key", booking.reference, request.reference)
+        outside, bookings = self._providers.outside, self._providers.bookings
+        booking = bookings.get(request.target)
+        _expect("key", booking.reference, str(request.reference))
         clings = outside.party(request.reference).moods[Provider.SUPPLIER].clings
         if booking.status in ALIVE:
             if outside.hostile and outside.random.random() < clings:
                 return Seen(provider_id=booking.provider_id, status=Status.DECLINED)
-            if booking.status is Status.PENDING and outside.random.random() < 0.3:
-                booking.ending = True
+            if booking.status == PENDING and outside.random.random() < 0.3:
+                bookings.put(replace(booking, becomes=CANCELLED))
                 return Seen(provider_id=booking.provider_id, status=Status.PENDING)
-            booking.status = Status.CANCELLED
+            bookings.end(booking, CANCELLED)
         return Seen(provider_id=booking.provider_id, status=Status.SUCCEEDED)
 
 
-def _told(truth: Truth) -> Seen:
-    locator = f"LOC-{truth.provider_id}" if truth.provider_id.startswith("bkg") else None
+def money_of(entry: Entry) -> Money | None:
+    return Money.parse(entry.amount, entry.currency) if entry.amount else None
+
+
+def _listing(ledger: Ledger, entries: list[Entry]) -> Listing:
+    return Listing.of(_told(entry) for entry in ledger.listed(entries))
+
+
+def _told(entry: Entry) -> Seen:
+    locator = f"LOC-{entry.provider_id}" if entry.provider_id.startswith("bkg") else None
     return Seen(
-        provider_id=truth.provider_id, status=truth.status, money=truth.money, locator=locator
+        provider_id=entry.provider_id,
+        status=Status(entry.status),
+        money=money_of(entry),
+        locator=locator,
     )
 
 

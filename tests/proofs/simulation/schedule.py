@@ -6,13 +6,14 @@ from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
+from local.simulators.ledger import CANCELLED, SUCCEEDED
 from reservations.application.ports import WebhookEvent
 from reservations.domain.codes import new_code
-from reservations.domain.facts import Provider, Status
+from reservations.domain.facts import Provider
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from tests.proofs.simulation.invocations import Invocations
-from tests.proofs.simulation.providers import Party
+from tests.proofs.simulation.providers import Party, money_of
 from tests.proofs.simulation.rules import ViolationError
 from tests.proofs.simulation.world import World
 
@@ -243,8 +244,8 @@ class Schedule:
         """Who did it, if there was a booking to cancel."""
         assert party.reservation_id is not None
         for booking in self.world.providers.bookings.of(party.reservation_id):
-            if booking.status is Status.SUCCEEDED:
-                booking.status = Status.CANCELLED
+            if booking.status == SUCCEEDED:
+                self.world.providers.bookings.end(booking, CANCELLED)
                 party.supplier_cancelled = True
                 self.world.say(f"the supplier cancels {booking.provider_id}")
                 self.world.notify(Provider.SUPPLIER, party.reservation_id)
@@ -260,7 +261,8 @@ class Schedule:
             made = ledger.of(party.reservation_id)
             if made and not party.repeated:
                 party.repeated = True
-                money = made[0].money and self._random.choice((made[0].money, party.price))
-                providers.make(ledger, party.reservation_id, made[0].key, money=money, foreign=True)
-                return ledger.provider
+                money = money_of(made[0])
+                second = money and self._random.choice((money, party.price))
+                providers.make(ledger, party.reservation_id, money=second)
+                return providers.provider_of(ledger)
         return None

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from random import Random
-from typing import Protocol
 
 from reservations.application.ports import (
     Mail,
@@ -22,6 +20,7 @@ from reservations.application.ports import (
 from reservations.domain.errors import DocumentStoreUnavailableError
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.reservation import MailKind
+from tests.proofs.simulation.providers import Outside
 from tests.proofs.simulation.rules import ViolationError
 from tests.worlds.fakes import InMemoryDocumentStore
 
@@ -33,23 +32,6 @@ VISIBILITY = {
 }
 MAX_RECEIVES = 20
 DELAYS = tuple(timedelta(seconds=seconds) for seconds in (0, 0, 0, 5, 60, 900))
-
-
-class Outside(Protocol):
-    """What these services need of the world around them."""
-
-    random: Random
-    hostile: bool
-    trouble: float  # odds that a service fails, in hostile times
-
-    @property
-    def now(self) -> datetime: ...
-
-    def boundary(self, where: str, *, pause: float = 0) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def service_down(self, service: str) -> bool: ...
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NoReturn, Protocol
 
+from local.simulators.ledger import ALIVE, Entry
 from reservations.domain.facts import Call, Operation, Reason, Status
 from reservations.domain.messages import Hint
 from reservations.domain.money import Money
@@ -22,7 +23,7 @@ from reservations.domain.saga import (
     state_of,
 )
 from reservations.domain.views import view
-from tests.proofs.simulation.providers import ALIVE, Party, Providers, Truth
+from tests.proofs.simulation.providers import Party, Providers, money_of
 from tests.proofs.simulation.rules import ViolationError
 from tests.proofs.simulation.services import Queues, SimulatedMailer, SimulatedStore
 from tests.worlds.fakes import InMemoryDatabase
@@ -136,11 +137,11 @@ class Watch:
         rejected = new.facts.reason is Reason.SUPPLIER_REJECTED
         providers = self._world.providers
         ledger = providers.bookings if rejected else providers.payments
-        known_by = self._world.now - LISTED_LONG_AGO
+        known_by = (self._world.now - LISTED_LONG_AGO).timestamp()
         wrong = [
             truth
             for truth in ledger.of(new.reservation_id)
-            if truth.status is Status.SUCCEEDED and truth.listed_from <= known_by
+            if truth.status == Status.SUCCEEDED and truth.listed_at <= known_by
         ]
         if wrong and not party.repeated:
             fail("words", f"refused although {wrong[0]}")
@@ -160,24 +161,24 @@ class Watch:
     def _check_truth(self, party: Party, new: Reservation) -> None:
         providers = self._world.providers
         payments = providers.payments.of(new.reservation_id)
-        if not any(truth.status is Status.SUCCEEDED for truth in payments):
+        if not any(truth.status == Status.SUCCEEDED for truth in payments):
             fail("confirmed", "and no payment was taken")
         booking = kept_booking(new.facts)
         shown = booking.provider_id if booking and booking.provider_id else ""
         before = self._shown.get(party.name)
-        if before not in (None, shown) and self._booking(before).status is Status.SUCCEEDED:
+        if before not in (None, shown) and self._booking(before).status == Status.SUCCEEDED:
             fail("confirmed", f"the voucher says {before}, which is alive, and we show {shown}")
         self._shown[party.name] = shown
         if self._booking(shown).status not in (Status.SUCCEEDED, Status.CANCELLED):
             fail("confirmed", f"by {self._booking(shown)}")
 
-    def _booking(self, provider_id: str | None) -> Truth:
+    def _booking(self, provider_id: str | None) -> Entry:
         return self._world.providers.bookings.get(provider_id)
 
     def _check_own_charges(self, party: Party) -> None:
         assert party.reservation_id is not None
         payments = self._world.providers.payments.of(party.reservation_id)
-        ours = [t for t in payments if not t.foreign and t.status is Status.SUCCEEDED]
+        ours = [t for t in payments if t.key and t.status == Status.SUCCEEDED]
         if len(ours) > 1:
             fail("twice", f"{len(ours)} charges of ours succeeded")
 
@@ -207,12 +208,12 @@ class Watch:
     def _paid_in_full(self, new: Reservation) -> bool:
         right = _right_sums(new)
         payments = self._world.providers.payments.of(new.reservation_id)
-        return any(t.status is Status.SUCCEEDED and t.money in right for t in payments)
+        return any(t.status == Status.SUCCEEDED and money_of(t) in right for t in payments)
 
     def _known_alive(self, new: Reservation) -> bool:
         known = {booking.provider_id for booking in new.facts.of(Operation.BOOK)}
         bookings = self._world.providers.bookings.of(new.reservation_id)
-        return any(t.status is Status.SUCCEEDED and t.provider_id in known for t in bookings)
+        return any(t.status == Status.SUCCEEDED and t.provider_id in known for t in bookings)
 
     def _check_voids(self, old: Reservation, new: Reservation) -> None:
         for call in new.facts.calls:
@@ -262,11 +263,11 @@ class Watch:
         """Captured less refunded is what the reservation costs, or a review says why not."""
         kept: Counter[str] = Counter()
         for truth in self._world.providers.payments.of(new.reservation_id):
-            if truth.status is Status.SUCCEEDED:
-                _count(kept, truth.money, 1)
+            if truth.status == Status.SUCCEEDED:
+                _count(kept, money_of(truth), 1)
         for truth in self._world.providers.refunds.of(new.reservation_id):
-            if truth.status is Status.SUCCEEDED:
-                _count(kept, truth.money, -1)
+            if truth.status == Status.SUCCEEDED:
+                _count(kept, money_of(truth), -1)
         for reservation_id, money in self._world.providers.by_hand:
             if reservation_id == new.reservation_id:
                 _count(kept, money, -1)

@@ -1,4 +1,4 @@
-"""The history that follows from a change, and what a traveler reads of it."""
+"""The history that follows from a change."""
 
 from dataclasses import replace
 from itertools import chain
@@ -7,15 +7,14 @@ import pytest
 
 from reservations.domain import history
 from reservations.domain.facts import Call, Operation, Reason, Status
-from reservations.domain.history import CALLS, CLOSED, FEEDBACK, INTERNAL, MAILS, TEXTS, changes
+from reservations.domain.history import CALLS, CLOSED, FEEDBACK, INTERNAL, MAILS, changes
 from reservations.domain.money import Money
-from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
+from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from tests.worlds.builders import (
     NOON,
     a_booking,
     a_cancellation,
     a_charge,
-    a_customer,
     a_refund,
     a_reservation,
     a_send,
@@ -172,7 +171,7 @@ def test_the_fate_of_a_mail_is_news_but_not_its_attempts(
     assert changes(told, told) == ()
 
 
-# --- texts -----------------------------------------------------------------------------------------
+# --- codes -----------------------------------------------------------------------------------------
 
 SINGLE = {
     value
@@ -182,8 +181,7 @@ SINGLE = {
 EVENTS = SINGLE.union(CALLS.values(), CLOSED.values(), MAILS.values(), FEEDBACK.values())
 
 
-def test_every_event_that_a_traveler_may_read_has_a_text_and_no_text_is_idle() -> None:
-    assert set(TEXTS) == EVENTS - INTERNAL
+def test_internal_events_are_events() -> None:
     assert INTERNAL < EVENTS
 
 
@@ -197,21 +195,3 @@ def test_every_event_is_a_stable_dotted_code_that_fits_its_column() -> None:
 
     assert all(part.replace("_", "").isalpha() and part == part.lower() for part in parts)
     assert max(map(len, EVENTS)) <= 64
-
-
-@pytest.mark.parametrize("language", list(Language))
-def test_every_text_is_a_short_sentence_without_personal_data(language: Language) -> None:
-    customer = a_customer()
-    for text in TEXTS.values():
-        sentence = text.in_language(language)
-        assert sentence.endswith(".")
-        assert len(sentence) <= 120
-        assert customer.full_name not in sentence
-        assert "{" not in sentence
-
-
-def test_a_text_is_read_in_the_language_that_is_asked_for() -> None:
-    text = TEXTS["reservation.confirmed"]
-
-    assert text.in_language(Language.SPANISH) == "Tu reserva está confirmada."
-    assert text.in_language(Language.ENGLISH) == "Your reservation is confirmed."

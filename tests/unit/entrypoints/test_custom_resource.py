@@ -3,61 +3,35 @@
 import json
 import socket
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
 from reservations.entrypoints.custom_resource import Made, StackNotToldError, make
+from tests.worlds.providers import Receiver
 
 SECRET = "CANARY-p4ssw0rd"
 REVISION = {"revision": "0001"}
 
 
-class StackHandler(BaseHTTPRequestHandler):
-    server: "Stack"
-
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.answers.append(json.loads(body))
-        self.server.media_types.append(self.headers["Content-Type"])
-        self.send_response(self.server.status)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002
-
-
-class Stack(HTTPServer):
-    """The storage behind a signed URL, where CloudFormation waits for the answer."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), StackHandler)
-        self.status = 200
-        self.answers: list[dict[str, Any]] = []
-        self.media_types: list[str | None] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/answer?X-Amz-Signature={SECRET}"
-
-
 @pytest.fixture
-def stack() -> Iterator[Stack]:
-    with Stack() as server:
-        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+def stack() -> Iterator[Receiver]:
+    """The storage behind a signed URL, where CloudFormation waits for the answer."""
+    with Receiver() as receiver:
+        yield receiver
+
+
+def answer_to(stack: Receiver) -> dict[str, Any]:
+    [received] = stack.received
+    answer: dict[str, Any] = json.loads(received.body)
+    return answer
 
 
 def a_request(kind: str, url: str) -> dict[str, Any]:
     request = {
         "RequestType": kind,
         "ServiceToken": "arn:aws:lambda:eu-west-1:123456789012:function:migrate",
-        "ResponseURL": url,
+        "ResponseURL": f"{url}?X-Amz-Signature={SECRET}",
         "StackId": "arn:aws:cloudformation:eu-west-1:123456789012:stack/reservations/1",
         "RequestId": "2f7a1c9e-1d1f-4c52-a1e5-6a2f1f0a9d11",
         "LogicalResourceId": "DatabaseMigration",
@@ -76,12 +50,12 @@ def fail() -> Made:
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_a_stack_is_told_what_was_made(stack: Stack, kind: str) -> None:
+def test_a_stack_is_told_what_was_made(stack: Receiver, kind: str) -> None:
     request = a_request(kind, stack.url)
 
     assert make(request, migrate) == REVISION
 
-    [answer] = stack.answers
+    answer = answer_to(stack)
     assert answer == {
         "Status": "SUCCESS",
         "PhysicalResourceId": "DatabaseMigration",
@@ -92,45 +66,41 @@ def test_a_stack_is_told_what_was_made(stack: Stack, kind: str) -> None:
     }
 
 
-def test_the_answer_has_the_empty_media_type_that_its_url_is_signed_for(stack: Stack) -> None:
+def test_the_answer_has_the_empty_media_type_that_its_url_is_signed_for(stack: Receiver) -> None:
     make(a_request("Create", stack.url), migrate)
-    assert stack.media_types == [""]
+    assert stack.received[0].headers["content-type"] == ""
 
 
-def test_deleting_succeeds_and_does_nothing(stack: Stack) -> None:
+def test_deleting_succeeds_and_does_nothing(stack: Receiver) -> None:
     assert make(a_request("Delete", stack.url), fail) == {}
 
-    [answer] = stack.answers
+    answer = answer_to(stack)
     assert answer["Status"] == "SUCCESS"
     assert answer["PhysicalResourceId"] == "DatabaseMigration"
 
 
-def test_a_failure_is_told_without_its_text(stack: Stack) -> None:
+def test_a_failure_is_told_without_its_text(stack: Receiver) -> None:
     assert make(a_request("Create", stack.url), fail) == {}
 
-    [answer] = stack.answers
+    answer = answer_to(stack)
     assert answer["Status"] == "FAILED"
     assert answer["Reason"] == "ConnectionError: see the logs"
     assert SECRET not in json.dumps(answer)
     assert "Data" not in answer
 
 
-def test_an_update_keeps_the_name_the_resource_was_given(stack: Stack) -> None:
+def test_an_update_keeps_the_name_the_resource_was_given(stack: Receiver) -> None:
     """Another name would be another resource: the stack would delete the old one."""
     request = a_request("Update", stack.url) | {"PhysicalResourceId": "an-older-name"}
 
     make(request, migrate)
 
-    [answer] = stack.answers
+    answer = answer_to(stack)
     assert answer["PhysicalResourceId"] == "an-older-name"
 
 
-def test_an_answer_that_is_not_taken_fails_the_invocation_without_the_signed_url(
-    stack: Stack,
-) -> None:
-    stack.status = 403
-
-    with pytest.raises(StackNotToldError) as untold:
+def test_an_answer_that_is_not_taken_fails_the_invocation_without_the_signed_url() -> None:
+    with Receiver(refusals=1) as stack, pytest.raises(StackNotToldError) as untold:
         make(a_request("Create", stack.url), migrate)
 
     assert str(untold.value) == "HTTPStatusError"

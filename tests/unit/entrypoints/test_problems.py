@@ -19,6 +19,7 @@ from reservations.entrypoints.problems import (
     ProblemError,
     problem_of,
 )
+from reservations.texts.compiled import PROBLEMS
 
 DETAIL_CHARACTERS = 240
 every_problem = pytest.mark.parametrize("problem", CATALOGUE.values(), ids=CATALOGUE)
@@ -49,19 +50,25 @@ def test_a_refusal_is_the_request_s_fault_and_a_defect_is_not() -> None:
     assert {PROBLEM_OF[error] for error in leaves(DefectError)} == {"service_unavailable"}
 
 
+def test_every_problem_has_texts_and_no_text_is_idle() -> None:
+    for problems in PROBLEMS.values():
+        assert problems.keys() == CATALOGUE.keys()
+        assert all(texts.keys() == {"title", "detail"} for texts in problems.values())
+
+
 @every_problem
 def test_a_problem_is_described_in_both_languages_within_bounds(problem: Problem) -> None:
     for text in (problem.title, problem.detail):
-        assert text.spanish != text.english
+        assert text(Language.SPANISH) != text(Language.ENGLISH)
         for language in Language:
-            spoken = text.in_language(language)
+            spoken = text(language)
             assert 0 < len(spoken) <= DETAIL_CHARACTERS
             assert spoken == spoken.strip()
 
 
 @every_problem
 def test_what_the_gateway_says_in_both_languages_at_once_fits_too(problem: Problem) -> None:
-    assert len(f"{problem.detail.spanish} / {problem.detail.english}") <= DETAIL_CHARACTERS
+    assert len(" / ".join(map(problem.detail, Language))) <= DETAIL_CHARACTERS
 
 
 @every_problem
@@ -77,13 +84,9 @@ def test_no_problem_is_an_internal_server_error() -> None:
 def test_no_two_problems_share_a_text() -> None:
     problems = CATALOGUE.values()
     assert len({problem.type for problem in problems}) == len(CATALOGUE)
-    for said in (
-        [problem.title.spanish for problem in problems],
-        [problem.title.english for problem in problems],
-        [problem.detail.spanish for problem in problems],
-        [problem.detail.english for problem in problems],
-    ):
-        assert len(set(said)) == len(said)
+    for language in Language:
+        assert len({problem.title(language) for problem in problems}) == len(CATALOGUE)
+        assert len({problem.detail(language) for problem in problems}) == len(CATALOGUE)
 
 
 def test_a_commit_of_unknown_fate_has_an_unknown_effect() -> None:

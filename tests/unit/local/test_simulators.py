@@ -1,17 +1,18 @@
 """The simulators as processes: their command line, their control, their end."""
 
 import socket
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local.simulators.ledger import Ledger
-from local.simulators.payments import TOKENS, Payments
-from local.simulators.provider import Times
+from local.simulators.payments import TOKENS
+from local.simulators.storage import Storage
 from local.simulators.supplier import OFFERS
 from local.simulators.webhooks import signed_headers
 from tests.worlds.providers import ROOT, Simulator
@@ -55,21 +56,21 @@ def test_every_input_is_documented(place: str) -> None:
 
 
 def test_a_ledger_of_another_layout_is_emptied(tmp_path: Path) -> None:
-    path, schema = tmp_path / "payments.sqlite", Payments(Times(pending=1, late=1)).schema
-    older = Ledger(path, schema="CREATE TABLE IF NOT EXISTS payment (payment_id TEXT PRIMARY KEY);")
-    with older.transaction() as transaction:
-        transaction.db.execute("INSERT INTO payment VALUES ('pay_1')")
-    older.close()
+    path = tmp_path / "payments.sqlite"
+    with closing(sqlite3.connect(path)) as older:
+        older.execute("CREATE TABLE item (payment_id TEXT PRIMARY KEY)")
+        older.execute("INSERT INTO item VALUES ('pay_1')")
+        older.commit()
 
-    newer = Ledger(path, schema=schema)
-    with newer.transaction() as transaction:
-        assert transaction.db.execute("SELECT * FROM payment").fetchall() == []
-        transaction.set("webhook", {"url": "http://127.0.0.1"})
+    newer = Storage(path)
+    settings = newer.table("setting", dict)
+    with newer.transaction():
+        assert settings == {}
+        settings["webhook"] = {"url": "http://127.0.0.1"}
     newer.close()
 
-    same = Ledger(path, schema=schema)
-    with same.transaction() as transaction:
-        assert transaction.setting("webhook") == {"url": "http://127.0.0.1"}
+    same = Storage(path)
+    assert same.table("setting", dict) == {"webhook": {"url": "http://127.0.0.1"}}
     same.close()
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Annotated
 
 
 def _minutes(*values: float) -> tuple[timedelta, ...]:
@@ -10,33 +11,56 @@ def _minutes(*values: float) -> tuple[timedelta, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """Durations of the saga; the defaults are the ones meant for production."""
+    """Durations of the saga, with production's defaults. `make docs` copies the texts into docs/05."""
 
-    ladder: tuple[timedelta, ...] = _minutes(0.5, 1, 2, 5, 10, 20)  # between looks at an open call
-    ladder_end: timedelta = timedelta(hours=1)  # every further look
-    # the highest rung of the ladder for what could not be sent or asked
-    unasked_ladder_limit: int = 3
-    # how far a provider's Retry-After is obeyed
-    retry_after_limit: timedelta = timedelta(seconds=300)
-    # looks at what is closed
-    aftercare: tuple[timedelta, ...] = _minutes(10, 60, 6 * 60, 24 * 60, 72 * 60)
-    hold: timedelta = timedelta(minutes=15)  # from the last send of the charge
-    # from creation, while no charge has reached the provider
-    hold_limit: timedelta = timedelta(hours=2)
-    grace: timedelta = timedelta(minutes=2)
-    book_window: timedelta = timedelta(hours=2)
-    # no call starts or is answered later than this after it was written
-    call_limit: timedelta = timedelta(minutes=2)
-    # a "not found" is believed only this long after the call is over
-    visibility: timedelta = timedelta(minutes=5)
-    not_found_gap: timedelta = timedelta(minutes=1)
-    deadline: timedelta = timedelta(minutes=30)
-    refund_deadline: timedelta = timedelta(hours=24)
-    hint_lease: timedelta = timedelta(seconds=30)
-    # how far the lease grows with the time that somebody who was told has not come
-    hint_lease_limit: timedelta = timedelta(minutes=5)
-    mail_repeat: timedelta = timedelta(minutes=10)
-    reminder: timedelta = timedelta(hours=24)  # when only a person can go on
+    ladder: Annotated[
+        tuple[timedelta, ...], "esperas entre las consultas de una llamada abierta"
+    ] = _minutes(0.5, 1, 2, 5, 10, 20)
+    ladder_end: Annotated[timedelta, "espera entre las consultas siguientes"] = timedelta(hours=1)
+    unasked_ladder_limit: Annotated[
+        int, "peldaño más alto, desde 0, para lo no enviado o no consultado"
+    ] = 3
+    retry_after_limit: Annotated[
+        timedelta, "máximo que se obedece el `Retry-After` de un proveedor"
+    ] = timedelta(seconds=300)
+    aftercare: Annotated[
+        tuple[timedelta, ...], "consultas de lo ya cerrado, desde el cierre o el último webhook"
+    ] = _minutes(10, 60, 6 * 60, 24 * 60, 72 * 60)
+    hold: Annotated[timedelta, "retención, desde el último envío del cargo"] = timedelta(minutes=15)
+    hold_limit: Annotated[
+        timedelta, "retención desde la creación, si ningún cargo llegó a pagos"
+    ] = timedelta(hours=2)
+    grace: Annotated[timedelta, "gracia tras la retención"] = timedelta(minutes=2)
+    book_window: Annotated[
+        timedelta, "tiempo que se insiste a un proveedor que no tiene la reserva"
+    ] = timedelta(hours=2)
+    call_limit: Annotated[
+        timedelta, "una llamada no empieza ni acaba más tarde que esto tras escribirse"
+    ] = timedelta(minutes=2)
+    visibility: Annotated[
+        timedelta, "«no existe» solo se cree este tiempo después de acabar la llamada"
+    ] = timedelta(minutes=5)
+    not_found_gap: Annotated[timedelta, "separación mínima entre dos «no existe» que se creen"] = (
+        timedelta(minutes=1)
+    )
+    deadline: Annotated[
+        timedelta, "revisión de una llamada abierta o de una cancelación que no llega"
+    ] = timedelta(minutes=30)
+    refund_deadline: Annotated[timedelta, "revisión de un reembolso abierto o que no llega"] = (
+        timedelta(hours=24)
+    )
+    hint_lease: Annotated[timedelta, "arriendo de una fila de outbox o de una reserva vencida"] = (
+        timedelta(seconds=30)
+    )
+    hint_lease_limit: Annotated[
+        timedelta, "máximo de ese arriendo, que crece con la espera de la reserva"
+    ] = timedelta(minutes=5)
+    mail_repeat: Annotated[timedelta, "espera antes de repetir un correo sin respuesta"] = (
+        timedelta(minutes=10)
+    )
+    reminder: Annotated[
+        timedelta, "recordatorio cuando solo una persona puede hacer avanzar la reserva"
+    ] = timedelta(hours=24)
 
     def rung(self, looks: int) -> timedelta:
         return self.ladder[looks] if looks < len(self.ladder) else self.ladder_end

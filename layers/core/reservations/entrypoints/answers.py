@@ -12,13 +12,13 @@ from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from reservations.application.ports import HistoryEntry, UnitOfWork
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
-from reservations.domain.history import TEXTS
 from reservations.domain.policy import Policy
 from reservations.domain.reservation import Language, Reservation
 from reservations.domain.saga import PublicStatus
 from reservations.domain.views import View, at_rest, view
 from reservations.entrypoints import http
 from reservations.entrypoints.problems import CATALOGUE
+from reservations.texts.compiled import TIMELINE
 
 # Seconds between polls, by the reservation's age: fast while most journeys end, then out of the way.
 _POLL_EVERY_S = (
@@ -129,14 +129,15 @@ def timeline(
     reservation: Reservation, history: list[HistoryEntry], *, language: Language
 ) -> Response[str]:
     """What happened, in the caller's language and without personal data, as far as this release knows it."""
+    texts = TIMELINE[language]
     events = [
         {
             "type": entry.event,
             "occurred_at": http.rfc3339(entry.at),
-            "message": TEXTS[entry.event].in_language(language),
+            "message": texts[entry.event],
         }
         for entry in history
-        if entry.event in TEXTS
+        if entry.event in texts
     ]
     body = {"reservation_code": display(reservation.code), "events": events}
     return http.json_response(

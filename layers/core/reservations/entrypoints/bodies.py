@@ -22,7 +22,6 @@ from pydantic_core import PydanticCustomError
 
 from reservations.application.create_reservation import CreateReservation
 from reservations.domain.errors import InvalidMoneyError
-from reservations.domain.history import Text
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, Offer
 from reservations.entrypoints.problems import FieldError, ProblemError
@@ -209,7 +208,7 @@ def refuse_past(starts_on: date, *, today: date) -> None:
         ProblemError: `validation_failed`, as a trip may not start before `today` (UTC).
     """
     if starts_on < today:
-        fault = FieldError("/offer/starts_on", "in_the_past", FAULTS["in_the_past"])
+        fault = FieldError("/offer/starts_on", "in_the_past")
         raise ProblemError("validation_failed", errors=(fault,))
 
 
@@ -254,41 +253,6 @@ _CODE_OF = {
     "less_than_equal": "out_of_range",
 }
 
-FAULTS = {
-    "missing": Text("Falta este dato.", "This member is missing."),
-    "unknown_member": Text(
-        "Contiene un miembro que no se admite.", "It has a member that is not accepted."
-    ),
-    "wrong_type": Text("El tipo no es el esperado.", "The type is not the expected one."),
-    "too_long": Text("Es demasiado largo.", "It is too long."),
-    "too_short": Text("No puede estar vacío.", "It must not be empty."),
-    "malformed": Text("El formato no es válido.", "The format is not valid."),
-    "control_character": Text(
-        "Contiene caracteres no admitidos.", "It has characters that are not accepted."
-    ),
-    "malformed_email": Text(
-        "No es una dirección de correo válida.", "It is not a valid e-mail address."
-    ),
-    "malformed_date": Text("Debe ser una fecha AAAA-MM-DD.", "It must be a date, YYYY-MM-DD."),
-    "in_the_past": Text("La fecha ya pasó.", "The date has passed."),
-    "not_after_start": Text("Debe ser posterior al inicio.", "It must be after the start."),
-    "out_of_range": Text("El valor está fuera de los límites.", "The value is out of range."),
-    "unknown_currency": Text(
-        "No es una moneda ISO 4217 en uso.", "It is not an ISO 4217 currency in use."
-    ),
-    "not_a_decimal": Text(
-        "Debe ser un importe como «342.50».", "It must be an amount such as “342.50”."
-    ),
-    "wrong_decimals": Text(
-        "Los decimales no son los de la moneda: 99.90 en EUR, 99 en JPY, 99.900 en KWD.",
-        "The decimals are not those of the currency: 99.90 in EUR, 99 in JPY, 99.900 in KWD.",
-    ),
-    "card_number": Text(
-        "Parece un número de tarjeta: envía el vale que da el servicio de pagos.",
-        "It looks like a card number: send the token that the payment service gives.",
-    ),
-}
-
 
 def _faults(error: ValidationError) -> tuple[FieldError, ...]:
     faults = error.errors(include_input=False, include_url=False)
@@ -302,4 +266,4 @@ def _fault(fault: Any) -> FieldError:
         path.pop()  # its name is the client's own text, and is not echoed
     if member := fault.get("ctx", {}).get("member"):
         path.append(member)
-    return FieldError("".join(f"/{step}" for step in path), code, FAULTS[code])
+    return FieldError("".join(f"/{step}" for step in path), code)

@@ -27,6 +27,7 @@ from reservations.entrypoints.problems import (
     ProblemError,
     problem_of,
 )
+from reservations.texts.compiled import FAULTS
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
@@ -259,9 +260,9 @@ def problem_parts(
     request_id = event.request_context.request_id or "00000000-0000-0000-0000-000000000000"
     body = {
         "type": problem.type,
-        "title": problem.title.in_language(spoken),
+        "title": problem.title(spoken),
         "status": int(problem.status),
-        "detail": problem.detail.in_language(spoken),
+        "detail": problem.detail(spoken),
         "instance": f"urn:uuid:{request_id}",
         "code": problem.code,
         "request_id": request_id,
@@ -269,7 +270,7 @@ def problem_parts(
         "retry_after_s": problem.retry_after_s,
         "effect": problem.effect,
         "errors": [
-            {"pointer": e.pointer, "code": e.code, "message": e.message.in_language(spoken)}
+            {"pointer": e.pointer, "code": e.code, "message": FAULTS[spoken][e.code]}
             for e in errors
         ],
     }

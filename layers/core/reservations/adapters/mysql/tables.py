@@ -102,13 +102,23 @@ def _one_of(column: str, values: Iterable[str]) -> str:
     return f"{column} IN ({_listed(values)})"
 
 
-_OPTIONS = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-    "mysql_row_format": "DYNAMIC",
-}
+_FOR_EVER = "6 años o más: nada la borra"
 _UNIDENTIFIED = (Status.STARTED, Status.UNKNOWN, Status.NOT_FOUND)
+
+
+def _options(purpose: str, *, personal: str = "–", kept: str) -> dict[str, Any]:
+    """Options of a table, with its row of docs/02 that `make docs` writes.
+
+    The row, in Spanish: purpose, personal data, and the time a row is kept. `{HINTS_KEPT.days}` is
+    a period of `clean_up`.
+    """
+    return {
+        "mysql_engine": "InnoDB",
+        "mysql_charset": "utf8mb4",
+        "mysql_collate": "utf8mb4_bin",
+        "mysql_row_format": "DYNAMIC",
+        "info": {"purpose": purpose, "personal": personal, "kept": kept},
+    }
 
 
 class ReservationRow(SQLModel, table=True):
@@ -134,7 +144,7 @@ class ReservationRow(SQLModel, table=True):
         CheckConstraint("starts_on <= ends_on AND guests > 0", name="ck_reservation_offer"),
         CheckConstraint("price_minor > 0", name="ck_reservation_price"),
         CheckConstraint("version > 0", name="ck_reservation_version"),
-        _OPTIONS,
+        _options("oferta, precio, motivo de cierre y lo derivado de los hechos", kept=_FOR_EVER),
     )
 
     id: UUID = _required(Uuid, primary_key=True)
@@ -168,7 +178,11 @@ class CustomerRow(SQLModel, table=True):
     __tablename__ = "customer"
     __table_args__ = (
         CheckConstraint(_one_of("language", Language), name="ck_customer_language"),
-        _OPTIONS,
+        _options(
+            "el titular",
+            personal="nombre, correo, teléfono, idioma, y el vale mientras haga falta",
+            kept="{PERSONAL_DATA_KEPT.days} días tras el viaje, o hasta `ops erase`",
+        ),
     )
 
     reservation_id: UUID = _reservation(primary_key=True)
@@ -206,7 +220,7 @@ class ProviderCallRow(SQLModel, table=True):
             "(money_minor IS NULL) = (currency IS NULL)", name="ck_provider_call_money"
         ),
         CheckConstraint("attempts >= 0 AND looks >= 0", name="ck_provider_call_counts"),
-        _OPTIONS,
+        _options("libro de llamadas: lo pedido a cada proveedor y lo sabido", kept=_FOR_EVER),
     )
 
     id: int | None = _number()
@@ -238,7 +252,7 @@ class ProviderAttemptRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_provider_attempt_call", "call_id", "id"),
         CheckConstraint(_one_of("verb", Verb), name="ck_provider_attempt_verb"),
-        _OPTIONS,
+        _options("la prueba de cada petición de una llamada", kept=_FOR_EVER),
     )
 
     id: int | None = _number()
@@ -252,7 +266,10 @@ class ProviderAttemptRow(SQLModel, table=True):
 
 class HistoryRow(SQLModel, table=True):
     __tablename__ = "history"
-    __table_args__ = (Index("ix_history_reservation", "reservation_id", "id"), _OPTIONS)
+    __table_args__ = (
+        Index("ix_history_reservation", "reservation_id", "id"),
+        _options("qué pasó, cuándo y por quién", kept=_FOR_EVER),
+    )
 
     id: int | None = _number()
     reservation_id: UUID = _reservation()
@@ -274,7 +291,10 @@ class OutboxRow(SQLModel, table=True):
             f"lease_token IS NULL OR status = '{OutboxStatus.PENDING}'", name="ck_outbox_lease"
         ),
         CheckConstraint("refusals >= 0", name="ck_outbox_refusals"),
-        _OPTIONS,
+        _options(
+            "indicios que esperan a publicarse",
+            kept="{HINTS_KEPT.days} días desde que se publica. `dead`, hasta que alguien lo revisa",
+        ),
     )
 
     id: int | None = _number()
@@ -295,7 +315,10 @@ class DocumentRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("reservation_id", "type", name="uq_document_type"),
         CheckConstraint(_one_of("type", DocumentType), name="ck_document_type"),
-        _OPTIONS,
+        _options(
+            "dónde está el bono y su huella",
+            kept="6 años o más. El PDF, {DOCUMENTS_KEPT.days} días tras el viaje",
+        ),
     )
 
     id: int | None = _number()
@@ -314,7 +337,7 @@ class MailSendRow(SQLModel, table=True):
         CheckConstraint(_one_of("kind", MailKind), name="ck_mail_send_kind"),
         CheckConstraint(_one_of("status", MailStatus), name="ck_mail_send_status"),
         CheckConstraint("attempts >= 0", name="ck_mail_send_attempts"),
-        _OPTIONS,
+        _options("qué correo se envió y cómo acabó", kept=_FOR_EVER),
     )
 
     id: int | None = _number()
@@ -331,7 +354,12 @@ class WebhookRow(SQLModel, table=True):
     """What a provider told, once each; the reference may be of no reservation of ours."""
 
     __tablename__ = "webhook"
-    __table_args__ = (Index("ix_webhook_received_at", "received_at"), _OPTIONS)
+    __table_args__ = (
+        Index("ix_webhook_received_at", "received_at"),
+        _options(
+            "webhooks recibidos, para tomar cada uno una vez", kept="{WEBHOOKS_KEPT.days} días"
+        ),
+    )
 
     provider: str = _required(_ascii(32), primary_key=True)
     webhook_id: str = _required(_text(255), primary_key=True)
@@ -344,7 +372,10 @@ class IdempotencyRow(SQLModel, table=True):
     """`response` is null only until its transaction fills it; text, as a JSON column re-orders."""
 
     __tablename__ = "idempotency"
-    __table_args__ = (Index("ix_idempotency_expires_at", "expires_at"), _OPTIONS)
+    __table_args__ = (
+        Index("ix_idempotency_expires_at", "expires_at"),
+        _options("la respuesta a cada clave de idempotencia", kept="{KEYS_KEPT.days} días"),
+    )
 
     client_id: str = _required(_ascii(64), primary_key=True)
     operation: str = _required(_ascii(64), primary_key=True)

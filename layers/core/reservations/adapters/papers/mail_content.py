@@ -11,6 +11,7 @@ from reservations.adapters.papers.wording import written_date, written_money
 from reservations.application.ports import Mail
 from reservations.domain.codes import display
 from reservations.domain.reservation import Language, MailKind
+from reservations.texts.compiled import MAILS
 
 
 class UnmailableAddressError(ValueError):
@@ -54,128 +55,9 @@ class _Words:
     attachment: str
 
 
-_WORDS = {
-    Language.SPANISH: _Words(
-        greeting="Hola, {guest}:",
-        code="Código de reserva",
-        locator="Localizador del proveedor",
-        service="Servicio",
-        starts="Desde",
-        ends="Hasta",
-        guests="Viajeros",
-        price="Precio",
-        paid="Pagado",
-        nothing_charged="No te hemos cobrado nada. Si tu banco muestra un cargo pendiente, puede"
-        " tardar unos días en desaparecer.",
-        refund_on_its_way="Te estamos devolviendo {amount} por el mismo medio con el que pagaste.",
-        # Ten business days: support.stripe.com/questions/customer-refund-processing-time
-        refund_done="Te hemos devuelto {amount} por el mismo medio con el que pagaste. Según tu"
-        " banco, puede tardar hasta 10 días hábiles en verse en tu cuenta.",
-        news_follows="Te escribiremos otra vez cuando la devolución esté hecha; no tienes que"
-        " hacer nada.",
-        voucher_attached="El bono va adjunto en PDF: llévalo contigo, impreso o en el móvil, con"
-        " tu documento de identidad.",
-        voucher_elsewhere="Descarga tu bono donde hiciste la reserva y llévalo contigo, con tu"
-        " documento de identidad.",
-        help="¿Dudas? Estamos aquí: {contact}. Ten a mano tu código de reserva.",
-        automatic="Este mensaje es automático; no respondas a esta dirección.",
-        attachment="bono",
-    ),
-    Language.ENGLISH: _Words(
-        greeting="Hello {guest},",
-        code="Reservation code",
-        locator="Supplier reference",
-        service="Service",
-        starts="From",
-        ends="To",
-        guests="Guests",
-        price="Price",
-        paid="Paid",
-        nothing_charged="We have not charged you anything. If your bank shows a pending charge, it"
-        " may take a few days to disappear.",
-        refund_on_its_way="We are returning {amount} to the means of payment you used.",
-        refund_done="We have returned {amount} to the means of payment you used. Depending on your"
-        " bank, it may take up to 10 business days to show in your account.",
-        news_follows="We will write again when the refund is done; you do not need to do anything.",
-        voucher_attached="Your voucher is attached as a PDF: bring it with you, printed or on your"
-        " phone, and your identity document.",
-        voucher_elsewhere="Download your voucher where you made the reservation and bring it with"
-        " you, with your identity document.",
-        help="Questions? We are here: {contact}. Please have your reservation code at hand.",
-        automatic="This is an automatic message; please do not reply to this address.",
-        attachment="voucher",
-    ),
-}
-
+_WORDS = {language: _Words(**MAILS[language]["shared"]) for language in Language}
 _LETTERS = {
-    (Language.SPANISH, MailKind.CONFIRMED): _Letter(
-        subject="Reserva {code} confirmada",
-        headline="Tu reserva está confirmada",
-        now="Hemos recibido tu pago y el proveedor ha confirmado el servicio. Ya está todo listo.",
-        next="Al llegar, da el localizador del proveedor: es la referencia que conoce el"
-        " establecimiento.",
-    ),
-    (Language.SPANISH, MailKind.REJECTED): _Letter(
-        subject="No hemos podido confirmar la reserva {code}",
-        headline="No hemos podido confirmar tu reserva",
-        now="Lo sentimos: el pago no se aceptó o el proveedor no tenía disponibilidad, así que la"
-        " reserva no sigue adelante.",
-        next="Puedes hacer una reserva nueva cuando quieras, con otro medio de pago o en otras"
-        " fechas.",
-    ),
-    (Language.SPANISH, MailKind.EXPIRED): _Letter(
-        subject="La reserva {code} ha caducado",
-        headline="Tu reserva ha caducado",
-        now="El pago no se completó a tiempo y hemos dejado libre la reserva.",
-        next="Si todavía quieres viajar, haz una reserva nueva: esta ya no se puede recuperar.",
-    ),
-    (Language.SPANISH, MailKind.CANCELLED): _Letter(
-        subject="Reserva {code} cancelada",
-        headline="Tu reserva está cancelada",
-        now="La reserva ya no es válida, y tampoco su bono si lo tenías.",
-        next="Si no has pedido tú la cancelación, la ha hecho el proveedor: habla con nosotros y"
-        " te ayudamos a encontrar otra opción.",
-    ),
-    (Language.SPANISH, MailKind.REFUNDED): _Letter(
-        subject="Devolución hecha: reserva {code}",
-        headline="Te hemos devuelto el dinero",
-        now="La devolución de esta reserva está hecha.",
-        next="No tienes que hacer nada más.",
-    ),
-    (Language.ENGLISH, MailKind.CONFIRMED): _Letter(
-        subject="Reservation {code} confirmed",
-        headline="Your reservation is confirmed",
-        now="We have received your payment and the supplier has confirmed the service. Everything"
-        " is ready.",
-        next="On arrival, give the supplier reference: it is the one the establishment knows.",
-    ),
-    (Language.ENGLISH, MailKind.REJECTED): _Letter(
-        subject="We could not confirm reservation {code}",
-        headline="We could not confirm your reservation",
-        now="We are sorry: the payment was not accepted or the supplier had no availability, so"
-        " the reservation does not go ahead.",
-        next="You can make a new reservation whenever you like, with another means of payment or"
-        " on other dates.",
-    ),
-    (Language.ENGLISH, MailKind.EXPIRED): _Letter(
-        subject="Reservation {code} has expired",
-        headline="Your reservation has expired",
-        now="The payment was not completed in time and we have let the reservation go.",
-        next="If you still want to travel, make a new reservation: this one cannot be recovered.",
-    ),
-    (Language.ENGLISH, MailKind.CANCELLED): _Letter(
-        subject="Reservation {code} cancelled",
-        headline="Your reservation is cancelled",
-        now="The reservation is no longer valid, nor is its voucher if you had one.",
-        next="If you did not ask for the cancellation, the supplier made it: talk to us and we"
-        " will help you find another option.",
-    ),
-    (Language.ENGLISH, MailKind.REFUNDED): _Letter(
-        subject="Refund done: reservation {code}",
-        headline="We have returned your money",
-        now="The refund of this reservation is done.",
-        next="You do not need to do anything else.",
-    ),
+    (language, kind): _Letter(**MAILS[language][kind]) for language in Language for kind in MailKind
 }
 
 _NEWS_FOLLOWS = {MailKind.REJECTED, MailKind.EXPIRED}  # a mail of kind REFUNDED comes later

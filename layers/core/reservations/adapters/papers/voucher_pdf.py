@@ -19,6 +19,7 @@ from reservations.application.ports import Voucher, VoucherRenderer
 from reservations.domain.codes import display
 from reservations.domain.errors import VoucherNotDrawnError
 from reservations.domain.reservation import Language
+from reservations.texts.compiled import VOUCHER
 
 _FONTS = files("voucher_fonts")  # a package of the PDF layer
 _TEXT = "text"
@@ -53,7 +54,7 @@ _SMALLEST = 6.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Words:
-    """What a voucher says in one language, around what is the reservation's own."""
+    """The texts of a voucher in one language."""
 
     title: str
     subtitle: str
@@ -68,7 +69,9 @@ class _Words:
     price: str
     paid: str
     to_do: str
-    steps: tuple[str, str, str]
+    step_1: str
+    step_2: str
+    step_3: str
     conditions: str
     cancellable: str
     started: str
@@ -77,69 +80,7 @@ class _Words:
     issued: str
 
 
-_WORDS = {
-    Language.SPANISH: _Words(
-        title="Bono de reserva",
-        subtitle="Reserva confirmada y pagada",
-        code="Código de reserva",
-        locator="Localizador del proveedor",
-        guest="Titular",
-        service="Servicio",
-        starts="Desde",
-        ends="Hasta",
-        nights="Noches",
-        guests="Viajeros",
-        price="Importe pagado",
-        paid="Pagado por completo. El proveedor confirmó la reserva el {day} a las {hour} (UTC).",
-        to_do="Qué tienes que hacer",
-        steps=(
-            "Lleva este bono, impreso o en el móvil, y un documento de identidad del titular.",
-            "Al llegar, da el localizador del proveedor: es la referencia que conoce el"
-            " establecimiento.",
-            "Si algo no cuadra, habla con nosotros antes de pagar nada y danos tu código de"
-            " reserva.",
-        ),
-        conditions="Condiciones",
-        cancellable="Puedes cancelar donde hiciste la reserva hasta el {day} a las 23:59 (UTC); te"
-        " devolvemos todo lo pagado por el mismo medio de pago. Después ya no se puede cancelar.",
-        started="El servicio empieza hoy o ya ha empezado: esta reserva ya no se puede cancelar.",
-        validity="Este bono vale solo para el titular, el servicio y las fechas indicados, y deja"
-        " de valer si la reserva se cancela.",
-        help="¿Necesitas ayuda?",
-        issued="Emitido el {day}",
-    ),
-    Language.ENGLISH: _Words(
-        title="Travel voucher",
-        subtitle="Reservation confirmed and paid",
-        code="Reservation code",
-        locator="Supplier reference",
-        guest="Lead guest",
-        service="Service",
-        starts="From",
-        ends="To",
-        nights="Nights",
-        guests="Guests",
-        price="Amount paid",
-        paid="Paid in full. The supplier confirmed the reservation on {day} at {hour} (UTC).",
-        to_do="What you need to do",
-        steps=(
-            "Bring this voucher, printed or on your phone, and the lead guest's identity document.",
-            "On arrival, give the supplier reference: it is the one the establishment knows.",
-            "If anything does not match, talk to us before paying anything and give us your"
-            " reservation code.",
-        ),
-        conditions="Conditions",
-        cancellable="You can cancel where you made the reservation until {day} at 23:59 (UTC); we"
-        " return everything you paid, to the same means of payment. After that it can no longer be"
-        " cancelled.",
-        started="The service starts today or has started: this reservation can no longer be"
-        " cancelled.",
-        validity="This voucher is valid only for the guest, the service and the dates shown, and"
-        " is void if the reservation is cancelled.",
-        help="Need help?",
-        issued="Issued on {day}",
-    ),
-}
+_WORDS = {language: _Words(**VOUCHER[language]) for language in Language}
 
 
 class _Sheet:
@@ -404,7 +345,7 @@ def _draw_price(sheet: _Sheet, voucher: Voucher, words: _Words, *, y: float) -> 
 
 def _draw_steps(sheet: _Sheet, words: _Words, *, y: float) -> float:
     y = sheet.write(words.to_do, x=_LEFT, y=y, size=12, bold=True, color=_BRAND) + 2
-    for number, step in enumerate(words.steps, start=1):
+    for number, step in enumerate((words.step_1, words.step_2, words.step_3), start=1):
         sheet.write(f"{number}.", x=_LEFT, y=y, width=7, bold=True, color=_BRAND)
         y = sheet.write(step, x=_LEFT + 7, y=y, width=_WIDTH - 7, max_lines=2) + 1.4
     return y

@@ -1,22 +1,11 @@
-"""How dates and money are written to a traveler; own tables, as Lambda installs no locales."""
+"""Dates and money as a traveler reads them, without locales: Lambda installs none."""
 
 from datetime import date
 
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language
+from reservations.texts.compiled import DATES
 
-_MONTHS = {
-    Language.SPANISH: """
-        enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre
-    """,
-    Language.ENGLISH: """
-        January February March April May June July August September October November December
-    """,
-}
-_WEEKDAYS = {
-    Language.SPANISH: "lunes martes miércoles jueves viernes sábado domingo",
-    Language.ENGLISH: "Monday Tuesday Wednesday Thursday Friday Saturday Sunday",
-}
 # Only signs that cannot be mistaken: "$" is a dozen currencies, each written by its code.
 _SIGNS = {"EUR": "€", "GBP": "£"}
 _NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
@@ -24,13 +13,12 @@ _NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
 def written_date(day: date, language: Language) -> str:
     """`1 de mayo de 2027` or `1 May 2027`."""
-    month = _MONTHS[language].split()[day.month - 1]
-    joint = " de " if language is Language.SPANISH else " "
-    return joint.join((str(day.day), month, str(day.year)))
+    month = DATES[language]["months"].split()[day.month - 1]
+    return DATES[language]["date"].format(day=day.day, month=month, year=day.year)
 
 
 def weekday(day: date, language: Language) -> str:
-    return _WEEKDAYS[language].split()[day.weekday()]
+    return DATES[language]["weekdays"].split()[day.weekday()]
 
 
 def written_money(money: Money, language: Language) -> str:
