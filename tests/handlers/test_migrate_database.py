@@ -43,7 +43,7 @@ def migrate(migrations: Migrations, case: str, stack: Receiver | None = None) ->
 
 
 @pytest.mark.parametrize("case", ["create", "update"])
-def test_a_stack_waits_for_the_migration_and_is_told(
+def test_a_stack_waiting_for_the_migration_gets_its_result(
     migrations: Migrations, stack: Receiver, logs: LogBook, case: str
 ) -> None:
     assert migrate(migrations, case, stack) == {"revision": REVISION}
@@ -68,7 +68,7 @@ def test_deleting_the_stack_leaves_the_schema_as_it_is(
     assert answer["Status"] == "SUCCESS"
 
 
-def test_a_migration_that_fails_fails_the_deployment_and_tells_no_more(
+def test_a_failed_migration_fails_the_deployment_without_details(
     migrations: Migrations, stack: Receiver, logs: LogBook
 ) -> None:
     migrations.error = DatabaseUnavailableError("no connection to db.example")

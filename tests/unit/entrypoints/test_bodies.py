@@ -130,7 +130,7 @@ def test_every_fault_has_a_text_and_no_text_is_idle() -> None:
 
 
 @pytest.mark.parametrize("code", ONE_OF_EACH)
-def test_a_fault_is_named_and_pointed_at(code: str) -> None:
+def test_a_fault_has_its_code_and_its_pointer(code: str) -> None:
     body, pointer = ONE_OF_EACH[code]
     assert faults(body) == [(pointer, code)]
 

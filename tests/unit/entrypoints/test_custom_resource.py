@@ -50,7 +50,7 @@ def fail() -> Made:
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_a_stack_is_told_what_was_made(stack: Receiver, kind: str) -> None:
+def test_a_stack_receives_the_result(stack: Receiver, kind: str) -> None:
     request = a_request(kind, stack.url)
 
     assert make(request, migrate) == REVISION
@@ -79,7 +79,7 @@ def test_deleting_succeeds_and_does_nothing(stack: Receiver) -> None:
     assert answer["PhysicalResourceId"] == "DatabaseMigration"
 
 
-def test_a_failure_is_told_without_its_text(stack: Receiver) -> None:
+def test_a_failure_is_reported_without_its_text(stack: Receiver) -> None:
     assert make(a_request("Create", stack.url), fail) == {}
 
     answer = answer_to(stack)
@@ -89,7 +89,7 @@ def test_a_failure_is_told_without_its_text(stack: Receiver) -> None:
     assert "Data" not in answer
 
 
-def test_an_update_keeps_the_name_the_resource_was_given(stack: Receiver) -> None:
+def test_an_update_keeps_the_name_of_the_resource(stack: Receiver) -> None:
     """Another name would be another resource: the stack would delete the old one."""
     request = a_request("Update", stack.url) | {"PhysicalResourceId": "an-older-name"}
 
@@ -99,7 +99,7 @@ def test_an_update_keeps_the_name_the_resource_was_given(stack: Receiver) -> Non
     assert answer["PhysicalResourceId"] == "an-older-name"
 
 
-def test_an_answer_that_is_not_taken_fails_the_invocation_without_the_signed_url() -> None:
+def test_a_refused_answer_fails_the_invocation_without_the_signed_url() -> None:
     with Receiver(refusals=1) as stack, pytest.raises(StackNotToldError) as untold:
         make(a_request("Create", stack.url), migrate)
 

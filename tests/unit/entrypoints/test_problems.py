@@ -38,7 +38,7 @@ def test_every_error_of_ours_has_its_problem() -> None:
     assert set(PROBLEM_OF.values()) <= set(CATALOGUE)
 
 
-def test_what_a_retry_may_help_is_a_503_or_says_when_to_come_back() -> None:
+def test_an_unavailable_error_is_a_retryable_409_or_503() -> None:
     for error in leaves(UnavailableError):
         problem = CATALOGUE[PROBLEM_OF[error]]
         assert problem.retryable, error
@@ -67,7 +67,7 @@ def test_a_problem_is_described_in_both_languages_within_bounds(problem: Problem
 
 
 @every_problem
-def test_what_the_gateway_says_in_both_languages_at_once_fits_too(problem: Problem) -> None:
+def test_the_bilingual_detail_of_the_gateway_is_within_bounds(problem: Problem) -> None:
     assert len(" / ".join(map(problem.detail, Language))) <= DETAIL_CHARACTERS
 
 
