@@ -1,7 +1,7 @@
 """The operators' commands: `python -m ops --stage STAGE COMMAND`.
 
-The same on every target: credentials, region and endpoint are the AWS SDK's own (AWS_PROFILE,
-AWS_REGION, AWS_ENDPOINT_URL); the rest is read from Parameter Store and from the stack.
+It runs alike on every target. Credentials, region and endpoint are the AWS SDK's own (AWS_PROFILE,
+AWS_REGION, AWS_ENDPOINT_URL). All else is read from Parameter Store and from the stack.
 """
 
 import os
@@ -23,10 +23,10 @@ from reservations.services import Services
 )
 @click.pass_context
 def ops(ctx: click.Context, stage: str, stack: str | None) -> None:
-    """Look at reservations, and help those that cannot go on alone.
+    """Inspect reservations, and help those that cannot go on alone.
 
-    Nothing here calls a provider: a command records what is due, and the steps do it. Repeating any
-    command is harmless.
+    No command calls a provider: it records what is due, and the steps do it. Repeating any command
+    is harmless.
     """
     if ctx.obj is None:
         own = {"SETTINGS_PATH": f"/reservations/{stage}"}

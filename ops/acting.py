@@ -1,4 +1,4 @@
-"""Commands that help a reservation, or many, to go on."""
+"""Commands that change reservations."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ from reservations.domain.decisions import Decision
 @acts
 @pass_desk
 def nudge(desk: Desk, code: str, actor: str) -> None:
-    """Make every call due now, and a mail given up in doubt: the steps ask, send, and go on."""
+    """Make every call due now, and every mail refused or of unknown outcome. The steps do the rest."""
     nudged = operate.look_again(
         code, uow=desk.services.unit_of_work(), policy=desk.services.policy(), actor=actor
     )
@@ -38,7 +38,7 @@ def nudge(desk: Desk, code: str, actor: str) -> None:
 @acts
 @pass_desk
 def cancel(desk: Desk, code: str, yes: bool, actor: str) -> None:
-    """Cancel for a customer who cannot: the service is cancelled and the money returned."""
+    """Cancel on a customer's behalf: the booking is cancelled and the money refunded."""
     make_sure(yes, f"Cancel {code}?")
     cancelled = operate.cancel(
         code, uow=desk.services.unit_of_work(), policy=desk.services.policy(), actor=actor
@@ -66,7 +66,7 @@ def erase(desk: Desk, code: str, yes: bool, actor: str) -> None:
 
 @click.group
 def review() -> None:
-    """End a review with what a person has seen."""
+    """End a review with evidence that a person has seen."""
 
 
 @review.command(name="resolve")
@@ -76,27 +76,27 @@ def review() -> None:
     "decision",
     type=Values(Decision),
     required=True,
-    help="paid: accept the sum that was taken. not_charged, not_booked: the provider has nothing of it."
-    " refunded, booked, cancelled: it was done, as the evidence shows.",
+    help="paid: accept the charged sum. not_charged, not_booked: the provider has no record of it."
+    " refunded, booked, cancelled: the evidence shows that it was done.",
 )
 @click.option(
     "--evidence",
     required=True,
     metavar="REF",
     callback=reference,
-    help="Where it can be checked: a bank or ticket reference; for booked, the supplier's booking id.",
+    help="A bank or ticket reference to check it by; for booked, the supplier's booking id.",
 )
 @click.option(
     "--target",
     metavar="ID",
-    help="Which payment or booking, where several are in question.",
+    help="The payment or booking, if several are in question.",
 )
 @acts
 @pass_desk
 def resolve(
     desk: Desk, code: str, decision: Decision, evidence: str, target: str | None, actor: str
 ) -> None:
-    """Record what you attest as a fact, and let the reservation go on."""
+    """Record your decision as a fact, and let the reservation go on."""
     resolved = operate.resolve_review(
         code,
         decision,
@@ -120,7 +120,7 @@ def token() -> None:
 @acts
 @pass_desk
 def reissue(desk: Desk, code: str, show: bool, actor: str) -> None:
-    """Move a reservation to the current key, so that a leaked token dies."""
+    """Move a reservation to the current key, so that a leaked token stops working."""
     keys = desk.services.key_ring()
     moved = operate.reissue_token(
         code,
@@ -146,7 +146,7 @@ def reissue(desk: Desk, code: str, show: bool, actor: str) -> None:
 @acts
 @pass_desk
 def reconcile(desk: Desk, since: timedelta, actor: str) -> None:
-    """Make every open or recent call due: the steps ask the providers about each."""
+    """Make every open or recent call due: the steps inquire about each."""
     oversight = desk.services.oversight()
     looked = operate.reconcile(
         oversight.now() - since,

@@ -1,4 +1,4 @@
-"""Where a deployment's resources are, by their names in the template."""
+"""Resources of a deployment, by their names in the template."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ def resources_of(cloudformation: "CloudFormationClient", stack: str) -> Mapping[
     """Physical ids by logical id; a queue's is its URL, a bucket's its name.
 
     Raises:
-        SettingsError: there is no such stack, or it may not be read.
+        SettingsError: no such stack, no right to read it, or no answer.
     """
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=stack)
     try:

@@ -1,4 +1,4 @@
-"""What the commands share: the deployment they work on, their options, and how they fail."""
+"""Shared parts of the commands: the deployment, the options and the failures."""
 
 import re
 import sys
@@ -46,16 +46,16 @@ _FAILED = 2  # exit status; 1 says that an invariant is broken
 
 SOURCES: tuple[ports.Source, ...] = (*Queue, ports.MAIL_EVENT)
 
-# What went wrong, and what to do next.
+# The cause of a failure, and the next step.
 ADVICE: Mapping[type[Exception], str] = {
-    ReservationNotFoundError: "There is no such reservation in this stage. `ops list` shows those that need somebody.",
+    ReservationNotFoundError: "There is no such reservation in this stage. `ops list` shows those that need a person.",
     InvalidReservationCodeError: "That is no reservation code: a symbol is wrong or missing. Read it again.",
     NotCancellableError: "It cannot be cancelled: it ended otherwise, or its service has begun. See `ops show`.",
     DatabaseBusyError: "A step holds a reservation at this moment; nothing was done to it. Repeat the command.",
-    DatabaseUnavailableError: "The database did not answer. Repeat the command; `ops timeline` tells whether it acted.",
-    SchemaOutdatedError: "The database is not what this code needs. Deploy, which migrates it, and repeat.",
+    DatabaseUnavailableError: "The database did not answer. Repeat the command; `ops timeline` shows whether it acted.",
+    SchemaOutdatedError: "The database does not fit this code. Deploy, which migrates it, and repeat.",
     SettingsError: "Check --stage, --stack and your AWS credentials and region.",
-    QueueUnavailableError: "The queue did not answer. Repeat the command: messages are hints, twice is harmless.",
+    QueueUnavailableError: "The queue did not answer. Repeat the command: a repeated message is harmless.",
     DocumentStoreUnavailableError: "The bucket did not answer. Repeat the command: deleting twice is harmless.",
 }
 
@@ -72,7 +72,7 @@ class OpsError(click.ClickException):
 
 
 class Operations(click.Group):
-    """Tells each failure as what happened and what to do."""
+    """Reports each failure with its cause and the next step."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -172,7 +172,7 @@ def reads(command: _Command) -> _Command:
 
 
 def acts(command: _Command) -> _Command:
-    """A command that changes something, and says in whose role."""
+    """A command that changes something, in the role that `--as` names."""
     role = click.option(
         "--as",
         "actor",
@@ -187,7 +187,7 @@ def acts(command: _Command) -> _Command:
 
 
 code = click.argument("code")
-sure = click.option("--yes", is_flag=True, help="Do not ask; without a terminal, nobody is asked.")
+sure = click.option("--yes", is_flag=True, help="Do not ask; without a terminal, no command asks.")
 queue_option = click.option("--queue", type=Values(Queue), help="Only this queue.")
 source_option = click.option("--queue", type=Values(SOURCES), help="Only this queue.")
 rate_option = click.option(
@@ -197,10 +197,10 @@ rate_option = click.option(
     show_default=True,
     help="Messages a second.",
 )
-dry_option = click.option("--dry-run", is_flag=True, help="Only say how many there are.")
+dry_option = click.option("--dry-run", is_flag=True, help="Only count the messages.")
 
 
 def make_sure(yes: bool, question: str) -> None:
-    """Ask whoever sits at a terminal; a script has decided already."""
+    """Ask for confirmation at a terminal. A script has decided already."""
     if not yes and sys.stdin.isatty():
         click.confirm(question, abort=True)

@@ -18,7 +18,7 @@ from reservations.domain.saga import State
 @reads
 @pass_desk
 def show(desk: Desk, code: str) -> None:
-    """All that is known of a reservation: state, ledger, attempts, documents, mails."""
+    """Show a reservation without its customer: state, ledger, attempts, documents, mails."""
     with desk.services.unit_of_work() as uow:
         reservation = operate.find(code, uow=uow)
         customer = uow.reservations.customer(reservation.reservation_id)
@@ -32,7 +32,7 @@ def show(desk: Desk, code: str) -> None:
 @reads
 @pass_desk
 def timeline(desk: Desk, code: str) -> None:
-    """What happened to a reservation, and who did it."""
+    """Show the events of a reservation, each with its actor."""
     with desk.services.unit_of_work() as uow:
         reservation = operate.find(code, uow=uow)
         entries = uow.reservations.history(reservation.reservation_id)
@@ -44,7 +44,7 @@ def timeline(desk: Desk, code: str) -> None:
     "--stuck",
     "choice",
     flag_value="stuck",
-    help="Not looked at when due, or not moving for 30 minutes.",
+    help="Due for 10 minutes, or without progress for 30.",
 )
 @click.option("--review", "choice", flag_value="review", help="Waiting for a person.")
 @click.option("--state", type=Values(State), help="In this state.")
@@ -52,7 +52,7 @@ def timeline(desk: Desk, code: str) -> None:
 @reads
 @pass_desk
 def list_reservations(desk: Desk, choice: str | None, state: State | None, limit: int) -> None:
-    """The reservations that need somebody, or are in a state; the oldest first."""
+    """List the reservations that need a person or are in a state, the oldest first."""
     if (choice is None) == (state is None):
         raise click.UsageError("Choose one of --stuck, --review and --state.")
     oversight = desk.services.oversight()
@@ -72,7 +72,7 @@ def list_reservations(desk: Desk, choice: str | None, state: State | None, limit
 @reads
 @pass_desk
 def invariants(desk: Desk, recent: bool) -> None:
-    """What must never be stored, and is; the exit status is 1 when there is anything."""
+    """List the stored data that break an invariant. The exit status is 1 if there are any."""
     oversight = desk.services.oversight()
     since = oversight.now() - RECENT if recent else None
     found = check_invariants(oversight, policy=desk.services.durations(), since=since)

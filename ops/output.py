@@ -1,4 +1,4 @@
-"""What `ops` prints: tables for people, one JSON object for machines; no personal data in either."""
+"""Output of `ops`: tables for people, one JSON object for machines, no personal data in either."""
 
 import json
 import sys
@@ -25,12 +25,12 @@ _PIPE_WIDTH = 200  # columns, where no terminal says how many there are
 def emit(page: Page, *, as_json: bool) -> None:
     """Print each part under its name: a mapping as lines, a list of mappings as a table."""
     if as_json:
-        click.echo(json.dumps(page, default=_plain))  # in ASCII: nothing that a terminal would obey
+        click.echo(json.dumps(page, default=_plain))  # ASCII, without terminal control characters
         return
     console = Console(
         width=None if sys.stdout.isatty() else _PIPE_WIDTH,
         highlight=False,
-        # A locator is the supplier's own text, in which brackets and colons are no markup.
+        # A locator is the supplier's text: its brackets and colons are no markup.
         markup=False,
         emoji=False,
     )
@@ -57,7 +57,7 @@ def _shown(value: object) -> str:
 
 
 def _harmless(text: str) -> str:
-    """Without what a terminal would obey: control characters, and those that reorder what follows."""
+    """Replace the characters that a terminal would obey: controls, and those that reorder text."""
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
@@ -87,7 +87,7 @@ def overview(found: Overview) -> Row:
 
 
 def summary(reservation: Reservation, now: datetime) -> Row:
-    """Where a reservation stands, after a change of it."""
+    """A reservation after a change."""
     return {
         "code": display(reservation.code),
         "state": state_of(reservation.facts),
@@ -100,7 +100,7 @@ def summary(reservation: Reservation, now: datetime) -> Row:
 def whole(
     reservation: Reservation, customer: Customer, attempts: Sequence[Attempt], now: datetime
 ) -> Page:
-    """All that is known of a reservation but whose it is."""
+    """Everything known about a reservation, except its customer."""
     facts, offer = reservation.facts, reservation.offer
     return {
         "reservation": {

@@ -1,4 +1,4 @@
-"""Commands for messages: those that wait to be published, and those that were set aside."""
+"""Commands for unpublished hints and for dead-lettered messages."""
 
 from collections.abc import Mapping
 
@@ -25,14 +25,14 @@ from reservations.domain.messages import Queue
 
 @click.group
 def outbox() -> None:
-    """Hints that are stored and not published yet."""
+    """Stored hints that are not published yet."""
 
 
 @outbox.command
 @reads
 @pass_desk
 def lag(desk: Desk) -> None:
-    """How many hints wait or are dead, and for how long the oldest."""
+    """Count the pending and dead hints, with the age of the oldest."""
     oversight = desk.services.oversight()
     desk.say(
         {
@@ -50,7 +50,7 @@ def lag(desk: Desk) -> None:
 @acts
 @pass_desk
 def revive(desk: Desk, queue: Queue | None, actor: str) -> None:
-    """Give hints that were refused for ever another chance, once their cause is mended."""
+    """Make dead hints pending again, once the cause of their refusal is fixed."""
     desk.say({"revived": desk.services.retention().revive(queue=queue, actor=actor)})
 
 
@@ -58,7 +58,7 @@ def revive(desk: Desk, queue: Queue | None, actor: str) -> None:
 @reads
 @pass_desk
 def publish(desk: Desk) -> None:
-    """Do the poller's work from here, until nothing waits: for when it does not run."""
+    """Do the poller's work until no hint waits. Use it when the poller does not run."""
     uow, publisher, policy = desk.services.unit_of_work(), desk.publisher(), desk.services.policy()
     total = done = poll_outbox(uow=uow, publisher=publisher, policy=policy)
     while done.published or done.woken:
@@ -69,9 +69,9 @@ def publish(desk: Desk) -> None:
 
 @click.group
 def dlq() -> None:
-    """Messages set aside: hints, and what SES says about mails. Neither changes what a reservation is.
+    """Dead-lettered messages: hints, and mail events from SES. Neither changes a reservation's state.
 
-    The timeline of its reservation tells who repeated or dropped one, if the message can be read.
+    If a message is readable, its reservation's timeline shows the role that repeated or dropped it.
     """
 
 
@@ -82,12 +82,12 @@ def dlq() -> None:
     type=click.IntRange(1, 1000),
     default=20,
     show_default=True,
-    help="Messages of a queue to look at.",
+    help="Messages of each queue to show.",
 )
 @reads
 @pass_desk
 def list_dead_letters(desk: Desk, queue: Source | None, limit: int) -> None:
-    """How many there are in each queue, and why."""
+    """Count the messages in each queue, and show them with their reasons."""
     letters = desk.dead_letters()
     queues = (queue,) if queue else SOURCES
     desk.say(
@@ -96,7 +96,7 @@ def list_dead_letters(desk: Desk, queue: Source | None, limit: int) -> None:
             "messages": [
                 {
                     "queue": letter.queue,
-                    "reason": letter.reason or "not handled after every try",
+                    "reason": letter.reason or "not handled in any attempt",
                     "reservation_id": letter.reservation_id,
                     "type": letter.type,
                     "sent_at": letter.sent_at,
@@ -139,7 +139,7 @@ def redrive(desk: Desk, queue: Source | None, rate: float, dry_run: bool, actor:
 def drop(
     desk: Desk, queue: Source | None, rate: float, dry_run: bool, yes: bool, actor: str
 ) -> None:
-    """Delete the messages for good: reservations come back by their own timers, mail events do not."""
+    """Delete the messages for good. Timers wake the reservations again, but mail events are lost."""
     letters = desk.dead_letters()
     queues = (queue,) if queue else SOURCES
     if dry_run:
@@ -155,6 +155,6 @@ def drop(
 
 
 def _say_moved(desk: Desk, done: str, counts: Mapping[Source, int], *, actor: str) -> None:
-    """Who moved them is said here too: what cannot be read is in no reservation's history."""
+    """Report the actor here too: an unreadable message is in no reservation's history."""
     rows = [{"queue": queue, "messages": count, "by": actor} for queue, count in counts.items()]
     desk.say({done: rows})

@@ -1,4 +1,4 @@
-"""POST /v1/reservations/{code}/cancel: take a reservation back once, whatever it has come to."""
+"""POST /v1/reservations/{code}/cancel: cancel a reservation, once per idempotency key."""
 
 import os
 from functools import partial
@@ -27,7 +27,7 @@ def post_cancellation(app: APIGatewayRestResolver, services: Services, code: str
     event = app.current_event
     reader = http.reader(event, services.api_settings().api_clients)
     key = http.idempotency_key(event)
-    # Whose reservation it is comes first: a stranger must not even learn that a key was used.
+    # Check access before the key: a stranger must not even learn that a key was used.
     owned = read_reservation(
         http.path_text(code), reader=reader, uow=services.unit_of_work(), keys=services.key_ring()
     )
@@ -53,7 +53,7 @@ def _cancel(
         try:
             reservation = cancel_reservation(reservation_id, uow=uow, policy=policy)
         except NotCancellableError:
-            # Returned, as an exception would have the record deleted: a refusal is replayed too.
+            # Return the refusal, which is replayed too: an exception would delete the record.
             return answers.stored_refusal("not_cancellable", app.current_event)
         now = uow.now()
     return answers.stored_cancellation(reservation, now=now, policy=policy)

@@ -1,4 +1,4 @@
-"""On a schedule: delete what is past its time, and page when something untrue is stored."""
+"""On a schedule: delete records past their retention, or check the invariants, whose alarm pages."""
 
 import os
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from reservations.application.oversee import RECENT, check_invariants
 from reservations.entrypoints import observability, oversight
 from reservations.services import Services
 
-CLOSING_MS = 20_000  # a batch has its own time-outs; none begins with less than this left
+CLOSING_MS = 20_000  # no batch begins with less time left: its own timeouts need it
 
 
 def make_handler(services: Services) -> observability.Handler:

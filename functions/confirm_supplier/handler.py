@@ -1,4 +1,4 @@
-"""Journey step 2, from the supplier queue: book, ask about or cancel the service."""
+"""Journey step 2, from the supplier queue: book, cancel or inquire."""
 
 import os
 from datetime import datetime

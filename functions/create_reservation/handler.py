@@ -43,7 +43,7 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
 
 
 def _create(services: Services, command: CreateReservation) -> dict[str, Any]:
-    # Only here, on the key's first use: a repeat after midnight gets the stored answer.
+    # Checked only on the key's first use: a repeat after midnight gets the stored answer.
     refuse_past(command.offer.starts_on, today=services.now().date())
     # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
     policy = services.policy()

@@ -1,4 +1,4 @@
-"""GET /v1/reservations/{code}, its timeline and voucher, GET /v1/health; and the 404 for every other route."""
+"""GET /v1/reservations/{code}, its timeline and voucher, GET /v1/health, and the 404 of every other route."""
 
 import os
 from typing import TypedDict

@@ -1,4 +1,4 @@
-"""Journey step 3, from the voucher queue: make the PDF of a confirmed reservation and keep it in S3."""
+"""Journey step 3, from the voucher queue: render the PDF of a confirmed reservation and store it in S3."""
 
 import os
 from datetime import datetime

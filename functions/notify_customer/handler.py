@@ -1,4 +1,4 @@
-"""Journey step 4, from the notification queue: mail the traveler what they should know."""
+"""Journey step 4, from the notification queue: send the traveler the next due mail."""
 
 import os
 from datetime import datetime

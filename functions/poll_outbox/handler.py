@@ -1,4 +1,4 @@
-"""Every minute, and for a little over a minute: stored hints and due reservations become queue messages."""
+"""Every minute, for a little over a minute: publish stored hints and wake due reservations."""
 
 import os
 import time
@@ -11,7 +11,7 @@ from reservations.entrypoints import observability
 from reservations.services import Services
 
 RUN_S = 61  # the next run begins before this one ends, so that nothing waits in between
-CLOSING_MS = 45_000  # a round has its own time-outs; none begins with less than this left
+CLOSING_MS = 45_000  # no round begins with less time left: its own timeouts need it
 
 
 def make_handler(services: Services) -> observability.Handler:

@@ -1,4 +1,4 @@
-"""Journey step 1, from the payment queue: do what is due about the customer's money."""
+"""Journey step 1, from the payment queue: charge, void, refund or inquire."""
 
 import os
 from datetime import datetime

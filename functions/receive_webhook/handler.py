@@ -1,4 +1,4 @@
-"""POST /v1/webhooks/{provider}: a provider says that something changed; we will ask what."""
+"""POST /v1/webhooks/{provider}: a provider announces a change, and we inquire about it."""
 
 import os
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""From the queue of what SES says: put a bounce or a complaint on its reservation's timeline."""
+"""From the queue of mail events: add a bounce or a complaint to its reservation's timeline."""
 
 import os
 from functools import partial

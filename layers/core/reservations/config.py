@@ -1,7 +1,7 @@
-"""Typed settings: what each function reads from SSM Parameter Store and from its environment.
+"""Typed settings of the functions, from SSM Parameter Store and from the environment.
 
 A parameter's name is the field's, with hyphens, under the path in `SETTINGS_PATH` (`/reservations/prod/database-url`).
-Nothing here has a default: a missing setting is reported, with all the others that are missing.
+No setting has a default: all missing ones are reported at once.
 """
 
 import base64
@@ -33,15 +33,15 @@ from reservations.domain.policy import SHORT, STANDARD, Policy
 
 ReadParameters = Callable[[Collection[str]], Mapping[str, str]]
 
-# What rotates; docs/03-seguridad.md waits longer between its steps.
+# Age of rotating settings to read again. The steps of docs/03-seguridad.md wait longer.
 RENEWED_AFTER = timedelta(minutes=5)
 _TRIED_AGAIN_AFTER = timedelta(seconds=30)
 
-CONNECT_ATTEMPTS = 2  # a connection that was refused has carried nothing, so it is tried once more
+CONNECT_ATTEMPTS = 2  # a refused connection has carried nothing, so one retry is safe
 
 Url = Annotated[str, AfterValidator(lambda value: str(HttpUrl(value)).rstrip("/"))]
 
-# This machine, or a name without a dot, as containers call each other: no such name is known outside.
+# This machine, or a name without a dot, as containers have: no public host has such a name.
 _NEAR = re.compile(r"[a-z0-9-]+|127\.0\.0\.1|\[::1\]")
 
 
@@ -56,7 +56,7 @@ ProviderUrl = Annotated[Url, AfterValidator(_encrypted)]
 
 
 def _sendable(value: SecretStr) -> SecretStr:
-    """A key that ends with a line feed, say, could be sent in no header (RFC 9110, section 5.5)."""
+    """Refuse a key that fits in no header, such as one with a line feed (RFC 9110, section 5.5)."""
     if not re.fullmatch(r"[!-~]+", value.get_secret_value()):
         raise ValueError("not printable ASCII without spaces")
     return value
@@ -65,7 +65,7 @@ def _sendable(value: SecretStr) -> SecretStr:
 ProviderKey = Annotated[SecretStr, AfterValidator(_sendable)]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # as long as its column
-# As docs/contratos/openapi.yaml has the beginning of an access token.
+# The beginning of an access token, as in docs/contratos/openapi.yaml.
 KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
 
 
@@ -75,7 +75,7 @@ _logger = logging.getLogger(__name__)
 
 
 class Settings(BaseModel):
-    """Parameters; those that `rotates` marks change while an execution environment lives.
+    """Parameters. `rotates` marks those that may change while an execution environment lives.
 
     `make docs` copies the descriptions into docs/01 and docs/05.
     """
@@ -112,14 +112,14 @@ class ProviderSettings(Settings):
 
 
 def _webhook_secrets(values: list[str]) -> list[bytes]:
-    """As Standard Webhooks writes them: `whsec_` and base64."""
+    """Decode the secrets of Standard Webhooks: `whsec_` and base64."""
     if not values:
         raise ValueError("no secret")
     return [base64.b64decode(value.removeprefix("whsec_"), validate=True) for value in values]
 
 
 class WebhookSettings(Settings):
-    """The secrets that a provider signs with. Two may live at once, so that one can be replaced."""
+    """The secrets that a provider signs with. Two may be valid at once, so that one can be replaced."""
 
     rotates = True
     provider: ClassVar[Provider]
@@ -193,7 +193,7 @@ _KEY_ID = TypeAdapter(KeyId)
 
 
 class SagaProfile(Settings):
-    """A named set of durations, and what differs from it, in seconds."""
+    """A named set of durations, and overrides of them in seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -203,7 +203,7 @@ class SagaProfile(Settings):
 
     @model_validator(mode="after")
     def _can_serve(self) -> Self:
-        """A misspelled duration would silently keep its value; a call longer than its limit would never be sent."""
+        """Refuse a misspelled duration, which would change nothing, and a call too long ever to be sent."""
         if not (
             self.policy.keys() <= Policy.__dataclass_fields__.keys()
             and self.timeouts.keys() <= set(TIMEOUTS)
@@ -278,7 +278,7 @@ class AccessTokenSettings(Settings):
 
 
 class ApiSettings(Settings):
-    """`api_clients` maps the ids of API keys, which the gateway tells, to the names of our clients."""
+    """`api_clients` maps the ids of API keys, as the gateway reports them, to the names of our clients."""
 
     rotates = True
     public_base_url: Url = Field(description="dirección pública con la que empiezan los enlaces")
@@ -305,8 +305,8 @@ class DeadLetterSettings(EnvironmentSettings):
 class DocumentSettings(EnvironmentSettings):
     """The private bucket, and the part of an address that names it.
 
-    Left to choose, botocore signs links for the global host. S3 sends those to a young bucket on to its region, where
-    the signature is not valid. A virtual host names the region. Emulators know buckets by the path only.
+    By default botocore signs links for the global host. S3 redirects the links of a new bucket to its region, where the
+    signature is not valid. A virtual host names the region. Emulators find buckets by the path only.
     """
 
     document_bucket: str = Field(
@@ -360,7 +360,7 @@ def from_parameters(models: Models, path: ParameterPath, read: ReadParameters) -
     """Read what several models need at once.
 
     Raises:
-        SettingsError: naming every parameter of theirs that is missing or, if none is, malformed.
+        SettingsError: naming every missing parameter or, if all are there, every malformed one.
     """
     names = {m: {f: path.name_of(m.parameter(f)) for f in m.model_fields} for m in models}
     return _build(names, read([name for own in names.values() for name in own.values()]))
@@ -384,9 +384,9 @@ def _build(names: Mapping[type[Settings], Mapping[str, str]], values: Mapping[st
 
 
 class SettingsReader:
-    """Reads settings at first use and keeps them; those that rotate are read anew after `RENEWED_AFTER`.
+    """Reads settings at first use and keeps them. Rotating ones are read again after `RENEWED_AFTER`.
 
-    What is held outlives a failure to read it anew. Powertools' parameters would give it up, and load what they need
+    Kept settings outlive a failure to read them again. Powertools' parameters would drop them, and would load the code
     for four more services at each cold start.
     """
 
@@ -398,7 +398,7 @@ class SettingsReader:
         read_anew: ReadParameters,
         now: Callable[[], datetime],
     ) -> None:
-        """`read_anew` is for whoever can do without an answer: it must not take long."""
+        """`read_anew` must be quick: if it fails, the kept settings serve."""
         self._path = path
         self._read = read
         self._read_anew = read_anew
@@ -407,10 +407,10 @@ class SettingsReader:
         self._due: dict[type[Settings], datetime] = {}
 
     def prepare(self, *models: type[Settings]) -> None:
-        """Read those of them that are not held, together, and anew those that are held for too long.
+        """Read all unread settings together, and read old rotating ones again.
 
         Raises:
-            SettingsError: see `from_parameters`; never for what is held.
+            SettingsError: see `from_parameters`; never for settings read before.
         """
         now = self._now()
         old = [model for model in models if model in self._due and now >= self._due[model]]

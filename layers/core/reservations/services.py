@@ -108,7 +108,7 @@ class Services:
         return boto3.client("ssm", config=SSM_BRIEF_CONFIG)
 
     def unit_of_work(self, *, ping: bool = False) -> ports.UnitOfWork:
-        """A transaction of its own. Workers `ping` first, as their connection has slept between messages."""
+        """A transaction of its own. Workers `ping` first, as their connection was idle between messages."""
         from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 
         database = self._pinged_database if ping else self._database
@@ -161,7 +161,7 @@ class Services:
 
     @cached_property
     def _unhurried_database(self) -> "Database":
-        """For statements across reservations: seconds, not milliseconds."""
+        """For statements across reservations, which take seconds, not milliseconds."""
         from reservations.adapters.mysql.engine import Database
         from reservations.adapters.mysql.oversight import ANSWER_SECONDS
 

@@ -1,7 +1,7 @@
 """W3C Trace Context: one trace from the request through outbox and queue to the providers.
 
-Stands in for OpenTelemetry's propagator, whose import alone costs more than a warm request; only `traceparent` is
-carried, no spans are exported.
+It replaces OpenTelemetry's propagator, whose import alone costs more than a warm request. Only `traceparent` is
+carried, and no spans are exported.
 """
 
 import re
@@ -16,7 +16,7 @@ _current: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 
 def begin(traceparent: str | None) -> str:
-    """Continue the caller's trace from here on; return the trace's id."""
+    """Continue the caller's trace from here on, and return its id."""
     continued = continue_trace(traceparent)
     _current.set(continued)
     return continued.split("-")[1]
@@ -27,7 +27,7 @@ def current() -> str | None:
 
 
 def continue_trace(traceparent: str | None) -> str:
-    """A new span of the caller's trace; of a new trace if the caller has none, or one that cannot be read."""
+    """Return a new span of the caller's trace, or of a new trace if `traceparent` is missing or malformed."""
     match = TRACEPARENT.fullmatch(traceparent or "")
     trace_id = match[1] if match else secrets.token_hex(16)
     return f"00-{trace_id}-{secrets.token_hex(8)}-01"

@@ -1,4 +1,4 @@
-"""How a reservation is shown. What is stored for a replay holds no token and no address: both are rendered anew."""
+"""Answers about a reservation. Stored answers hold no token and no address: each replay renders both."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -20,7 +20,7 @@ from reservations.entrypoints import http
 from reservations.entrypoints.problems import CATALOGUE
 from reservations.texts.compiled import TIMELINE
 
-# Seconds between polls, by the reservation's age: fast while most journeys end, then out of the way.
+# Seconds between polls, by the reservation's age: short while most journeys end, then longer.
 _POLL_EVERY_S = (
     (timedelta(seconds=30), 2),
     (timedelta(minutes=2), 5),
@@ -45,7 +45,7 @@ def stored_answer(reservation: Reservation, *, now: datetime, policy: Policy) ->
 def created(
     stored: Mapping[str, Any], *, base_url: str, keys: KeyRing, replayed: bool
 ) -> Response[str]:
-    """Render a stored answer; the first time and every other time alike, but for the header that tells them apart."""
+    """Render a stored answer. A replay differs from the first answer only in `Idempotency-Replayed`."""
     body = _with_links(stored["body"], base_url=base_url)
     token = keys.issue(stored["token_kid"], UUID(stored["reservation_id"]))
     headers = {
@@ -63,7 +63,7 @@ def created(
 def stored_cancellation(
     reservation: Reservation, *, now: datetime, policy: Policy
 ) -> dict[str, Any]:
-    """The answer to a cancellation, as the idempotency store keeps it; 202 while something is being taken back."""
+    """The answer to a cancellation, as the idempotency store keeps it: 202 until the reservation is CANCELADA."""
     seen = view(reservation, now, policy)
     done = seen.status is PublicStatus.CANCELADA
     return {
@@ -74,19 +74,19 @@ def stored_cancellation(
 
 
 def stored_refusal(code: str, event: APIGatewayProxyEvent) -> dict[str, Any]:
-    """A refusal that is stored like any answer, in the words of the request that was refused."""
+    """A refusal, stored like any answer, in the language of the refused request."""
     problem = CATALOGUE[code]
     body, headers = http.problem_parts(problem, event)
     return {"status": int(problem.status), "problem": body, "headers": headers}
 
 
 def is_refusal(stored: Mapping[str, Any]) -> bool:
-    """Whether `stored_refusal` made it."""
+    """Recognize an answer of `stored_refusal`."""
     return "problem" in stored
 
 
 def cancelled(stored: Mapping[str, Any], *, base_url: str, replayed: bool) -> Response[str]:
-    """Render what `stored_cancellation` or `stored_refusal` kept."""
+    """Render an answer of `stored_cancellation` or `stored_refusal`."""
     status, mark = HTTPStatus(stored["status"]), _replay_mark(replayed=replayed)
     if is_refusal(stored):
         content = http.to_json(stored["problem"])
@@ -113,13 +113,13 @@ def shown(
     base_url: str,
     if_none_match: str | None,
 ) -> Response[str]:
-    """The reservation as it stands; 304 when the caller has this version already (RFC 9110, section 13.1.2)."""
+    """The current reservation; 304 when the caller has this version already (RFC 9110, section 13.1.2)."""
     headers = {"ETag": etag(reservation.version), "Cache-Control": "private, no-cache"}
     if not at_rest(reservation):
         headers["Retry-After"] = str(poll_after_s(reservation, now=now))
     if _matches(if_none_match, reservation.version):
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers | {"Vary": http.VARY})
-    # As of the last change: what time alone brings about raises the version when it is next looked at.
+    # As of the last change: effects of time alone raise the version at the next check.
     seen = view(reservation, reservation.updated_at, policy)
     body = _with_links(_body(reservation, seen), base_url=base_url)
     return http.json_response(HTTPStatus.OK, body, headers=headers)
@@ -128,7 +128,7 @@ def shown(
 def timeline(
     reservation: Reservation, history: list[HistoryEntry], *, language: Language
 ) -> Response[str]:
-    """What happened, in the caller's language and without personal data, as far as this release knows it."""
+    """The events that this release knows, in the caller's language and without personal data."""
     texts = TIMELINE[language]
     events = [
         {
@@ -146,7 +146,7 @@ def timeline(
 
 
 def voucher_link(url: str, *, expires_at: datetime, as_json: bool) -> Response[str]:
-    """A redirect; in the body for browsers, as S3 refuses a signed link that arrives with an Authorization header."""
+    """A redirect, or for browsers a body: S3 refuses a signed link that arrives with an Authorization header."""
     if as_json:
         return http.json_response(
             HTTPStatus.OK, {"url": url, "expires_at": http.rfc3339(expires_at)}, headers=_NO_STORE
@@ -171,7 +171,7 @@ def poll_after_s(reservation: Reservation, *, now: datetime) -> int:
 
 
 def _matches(if_none_match: str | None, version: int) -> bool:
-    """Weak comparison: W/"3" and "3" are the same to it."""
+    """Compare weakly: W/"3" equals "3"."""
     candidates = [tag.strip().removeprefix("W/") for tag in (if_none_match or "").split(",")]
     return "*" in candidates or f'"{version}"' in candidates
 

@@ -1,4 +1,4 @@
-"""The body of POST /v1/reservations: what it may hold, and what is wrong with one that does not."""
+"""The body of POST /v1/reservations: its rules and its faults."""
 
 import json
 import re
@@ -39,9 +39,9 @@ _EMAIL = re.compile(
 _CARD_NUMBER = re.compile(r"[0-9]{13,19}")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-# They reorder what follows them.
+# They reorder the text that follows.
 _BIDI_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_REPLACEMENT = "\ufffd"  # what a gateway puts where the bytes were not UTF-8
+_REPLACEMENT = "\ufffd"  # a gateway's substitute for bytes that are not UTF-8
 
 
 def _error(code: str, *, member: str | None = None) -> PydanticCustomError:
@@ -68,15 +68,15 @@ def _printable(value: str) -> str:
     value = value.strip()
     if any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES or c in _BIDI_CONTROLS for c in value):
         raise _error("control_character")
-    if all(unicodedata.category(c)[0] in "CMZ" for c in value):  # nothing that can be seen
+    if all(unicodedata.category(c)[0] in "CMZ" for c in value):  # nothing visible
         raise _error("too_short")
     return value
 
 
 def _no_card_number(value: str) -> str:
-    """Refuse what is 13 to 19 digits and passes the check of ISO/IEC 7812-1: a card number must never enter here.
+    """Refuse 13 to 19 digits that pass the check of ISO/IEC 7812-1: a card number must never enter here.
 
-    Only the whole of it: a hexadecimal token may well hold such a run of digits.
+    Only the whole value counts: a hexadecimal token may well hold such a run of digits.
     """
     digits = value.replace("-", "").replace("_", "")
     if _CARD_NUMBER.fullmatch(digits) and _passes_luhn(digits):
@@ -152,7 +152,7 @@ class PriceBody(_Body):
 
 
 class ReservationBody(_Body):
-    """As `docs/contratos/openapi.yaml` has it; unknown members are refused."""
+    """The body of `docs/contratos/openapi.yaml`. Unknown members are refused."""
 
     customer: CustomerBody
     offer: OfferBody
@@ -162,7 +162,7 @@ class ReservationBody(_Body):
     ]
 
     def fingerprint(self) -> dict[str, Any]:
-        """What makes two requests the same: the values as read, whatever their spelling."""
+        """Return the values as read, equal for requests that differ only in spelling."""
         price = Money.parse(self.price.amount, self.price.currency)
         return self.model_dump(mode="json", exclude={"price"}) | {
             "price": [price.minor, price.currency]
@@ -238,7 +238,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-# pydantic's error types, in our words; a test sends one body for each.
+# Our codes for pydantic's error types; a test sends one body for each.
 _CODE_OF = {
     "missing": "missing",
     "extra_forbidden": "unknown_member",

@@ -1,7 +1,7 @@
-"""The deployment edge: a function that CloudFormation asks to make a resource, and waits for.
+"""The deployment edge: CloudFormation asks a function to make a resource, and waits for its answer.
 
-Stands in for crhelper: it answers with the text of whatever failed and logs the event with its signed URL, and either
-may hold a secret; its polling needs rights and clients that a job of one call has no use for.
+It replaces crhelper, which answers with the text of any failure and logs the event with its signed URL. Either may hold
+a secret. Its polling needs rights and clients that a single call does not.
 """
 
 import json
@@ -15,22 +15,22 @@ from reservations.entrypoints.observability import logger
 
 _TIMEOUT = httpx.Timeout(10, connect=3)  # seconds
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
-_RETRIES = 2  # of the connection only; for the rest Lambda runs an asynchronous invocation again
+_RETRIES = 2  # of the connection only; Lambda retries a failed asynchronous invocation
 
 Made = dict[str, Any]
 
 
 class StackNotToldError(Exception):
-    """The answer was not taken; its cause is left out, as it would hold the signed URL."""
+    """The stack did not get the answer. The cause is left out, as it would hold the signed URL."""
 
 
 def make(event: dict[str, Any], action: Callable[[], Made]) -> Made:
-    """Run `action` and return what it made; called by a stack, tell the stack too, success or failure.
+    """Run `action` and return its result. If a stack called, report success or failure to it.
 
-    A resource that is deleted needs no action: what it made stays.
+    Deleting the resource needs no action: the result stays.
 
     Raises:
-        StackNotToldError: the stack could not be told, and waits.
+        StackNotToldError: the stack did not get the answer, and still waits.
     """
     if "ResponseURL" not in event:
         return action()
@@ -40,7 +40,7 @@ def make(event: dict[str, Any], action: Callable[[], Made]) -> Made:
     try:
         if request.request_type != "Delete":
             made = action()
-    except Exception as error:  # an answer that never came would hold the stack until its time-out
+    except Exception as error:  # without an answer the stack would wait until its timeout
         logger.exception("resource not made")
         _tell(request, {"Status": "FAILED", "Reason": f"{type(error).__name__}: see the logs"})
         return {}
@@ -49,7 +49,7 @@ def make(event: dict[str, Any], action: Callable[[], Made]) -> Made:
 
 
 def _refuse_plain(address: str) -> None:
-    """CloudFormation signs addresses of S3, all of them https; who asks for another is not it."""
+    """Refuse an address without https: CloudFormation signs only https addresses of S3."""
     try:
         url = httpx.URL(address)
     except httpx.InvalidURL:
@@ -59,7 +59,7 @@ def _refuse_plain(address: str) -> None:
 
 
 def _tell(request: CloudFormationCustomResourceEvent, verdict: dict[str, Any]) -> None:
-    """Put the answer where the stack looks for it (AWS CloudFormation, "Custom resource response objects")."""
+    """Put the answer at the signed URL (AWS CloudFormation, "Custom resource response objects")."""
     answer = {
         "PhysicalResourceId": _physical_id(request),
         "StackId": request.stack_id,
@@ -80,5 +80,5 @@ def _tell(request: CloudFormationCustomResourceEvent, verdict: dict[str, Any]) -
 
 
 def _physical_id(request: CloudFormationCustomResourceEvent) -> str:
-    """Always the same: another one would make the stack delete the old resource after an update."""
+    """Keep the id: a new one would make the stack delete the old resource after an update."""
     return request.physical_resource_id or request.logical_resource_id

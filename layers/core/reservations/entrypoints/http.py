@@ -1,4 +1,4 @@
-"""The HTTP edge: what a request says, and the two kinds of answer it gets."""
+"""The HTTP edge: reads requests and builds their answers, JSON or a problem."""
 
 import json
 import re
@@ -34,7 +34,7 @@ PROBLEM_JSON = "application/problem+json"
 EXPOSED = "Location, Retry-After, ETag, Idempotency-Replayed, Content-Language"
 VARY = "x-api-key, Authorization, Accept-Language"
 
-# Which method each address has. ANY in the template brings the others here, to get a 405 (RFC 9110, section 15.5.6).
+# Method of each address. ANY in the template routes the others here too, for a 405 (RFC 9110, section 15.5.6).
 METHOD_OF = {
     "/v1/reservations": "POST",
     "/v1/reservations/{code}": "GET",
@@ -60,7 +60,7 @@ class Services(Protocol):
 
 
 def resolver(services: Services, *settings: type[config.Settings]) -> APIGatewayRestResolver:
-    """A resolver that answers every failure with a problem, never with a 500; no route runs without its `settings`."""
+    """A resolver that answers every failure with a problem, never a 500. No route runs without its `settings`."""
     app = APIGatewayRestResolver()
 
     def prepared(app: APIGatewayRestResolver, route: NextMiddleware) -> Response[str]:
@@ -146,7 +146,7 @@ def client_id(event: APIGatewayProxyEvent, clients: Mapping[str, str]) -> str:
 def reader(event: APIGatewayProxyEvent, clients: Mapping[str, str]) -> Reader:
     """
     Raises:
-        ProblemError: no client, or no bearer token at all; whether the token is right is the use case's to say.
+        ProblemError: no client, or no bearer token. The use case checks the token.
     """
     match = _BEARER.fullmatch(header(event, "Authorization") or "")
     if match is None or _is_repeated(event, "Authorization"):
@@ -160,19 +160,19 @@ def header(event: APIGatewayProxyEvent, name: str) -> str | None:
 
 
 def _is_repeated(event: APIGatewayProxyEvent, name: str) -> bool:
-    """Whether a header that may come once came more often: `headers` has the last one only."""
+    """Detect a repeated header: `headers` has only its last value."""
     return len(event.multi_value_headers.get(name, [])) > 1
 
 
 def path_text(segment: str) -> str:
-    """What a segment of the path says: a REST API's `path` keeps its percent-encoding."""
+    """Decode a segment of the path: a REST API's `path` keeps its percent-encoding."""
     return unquote(segment)
 
 
 def idempotency_key(event: APIGatewayProxyEvent) -> str:
     """
     Raises:
-        ProblemError: the header is missing, malformed or there twice; such a key is never looked up.
+        ProblemError: the header is missing, malformed or repeated. Such a key is never looked up.
     """
     value = header(event, "Idempotency-Key")
     if value is None:
@@ -187,7 +187,7 @@ def json_body(event: APIGatewayProxyEvent) -> bytes:
     """The raw body of a JSON request.
 
     Raises:
-        ProblemError: it is declared as something else, or see `raw_body`.
+        ProblemError: the Content-Type is not JSON, or see `raw_body`.
     """
     media_type = (header(event, "Content-Type") or "").partition(";")[0].strip().lower()
     if media_type != JSON:
@@ -199,7 +199,7 @@ def raw_body(event: APIGatewayProxyEvent) -> bytes:
     """The body's own bytes, as its sender signed or encoded them.
 
     Raises:
-        ProblemError: it is not what its encoding says.
+        ProblemError: the body does not match its encoding.
     """
     body = event.body or ""
     try:
@@ -209,7 +209,7 @@ def raw_body(event: APIGatewayProxyEvent) -> bytes:
 
 
 def wants_json(event: APIGatewayProxyEvent) -> bool:
-    """Only if it is named and not refused: whoever takes anything is redirected (RFC 9110, section 12.5.1)."""
+    """True if the caller names JSON and does not refuse it. `*/*` gets a redirect (RFC 9110, section 12.5.1)."""
     choices = [choice.partition(";") for choice in (header(event, "Accept") or "").split(",")]
     return any(
         media.strip().lower() == JSON and not re.fullmatch(r"\s*q=0(\.0{0,3})?\s*", parameters)
@@ -218,7 +218,7 @@ def wants_json(event: APIGatewayProxyEvent) -> bool:
 
 
 def language(event: APIGatewayProxyEvent) -> Language:
-    """Spanish, unless English is preferred to it (RFC 9110, section 12.5.4)."""
+    """Spanish, unless the caller prefers English (RFC 9110, section 12.5.4)."""
     weights = {"es": 0.0, "en": 0.0}
     for choice in (header(event, "Accept-Language") or "").split(","):
         tag, _, parameters = choice.strip().partition(";")
@@ -240,7 +240,7 @@ def json_response(
     headers: Mapping[str, str],
     language: Language | None = None,
 ) -> Response[str]:
-    """Members in alphabetical order, so that a replay repeats the first answer byte for byte."""
+    """Sort the members, so that a replay repeats the first answer byte for byte."""
     spoken = {"Content-Language": language.value} if language else {}
     return Response(status, JSON, to_json(body), headers={"Vary": VARY, **spoken, **headers})
 
@@ -255,7 +255,7 @@ def problem_response(
 def problem_parts(
     problem: Problem, event: APIGatewayProxyEvent, *, errors: tuple[FieldError, ...] = ()
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """RFC 9457, in the caller's language: body and headers; nothing of the request is repeated in them."""
+    """Body and headers of RFC 9457, in the caller's language. They repeat no text of the request."""
     spoken = language(event)
     request_id = event.request_context.request_id or "00000000-0000-0000-0000-000000000000"
     body = {

@@ -1,4 +1,4 @@
-"""Run something once per idempotency key; every further request with the key gets the first one's answer."""
+"""Run a function once per idempotency key. Every further request with the key gets the first answer."""
 
 import os
 from collections.abc import Callable
@@ -30,8 +30,8 @@ from reservations.entrypoints import http
 from reservations.entrypoints.observability import count
 
 ATTEMPTS = 3
-PAUSE_S = (0.02, 0.2)  # seconds, drawn at random, so that those who collided do not collide again
-# No attempt is repeated with less left than an answer may take.
+PAUSE_S = (0.02, 0.2)  # seconds, drawn at random, so that colliding requests do not collide again
+# No attempt is repeated with less time left than an answer may take.
 RETRY_MS = (ANSWER_SECONDS + 1) * 1000
 
 Command = TypeVar("Command")
@@ -41,7 +41,7 @@ MakeStore = Callable[..., MySqlIdempotencyStore]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyScope:
-    """Whose key it is, and for what; `operation` is a literal that outlives any function's name."""
+    """Client and operation of a key. `operation` is a literal that outlives any function's name."""
 
     client_id: str
     operation: str
@@ -57,16 +57,16 @@ def once(
     make_store: MakeStore,
     app: APIGatewayRestResolver,
 ) -> tuple[Answer, bool]:
-    """Return the stored answer and whether it was replayed; `function` joins the store's transaction.
+    """Return the stored answer and whether it was replayed. `function` joins the store's transaction.
 
-    From here on no failure of the request in `app` denies that it acted.
+    After the return, no failure of the request in `app` denies that it acted.
 
-    A deadlock undoes the whole transaction, so the whole is done again, `ATTEMPTS` times at most, if there is time.
+    A deadlock undoes the whole transaction, so all of it is repeated, in at most `ATTEMPTS` attempts, if time is left.
 
     Raises:
         IdempotencyKeyReusedError: the key was used with another fingerprint.
         RequestInFlightError: another request holds the key for longer than the server's lock wait.
-        UnavailableError: nothing was stored, or (`effect_unknown`) the commit's fate is not known.
+        UnavailableError: nothing was stored, or (`effect_unknown`) the commit's outcome is unknown.
     """
     if os.environ.get(IDEMPOTENCY_DISABLED_ENV):
         raise SettingsError(
@@ -141,5 +141,5 @@ def _is_deadlock(error: BaseException) -> bool:
 
 
 def _cause(error: IdempotencyPersistenceLayerError) -> BaseException:
-    """Powertools wraps what the store raises; our own errors say more."""
+    """Unwrap our own error from that of Powertools, as it says more."""
     return error.__cause__ if isinstance(error.__cause__, ReservationsError) else error

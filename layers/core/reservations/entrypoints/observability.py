@@ -23,10 +23,10 @@ Thrown = tuple[type[BaseException], BaseException, Any] | tuple[None, None, None
 
 
 class FunctionFailedError(Exception):
-    """What the runtime is left to write down of an unexpected error: its kind, and no text of a library's."""
+    """An unexpected error as the runtime logs it: its kind, without the text of a library."""
 
 
-# What a line may have: Powertools' own members, and the facts that we tell.
+# Members of a log line: those of Powertools, and our facts.
 _POWERTOOLS = (
     "level location message timestamp service name cold_start function_name"
     " function_memory_size function_arn function_request_id xray_trace_id exception exception_name"
@@ -40,10 +40,10 @@ FIELDS = frozenset(f"{_POWERTOOLS} {_FACTS}".split())
 
 
 class ReticentFormatter(LambdaPowertoolsFormatter):
-    """Writes down the FIELDS, and of what else it is given the name only.
+    """Logs the FIELDS, and only the names of all others.
 
-    Of an exception it tells where it happened and of what kind it is, but repeats no text of a
-    library's: that may quote a statement, a request or a mail (CWE-532).
+    Of an exception it logs the traceback and the kind, but no text of a library: that may quote a
+    statement, a request or a mail (CWE-532).
     """
 
     def formatException(self, ei: Thrown) -> str:  # noqa: N802 - the name is logging's
@@ -67,7 +67,7 @@ def _told(error: BaseException) -> list[str]:
 
 
 def _harmless_text(error: BaseException) -> str:
-    """Our own words, AWS's code, or the number that a driver or the system gives."""
+    """Our own text, AWS's code, or the number given by a driver or the system."""
     match error:
         case ReservationsError():
             return str(error)
@@ -77,14 +77,14 @@ def _harmless_text(error: BaseException) -> str:
     return str(number) if isinstance(number, int) else ""
 
 
-# At INFO it writes down every address, and the one where a stack waits for its answer is signed.
+# At INFO httpx logs every address, also the signed one that takes the answer to a stack.
 logging.getLogger("httpx").setLevel(logging.WARNING)
 
-# Whose logs and metrics these are, the template tells by POWERTOOLS_SERVICE_NAME: each stage's own.
+# The template names the service of each stage in POWERTOOLS_SERVICE_NAME, for logs and metrics.
 logger = Logger(
     logger_formatter=ReticentFormatter(use_rfc3339=True, serialize_stacktrace=False),
 )
-# Adapters log under the package's name, whatever the service is called; asked for once, that logger is registered.
+# Adapters log under the package's name, not the service's. `getLogger` registers that logger.
 copy_config_to_registered_loggers(logger, include={logging.getLogger("reservations").name})
 
 metrics = Metrics(namespace="Reservations", service=logger.service)
@@ -106,7 +106,7 @@ def metric_of(family: str, outcome: Enum) -> str:
 
 
 def measure(*, metric: str, value: float, unit: MetricUnit, **dimensions: str) -> None:
-    """Tell how much of something there is now; `dimensions` beside the service's name."""
+    """Record one value, with `dimensions` beside the service's name."""
     with single_metric(
         name=metric,
         unit=unit,
@@ -118,13 +118,13 @@ def measure(*, metric: str, value: float, unit: MetricUnit, **dimensions: str) -
 
 
 def report(event: str, *, metric: str, **facts: str | int | None) -> None:
-    """One log line and one outcome metric for what a function did; `facts` are codes and counts, never texts."""
+    """Write one log line and one outcome metric. `facts` are codes and counts, never texts."""
     logger.info(event, extra=facts)
     count(metric)
 
 
 def report_step(step: StepTaken | None) -> None:
-    """What a provider step did, if anything; an alarm of the adapter is an error for a person to see."""
+    """Report a provider step, if one was taken. An alarm of the adapter is logged as an error."""
     if step is None:
         return
     outcome = type(step.reply.outcome).__name__
@@ -142,7 +142,7 @@ def report_step(step: StepTaken | None) -> None:
 
 
 def function(handler: Handler) -> Handler:
-    """What every function needs: fresh log keys, a trace, and its metrics written out even if it fails."""
+    """Give a handler fresh log keys, a trace, and metrics that are written even if it fails."""
 
     @logger.inject_lambda_context(clear_state=True)
     @wraps(handler)

@@ -1,4 +1,4 @@
-"""What is measured of the whole: the alarms stand on these names."""
+"""Metrics across all reservations. The alarms depend on their names."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,11 +10,11 @@ from reservations.domain.codes import display
 from reservations.entrypoints.observability import logger, measure
 
 _LOGGED = 10  # findings of one invariant that are named in the log
-_COUNTED = 1000  # reservations in review: more are told as so many
+_COUNTED = 1000  # limit of the count of reservations in review
 
 
 def report_findings(found: Mapping[str, Sequence[Finding]]) -> dict[str, int]:
-    """One metric for each invariant and one for all; each finding by its code, for whoever is paged."""
+    """Write one metric per invariant and one for all. Log the first findings with their codes."""
     counts = {name: len(findings) for name, findings in found.items()}
     for name, findings in found.items():
         measure(
@@ -35,7 +35,7 @@ def report_findings(found: Mapping[str, Sequence[Finding]]) -> dict[str, int]:
 
 
 def report_lag(oversight: Oversight) -> None:
-    """How long what waits longest has been due, in seconds, and how many wait for a person."""
+    """Measure the age of the oldest overdue work, and the reservations that wait for a person."""
     measure(metric="OldestDueAge", value=oversight.oldest_due_s(), unit=MetricUnit.Seconds)
     pending = [lag.oldest_s for lag in oversight.outbox() if lag.status == "pending"]
     measure(metric="OutboxLag", value=max(pending, default=0), unit=MetricUnit.Seconds)

@@ -25,16 +25,16 @@ from reservations.domain.errors import (
 from reservations.domain.reservation import Language
 from reservations.texts.compiled import PROBLEMS
 
-TYPE_BASE = "https://reservations.example/problems/"  # RFC 2606: a name that resolves for nobody
+TYPE_BASE = "https://reservations.example/problems/"  # RFC 2606: a name that never resolves
 
 Effect = Literal["none", "unknown", "accepted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One entry of the catalogue; `effect` says whether the request did anything.
+    """One entry of the catalogue. `effect` says whether the request did anything.
 
-    What the gateway says by itself is the same entry in both languages at once: it cannot choose.
+    The gateway's own answers show the entry in both languages at once: it cannot choose.
     """
 
     code: str
@@ -91,7 +91,7 @@ PROBLEM_OF: dict[type[ReservationsError], str] = {
     InvalidReservationCodeError: "not_found",
     NotCancellableError: "not_cancellable",
     IdempotencyKeyReusedError: "idempotency_key_reused",
-    InvalidMoneyError: "service_unavailable",  # a stored one: what a body says is judged field by field
+    InvalidMoneyError: "service_unavailable",  # a stored sum: those of a body are checked field by field
     RequestInFlightError: "request_in_flight",
     DatabaseBusyError: "busy_try_again",
     DatabaseUnavailableError: "service_unavailable",
@@ -114,7 +114,7 @@ def problem_of(error: ReservationsError) -> Problem:
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with the body; `pointer` is a JSON Pointer (RFC 6901)."""
+    """One fault of the body. `pointer` is a JSON Pointer (RFC 6901)."""
 
     pointer: str
     code: str

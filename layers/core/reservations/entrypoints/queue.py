@@ -24,10 +24,10 @@ from reservations.domain.policy import Policy
 from reservations.entrypoints import observability
 from reservations.entrypoints.observability import Handler, begin_trace, count, logger
 
-# To record an answer and return, before the function's own time is up.
+# Time to record an answer and return before the function's timeout.
 _CLOSING = timedelta(seconds=2)
 
-# The store's and the database's time-outs for one message. The first of a batch is always begun.
+# Timeouts of the store and the database for one message. The first of a batch is always begun.
 RECORD_MS = 20_000
 
 OnHint = Callable[[Hint, datetime], None]
@@ -35,7 +35,7 @@ TakeStep = Callable[[Hint, datetime], StepTaken | None]
 
 
 class NoTimeLeftError(Exception):
-    """The rest of a batch comes back: a function that is killed would bring back what it has done as well."""
+    """Sends the rest of a batch back to the queue. A killed function would send back its finished messages too."""
 
 
 class DeadLetterSink(Protocol):
@@ -56,7 +56,7 @@ class Services(Protocol):
 def function(
     on_hint: OnHint, services: Services, *settings: type[config.Settings], source: Queue
 ) -> Handler:
-    """A function that consumes one queue; no hint is read without its `settings`."""
+    """A function that consumes one queue. No hint is read without its `settings`."""
 
     @observability.function
     def consume_batch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def function(
 def provider_function(
     take_step: TakeStep, services: Services, provider: Provider, *, source: Queue
 ) -> Handler:
-    """A function that takes the steps that are due at one provider, and reports each."""
+    """A function that takes the due steps of one provider, and reports each."""
 
     def on_hint(hint: Hint, not_after: datetime) -> None:
         observability.report_step(take_step(hint, not_after))
@@ -87,8 +87,8 @@ def consume(
 ) -> dict[str, Any]:
     """Hand each hint to `on_hint` with the moment by which its call must be over.
 
-    What can never be handled goes to the dead-letter queue at once, with its reason; whatever else fails is received
-    again. Its traceback is logged here, since a partial-batch reply hides it.
+    A message that can never be handled is dead-lettered at once, with its reason. After any other failure it is
+    received again. The traceback is logged here, since a partial-batch reply hides it.
     """
     arrived = datetime.now(UTC)
     own_limit = arrived + timedelta(milliseconds=context.get_remaining_time_in_millis()) - _CLOSING
@@ -109,7 +109,7 @@ def consume_mail_events(
     on_event: Callable[[MailEvent], None],
     services: Services,
 ) -> dict[str, Any]:
-    """Hand over each bounce and complaint, as `consume` does with hints; what else SES says is let go."""
+    """Hand over each bounce and complaint, as `consume` does with hints. The greeting of SES is dropped."""
 
     def read(record: SQSRecord) -> None:
         mail_event = decode_mail_event(record.body)
@@ -136,7 +136,7 @@ def _each(
     def handle(record: SQSRecord) -> None:
         if record.message_id != first and context.get_remaining_time_in_millis() < RECORD_MS:
             raise NoTimeLeftError
-        logger.remove_keys(["message_id", "reservation_id"])  # those of the record before
+        logger.remove_keys(["message_id", "reservation_id"])  # those of the previous record
         begin_trace(None)
         try:
             _read_or_bury(record, read, services)

@@ -1,6 +1,6 @@
-"""Webhooks from providers, signed as Standard Webhooks asks (https://www.standardwebhooks.com).
+"""Webhooks from providers, signed by Standard Webhooks (https://www.standardwebhooks.com).
 
-The project's own library takes one secret and one direction of the clock, and brings five packages for an HMAC.
+The library of that project takes one secret only, and brings five packages for an HMAC.
 """
 
 import base64
@@ -33,7 +33,7 @@ class _Subject(BaseModel):
 
 
 class _Notice(BaseModel):
-    """What is read of a webhook; a member that a provider adds breaks nothing."""
+    """The members of a webhook that we read. Others are ignored."""
 
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
 
@@ -46,7 +46,7 @@ def verified(
 ) -> WebhookEvent | None:
     """Read a webhook whose size, signature and age are right, in this order and before anything else.
 
-    `None` for a type that we do not use: the provider would repeat a refused one, and in the end stop sending.
+    Return `None` for a type that we do not use: the provider would retry a refused one, and in the end stop sending.
 
     Raises:
         ProblemError: `body_too_large`, `webhook_signature_invalid`, `webhook_stale`, `malformed_json` or
@@ -78,7 +78,7 @@ def verified(
 def _is_signed(
     webhook_id: str, timestamp: str, body: bytes, *, signatures: str, secrets: Sequence[bytes]
 ) -> bool:
-    """Whether any signature is by any live secret; each pair is compared in constant time."""
+    """Accept any signature by any valid secret. Each pair is compared in constant time."""
     if not 0 < len(webhook_id) <= 128 or not _UNIX_SECONDS.fullmatch(timestamp):
         return False
     content = f"{webhook_id}.{timestamp}.".encode() + body

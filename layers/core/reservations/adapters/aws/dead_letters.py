@@ -1,4 +1,4 @@
-"""The dead-letter queues, for operators: look, send again, drop."""
+"""The dead-letter queues, for operators: count, show, redrive, drop."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ _HELD_SECONDS = 30  # while one command works, no other sees its messages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """URLs of a queue and of the one where its dead letters go."""
+    """URLs of a queue and of its dead-letter queue."""
 
     source: str
     dead: str
 
 
 class SqsDeadLetterQueues(DeadLetters):
-    """Moves message by message instead of by a move task, which refuses those put there directly."""
+    """Moves message by message: a move task refuses messages that were sent to the queue directly."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class SqsDeadLetterQueues(DeadLetters):
         rate: float,
         tell: Callable[[DeadLetter], None],
     ) -> int:
-        """Act on those there are now, then delete each: what comes back meanwhile waits for the next time."""
+        """Act on each message there is now, then delete it. Later arrivals wait for the next command."""
         done = 0
         for batch in self._received(queue, limit=self.count(queue)):
             for message in batch:
@@ -101,7 +101,7 @@ class SqsDeadLetterQueues(DeadLetters):
         return done
 
     def _received(self, queue: Source, *, limit: int) -> Iterator[Sequence["MessageTypeDef"]]:
-        """Batches until `limit`, or until the queue says twice that it has no more."""
+        """Yield batches up to `limit`, or until the queue answers empty twice in a row."""
         left, misses = limit, 0
         while (
             left > 0 and misses < 2

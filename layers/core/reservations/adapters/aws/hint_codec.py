@@ -1,4 +1,4 @@
-"""A hint as it travels: six members of a JSON object, nothing else, and no personal data."""
+"""A hint as a message: a JSON object of exactly six members, without personal data."""
 
 import json
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ _WRONG_MEMBERS = {"missing", "extra_forbidden"}
 
 
 class PoisonMessageError(Exception):
-    """This body will never be a hint; `reason` is a stable code without any of its content."""
+    """A body that can never be handled. `reason` is a stable code without any of its content."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -39,7 +39,7 @@ def _traced(text: str) -> str:
 
 
 class _Members(BaseModel):
-    """As `docs/contratos/mensajes/hint.schema.json` has them. Of several malformed members the first is reported."""
+    """The members of `docs/contratos/mensajes/hint.schema.json`. The first malformed one is reported."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -53,7 +53,7 @@ class _Members(BaseModel):
 
 
 def encode_hint(hint: Hint) -> str:
-    """Write a hint; a malformed traceparent is left out, as tracing must not poison a message."""
+    """Write a hint. A malformed traceparent is left out, as tracing must not poison a message."""
     traced = hint.traceparent is not None and TRACEPARENT.fullmatch(hint.traceparent)
     return json.dumps(
         {
@@ -87,7 +87,7 @@ def _object(body: str) -> dict[str, Any]:
         members = json.loads(body, object_pairs_hook=without_duplicates)
     except DuplicateMemberError:
         raise PoisonMessageError("duplicate_member") from None
-    except (ValueError, RecursionError):  # also a number or a nesting beyond what Python reads
+    except (ValueError, RecursionError):  # also a number or a nesting beyond Python's limits
         raise PoisonMessageError("not_json") from None
     if not isinstance(members, dict):
         raise PoisonMessageError("not_an_object")

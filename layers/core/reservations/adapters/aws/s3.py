@@ -13,7 +13,7 @@ from reservations.domain.errors import DocumentStoreUnavailableError
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-# Storing the same bytes again is harmless, so the SDK may repeat; links are signed by version 4.
+# Storing the same bytes again is harmless, so the SDK may retry. Links are signed by version 4.
 S3_CONFIG = Config(
     connect_timeout=1,
     read_timeout=5,
@@ -21,7 +21,7 @@ S3_CONFIG = Config(
     signature_version="s3v4",
 )
 
-# For whoever does more in one run than read a document, and may come back: it must have time left for the rest.
+# Short timeouts, for callers that can retry later and have other work in the same run.
 S3_BRIEF_CONFIG = S3_CONFIG.merge(Config(read_timeout=3, retries={"total_max_attempts": 1}))
 
 _PDF = "application/pdf"
@@ -72,7 +72,7 @@ class S3DocumentStore(DocumentStore):
             raise DocumentStoreUnavailableError("not known to be deleted") from error
 
     def link(self, key: str, *, filename: str, lifetime: timedelta) -> str:
-        """Sign a link without asking S3: it works if the object is there when it is followed."""
+        """Sign a link without a request to S3. It works if the object exists when it is followed."""
         # RFC 6266 §4.3: the encoded form, in which no name can end the parameter.
         disposition = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
         try:

@@ -45,7 +45,7 @@ _BEFORE_ANY_REQUEST = (
 
 
 class SesMailer(Mailer):
-    """Sends from one verified address; what comes back is published as the configuration set says."""
+    """Sends from one verified address. The configuration set publishes bounces and complaints."""
 
     def __init__(self, ses: "SESClient", *, sender: str, configuration_set: str) -> None:
         self._ses = ses
@@ -80,7 +80,7 @@ class SesMailer(Mailer):
 
 
 def _outcome_of_refusal(error: ClientError) -> MailOutcome:
-    """A 4xx did nothing; if not about this mail, it passes: throttling, a pause, a setting."""
+    """A 4xx sent nothing. Unless it is about this mail, it is temporary: throttling, a pause, a setting."""
     if error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500:
         return MailUnknown()
     return MailRefused() if error.response["Error"]["Code"] in _ABOUT_THIS_MAIL else MailNotSent()

@@ -11,12 +11,14 @@ from reservations.adapters.aws.hint_codec import PoisonMessageError
 from reservations.application.record_mail_event import MailEvent
 from reservations.domain.reservation import MailFeedback, MailKind
 
-# The tags of our mails, which come back with each event about them.
+# The tags of our mails, repeated in each event about them.
 RESERVATION_TAG = "reservation_id"
 KIND_TAG = "mail_kind"
 
 _GREETING = "Successfully validated SNS topic for Amazon SES event publishing."
-_SUPPRESSED = "OnAccountSuppressionList"  # a complaint of long ago: this mail was never delivered
+_SUPPRESSED = (
+    "OnAccountSuppressionList"  # after an earlier complaint: this mail was never delivered
+)
 
 
 class _Ses(BaseModel):
@@ -68,10 +70,10 @@ _EVENT = TypeAdapter[_Bounce | _Complaint](
 
 
 def decode_mail_event(body: str) -> MailEvent | None:
-    """Read an event and nothing personal of it; none for what SES says when it is set up.
+    """Read an event without its personal data. Return `None` for the greeting that SES sends at set-up.
 
     Raises:
-        PoisonMessageError: it is no bounce or complaint of a mail of ours.
+        PoisonMessageError: the body is no bounce or complaint about a mail of ours.
     """
     if body == _GREETING:
         return None

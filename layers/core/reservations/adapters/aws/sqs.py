@@ -18,7 +18,7 @@ from reservations.domain.messages import Hint, Queue
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-# The outbox repeats what was not accepted, so the SDK need not.
+# The outbox publishes unaccepted hints again, so the SDK need not retry.
 SQS_CONFIG = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1})
 
 # SendMessageBatch takes ten messages and 256 KiB at most; ten hints are far below that.
@@ -28,7 +28,7 @@ _logger = logging.getLogger(__name__)
 
 
 class SqsMessagePublisher(MessagePublisher):
-    """Publishes each hint to the queue it names; an outage of one keeps back no other."""
+    """Publishes each hint to the queue it names. An outage of one queue delays no other."""
 
     def __init__(self, sqs: "SQSClient", *, queue_urls: Mapping[Queue, str]) -> None:
         self._sqs = sqs
@@ -42,7 +42,7 @@ class SqsMessagePublisher(MessagePublisher):
             try:
                 self._publish_to(queue, list(group), accepted=accepted, refused=refused)
             except (BotoCoreError, ClientError) as error:
-                # Not answered for: these hints stay pending, and the poller tries them again.
+                # Neither accepted nor refused: these hints stay pending, and the poller retries them.
                 _logger.warning(
                     "queue not reached", extra={"queue": queue.value, "error": type(error).__name__}
                 )
@@ -60,7 +60,7 @@ class SqsMessagePublisher(MessagePublisher):
                     for entry_id, hint in batch.items()
                 ],
             )
-            # A 200 may still list entries under "Failed": count only what was taken.
+            # A 200 may still list entries under "Failed": count only the accepted ones.
             accepted.update(batch[entry["Id"]].message_id for entry in answer.get("Successful", []))
             refused.update(
                 batch[entry["Id"]].message_id
@@ -70,7 +70,7 @@ class SqsMessagePublisher(MessagePublisher):
 
 
 class SqsDeadLetters:
-    """Sets aside, with the reason, a message that can never be handled."""
+    """Dead-letters a message that can never be handled, with the reason."""
 
     def __init__(self, sqs: "SQSClient", *, queue_url: str) -> None:
         self._sqs = sqs
@@ -79,7 +79,7 @@ class SqsDeadLetters:
     def bury(self, body: str, *, reason: str) -> None:
         """
         Raises:
-            QueueUnavailableError: it was not taken; the message must be received again.
+            QueueUnavailableError: SQS did not accept it, so the message must be received again.
         """
         try:
             self._sqs.send_message(
@@ -88,4 +88,4 @@ class SqsDeadLetters:
                 MessageAttributes={"reason": {"DataType": "String", "StringValue": reason}},
             )
         except (BotoCoreError, ClientError) as error:
-            raise QueueUnavailableError("dead letter not taken") from error
+            raise QueueUnavailableError("dead letter not accepted") from error

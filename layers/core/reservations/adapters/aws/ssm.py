@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 SSM_CONFIG = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 3})
 
-# For whoever holds a value and only wants to know whether it has changed: it must have time left for its work.
+# Short timeouts, to read cached settings again: the caller needs its time for its work.
 SSM_BRIEF_CONFIG = SSM_CONFIG.merge(Config(read_timeout=1, retries={"total_max_attempts": 1}))
 
 _BATCH = 10  # GetParameters takes no more names
@@ -26,10 +26,10 @@ class SsmParameters:
         self._ssm = ssm
 
     def read(self, names: Collection[str]) -> Mapping[str, str]:
-        """Return the values of those that exist.
+        """Return the values of the parameters that exist, by name.
 
         Raises:
-            SettingsError: Parameter Store did not answer, or forbids it.
+            SettingsError: Parameter Store did not answer, or refused.
         """
         found: dict[str, str] = {}
         wanted = sorted(names)

@@ -1,4 +1,4 @@
-"""One connection an execution environment: opened at first use, and again when it was lost."""
+"""One connection per execution environment, opened at first use and again after a loss."""
 
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -48,11 +48,11 @@ Token = Callable[[URL], str]  # a password for one connect to that address
 def engine_for(
     url: str, *, answer_seconds: int = ANSWER_SECONDS, token: Token | None = None
 ) -> Engine:
-    """Describe how to connect; opens nothing.
+    """Return an engine that has not connected yet.
 
-    A server on another machine must prove who it is: to Amazon's roots or those in the file
-    `ssl_ca` of the URL. Only `ssl_disabled=true` leaves TLS out. Where the URL has no password,
-    each connect asks `token` for one.
+    A server on another machine must prove its identity, to Amazon's roots or to those in the file
+    `ssl_ca` of the URL. Only `ssl_disabled=true` leaves TLS out. If the URL has no password, each
+    connect calls `token` for one.
     """
     address = make_url(url)
     arguments: dict[str, Any] = {
@@ -66,7 +66,7 @@ def engine_for(
     engine = create_engine(
         address,
         poolclass=NullPool,
-        hide_parameters=True,  # an error's text is logged, and what it was about is personal
+        hide_parameters=True,  # an error's text is logged, and parameters are personal
         connect_args=arguments,
     )
     if token is not None and address.password is None:
@@ -76,14 +76,14 @@ def engine_for(
 
 def _trust(roots: object) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=str(roots or AMAZON_ROOTS))
-    # As PyMySQL does with its own contexts: Python 3.13 asks certificates for extensions that
-    # private authorities leave out. Chain, dates and host name are checked all the same.
+    # As PyMySQL does with its own contexts: Python 3.13 demands certificate extensions that
+    # private authorities leave out. Chain, dates and host name are still checked.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
 def _ask_at_each_connect(engine: Engine, token: Token) -> None:
-    """An IAM token opens connections for 15 minutes; one that is open outlives it."""
+    """An IAM token opens connections for 15 minutes. An open connection outlives it."""
 
     @event.listens_for(engine, "do_connect")
     def sign_in(_: object, __: object, ___: object, parameters: dict[str, Any]) -> None:
@@ -98,11 +98,11 @@ def error_number(error: BaseException) -> int | None:
 
 
 class Database:
-    """The environment's connection; a transaction begins with its first statement.
+    """The environment's connection. A transaction begins with its first statement.
 
-    A connection that died while idle is replaced and the first statement repeated, which loses
-    nothing; with `ping` it is asked before each transaction. The schema and the server's settings
-    are checked once.
+    A connection that died while idle is replaced, and the first statement is repeated without loss.
+    With `ping` it is tested before each transaction. The schema and the server's settings are
+    checked once.
     """
 
     def __init__(self, engine: Engine, *, ping: bool = False) -> None:
@@ -168,7 +168,7 @@ class Database:
             raise
 
     def rollback(self) -> None:
-        """Undo what is not committed; never fails, as the server itself undoes what is cut off."""
+        """Undo uncommitted changes. Never fails: the server rolls back a lost connection itself."""
         if self._connection is None:
             return
         try:
@@ -177,7 +177,7 @@ class Database:
             self._drop()
 
     def close(self) -> None:
-        """Give the connection back to the server; the next statement opens another."""
+        """Close the connection. The next statement opens another."""
         self.rollback()
         self._drop()
 
@@ -200,7 +200,10 @@ class Database:
             raise DatabaseUnavailableError("no connection to the database") from error
 
     def _fail(self, error: DBAPIError) -> NoReturn:
-        """Leave no transaction behind and say what happened; a defect of ours stays what it is."""
+        """Raise our error for the driver's. Only an IntegrityError leaves the transaction open.
+
+        A defect of ours, such as malformed SQL, is raised unchanged.
+        """
         if isinstance(error, IntegrityError):
             raise error
         if _is_lost(error):
@@ -226,5 +229,5 @@ def _is_lost(error: DBAPIError) -> bool:
 
 
 def _timed_out(error: DBAPIError) -> bool:
-    """Tell silence from a closed connection: the driver gives both the number 2013."""
+    """Distinguish a timeout from a closed connection: the driver gives both the number 2013."""
     return error.orig is not None and isinstance(error.orig.__context__, TimeoutError)

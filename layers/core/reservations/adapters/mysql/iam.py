@@ -12,9 +12,9 @@ _PORT = 3306
 
 
 def iam_token(signer: "SSMClient", address: URL) -> str:
-    """Sign a password that opens connections for 15 minutes; no request is made.
+    """Sign a password that opens connections for 15 minutes. No request is made.
 
-    Any client signs alike, and this one is there; that of RDS would cost each cold start its model.
+    Any boto3 client can sign. Reusing SSM's avoids loading the RDS model at cold start.
     """
     return str(
         generate_db_auth_token(signer, address.host, address.port or _PORT, address.username)

@@ -1,6 +1,6 @@
 """Powertools idempotency inside the business transaction: one commit for the effect and the answer.
 
-No record in progress is ever visible: a duplicate waits on the key until the first one ends.
+No unfinished record is ever visible: a duplicate request waits on the key until the first ends.
 """
 
 from datetime import timedelta
@@ -56,10 +56,10 @@ class Conclusion(StrEnum):
 
 
 class MySqlIdempotencyStore(BasePersistenceLayer):
-    """The record of one request; make one a request.
+    """The record of one request. Make a new store for each.
 
-    `conclusion` stays none unless the answer is stored: whoever answers must check it. What this
-    raises arrives as the `__cause__` of Powertools' IdempotencyPersistenceLayerError.
+    `conclusion` stays `None` unless the answer is stored, so check it before answering. Powertools
+    wraps errors of this store: they are the `__cause__` of its IdempotencyPersistenceLayerError.
     """
 
     def __init__(self, database: Database, *, client_id: str, operation: str, key: str) -> None:
@@ -70,13 +70,13 @@ class MySqlIdempotencyStore(BasePersistenceLayer):
         self._key = {"client_id_": client_id, "operation_": operation, "key_": key}
 
     def release(self) -> None:
-        """Undo what is not committed; call it in a `finally`, as Powertools may leave it open."""
+        """Undo uncommitted changes. Call it in a `finally`: Powertools may leave a transaction open."""
         self._database.rollback()
 
     def _put_record(self, data_record: DataRecord) -> None:
-        """A deadlock is left to the caller, who does the whole transaction again.
+        """Leave a deadlock to the caller, which repeats the whole transaction.
 
-        It comes of waiters that all hold the key's shared lock when the first one rolls back
+        Waiters deadlock because all hold the key's shared lock when the first request rolls back
         (https://bugs.mysql.com/bug.php?id=43210).
         """
         try:
@@ -87,7 +87,7 @@ class MySqlIdempotencyStore(BasePersistenceLayer):
             raise IdempotencyItemAlreadyExistsError(old_data_record=_in_progress()) from busy
 
     def _claim(self, record: DataRecord) -> None:
-        """Insert the key, uncommitted; one that exists is replayed or, once expired, taken over."""
+        """Insert the key, uncommitted. Replay an existing key or, once expired, take it over."""
         if not record.payload_hash:
             raise RuntimeError("payload validation is not configured")
         try:
@@ -150,7 +150,7 @@ def _in_progress() -> DataRecord:
 
 
 def _completed(row: Row[Any]) -> DataRecord:
-    """Leave the expiry out: it is the database's clock that decides it."""
+    """Leave the expiry out, as the database's clock decides it."""
     return DataRecord(
         idempotency_key=row.idempotency_key,
         status=STATUS_CONSTANTS["COMPLETED"],

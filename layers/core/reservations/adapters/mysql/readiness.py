@@ -1,4 +1,4 @@
-"""Whether the database is what the code was written for: its revision and its settings."""
+"""Checks that the database fits the code: its revision and its settings."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -22,7 +22,7 @@ _SETTINGS = text(
 Settings = Mapping[str, str]
 
 # The server must refuse a lock well before the driver stops listening (`engine.ANSWER_SECONDS`). A frozen Lambda keeps
-# its socket: its locks live as long as wait_timeout lets them; under a minute, warm environments would reconnect.
+# its socket, so its locks live up to wait_timeout. Under a minute, warm environments would reconnect.
 _RULES: Final[tuple[tuple[str, Callable[[Settings], bool]], ...]] = (
     ("transaction_isolation must be READ-COMMITTED", lambda s: _isolation(s) == "READ-COMMITTED"),
     ("time_zone must be +00:00", lambda s: _time_zone(s) in {"+00:00", "UTC"}),
@@ -36,7 +36,7 @@ _RULES: Final[tuple[tuple[str, Callable[[Settings], bool]], ...]] = (
 
 
 def current(connection: Connection) -> str | None:
-    """Return the schema's revision; none before the first migration."""
+    """Return the schema's revision; `None` before the first migration."""
     try:
         return connection.execute(_CURRENT).scalar()
     except ProgrammingError as error:
@@ -46,13 +46,13 @@ def current(connection: Connection) -> str | None:
 
 
 def check(connection: Connection) -> None:
-    """Refuse a database that this code would misuse, naming all that is wrong with it at once.
+    """Refuse a database that does not fit this code, naming all its faults at once.
 
     The settings are the server's: a SET in each session would pin the connections of RDS Proxy
     (https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-pinning.html).
 
     Raises:
-        SchemaOutdatedError: with what to do.
+        SchemaOutdatedError: with the remedies.
     """
     found = [*_schema_faults(current(connection)), *_setting_faults(connection)]
     if found:

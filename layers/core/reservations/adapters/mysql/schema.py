@@ -16,8 +16,8 @@ from reservations.domain.errors import DatabaseBusyError
 
 HEAD: Final = readiness.HEAD
 BASE: Final = "base"
-SIGN_IN_SECONDS = 60  # IAM may need a while to know everywhere what a new stack has just allowed
-TURN_SECONDS = 60  # how long one migration waits for another
+SIGN_IN_SECONDS = 60  # IAM may take a while to spread a new stack's rights
+TURN_SECONDS = 60  # longest wait for another migration
 # Changing a large table takes long; with the two above it is within the function's 300 s.
 STATEMENT_SECONDS = 170
 
@@ -29,11 +29,11 @@ _UNLOCK = text("SELECT RELEASE_LOCK(LEFT(CONCAT('migrate:', DATABASE()), 64))")
 
 
 def upgrade(engine: Engine, *, revision: str = HEAD) -> None:
-    """Bring the schema to `revision`; one migration at a time, whoever starts it.
+    """Bring the schema to `revision`, one migration at a time.
 
-    A newer schema stays as it is, so that a release can be rolled back without its data. One that is
-    there already waits for nobody: a failed update is rolled back by asking for the old revision.
-    Make the engine with `engine_for(url, answer_seconds=STATEMENT_SECONDS)`.
+    A newer schema stays as it is, so that a release can be rolled back without its data. A schema
+    that needs no change waits for no lock, as a failed update is rolled back by requesting the old
+    revision. Make the engine with `engine_for(url, answer_seconds=STATEMENT_SECONDS)`.
 
     Raises:
         DatabaseBusyError: another migration did not end in time.
@@ -48,7 +48,7 @@ def upgrade(engine: Engine, *, revision: str = HEAD) -> None:
 
 
 def downgrade(engine: Engine, *, revision: str = BASE) -> None:
-    """Take the schema back to `revision`, with what the later ones held.
+    """Take the schema back to `revision`. The data of later revisions are lost.
 
     Raises:
         DatabaseBusyError: another migration did not end in time.
@@ -80,7 +80,7 @@ def current(engine: Engine) -> str | None:
 @contextmanager
 def _turn(engine: Engine) -> Iterator[Connection]:
     with _signed_in(engine) as connection:
-        with connection.begin():  # ended here: Alembic commits only what it began itself
+        with connection.begin():  # ended here: Alembic commits only its own transactions
             granted = connection.execute(_LOCK, {"seconds": TURN_SECONDS}).scalar()
         if granted != 1:
             raise DatabaseBusyError("another migration is under way")

@@ -62,7 +62,7 @@ class Utc(TypeDecorator[datetime]):
 class OutboxStatus(StrEnum):
     PENDING = "pending"
     PUBLISHED = "published"
-    DEAD = "dead"  # refused too often through our own fault: a person must look
+    DEAD = "dead"  # refused too often through our own fault, so it needs a person
 
 
 def _ascii(length: int) -> VARCHAR:
@@ -86,7 +86,7 @@ def _optional(kind: TypeEngine[Any] | type[TypeEngine[Any]]) -> Any:
 
 
 def _number() -> Any:
-    """A key that the server counts up."""
+    """A key numbered by the server."""
     return Field(default=None, sa_column=Column(BIGINT, primary_key=True, autoincrement=True))
 
 
@@ -173,7 +173,7 @@ class ReservationRow(SQLModel, table=True):
 
 
 class CustomerRow(SQLModel, table=True):
-    """All the personal data there is, and the payment token while it may be needed."""
+    """All personal data, and the payment token while it may be needed."""
 
     __tablename__ = "customer"
     __table_args__ = (
@@ -196,7 +196,7 @@ class CustomerRow(SQLModel, table=True):
 class ProviderCallRow(SQLModel, table=True):
     """The ledger.
 
-    A provider's id is unique in its reservation only: a lying provider must not block another.
+    A provider's id is unique per reservation only: a faulty provider must not block another one.
     """
 
     __tablename__ = "provider_call"
@@ -351,7 +351,7 @@ class MailSendRow(SQLModel, table=True):
 
 
 class WebhookRow(SQLModel, table=True):
-    """What a provider told, once each; the reference may be of no reservation of ours."""
+    """Webhooks of the providers, each stored once. The reference may match no reservation."""
 
     __tablename__ = "webhook"
     __table_args__ = (
@@ -369,7 +369,7 @@ class WebhookRow(SQLModel, table=True):
 
 
 class IdempotencyRow(SQLModel, table=True):
-    """`response` is null only until its transaction fills it; text, as a JSON column re-orders."""
+    """`response` is null only until its transaction fills it. A JSON column would reorder members."""
 
     __tablename__ = "idempotency"
     __table_args__ = (

@@ -141,5 +141,5 @@ class HttpPaymentsApi(PaymentsApi):
 
 def _payment_path(request: PaymentRequest) -> str:
     if request.target is None:
-        raise ValueError(f"{request.verb} of no payment")
+        raise ValueError(f"{request.verb} without a payment")
     return f"/payments/{quote(request.target, safe='')}"

@@ -1,4 +1,4 @@
-"""HTTP to a provider: surely not sent, answered, or else unknown."""
+"""HTTP to a provider. Each request ends as surely not sent, answered, or unknown."""
 
 import math
 import socket
@@ -24,12 +24,12 @@ _BODY_LIMIT = 1024 * 1024  # bytes
 _CONNECT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout)
 _RETRY_AFTER_DIGITS = 9
 
-# What may stand in a path, in a header and in our columns.
+# Safe in a path, in a header and in our columns.
 ProviderId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._~:-]{0,127}$")]
 
 
 class Alarm(StrEnum):
-    """What a person should know of, beside the outcome."""
+    """Faults that need a person, reported beside the outcome."""
 
     CREDENTIALS = "credentials"
     CONTRACT = "contract"
@@ -38,13 +38,13 @@ class Alarm(StrEnum):
 
 
 class ProviderAnswer(BaseModel):
-    """An answer of the contract: exact types; members we do not know are a provider's freedom."""
+    """An answer of the contract. Types are exact, and unknown members are allowed."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
 
 
 class UnusableAnswerError(Exception):
-    """A 2xx that says nothing we can file."""
+    """A 2xx whose body cannot be recorded."""
 
     def __init__(self, alarm: Alarm) -> None:
         super().__init__(alarm.value)
@@ -52,10 +52,10 @@ class UnusableAnswerError(Exception):
 
 
 class ProviderHttp:
-    """One provider's address, credentials and limits, built once and reused; safe between threads.
+    """One provider's address, credentials and limits. Built once and reused, safe between threads.
 
-    No connection outlives its request: one kept while the function is frozen would be dead, and
-    a request sent into it would have to be called unknown.
+    No connection outlives its request. One kept through a freeze would be dead, and a request sent
+    over it would have an unknown outcome.
 
     Raises:
         ValueError: `base_url` is not an HTTP address.
@@ -104,10 +104,10 @@ class ProviderHttp:
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Reply:
-        """Make one request; `read` turns the body of a 2xx into its outcome.
+        """Make one request. `read` turns the body of a 2xx into its outcome.
 
-        When `read` raises ValidationError, InvalidMoneyError or UnusableAnswerError, there is no
-        answer, and an alarm.
+        When `read` raises ValidationError, InvalidMoneyError or UnusableAnswerError, the outcome is
+        `NoAnswer`, with an alarm.
         """
         if self._now() + timedelta(seconds=self._limit_seconds) > not_after:
             return Reply(outcome=NotSent(), http_status=None, elapsed_ms=0)
@@ -162,14 +162,14 @@ class ProviderHttp:
             return NoAnswer(), Alarm.CONTRACT
 
     def _retry_after_s(self, value: str) -> int | None:
-        """Read both forms of RFC 9110, section 10.2.3; anything else is as if it were not there."""
+        """Read both forms of RFC 9110, section 10.2.3. Anything else counts as missing."""
         if not value.isascii():
             return None
         if value.isdigit() and len(value) <= _RETRY_AFTER_DIGITS:
             return int(value)
         try:
             at = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):  # the latter of a year that no C integer holds
+        except (ValueError, OverflowError):  # the latter for a year beyond a C integer
             return None
         at = at if at.tzinfo else at.replace(tzinfo=UTC)
         return max(0, math.ceil((at - self._now()).total_seconds()))
@@ -178,10 +178,9 @@ class ProviderHttp:
 def failure_of(
     status: int, retry_after_s: int | None
 ) -> tuple[NotSent | NoAnswer, Alarm | None] | None:
-    """What a status means by itself; None for a 2xx, whose body decides.
+    """Return the outcome of a failed status; `None` for a 2xx, whose body decides.
 
-    Money and services are refused only in the body of a 2xx, so a 4xx proves nothing but a broken
-    contract.
+    Providers decline only in the body of a 2xx, so a 4xx proves nothing but a broken contract.
     """
     unsent, unknown = NotSent(retry_after_s), NoAnswer(retry_after_s)
     match status:
@@ -207,7 +206,7 @@ def direct_transport() -> httpx.HTTPTransport:
 
 
 def _forget_location(response: httpx.Response) -> None:
-    """Keep httpx from reading where a redirect leads: it does so unasked, and raises for what is no URL."""
+    """Hide a redirect's target from httpx, which would parse it unasked and raise for a malformed URL."""
     response.headers.pop("Location", None)
 
 
@@ -237,7 +236,7 @@ class _Deadline:
         self._timer.cancel()
 
     def trace(self, event: str, facts: Mapping[str, Any]) -> None:
-        """Learn which socket to cut, from httpcore's own account of what it does."""
+        """Learn from httpcore's trace events which socket to cut."""
         if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             self._connection = facts["return_value"].get_extra_info("socket")
             if self._over:
@@ -247,5 +246,5 @@ class _Deadline:
         self._over = True
         if self._connection is not None:
             with suppress(OSError):
-                # Not the method of SSLSocket, which would pull the session from under the reader.
+                # The plain method: that of SSLSocket would drop the session while it is being read.
                 socket.socket.shutdown(self._connection, socket.SHUT_RDWR)

@@ -22,7 +22,7 @@ _STATUS = {
     "rejected": Status.DECLINED,
     "cancelled": Status.CANCELLED,
 }
-# How a cancellation stands, from how its booking does: what is not alive needs no more ending.
+# Status of a cancellation by that of its booking: a rejected booking needs no cancelling.
 _CANCELLATION_STATUS = {
     "confirmed": Status.DECLINED,
     "pending": Status.PENDING,
@@ -97,7 +97,7 @@ class HttpSupplierApi(SupplierApi):
 
     def _cancel(self, request: SupplierRequest) -> Reply:
         if request.target is None:
-            raise ValueError("a cancellation of no booking")
+            raise ValueError("a cancellation without a booking")
         return self._http.ask(
             method="POST",
             path=f"/bookings/{quote(request.target, safe='')}/cancel",

@@ -1,4 +1,4 @@
-"""What Alembic runs for each command; the connection comes from `schema`."""
+"""Script that Alembic runs for each command. The connection comes from `schema`."""
 
 from alembic import context
 

@@ -1,6 +1,6 @@
 """Create the tables.
 
-Neither engine undoes a CREATE or DROP TABLE: cut off in the middle, either way can be gone again.
+Neither engine rolls back a CREATE or DROP TABLE. Both directions can run again after a failure.
 """
 
 from alembic import op

@@ -1,7 +1,7 @@
-"""What operators need: the evidence they give, which documents were removed, whose id is shared.
+"""Add the operators' evidence, the removal time of documents, and an index for shared provider ids.
 
-Each change is made only where it is missing: neither engine undoes an ALTER TABLE, so a migration
-that was cut off in the middle runs again from its beginning.
+Each change is made only where it is missing. Neither engine rolls back an ALTER TABLE, so a failed
+migration runs again from its beginning.
 """
 
 import sqlalchemy as sa
