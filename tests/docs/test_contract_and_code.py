@@ -30,7 +30,7 @@ from reservations.domain.words import PublicStatus
 from reservations.entrypoints import answers, bodies, http
 from reservations.entrypoints.problems import CATALOGUE, FieldError, Problem
 from reservations.texts.compiled import TIMELINE
-from tests.unit.adapters.test_ses_events import told
+from tests.unit.adapters.test_ses_events import event_with
 from tests.worlds.builders import (
     NOON,
     a_booking,
@@ -274,16 +274,16 @@ def is_read(body: str) -> bool:
 
 CHANGED = [
     *(
-        told("bounced", bounce__bounceType=value)
+        event_with("bounced", bounce__bounceType=value)
         for value in ("Transient", "Undetermined", "Other")
     ),
-    *(told("bounced", mail__tags__mail_kind=[kind]) for kind in [*MailKind, "newsletter"]),
-    *(told("bounced", mail__tags__reservation_id=ids) for ids in ([], ["7KQ2M-XD4RT-H"])),
-    told("bounced", mail__tags={}),
-    told("bounced", eventType="Complaint"),
-    told("complained", complaint={}),
-    told("complained", complaint__complaintSubType="OnAccountSuppressionList"),
-    told("complained", complaint__complaintSubType=1),
+    *(event_with("bounced", mail__tags__mail_kind=[kind]) for kind in [*MailKind, "newsletter"]),
+    *(event_with("bounced", mail__tags__reservation_id=ids) for ids in ([], ["7KQ2M-XD4RT-H"])),
+    event_with("bounced", mail__tags={}),
+    event_with("bounced", eventType="Complaint"),
+    event_with("complained", complaint={}),
+    event_with("complained", complaint__complaintSubType="OnAccountSuppressionList"),
+    event_with("complained", complaint__complaintSubType=1),
 ]
 
 

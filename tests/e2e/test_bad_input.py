@@ -195,7 +195,7 @@ def test_a_currency_without_minor_unit_takes_no_decimals(
     assert backstage.stored("partner") == before
 
 
-def test_all_faults_are_told_at_once(partner: httpx.Client) -> None:
+def test_all_faults_are_reported_at_once(partner: httpx.Client) -> None:
     request = a_request(customer={"email": "ana"}, offer={"guests": 0}, price={"amount": "1"})
 
     problem = assert_problem(
@@ -238,7 +238,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
-def test_what_is_no_json_object_is_malformed(
+def test_a_body_that_is_no_json_object_is_malformed(
     partner: httpx.Client, backstage: Backstage, content: bytes
 ) -> None:
     before = backstage.stored("partner")

@@ -298,7 +298,7 @@ def test_a_confirmed_trip_that_is_cancelled_gives_up_its_voucher_and_is_paid_bac
     assert cancel(trip).status_code == httpx.codes.OK
 
 
-def test_a_booking_that_turns_up_after_the_cancellation_is_cancelled_and_the_word_stays(
+def test_a_booking_found_after_the_cancellation_is_cancelled_and_the_status_stays(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("cancelled, then booked").trip
@@ -350,7 +350,7 @@ def test_a_refund_without_an_answer_is_made_once(begun: Begin, backstage: Backst
     assert_books(backstage, trip, ONLY_MONEY_GIVEN_BACK)
 
 
-def test_a_refund_that_takes_its_time_is_waited_for(begun: Begin, backstage: Backstage) -> None:
+def test_a_pending_refund_is_awaited(begun: Begin, backstage: Backstage) -> None:
     trip = begun("refund pending").trip
 
     reading = reads(trip, "RECHAZADA")
@@ -404,7 +404,7 @@ def test_a_payment_that_turns_up_after_the_end_is_given_back_and_the_word_stays(
 # --- twice ----------------------------------------------------------------------------------------
 
 
-def test_a_second_payment_is_found_and_given_back(begun: Begin, backstage: Backstage) -> None:
+def test_a_second_payment_is_found_and_refunded(begun: Begin, backstage: Backstage) -> None:
     trip = begun("paid twice").trip
     reads(trip, "CONFIRMADA")
 
@@ -430,7 +430,7 @@ def test_a_second_booking_is_found_and_cancelled(begun: Begin, backstage: Backst
 # --- what providers do of their own accord --------------------------------------------------------
 
 
-def test_a_supplier_that_cancels_after_it_confirmed_ends_the_trip_and_the_money_returns(
+def test_a_confirmed_booking_cancelled_by_the_supplier_cancels_and_refunds_the_trip(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("cancelled by the supplier").trip

@@ -1,4 +1,4 @@
-"""The functions' surroundings: services made of fakes, nothing deeper, and an eye on all that is written out."""
+"""The functions' surroundings: services made of fakes, and a check of everything that is logged."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.worlds.fakes import InMemoryDocumentStore, InMemoryUnitOfWork
 from tests.worlds.invocation import LogBook
 from tests.worlds.services import KEYS, FakeServices
 
-# As in events/: what belongs to a person, and what opens a door.
+# Personal data and credentials, as in events/.
 CUSTOMER = a_customer(email="ana.perez@example.com")
 PERSONAL = (
     "Ana",
@@ -25,7 +25,7 @@ PERSONAL = (
 
 
 class Surroundings(FakeServices):
-    """The services of a test's functions, and what they wrote to their logs."""
+    """The services of a test's functions, with their logs."""
 
     def __init__(self, logs: LogBook) -> None:
         super().__init__()
@@ -47,8 +47,8 @@ class Surroundings(FakeServices):
 
 @pytest.fixture(autouse=True)
 def logs(capsys: pytest.CaptureFixture[str]) -> Iterator[LogBook]:
-    """Fail any test, whatever it is about, in which something personal or unlisted is written out."""
-    metrics.clear_metrics()  # what a test without a function left counted is not this one's
+    """Fail every test that logs personal data or an unlisted field."""
+    metrics.clear_metrics()  # drop the counts of earlier tests
     with LogBook(capsys).open() as book:
         yield book
     assert [canary for canary in PERSONAL if canary in book.text] == []

@@ -1,7 +1,7 @@
-"""A journey on a clock of its own: the real step functions and clients, the simulators' own code, no network.
+"""A journey on a simulated clock: the real step functions and clients, the simulators' own code, no network.
 
-Time is what the production durations ask for, and costs nothing: hours and days pass between two lines.
-No webhook is ever sent, so that each story also holds when all of them are lost.
+The clock advances by the production durations: hours and days pass between two lines.
+No webhook is ever sent, so each story also proves that losing all of them is harmless.
 """
 
 import re
@@ -41,14 +41,14 @@ _FUNCTION_OF = {
     Queue.VOUCHER: "issue_voucher",
     Queue.NOTIFICATION: "notify_customer",
 }
-_LONG = timedelta(days=10)  # longer than anything the saga waits for, but a person
+_LONG = timedelta(days=10)  # longer than any wait of the saga, except for a person
 
 
 class ProviderNextDoor(httpx.BaseTransport):
     """A simulator without its socket.
 
-    `meanwhile` runs once, while a request to its path is on the way. `mute` holds paths whose next request
-    acts and is not answered.
+    `meanwhile` runs once, during the next request to its path. `mute` holds paths whose next request
+    takes effect without an answer.
     """
 
     def __init__(self, provider: Provider) -> None:
@@ -94,7 +94,7 @@ class ProviderNextDoor(httpx.BaseTransport):
             api_key="our-key",
             connect_seconds=2,
             read_seconds=read_limit.total_seconds(),
-            now=lambda: datetime.now(UTC),  # the functions count their own time by it
+            now=lambda: datetime.now(UTC),  # the functions compute `not_after` by the real clock
             traceparent=lambda: None,
             transport=self,
         )
@@ -102,7 +102,7 @@ class ProviderNextDoor(httpx.BaseTransport):
 
 @dataclass(slots=True)
 class Journey:
-    """One reservation, the queues it is told of by, and both providers."""
+    """One reservation, its queues, and both providers."""
 
     around: Surroundings
     payments: ProviderNextDoor
@@ -124,7 +124,7 @@ class Journey:
             assert self._moves(before=self.now + _LONG), self.stored.facts
 
     def travel_to_the_end(self) -> None:
-        """Until there is nothing left to do, or to do without a person."""
+        """Advance until nothing is due, or only a person can continue."""
         end = self.now + _LONG
         while self._moves(before=end):
             pass
@@ -136,7 +136,7 @@ class Journey:
         self.around.database.now = max(self.now, end)
 
     def _moves(self, *, before: datetime) -> bool:
-        """Do what is next, at once or when its time has come; tell whether there was anything."""
+        """Deliver the next hint or advance to the next wake-up. Return `False` if there is neither."""
         due = self.stored.next_check_at
         if self._next_hint():
             return True
@@ -174,7 +174,7 @@ class Journey:
             uow.commit()
 
     def decide(self, decision: Decision) -> None:
-        """As an operator, with evidence."""
+        """Resolve the review as an operator, with evidence."""
         resolve_review(
             self.stored.code,
             decision,
@@ -190,7 +190,7 @@ class Journey:
     def word(self) -> PublicStatus:
         return self.stored.standing.public_status
 
-    # --- what is known ---
+    # --- observations ---
 
     @property
     def stored(self) -> Reservation:
@@ -205,12 +205,12 @@ class Journey:
         return [line.event for line in self.around.database.history[self.reservation_id]]
 
     def has(self, operation: Operation, *statuses: Status) -> bool:
-        """Whether the ledger has a row of the operation in one of those statuses, or in any."""
+        """Return whether the ledger has a row of the operation, in one of `statuses` if given."""
         rows = self.stored.facts.of(operation)
         return any(not statuses or row.status in statuses for row in rows)
 
     def times_of(self, verb: str) -> list[timedelta]:
-        """When a request was made, since the reservation was."""
+        """Times of the requests of a verb, counted from the creation of the reservation."""
         attempts = self.around.database.attempts[self.reservation_id]
         began = self.stored.facts.created_at
         return [attempt.sent_at - began for attempt in attempts if attempt.verb == verb]

@@ -1,8 +1,8 @@
-"""Marked values through every function, with a failure at each of its doors: none is written down.
+"""Marked values through every function, with a failure at each of its doors: no sink receives one.
 
-The functions are wired as on AWS, to a real MySQL, to moto and to providers that repeat whatever they hear. A door is
-a statement, a commit, a request to a provider or a call of AWS; each is failed in turn, by errors that quote all they
-know.
+The functions are wired as on AWS, to a real MySQL, to moto and to providers that echo every request. A door is a
+statement, a commit, a request to a provider or a call of AWS. Each door fails in turn, with errors that quote all
+their inputs.
 """
 
 import itertools
@@ -98,7 +98,7 @@ VALUES = {
     "address to answer the stack": marked("X-Amz-Signature="),
 }
 ALLOWED = {
-    "answers": frozenset({"notes", "access token"}),  # the owner's own, and once only
+    "answers": frozenset({"notes", "access token"}),  # returned once, to their owner
     "table reservation": frozenset({"notes"}),
     "table idempotency": frozenset({"notes", "idempotency key"}),
 }
@@ -150,9 +150,9 @@ def _raising(error: Callable[[str], BaseException], *, after: bool = False) -> F
 
 def _aws_error(code: str, status: int) -> Callable[[str], BaseException]:
     def error(known: str) -> BaseException:
-        told = {"Error": {"Code": code, "Message": known}}
+        response = {"Error": {"Code": code, "Message": known}}
         return ClientError(
-            cast(Any, told | {"ResponseMetadata": {"HTTPStatusCode": status}}), "Call"
+            cast(Any, response | {"ResponseMetadata": {"HTTPStatusCode": status}}), "Call"
         )
 
     return error
@@ -164,7 +164,7 @@ def _answering(status: int) -> Fault:
 
 _DEFECT = _raising(RuntimeError)
 OF_OTHERS = ("provider", "aws")
-LOCK_WAIT = 3  # of the ways in which a statement fails
+LOCK_WAIT = 3  # index of the lock wait among the faults of a statement
 FAULTS: dict[str, tuple[Fault, ...]] = {
     "sql": (
         _raising(lambda known: pymysql.err.OperationalError(2013, known)),
@@ -195,7 +195,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
 
 @dataclass(slots=True)
 class Doors:
-    """Counts the doors that a function passes, and fails the one that is asked for in the way that is asked for."""
+    """Counts the doors that a function passes, and fails door `fail_at` in the given way."""
 
     fail_at: int | None = None
     way: int = 0
@@ -245,7 +245,7 @@ PAID_FOR = {"reference": str(RESERVATION_ID), "amount": "342.50"}
 
 
 def provider_answer(request: httpx.Request, known: str) -> httpx.Response:
-    """Both providers: they do as they are asked, and repeat all they heard in a member of their own."""
+    """Answer as both providers: perform the request, and echo it in an extra member."""
     asked = json.loads(request.content or b"{}")
     gossip = {"message": f"{VALUES['words of a provider']} {known}"}
     answers: dict[tuple[str, str], dict[str, Any]] = {
@@ -284,7 +284,7 @@ def provider_answer(request: httpx.Request, known: str) -> httpx.Response:
 
 
 class OnAws(Services):
-    """Wired as on AWS, but for the drawing."""
+    """Wired as on AWS, except for the voucher renderer."""
 
     voucher_renderer = PlainRenderer()
 
@@ -296,7 +296,7 @@ class OnAws(Services):
             database.close()
 
     def let_go(self) -> None:
-        """End what the call before left open, and have the connections that it lost again."""
+        """End open transactions of the previous call, and reconnect its lost connections."""
         for database in self.databases():
             database.rollback()
             database.now()
@@ -313,7 +313,7 @@ class World:
     queues: dict[str, str]
 
     def prepare(self, reservation: Reservation | None, *, cold: bool = False) -> None:
-        """Everything as before the function is called: one reservation, its document, connections or none."""
+        """Reset all stores to one reservation and its document, with warm connections unless `cold`."""
         self.doors.open()
         self.services.let_go()
         for table in reversed(METADATA.sorted_tables):
@@ -328,7 +328,7 @@ class World:
             self.services = OnAws(self.services.environment)
 
     def invoke(self, function: str, event: dict[str, Any]) -> dict[str, Any] | None:
-        """Call a function as Lambda does, which writes down what escapes from it."""
+        """Call a function as Lambda does. Search the text of an escaped exception."""
         handler = handler_of(function, self.services)
         try:
             answer = handler(event, cast(LambdaContext, _OneRound()))
@@ -364,7 +364,7 @@ class World:
 
 
 class _OneRound(Context):
-    """Time enough at first; none when a loop asks again."""
+    """Enough time at first, and 0 ms when a loop asks again."""
 
     def __init__(self) -> None:
         super().__init__(120_000)
@@ -397,7 +397,7 @@ def parameters(database_url: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cloud(schema_of: SchemaOf) -> Iterator[tuple[str, dict[str, str], OnAws]]:
-    """Queues, bucket and parameters; and the functions' services, kept warm between tests."""
+    """Queues, bucket, parameters, and the functions' services, kept warm between tests."""
     url = schema_of("mysql")
     VALUES["database password"] = str(make_url(url).password)
     with pytest.MonkeyPatch.context() as patch, mock_aws():
@@ -432,7 +432,7 @@ def world(
     doors = Doors()
     doors.hang(monkeypatch)
     root, level, ours = logging.getLogger(), logging.getLogger().level, logger.log_level
-    root.setLevel(logging.INFO)  # more than Lambda's own WARNING
+    root.setLevel(logging.INFO)  # more verbose than Lambda's default WARNING
     logger.setLevel("DEBUG")
     engine = create_engine(url, poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
@@ -449,7 +449,7 @@ def world(
     logger.setLevel(ours)
 
 
-# --- what is called -------------------------------------------------------------------------------
+# --- calls ----------------------------------------------------------------------------------------
 
 
 def request(name: str, *, body: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
@@ -460,7 +460,7 @@ def request(name: str, *, body: dict[str, Any] | None = None, **headers: str) ->
         "User-Agent": VALUES["browser of the caller"],
         "X-Forwarded-For": VALUES["address of the caller"],
         "Idempotency-Key": VALUES["idempotency key"] + token_hex(4),
-        "traceparent": VALUES["name"],  # cannot be read as one, and must not be kept
+        "traceparent": VALUES["name"],  # not a valid traceparent, so it must not be stored
         "Authorization": f"Bearer {TOKEN}",
     }
     event["headers"] |= own | headers
@@ -512,14 +512,14 @@ def migration() -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One call of a function, on a reservation in that state."""
+    """One call of a function, on a reservation in the given state."""
 
     function: str
     event: Callable[[], dict[str, Any]]
     state: Reservation | None = None
     cold: bool = False
-    allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)  # beside what ALLOWED says
-    asks: str = ""  # how the address ends of a request to a provider that must be among its doors
+    allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)  # in addition to ALLOWED
+    asks: str = ""  # end of the URL of a provider request that must be among its doors
 
 
 def shelf(name: str) -> Callable[[], dict[str, Any]]:
@@ -527,11 +527,11 @@ def shelf(name: str) -> Callable[[], dict[str, Any]]:
 
 
 def bounce() -> dict[str, Any]:
-    """What SES tells, with the address in its places and a name in another server's words."""
+    """An SES event with the marked address, and the marked name in the diagnostic of the mail server."""
     event = an_event("record_mail_event.bounced")
     [record] = event["Records"]
-    told = record["body"].replace("ana.perez@example.com", VALUES["email"])
-    record["body"] = told.replace("smtp; 550", f"smtp; {VALUES['name']}")
+    body = record["body"].replace("ana.perez@example.com", VALUES["email"])
+    record["body"] = body.replace("smtp; 550", f"smtp; {VALUES['name']}")
     return event
 
 
@@ -595,11 +595,11 @@ CASES = {
     "a void": Case(
         function="process_payment", event=shelf("process_payment.due"), state=TO_VOID, asks="/void"
     ),
-    "a message that is none": Case(
+    "an unreadable message": Case(
         function="process_payment",
         event=poison,
         state=ACCEPTED,
-        allowed={"dead letters": frozenset({"name", "email"})},  # it is kept as it came
+        allowed={"dead letters": frozenset({"name", "email"})},  # dead-lettered unchanged
     ),
     "a booking": Case(
         function="confirm_supplier",
@@ -630,10 +630,10 @@ CASES = {
 
 
 def sweep(world: World, case: Case) -> int:
-    """Call a function with a fault at its first door, at its second, and so on; return how many doors there were.
+    """Call a function with a fault at each of its doors in turn. Return the number of doors.
 
-    A request to a provider and a call of AWS fail in every way that there is; statements and commits, of which there
-    are many, in ways that take turns, beginning with another one for each case.
+    Requests to providers and calls of AWS fail in every way. Statements and commits are many, so each fails in one
+    way. The ways take turns, and each case starts with another one.
     """
     turn = list(CASES.values()).index(case)
     world.prepare(case.state)
@@ -650,7 +650,7 @@ def sweep(world: World, case: Case) -> int:
 
 
 def failed(world: World, case: Case, door: int, *, way: int) -> str | None:
-    """Call a function with a fault at one door, and give the kind of that door; none if it is not that far."""
+    """Call a function with a fault at one door. Return the kind of that door, or `None` past the last one."""
     world.prepare(case.state, cold=case.cold)
     world.doors.open(fail_at=door, way=way)
     world.invoke(case.function, case.event())
@@ -661,9 +661,7 @@ def failed(world: World, case: Case, door: int, *, way: int) -> str | None:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_no_failure_at_any_door_writes_down_what_is_personal_or_secret(
-    world: World, case: Case
-) -> None:
+def test_no_failure_at_any_door_leaks_personal_data_or_secrets(world: World, case: Case) -> None:
     world.search.allowed = {**ALLOWED, **case.allowed}
 
     doors = sweep(world, case)
@@ -678,7 +676,7 @@ def test_no_failure_at_any_door_writes_down_what_is_personal_or_secret(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """The last of `events` is refused by that code; if `locked`, as somebody else holds a lock."""
+    """The last of `events` is refused with `code`; if `locked`, because another transaction holds a lock."""
 
     code: str
     events: tuple[dict[str, Any], ...]
@@ -722,7 +720,7 @@ REFUSED = {
             payment_token=[],
         ),
     ),
-    "a mail address that is none": refused(
+    "an invalid mail address": refused(
         "validation_failed",
         creation(
             customer={
@@ -743,7 +741,7 @@ REFUSED = {
         request("create_reservation.accepted", body=a_body(), **{"Content-Type": VALUES["name"]}),
     ),
     "no key": refused("idempotency_key_missing", without(creation(), "Idempotency-Key")),
-    "a key of its own making": refused(
+    "a malformed key": refused(
         "idempotency_key_invalid",
         request(
             "create_reservation.accepted", body=a_body(), **{"Idempotency-Key": VALUES["name"]}
@@ -794,7 +792,7 @@ REFUSED = {
     ),
     "an old webhook": refused("webhook_stale", stale_webhook(), function="receive_webhook"),
 }
-# What the gateway says by itself, and what the sweep over all doors brings about.
+# The gateway answers the first one itself, and the sweep over all doors causes the others.
 NOT_REFUSED = {"rate_limited", "service_unavailable", "gateway_timeout"}
 
 
@@ -803,7 +801,7 @@ def test_every_refusal_of_the_catalogue_is_tried() -> None:
 
 
 @pytest.mark.parametrize("refusal", REFUSED.values(), ids=REFUSED)
-def test_no_refusal_repeats_what_was_sent(world: World, refusal: Refusal) -> None:
+def test_no_refusal_quotes_the_request(world: World, refusal: Refusal) -> None:
     world.prepare(refusal.state)
     *before, event = refusal.events
     for earlier in before:
@@ -820,13 +818,13 @@ def test_no_refusal_repeats_what_was_sent(world: World, refusal: Refusal) -> Non
 
 
 def answered(world: World, refusal: Refusal, event: dict[str, Any]) -> Iterator[str]:
-    """The codes of the answer; of a locked refusal, those with the lock not granted at one door after the other."""
+    """Code of the answer. If `locked`, one code per door, each with the lock denied there."""
     doors: Iterable[int | None] = itertools.count(1) if refusal.locked else [None]
     for door in doors:
         world.doors.open(fail_at=door, way=LOCK_WAIT)
         answer = world.invoke(refusal.function, event)
         assert answer is not None
-        if answer["statusCode"] < 400:  # every door was tried
+        if answer["statusCode"] < 400:  # no door left to fail
             return
         yield json.loads(answer["body"])["code"]
 
@@ -834,7 +832,7 @@ def answered(world: World, refusal: Refusal, event: dict[str, Any]) -> Iterator[
 # --- the search itself ----------------------------------------------------------------------------
 
 
-def test_the_marked_values_did_travel_to_where_they_belong(world: World) -> None:
+def test_the_marked_values_reached_their_recipients(world: World) -> None:
     for name in ("a charge", "a booking", "a mail"):
         world.prepare(CASES[name].state)
         world.invoke(CASES[name].function, CASES[name].event())
@@ -846,7 +844,7 @@ def test_the_marked_values_did_travel_to_where_they_belong(world: World) -> None
     assert any(VALUES["email"] in addresses for addresses in mailed)
 
 
-def test_a_formatter_that_quotes_an_error_would_be_found(world: World) -> None:
+def test_the_search_finds_a_formatter_that_quotes_an_error(world: World) -> None:
     reticent = logger.registered_handler.formatter
     logger.registered_handler.setFormatter(LambdaPowertoolsFormatter())
     try:
@@ -860,7 +858,7 @@ def test_a_formatter_that_quotes_an_error_would_be_found(world: World) -> None:
 @pytest.mark.parametrize(
     "write", [str, json.dumps, lambda v: b64encode(b"xy" + v.encode()).decode()]
 )
-def test_a_value_is_found_however_it_is_written(write: Callable[[str], str]) -> None:
+def test_a_value_is_found_in_every_encoding(write: Callable[[str], str]) -> None:
     for name, value in VALUES.items():
         search = Search({name: value})
         search.look("a sink", [f"before {write(value)} after"])

@@ -1,4 +1,4 @@
-"""POST …/cancel: once, by the owner, whatever the reservation has come to; on both real databases."""
+"""POST …/cancel: once, by the owner, in any state of the reservation; on both real databases."""
 
 import json
 from collections.abc import Iterator
@@ -35,7 +35,7 @@ from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
 from tests.worlds.invocation import LogBook, a_context, an_event
 from tests.worlds.services import BASE_URL, OnDatabase, handler_of, raising
 
-OTHER_ID = UUID("0195511f-3c00-7abc-8def-00000000b0b0")  # the one of the event "key_reused"
+OTHER_ID = UUID("0195511f-3c00-7abc-8def-00000000b0b0")  # as in the event "key_reused"
 OTHER_CODE = canonical("23456-789AB-P")
 ITSELF = f"{BASE_URL}/v1/reservations/7KQ2M-XD4RT-S"
 
@@ -111,7 +111,7 @@ def count(database: Database, table: str) -> int:
 
 
 def but_for_the_mark(answer: dict[str, Any]) -> dict[str, Any]:
-    """All of an answer but the header that says it was given before."""
+    """An answer without its `Idempotency-Replayed` header."""
     headers = dict(answer["multiValueHeaders"])
     headers.pop("Idempotency-Replayed", None)
     return answer | {"multiValueHeaders": headers}
@@ -120,7 +120,7 @@ def but_for_the_mark(answer: dict[str, Any]) -> dict[str, Any]:
 # --- accepted -------------------------------------------------------------------------------------
 
 
-def test_what_was_never_charged_is_cancelled_at_once(
+def test_an_uncharged_reservation_is_cancelled_at_once(
     services: OnDatabase, database: Database, logs: LogBook
 ) -> None:
     keep(database)
@@ -139,7 +139,7 @@ def test_what_was_never_charged_is_cancelled_at_once(
     assert logs.metrics == {"CancellationAccepted"}
 
 
-def test_what_was_paid_and_booked_is_taken_back_step_by_step(
+def test_a_confirmed_reservation_is_cancelled_step_by_step(
     services: OnDatabase, database: Database
 ) -> None:
     confirmed(database)
@@ -156,11 +156,11 @@ def test_what_was_paid_and_booked_is_taken_back_step_by_step(
     assert reservation.facts.reason is Reason.CUSTOMER_CANCELLED
     assert reservation.version == body["version"] == 2
     queues = database.execute(text("SELECT queue FROM outbox")).scalars().all()
-    assert "supplier" in queues  # the booking first, then the money
+    assert "supplier" in queues  # the booking is cancelled before the refund
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
-def test_while_a_payment_is_on_its_way_it_is_not_over(
+def test_a_cancellation_with_an_undecided_payment_is_still_in_progress(
     services: OnDatabase, database: Database, status: Status
 ) -> None:
     keep(database, a_charge(status))
@@ -171,7 +171,7 @@ def test_while_a_payment_is_on_its_way_it_is_not_over(
     assert json.loads(answer["body"])["status"] == "EN CANCELACION"
 
 
-def test_the_history_says_that_it_was_the_customer(
+def test_the_history_names_the_customer_as_actor_of_the_cancellation(
     services: OnDatabase, database: Database
 ) -> None:
     keep(database)
@@ -182,7 +182,7 @@ def test_the_history_says_that_it_was_the_customer(
     assert actors.scalars().all() == ["customer"]
 
 
-def test_the_trace_of_the_caller_goes_on_in_the_stored_hint(
+def test_the_stored_hint_continues_the_trace_of_the_caller(
     services: OnDatabase, database: Database
 ) -> None:
     confirmed(database)
@@ -193,7 +193,7 @@ def test_the_trace_of_the_caller_goes_on_in_the_stored_hint(
     assert {value.split("-")[1] for value in traceparents} == {"0af7651916cd43dd8448eb211c80319c"}
 
 
-# --- again ----------------------------------------------------------------------------------------
+# --- repeated -------------------------------------------------------------------------------------
 
 
 def test_a_repeat_is_answered_the_same_and_does_nothing(
@@ -210,7 +210,7 @@ def test_a_repeat_is_answered_the_same_and_does_nothing(
     assert len(logs.saying("cancellation accepted")) == 1
 
 
-def test_a_repeat_after_the_reservation_moved_on_still_gets_the_first_answer(
+def test_a_repeat_after_the_reservation_changed_still_gets_the_first_answer(
     services: OnDatabase,
     database: Database,
 ) -> None:
@@ -222,7 +222,7 @@ def test_a_repeat_after_the_reservation_moved_on_still_gets_the_first_answer(
     assert but_for_the_mark(post(services)) == but_for_the_mark(first)
 
 
-def test_a_new_key_while_it_is_being_cancelled_is_answered_as_it_stands(
+def test_a_new_key_during_a_cancellation_gets_the_current_reservation(
     services: OnDatabase,
     database: Database,
 ) -> None:
@@ -237,7 +237,9 @@ def test_a_new_key_while_it_is_being_cancelled_is_answered_as_it_stands(
     assert count(database, "idempotency") == 2
 
 
-def test_a_new_key_once_it_is_cancelled_is_a_200(services: OnDatabase, database: Database) -> None:
+def test_a_new_key_after_the_cancellation_is_a_200(
+    services: OnDatabase, database: Database
+) -> None:
     keep(database)
     post(services)
 
@@ -262,9 +264,7 @@ def test_a_key_used_for_another_reservation_is_refused(
     assert count(database, "idempotency") == 1
 
 
-def test_the_code_may_be_typed_otherwise_in_a_repeat(
-    services: OnDatabase, database: Database
-) -> None:
+def test_a_repeat_may_spell_the_code_differently(services: OnDatabase, database: Database) -> None:
     keep(database)
     first = post(services)
     event = an_event("cancel_reservation.accepted")
@@ -289,7 +289,7 @@ OVER = {
 
 
 @pytest.mark.parametrize("name", OVER)
-def test_what_ended_otherwise_cannot_be_cancelled_and_that_is_repeated_too(
+def test_a_closed_reservation_is_not_cancellable_and_the_refusal_is_repeated(
     services: OnDatabase, database: Database, logs: LogBook, name: str
 ) -> None:
     over = OVER[name]
@@ -306,7 +306,7 @@ def test_what_ended_otherwise_cannot_be_cancelled_and_that_is_repeated_too(
     assert "CancellationAccepted" not in logs.metrics
 
 
-def test_a_refusal_is_repeated_even_when_it_would_be_granted_now(
+def test_a_refusal_is_repeated_even_if_cancelling_has_become_possible(
     services: OnDatabase, database: Database
 ) -> None:
     keep(database, offer=upcoming(in_days=-1))
@@ -323,10 +323,10 @@ def test_a_refusal_is_repeated_even_when_it_would_be_granted_now(
 
 
 @pytest.mark.parametrize("case", ["wrong_token", "another_client", "accepted"])
-def test_whoever_does_not_own_it_gets_the_same_404_and_leaves_no_key(
+def test_a_stranger_gets_the_same_404_and_stores_no_key(
     services: OnDatabase, database: Database, case: str
 ) -> None:
-    if case != "accepted":  # there it does not even exist
+    if case != "accepted":  # in the case "accepted" no reservation exists
         confirmed(database)
 
     answer = post(services, case)
@@ -337,7 +337,7 @@ def test_whoever_does_not_own_it_gets_the_same_404_and_leaves_no_key(
         assert stored(database).facts.reason is None
 
 
-def test_a_stranger_is_not_told_that_a_key_was_used(
+def test_a_stranger_cannot_find_out_that_a_key_was_used(
     services: OnDatabase, database: Database
 ) -> None:
     keep(database)
@@ -357,7 +357,7 @@ def test_a_stranger_is_not_told_that_a_key_was_used(
         ("malformed_key", 400, "idempotency_key_invalid"),
     ],
 )
-def test_a_request_that_is_wrong_is_refused_and_leaves_no_trace(
+def test_an_invalid_request_is_refused_and_stores_nothing(
     services: OnDatabase, database: Database, case: str, status: int, code: str
 ) -> None:
     confirmed(database)
@@ -369,7 +369,7 @@ def test_a_request_that_is_wrong_is_refused_and_leaves_no_trace(
     assert stored(database).facts.reason is None
 
 
-def test_a_refusal_speaks_the_caller_s_language(services: OnDatabase, database: Database) -> None:
+def test_a_refusal_is_in_the_caller_s_language(services: OnDatabase, database: Database) -> None:
     keep(database, reason=Reason.EXPIRED)
     event = an_event("cancel_reservation.accepted")
     event["headers"]["Accept-Language"] = "en"
@@ -380,7 +380,7 @@ def test_a_refusal_speaks_the_caller_s_language(services: OnDatabase, database: 
     assert json.loads(answer["body"])["title"] == "It cannot be cancelled"
 
 
-# --- what fails on our side -----------------------------------------------------------------------
+# --- failures of ours -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["policy", "key_ring", "joined_unit_of_work", "api_settings"])
@@ -404,7 +404,7 @@ def test_a_defect_is_a_503_and_cancels_nothing(
     assert post(services)["statusCode"] == 202  # under the same key
 
 
-def test_a_defect_after_the_commit_does_not_claim_that_nothing_was_done(
+def test_a_defect_after_the_commit_answers_that_the_effect_is_unknown(
     services: OnDatabase, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirmed(database)
@@ -417,7 +417,7 @@ def test_a_defect_after_the_commit_does_not_claim_that_nothing_was_done(
     assert header(post(services), "Idempotency-Replayed") == "true"
 
 
-def test_a_row_that_another_holds_is_busy_and_the_key_stays_free(
+def test_a_locked_row_is_busy_and_the_key_stays_free(
     services: OnDatabase, database: Database, connect: Connect
 ) -> None:
     confirmed(database)
@@ -430,7 +430,7 @@ def test_a_row_that_another_holds_is_busy_and_the_key_stays_free(
     assert post(services)["statusCode"] == 202
 
 
-def test_a_commit_of_unknown_fate_is_told_as_unknown(
+def test_a_commit_of_unknown_fate_answers_that_the_effect_is_unknown(
     services: OnDatabase, database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirmed(database)
@@ -444,7 +444,7 @@ def test_a_commit_of_unknown_fate_is_told_as_unknown(
     assert "CancellationAccepted" not in logs.metrics
 
 
-def test_a_database_that_cannot_be_reached_is_a_503(
+def test_an_unreachable_database_is_a_503(
     logs: LogBook,
 ) -> None:
     services = OnDatabase(Database(engine_for("mysql+pymysql://user:secret@127.0.0.1:1/none")))

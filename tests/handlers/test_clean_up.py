@@ -1,4 +1,4 @@
-"""The scheduled function: retention, what must be true of recent reservations, and of all."""
+"""The scheduled function: retention, and the invariants of recent and of all reservations."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -29,7 +29,7 @@ from tests.worlds.services import handler_of
 
 
 class Watch(Oversight):
-    """Finds what a test says, and keeps since when it was asked."""
+    """Returns the findings of the test, and records the `since` of each query."""
 
     def __init__(self) -> None:
         self.findings: dict[str, list[Finding]] = {}
@@ -152,7 +152,7 @@ def clean_event(
     return handler_of("clean_up", around)(event, a_context(remaining_ms=remaining_ms))
 
 
-def test_each_invariant_is_measured_by_its_name_and_all_together(
+def test_each_invariant_is_measured_by_name_and_in_total(
     around: Surroundings, watch: Watch
 ) -> None:
     broken = Finding(invariant="overdue", code=CODE, detail="due 2027-03-01")
@@ -166,7 +166,7 @@ def test_each_invariant_is_measured_by_its_name_and_all_together(
     assert around.logs.measured("InvariantBroken") == expected
 
 
-def test_whoever_is_paged_reads_which_reservation_and_what_to_do(
+def test_a_broken_invariant_is_logged_with_its_reservation_and_remedy(
     around: Surroundings, watch: Watch
 ) -> None:
     watch.findings = {"overdue": [Finding(invariant="overdue", code=CODE, detail="due")]}
@@ -179,7 +179,7 @@ def test_whoever_is_paged_reads_which_reservation_and_what_to_do(
     assert line["remedy"] == INVARIANTS["overdue"].remedy
 
 
-def test_what_waits_longest_is_measured_and_dead_hints_do_not_count(
+def test_the_longest_waits_are_measured_without_dead_hints(
     around: Surroundings, watch: Watch
 ) -> None:
     watch.waiting = 2
@@ -192,14 +192,14 @@ def test_what_waits_longest_is_measured_and_dead_hints_do_not_count(
 
 
 @pytest.mark.parametrize(("task", "since"), [("invariants", NOON - RECENT), ("audit", None)])
-def test_the_nightly_check_leaves_nobody_out(
+def test_the_nightly_audit_checks_every_reservation(
     around: Surroundings, watch: Watch, task: str, since: datetime | None
 ) -> None:
     clean(around, task)
     assert watch.since == {since}
 
 
-def test_retention_tells_what_it_deleted_in_one_line(
+def test_retention_logs_its_deletions_in_one_line(
     around: Surroundings, due: Callable[[Due], None]
 ) -> None:
     due(Due())
@@ -224,7 +224,7 @@ def test_retention_removes_documents_from_the_store(
     assert around.stored.documents == (a_voucher(removed_at=NOON),)
 
 
-def test_no_batch_begins_without_the_time_to_end(
+def test_no_batch_begins_without_time_to_end(
     around: Surroundings, due: Callable[[Due], None]
 ) -> None:
     due(Due())
@@ -238,7 +238,7 @@ def test_an_unknown_task_fails_loudly(around: Surroundings) -> None:
         clean_event(around, {"task": "tidy"})
 
 
-def test_a_database_that_is_down_fails_the_run_so_that_the_alarm_sees_it(
+def test_a_database_outage_fails_the_run(
     around: Surroundings, watch: Watch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> float:

@@ -75,7 +75,7 @@ def only_value(database: Database, statement: str) -> Any:
     return value
 
 
-def test_a_reservation_is_accepted_and_nothing_else_is_awaited(
+def test_a_reservation_is_accepted_without_waiting_for_a_provider(
     services: OnDatabase, database: Database, logs: LogBook
 ) -> None:
     answer = post(services, "accepted")
@@ -91,12 +91,14 @@ def test_a_reservation_is_accepted_and_nothing_else_is_awaited(
     assert logs.metrics == {"ReservationAccepted"}
 
 
-def test_the_client_is_the_one_the_gateway_knows(services: OnDatabase, database: Database) -> None:
+def test_the_stored_client_is_the_one_of_the_api_key(
+    services: OnDatabase, database: Database
+) -> None:
     post(services, "accepted")
     assert only_value(database, "SELECT client_id FROM reservation") == "web"
 
 
-def test_the_trace_of_the_caller_goes_on_in_the_stored_hint(
+def test_the_stored_hint_continues_the_trace_of_the_caller(
     services: OnDatabase, database: Database
 ) -> None:
     post(services, "accepted")
@@ -138,7 +140,7 @@ def test_a_key_used_for_another_request_is_refused(
         ("unknown_client", 401, "unauthorized"),
     ],
 )
-def test_a_request_that_is_wrong_is_refused_and_leaves_no_trace(
+def test_an_invalid_request_is_refused_and_stores_nothing(
     services: OnDatabase, database: Database, case: str, status: int, code: str
 ) -> None:
     answer = post(services, case)
@@ -147,7 +149,7 @@ def test_a_request_that_is_wrong_is_refused_and_leaves_no_trace(
     assert rows(database) == NOTHING
 
 
-def test_a_refusal_points_at_every_fault_in_the_callers_language(services: OnDatabase) -> None:
+def test_a_refusal_lists_every_fault_in_the_caller_s_language(services: OnDatabase) -> None:
     answer = post(services, "invalid_body")
 
     errors = json.loads(answer["body"])["errors"]
@@ -160,19 +162,16 @@ def test_a_refusal_points_at_every_fault_in_the_callers_language(services: OnDat
     assert header(answer, "Content-Language") == "en"
 
 
-def test_a_refused_body_may_be_mended_under_the_same_key(services: OnDatabase) -> None:
+def test_a_refused_body_may_be_fixed_under_the_same_key(services: OnDatabase) -> None:
     post(services, "invalid_body")
     assert post(services, "accepted")["statusCode"] == 202
-
-
-# --- over midnight --------------------------------------------------------------------------------
 
 
 def at(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def test_a_repeat_gets_its_answer_when_the_trip_has_begun_meanwhile(
+def test_a_repeat_after_the_trip_began_gets_the_first_answer(
     services: OnDatabase, database: Database
 ) -> None:
     services.moment = at(STARTS_ON)
@@ -204,7 +203,7 @@ def test_a_first_request_for_a_trip_that_began_yesterday_is_refused_and_its_key_
     assert header(accepted, "Idempotency-Replayed") is None
 
 
-def test_a_used_key_with_another_request_is_refused_as_such_on_any_day(
+def test_a_reused_key_is_refused_as_such_even_after_the_trip_began(
     services: OnDatabase,
 ) -> None:
     services.moment = at(STARTS_ON)
@@ -213,9 +212,6 @@ def test_a_used_key_with_another_request_is_refused_as_such_on_any_day(
     services.moment = at(STARTS_ON + timedelta(days=1))
 
     assert problem(post(services, "key_reused")) == "idempotency_key_reused"
-
-
-# --- what fails on our side -----------------------------------------------------------------------
 
 
 def fails(answer: dict[str, Any], code: str = "service_unavailable") -> bool:
@@ -244,7 +240,7 @@ def test_a_defect_is_a_503_and_stores_nothing(
 
 
 @pytest.mark.parametrize("defect", [KnowledgeLostError, DuplicateCodeError])
-def test_a_rule_that_we_broke_ourselves_is_counted_as_a_defect(
+def test_a_broken_internal_rule_is_counted_as_a_defect(
     services: OnDatabase, logs: LogBook, monkeypatch: pytest.MonkeyPatch, defect: type[DefectError]
 ) -> None:
     monkeypatch.setattr(services, "policy", raising(defect("a defect")))
@@ -256,7 +252,7 @@ def test_a_rule_that_we_broke_ourselves_is_counted_as_a_defect(
     assert line["code"] == defect.code
 
 
-def test_a_defect_after_the_commit_does_not_claim_that_nothing_was_done(
+def test_a_defect_after_the_commit_answers_that_the_effect_is_unknown(
     services: OnDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
@@ -267,11 +263,13 @@ def test_a_defect_after_the_commit_does_not_claim_that_nothing_was_done(
     assert json.loads(answer["body"])["effect"] == "unknown"
     assert header(post(services, "accepted"), "Idempotency-Replayed") == "true"
     monkeypatch.setattr(services, "api_settings", raising(RuntimeError("a defect")))
-    assert fails(post(services, "accepted"))  # what one request did says nothing of the next
+    assert fails(
+        post(services, "accepted")
+    )  # the commit of one request does not affect the answer to the next
 
 
 @pytest.mark.parametrize("name", ["key_ring", "public_base_url"])
-def test_settings_that_cannot_be_read_for_a_replay_do_not_deny_what_was_done(
+def test_unreadable_settings_during_a_replay_answer_that_the_effect_is_unknown(
     services: OnDatabase, logs: LogBook, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     post(services, "accepted")
@@ -286,7 +284,7 @@ def test_settings_that_cannot_be_read_for_a_replay_do_not_deny_what_was_done(
     assert line["code"] == "settings_invalid"
 
 
-def test_after_a_failure_the_same_key_is_as_good_as_new(
+def test_after_a_failure_the_same_key_is_usable_again(
     services: OnDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
@@ -299,7 +297,7 @@ def test_after_a_failure_the_same_key_is_as_good_as_new(
     assert header(answer, "Idempotency-Replayed") is None
 
 
-def test_a_statement_that_fails_shows_no_parameter_in_any_log(
+def test_a_failed_statement_logs_no_parameter(
     services: OnDatabase, database: Database, logs: LogBook
 ) -> None:
     """The `logs` fixture looks for the traveler's name, address, phone and payment token."""
@@ -315,7 +313,7 @@ def test_a_statement_that_fails_shows_no_parameter_in_any_log(
     assert rows(database) == NOTHING
 
 
-def test_a_database_that_cannot_be_reached_is_a_503(
+def test_an_unreachable_database_is_a_503(
     logs: LogBook,
 ) -> None:
     services = OnDatabase(Database(engine_for("mysql+pymysql://user:secret@127.0.0.1:1/none")))
@@ -328,7 +326,7 @@ def test_a_database_that_cannot_be_reached_is_a_503(
     assert "secret" not in logs.text
 
 
-def test_a_commit_of_unknown_fate_is_told_as_unknown(
+def test_a_commit_of_unknown_fate_answers_that_the_effect_is_unknown(
     services: OnDatabase, database: Database, logs: LogBook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = DatabaseUnavailableError("lost during the commit", effect_unknown=True)

@@ -1,4 +1,4 @@
-"""Who comes in: two clients and every kind of credential at every route of the contract; and keys that change."""
+"""Access: two clients and every kind of credential at every route of the contract, and key rotation."""
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ from tests.worlds.builders import (
 from tests.worlds.invocation import a_context, an_event
 from tests.worlds.services import KEYS, handler_of
 
-WEB, PARTNER = "l3pk9vw2d1", "q8zt4nf7s0"  # ids of API keys, as the gateway tells them
+WEB, PARTNER = "l3pk9vw2d1", "q8zt4nf7s0"  # ids of API keys, as the gateway passes them
 TOKEN = KEYS.issue("k1", RESERVATION_ID)
 STRANGERS_TOKEN = KEYS.issue("k1", UUID(int=7))
 CONFIRMED = a_reservation(
@@ -35,7 +35,7 @@ Route = tuple[str, str]
 
 
 def contract() -> dict[Route, set[str]]:
-    """Each route, and the credentials that it asks for."""
+    """The routes of the contract, with their required credentials."""
     document = yaml.safe_load((ROOT / "docs/contratos/openapi.yaml").read_text(encoding="utf-8"))
     return {
         (method.upper(), path): {
@@ -67,7 +67,7 @@ def folder_of(route: Route) -> str:
 def knock(
     services: Services, route: Route, *, api_key_id: str | None, token: str | None = None
 ) -> dict[str, Any]:
-    """Call the function behind a route, as the gateway does once it has let a request pass."""
+    """Call the function behind a route, as the gateway does with an admitted request."""
     method, path = route
     event = an_event("get_reservation.shown")
     values = {"code": CODE, "provider": "payments"}
@@ -82,7 +82,7 @@ def knock(
     return handler_of(folder_of(route), services)(event, a_context())
 
 
-def told(answer: dict[str, Any]) -> tuple[int, str]:
+def outcome(answer: dict[str, Any]) -> tuple[int, str]:
     return answer["statusCode"], json.loads(answer["body"])["code"]
 
 
@@ -98,32 +98,32 @@ def test_every_route_is_one_of_the_three_kinds() -> None:
 
 @named(WITH_KEY)
 @pytest.mark.parametrize("api_key_id", [None, "a-key-of-nobody"])
-def test_without_a_client_s_key_nobody_comes_in(
+def test_a_request_without_a_client_s_key_is_unauthorized(
     around: Surroundings, route: Route, api_key_id: str | None
 ) -> None:
     around.keep(CONFIRMED)
 
     answer = knock(around, route, api_key_id=api_key_id, token=TOKEN)
 
-    assert told(answer) == (401, "unauthorized")
+    assert outcome(answer) == (401, "unauthorized")
     assert around.pings == []
 
 
 @named(WITH_TOKEN)
-def test_without_a_token_nobody_comes_in(around: Surroundings, route: Route) -> None:
+def test_a_request_without_a_token_is_unauthorized(around: Surroundings, route: Route) -> None:
     around.keep(CONFIRMED)
 
-    assert told(knock(around, route, api_key_id=WEB)) == (401, "unauthorized")
+    assert outcome(knock(around, route, api_key_id=WEB)) == (401, "unauthorized")
     assert around.pings == []
 
 
 @named(WITH_TOKEN)
-def test_its_owner_comes_in(around: Surroundings, route: Route) -> None:
+def test_the_owner_is_admitted(around: Surroundings, route: Route) -> None:
     around.keep(CONFIRMED)
 
     answer = knock(around, route, api_key_id=WEB, token=TOKEN)
 
-    # To cancel, the idempotency store is asked next, which these surroundings do not have.
+    # A cancellation fails next: these surroundings have no idempotency store.
     assert answer["statusCode"] in ((503,) if route[0] == "POST" else (200, 303))
 
 
@@ -140,7 +140,7 @@ def test_its_owner_comes_in(around: Surroundings, route: Route) -> None:
     ],
     ids=["another client", "all of another", "another trip's", "made up", "other key", "no key"],
 )
-def test_whose_it_is_not_cannot_tell_it_from_what_is_not_there(
+def test_a_stranger_cannot_distinguish_a_reservation_from_a_missing_one(
     around: Surroundings, route: Route, api_key_id: str, token: str
 ) -> None:
     nowhere = knock(around, route, api_key_id=WEB, token=TOKEN)
@@ -148,23 +148,21 @@ def test_whose_it_is_not_cannot_tell_it_from_what_is_not_there(
 
     answer = knock(around, route, api_key_id=api_key_id, token=token)
 
-    assert told(answer) == told(nowhere) == (404, "not_found")
+    assert outcome(answer) == outcome(nowhere) == (404, "not_found")
     assert answer["multiValueHeaders"] == nowhere["multiValueHeaders"]
     assert around.stored == CONFIRMED
 
 
 @named(OPEN)
-def test_what_needs_no_key_gives_nothing_away(around: Surroundings, route: Route) -> None:
+def test_an_open_route_reveals_nothing(around: Surroundings, route: Route) -> None:
     answer = knock(around, route, api_key_id=None)
 
     if route[1] == "/v1/health":
         assert json.loads(answer["body"]) == {"status": "ok"}
     else:
-        assert told(answer) == (401, "webhook_signature_invalid")
+        assert outcome(answer) == (401, "webhook_signature_invalid")
         assert around.pings == []
 
-
-# --- keys that change -----------------------------------------------------------------------------
 
 READING = ("GET", "/v1/reservations/{code}")
 
@@ -180,7 +178,7 @@ def test_a_client_s_key_is_replaced_without_a_gap(around: Surroundings) -> None:
     assert seen == [[200, 401], [200, 200], [401, 200]]
 
 
-def test_a_retired_token_key_is_good_for_what_it_was_given_to_until_it_leaves_the_ring(
+def test_a_retired_token_key_verifies_its_tokens_until_it_leaves_the_ring(
     around: Surroundings,
 ) -> None:
     around.keep(CONFIRMED)

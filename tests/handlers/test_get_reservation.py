@@ -1,4 +1,4 @@
-"""GET: what the owner sees, what everybody else does not, and what is said when something fails."""
+"""GET: the owner's view, the refusals of everybody else, and the answers to failures."""
 
 import json
 from typing import Any
@@ -47,10 +47,10 @@ def test_the_owner_is_shown_the_reservation(around: Surroundings) -> None:
     assert (body["reservation_code"], body["status"]) == ("7KQ2M-XD4RT-S", "CONFIRMADA")
     assert header(answer, "ETag") == 'W/"1"'
     assert header(answer, "Cache-Control") == "private, no-cache"
-    assert around.pings == [False]  # a reader does not pay for a ping
+    assert around.pings == [False]  # a read skips the ping
 
 
-def test_who_has_this_version_is_told_so_without_a_body(around: Surroundings) -> None:
+def test_a_reader_with_the_current_version_gets_a_304_without_a_body(around: Surroundings) -> None:
     around.keep(CONFIRMED)
 
     answer = get(around, "unchanged")
@@ -59,17 +59,15 @@ def test_who_has_this_version_is_told_so_without_a_body(around: Surroundings) ->
     assert not answer["body"]
 
 
-def test_a_version_that_has_passed_is_answered_with_the_new_one(around: Surroundings) -> None:
+def test_a_reader_with_an_old_version_gets_the_new_one(around: Surroundings) -> None:
     around.keep(a_reservation(a_charge(), version=2))
 
     assert get(around, "unchanged")["statusCode"] == 200
 
 
 @pytest.mark.parametrize("case", ["wrong_token", "another_client", "shown"])
-def test_whoever_does_not_own_it_gets_one_and_the_same_answer(
-    around: Surroundings, case: str
-) -> None:
-    if case != "shown":  # there it does not even exist
+def test_every_stranger_gets_the_same_404(around: Surroundings, case: str) -> None:
+    if case != "shown":  # in the case "shown" no reservation exists
         around.keep(CONFIRMED)
 
     answer = get(around, case)
@@ -80,7 +78,7 @@ def test_whoever_does_not_own_it_gets_one_and_the_same_answer(
     assert header(answer, "Content-Language") == "es"
 
 
-def test_without_a_token_there_is_nothing_to_look_up(around: Surroundings) -> None:
+def test_without_a_token_the_database_is_not_read(around: Surroundings) -> None:
     around.keep(CONFIRMED)
 
     answer = get(around, "without_token")
@@ -89,7 +87,7 @@ def test_without_a_token_there_is_nothing_to_look_up(around: Surroundings) -> No
     assert around.pings == []
 
 
-def test_the_timeline_is_told_in_the_language_of_the_reader(around: Surroundings) -> None:
+def test_the_timeline_is_in_the_language_of_the_reader(around: Surroundings) -> None:
     around.keep(a_reservation())
 
     answer = get(around, "timeline")
@@ -125,7 +123,7 @@ def test_there_is_no_voucher_before_the_confirmation(around: Surroundings) -> No
     assert get(around, "voucher")["statusCode"] == 404
 
 
-def test_a_store_that_is_down_is_a_503_with_a_time_to_come_back(around: Surroundings) -> None:
+def test_a_document_store_outage_is_a_503_with_retry_after(around: Surroundings) -> None:
     around.keep(CONFIRMED)
     around.store.down = True
 
@@ -135,21 +133,21 @@ def test_a_store_that_is_down_is_a_503_with_a_time_to_come_back(around: Surround
     assert header(answer, "Retry-After") == "5"
 
 
-def test_health_asks_the_database(around: Surroundings) -> None:
+def test_health_queries_the_database(around: Surroundings) -> None:
     answer = get(around, "health")
 
     assert (answer["statusCode"], json.loads(answer["body"])) == (200, {"status": "ok"})
     assert around.pings == [False]
 
 
-def test_every_other_route_is_a_404_of_our_own(around: Surroundings) -> None:
+def test_an_unknown_route_is_a_404(around: Surroundings) -> None:
     answer = get(around, "unknown_route")
 
     assert (answer["statusCode"], problem(answer)) == (404, "not_found")
 
 
 @pytest.mark.parametrize(("resource", "method"), METHOD_OF.items(), ids=METHOD_OF)
-def test_an_address_that_lacks_a_method_says_which_it_has(
+def test_an_unsupported_method_is_a_405_with_the_allowed_ones(
     around: Surroundings, resource: str, method: str
 ) -> None:
     event = an_event("get_reservation.unknown_route")
@@ -162,7 +160,7 @@ def test_an_address_that_lacks_a_method_says_which_it_has(
     assert around.pings == []
 
 
-def test_the_trace_of_the_caller_goes_on(
+def test_the_logs_continue_the_trace_of_the_caller(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = an_event("get_reservation.health")
@@ -186,7 +184,7 @@ def test_the_trace_of_the_caller_goes_on(
     ],
     ids=["no database", "a lock", "a defect"],
 )
-def test_no_failure_is_a_500_or_tells_of_the_interior(
+def test_no_failure_is_a_500_or_reveals_internals(
     around: Surroundings,
     monkeypatch: pytest.MonkeyPatch,
     case: str,
@@ -207,7 +205,7 @@ def test_no_failure_is_a_500_or_tells_of_the_interior(
 
 
 @pytest.mark.parametrize("name", ["key_ring", "api_settings", "durations", "public_base_url"])
-def test_a_setting_that_cannot_be_read_is_a_503(
+def test_an_unreadable_setting_is_a_503(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     around.keep(CONFIRMED)

@@ -1,4 +1,4 @@
-"""The migration: for a stack that waits, and for whoever calls it directly."""
+"""The migration: called by a waiting stack, and directly."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ REVISION = "0001"
 
 
 class Migrations(FakeServices):
-    """Counts the runs of a migration that works, or fails."""
+    """Counts the runs of a migration that succeeds, or raises `error`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ def migrate(migrations: Migrations, case: str, stack: Receiver | None = None) ->
 
 
 @pytest.mark.parametrize("case", ["create", "update"])
-def test_a_stack_waits_for_the_migration_and_is_told(
+def test_a_stack_waiting_for_the_migration_gets_its_result(
     migrations: Migrations, stack: Receiver, logs: LogBook, case: str
 ) -> None:
     assert migrate(migrations, case, stack) == {"revision": REVISION}
@@ -68,7 +68,7 @@ def test_deleting_the_stack_leaves_the_schema_as_it_is(
     assert answer["Status"] == "SUCCESS"
 
 
-def test_a_migration_that_fails_fails_the_deployment_and_tells_no_more(
+def test_a_failed_migration_fails_the_deployment_without_details(
     migrations: Migrations, stack: Receiver, logs: LogBook
 ) -> None:
     migrations.error = DatabaseUnavailableError("no connection to db.example")
@@ -86,7 +86,7 @@ def test_a_direct_call_returns_the_revision(migrations: Migrations) -> None:
     assert migrate(migrations, "direct") == {"revision": REVISION}
 
 
-def test_a_direct_call_that_fails_fails(migrations: Migrations) -> None:
+def test_a_failed_direct_call_raises_its_error(migrations: Migrations) -> None:
     migrations.error = DatabaseUnavailableError("no connection to the database")
     with pytest.raises(DatabaseUnavailableError):
         migrate(migrations, "direct")

@@ -20,7 +20,7 @@ from tests.worlds.services import handler_of
 
 
 class Draining(Context):
-    """Has time for so many rounds."""
+    """Has time for the given number of rounds."""
 
     def __init__(self, rounds: int) -> None:
         super().__init__(0)
@@ -75,19 +75,19 @@ def test_a_run_without_time_for_a_round_begins_none(around: Surroundings) -> Non
     assert around.publisher.hints == []
 
 
-def test_a_poller_pings_as_its_connection_has_slept(around: Surroundings) -> None:
+def test_a_poller_pings_its_idle_connection(around: Surroundings) -> None:
     poll(around, rounds=0)
     assert around.pings == [True]
 
 
-def test_what_the_queue_did_not_answer_for_is_counted_and_kept(around: Surroundings) -> None:
+def test_a_hint_that_the_queue_does_not_answer_is_counted(around: Surroundings) -> None:
     store_hints(around, [Queue.PAYMENT, Queue.SUPPLIER])
     around.publisher.unreachable = {Queue.PAYMENT}
 
     assert poll(around) == {"published": 1, "woken": 0, "unanswered": 1, "dead": 0}
 
 
-def test_a_hint_that_died_is_a_metric_of_its_own(around: Surroundings) -> None:
+def test_a_dead_hint_has_its_own_metric(around: Surroundings) -> None:
     [hint] = store_hints(around, [Queue.PAYMENT])
     around.publisher.refusing = {hint.message_id}
 
@@ -100,7 +100,7 @@ def test_a_hint_that_died_is_a_metric_of_its_own(around: Surroundings) -> None:
     assert around.logs.metrics == {"OutboxDead"}
 
 
-def test_a_run_tells_its_counts_in_one_line(around: Surroundings) -> None:
+def test_a_run_logs_its_counts_in_one_line(around: Surroundings) -> None:
     store_hints(around, [Queue.VOUCHER])
 
     poll(around)
@@ -109,7 +109,7 @@ def test_a_run_tells_its_counts_in_one_line(around: Surroundings) -> None:
     assert (line["published"], line["dead"]) == (1, 0)
 
 
-def test_a_database_that_is_down_fails_the_run_so_that_the_alarm_sees_it(
+def test_a_database_outage_fails_the_run(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(self: InMemoryUnitOfWork) -> None:
@@ -121,7 +121,7 @@ def test_a_database_that_is_down_fails_the_run_so_that_the_alarm_sees_it(
         poll(around)
 
 
-def test_a_hint_that_died_is_counted_though_the_database_goes_away_right_after(
+def test_a_dead_hint_is_counted_although_the_database_fails_right_after(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [hint] = store_hints(around, [Queue.PAYMENT])

@@ -1,4 +1,4 @@
-"""Webhooks: heard once, believed never, and nothing at all from whoever did not sign."""
+"""Webhooks: recorded once, never trusted as facts, and refused without a valid signature."""
 
 import base64
 import json
@@ -17,7 +17,7 @@ from tests.worlds.invocation import a_context, an_event
 from tests.worlds.services import handler_of, raising
 from tests.worlds.signing import PAYMENTS_SECRET, signed_headers
 
-SENT_AT = NOON  # when the events on the shelf were signed
+SENT_AT = NOON  # signing time of the example events
 NEW_SECRET = b"the payments' next secret, 32 B."
 
 
@@ -36,7 +36,7 @@ def post(services: Services, event: str | dict[str, Any]) -> dict[str, Any]:
     return handler_of("receive_webhook", services)(event, a_context())
 
 
-def signed_anew(
+def signed_webhook(
     secret: bytes, *, webhook_id: str = "msg_other", at: datetime = SENT_AT, **body: Any
 ) -> dict[str, Any]:
     event = an_event("receive_webhook.payment_succeeded")
@@ -60,7 +60,7 @@ def code(answer: dict[str, Any]) -> str:
 
 
 def is_untouched(around: Surroundings) -> bool:
-    """Nothing read, nothing written: not even a connection was asked for."""
+    """No read, no write, and no unit of work opened."""
     database = around.database
     return not (around.pings or database.webhooks or database.outbox)
 
@@ -74,10 +74,10 @@ def the_only(around: Surroundings, operation: Operation) -> Call:
     return call
 
 
-# --- heard ----------------------------------------------------------------------------------------
+# --- accepted -------------------------------------------------------------------------------------
 
 
-def test_a_webhook_makes_us_ask_its_sender_and_changes_nothing_else(around: Surroundings) -> None:
+def test_a_webhook_schedules_an_inquiry_and_changes_nothing_else(around: Surroundings) -> None:
     pending = a_charge(Status.PENDING, check_at=NOON + 600 * SECOND)
     around.keep(a_reservation(pending, next_check_at=NOON + 600 * SECOND))
 
@@ -93,7 +93,7 @@ def test_a_webhook_makes_us_ask_its_sender_and_changes_nothing_else(around: Surr
     assert around.logs.metrics == {"WebhookTaken"}
 
 
-def test_the_supplier_s_word_does_not_cancel_a_trip_but_has_it_looked_at(
+def test_a_cancellation_webhook_of_the_supplier_only_schedules_an_inquiry(
     around: Surroundings,
 ) -> None:
     around.keep(a_reservation(a_charge(), a_booking()))
@@ -128,8 +128,10 @@ def test_a_second_delivery_does_nothing(around: Surroundings) -> None:
     assert "WebhookDuplicate" in around.logs.metrics
 
 
-def test_one_about_nobody_we_know_is_kept_and_answered_alike(around: Surroundings) -> None:
-    """Also one that arrives before our own commit: the reservation cannot be seen yet."""
+def test_a_webhook_of_an_unknown_reservation_is_stored_and_answered_alike(
+    around: Surroundings,
+) -> None:
+    """A webhook that arrives before our own commit is one too: the reservation is not visible yet."""
     answer = post(around, "unknown_reference")
 
     assert (answer["statusCode"], answer["body"] or "") == (200, "")
@@ -138,8 +140,8 @@ def test_one_about_nobody_we_know_is_kept_and_answered_alike(around: Surrounding
     assert around.logs.metrics == {"WebhookUnknownReference"}
 
 
-def test_one_about_something_else_entirely_is_harmless(around: Surroundings) -> None:
-    event = signed_anew(PAYMENTS_SECRET, data={"reference": "order 7; DROP TABLE"})
+def test_a_webhook_with_a_foreign_reference_is_harmless(around: Surroundings) -> None:
+    event = signed_webhook(PAYMENTS_SECRET, data={"reference": "order 7; DROP TABLE"})
     assert post(around, event)["statusCode"] == 200
     assert around.logs.metrics == {"WebhookUnknownReference"}
 
@@ -147,7 +149,7 @@ def test_one_about_something_else_entirely_is_harmless(around: Surroundings) -> 
 def test_a_signed_webhook_of_an_unknown_type_is_counted_and_changes_nothing(
     around: Surroundings,
 ) -> None:
-    answer = post(around, signed_anew(PAYMENTS_SECRET, type="dispute.created"))
+    answer = post(around, signed_webhook(PAYMENTS_SECRET, type="dispute.created"))
 
     assert (answer["statusCode"], answer["body"] or "") == (200, "")
     assert is_untouched(around)
@@ -156,16 +158,16 @@ def test_a_signed_webhook_of_an_unknown_type_is_counted_and_changes_nothing(
 
 
 @pytest.mark.parametrize("secret", [PAYMENTS_SECRET, NEW_SECRET], ids=["old", "new"])
-def test_while_a_secret_is_replaced_both_are_heard(around: Surroundings, secret: bytes) -> None:
+def test_both_secrets_are_accepted_during_a_rotation(around: Surroundings, secret: bytes) -> None:
     around.secrets[Provider.PAYMENTS] = [NEW_SECRET, PAYMENTS_SECRET]
-    assert post(around, signed_anew(secret))["statusCode"] == 200
+    assert post(around, signed_webhook(secret))["statusCode"] == 200
 
 
-# --- not heard ------------------------------------------------------------------------------------
+# --- refused --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("case", ["forged_body", "another_s_secret", "without_signature"])
-def test_what_its_provider_did_not_sign_is_refused_and_changes_nothing(
+def test_a_webhook_without_its_provider_s_signature_is_refused_and_changes_nothing(
     around: Surroundings, case: str
 ) -> None:
     around.keep(a_reservation(a_charge(Status.PENDING)))
@@ -179,7 +181,7 @@ def test_what_its_provider_did_not_sign_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize("away", [timedelta(seconds=301), -timedelta(seconds=301)])
-def test_an_old_one_sent_again_or_one_from_the_future_is_stale(
+def test_a_webhook_from_the_past_or_the_future_is_stale(
     around: Surroundings, away: timedelta
 ) -> None:
     around.moment = SENT_AT + away
@@ -191,12 +193,12 @@ def test_an_old_one_sent_again_or_one_from_the_future_is_stale(
 
 
 @pytest.mark.parametrize("away", [timedelta(seconds=300), -timedelta(seconds=300)])
-def test_five_minutes_away_is_near_enough(around: Surroundings, away: timedelta) -> None:
+def test_a_webhook_five_minutes_away_is_accepted(around: Surroundings, away: timedelta) -> None:
     around.moment = SENT_AT + away
     assert post(around, "payment_succeeded")["statusCode"] == 200
 
 
-def test_an_unknown_provider_is_a_404_whoever_signed(around: Surroundings) -> None:
+def test_an_unknown_provider_is_a_404(around: Surroundings) -> None:
     answer = post(around, "unknown_provider")
 
     assert (answer["statusCode"], code(answer)) == (404, "not_found")
@@ -221,23 +223,23 @@ def test_a_signed_body_that_is_not_json_is_malformed(around: Surroundings) -> No
 
 
 def test_a_signed_body_of_another_shape_fails_validation(around: Surroundings) -> None:
-    answer = post(around, signed_anew(PAYMENTS_SECRET, data={}))
+    answer = post(around, signed_webhook(PAYMENTS_SECRET, data={}))
 
     assert (answer["statusCode"], code(answer)) == (422, "validation_failed")
     assert is_untouched(around)
 
 
-def test_what_is_said_is_written_in_no_log(around: Surroundings) -> None:
+def test_no_log_quotes_a_webhook(around: Surroundings) -> None:
     said = {"reference": "Ana Pérez", "card": "4111 1111 1111 1111"}
 
-    post(around, signed_anew(PAYMENTS_SECRET, webhook_id="msg_of_ana", data=said))
+    post(around, signed_webhook(PAYMENTS_SECRET, webhook_id="msg_of_ana", data=said))
     post(around, "forged_body")
 
     for word in ("Ana", "4111", "msg_", "v1,", PAYMENTS_SECRET.decode()):
         assert word not in around.logs.text
 
 
-# --- what fails on our side -----------------------------------------------------------------------
+# --- failures of ours -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -249,7 +251,7 @@ def test_what_is_said_is_written_in_no_log(around: Surroundings) -> None:
     ],
     ids=["no database", "a lock", "a defect"],
 )
-def test_a_failure_of_ours_is_a_503_so_that_the_provider_comes_again(
+def test_a_failure_of_ours_is_a_503_so_that_the_provider_retries(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch, error: Exception, problem: str
 ) -> None:
     monkeypatch.setattr(around, "unit_of_work", raising(error))
@@ -262,7 +264,7 @@ def test_a_failure_of_ours_is_a_503_so_that_the_provider_comes_again(
         assert inside not in answer["body"]
 
 
-def test_a_webhook_that_met_a_locked_row_is_taken_when_it_comes_again(
+def test_a_webhook_refused_by_a_locked_row_is_accepted_on_retry(
     around: Surroundings,
 ) -> None:
     around.keep(a_reservation(a_charge(Status.PENDING)))
@@ -275,6 +277,6 @@ def test_a_webhook_that_met_a_locked_row_is_taken_when_it_comes_again(
     assert the_only(around, Operation.CHARGE).check_at == NOON
 
 
-def test_the_shelf_is_signed_at_the_time_it_tells() -> None:
+def test_the_example_webhooks_are_signed_at_the_time_of_their_header() -> None:
     headers = an_event("receive_webhook.payment_succeeded")["headers"]
     assert datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC) == SENT_AT

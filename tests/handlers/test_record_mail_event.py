@@ -1,4 +1,4 @@
-"""What SES says of a mail: one line on the timeline, once, and nothing personal anywhere."""
+"""Mail events of SES: one line on the timeline, once, without personal data."""
 
 import pytest
 
@@ -12,14 +12,14 @@ NAME = "record_mail_event"
 
 
 def run(around: Surroundings, case: str) -> list[str]:
-    """The ids of the messages that are to come back."""
+    """Ids of the messages to return to the queue."""
     verdict = handler_of(NAME, around)(an_event(f"{NAME}.{case}"), a_context())
     assert set(verdict) == {"batchItemFailures"}
     return [failure["itemIdentifier"] for failure in verdict["batchItemFailures"]]
 
 
 def timeline(around: Surroundings) -> list[tuple[str, str]]:
-    """What is told of mails, and by whom."""
+    """Events about mails, with their actors."""
     with around.unit_of_work() as uow:
         history = uow.reservations.history(RESERVATION_ID)
     return [(entry.event, entry.actor) for entry in history if entry.event.startswith("mail.")]
@@ -28,7 +28,7 @@ def timeline(around: Surroundings) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("case", "metric"), [("bounced", "MailBounced"), ("complained", "MailComplained")]
 )
-def test_what_came_back_stands_on_the_timeline(
+def test_a_returned_mail_is_recorded_on_the_timeline(
     around: Surroundings, case: str, metric: str
 ) -> None:
     around.keep(a_reservation())
@@ -41,14 +41,14 @@ def test_what_came_back_stands_on_the_timeline(
     assert (line["reservation_id"], line["kind"]) == (str(RESERVATION_ID), "confirmed")
 
 
-def test_what_is_told_twice_is_told_once(around: Surroundings) -> None:
+def test_a_repeated_mail_event_is_recorded_once(around: Surroundings) -> None:
     around.keep(a_reservation())
     run(around, "bounced")
     run(around, "bounced")
     assert timeline(around) == [("mail.bounced.confirmed", "ses")]
 
 
-def test_it_changes_nothing_but_the_timeline(around: Surroundings) -> None:
+def test_a_mail_event_changes_only_the_timeline(around: Surroundings) -> None:
     around.keep(a_reservation())
     before = around.stored
     run(around, "bounced")
@@ -56,7 +56,7 @@ def test_it_changes_nothing_but_the_timeline(around: Surroundings) -> None:
     assert around.database.outbox == {}
 
 
-def test_of_a_batch_the_greeting_is_let_go_and_what_nobody_asked_for_is_set_aside(
+def test_a_batch_drops_the_greeting_and_dead_letters_an_unexpected_event(
     around: Surroundings,
 ) -> None:
     around.keep(a_reservation())
@@ -68,7 +68,7 @@ def test_of_a_batch_the_greeting_is_let_go_and_what_nobody_asked_for_is_set_asid
     assert around.dead_letters.buried == [(delivery["body"], "not_a_mail_event")]
 
 
-def test_a_mail_of_no_reservation_is_set_aside(around: Surroundings) -> None:
+def test_a_mail_event_of_an_unknown_reservation_is_dead_lettered(around: Surroundings) -> None:
     assert run(around, "bounced") == []
     [(_, reason)] = around.dead_letters.buried
     assert reason == "unknown_reservation"
@@ -77,7 +77,7 @@ def test_a_mail_of_no_reservation_is_set_aside(around: Surroundings) -> None:
 @pytest.mark.parametrize(
     "error", [DatabaseUnavailableError("lost"), RuntimeError("a defect")], ids=["lost", "a defect"]
 )
-def test_whatever_of_ours_fails_the_message_comes_back(
+def test_a_failure_of_ours_returns_the_message_to_the_queue(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(around, "unit_of_work", raising(error))

@@ -1,4 +1,4 @@
-"""Settings: a new function tells all that it lacks, a warm one takes up the keys that are being rotated."""
+"""Settings: a new function reports all the missing ones, a warm one accepts rotated keys."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from tests.handlers.test_door import CONFIRMED, READING, WEB, knock
 from tests.handlers.test_receive_webhook import (
     NEW_SECRET,
     post,
-    signed_anew,
+    signed_webhook,
     written,
 )
 from tests.template.test_functions import FROM_ENVIRONMENT, every_function, settings_of
@@ -53,9 +53,6 @@ OLD, NEW = bytes(32), bytes(range(32))
 ENVIRONMENT = {"SETTINGS_PATH": PATH, "ALLOWED_ORIGIN": ORIGIN}
 
 
-# --- all at once ----------------------------------------------------------------------------------
-
-
 def names_of(folder: str) -> set[str]:
     return {
         f"{PATH}/{model.parameter(field).replace('_', '-')}"
@@ -77,7 +74,7 @@ class Bare(Services):
 
 
 def complaint(services: Services, folder: str, logs: LogBook) -> str:
-    """What a function's first invocation writes down, or leaves to the runtime, of what it lacks."""
+    """The error about missing settings that the first invocation logs or raises."""
     function = handler_of(folder, services)
     event = an_event(f"{folder}.{FIRST_EVENT[folder]}")
     if "httpMethod" not in event:
@@ -90,7 +87,7 @@ def complaint(services: Services, folder: str, logs: LogBook) -> str:
 
 
 @every_function
-def test_a_function_names_all_the_settings_that_it_lacks_before_it_does_anything(
+def test_a_function_reports_all_its_missing_settings_before_any_work(
     logs: LogBook, folder: str
 ) -> None:
     services = Bare()
@@ -99,9 +96,6 @@ def test_a_function_names_all_the_settings_that_it_lacks_before_it_does_anything
 
     assert named == names_of(folder)
     assert services.asked == [named]
-
-
-# --- keys that change, under warm functions -------------------------------------------------------
 
 
 def a_ring(current: str, **keys: bytes) -> dict[str, Any]:
@@ -163,7 +157,7 @@ def warm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Warm]:
         yield Warm()
 
 
-def test_a_warm_function_takes_up_a_client_s_new_key_and_lets_the_old_one_go(warm: Warm) -> None:
+def test_a_warm_function_accepts_a_client_s_new_key_and_drops_the_old_one(warm: Warm) -> None:
     def seen() -> list[int]:
         return [warm.reading(api_key_id=key) for key in (WEB, "new")]
 
@@ -188,16 +182,18 @@ def test_a_warm_function_knows_a_token_key_before_it_is_made_current(warm: Warm)
     assert warm.reading() == 200
 
     warm.put("access-token-keys", a_ring("k2", k1=OLD, k2=NEW))
-    warm.moves_to_key("k2")  # as `ops token reissue` does, at once
+    warm.moves_to_key("k2")  # as `ops token reissue` does
     assert [warm.reading(), warm.reading(ring=renewed)] == [404, 200]
 
 
-def test_a_warm_function_takes_a_provider_s_new_secret_beside_the_old_one(
+def test_a_warm_function_accepts_a_provider_s_new_secret_beside_the_old_one(
     warm: Warm,
 ) -> None:
     def heard() -> list[int]:
         secrets = (PAYMENTS_SECRET, NEW_SECRET)
-        return [post(warm, signed_anew(secret, at=warm.now()))["statusCode"] for secret in secrets]
+        return [
+            post(warm, signed_webhook(secret, at=warm.now()))["statusCode"] for secret in secrets
+        ]
 
     assert heard() == [200, 401]
 

@@ -1,4 +1,4 @@
-"""On the embedded stack's durations, whatever the providers are told to do comes to its end while one watches."""
+"""With the embedded stack's durations, every simulated behaviour of a provider ends within 90 seconds."""
 
 from datetime import timedelta
 
@@ -41,7 +41,7 @@ INPUTS = [
 
 
 @pytest.mark.parametrize(("token", "offer"), INPUTS)
-def test_every_token_and_every_offer_comes_to_its_end_within_ninety_seconds(
+def test_every_token_and_offer_of_the_simulators_ends_within_ninety_seconds(
     around: Surroundings,
     monkeypatch: pytest.MonkeyPatch,
     token: str,

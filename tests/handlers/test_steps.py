@@ -1,4 +1,4 @@
-"""The four queue functions: what a hint does, what comes back, what is set aside."""
+"""The four queue functions: the effect of a hint, retried messages, dead-lettered messages."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ every_step = pytest.mark.parametrize(("step", "reservation"), STEPS.items(), ids
 
 
 def run(around: Surroundings, step: str, case: str = "due") -> list[str]:
-    """The ids of the messages that are to come back."""
+    """Ids of the messages to return to the queue."""
     return run_event(around, step, an_event(f"{step}.{case}"))
 
 
@@ -63,10 +63,7 @@ def hints_stored(around: Surroundings) -> list[tuple[Queue, str | None]]:
     return [(row.hint.queue, row.hint.traceparent) for row in rows]
 
 
-# --- what each does -----------------------------------------------------------------------------------
-
-
-def test_a_payment_is_taken_and_the_supplier_s_turn_is_stored(around: Surroundings) -> None:
+def test_a_charge_succeeds_and_the_supplier_hint_is_stored(around: Surroundings) -> None:
     around.keep(ACCEPTED)
     around.payments = ScriptedPayments(PAID)
 
@@ -82,7 +79,7 @@ def test_a_payment_is_taken_and_the_supplier_s_turn_is_stored(around: Surroundin
     assert around.logs.metrics == {"ProviderSeen"}
 
 
-def test_what_a_step_did_is_one_line_of_codes_and_counts(around: Surroundings) -> None:
+def test_a_provider_call_is_logged_in_one_line_of_codes(around: Surroundings) -> None:
     around.keep(ACCEPTED)
     reply = Reply(outcome=NoAnswer(), http_status=502, elapsed_ms=31)
     around.payments = ScriptedPayments(reply)
@@ -108,7 +105,7 @@ def test_an_answer_that_needs_a_person_is_an_error_in_the_logs(around: Surroundi
     assert around.logs.metrics == {"ProviderNoAnswer", "ProviderAlarm"}
 
 
-def test_a_service_is_booked_and_the_voucher_s_turn_is_stored(around: Surroundings) -> None:
+def test_a_service_is_booked_and_the_voucher_hint_is_stored(around: Surroundings) -> None:
     around.keep(PAID_FOR)
     around.supplier = ScriptedSupplier(BOOKED)
 
@@ -120,7 +117,7 @@ def test_a_service_is_booked_and_the_voucher_s_turn_is_stored(around: Surroundin
     assert [queue for queue, _ in hints_stored(around)] == [Queue.VOUCHER]
 
 
-def test_a_voucher_is_stored_and_the_mail_s_turn_is_too(around: Surroundings) -> None:
+def test_a_voucher_is_issued_and_the_mail_hint_is_stored(around: Surroundings) -> None:
     around.keep(CONFIRMED)
 
     assert run(around, "issue_voucher") == []
@@ -147,7 +144,7 @@ def test_a_mail_is_sent_with_the_voucher(around: Surroundings) -> None:
     assert around.logs.metrics == {"MailSent"}
 
 
-def test_a_voucher_that_cannot_be_drawn_is_an_error_and_its_mail_goes_without_it(
+def test_a_failed_voucher_is_an_error_and_the_mail_is_sent_without_it(
     around: Surroundings,
 ) -> None:
     around.voucher_renderer = FailingRenderer()
@@ -167,7 +164,7 @@ def test_a_voucher_that_cannot_be_drawn_is_an_error_and_its_mail_goes_without_it
     assert (mail.kind, mail.voucher_pdf) == (MailKind.CONFIRMED, None)
 
 
-def test_a_mail_without_an_answer_is_counted_as_such(around: Surroundings) -> None:
+def test_a_mail_without_an_answer_is_counted_as_unknown(around: Surroundings) -> None:
     around.keep(WITH_VOUCHER)
     around.mailer.outcome = MailUnknown()
 
@@ -177,7 +174,7 @@ def test_a_mail_without_an_answer_is_counted_as_such(around: Surroundings) -> No
 
 
 @every_step
-def test_a_step_that_finds_nothing_to_do_is_quiet(
+def test_a_step_without_work_calls_nothing_and_counts_nothing(
     around: Surroundings, step: str, reservation: Reservation
 ) -> None:
     around.keep(a_reservation(a_charge(Status.UNKNOWN)))
@@ -191,7 +188,7 @@ def test_a_step_that_finds_nothing_to_do_is_quiet(
 
 
 @every_step
-def test_a_worker_pings_as_its_connection_has_slept(
+def test_a_worker_pings_its_idle_connection(
     around: Surroundings, step: str, reservation: Reservation
 ) -> None:
     around.keep(a_reservation(a_charge(Status.UNKNOWN)))
@@ -199,10 +196,7 @@ def test_a_worker_pings_as_its_connection_has_slept(
     assert set(around.pings) == {True}
 
 
-# --- what comes back, what is set aside -----------------------------------------------------------
-
-
-def test_of_a_batch_each_message_gets_its_own_verdict(around: Surroundings) -> None:
+def test_each_message_of_a_batch_gets_its_own_verdict(around: Surroundings) -> None:
     around.keep(CONFIRMED)
     event = an_event("issue_voucher.batch")
     unreadable, _, for_nobody = event["Records"]
@@ -217,7 +211,7 @@ def test_of_a_batch_each_message_gets_its_own_verdict(around: Surroundings) -> N
     assert around.logs.metrics == {"HintSetAside", "VoucherIssued", "ConfirmedAfter"}
 
 
-def test_of_a_batch_only_what_failed_comes_back(around: Surroundings) -> None:
+def test_only_the_failed_message_of_a_batch_returns(around: Surroundings) -> None:
     around.keep(CONFIRMED)
     around.store.down = True
 
@@ -226,7 +220,9 @@ def test_of_a_batch_only_what_failed_comes_back(around: Surroundings) -> None:
     assert len(around.dead_letters.buried) == 2
 
 
-def test_a_hint_of_an_unknown_version_is_set_aside_with_its_reason(around: Surroundings) -> None:
+def test_a_hint_of_an_unknown_version_is_dead_lettered_with_its_reason(
+    around: Surroundings,
+) -> None:
     around.keep(ACCEPTED)
     event = an_event("process_payment.unknown_version")
 
@@ -238,7 +234,7 @@ def test_a_hint_of_an_unknown_version_is_set_aside_with_its_reason(around: Surro
 
 
 @every_step
-def test_a_hint_for_nobody_is_set_aside(
+def test_a_hint_of_an_unknown_reservation_is_dead_lettered(
     around: Surroundings, step: str, reservation: Reservation
 ) -> None:
     assert run(around, step) == []
@@ -254,7 +250,7 @@ def test_a_hint_for_nobody_is_set_aside(
     ids=["no database", "a defect"],
 )
 @pytest.mark.parametrize("name", ["unit_of_work", "policy"])
-def test_whatever_of_ours_fails_the_message_comes_back_and_the_logs_say_why(
+def test_a_failure_of_ours_returns_the_message_and_is_logged(
     around: Surroundings,
     monkeypatch: pytest.MonkeyPatch,
     step: str,
@@ -282,10 +278,10 @@ PORT_OF = {
 
 
 @every_step
-def test_a_port_that_breaks_its_promise_costs_a_repeat_and_no_message(
+def test_a_port_that_raises_costs_a_retry_and_no_message(
     around: Surroundings, monkeypatch: pytest.MonkeyPatch, step: str, reservation: Reservation
 ) -> None:
-    """No port may raise for what the outside does; a defect that does is survived all the same."""
+    """A port must not raise for external failures. A defect that raises is retried."""
     around.keep(reservation)
 
     class Broken:
@@ -300,8 +296,8 @@ def test_a_port_that_breaks_its_promise_costs_a_repeat_and_no_message(
     assert around.stored.next_check_at is not None
 
 
-def test_a_mail_is_made_of_data_that_no_log_line_holds(around: Surroundings) -> None:
-    """The `logs` fixture looks for them after every test; here is what it would find."""
+def test_the_personal_data_of_a_mail_are_in_no_log_line(around: Surroundings) -> None:
+    """The `logs` fixture searches for these data after every test."""
     around.keep(WITH_VOUCHER)
 
     run(around, "notify_customer")

@@ -1,6 +1,6 @@
-"""What goes wrong on the way, each as a short story told to its very end, on production's durations.
+"""Failures on the way, each as a short story until its end, with the production durations.
 
-Each ends with nothing left to do, or with a review that says why, and with both providers' books adding up.
+Each story ends settled or in review, and with balanced books at both providers.
 """
 
 from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ def depart(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Iterator[De
 
 
 def assert_ended(trip: Journey, word: PublicStatus, books: Books) -> None:
-    """To its very end: days of aftercare included, nothing is left to be done and nobody is needed."""
+    """Travel to the end, days of aftercare included: the trip is settled without a review."""
     trip.travel_to_the_end()
 
     assert trip.word is word
@@ -70,7 +70,7 @@ def assert_ended(trip: Journey, word: PublicStatus, books: Books) -> None:
 
 
 def assert_stopped(trip: Journey, word: PublicStatus, review: Review, books: Books) -> None:
-    """At what only a person can decide."""
+    """Travel to the end: the trip waits for a person."""
     trip.travel_to_the_end()
 
     assert trip.word is word
@@ -78,10 +78,10 @@ def assert_stopped(trip: Journey, word: PublicStatus, review: Review, books: Boo
     assert trip.books() == books
 
 
-# --- cancelled on the way -------------------------------------------------------------------------
+# --- cancellations on the way ---------------------------------------------------------------------
 
 MOMENTS: dict[str, tuple[str, str, Callable[[Journey], bool]]] = {
-    "before anything was asked": ("tok_ok", "HTL-", lambda _: True),
+    "before any request": ("tok_ok", "HTL-", lambda _: True),
     "while a payment has no answer": (
         "tok_timeout",
         "HTL-",
@@ -144,7 +144,7 @@ def test_a_trip_cancelled_while_a_request_is_on_its_way_costs_nothing(
     assert_ended(trip, PublicStatus.CANCELADA, books)
 
 
-def test_a_trip_that_was_refused_cannot_be_cancelled_as_well(depart: Depart) -> None:
+def test_a_rejected_trip_is_not_cancellable(depart: Depart) -> None:
     trip = depart(offer="REJ-MAD-001")
     trip.travel(until=lambda trip: trip.has(Operation.REFUND))
 
@@ -154,10 +154,10 @@ def test_a_trip_that_was_refused_cannot_be_cancelled_as_well(depart: Depart) -> 
     assert_ended(trip, PublicStatus.RECHAZADA, ONLY_MONEY_GIVEN_BACK)
 
 
-# --- the time of an offer -------------------------------------------------------------------------
+# --- holds ----------------------------------------------------------------------------------------
 
 
-def test_an_outage_longer_than_the_hold_is_not_the_traveler_s_fault(depart: Depart) -> None:
+def test_a_payments_outage_longer_than_the_hold_does_not_expire_the_trip(depart: Depart) -> None:
     trip = depart()
     trip.payments.faults("outage")
     trip.travel_for(STANDARD.hold * 4)
@@ -168,7 +168,7 @@ def test_an_outage_longer_than_the_hold_is_not_the_traveler_s_fault(depart: Depa
     assert_ended(trip, PublicStatus.CONFIRMADA, PAID_AND_BOOKED)
 
 
-def test_an_offer_that_could_not_be_charged_for_two_hours_expires_without_a_cost(
+def test_a_trip_not_charged_for_two_hours_expires_without_a_cost(
     depart: Depart,
 ) -> None:
     trip = depart()
@@ -187,7 +187,7 @@ def test_a_pending_payment_that_succeeds_within_the_grace_is_kept(depart: Depart
     assert_ended(trip, PublicStatus.CONFIRMADA, PAID_AND_BOOKED)
 
 
-def test_a_pending_payment_whose_hold_ends_is_voided_and_the_offer_expires(
+def test_a_pending_payment_is_voided_when_its_hold_ends_and_the_trip_expires(
     depart: Depart,
 ) -> None:
     trip = depart("tok_undecided")
@@ -210,7 +210,7 @@ def test_a_payment_that_succeeds_before_its_void_arrives_is_kept(depart: Depart)
     assert len(trip.times_of("void")) == 1
 
 
-# --- answers that did not come --------------------------------------------------------------------
+# --- missing answers ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_a_payment_that_succeeds_before_its_void_arrives_is_kept(depart: Depart)
         ("tok_ok", "LAT-MAD-001", "booking.not_found"),
     ],
 )
-def test_what_was_done_without_an_answer_is_found_and_done_once(
+def test_a_charge_or_booking_without_an_answer_is_found_and_made_once(
     depart: Depart, token: str, offer: str, unknown: str
 ) -> None:
     trip = depart(token, offer, at=times(late=12 * MINUTE))
@@ -232,7 +232,7 @@ def test_what_was_done_without_an_answer_is_found_and_done_once(
     assert unknown in trip.events
 
 
-def test_a_payment_without_an_answer_is_asked_about_up_the_ladder_until_it_is_surely_not_there(
+def test_an_unknown_charge_is_inquired_up_the_ladder_until_it_is_certainly_absent(
     depart: Depart,
 ) -> None:
     trip = depart("tok_flaky")
@@ -266,7 +266,7 @@ def test_a_refund_or_a_cancellation_without_an_answer_is_made_once(
 
 
 @pytest.mark.parametrize("provider", ["payments", "supplier"])
-def test_what_could_not_be_given_back_in_an_outage_is_given_back_after_it(
+def test_a_cancellation_blocked_by_an_outage_is_completed_after_it(
     depart: Depart, provider: str
 ) -> None:
     trip = depart()
@@ -282,10 +282,10 @@ def test_what_could_not_be_given_back_in_an_outage_is_given_back_after_it(
     assert_ended(trip, PublicStatus.CANCELADA, ALL_GIVEN_BACK)
 
 
-# --- too late -------------------------------------------------------------------------------------
+# --- late charges and bookings --------------------------------------------------------------------
 
 
-def test_a_payment_that_turns_up_after_the_cancellation_is_given_back_and_the_word_stays(
+def test_a_payment_found_after_the_cancellation_is_refunded_and_the_status_stays(
     depart: Depart,
 ) -> None:
     trip = depart("tok_late", at=times(late=3 * HOUR))
@@ -297,7 +297,7 @@ def test_a_payment_that_turns_up_after_the_cancellation_is_given_back_and_the_wo
     assert_ended(trip, PublicStatus.CANCELADA, ONLY_MONEY_GIVEN_BACK)
 
 
-def test_a_payment_that_turns_up_after_the_offer_expired_is_given_back_and_the_word_stays(
+def test_a_payment_found_after_the_hold_expired_is_refunded_and_the_status_stays(
     depart: Depart,
 ) -> None:
     trip = depart("tok_late", at=times(late=DAY))
@@ -307,7 +307,7 @@ def test_a_payment_that_turns_up_after_the_offer_expired_is_given_back_and_the_w
     assert_ended(trip, PublicStatus.EXPIRADA, ONLY_MONEY_GIVEN_BACK)
 
 
-def test_a_booking_that_turns_up_after_the_cancellation_is_cancelled_and_the_word_stays(
+def test_a_booking_found_after_the_cancellation_is_cancelled_and_the_status_stays(
     depart: Depart,
 ) -> None:
     trip = depart(offer="LAT-MAD-001", at=times(late=3 * HOUR))
@@ -319,10 +319,10 @@ def test_a_booking_that_turns_up_after_the_cancellation_is_cancelled_and_the_wor
     assert_ended(trip, PublicStatus.CANCELADA, ALL_GIVEN_BACK)
 
 
-# --- twice ----------------------------------------------------------------------------------------
+# --- duplicates -----------------------------------------------------------------------------------
 
 
-def test_a_second_payment_is_found_and_given_back(depart: Depart) -> None:
+def test_a_second_payment_is_found_and_refunded(depart: Depart) -> None:
     trip = depart("tok_twice")
 
     assert_ended(trip, PublicStatus.CONFIRMADA, replace(PAID_AND_BOOKED, taken=2))
@@ -334,7 +334,7 @@ def test_a_second_booking_is_found_and_cancelled(depart: Depart) -> None:
     assert_ended(trip, PublicStatus.CONFIRMADA, replace(PAID_AND_BOOKED, booked=2))
 
 
-def test_of_a_trip_paid_and_booked_twice_nothing_is_left_once_it_is_cancelled(
+def test_cancelling_a_trip_paid_and_booked_twice_leaves_nothing(
     depart: Depart,
 ) -> None:
     trip = depart("tok_twice", "TWI-MAD-001")
@@ -345,10 +345,10 @@ def test_of_a_trip_paid_and_booked_twice_nothing_is_left_once_it_is_cancelled(
     assert_ended(trip, PublicStatus.CANCELADA, Books(taken=2, kept=Decimal(0), booked=2, alive=0))
 
 
-# --- what providers do of their own accord --------------------------------------------------------
+# --- unexpected acts of providers -----------------------------------------------------------------
 
 
-def test_a_supplier_that_cancels_after_it_confirmed_ends_the_trip_and_the_money_returns(
+def test_a_confirmed_booking_cancelled_by_the_supplier_cancels_and_refunds_the_trip(
     depart: Depart,
 ) -> None:
     trip = depart(offer="CXL-MAD-001", at=times(pending=2 * HOUR))
@@ -363,7 +363,7 @@ def test_a_supplier_that_cancels_after_it_confirmed_ends_the_trip_and_the_money_
     ("token", "taken"),
     [("tok_wrong_amount", Money(34350, "EUR")), ("tok_wrong_currency", Money(34250, "USD"))],
 )
-def test_another_sum_or_currency_than_the_price_waits_for_a_person(
+def test_a_charge_of_another_amount_or_currency_waits_for_a_person(
     depart: Depart, token: str, taken: Money
 ) -> None:
     trip = depart(token)
@@ -377,7 +377,7 @@ def test_another_sum_or_currency_than_the_price_waits_for_a_person(
     assert_ended(trip, PublicStatus.CANCELADA, ONLY_MONEY_GIVEN_BACK)
 
 
-def test_a_sum_that_a_person_accepts_lets_the_trip_go_on(depart: Depart) -> None:
+def test_a_trip_continues_after_an_operator_accepts_its_amount(depart: Depart) -> None:
     trip = depart("tok_wrong_amount")
     trip.travel_to_the_end()
 
@@ -398,18 +398,18 @@ def test_an_answer_with_the_reference_of_another_payment_is_no_answer_and_an_ala
     assert alarms == ["foreign_reference"]
 
 
-# --- refused --------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 
 
-def test_a_refused_refund_keeps_its_word_and_waits_for_a_person(depart: Depart) -> None:
+def test_a_refused_refund_keeps_the_status_and_waits_for_a_person(depart: Depart) -> None:
     trip = depart("tok_refund_rejected", "REJ-MAD-001")
 
-    # The money that is still held is what the review is about.
+    # The review is about the money that was not refunded.
     held = Books(taken=1, kept=PRICE, booked=0, alive=0)
     assert_stopped(trip, PublicStatus.RECHAZADA, Review.REFUND_REFUSED, held)
 
 
-def test_a_refused_cancellation_keeps_the_money_with_the_service_and_waits_for_a_person(
+def test_a_refused_cancellation_refunds_nothing_and_waits_for_a_person(
     depart: Depart,
 ) -> None:
     trip = depart(offer="NOC-MAD-001")
@@ -420,16 +420,16 @@ def test_a_refused_cancellation_keeps_the_money_with_the_service_and_waits_for_a
     assert_stopped(trip, PublicStatus.EN_CANCELACION, Review.CANCEL_REFUSED, PAID_AND_BOOKED)
 
 
-def test_a_refund_that_takes_its_time_is_waited_for(depart: Depart) -> None:
+def test_a_pending_refund_is_awaited(depart: Depart) -> None:
     trip = depart("tok_refund_pending", "REJ-MAD-001", at=times(pending=5 * HOUR))
 
     assert_ended(trip, PublicStatus.RECHAZADA, ONLY_MONEY_GIVEN_BACK)
 
 
-# --- afterwards -----------------------------------------------------------------------------------
+# --- aftercare ------------------------------------------------------------------------------------
 
 
-def test_a_confirmed_trip_is_looked_after_for_three_days_and_then_left_in_peace(
+def test_a_confirmed_trip_is_checked_for_three_days_and_no_longer(
     depart: Depart,
 ) -> None:
     trip = depart()

@@ -1,4 +1,4 @@
-"""Settings: all that is missing is told at once, and no value ever."""
+"""Settings: all missing ones are reported at once, and never a value."""
 
 import base64
 import json
@@ -39,7 +39,7 @@ KEY = base64.b64encode(bytes(32)).decode()
 
 
 def read(model: type[Settings], **values: str) -> Any:
-    """From a Parameter Store that has these; every name is asked for in full."""
+    """Read the model from a Parameter Store with these values, under their full names."""
     stored = {f"/reservations/test/{name.replace('_', '-')}": v for name, v in values.items()}
 
     def parameters(names: Collection[str]) -> Mapping[str, str]:
@@ -69,7 +69,7 @@ def test_every_missing_parameter_is_named_at_once_in_full() -> None:
     assert str(refused.value) == missing
 
 
-def test_what_is_missing_or_malformed_is_named_for_all_that_are_read_together() -> None:
+def test_every_missing_or_malformed_setting_is_named_at_once() -> None:
     models: list[type[Settings]] = [PAYMENTS, SagaSettings, MailSettings]
     with pytest.raises(SettingsError) as refused:
         from_parameters(models, PATH, lambda _: {"/reservations/test/payments-url": "https://a"})
@@ -92,7 +92,7 @@ def test_every_missing_variable_is_named_at_once() -> None:
     )
 
 
-def test_an_empty_value_is_a_missing_one() -> None:
+def test_an_empty_value_counts_as_missing() -> None:
     with pytest.raises(SettingsError, match="missing settings: DOCUMENT_BUCKET"):
         from_environment(DocumentSettings, {"DOCUMENT_BUCKET": "", "BUCKET_ADDRESSING": "path"})
 
@@ -113,7 +113,7 @@ def test_an_empty_value_is_a_missing_one() -> None:
         (ContactSettings, {"support_contact": SECRET * 20}, ["support-contact"]),
     ],
 )  # fmt: skip
-def test_what_is_malformed_is_named_without_its_value(
+def test_a_malformed_setting_is_named_without_its_value(
     model: type[Settings], values: dict[str, str], named: list[str]
 ) -> None:
     message = refusal(model, **values)
@@ -123,7 +123,7 @@ def test_what_is_malformed_is_named_without_its_value(
     assert SECRET not in message
 
 
-def test_secrets_do_not_show_in_what_holds_them() -> None:
+def test_settings_hide_their_secrets() -> None:
     settings = read(DatabaseSettings, database_url=f"mysql://u:{SECRET}@db.example/r")
     assert SECRET not in repr(settings)
     assert settings.database_url.get_secret_value().endswith("@db.example/r")
@@ -152,7 +152,7 @@ def test_a_url_loses_its_last_slash_so_that_paths_can_follow() -> None:
         "http://134744072",  # 8.8.8.8, written as one number
     ],
 )
-def test_what_a_provider_is_sent_crosses_no_network_unencrypted(url: str) -> None:
+def test_a_provider_url_must_be_encrypted(url: str) -> None:
     assert "payments-url" in refusal(PAYMENTS, payments_url=url, payments_api_key="k")
     assert "supplier-url" in refusal(SUPPLIER, supplier_url=url, supplier_api_key="k")
 
@@ -167,7 +167,7 @@ def test_what_a_provider_is_sent_crosses_no_network_unencrypted(url: str) -> Non
         "http://payments:8080",
     ],
 )
-def test_a_provider_s_simulator_on_this_machine_or_among_its_containers_needs_no_certificate(
+def test_a_local_simulator_needs_no_certificate(
     url: str,
 ) -> None:
     assert read(PAYMENTS, payments_url=url, payments_api_key="k").url == url
@@ -210,11 +210,14 @@ def test_a_time_out_may_differ_from_its_profile() -> None:
         {"profile": "short", "timeouts": {"payments_raed": 1}},
         {"profile": "short", "timeouts": {"payments_read": 0}},
         {"profile": "short", "timeouts": {"payments_read": "soon"}},
-        {"profile": "short", "timeouts": {"supplier_read": 6.1}},  # and 2 s to connect: 8 s are all
+        {
+            "profile": "short",
+            "timeouts": {"supplier_read": 6.1},
+        },  # plus 2 s to connect exceeds the limit of 8 s
         {"profile": "standard", "policy": {"call_limit": 60}},
     ],
 )
-def test_a_misspelled_or_impossible_duration_is_refused_when_it_is_read(
+def test_a_misspelled_or_impossible_duration_is_refused(
     members: dict[str, Any],
 ) -> None:
     message = refusal(SagaSettings, saga_policy=json.dumps(members))
@@ -227,7 +230,7 @@ def test_every_provider_has_its_row_with_limits_for_every_profile() -> None:
     )
 
 
-def test_the_supplier_has_the_minute_it_asks_its_clients_for() -> None:
+def test_the_supplier_has_its_required_minute_to_answer() -> None:
     assert PROVIDERS[Provider.SUPPLIER].limits["standard"].read == 60
 
 
@@ -269,11 +272,11 @@ def test_a_key_ring_is_read_from_base64() -> None:
         "a number",
     ],
 )
-def test_a_key_ring_that_cannot_serve_is_refused(values: dict[str, str]) -> None:
+def test_an_unusable_key_ring_is_refused(values: dict[str, str]) -> None:
     assert "access-token-keys" in refusal(AccessTokenSettings, **values)
 
 
-# --- what is held, and for how long ---------------------------------------------------------------
+# --- cached settings ------------------------------------------------------------------------------
 
 API = {"public-base-url": "https://a", "api-clients": '{"old": "web"}'}
 CONTACT = {"support-contact": "soporte@example.com"}
@@ -281,7 +284,7 @@ AGAIN_AFTER = timedelta(seconds=30)
 
 
 class Warm:
-    """An execution environment: its reader, a clock, and a Parameter Store that may be away."""
+    """An execution environment: its reader, a clock, and a Parameter Store with outages."""
 
     def __init__(self) -> None:
         self.stored = API | CONTACT
@@ -311,20 +314,20 @@ def warm() -> Warm:
     return warm
 
 
-def test_what_is_needed_is_read_in_one_go_and_only_what_rotates_again(warm: Warm) -> None:
+def test_settings_are_read_in_one_call_and_only_rotating_ones_again(warm: Warm) -> None:
     warm.clients_after(RENEWED_AFTER)
 
     assert warm.asked == [{*API, *CONTACT}, {*API}]
 
 
-def test_what_rotates_is_the_old_one_until_its_time_is_over(warm: Warm) -> None:
+def test_a_rotating_setting_keeps_its_value_until_it_is_renewed(warm: Warm) -> None:
     warm.stored["api-clients"] = '{"old": "web", "new": "web"}'
 
     assert warm.clients_after(RENEWED_AFTER - AGAIN_AFTER) == ["old"]
     assert warm.clients_after(AGAIN_AFTER) == ["new", "old"]
 
 
-def test_what_is_held_outlives_an_outage_of_its_source(
+def test_a_cached_setting_survives_an_outage_of_its_source(
     warm: Warm, caplog: pytest.LogCaptureFixture
 ) -> None:
     warm.stored["api-clients"] = '{"new": "web"}'
@@ -339,11 +342,11 @@ def test_what_is_held_outlives_an_outage_of_its_source(
 
 
 @pytest.mark.parametrize("value", ["", SECRET, "[]"])
-def test_a_value_spoiled_in_rotating_it_does_not_replace_a_good_one(
+def test_an_invalid_new_value_does_not_replace_a_valid_one(
     warm: Warm, caplog: pytest.LogCaptureFixture, value: str
 ) -> None:
     warm.stored["api-clients"] = value
 
     assert warm.clients_after(RENEWED_AFTER) == ["old"]
-    [told] = caplog.records
-    assert told.__dict__["detail"].endswith("settings: /reservations/test/api-clients")
+    [record] = caplog.records
+    assert record.__dict__["detail"].endswith("settings: /reservations/test/api-clients")

@@ -1,4 +1,4 @@
-"""The composition root: settings read once, nothing made before it is needed, each port behind its adapter."""
+"""The composition root: settings read once, adapters created on first use, one adapter for each port."""
 
 import json
 import subprocess
@@ -54,7 +54,7 @@ ENVIRONMENT = {
 
 
 class Stored(Services):
-    """Services of an account that holds `PARAMETERS`. Remembers the names that were read."""
+    """Services of an account with `PARAMETERS`. Records the names that were read."""
 
     def __init__(self) -> None:
         super().__init__(ENVIRONMENT)
@@ -87,7 +87,7 @@ ADAPTERS: dict[str, type] = {
 
 
 @pytest.mark.parametrize(("name", "adapter"), ADAPTERS.items(), ids=ADAPTERS)
-def test_an_adapter_needs_no_connection_and_lives_as_long_as_its_environment(
+def test_an_adapter_is_created_once_and_without_a_connection(
     services: Stored, name: str, adapter: type
 ) -> None:
     made = getattr(services, name)
@@ -96,13 +96,13 @@ def test_an_adapter_needs_no_connection_and_lives_as_long_as_its_environment(
     assert getattr(services, name) is made
 
 
-def test_a_unit_of_work_needs_no_connection_and_is_never_kept(services: Stored) -> None:
+def test_a_unit_of_work_is_new_each_time_and_needs_no_connection(services: Stored) -> None:
     assert isinstance(services.unit_of_work(), MySqlUnitOfWork)
     assert isinstance(services.joined_unit_of_work(), JoinedUnitOfWork)
     assert services.unit_of_work() is not services.unit_of_work()
 
 
-def test_a_caller_in_a_hurry_has_a_document_store_of_its_own(services: Stored) -> None:
+def test_callers_with_little_time_have_their_own_document_store(services: Stored) -> None:
     assert services.brief_document_store is not services.document_store
 
 
@@ -131,7 +131,7 @@ def test_a_link_to_a_voucher_names_the_region_of_its_bucket(
     ("api_of", "key"),
     [(Services.payments_api, "payments-api-key"), (Services.supplier_api, "supplier-api-key")],
 )
-def test_a_provider_s_new_key_is_taken_up_and_an_old_one_keeps_its_client(
+def test_a_provider_client_is_replaced_only_when_its_key_changes(
     services: Stored, api_of: Callable[[Services], Any], key: str
 ) -> None:
     first = api_of(services)._http
@@ -144,7 +144,7 @@ def test_a_provider_s_new_key_is_taken_up_and_an_old_one_keeps_its_client(
     assert api_of(services)._http._client.headers["Authorization"] == "Bearer renewed"
 
 
-def test_a_setting_is_asked_for_once(services: Stored) -> None:
+def test_a_setting_is_read_once(services: Stored) -> None:
     for _ in range(3):
         services.policy()
         services.api_settings()
@@ -153,7 +153,7 @@ def test_a_setting_is_asked_for_once(services: Stored) -> None:
     assert len(services.asked) == len(set(services.asked)) == 3
 
 
-def test_a_missing_setting_is_reported_and_asked_for_again_next_time(services: Stored) -> None:
+def test_a_missing_setting_is_reported_and_read_again_next_time(services: Stored) -> None:
     value = services.values.pop("/reservations/test/mail-sender")
     with pytest.raises(SettingsError, match="missing settings: /reservations/test/mail-sender"):
         _ = services.mailer
@@ -162,7 +162,7 @@ def test_a_missing_setting_is_reported_and_asked_for_again_next_time(services: S
     assert isinstance(services.mailer, SesMailer)
 
 
-def test_two_at_once_do_not_come_back_at_once(services: Stored) -> None:
+def test_retries_are_spread_by_jitter(services: Stored) -> None:
     first_rungs = {services.policy().rung(0) for _ in range(50)}
 
     shortest, longest = SHORT.rung(0) * 0.8, SHORT.rung(0) * 1.2
@@ -171,7 +171,7 @@ def test_two_at_once_do_not_come_back_at_once(services: Stored) -> None:
     assert {services.policy().hold for _ in range(5)} == {timedelta(seconds=90)}
 
 
-def test_hints_carry_on_the_trace_of_the_invocation(services: Stored) -> None:
+def test_hints_continue_the_trace_of_the_invocation(services: Stored) -> None:
     trace_id = tracing.begin(None)
 
     traceparent = services.unit_of_work().traceparent
@@ -184,8 +184,8 @@ def test_the_address_of_the_api_ends_without_a_slash(services: Stored) -> None:
     assert services.public_base_url() == "https://api.reservations.example/live"
 
 
-def test_functions_are_imported_without_any_setting_and_pay_for_no_other_function() -> None:
-    """A cold start pays for what is imported: drivers, providers and drawing come when they are used."""
+def test_functions_are_imported_without_settings_or_unused_libraries() -> None:
+    """A cold start pays for its imports, so drivers, providers and fpdf load on first use."""
     folders = [path.parent.name for path in (ROOT / "functions").glob("*/handler.py")]
     program = (
         "import importlib, sys\n"

@@ -1,4 +1,4 @@
-"""One trace through it all: whoever calls is continued, whoever cannot be read begins anew."""
+"""One trace end to end: the caller's is continued, an unreadable one is replaced."""
 
 import pytest
 
@@ -9,7 +9,7 @@ SPAN_ID = "b7ad6b7169203331"
 TRACEPARENT = f"00-{TRACE_ID}-{SPAN_ID}-01"
 
 
-def test_the_callers_trace_goes_on_in_a_span_of_its_own() -> None:
+def test_the_trace_of_the_caller_continues_in_a_new_span() -> None:
     version, trace_id, span_id, flags = tracing.continue_trace(TRACEPARENT).split("-")
 
     assert (version, trace_id, flags) == ("00", TRACE_ID, "01")
@@ -31,7 +31,7 @@ def test_the_callers_trace_goes_on_in_a_span_of_its_own() -> None:
         TRACEPARENT + "\n",
     ],
 )
-def test_what_cannot_be_read_begins_a_new_trace(unreadable: str | None) -> None:
+def test_an_unreadable_traceparent_begins_a_new_trace(unreadable: str | None) -> None:
     first, second = tracing.continue_trace(unreadable), tracing.continue_trace(unreadable)
 
     assert TRACE_ID not in first
@@ -39,7 +39,7 @@ def test_what_cannot_be_read_begins_a_new_trace(unreadable: str | None) -> None:
     assert tracing.continue_trace(first).split("-")[1] == first.split("-")[1]
 
 
-def test_the_trace_that_began_last_is_the_current_one() -> None:
+def test_the_last_trace_begun_is_the_current_one() -> None:
     assert tracing.begin(TRACEPARENT) == TRACE_ID
 
     current = tracing.current()

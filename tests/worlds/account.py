@@ -1,4 +1,4 @@
-"""What a run used and how much it searched, told at its end."""
+"""Facts about a test run, printed at its end: servers used, sinks searched."""
 
 import pytest
 
@@ -6,7 +6,7 @@ _lines: dict[str, str] = {}
 
 
 def tell(topic: str, line: str) -> None:
-    """Have a line told at the end of the run; it takes the place of what was said of the topic."""
+    """Print a line at the end of the run. A later line of the same topic replaces it."""
     _lines[topic] = line
 
 
@@ -17,7 +17,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: object) -> None:
-    """Take over what one of pytest-xdist's processes had to tell."""
+    """Take over the lines of one pytest-xdist worker."""
     _lines.update(getattr(node, "workeroutput", {}).get("account", {}))
 
 

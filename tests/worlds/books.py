@@ -1,4 +1,4 @@
-"""What both providers have of one reservation, by their own ledgers."""
+"""The books of both providers about one reservation, from their own ledgers."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """Payments taken ever, money kept, bookings made ever, and those alive."""
+    """Payments ever taken, money not refunded, bookings ever made, and bookings still alive."""
 
     taken: int
     kept: Decimal
@@ -28,7 +28,7 @@ class Books:
         payments: Mapping[str, list[_Row]],
         supplier: Mapping[str, list[_Row]],
     ) -> Self:
-        """Read what `GET /_sim/ledger` of the two simulators says of a reference."""
+        """Read the answers of `GET /_sim/ledger` of both simulators for one reference."""
         charges = [row for row in payments["charges"] if row["reference"] == reference]
         taken = [row for row in charges if row["status"] == "succeeded"]
         ids = {row["payment_id"] for row in taken}

@@ -34,11 +34,11 @@ PRICE = Money(34250, "EUR")
 CHARGE_KEY = f"charge:{RESERVATION_ID}"
 BOOK_KEY = f"book:{RESERVATION_ID}"
 
-_NAMELESS = (Status.STARTED, Status.UNKNOWN, Status.NOT_FOUND)  # no provider has told us its id yet
+_NAMELESS = (Status.STARTED, Status.UNKNOWN, Status.NOT_FOUND)  # the provider's id is not known yet
 
 
 def a_call(operation: Operation, key: str, status: Status, at: datetime, **changes: Any) -> Call:
-    """A row that was begun at `at`, and closed at once if its status is closed."""
+    """A row begun at `at`, and closed at the same time if its status is closed."""
     closed_at = None if status in OPEN else at
     row = Call(
         operation=operation,

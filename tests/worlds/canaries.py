@@ -1,4 +1,4 @@
-"""Marked values, and the search for them in whatever is written down anywhere."""
+"""Search for marked values in everything that is logged, stored or sent."""
 
 import base64
 import json
@@ -14,12 +14,12 @@ _sought: set[str] = set()
 
 
 def forms(value: str) -> set[str]:
-    """How a value may be written: as it is, in JSON, in a URL, in Base64 wherever it begins in a text."""
+    """The forms of a value in a text: plain, JSON, URL, hex, and Base64 at any offset."""
     raw = value.encode()
     encoded = {base64.b64encode(b"\0" * pad + raw)[2 * bool(pad) + pad :] for pad in range(3)}
     inner = {
         text.decode().rstrip("=")[:-1] for text in encoded
-    }  # the last symbol mixes with what follows
+    }  # the last symbol depends on the next byte
     return {
         value.casefold(),
         json.dumps(value)[1:-1].casefold(),
@@ -32,7 +32,7 @@ def forms(value: str) -> set[str]:
 
 @dataclass(slots=True)
 class Search:
-    """Looks for `values`, by name, in sink after sink; `allowed` says which belong there."""
+    """Searches sinks for `values`. `allowed` has the names that may appear in each sink."""
 
     values: Mapping[str, str]
     allowed: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -53,16 +53,16 @@ class Search:
         }
 
     def conclude(self) -> None:
-        """Add to the run's account.
+        """Report the search at the end of the run.
 
         Raises:
-            AssertionError: something was found where it does not belong.
+            AssertionError: a value was found in a sink that does not allow it.
         """
         _looked.update(self.looked)
         _sought.update(self.values)
         sinks = ", ".join(f"{name} {count}" for name, count in sorted(_looked.items()))
         tell(
-            "canaries",  # how much was searched: a search of nothing finds nothing
+            "canaries",  # an empty search would find nothing either
             f"canaries: {len(_sought)} values in {len(_looked)} sinks,"
             f" {_looked.total()} records ({sinks})",
         )

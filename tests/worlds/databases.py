@@ -1,7 +1,7 @@
-"""Real database servers for tests; a server that cannot be had is a failure, not a skip.
+"""Real database servers for tests. A missing server is a failure, not a skip.
 
-They are started where nobody names others: TEST_MYSQL_URL and TEST_MARIADB_URL, SQLAlchemy URLs of an account that
-may make schemas.
+TEST_MYSQL_URL and TEST_MARIADB_URL name running servers: SQLAlchemy URLs of an account that may create schemas.
+Without them, local servers are started.
 """
 
 import os
@@ -27,7 +27,7 @@ ENGINES: tuple[Engine, ...] = ("mysql", "mariadb")
 def server(engine: Engine) -> DatabaseServer:
     given = os.environ.get(f"TEST_{engine.upper()}_URL")
     running = _at(given, engine) if given else ensure(engine)
-    # The results of one engine are not the other's.
+    # Results depend on the engine, so the run reports it.
     tell(engine, f"database: {running.engine} {running.version}")
     return running
 
@@ -47,7 +47,7 @@ def _at(address: str, engine: Engine) -> DatabaseServer:
 
 
 def url_of(engine: Engine, name: str = "", *, tls: bool = False) -> str:
-    """Without TLS unless it is what is tested: each connection would read all trusted roots anew."""
+    """Disable TLS unless it is under test: each connection would load all trusted roots."""
     root = server(engine)
     login = f"{root.user}:{root.password}@{root.host}:{root.port}"
     url = f"mysql+pymysql://{login}/{name}?charset=utf8mb4"
@@ -63,7 +63,7 @@ def administrator(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def empty_schema(engine: Engine) -> Iterator[str]:
-    """Make a schema without tables and give its URL; it is dropped afterwards."""
+    """Create a schema without tables, yield its URL, and drop it afterwards."""
     name = f"test_{token_hex(6)}"
     with administrator(engine) as connection:
         collation = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
@@ -71,7 +71,9 @@ def empty_schema(engine: Engine) -> Iterator[str]:
     try:
         yield url_of(engine, name)
     finally:
-        with administrator(engine) as connection:  # the server closes one that idles for 120 s
+        with administrator(
+            engine
+        ) as connection:  # a new connection: the server closes idle ones after 120 s
             connection.execute(text(f"DROP DATABASE {name}"))
 
 
@@ -93,7 +95,7 @@ SchemaOf = Callable[[Engine], str]
 
 @pytest.fixture(scope="module")
 def schema_of() -> Iterator[SchemaOf]:
-    """Give the URL of a migrated schema, one for each module and engine."""
+    """Return the URL of a migrated schema, one for each module and engine."""
     with ExitStack() as stack:
 
         @cache
@@ -108,7 +110,7 @@ Connect = Callable[[], Database]
 
 @contextmanager
 def connections_to(url: str) -> Iterator[Connect]:
-    """Give a function that opens one more connection; all are closed and the rows deleted."""
+    """Yield a function that opens connections. At the end, close them all and delete the rows."""
     engine = engine_for(url)
     with ExitStack() as stack:
         stack.callback(empty_the_tables, url)

@@ -1,4 +1,4 @@
-"""What Lambda hands to a function, and what the function writes out."""
+"""The Lambda context of an invocation, and the output of the function."""
 
 import json
 import logging
@@ -18,7 +18,7 @@ an_event = events.event
 
 
 class Context:
-    """The part of a Lambda context that the functions and Powertools ask for."""
+    """The part of a Lambda context that the functions and Powertools use."""
 
     function_name = "reservations-function"
     function_version = "$LATEST"
@@ -39,7 +39,7 @@ def a_context(*, remaining_ms: int = 60_000) -> LambdaContext:
 
 
 class LogBook:
-    """All that is written out: our log lines, those of any library, metrics, prints."""
+    """All output of a function: our log lines, those of libraries, metrics, prints."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._logged = StringIO()
@@ -53,7 +53,7 @@ class LogBook:
 
     @property
     def metrics(self) -> set[str]:
-        """The names of the outcome metrics (CloudWatch embedded metric format)."""
+        """Names of the outcome metrics (CloudWatch embedded metric format)."""
         return {
             metric["Name"]
             for line in self._json()
@@ -62,7 +62,7 @@ class LogBook:
         }
 
     def measured(self, name: str) -> dict[str | None, float]:
-        """The values of a metric, by its dimension beside the service if it has one."""
+        """Values of a metric, by its dimension other than `service`, or `None` without one."""
         return {
             next((line[d] for d in directive["Dimensions"][0] if d != "service"), None): line[name][
                 0
@@ -86,7 +86,9 @@ class LogBook:
         assert isinstance(ours, logging.StreamHandler)
         others, root = logging.StreamHandler(self._logged), logging.getLogger()
         before = ours.setStream(self._logged)
-        others.addFilter(SuppressFilter(logger.service))  # as Powertools does to Lambda's own
+        others.addFilter(
+            SuppressFilter(logger.service)
+        )  # as Powertools does to Lambda's own handler
         root.addHandler(others)
         try:
             yield self

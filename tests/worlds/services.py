@@ -1,4 +1,4 @@
-"""The composition root made of fakes, and the functions that are built on it."""
+"""The composition root made of fakes, and functions built on it."""
 
 import json
 from collections.abc import Callable
@@ -36,7 +36,7 @@ SUPPORT = "soporte@example.com"
 
 @lru_cache(maxsize=32)
 def handler_of(function: str, services: Services) -> Handler:
-    """A function as Lambda calls it, built once on these services."""
+    """The handler that Lambda calls, built once on these services."""
     handler: Handler = import_module(f"functions.{function}.handler").make_handler(services)
     return handler
 

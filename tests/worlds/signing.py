@@ -1,12 +1,10 @@
-"""Webhook signatures, from the text of Standard Webhooks and with none of our own code: https://www.standardwebhooks.com."""
+"""Webhook signatures written from https://www.standardwebhooks.com, independent of our own code."""
 
 import base64
 import hashlib
 import hmac
 
-PAYMENTS_SECRET = (
-    b"payments-secret-of-the-examples!"  # what events/receive_webhook.*.json are signed with
-)
+PAYMENTS_SECRET = b"payments-secret-of-the-examples!"  # signs events/receive_webhook.*.json
 SUPPLIER_SECRET = b"supplier-secret-of-the-examples!"
 
 

@@ -1,4 +1,4 @@
-"""A hint on the wire: what is read is what was written, and everything else is poison."""
+"""A hint on the wire: written and read back unchanged; any other message is poison."""
 
 import json
 from dataclasses import replace
@@ -37,7 +37,7 @@ def reason_of(body: str) -> str:
     return poison.value.reason
 
 
-def test_a_hint_is_six_members_and_names_no_queue() -> None:
+def test_a_hint_has_six_members_and_no_queue() -> None:
     assert json.loads(encode_hint(A_HINT)) == THE_BODY
 
 
@@ -53,7 +53,7 @@ _uuid7s = st.integers(0, 2**128 - 1).map(
     queue=st.sampled_from(Queue),
     traceparent=st.none() | st.just(A_HINT.traceparent),
 )
-def test_what_is_read_is_what_was_written(**members: Any) -> None:
+def test_a_hint_is_read_back_as_written(**members: Any) -> None:
     hint = replace(A_HINT, **members)
 
     assert decode_hint(encode_hint(hint), queue=hint.queue) == hint
@@ -92,23 +92,23 @@ def test_a_malformed_trace_is_dropped_by_the_sender_and_refused_by_the_reader(
         ("{}", "unknown_schema_version"),
     ],
 )
-def test_what_is_no_such_object_is_poison(body: str, reason: str) -> None:
+def test_a_malformed_body_is_poison(body: str, reason: str) -> None:
     assert reason_of(body) == reason
 
 
 @pytest.mark.parametrize("version", [0, 2, "1", None, True, [1]])
-def test_another_version_is_told_apart_before_anything_else_is_read(version: object) -> None:
+def test_an_unknown_version_is_refused_before_the_other_members(version: object) -> None:
     assert reason_of(json.dumps({"schema_version": version})) == "unknown_schema_version"
 
 
 @pytest.mark.parametrize("name", sorted(THE_BODY.keys() - {"schema_version"}))
-def test_every_member_is_needed(name: str) -> None:
+def test_every_member_is_required(name: str) -> None:
     body = {key: value for key, value in THE_BODY.items() if key != name}
 
     assert reason_of(json.dumps(body)) == "wrong_members"
 
 
-def test_a_further_member_is_poison() -> None:
+def test_an_unknown_member_is_poison() -> None:
     assert reason_of(json.dumps({**THE_BODY, "email": "ana@example.com"})) == "wrong_members"
 
 
@@ -138,11 +138,11 @@ def test_a_further_member_is_poison() -> None:
         ("traceparent", 0),
     ],
 )
-def test_a_member_of_another_form_is_poison(name: str, value: object) -> None:
+def test_a_malformed_member_is_poison(name: str, value: object) -> None:
     assert reason_of(json.dumps({**THE_BODY, name: value})) == f"invalid_{name}"
 
 
-def test_the_reason_repeats_nothing_of_the_body() -> None:
+def test_the_reason_quotes_nothing_of_the_body() -> None:
     with pytest.raises(PoisonMessageError) as poison:
         decode_hint(json.dumps({**THE_BODY, "type": "ana@example.com"}), queue=Queue.PAYMENT)
 

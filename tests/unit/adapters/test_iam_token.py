@@ -1,4 +1,4 @@
-"""The password that IAM signs, checked as RDS does: a presigned request without its scheme."""
+"""The password signed for IAM login, checked as by RDS: a presigned request without its scheme."""
 
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,8 +11,8 @@ from reservations.adapters.mysql.iam import iam_token
 PROXY = "reservations.proxy-abc.eu-west-1.rds.amazonaws.com"
 
 
-@pytest.mark.parametrize(("port", "told"), [("", 3306), (":3307", 3307)])
-def test_a_token_names_who_signs_in_where_and_for_how_long(port: str, told: int) -> None:
+@pytest.mark.parametrize(("port", "expected"), [("", 3306), (":3307", 3307)])
+def test_a_token_names_the_user_the_host_and_its_lifetime(port: str, expected: int) -> None:
     signer = boto3.client(
         "ssm",
         region_name="eu-west-1",
@@ -24,7 +24,7 @@ def test_a_token_names_who_signs_in_where_and_for_how_long(port: str, told: int)
 
     parts = urlsplit(f"https://{token}")
     query = parse_qs(parts.query)
-    assert (parts.hostname, parts.port) == (PROXY, told)
+    assert (parts.hostname, parts.port) == (PROXY, expected)
     assert (query["Action"], query["DBUser"]) == (["connect"], ["reservations"])
     assert query["X-Amz-Expires"] == ["900"]
     assert query["X-Amz-Credential"][0].endswith("/eu-west-1/rds-db/aws4_request")

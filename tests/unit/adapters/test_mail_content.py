@@ -1,4 +1,4 @@
-"""What the mails say, and what no content can make them do."""
+"""The content of the mails, and its resistance to hostile input."""
 
 from dataclasses import replace
 from datetime import date
@@ -52,7 +52,7 @@ def _body(message: EmailMessage, kind: str) -> str:
 
 
 class _Reader(HTMLParser):
-    """Collects what a mail program would show and fetch, and fails on tags left open."""
+    """Collects the text and the URLs of a mail, and fails on unclosed tags."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def shown_by(mail: Mail) -> str:
 
 
 @pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
-def test_both_parts_name_the_reservation_and_whom_to_call(mail: Mail) -> None:
+def test_both_parts_show_the_reservation_and_the_support_contact(mail: Mail) -> None:
     message = compose(mail, sender=SENDER)
 
     assert "6MWUT-4A5HT-4" in message["Subject"]
@@ -101,7 +101,7 @@ def test_the_html_fetches_nothing_and_is_well_formed(mail: Mail) -> None:
     assert not {"a", "img", "link", "script", "style"} & set(reader.tags)
 
 
-def test_no_two_mails_have_one_subject() -> None:
+def test_each_kind_of_mail_has_its_own_subject() -> None:
     assert len({compose(mail, sender=SENDER)["Subject"] for mail in EVERY_KIND}) == 10
 
 
@@ -112,15 +112,13 @@ def test_no_two_mails_have_one_subject() -> None:
         (Language.ENGLISH, ["1 May 2027", "4 May 2027", "€342.50"]),
     ],
 )
-def test_dates_and_sums_are_written_as_the_reader_writes_them(
-    language: Language, expected: list[str]
-) -> None:
+def test_dates_and_amounts_follow_the_language(language: Language, expected: list[str]) -> None:
     text = text_of(replace(A_MAIL, language=language))
 
     assert [part for part in expected if part not in text] == []
 
 
-def test_a_confirmation_brings_the_voucher_and_the_locator() -> None:
+def test_a_confirmation_carries_the_voucher_and_the_locator() -> None:
     mail = replace(A_MAIL, voucher_pdf=PDF)
     [attachment] = compose(mail, sender=SENDER).iter_attachments()
 
@@ -146,12 +144,14 @@ def test_a_confirmation_without_a_voucher_promises_no_attachment() -> None:
 
 
 @pytest.mark.parametrize("kind", [MailKind.REJECTED, MailKind.EXPIRED, MailKind.CANCELLED])
-def test_who_paid_nothing_reads_so(kind: MailKind) -> None:
+def test_a_mail_without_a_charge_says_so(kind: MailKind) -> None:
     assert "No te hemos cobrado nada" in text_of(replace(A_MAIL, kind=kind))
 
 
 @pytest.mark.parametrize("kind", [MailKind.REJECTED, MailKind.EXPIRED])
-def test_who_waits_for_a_refund_reads_how_much_and_that_news_follows(kind: MailKind) -> None:
+def test_a_mail_about_a_pending_refund_shows_the_amount_and_announces_another_mail(
+    kind: MailKind,
+) -> None:
     text = text_of(replace(A_MAIL, kind=kind, refund=Money(10000, "EUR")))
 
     assert "Te estamos devolviendo 100,00\xa0€" in text
@@ -159,7 +159,7 @@ def test_who_waits_for_a_refund_reads_how_much_and_that_news_follows(kind: MailK
     assert "cobrado nada" not in text
 
 
-def test_no_news_is_promised_where_none_will_follow() -> None:
+def test_a_cancellation_mail_with_a_pending_refund_announces_no_other_mail() -> None:
     waiting = replace(A_MAIL, kind=MailKind.CANCELLED, refund=A_MAIL.price)
 
     assert "Te escribiremos otra vez" not in text_of(waiting)
@@ -168,14 +168,14 @@ def test_no_news_is_promised_where_none_will_follow() -> None:
 @pytest.mark.parametrize(
     "kind", [MailKind.REJECTED, MailKind.EXPIRED, MailKind.CANCELLED, MailKind.REFUNDED]
 )
-def test_who_has_been_refunded_reads_how_much_and_when_it_shows(kind: MailKind) -> None:
+def test_a_mail_about_a_completed_refund_shows_the_amount_and_the_delay(kind: MailKind) -> None:
     mail = replace(A_MAIL, kind=kind, refund=A_MAIL.price, refund_done=True)
 
     assert "Te hemos devuelto 342,50\xa0€" in text_of(mail)
     assert "10 días hábiles" in text_of(mail)
 
 
-def test_content_is_shown_and_never_obeyed() -> None:
+def test_hostile_content_is_escaped() -> None:
     hostile = '<img src=x onerror=alert(1)>"&{code}'
     mail = replace(A_MAIL, guest=hostile, description=hostile, support_contact=hostile)
 
@@ -184,7 +184,7 @@ def test_content_is_shown_and_never_obeyed() -> None:
     assert text_of(mail).count(hostile) == 3
 
 
-def test_a_name_cannot_write_lines_of_its_own() -> None:
+def test_a_name_cannot_add_lines() -> None:
     text = text_of(replace(A_MAIL, guest="Ana\n\nTransfer money to X\r\n"))
 
     assert "Hola, Ana Transfer money to X:" in text
@@ -205,7 +205,7 @@ def test_a_name_cannot_write_lines_of_its_own() -> None:
         "ana@example.com\0",
     ],
 )
-def test_what_is_no_single_ascii_address_gets_no_mail(address: str) -> None:
+def test_only_a_single_ascii_address_gets_mail(address: str) -> None:
     with pytest.raises(UnmailableAddressError) as refusal:
         compose(replace(A_MAIL, to=address), sender=SENDER)
 

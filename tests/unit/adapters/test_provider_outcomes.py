@@ -1,4 +1,4 @@
-"""What each answer or silence of a provider is taken for: one row each."""
+"""The outcome of each answer of a provider, and of its silence."""
 
 import logging
 import socket
@@ -148,7 +148,7 @@ def a_booking(**changes: Any) -> dict[str, Any]:
         (504, None, NoAnswer(), None),
     ],
 )
-def test_a_status_is_taken_for(
+def test_the_outcome_of_each_http_status(
     status: int, retry_after: str | None, outcome: Outcome, alarm: str | None
 ) -> None:
     headers = {} if retry_after is None else {"Retry-After": retry_after}
@@ -159,7 +159,7 @@ def test_a_status_is_taken_for(
     assert (reply.outcome, reply.http_status, reply.alarm) == (outcome, status, alarm)
 
 
-HUGE = "9" * 5000  # Python reads no integer of more than 4300 digits
+HUGE = "9" * 5000  # Python refuses integers of more than 4,300 digits
 
 
 @pytest.mark.parametrize(
@@ -190,9 +190,7 @@ HUGE = "9" * 5000  # Python reads no integer of more than 4300 digits
     ],
 )
 @pytest.mark.parametrize(("status", "outcome"), [(429, NotSent()), (503, NoAnswer())])
-def test_a_retry_after_that_says_nothing_is_as_if_it_were_not_there(
-    status: int, outcome: Outcome, value: str
-) -> None:
+def test_an_unreadable_retry_after_is_ignored(status: int, outcome: Outcome, value: str) -> None:
     headers = [(b"Retry-After", value.encode())]
 
     reply = charge(lambda _: httpx.Response(status, headers=headers))
@@ -202,7 +200,7 @@ def test_a_retry_after_that_says_nothing_is_as_if_it_were_not_there(
 
 @settings(deadline=None)
 @given(value=st.text('0123456789:,;+-()" GMTJanMo٣', max_size=40) | st.text(max_size=40))
-def test_no_retry_after_is_raised_for(value: str) -> None:
+def test_no_retry_after_raises_an_error(value: str) -> None:
     headers = [(b"Retry-After", value.encode(errors="surrogatepass"))]
 
     reply = charge(lambda _: httpx.Response(429, headers=headers))
@@ -226,7 +224,7 @@ def test_no_retry_after_is_raised_for(value: str) -> None:
         "/elsewhere",
     ],
 )
-def test_where_a_redirect_leads_is_not_even_read(value: str) -> None:
+def test_the_location_of_a_redirect_is_not_parsed(value: str) -> None:
     headers = [(b"Location", value.encode())]
 
     reply = charge(lambda _: httpx.Response(302, headers=headers))
@@ -245,7 +243,7 @@ def test_where_a_redirect_leads_is_not_even_read(value: str) -> None:
     ],
     ids=str,
 )
-def test_headers_we_have_no_use_for_change_nothing(headers: dict[str, str]) -> None:
+def test_unused_headers_change_nothing(headers: dict[str, str]) -> None:
     reply = charge(lambda _: httpx.Response(201, headers=headers, json=a_payment()))
 
     assert isinstance(reply.outcome, Seen)
@@ -265,7 +263,7 @@ def test_headers_we_have_no_use_for_change_nothing(headers: dict[str, str]) -> N
         (httpx.DecodingError, NoAnswer()),
     ],
 )
-def test_a_failure_of_the_connection_is_taken_for(
+def test_the_outcome_of_each_connection_failure(
     error: type[httpx.RequestError], outcome: Outcome
 ) -> None:
     def fail(request: httpx.Request) -> httpx.Response:
@@ -310,9 +308,7 @@ def test_a_2xx_is_read(status: int) -> None:
         ("succeeded", "contract"),
     ],
 )
-def test_a_2xx_that_says_nothing_we_can_file_is_no_answer_and_an_alarm(
-    body: object, alarm: str
-) -> None:
+def test_an_invalid_2xx_is_no_answer_and_an_alarm(body: object, alarm: str) -> None:
     reply = charge(lambda _: httpx.Response(201, json=body))
 
     assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 201, alarm)
@@ -336,7 +332,7 @@ def test_a_2xx_that_is_not_json_is_no_answer_and_an_alarm(content: bytes) -> Non
     assert (reply.outcome, reply.alarm) == (NoAnswer(), "contract")
 
 
-def test_a_wrong_sum_is_passed_on_as_seen() -> None:
+def test_a_wrong_amount_is_reported_as_seen() -> None:
     reply = charge(lambda _: httpx.Response(201, json=a_payment(amount="900", currency="JPY")))
 
     assert reply.outcome == Seen(
@@ -344,7 +340,7 @@ def test_a_wrong_sum_is_passed_on_as_seen() -> None:
     )
 
 
-def test_members_we_do_not_know_are_ignored() -> None:
+def test_unknown_members_are_ignored() -> None:
     reply = charge(lambda _: httpx.Response(201, json=a_payment(mood="sunny")))
 
     assert isinstance(reply.outcome, Seen)
@@ -369,7 +365,7 @@ def test_an_answer_is_read_up_to_a_mebibyte(padding: int, taken: bool) -> None:
         ("voided", Status.VOIDED),
     ],
 )
-def test_a_payment_status_is_read_as(status: str, expected: Status) -> None:
+def test_the_reading_of_each_payment_status(status: str, expected: Status) -> None:
     reply = charge(lambda _: httpx.Response(201, json=a_payment(status=status)))
 
     assert isinstance(reply.outcome, Seen)
@@ -384,7 +380,7 @@ def test_a_payment_status_is_read_as(status: str, expected: Status) -> None:
         ("rejected", Status.DECLINED),
     ],
 )
-def test_a_refund_status_is_read_as(status: str, expected: Status) -> None:
+def test_the_reading_of_each_refund_status(status: str, expected: Status) -> None:
     refund = {"refund_id": "ref_1", "status": status, "amount": "100.00", "currency": "EUR"}
     api = HttpPaymentsApi(provider(lambda _: httpx.Response(201, json=refund)))
     listing = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json={"refunds": [refund]})))
@@ -406,7 +402,9 @@ def test_a_refund_status_is_read_as(status: str, expected: Status) -> None:
         ("cancelled", Status.CANCELLED, Status.SUCCEEDED),
     ],
 )
-def test_a_booking_status_is_read_as(status: str, booking: Status, cancellation: Status) -> None:
+def test_the_reading_of_each_booking_status(
+    status: str, booking: Status, cancellation: Status
+) -> None:
     answer = a_booking(status=status)
     api = HttpSupplierApi(provider(lambda _: httpx.Response(200, json=answer)))
 
@@ -416,7 +414,7 @@ def test_a_booking_status_is_read_as(status: str, booking: Status, cancellation:
     assert cancelled.outcome == Seen(provider_id="bkg_1", status=cancellation)
 
 
-def test_a_confirmed_booking_without_a_locator_is_known_by_its_id() -> None:
+def test_a_confirmed_booking_without_a_locator_uses_its_id() -> None:
     api = HttpSupplierApi(provider(lambda _: httpx.Response(201, json=a_booking(locator=None))))
 
     reply = api.perform(BOOK)
@@ -424,7 +422,7 @@ def test_a_confirmed_booking_without_a_locator_is_known_by_its_id() -> None:
     assert reply.outcome == Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="bkg_1")
 
 
-def test_one_foreign_reference_spoils_a_listing() -> None:
+def test_one_foreign_reference_invalidates_a_listing() -> None:
     payments = {"payments": [a_payment(), a_payment(payment_id="pay_2", reference="theirs")]}
     bookings = {"bookings": [a_booking(), a_booking(booking_id="bkg_2", reference="theirs")]}
     payments_api = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json=payments)))
@@ -466,7 +464,7 @@ def test_an_answer_about_another_payment_or_booking_is_no_answer() -> None:
         (ASK_FOR_CANCELLATION, "GET", f"/api/bookings?reference={REFERENCE}", None),
     ],
 )
-def test_a_request_goes_out_as(
+def test_the_http_request_of_each_verb(
     request_: PaymentRequest | SupplierRequest, method: str, path: str, key: str | None
 ) -> None:
     sent: list[httpx.Request] = []
@@ -505,7 +503,7 @@ def test_a_request_that_could_end_too_late_is_not_sent(seconds_left: float, sent
     assert isinstance(reply.outcome, Seen if sent else NotSent)
 
 
-def test_what_was_erased_is_not_sent_and_told() -> None:
+def test_a_request_without_its_erased_data_is_not_sent_and_is_an_alarm() -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         raise AssertionError("sent")
 
@@ -520,7 +518,7 @@ def test_what_was_erased_is_not_sent_and_told() -> None:
     ("error", "attempts"),
     [(httpx.ConnectError, 2), (httpx.ConnectTimeout, 2), (httpx.ReadError, 1)],
 )
-def test_only_a_connection_that_failed_is_tried_again(
+def test_only_a_failed_connection_is_retried(
     error: type[httpx.TransportError], attempts: int
 ) -> None:
     tried: list[httpx.Request] = []
@@ -534,7 +532,7 @@ def test_only_a_connection_that_failed_is_tried_again(
     assert len(tried) == attempts
 
 
-def test_a_connection_that_works_the_second_time_is_enough() -> None:
+def test_a_connection_that_succeeds_on_retry_is_enough() -> None:
     failures = [httpx.ConnectError("no")]
 
     def answer(_: httpx.Request) -> httpx.Response:
@@ -547,7 +545,7 @@ def test_a_connection_that_works_the_second_time_is_enough() -> None:
 
 @contextmanager
 def serving(answer: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A raw server that reads one request and lets `answer` do as it likes."""
+    """A raw server that reads one request and passes its connection to `answer`."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -571,7 +569,7 @@ def an_answer() -> bytes:
 
 
 @pytest.mark.parametrize("quick_bytes", [0, 60])
-def test_an_answer_that_drips_is_cut_at_the_total_limit(quick_bytes: int) -> None:
+def test_a_slow_answer_is_cut_at_the_total_limit(quick_bytes: int) -> None:
     paused = threading.Event()
 
     def drip(connection: socket.socket) -> None:
@@ -611,7 +609,7 @@ def test_a_proxy_in_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch)
     assert isinstance(reply.outcome, Seen)
 
 
-def test_neither_secrets_nor_people_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_neither_secrets_nor_personal_data_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
     with serving(lambda connection: connection.sendall(an_answer())) as url:
@@ -623,7 +621,7 @@ def test_neither_secrets_nor_people_are_logged(caplog: pytest.LogCaptureFixture)
     assert "canary" not in repr((CHARGE, BOOK, reply)).lower()
 
 
-def test_an_address_must_be_http() -> None:
+def test_a_base_url_must_be_http() -> None:
     with pytest.raises(ValueError, match="http"):
         provider(base_url="ftp://provider.example")
 

@@ -1,4 +1,4 @@
-"""What SES publishes, and what of it is read."""
+"""Events of SES, and their decoding."""
 
 import json
 from typing import Any
@@ -13,8 +13,8 @@ from tests.worlds.builders import RESERVATION_ID
 from tests.worlds.invocation import an_event
 
 
-def told(case: str, **changed: Any) -> str:
-    """A stored event with members changed, a dotted path each."""
+def event_with(case: str, **changed: Any) -> str:
+    """An example event with changed members, each named by its path joined with `__`."""
     [record] = an_event(f"record_mail_event.{case}")["Records"]
     event = json.loads(record["body"])
     for path, value in changed.items():
@@ -29,20 +29,18 @@ def told(case: str, **changed: Any) -> str:
 @pytest.mark.parametrize(
     ("body", "feedback"),
     [
-        (told("bounced"), MailFeedback.BOUNCED),
-        (told("bounced", bounce__bounceType="Undetermined"), MailFeedback.BOUNCED),
-        (told("bounced", bounce__bounceType="Transient"), MailFeedback.RETURNED),
-        (told("complained"), MailFeedback.COMPLAINED),
+        (event_with("bounced"), MailFeedback.BOUNCED),
+        (event_with("bounced", bounce__bounceType="Undetermined"), MailFeedback.BOUNCED),
+        (event_with("bounced", bounce__bounceType="Transient"), MailFeedback.RETURNED),
+        (event_with("complained"), MailFeedback.COMPLAINED),
         (
-            told("complained", complaint__complaintSubType="OnAccountSuppressionList"),
+            event_with("complained", complaint__complaintSubType="OnAccountSuppressionList"),
             MailFeedback.BOUNCED,
         ),
     ],
     ids=["permanent", "undetermined", "transient", "complaint", "suppressed"],
 )
-def test_an_event_is_read_as_what_it_means_for_the_traveler(
-    body: str, feedback: MailFeedback
-) -> None:
+def test_the_feedback_of_each_ses_event(body: str, feedback: MailFeedback) -> None:
     assert decode_mail_event(body) == MailEvent(
         reservation_id=RESERVATION_ID, kind=MailKind.CONFIRMED, feedback=feedback
     )
@@ -55,15 +53,15 @@ def test_an_event_is_read_as_what_it_means_for_the_traveler(
         "not json",
         "[]",
         "null",
-        told("bounced", eventType="Delivery"),
-        told("bounced", bounce__bounceType="Other"),
-        told("bounced", mail__tags={}),
-        told("bounced", mail__tags__reservation_id=["7KQ2M-XD4RT-H"]),
-        told("bounced", mail__tags__reservation_id=[]),
-        told("bounced", mail__tags__mail_kind=["newsletter"]),
+        event_with("bounced", eventType="Delivery"),
+        event_with("bounced", bounce__bounceType="Other"),
+        event_with("bounced", mail__tags={}),
+        event_with("bounced", mail__tags__reservation_id=["7KQ2M-XD4RT-H"]),
+        event_with("bounced", mail__tags__reservation_id=[]),
+        event_with("bounced", mail__tags__mail_kind=["newsletter"]),
     ],
 )
-def test_anything_else_is_poison_and_its_error_repeats_nothing_of_it(body: str) -> None:
+def test_any_other_ses_event_is_poison_and_its_error_quotes_nothing(body: str) -> None:
     with pytest.raises(PoisonMessageError) as caught:
         decode_mail_event(body)
     assert caught.value.reason == str(caught.value) == "not_a_mail_event"

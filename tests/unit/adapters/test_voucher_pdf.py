@@ -45,7 +45,7 @@ def the_page(voucher: Voucher) -> PageObject:
 
 @cache
 def text_of(voucher: Voucher) -> str:
-    """The text of the only page, with every gap as one space."""
+    """The text of the only page, with each run of whitespace as one space."""
     return " ".join(the_page(voucher).extract_text().split())
 
 
@@ -77,7 +77,7 @@ def fonts_of(voucher: Voucher) -> list[str]:
         "Emitido el 3 de marzo de 2027",
     ],
 )
-def test_a_spanish_voucher_says_all_a_traveler_needs(text: str) -> None:
+def test_a_spanish_voucher_shows_all_that_a_traveler_needs(text: str) -> None:
     assert text in text_of(A_VOUCHER)
 
 
@@ -96,7 +96,7 @@ def test_nights_and_guests_are_counted() -> None:
     assert "Noches 3 Viajeros 2" in text_of(A_VOUCHER)
 
 
-def test_a_service_that_starts_on_the_day_of_issue_is_not_offered_for_cancellation() -> None:
+def test_a_voucher_issued_on_the_first_day_offers_no_cancellation() -> None:
     text = text_of(replace(A_VOUCHER, issued_on=A_VOUCHER.starts_on))
 
     assert "ya no se puede cancelar" in text
@@ -125,7 +125,7 @@ EXTREMES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("change", EXTREMES.values(), ids=EXTREMES.keys())
-def test_nothing_leaves_its_place_on_the_one_page(change: dict[str, Any]) -> None:
+def test_every_text_stays_in_its_place_on_one_page(change: dict[str, Any]) -> None:
     page = the_page(replace(A_VOUCHER, **change))
     places: list[tuple[float, float]] = []
 
@@ -158,13 +158,13 @@ def test_a_long_locator_is_never_cut() -> None:
         ("さくら", "WenQuanYiMicroHei"),
     ],
 )
-def test_a_name_brings_the_font_that_can_show_it(guest: str, font: str) -> None:
+def test_a_name_embeds_the_font_that_can_show_it(guest: str, font: str) -> None:
     assert any(font in name for name in fonts_of(replace(A_VOUCHER, guest=guest)))
     assert "□" not in text_of(replace(A_VOUCHER, guest=guest))
 
 
 def glyphs_of(guest: str) -> int:
-    """How many glyphs the smallest font of a voucher holds: the one that only its guest needs."""
+    """Number of glyphs in the smallest font of a voucher, embedded only for its guest."""
     files = [
         font["/DescendantFonts"][0].get_object()["/FontDescriptor"]["/FontFile2"]
         for font in embedded_by(replace(A_VOUCHER, guest=guest))
@@ -173,10 +173,12 @@ def glyphs_of(guest: str) -> int:
 
 
 def test_an_arabic_letter_takes_the_form_of_its_place_in_the_word() -> None:
-    assert glyphs_of("ععع") - glyphs_of("ع") == 2  # initial, medial and final, against isolated
+    assert (
+        glyphs_of("ععع") - glyphs_of("ع") == 2
+    )  # 3 forms (initial, medial, final) against 1 (isolated)
 
 
-def test_an_ordinary_name_brings_no_font_but_the_two_small_ones() -> None:
+def test_a_latin_name_embeds_only_the_two_small_fonts() -> None:
     assert fonts_of(A_VOUCHER) == ["DejaVuSansBold", "DejaVuSansBook"]
 
 
@@ -203,7 +205,7 @@ def test_a_text_that_cannot_be_shaped_is_drawn_with_boxes(text: str, drawn: str)
     assert f"Servicio {drawn} Desde" in text_of(replace(A_VOUCHER, description=text))
 
 
-def test_every_text_may_fail_at_once() -> None:
+def test_every_text_may_fail_to_be_shaped_at_once() -> None:
     guest, description, locator, contact = SHAPING_FAILS
     voucher = replace(A_VOUCHER, guest=guest, description=description)
 
@@ -220,7 +222,7 @@ def test_boxes_in_the_description_leave_the_name_as_it_is() -> None:
     assert "王小明" in text
 
 
-def test_a_text_drawn_with_boxes_is_logged_by_its_signs_without_its_letters(
+def test_a_text_drawn_with_boxes_is_logged_by_its_symbols_without_its_letters(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     name = "王 नि ☂ Ana™\N{VARIATION SELECTOR-16}"
@@ -233,7 +235,7 @@ def test_a_text_drawn_with_boxes_is_logged_by_its_signs_without_its_letters(
     }
 
 
-def test_a_drawing_that_fails_keeps_no_font() -> None:
+def test_a_failed_drawing_keeps_no_font_in_memory() -> None:
     def fonts() -> int:
         gc.collect()
         return sum(isinstance(thing, SubsetMap) for thing in gc.get_objects())
@@ -245,7 +247,7 @@ def test_a_drawing_that_fails_keeps_no_font() -> None:
     assert fonts() == before
 
 
-def test_a_name_is_text_whatever_it_looks_like() -> None:
+def test_a_name_is_drawn_as_plain_text() -> None:
     guest = "Ana {nb} **Pe\N{COMBINING ACUTE ACCENT}rez** \N{RIGHT-TO-LEFT OVERRIDE}(x)\n/y"
 
     assert "Ana {nb} **Pérez** (x) /y" in text_of(replace(A_VOUCHER, guest=guest))
@@ -284,7 +286,7 @@ def test_equal_vouchers_are_equal_bytes_in_any_process(guest: str) -> None:
     assert elsewhere == here
 
 
-def test_the_file_is_dated_by_its_voucher_and_names_nobody() -> None:
+def test_the_file_has_the_date_of_its_voucher_and_no_name() -> None:
     reader = PdfReader(io.BytesIO(FpdfVoucherRenderer().render(A_VOUCHER)))
 
     assert reader.metadata is not None

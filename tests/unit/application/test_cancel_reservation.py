@@ -82,7 +82,7 @@ def verbs(provider: ScriptedPayments | ScriptedSupplier) -> list[Verb]:
     [[], [a_charge(Status.NOT_FOUND)], [a_charge(Status.NOT_FOUND, attempts=7)]],
     ids=["before anything", "a charge that never arrived", "and that many times"],
 )
-def test_what_was_never_charged_is_cancelled_at_once(calls: list[Call]) -> None:
+def test_an_uncharged_reservation_is_cancelled_at_once(calls: list[Call]) -> None:
     world = at(*calls)
 
     cancelled = cancel(world)

@@ -1,4 +1,4 @@
-"""How a reservation is shown: versions, when to ask again, links, and what is kept for a replay."""
+"""Answers with a reservation: versions, `Retry-After`, links, and the stored answer of a replay."""
 
 import json
 from datetime import timedelta
@@ -64,19 +64,17 @@ def body_of(response: Response[str]) -> Any:
         (24 * HOUR, "60"),
     ],
 )
-def test_a_reader_is_told_to_come_back_later_the_older_the_reservation(
-    age: timedelta, seconds: str
-) -> None:
+def test_retry_after_grows_with_the_age_of_the_reservation(age: timedelta, seconds: str) -> None:
     assert shown(a_reservation(), age=age).headers["Retry-After"] == seconds
 
 
-def test_the_timeline_leaves_out_what_only_another_release_can_tell() -> None:
+def test_the_timeline_omits_events_unknown_to_this_release() -> None:
     events = [ACCEPTED, "loyalty.points_given", CONFIRMED_EVENT]
     history = [HistoryEntry(event=event, at=NOON, actor="system") for event in events]
 
-    told = body_of(answers.timeline(CONFIRMED, history, language=Language.ENGLISH))["events"]
+    listed = body_of(answers.timeline(CONFIRMED, history, language=Language.ENGLISH))["events"]
 
-    assert [event["type"] for event in told] == [ACCEPTED, CONFIRMED_EVENT]
+    assert [event["type"] for event in listed] == [ACCEPTED, CONFIRMED_EVENT]
 
 
 @pytest.mark.parametrize(
@@ -88,16 +86,16 @@ def test_the_timeline_leaves_out_what_only_another_release_can_tell() -> None:
     ],
     ids=["confirmed", "declined", "refunded"],
 )
-def test_what_is_at_rest_asks_nobody_to_come_back(reservation: Reservation) -> None:
+def test_a_settled_reservation_has_no_retry_after(reservation: Reservation) -> None:
     assert "Retry-After" not in shown(reservation).headers
 
 
-def test_a_rejection_whose_money_is_on_its_way_asks_to_come_back() -> None:
+def test_a_rejection_awaiting_its_refund_has_a_retry_after() -> None:
     owed = a_reservation(a_charge(), reason=Reason.SUPPLIER_REJECTED)
     assert "Retry-After" in shown(owed).headers
 
 
-def test_retry_after_stays_on_a_confirmed_trip_until_its_voucher_is_there() -> None:
+def test_retry_after_stays_on_a_confirmed_trip_until_its_voucher_is_issued() -> None:
     answer = shown(a_reservation(a_charge(), a_booking()))
 
     assert body_of(answer)["status"] == "CONFIRMADA"
@@ -108,7 +106,7 @@ def test_retry_after_stays_on_a_confirmed_trip_until_its_voucher_is_there() -> N
 @pytest.mark.parametrize(
     "if_none_match", ['W/"3"', '"3"', '"1", W/"3"', ' W/"3" ,"9"', "*", '"2",*']
 )
-def test_who_has_this_version_gets_no_body(if_none_match: str) -> None:
+def test_a_reader_with_this_version_gets_no_body(if_none_match: str) -> None:
     response = shown(a_reservation(version=3), if_none_match=if_none_match)
 
     assert response.status_code == 304
@@ -118,7 +116,7 @@ def test_who_has_this_version_gets_no_body(if_none_match: str) -> None:
 
 
 @pytest.mark.parametrize("if_none_match", [None, "", "3", 'W/"2"', '"33"', 'w/"3"'])
-def test_who_has_another_version_gets_it_all(if_none_match: str | None) -> None:
+def test_a_reader_with_another_version_gets_the_body(if_none_match: str | None) -> None:
     response = shown(a_reservation(version=3), if_none_match=if_none_match)
 
     assert response.status_code == 200
@@ -137,7 +135,7 @@ def test_links_lead_to_the_reservation_and_its_voucher() -> None:
     assert body["documents"] == [{"type": "voucher", "url": f"{itself}/voucher"}]
 
 
-def test_who_has_no_voucher_is_shown_none() -> None:
+def test_a_reservation_without_a_voucher_shows_no_document() -> None:
     assert body_of(shown(a_reservation()))["documents"] == []
 
 
@@ -155,7 +153,7 @@ def stored() -> dict[str, Any]:
     return answers.stored_answer(a_reservation(), now=NOON, policy=STANDARD)
 
 
-def test_what_is_stored_for_a_replay_holds_no_token_no_address_and_nothing_personal() -> None:
+def test_the_answer_stored_for_a_replay_holds_no_token_no_url_and_no_personal_data() -> None:
     kept = json.dumps(stored(), ensure_ascii=False)
 
     customer = a_customer()
@@ -164,7 +162,7 @@ def test_what_is_stored_for_a_replay_holds_no_token_no_address_and_nothing_perso
         assert word not in kept
 
 
-def test_a_creation_is_answered_with_the_token_and_where_to_look() -> None:
+def test_a_creation_is_answered_with_the_token_and_the_location() -> None:
     response = answers.created(stored(), base_url=BASE_URL, keys=KEYS, replayed=False)
 
     body = body_of(response)
@@ -176,7 +174,7 @@ def test_a_creation_is_answered_with_the_token_and_where_to_look() -> None:
     assert KEYS.verify(body["access_token"], "k1", RESERVATION_ID)
 
 
-def test_a_replay_is_the_same_but_for_the_header_that_says_so() -> None:
+def test_a_replay_differs_only_in_its_header() -> None:
     first = answers.created(stored(), base_url=BASE_URL, keys=KEYS, replayed=False)
     again = answers.created(
         json.loads(json.dumps(stored())), base_url=BASE_URL, keys=KEYS, replayed=True
@@ -189,7 +187,7 @@ def test_a_replay_is_the_same_but_for_the_header_that_says_so() -> None:
 # --- the link to the voucher --------------------------------------------------------------------------
 
 
-def test_a_browser_is_sent_to_the_voucher_without_a_trace() -> None:
+def test_a_browser_is_redirected_to_the_voucher_without_cache_or_referrer() -> None:
     url = "https://bucket.s3.example/vouchers/a?signature=s"
     response = answers.voucher_link(url, expires_at=NOON, as_json=False)
 
@@ -199,7 +197,7 @@ def test_a_browser_is_sent_to_the_voucher_without_a_trace() -> None:
     assert not response.body
 
 
-def test_a_program_gets_the_link_and_until_when_it_holds() -> None:
+def test_a_program_gets_the_link_and_its_expiry() -> None:
     url = "https://bucket.s3.example/vouchers/a?signature=s"
     response = answers.voucher_link(url, expires_at=NOON, as_json=True)
 

@@ -98,7 +98,7 @@ def faults(body: Any) -> list[tuple[str, str]]:
     return [(fault.pointer, fault.code) for fault in problem.errors]
 
 
-# One body for each fault: which member, what value, and where the answer points.
+# One body for each fault, with the pointer of the answer.
 ONE_OF_EACH = {
     "missing": (without_member(("customer", "email")), "/customer/email"),
     "unknown_member": (with_member(("offer", "roomKind"), "x"), "/offer"),
@@ -130,13 +130,13 @@ def test_every_fault_has_a_text_and_no_text_is_idle() -> None:
 
 
 @pytest.mark.parametrize("code", ONE_OF_EACH)
-def test_a_fault_is_named_and_pointed_at(code: str) -> None:
+def test_a_fault_has_its_code_and_its_pointer(code: str) -> None:
     body, pointer = ONE_OF_EACH[code]
     assert faults(body) == [(pointer, code)]
 
 
 @pytest.mark.parametrize("token", ["378282246310005", "4222222222222", "5555-5555-5555-4444"])
-def test_a_card_number_never_enters(token: str) -> None:
+def test_a_card_number_is_refused(token: str) -> None:
     assert faults(with_member(("payment_token",), token)) == [("/payment_token", "card_number")]
 
 
@@ -154,13 +154,13 @@ def test_other_digits_are_no_card_number(token: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["\u200b\u200b", "\u2060", "\u0301", "\u00ad \u200d"])
-def test_a_name_of_which_nothing_can_be_seen_is_empty(name: str) -> None:
+def test_an_invisible_name_is_empty(name: str) -> None:
     assert faults(with_member(("customer", "full_name"), name)) == [
         ("/customer/full_name", "too_short")
     ]
 
 
-def test_a_faultless_body_is_read() -> None:
+def test_a_valid_body_is_read() -> None:
     command = parse(A_BODY).to_command(client_id="web", language=Language.ENGLISH)
 
     assert command.client_id == "web"
@@ -171,7 +171,7 @@ def test_a_faultless_body_is_read() -> None:
     assert command.customer.language is Language.ENGLISH
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     body = with_member(("customer", "email"), "?")
     body["offer"]["guests"] = 0
     del body["payment_token"]
@@ -183,7 +183,7 @@ def test_all_faults_are_told_at_once() -> None:
     ]
 
 
-def test_a_start_in_the_past_is_told_beside_what_is_wrong_on_any_day() -> None:
+def test_a_start_in_the_past_is_reported_with_the_other_faults() -> None:
     body = with_member(("offer", "starts_on"), "2027-02-28")
     body["customer"]["email"] = "?"
 
@@ -193,7 +193,7 @@ def test_a_start_in_the_past_is_told_beside_what_is_wrong_on_any_day() -> None:
     ]
 
 
-def test_a_body_can_be_read_after_its_day() -> None:
+def test_a_body_can_be_read_after_its_start_date() -> None:
     body = json.dumps(A_BODY).encode()
 
     assert parse_reservation(body, today=date(2027, 5, 2)) == parse(A_BODY)
@@ -230,7 +230,7 @@ def test_the_phone_may_be_left_out() -> None:
         (("payment_token",), "t" * 128),
     ],
 )
-def test_what_lies_just_within_a_bound_is_accepted(path: tuple[str, ...], value: object) -> None:
+def test_a_value_within_its_bound_is_accepted(path: tuple[str, ...], value: object) -> None:
     parse(with_member(path, value))
 
 
@@ -273,13 +273,13 @@ def test_what_lies_just_within_a_bound_is_accepted(path: tuple[str, ...], value:
         (("customer",), [], "wrong_type"),
     ],
 )
-def test_what_lies_just_beyond_a_bound_is_refused(
+def test_a_value_beyond_its_bound_is_refused(
     path: tuple[str, ...], value: object, code: str
 ) -> None:
     assert [found for _, found in faults(with_member(path, value))] == [code]
 
 
-def test_a_text_over_its_bound_is_refused_before_it_is_composed(
+def test_a_text_over_its_bound_is_refused_before_its_normalization(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     composed: list[int] = []
@@ -301,7 +301,7 @@ def test_a_text_over_its_bound_is_refused_before_it_is_composed(
 
 
 def test_no_character_decomposes_into_more_than_four() -> None:
-    """The bound before NFC rests on this; new versions of Unicode may change it."""
+    """The bound before NFC relies on this. New versions of Unicode may change it."""
     sizes = (len(unicodedata.normalize("NFD", chr(point))) for point in range(sys.maxunicode + 1))
     assert max(sizes) == 4
 
@@ -313,7 +313,7 @@ def test_an_answer_lists_at_most_50_faults(unknown: int) -> None:
     assert found == [("", "unknown_member")] * 50
 
 
-def test_nothing_of_the_input_is_repeated() -> None:
+def test_a_refusal_quotes_nothing_of_the_input() -> None:
     secret = "CANARY-9f2"
     body = with_member(("customer", "email"), secret) | {secret: secret}
     body["offer"][secret] = secret
@@ -339,12 +339,9 @@ ANY_JSON = st.recursive(
 
 @settings(deadline=None)
 @given(path=st.sampled_from(MEMBERS), value=ANY_JSON)
-def test_whatever_a_member_holds_it_is_read_or_refused(path: tuple[str, ...], value: Any) -> None:
-    with suppress(ProblemError):  # and no other
+def test_any_value_of_a_member_is_read_or_refused(path: tuple[str, ...], value: Any) -> None:
+    with suppress(ProblemError):  # the only error allowed
         parse(with_member(path, value))
-
-
-# --- what makes two requests the same ---------------------------------------------------------------
 
 
 def test_spelling_does_not_change_the_fingerprint() -> None:
@@ -382,9 +379,6 @@ def test_every_value_is_part_of_the_fingerprint(path: tuple[str, ...], value: ob
     assert parse(with_member(path, value)).fingerprint() != parse(A_BODY).fingerprint()
 
 
-# --- JSON itself ----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "body",
     [
@@ -404,13 +398,13 @@ def test_every_value_is_part_of_the_fingerprint(path: tuple[str, ...], value: ob
         "{}".encode("utf-16"),
     ],
 )
-def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
+def test_a_body_that_is_no_json_object_is_malformed(body: bytes) -> None:
     with pytest.raises(ProblemError) as refused:
         parse_json(body)
     assert refused.value.problem.code == "malformed_json"
 
 
-def test_a_body_may_be_of_64_kib_and_not_one_byte_more() -> None:
+def test_a_body_has_at_most_64_kib() -> None:
     frame = b'{"a":""}'
     largest = b'{"a":"' + b"x" * (MAX_BODY_BYTES - len(frame)) + b'"}'
     assert parse_json(largest)

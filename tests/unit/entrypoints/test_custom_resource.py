@@ -1,4 +1,4 @@
-"""A function that a stack waits for: it answers over HTTP, whatever happens, and tells no secret."""
+"""A custom resource: it always answers the waiting stack over HTTP, and never with a secret."""
 
 import json
 import socket
@@ -50,7 +50,7 @@ def fail() -> Made:
 
 
 @pytest.mark.parametrize("kind", ["Create", "Update"])
-def test_a_stack_is_told_what_was_made(stack: Receiver, kind: str) -> None:
+def test_a_stack_receives_the_result(stack: Receiver, kind: str) -> None:
     request = a_request(kind, stack.url)
 
     assert make(request, migrate) == REVISION
@@ -79,7 +79,7 @@ def test_deleting_succeeds_and_does_nothing(stack: Receiver) -> None:
     assert answer["PhysicalResourceId"] == "DatabaseMigration"
 
 
-def test_a_failure_is_told_without_its_text(stack: Receiver) -> None:
+def test_a_failure_is_reported_without_its_text(stack: Receiver) -> None:
     assert make(a_request("Create", stack.url), fail) == {}
 
     answer = answer_to(stack)
@@ -89,7 +89,7 @@ def test_a_failure_is_told_without_its_text(stack: Receiver) -> None:
     assert "Data" not in answer
 
 
-def test_an_update_keeps_the_name_the_resource_was_given(stack: Receiver) -> None:
+def test_an_update_keeps_the_name_of_the_resource(stack: Receiver) -> None:
     """Another name would be another resource: the stack would delete the old one."""
     request = a_request("Update", stack.url) | {"PhysicalResourceId": "an-older-name"}
 
@@ -99,7 +99,7 @@ def test_an_update_keeps_the_name_the_resource_was_given(stack: Receiver) -> Non
     assert answer["PhysicalResourceId"] == "an-older-name"
 
 
-def test_an_answer_that_is_not_taken_fails_the_invocation_without_the_signed_url() -> None:
+def test_a_refused_answer_fails_the_invocation_without_the_signed_url() -> None:
     with Receiver(refusals=1) as stack, pytest.raises(StackNotToldError) as untold:
         make(a_request("Create", stack.url), migrate)
 
@@ -108,9 +108,9 @@ def test_an_answer_that_is_not_taken_fails_the_invocation_without_the_signed_url
     assert untold.value.__cause__ is None
 
 
-def test_a_stack_that_cannot_be_reached_fails_the_invocation() -> None:
+def test_an_unreachable_stack_fails_the_invocation() -> None:
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))  # held, not listened on: every connection is refused
+        held.bind(("127.0.0.1", 0))  # bound without listening: every connection is refused
         url = f"http://127.0.0.1:{held.getsockname()[1]}/answer"
 
         with pytest.raises(StackNotToldError, match="ConnectError"):
@@ -120,7 +120,7 @@ def test_a_stack_that_cannot_be_reached_fails_the_invocation() -> None:
 @pytest.mark.parametrize(
     "url", ["http://169.254.169.254/latest", "ftp://stack.example/answer", "http://[", "answer"]
 )
-def test_who_asks_for_an_answer_that_is_not_encrypted_gets_neither_it_nor_any_work(
+def test_an_invalid_or_unencrypted_answer_url_is_refused_before_any_work(
     url: str,
 ) -> None:
     done: list[str] = []
@@ -135,10 +135,10 @@ def test_who_asks_for_an_answer_that_is_not_encrypted_gets_neither_it_nor_any_wo
     assert not done
 
 
-def test_called_directly_it_returns_what_was_made() -> None:
+def test_a_direct_call_returns_the_result() -> None:
     assert make({}, migrate) == REVISION
 
 
-def test_called_directly_it_fails_as_its_action_does() -> None:
+def test_a_direct_call_raises_the_error_of_its_action() -> None:
     with pytest.raises(ConnectionError):
         make({}, fail)

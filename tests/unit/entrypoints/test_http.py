@@ -1,4 +1,4 @@
-"""What a request says: languages, keys, bearers, media types; and what a problem answers."""
+"""Reading of requests: languages, keys, bearers, media types. Responses of problems."""
 
 import base64
 import json
@@ -49,7 +49,7 @@ def code_of(error: pytest.ExceptionInfo[ProblemError]) -> str:
         (", ,;;q=,", Language.SPANISH),
     ],
 )
-def test_spanish_is_spoken_unless_english_is_preferred(
+def test_the_language_is_spanish_unless_english_is_preferred(
     accepted: str | None, expected: Language
 ) -> None:
     event = an_event() if accepted is None else with_headers(Accept_Language=accepted)
@@ -68,7 +68,7 @@ def test_spanish_is_spoken_unless_english_is_preferred(
         ("", False),
     ],
 )
-def test_json_is_wanted_by_whoever_names_it(accepted: str, expected: bool) -> None:
+def test_json_is_chosen_only_when_accept_names_it(accepted: str, expected: bool) -> None:
     assert http.wants_json(with_headers(Accept=accepted)) is expected
 
 
@@ -92,19 +92,19 @@ def repeated(name: str, *values: str) -> APIGatewayProxyEvent:
     return an_event(headers={name: values[-1]}, multiValueHeaders={name: list(values)})
 
 
-def test_two_idempotency_keys_are_refused_as_nobody_can_say_which_counts() -> None:
+def test_two_idempotency_keys_are_refused() -> None:
     with pytest.raises(ProblemError) as refused:
         http.idempotency_key(repeated("Idempotency-Key", "k" * 16, "l" * 16))
     assert code_of(refused) == "idempotency_key_invalid"
 
 
-def test_two_bearers_are_none() -> None:
+def test_two_bearer_tokens_are_refused() -> None:
     with pytest.raises(ProblemError) as refused:
         http.reader(repeated("authorization", "Bearer a", "Bearer b"), CLIENTS)
     assert code_of(refused) == "unauthorized"
 
 
-def test_a_missing_idempotency_key_is_refused_with_a_pointer_to_what_it_is() -> None:
+def test_a_missing_idempotency_key_is_refused_with_a_link_to_its_description() -> None:
     with pytest.raises(ProblemError) as refused:
         http.idempotency_key(an_event())
     assert code_of(refused) == "idempotency_key_missing"
@@ -113,12 +113,12 @@ def test_a_missing_idempotency_key_is_refused_with_a_pointer_to_what_it_is() -> 
     assert 'rel="describedby"' in str(response.headers["Link"])
 
 
-def test_the_client_is_the_one_behind_the_gateways_key() -> None:
+def test_the_client_is_found_by_the_gateway_s_api_key() -> None:
     assert http.client_id(an_event(), CLIENTS) == "web"
 
 
 @pytest.mark.parametrize("api_key_id", [None, "", "web", "key-id-of-nobody"])
-def test_a_key_that_is_nobodys_is_refused(api_key_id: str | None) -> None:
+def test_an_unknown_api_key_is_refused(api_key_id: str | None) -> None:
     with pytest.raises(ProblemError) as refused:
         http.client_id(an_event(api_key_id=api_key_id), CLIENTS)
     assert code_of(refused) == "unauthorized"
@@ -134,7 +134,7 @@ def test_a_reader_brings_a_bearer_token(scheme: str) -> None:
 @pytest.mark.parametrize(
     "value", [None, "", "Bearer", "Bearer ", "k1.abc", "Basic k1.abc", "Bearer a b", "Bearer ñ"]
 )
-def test_who_brings_no_bearer_token_is_no_reader(value: str | None) -> None:
+def test_a_request_without_a_bearer_token_is_unauthorized(value: str | None) -> None:
     event = an_event() if value is None else with_headers(Authorization=value)
     with pytest.raises(ProblemError) as refused:
         http.reader(event, CLIENTS)
@@ -144,7 +144,7 @@ def test_who_brings_no_bearer_token_is_no_reader(value: str | None) -> None:
 @pytest.mark.parametrize(
     "media_type", ["application/json", "Application/JSON; charset=utf-8", "application/json ;a=b"]
 )
-def test_a_json_body_is_given_as_it_came(media_type: str) -> None:
+def test_a_json_body_is_returned_unchanged(media_type: str) -> None:
     event = an_event(headers={"content-type": media_type}, body='{"a": "ñ"}')
     assert http.json_body(event) == '{"a": "ñ"}'.encode()
 
@@ -158,7 +158,7 @@ def test_a_body_in_base64_is_decoded() -> None:
 
 
 @pytest.mark.parametrize("encoded", ["no base64!", "abc", "ñ"])
-def test_a_body_that_is_not_what_its_encoding_says_is_malformed(encoded: str) -> None:
+def test_a_body_that_contradicts_its_encoding_is_malformed(encoded: str) -> None:
     event = an_event(
         headers={"Content-Type": "application/json"}, body=encoded, isBase64Encoded=True
     )
@@ -180,7 +180,7 @@ def test_a_request_without_a_body_has_an_empty_one() -> None:
 
 
 @pytest.mark.parametrize("problem", CATALOGUE.values(), ids=CATALOGUE)
-def test_a_problem_names_the_request_and_when_to_come_back(problem: Any) -> None:
+def test_a_problem_names_the_request_and_its_retry_after(problem: Any) -> None:
     response = http.problem_response(problem, an_event())
 
     assert response.body is not None
@@ -188,8 +188,8 @@ def test_a_problem_names_the_request_and_when_to_come_back(problem: Any) -> None
     assert response.status_code == body["status"] == problem.status
     assert body["instance"] == f"urn:uuid:{REQUEST_ID}"
     assert response.headers["Cache-Control"] == "no-store"
-    told = response.headers.get("Retry-After")
-    assert told == (None if body["retry_after_s"] is None else str(body["retry_after_s"]))
+    seconds = response.headers.get("Retry-After")
+    assert seconds == (None if body["retry_after_s"] is None else str(body["retry_after_s"]))
 
 
 def test_members_are_ordered_so_that_a_replay_is_equal_byte_for_byte() -> None:

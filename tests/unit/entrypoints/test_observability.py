@@ -1,4 +1,4 @@
-"""What a function writes out, and whose it is, however its service is called."""
+"""Logs and metrics of a function, and the service that they name."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ sqs._logger.warning("not accepted", extra={"code": "busy"})
 
 
 @pytest.mark.parametrize("service", ["reservations", "reservations-dev", "payments"])
-def test_an_adapters_warning_comes_out_once_and_structured(service: str) -> None:
+def test_a_warning_of_an_adapter_is_logged_once_and_structured(service: str) -> None:
     written = subprocess.run(
         [sys.executable, "-c", PROGRAM],
         env={
@@ -33,17 +33,21 @@ def test_an_adapters_warning_comes_out_once_and_structured(service: str) -> None
     )
 
     [line] = (written.stdout + written.stderr).splitlines()
-    told = json.loads(line)
-    assert told["service"] == service
-    assert (told["level"], told["message"], told["code"]) == ("WARNING", "not accepted", "busy")
+    logged = json.loads(line)
+    assert logged["service"] == service
+    assert (logged["level"], logged["message"], logged["code"]) == (
+        "WARNING",
+        "not accepted",
+        "busy",
+    )
 
 
-def test_a_field_that_is_not_listed_is_named_and_its_value_left_out(
+def test_an_unlisted_field_is_logged_by_name_without_its_value(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with LogBook(capsys).open() as book:
-        observability.logger.info("told", extra={"code": "busy", "email": "ana@example.com"})
-        [line] = book.saying("told")
+        observability.logger.info("logged", extra={"code": "busy", "email": "ana@example.com"})
+        [line] = book.saying("logged")
 
     assert (line["code"], line["left_out"]) == ("busy", ["email"])
     assert "ana@example.com" not in book.text
@@ -60,7 +64,7 @@ measure(metric="Measured", value=1, unit=MetricUnit.Count)
 """
 
 
-def test_a_line_a_count_and_a_measure_carry_the_service_that_the_environment_names() -> None:
+def test_logs_and_metrics_carry_the_service_of_the_environment() -> None:
     run = subprocess.run(
         [sys.executable, "-c", TELLING],
         env={"PYTHONPATH": ":".join(sys.path), "POWERTOOLS_SERVICE_NAME": "reservations-dev"},
@@ -68,5 +72,5 @@ def test_a_line_a_count_and_a_measure_carry_the_service_that_the_environment_nam
         text=True,
         check=True,
     )
-    told = [json.loads(line) for line in run.stdout.splitlines()]
-    assert [each["service"] for each in told] == ["reservations-dev"] * 3
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    assert [each["service"] for each in lines] == ["reservations-dev"] * 3

@@ -1,4 +1,4 @@
-"""The catalogue of problems and its one table from our errors."""
+"""The catalogue of problems, and the table from our errors to it."""
 
 from collections.abc import Iterator
 
@@ -38,7 +38,7 @@ def test_every_error_of_ours_has_its_problem() -> None:
     assert set(PROBLEM_OF.values()) <= set(CATALOGUE)
 
 
-def test_what_a_retry_may_help_is_a_503_or_says_when_to_come_back() -> None:
+def test_an_unavailable_error_is_a_retryable_409_or_503() -> None:
     for error in leaves(UnavailableError):
         problem = CATALOGUE[PROBLEM_OF[error]]
         assert problem.retryable, error
@@ -57,7 +57,7 @@ def test_every_problem_has_texts_and_no_text_is_idle() -> None:
 
 
 @every_problem
-def test_a_problem_is_told_in_both_languages_within_bounds(problem: Problem) -> None:
+def test_a_problem_is_described_in_both_languages_within_bounds(problem: Problem) -> None:
     for text in (problem.title, problem.detail):
         assert text(Language.SPANISH) != text(Language.ENGLISH)
         for language in Language:
@@ -67,12 +67,12 @@ def test_a_problem_is_told_in_both_languages_within_bounds(problem: Problem) -> 
 
 
 @every_problem
-def test_what_the_gateway_says_in_both_languages_at_once_fits_too(problem: Problem) -> None:
+def test_the_bilingual_detail_of_the_gateway_is_within_bounds(problem: Problem) -> None:
     assert len(" / ".join(map(problem.detail, Language))) <= DETAIL_CHARACTERS
 
 
 @every_problem
-def test_a_client_may_retry_what_tells_when(problem: Problem) -> None:
+def test_exactly_the_transient_problems_are_retryable(problem: Problem) -> None:
     transient = problem.status in (409, 429, 503) and problem.code != "not_cancellable"
     assert problem.retryable == transient
 
@@ -81,7 +81,7 @@ def test_no_problem_is_an_internal_server_error() -> None:
     assert {problem.status for problem in CATALOGUE.values()}.isdisjoint({500, 502, 504})
 
 
-def test_no_two_problems_say_the_same() -> None:
+def test_no_two_problems_share_a_text() -> None:
     problems = CATALOGUE.values()
     assert len({problem.type for problem in problems}) == len(CATALOGUE)
     for language in Language:
@@ -89,7 +89,7 @@ def test_no_two_problems_say_the_same() -> None:
         assert len({problem.detail(language) for problem in problems}) == len(CATALOGUE)
 
 
-def test_a_commit_of_unknown_fate_is_told_as_such() -> None:
+def test_a_commit_of_unknown_fate_has_an_unknown_effect() -> None:
     known = problem_of(DatabaseUnavailableError("gone"))
     unknown = problem_of(DatabaseUnavailableError("gone", effect_unknown=True))
 

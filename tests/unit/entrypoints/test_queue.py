@@ -1,4 +1,4 @@
-"""The queue edge: who is handled, who comes back, who is set aside, and what the logs say of each."""
+"""The queue edge: handled, retried and dead-lettered messages, and the logs of each."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -65,7 +65,7 @@ def records(*bodies: str) -> dict[str, Any]:
 
 
 class Handled:
-    """Handles every hint but those of the reservations it fails for."""
+    """Handles every hint, except those of the reservations in `failing`."""
 
     def __init__(self) -> None:
         self.hints: list[Hint] = []
@@ -82,7 +82,7 @@ class Handled:
 def consume(
     services: FakeServices, event: dict[str, Any], handled: Handled, *, remaining_ms: int = 60_000
 ) -> list[str]:
-    """The ids of the messages that are to come back."""
+    """Ids of the messages to return to the queue."""
     context = a_context(remaining_ms=remaining_ms)
     verdict = queue.consume(event, context, handled, services, source=Queue.VOUCHER)
     return [failure["itemIdentifier"] for failure in verdict["batchItemFailures"]]
@@ -97,7 +97,9 @@ def test_every_hint_of_a_batch_is_handled(services: FakeServices) -> None:
     assert services.dead_letters.buried == []
 
 
-def test_only_the_one_that_fails_comes_back(services: FakeServices, logs: LogBook) -> None:
+def test_only_the_failed_message_returns_to_the_queue(
+    services: FakeServices, logs: LogBook
+) -> None:
     hints, handled = [a_hint(), a_hint(), a_hint()], Handled()
     handled.failing[hints[1].reservation_id] = DatabaseUnavailableError("gone")
 
@@ -110,7 +112,7 @@ def test_only_the_one_that_fails_comes_back(services: FakeServices, logs: LogBoo
     assert "DatabaseUnavailableError" in line["exception"]
 
 
-def test_a_batch_of_which_all_fail_comes_back_whole(services: FakeServices, logs: LogBook) -> None:
+def test_a_failed_batch_returns_whole(services: FakeServices, logs: LogBook) -> None:
     hints, handled = [a_hint(), a_hint()], Handled()
     handled.failing = {hint.reservation_id: RuntimeError("a defect") for hint in hints}
 
@@ -124,7 +126,7 @@ def test_a_batch_of_which_all_fail_comes_back_whole(services: FakeServices, logs
     ("remaining_ms", "coming_back"),
     [(queue.RECORD_MS, []), (queue.RECORD_MS - 1, ["message-1", "message-2"])],
 )
-def test_what_there_is_no_time_for_is_not_begun_and_comes_back(
+def test_a_message_without_time_to_be_handled_is_not_begun_and_returns(
     services: FakeServices,
     logs: LogBook,
     remaining_ms: int,
@@ -148,7 +150,7 @@ def test_what_there_is_no_time_for_is_not_begun_and_comes_back(
         ('{"schema_version": 1}', "wrong_members"),
     ],
 )
-def test_what_can_never_be_handled_is_set_aside_at_once_as_it_came(
+def test_an_unreadable_message_is_dead_lettered_unchanged(
     services: FakeServices, logs: LogBook, body: str, reason: str
 ) -> None:
     handled = Handled()
@@ -161,7 +163,9 @@ def test_what_can_never_be_handled_is_set_aside_at_once_as_it_came(
     assert line["reason"] == reason
 
 
-def test_a_hint_for_no_reservation_is_set_aside(services: FakeServices, logs: LogBook) -> None:
+def test_a_hint_without_its_reservation_is_dead_lettered(
+    services: FakeServices, logs: LogBook
+) -> None:
     hint, handled = a_hint(), Handled()
     handled.failing[hint.reservation_id] = ReservationNotFoundError()
 
@@ -170,7 +174,7 @@ def test_a_hint_for_no_reservation_is_set_aside(services: FakeServices, logs: Lo
     assert services.dead_letters.buried == [(encode_hint(hint), "unknown_reservation")]
 
 
-def test_what_cannot_be_set_aside_comes_back(
+def test_a_message_that_cannot_be_dead_lettered_returns(
     monkeypatch: pytest.MonkeyPatch, services: FakeServices, logs: LogBook
 ) -> None:
     def unreachable(body: str, *, reason: str) -> None:
@@ -205,7 +209,7 @@ def test_each_line_names_its_own_message_and_trace(services: FakeServices, logs:
     ],
     ids=["the function's own time", "the plan's"],
 )
-def test_a_call_must_be_over_before_anybody_stops_listening(
+def test_a_call_must_end_before_the_invocation_and_within_the_call_limit(
     services: FakeServices, remaining: timedelta, limit: timedelta
 ) -> None:
     handled, before = Handled(), datetime.now(UTC)
@@ -221,9 +225,7 @@ def test_a_call_must_be_over_before_anybody_stops_listening(
     assert before + limit <= not_after <= datetime.now(UTC) + limit
 
 
-def test_the_counts_of_a_batch_are_written_out_with_it(
-    services: FakeServices, logs: LogBook
-) -> None:
+def test_the_counts_of_a_batch_are_flushed_with_it(services: FakeServices, logs: LogBook) -> None:
     hint, handled = a_hint(), Handled()
     handled.failing[hint.reservation_id] = RuntimeError("a defect")
     function = observability.function(

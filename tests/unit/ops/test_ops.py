@@ -1,4 +1,4 @@
-"""The operators' commands: what each says, and to whom it gives which exit status."""
+"""The operators' commands: their output and their exit status."""
 
 import json
 import re
@@ -46,14 +46,14 @@ PERSONAL = (CUSTOMER.full_name, CUSTOMER.email, CUSTOMER.phone, CUSTOMER.payment
 
 
 class Looking(Watch):
-    """Has no attempts to tell."""
+    """Has no attempts."""
 
     def attempts(self, reservation_id: object) -> list[Any]:
         return []
 
 
 class Letters(DeadLetters):
-    """Of each queue one that can be read and one that cannot; whatever moves is gone."""
+    """Each queue has one readable letter and one unreadable. Moved letters are gone."""
 
     def __init__(self) -> None:
         self.left = {queue: [a_letter(queue), a_letter(queue, of=None)] for queue in SOURCES}
@@ -85,18 +85,18 @@ def a_letter(queue: Source, *, of: UUID | None = RESERVATION_ID) -> DeadLetter:
 
 
 class Telling(Due):
-    """Keeps what is told of which reservation."""
+    """Records the history lines written to each reservation."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[tuple[UUID, str, str]] = []
+        self.recorded: list[tuple[UUID, str, str]] = []
 
     def tell(self, reservation_id: UUID, event: str, *, actor: str) -> None:
-        self.told.append((reservation_id, event, actor))
+        self.recorded.append((reservation_id, event, actor))
 
 
 class Watched(FakeServices):
-    """Services whose oversight and retention are told by a test."""
+    """Services with the oversight and the retention of a test."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -210,7 +210,7 @@ def test_every_command_explains_itself(desk: Desk, path: tuple[str, ...]) -> Non
 
 @pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "json"])
 @pytest.mark.parametrize("command", ["show", "timeline"])
-def test_nobody_is_named_in_what_is_shown(
+def test_no_command_shows_personal_data(
     desk: Desk, database: InMemoryDatabase, command: str, form: tuple[str, ...]
 ) -> None:
     keep(database, confirmed())
@@ -258,7 +258,7 @@ def test_a_locator_cannot_command_the_terminal(
 
 
 @pytest.mark.parametrize("unprintable", ["\x1b[2J", "\r", "\n", "\x9b", "\u202e"])
-def test_nor_in_json_which_says_all_that_the_supplier_wrote(
+def test_a_locator_in_json_is_escaped_and_complete(
     desk: Desk, database: InMemoryDatabase, unprintable: str
 ) -> None:
     keep(database, a_reservation(a_charge(), a_booking(locator=f"AB{unprintable}C")))
@@ -269,14 +269,14 @@ def test_nor_in_json_which_says_all_that_the_supplier_wrote(
     assert json.loads(shown)["calls"][1]["locator"] == f"AB{unprintable}C"
 
 
-def test_an_erased_customer_is_told_as_such(desk: Desk, database: InMemoryDatabase) -> None:
+def test_an_erased_customer_is_shown_as_erased(desk: Desk, database: InMemoryDatabase) -> None:
     keep(database, confirmed())
     database.customers[RESERVATION_ID] = ERASED
 
     assert page(desk, "show", SHOWN)["reservation"]["personal_data"] == "erased"
 
 
-def test_broken_invariants_exit_with_one_and_say_what_to_do(desk: Desk, watch: Looking) -> None:
+def test_broken_invariants_exit_with_one_and_show_the_remedy(desk: Desk, watch: Looking) -> None:
     watch.findings = {"overdue": [Finding(invariant="overdue", code=CODE, detail="due long ago")]}
 
     result, as_json = run(desk, "invariants"), run(desk, "invariants", "--json")
@@ -287,7 +287,7 @@ def test_broken_invariants_exit_with_one_and_say_what_to_do(desk: Desk, watch: L
     assert set(json.loads(as_json.stdout)) == set(INVARIANTS)
 
 
-def test_sound_invariants_exit_with_zero_and_can_be_of_the_recent_only(
+def test_sound_invariants_exit_with_zero_also_for_recent_reservations(
     desk: Desk, watch: Looking
 ) -> None:
     assert run(desk, "invariants").exit_code == run(desk, "invariants", "--recent").exit_code == 0
@@ -297,7 +297,7 @@ def test_sound_invariants_exit_with_zero_and_can_be_of_the_recent_only(
 # --- acting
 
 
-def test_an_act_is_told_under_its_role(desk: Desk, database: InMemoryDatabase) -> None:
+def test_a_command_is_recorded_under_its_role(desk: Desk, database: InMemoryDatabase) -> None:
     keep(database, a_reservation(a_charge()))
 
     page(desk, "nudge", SHOWN, "--as", "night-shift")
@@ -307,7 +307,7 @@ def test_an_act_is_told_under_its_role(desk: Desk, database: InMemoryDatabase) -
     assert actors == ["operator:night-shift", "operator:on-call"]
 
 
-def test_a_script_that_cancels_is_not_asked(desk: Desk, database: InMemoryDatabase) -> None:
+def test_a_script_cancels_without_confirmation(desk: Desk, database: InMemoryDatabase) -> None:
     keep(database, a_reservation(a_charge()))
 
     assert page(desk, "cancel", SHOWN)["cancelled"]["status"] in ("EN CANCELACION", "CANCELADA")
@@ -323,13 +323,13 @@ def test_a_review_is_resolved_by_evidence(desk: Desk, database: InMemoryDatabase
 
 
 @pytest.mark.parametrize(("command", "done"), [("redrive", "redriven"), ("drop", "dropped")])
-def test_a_message_that_is_moved_is_told_in_its_reservation_s_history(
+def test_a_moved_message_is_recorded_in_the_history_of_its_reservation(
     desk: Desk, letters: Letters, telling: Telling, command: str, done: str
 ) -> None:
     moved = page(desk, "dlq", command, "--queue", "payment", "--as", "guardia")
 
     assert moved[done] == [{"queue": "payment", "messages": 2, "by": "operator:guardia"}]
-    assert telling.told == [(RESERVATION_ID, f"operator.message_{done}", "operator:guardia")]
+    assert telling.recorded == [(RESERVATION_ID, f"operator.message_{done}", "operator:guardia")]
     assert letters.count(Queue.PAYMENT) == 0
     assert letters.count(Queue.SUPPLIER) == 2
 
@@ -355,17 +355,17 @@ def test_every_queue_of_dead_letters_has_its_commands(
 
 
 @pytest.mark.parametrize("command", ["redrive", "drop"])
-def test_a_dry_run_counts_and_neither_moves_nor_tells(
+def test_a_dry_run_counts_and_neither_moves_nor_records(
     desk: Desk, letters: Letters, telling: Telling, command: str
 ) -> None:
     counts = page(desk, "dlq", command, "--dry-run")[f"would {command}"]
 
     assert {row["queue"]: row["messages"] for row in counts} == dict.fromkeys(SOURCES, 2)
     assert letters.count(Queue.PAYMENT) == 2
-    assert telling.told == []
+    assert telling.recorded == []
 
 
-# --- what cannot be done
+# --- invalid commands
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_a_dry_run_counts_and_neither_moves_nor_tells(
         (["dlq", "redrive", "--rate", "0"], "not in the range"),
     ],
 )
-def test_what_cannot_be_done_says_what_to_do_instead(
+def test_an_invalid_command_explains_the_alternative(
     desk: Desk, arguments: list[str], said: str
 ) -> None:
     result = run(desk, *arguments)
@@ -398,7 +398,7 @@ def test_evidence_is_a_reference_and_never_prose(desk: Desk, evidence: str) -> N
     assert "no personal data" in run(desk, *arguments).stderr
 
 
-def test_a_refused_decision_says_what_is_in_review(desk: Desk, database: InMemoryDatabase) -> None:
+def test_a_refused_decision_shows_the_reviews(desk: Desk, database: InMemoryDatabase) -> None:
     keep(database, confirmed())
 
     result = run(desk, "review", "resolve", SHOWN, "--reason", "paid", "--evidence", "TICKET-5")
@@ -411,7 +411,7 @@ def test_every_outage_comes_with_advice(
     services: Watched, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for error in leaves(UnavailableError):
-        if error.__name__ == "RequestInFlightError":  # of an HTTP request only
+        if error.__name__ == "RequestInFlightError":  # raised by HTTP requests only
             continue
 
         monkeypatch.setattr(services, "unit_of_work", raising(error("it happened")))
@@ -437,7 +437,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def looked_for(*arguments: str) -> str:
-    """The stack that a command needs; there is none."""
+    """The stack that a command looks up, from the error about its absence."""
     said = CliRunner().invoke(ops, [*arguments, "dlq", "list"]).stderr
     found = re.search(r"the resources of the stack (\S+) could not be read", said)
     assert found, said
@@ -445,11 +445,11 @@ def looked_for(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize("stage", stacks())
-def test_a_stage_is_looked_for_in_the_stack_it_is_deployed_as(aws: None, stage: str) -> None:
+def test_a_stage_uses_the_stack_of_its_deployment(aws: None, stage: str) -> None:
     assert looked_for("--stage", stage) == stacks()[stage]
 
 
-def test_a_stack_of_another_name_is_told_by_it(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_may_be_chosen_by_name(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert looked_for("--stage", "dev", "--stack", "mine") == "mine"
     monkeypatch.setenv("OPS_STACK", "ours")
     assert looked_for("--stage", "dev") == "ours"
