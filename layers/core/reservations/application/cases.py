@@ -7,8 +7,8 @@ The block is the transaction. Its end settles the reservation, stores the change
 commits. An exception rolls everything back. A call to the outside stands between two blocks.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -73,7 +73,7 @@ class Case:
         """Store nothing: a later case records what is done now."""
         self.left = True
 
-    def settle(self) -> Change | None:
+    def end(self) -> Change | None:
         """Plan again. Return `None` if nothing changed and the hints of this plan are under way.
 
         Otherwise each copy of a hint would make another one, and a queue that falls behind would
@@ -101,30 +101,28 @@ class Cases:
     policy: Policy
     actor: str = "system"
 
-    @contextmanager
-    def open(self, reservation_id: UUID, *, customer: bool = False) -> Iterator[Case]:
+    def open(self, reservation_id: UUID, *, customer: bool = False) -> AbstractContextManager[Case]:
         """Lock a reservation in a transaction of its own; `customer` reads the personal data too.
 
         Raises:
             ReservationNotFoundError: there is no such reservation.
             UnavailableError: the database did not answer.
         """
-        with self.uow:
-            with self.join(reservation_id, customer=customer) as case:
-                yield case
-            if not case.left:
-                self.uow.commit()
+        return self._begin(lambda: reservation_id, customer=customer)
 
-    @contextmanager
-    def find(self, code: str) -> Iterator[Case]:
+    def find(self, code: str) -> AbstractContextManager[Case]:
         """Lock the reservation with the code that a person typed; see `open`.
 
         Raises:
             InvalidReservationCodeError: it is no code.
             ReservationNotFoundError: there is none.
         """
+        return self._begin(lambda: find_reservation(code, uow=self.uow).reservation_id)
+
+    @contextmanager
+    def _begin(self, locate: Callable[[], UUID], *, customer: bool = False) -> Iterator[Case]:
         with self.uow:
-            with self.join(find_reservation(code, uow=self.uow).reservation_id) as case:
+            with self.join(locate(), customer=customer) as case:
                 yield case
             if not case.left:
                 self.uow.commit()
@@ -135,7 +133,7 @@ class Cases:
         opened = self.uow.open(reservation_id, customer=customer)
         case = Case(opened, Moment(opened.now, self.policy), actor=self.actor)
         yield case
-        change = None if case.left else case.settle()
+        change = None if case.left else case.end()
         if change is not None:
             self.uow.store(change, attempts=case.attempts)
 
