@@ -97,7 +97,7 @@ def declared_headers(path: str, method: str, status: int) -> set[str]:
     return {"Content-Type", *response["headers"]}
 
 
-def test_the_handlers_offer_what_the_contract_does_not_call_planned() -> None:
+def test_the_handlers_serve_every_operation_that_is_not_planned() -> None:
     handlers = "".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "functions").glob("*/handler.py")
     )
@@ -169,7 +169,7 @@ def test_the_example_of_the_contract_is_accepted_by_the_code() -> None:
 
 
 @pytest.mark.parametrize("reservation", RESERVATIONS.values(), ids=RESERVATIONS)
-def test_what_a_reader_is_shown_obeys_the_contract(reservation: Reservation) -> None:
+def test_a_read_reservation_obeys_the_contract(reservation: Reservation) -> None:
     response = answers.shown(
         reservation, now=NOON, policy=STANDARD, base_url=BASE_URL, if_none_match=None
     )
@@ -179,7 +179,7 @@ def test_what_a_reader_is_shown_obeys_the_contract(reservation: Reservation) -> 
     assert set(response.headers) <= declared
 
 
-def test_the_contract_knows_every_public_word() -> None:
+def test_the_contract_lists_every_public_status() -> None:
     words = contract()["components"]["schemas"]["Status"]["enum"]
     assert words == [word.value for word in PublicStatus]
 
@@ -293,7 +293,7 @@ def test_a_mail_event_is_read_exactly_if_it_obeys_its_schema(body: str) -> None:
     assert is_read(body) is obeys
 
 
-def test_of_the_example_mail_events_only_a_delivery_is_not_read() -> None:
+def test_only_the_delivery_among_the_example_mail_events_is_not_read() -> None:
     read = {json.loads(body)["eventType"]: is_read(body) for body in stored_mail_events()}
 
     assert read == {"Bounce": True, "Complaint": True, "Delivery": False}

@@ -91,7 +91,7 @@ def test_governance_lists_exactly_the_adrs_there_are() -> None:
     assert listed == sorted(path.name for path in DOCS.glob("ADR/*.md"))
 
 
-def test_no_document_points_to_what_a_reader_does_not_have() -> None:
+def test_no_document_refers_to_things_outside_the_repository() -> None:
     files = [path for path in DOCS.rglob("*") if path.is_file()] + [ROOT / "SECURITY.md"]
     assert [path.name for path in files if ELSEWHERE.search(path.read_text(encoding="utf-8"))] == []
 
@@ -142,7 +142,7 @@ def test_the_readme_lists_every_variable_that_a_user_may_set_and_no_other() -> N
     assert listed == chosen - {"NO_PROXY"}  # which is only added to
 
 
-def test_the_examples_of_what_must_be_written_before_a_deployment_are_valid_and_whole() -> None:
+def test_the_example_settings_for_a_deployment_are_valid_and_complete() -> None:
     text = (DOCS / "despliegue-aws.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \| `(.+?)` \|", text, re.MULTILINE)
     declared = dict(re.findall(r"SSM `…/([a-z-]+)` \| (sí|no)", documents.settings()))

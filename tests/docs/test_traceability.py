@@ -44,7 +44,7 @@ def test_every_functional_requirement_belongs_to_a_story_that_exists() -> None:
         assert named or owner in {"todas", "sin historia"}, name
 
 
-def test_every_story_is_asked_for_by_a_requirement() -> None:
+def test_every_story_belongs_to_a_requirement() -> None:
     owners = " ".join(title for title, _ in FUNCTIONAL.values())
     stories = re.findall(r"^## (HU-\d\d)", STORIES, re.MULTILINE)
     assert [story for story in stories if story not in owners] == []

@@ -8,7 +8,7 @@ pytestmark = [pytest.mark.disruptive, pytest.mark.timeout(600)]
 
 
 @pytest.mark.usefixtures("stack")
-def test_what_is_accepted_survives_killed_processes() -> None:
+def test_accepted_reservations_survive_killed_processes() -> None:
     figures = rampage([(DATABASE,), ("payments", "supplier")], per_second=2, calm_s=1)
 
     assert figures.broken == []

@@ -268,7 +268,7 @@ def assert_nothing_is_left(backstage: Backstage, trip: Trip) -> None:
     assert (final.kept, final.alive) == (Decimal(0), 0), final
 
 
-def test_a_confirmed_trip_that_is_cancelled_gives_up_its_voucher_and_is_paid_back(
+def test_a_confirmed_trip_that_is_cancelled_loses_its_voucher_and_is_refunded(
     begun: Begin, backstage: Backstage
 ) -> None:
     story = begun("cancelled when confirmed")
@@ -363,7 +363,7 @@ def test_a_pending_refund_is_awaited(begun: Begin, backstage: Backstage) -> None
 # --- too late -------------------------------------------------------------------------------------
 
 
-def test_an_offer_that_could_not_be_charged_in_time_expires_without_a_cost(
+def test_a_hold_that_could_not_be_charged_in_time_expires_without_a_cost(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("never charged").trip
@@ -374,7 +374,7 @@ def test_an_offer_that_could_not_be_charged_in_time_expires_without_a_cost(
     assert_books(backstage, trip, NOTHING)
 
 
-def test_a_payment_that_stays_pending_is_voided_when_the_offer_ends(
+def test_a_payment_that_stays_pending_is_voided_when_the_hold_ends(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("pending too long").trip
@@ -389,7 +389,7 @@ def test_a_payment_that_stays_pending_is_voided_when_the_offer_ends(
 @pytest.mark.parametrize(
     ("name", "word"), [("cancelled, then paid", "CANCELADA"), ("expired, then paid", "EXPIRADA")]
 )
-def test_a_payment_that_turns_up_after_the_end_is_given_back_and_the_word_stays(
+def test_a_payment_that_turns_up_after_the_end_is_refunded_and_the_status_stays(
     begun: Begin, backstage: Backstage, name: str, word: str
 ) -> None:
     trip = begun(name).trip
@@ -469,7 +469,7 @@ def test_another_sum_than_the_price_waits_for_a_person(begun: Begin, backstage: 
     assert_books(backstage, trip, Books(taken=1, kept=PRICE + 1, booked=0, alive=0))
 
 
-def test_a_trip_with_another_sum_than_the_price_can_be_cancelled_and_all_of_it_returns(
+def test_a_trip_with_another_sum_than_the_price_can_be_cancelled_and_is_refunded_in_full(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("another sum, then cancelled").trip
@@ -481,9 +481,7 @@ def test_a_trip_with_another_sum_than_the_price_can_be_cancelled_and_all_of_it_r
     assert_books(backstage, trip, ONLY_MONEY_GIVEN_BACK)
 
 
-def test_a_refused_refund_is_told_and_calls_for_a_person(
-    begun: Begin, backstage: Backstage
-) -> None:
+def test_a_refused_refund_is_shown_and_needs_a_person(begun: Begin, backstage: Backstage) -> None:
     trip = begun("refund rejected").trip
 
     reading = seen_when(trip, lambda seen: bool(seen["requires_support"]), of="a call for help")
@@ -495,7 +493,7 @@ def test_a_refused_refund_is_told_and_calls_for_a_person(
     assert_books(backstage, trip, Books(taken=1, kept=PRICE, booked=0, alive=0))
 
 
-def test_a_refused_cancellation_keeps_the_money_with_the_service_and_calls_for_a_person(
+def test_a_refused_cancellation_keeps_money_and_booking_and_needs_a_person(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("cannot be cancelled").trip
@@ -616,7 +614,7 @@ def supplier_says(steady_stack: Json) -> Callable[..., httpx.Response]:
     return partial(says, steady_stack, "supplier")
 
 
-def test_a_webhook_brings_on_what_is_pending_and_would_be_looked_at_tomorrow(
+def test_a_webhook_triggers_an_inquiry_that_was_due_tomorrow(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("put off while pending").trip
@@ -626,7 +624,7 @@ def test_a_webhook_brings_on_what_is_pending_and_would_be_looked_at_tomorrow(
     assert_books(backstage, trip, NOTHING)
 
 
-def test_a_supplier_s_word_is_checked_and_only_its_own_books_end_a_trip(
+def test_a_supplier_s_webhook_is_checked_and_only_its_own_books_end_a_trip(
     begun: Begin,
     backstage: Backstage,
     hand: Hand,
@@ -688,7 +686,7 @@ def test_forged_stale_and_repeated_webhooks_change_nothing(
     assert_books(backstage, trip, PAID_AND_BOOKED)
 
 
-def test_a_webhook_about_a_reservation_that_is_not_there_is_taken_and_harmless(
+def test_a_webhook_about_an_unknown_reservation_is_accepted_and_harmless(
     backstage: Backstage, supplier_says: Callable[..., httpx.Response]
 ) -> None:
     webhook_id = f"msg_{uuid.uuid4().hex}"

@@ -141,7 +141,7 @@ def test_each_mail_is_sent_once(trips: dict[str, Trip], backstage: Backstage, na
     assert subjects == [SUBJECTS[kind].format(code=trip.code) for kind in mails]
 
 
-def test_a_payment_that_never_arrives_is_repeated_until_the_offer_expires(
+def test_a_payment_that_never_arrives_is_retried_until_the_hold_expires(
     trips: dict[str, Trip], backstage: Backstage
 ) -> None:
     """`make test` sets a hold limit of a minute; the last attempt needs some time to be found missing."""
@@ -156,7 +156,7 @@ def test_a_payment_that_never_arrives_is_repeated_until_the_offer_expires(
     assert backstage.mail(trip.email)["Subject"] == SUBJECTS["expired"].format(code=trip.code)
 
 
-def test_a_refusal_of_the_supplier_is_told_at_once_and_the_refund_follows(
+def test_a_refusal_of_the_supplier_is_shown_at_once_and_the_refund_follows(
     api: httpx.Client, backstage: Backstage
 ) -> None:
     trip = depart(api, a_request(offer={"offer_id": "REJ-BCN-002"}))
@@ -178,7 +178,7 @@ def test_a_refusal_of_the_supplier_is_told_at_once_and_the_refund_follows(
 # --- what a traveler reads ------------------------------------------------------------------------
 
 
-def test_the_timeline_tells_the_journey_in_both_languages(confirmed: Trip) -> None:
+def test_the_timeline_shows_the_journey_in_both_languages(confirmed: Trip) -> None:
     spanish, english = confirmed.events(), confirmed.events(language="en")
 
     types = [event["type"] for event in spanish]
@@ -192,7 +192,7 @@ def test_the_timeline_tells_the_journey_in_both_languages(confirmed: Trip) -> No
     assert moments == sorted(moments)
 
 
-def test_the_mail_says_all_in_text_and_html_and_brings_the_voucher(
+def test_the_mail_has_all_facts_in_text_and_html_and_the_voucher(
     confirmed: Trip, backstage: Backstage
 ) -> None:
     mail = backstage.mail(confirmed.email)
@@ -209,7 +209,7 @@ def test_the_mail_says_all_in_text_and_html_and_brings_the_voucher(
     assert attachment.get_content() == downloaded(confirmed)
 
 
-def test_whoever_reserves_in_english_is_written_to_in_english(
+def test_a_reservation_made_in_english_gets_an_english_mail_and_voucher(
     trips: dict[str, Trip], backstage: Backstage
 ) -> None:
     trip = trips["English"]
@@ -266,7 +266,7 @@ def test_a_link_that_was_tampered_with_opens_nothing(early_link: str) -> None:
 
 
 @pytest.mark.embedded
-def test_a_link_is_dead_when_its_minute_is_over(early_link: str, backstage: Backstage) -> None:
+def test_a_voucher_link_expires_after_its_minute(early_link: str, backstage: Backstage) -> None:
     """Seen on a link of a second, signed alike: nobody waits for the minute."""
     address = urlsplit(early_link)
     bucket, _, key = address.path.lstrip("/").partition("/")
@@ -348,9 +348,7 @@ def test_personal_data_and_secrets_reach_no_log_message_or_key(
             assert secret.lower() not in content.lower(), name
 
 
-def test_a_trip_at_rest_has_no_message_set_aside(
-    trips: dict[str, Trip], backstage: Backstage
-) -> None:
+def test_a_trip_at_rest_has_no_dead_letter(trips: dict[str, Trip], backstage: Backstage) -> None:
     for name, ending in ENDINGS.items():
         trips[name].ended(ending.status)
 

@@ -69,9 +69,7 @@ def history(operator: Operator, trip: Trip) -> list[Json]:
 # --- looking
 
 
-def test_a_reservation_is_shown_whole_but_for_whose_it_is(
-    operator: Operator, confirmed: Trip
-) -> None:
+def test_a_reservation_is_shown_without_personal_data(operator: Operator, confirmed: Trip) -> None:
     page = operator.page("show", confirmed.code)
 
     assert page["reservation"]["status"] == "CONFIRMADA"
@@ -104,7 +102,7 @@ def test_lists_are_by_state(operator: Operator, trips: dict[str, Trip]) -> None:
         (["reconcile", "--since", "yesterday"], "90m, 24h or 7d"),
     ],
 )
-def test_a_command_that_cannot_be_done_says_what_to_do(
+def test_a_refused_command_gives_advice(
     operator: Operator, arguments: list[str], advice: str
 ) -> None:
     said = operator.ops(*arguments)
@@ -117,7 +115,7 @@ def test_a_command_that_cannot_be_done_says_what_to_do(
 # --- acting on one reservation
 
 
-def test_a_nudge_makes_the_steps_ask_and_charges_nobody_again(
+def test_a_nudge_makes_the_steps_inquire_without_another_charge(
     operator: Operator, confirmed: Trip, backstage: Backstage
 ) -> None:
     before = len(operator.page("show", confirmed.code)["attempts"])
@@ -176,7 +174,7 @@ def test_a_sum_is_accepted_by_evidence_and_the_trip_goes_on(
     assert "in review: nothing" in refused.err
 
 
-def test_erasing_takes_the_person_and_leaves_the_money(
+def test_erasing_removes_personal_data_and_keeps_the_payment(
     operator: Operator, trips: dict[str, Trip], backstage: Backstage, hand: Hand
 ) -> None:
     trip = papers_sent(trips["to erase"], backstage)
@@ -224,7 +222,7 @@ def rotated(backstage: Backstage, steady_stack: Json) -> Iterator[str]:
     ssm.delete_parameters(Names=names)
 
 
-def test_a_reissued_token_kills_the_old_one(
+def test_a_reissued_token_revokes_the_old_one(
     operator: Operator,
     rotated: str,
     trips: dict[str, Trip],
@@ -287,7 +285,7 @@ def test_a_dead_hint_is_revived_and_published(
     assert "operator.hint_revived" in [line["event"] for line in history(operator, confirmed)]
 
 
-def test_who_moved_a_dead_letter_is_in_its_reservation_s_history(
+def test_a_moved_dead_letter_is_in_its_reservation_s_history_with_its_operator(
     operator: Operator, confirmed: Trip, backstage: Backstage
 ) -> None:
     sqs = backstage.aws("sqs")

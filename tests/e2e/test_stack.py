@@ -113,7 +113,7 @@ def test_the_api_refuses_a_caller_without_a_key(web: httpx.Client) -> None:
     assert answer.json()["code"] == "unauthorized"
 
 
-def test_a_second_run_reuses_everything_and_gives_an_account(stack: dict[str, Any]) -> None:
+def test_a_second_run_reuses_everything_and_prints_a_summary(stack: dict[str, Any]) -> None:
     said = said_by(command("run"))
 
     assert read_json(STACK_FILE) == stack

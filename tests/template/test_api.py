@@ -116,7 +116,7 @@ def test_every_route_is_in_the_contract_and_the_other_way_round() -> None:
     assert offered == promised
 
 
-def test_every_other_method_and_address_is_answered_in_our_words() -> None:
+def test_every_other_method_and_path_has_a_route() -> None:
     assert (
         METHOD_OF.items() == {path: method for method, path in routes() if method != "ANY"}.items()
     )
@@ -129,7 +129,7 @@ def unnamed(path: str) -> str:
     return re.sub(r"\{[^}]+\}", "{}", path)
 
 
-def test_an_api_key_is_asked_for_everywhere_but_where_it_cannot_be() -> None:
+def test_every_route_needs_an_api_key_except_health_and_webhooks() -> None:
     assert API["Auth"]["ApiKeyRequired"] is True
     open_to_all = {
         path
@@ -154,16 +154,16 @@ def test_an_origin_that_the_functions_would_refuse_is_refused_before_anything_ch
     assert deployment.ORIGIN.pattern == allowed
 
 
-def test_a_browser_s_question_beforehand_needs_no_key() -> None:
+def test_a_preflight_request_needs_no_api_key() -> None:
     """It cannot bring one: a preflight carries no header of the page's."""
     assert API["Auth"]["AddApiKeyRequiredToCorsPreflight"] is False
 
 
-def test_what_comes_in_passes_through_no_other_region() -> None:
+def test_requests_pass_through_no_other_region() -> None:
     assert API["EndpointConfiguration"] == {"Type": "REGIONAL"}
 
 
-def test_the_gateway_logs_who_asked_for_what_and_neither_address_nor_code_nor_body() -> None:
+def test_the_gateway_logs_client_and_path_but_no_address_code_or_body() -> None:
     condition, log, otherwise = API["AccessLogSetting"]["Fn::If"]
     assert (condition, otherwise) == ("WithAccessLog", {"Ref": "AWS::NoValue"})
     assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLogs", "Arn"]}
@@ -202,7 +202,9 @@ def of_clients() -> set[tuple[str, str]]:
     return asking | {("OPTIONS", path) for _, path in asking}
 
 
-def test_who_asks_for_no_key_has_little_and_who_does_has_room_for_its_preflights() -> None:
+def test_routes_without_a_key_are_throttled_more_and_client_routes_with_their_preflights_less() -> (
+    None
+):
     """A limit is each method's own: strangers could take all readers' places otherwise. AWS takes none for ANY."""
     told = limits()
     little, [much] = told.pop(("*", "*")), {told.pop(method) for method in of_clients()}
@@ -228,7 +230,7 @@ def test_all_clients_together_may_send_the_promised_rate_and_fit_through_each_me
     assert plan["Quota"]["Limit"] < sustained  # else it would never be met
 
 
-def test_each_client_has_two_keys_of_its_own_each_of_which_may_be_missing() -> None:
+def test_each_client_has_two_optional_keys_of_its_own() -> None:
     keys, plans = (resources(f"AWS::ApiGateway::{kind}") for kind in ("ApiKey", "UsagePlanKey"))
     assert {name_of(plan["KeyId"]) for plan in plans.values()} == set(keys)
     for name in (*keys, *plans):
@@ -239,7 +241,7 @@ def test_each_client_has_two_keys_of_its_own_each_of_which_may_be_missing() -> N
         assert template()["Parameters"][value]["NoEcho"] is True
 
 
-def test_each_key_that_is_there_is_told_to_the_functions_as_its_clients() -> None:
+def test_each_existing_key_is_mapped_to_its_client_in_the_settings() -> None:
     [(text, values)] = [
         parameter["Value"]["Fn::Sub"]
         for parameter in resources("AWS::SSM::Parameter").values()
@@ -283,7 +285,7 @@ def test_vouchers_are_private_encrypted_and_kept() -> None:
     assert "VersioningConfiguration" not in bucket  # what is erased is gone
 
 
-def test_a_voucher_that_nobody_deletes_goes_by_itself_but_not_before_its_time() -> None:
+def test_a_forgotten_voucher_expires_but_not_before_its_retention_ends() -> None:
     [bucket] = resources("AWS::S3::Bucket").values()
     rules = bucket["LifecycleConfiguration"]["Rules"]
     [days] = [rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule]

@@ -104,7 +104,7 @@ def test_a_handler_imports_the_layer_and_never_a_sibling(folder: str) -> None:
     assert "reservations" in roots
 
 
-def test_who_makes_vouchers_has_the_layer_that_draws_them() -> None:
+def test_exactly_the_functions_that_render_vouchers_have_the_pdf_layer() -> None:
     drawing = {folder for folder in FOLDERS if "voucher_renderer" in source(folder)}
     with_layer = {
         folder
@@ -145,7 +145,7 @@ def test_the_poller_runs_until_its_next_run_begins() -> None:
     ("folder", "provider"),
     [("process_payment", Provider.PAYMENTS), ("confirm_supplier", Provider.SUPPLIER)],
 )
-def test_a_provider_step_lives_to_hear_the_slowest_answer_and_to_record_it(
+def test_a_provider_step_has_time_for_the_slowest_answer_and_for_recording_it(
     folder: str, provider: Provider
 ) -> None:
     call = config.PROVIDERS[provider].limits["standard"].longest.total_seconds()
@@ -167,12 +167,12 @@ def test_a_mail_begun_after_the_store_hung_is_still_sent_and_recorded() -> None:
     assert "services.brief_document_store" in source("notify_customer")
 
 
-def test_settings_read_anew_from_a_store_that_hangs_leave_time_for_the_request() -> None:
+def test_refreshing_settings_from_a_hanging_store_leaves_time_for_the_request() -> None:
     answered = longest(SSM_BRIEF_CONFIG) + ANSWER_SECONDS
     assert all(properties["Timeout"] > answered for properties in functions().values())
 
 
-def test_what_takes_several_messages_has_time_for_more_than_the_first() -> None:
+def test_a_function_that_takes_batches_has_time_for_more_than_one_message() -> None:
     batches = {
         folder
         for folder, properties in functions().items()
@@ -205,7 +205,7 @@ def connections_of(folder: str) -> int:
     return (1 if own - unhurried else 0) + (1 if own & unhurried else 0)
 
 
-def test_what_uses_two_connections_is_found_in_the_code() -> None:
+def test_only_the_clean_up_uses_two_connections() -> None:
     assert {folder for folder in FOLDERS if connections_of(folder) != 1} == {"clean_up"}
     assert connections_of("clean_up") == 2
 
@@ -218,13 +218,13 @@ def test_all_functions_at_once_leave_connections_for_people() -> None:
     assert taken <= OURS * int(granted)
 
 
-def test_every_function_is_where_the_database_is() -> None:
+def test_every_function_runs_in_the_network_of_the_database() -> None:
     shared = template()["Globals"]["Function"]["VpcConfig"]
     assert all(properties["VpcConfig"] == shared for properties in functions().values())
 
 
 @every_function
-def test_what_all_functions_may_and_may_not_is_said_of_each(folder: str) -> None:
+def test_every_function_has_the_shared_policy(folder: str) -> None:
     assert {"Ref": "EveryFunctionPolicy"} in functions()[folder]["Policies"]
 
 
@@ -254,7 +254,7 @@ def test_mails_may_be_sent_from_one_domain_only_if_it_is_named() -> None:
     assert named == {"StringLike": {"ses:FromAddress": {"Fn::Sub": "*@${MailSenderDomain}"}}}
 
 
-def test_each_task_of_the_cleaning_is_scheduled_and_known() -> None:
+def test_each_clean_up_task_is_scheduled_and_implemented() -> None:
     scheduled = {
         json.loads(event["Properties"]["Input"])["task"]
         for event in functions()["clean_up"]["Events"].values()
@@ -292,7 +292,7 @@ def test_a_function_has_a_log_group_of_the_stack(folder: str) -> None:
     assert {"Fn::Sub": f"/aws/lambda/${{{logical_id(folder)}}}"} in names
 
 
-def test_no_log_is_kept_for_another_time_than_the_documents_say() -> None:
+def test_every_log_is_kept_for_the_documented_days() -> None:
     [days] = re.findall(
         r"^### RNF-13 .+\n- \*\*Umbral:\*\* (\d+) días", docs("01-etapa-1-requerimientos.md"), re.M
     )
@@ -322,7 +322,7 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_no_right_is_a_star() -> None:
+def test_no_right_is_a_wildcard() -> None:
     for statement in policy_documents():
         if statement["Effect"] == "Deny":
             continue
@@ -332,7 +332,7 @@ def test_no_right_is_a_star() -> None:
 
 
 @every_function
-def test_who_reads_a_queue_reads_no_other(folder: str) -> None:
+def test_a_function_that_reads_a_queue_reads_no_other(folder: str) -> None:
     """AWS's policy, which SAM gives to all that read one, is for every queue of the account."""
     properties = functions()[folder]
     read = [
@@ -359,7 +359,7 @@ def test_no_function_makes_a_log_group_of_its_own() -> None:
     ]
 
 
-def test_whatever_would_reach_the_bucket_unencrypted_is_denied() -> None:
+def test_requests_to_the_bucket_without_tls_are_denied() -> None:
     [policy] = resources("AWS::S3::BucketPolicy").values()
     [denial] = policy["PolicyDocument"]["Statement"]
     assert policy == {
@@ -379,13 +379,13 @@ def test_whatever_would_reach_the_bucket_unencrypted_is_denied() -> None:
     }
 
 
-def test_every_star_among_the_rights_is_explained_and_every_explanation_is_needed() -> None:
+def test_every_wildcard_right_is_documented_and_every_documented_one_is_used() -> None:
     granted = chain.from_iterable(rights().values())
 
     assert {name for right in granted for name in right.wildcards} == set(WILDCARDS)
 
 
-def test_a_star_is_the_end_of_what_a_right_is_over() -> None:
+def test_a_wildcard_is_only_the_last_part_of_an_arn() -> None:
     """In the place of a region or an account it would take in what is others'."""
     ours = [right for some in rights().values() for right in some if ":" in right.actions[0]]
     stars = [name for right in ours for name in right.resources if "*" in name]
@@ -394,7 +394,7 @@ def test_a_star_is_the_end_of_what_a_right_is_over() -> None:
 
 
 @every_function
-def test_who_handles_documents_may_do_to_them_what_its_code_does(folder: str) -> None:
+def test_a_function_has_exactly_the_document_rights_that_its_code_needs(folder: str) -> None:
     """Kept by hand here, since a right too many is as wrong as one too few."""
     needed = {
         "get_reservation": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"},
@@ -406,7 +406,7 @@ def test_who_handles_documents_may_do_to_them_what_its_code_does(folder: str) ->
     assert {action for action in actions if action.startswith("s3:")} == needed.get(folder, set())
 
 
-def test_only_what_handles_documents_is_told_of_their_bucket() -> None:
+def test_only_functions_with_document_rights_know_the_bucket() -> None:
     told = {
         folder
         for folder, properties in functions().items()
@@ -508,7 +508,7 @@ def settings_of(folder: str) -> Models:
     return frozenset[type[config.Settings]]().union(*behind)
 
 
-def test_what_a_function_reads_is_found_in_its_code() -> None:
+def test_the_settings_of_a_function_are_derived_from_its_code() -> None:
     """The tests below stand on this derivation: here are two that a reader can check."""
     assert settings_of("poll_outbox") == {
         config.DatabaseSettings,
@@ -541,7 +541,7 @@ def test_a_function_may_read_its_own_parameters_and_no_other(folder: str) -> Non
 
 
 @every_function
-def test_a_function_is_told_its_own_addresses_and_no_other(folder: str) -> None:
+def test_a_function_has_its_own_addresses_in_its_environment_and_no_other(folder: str) -> None:
     told = set(functions()[folder].get("Environment", {}).get("Variables", {}))
     shared = set(template()["Globals"]["Function"]["Environment"]["Variables"])
     needed = {
@@ -558,13 +558,13 @@ def test_no_secret_is_in_the_environment() -> None:
             assert not re.search("KEY|SECRET|PASSWORD|TOKEN", name), folder
 
 
-def test_every_role_and_setting_has_somebody_who_uses_it() -> None:
+def test_every_setting_is_used_by_some_function() -> None:
     used = {model for folder in FOLDERS for model in settings_of(folder)}
     assert set(SETTINGS.values()) == used
 
 
 @every_function
-def test_who_buries_dead_letters_may_send_them_to_its_own_queue_only(folder: str) -> None:
+def test_a_function_may_send_only_to_the_queues_in_its_environment(folder: str) -> None:
     properties = functions()[folder]
     sending = {
         name_of(policy["SQSSendMessagePolicy"]["QueueName"])
@@ -587,7 +587,7 @@ def test_the_samconfig_deploys_nowhere_by_accident() -> None:
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_a_stage_has_a_stack_of_its_own_and_its_particulars_outside_the_repository(
+def test_a_stage_has_a_stack_of_its_own_and_its_parameters_outside_the_repository(
     stage: str,
 ) -> None:
     deploy = samconfig()[stage]["deploy"]["parameters"]
@@ -603,7 +603,7 @@ def test_a_stage_has_a_stack_of_its_own_and_its_particulars_outside_the_reposito
     assert any(Path(particulars).match(pattern) for pattern in ignored)
 
 
-def test_each_deployment_tells_a_release_of_its_own() -> None:
+def test_each_deployment_has_a_release_number_of_its_own() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\ndeploy:")[1].split("\n\n")[0]
     assert f'$$(date +%s)\\"" > {RELEASE_FILE}\n' in recipe
     assert re.fullmatch(
@@ -611,14 +611,14 @@ def test_each_deployment_tells_a_release_of_its_own() -> None:
     )
 
 
-def test_the_rules_ask_by_functions_that_cloudformation_takes_there() -> None:
+def test_the_template_rules_use_only_functions_that_cloudformation_allows_in_rules() -> None:
     """AWS CloudFormation, "Rule functions": of another one it says that the template's format is wrong."""
     taken = r"And|Contains|EachMember(Equals|In)|Equals|Not|Or|RefAll|ValueOf(All)?"
     asked = set(re.findall(r"'Fn::(\w+)':", str(template()["Rules"])))
     assert [name for name in asked if not re.fullmatch(taken, name)] == []
 
 
-def test_what_is_built_for_one_runtime_is_deployed_to_no_other() -> None:
+def test_code_built_for_one_runtime_is_deployed_to_no_other() -> None:
     [assertion] = template()["Rules"]["DeployedAsItIsBuilt"]["Assertions"]
     runtime = template()["Parameters"]["PythonRuntime"]["Default"]
     assert assertion["Assert"] == {"Fn::Equals": [{"Ref": "PythonRuntime"}, runtime]}

@@ -64,7 +64,7 @@ def test_every_change_is_checked_and_only_a_release_that_passed_is_published() -
 
 
 @every_job
-def test_a_job_calls_only_targets_that_there_are(name: str) -> None:
+def test_a_job_calls_only_existing_targets(name: str) -> None:
     if name == PUBLISH:
         return
     for command in commands(name):
@@ -105,7 +105,7 @@ def test_a_job_ends_and_runs_on_a_named_system(name: str) -> None:
 
 
 @every_job
-def test_the_token_is_not_left_behind_for_what_runs(name: str) -> None:
+def test_the_checkout_token_is_not_kept_for_later_steps(name: str) -> None:
     for step in JOBS[name]["steps"]:
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False

@@ -75,7 +75,7 @@ def test_some_story_crosses_every_declared_statement() -> None:
     assert crossings_of_statements() - crossed == WITHOUT_STORY.keys()
 
 
-def test_a_representative_part_keeps_every_promise(
+def test_a_sample_of_the_matrix_keeps_every_promise(
     opened: list[World], places: dict[Boundary, Place]
 ) -> None:
     cases = matrix.sample(matrix.cases_of(places), SAMPLE)
@@ -147,11 +147,11 @@ def test_a_broken_promise_is_found(
         ("SELECT GET_LOCK('migrate', %(seconds)s)", "SELECT GET_LOCK(?, ?)"),
     ],
 )
-def test_a_statement_is_told_in_a_few_words(statement: str, summary: str) -> None:
+def test_a_statement_is_summarized(statement: str, summary: str) -> None:
     assert summary_of(statement) == summary
 
 
-def test_a_way_out_that_nobody_foresaw_is_a_boundary() -> None:
+def test_an_unforeseen_connection_is_a_boundary() -> None:
     tracer = Tracer()
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
         tracer.audit("socket.connect", (client, server.getsockname()))
@@ -159,7 +159,7 @@ def test_a_way_out_that_nobody_foresaw_is_a_boundary() -> None:
     assert tracer.crossings == ["socket connect"]
 
 
-def test_what_a_driver_does_inside_a_crossing_is_part_of_it() -> None:
+def test_calls_of_a_driver_inside_a_crossing_are_part_of_it() -> None:
     tracer = Tracer()
     with tracer.crossing("sql INSERT history"):
         tracer.audit("socket.connect", ())

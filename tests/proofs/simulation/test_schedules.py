@@ -32,7 +32,7 @@ def test_the_schedules_end_in_every_way_a_reservation_can_end(lived: list[Lived]
 
 
 @pytest.mark.parametrize("seed", [FIRST, FIRST + 1, FIRST + 2])
-def test_a_seed_tells_the_same_story_twice(seed: int) -> None:
+def test_a_seed_replays_the_same_story(seed: int) -> None:
     story = tell(seed)
 
     assert len(story) > 20
