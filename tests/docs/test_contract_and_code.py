@@ -115,7 +115,7 @@ def test_the_handlers_serve_every_operation_that_is_not_planned() -> None:
 
 
 def limits(schema: dict[str, Any]) -> dict[str, Any]:
-    """The bounds of a member, written the same way whoever declares them."""
+    """The bounds of a member, in one form for code and contract."""
     options = [schema, *schema.get("anyOf", [])]
     found = {
         bound: option[bound]
@@ -239,7 +239,7 @@ def message_schema(name: str) -> dict[str, Any]:
 
 
 def sent_about(reservation: Reservation) -> list[Hint]:
-    """What goes to the queues when the time of a reservation has come."""
+    """The hints that the poller publishes once a reservation is due."""
     unit, publisher = InMemoryUnitOfWork(InMemoryDatabase()), RecordingPublisher()
     with unit as uow:
         uow.reservations.add(reservation, a_customer())
@@ -258,7 +258,7 @@ def test_every_hint_that_is_sent_obeys_its_schema_and_the_schema_knows_no_other(
 
 
 def stored_mail_events() -> list[str]:
-    """The bodies of every example delivery, but for the greeting, which is no JSON."""
+    """The bodies of every example delivery, except the greeting, which is no JSON."""
     events = [an_invocation(name) for name in names() if name.startswith("record_mail_event.")]
     bodies = [record["body"] for event in events for record in event["Records"]]
     return [body for body in bodies if body.startswith("{")]

@@ -21,7 +21,7 @@ def alarms() -> dict[str, dict[str, Any]]:
 
 
 def entries(path: Path) -> list[str]:
-    """The alarms whose own entry is here, by its heading."""
+    """The alarms that a heading of this runbook names."""
     text = path.read_text(encoding="utf-8").split("## Síntomas y alarmas")[1].split("\n## ")[0]
     headings = re.findall(r"^### (.+)$", text, re.MULTILINE)
     return [name for heading in headings for name in ALARM.findall(heading)]

@@ -29,7 +29,7 @@ QUALITY = sections("RNF")
 
 
 def part(requirement: str, label: str) -> str:
-    """The bullet of a quality requirement under that label, with the bullets inside it."""
+    """The bullet of a quality requirement with that label, and its nested bullets."""
     _, body = QUALITY[requirement]
     found = re.search(rf"^- \*\*{label}:\*\* ?(.*\n(?:  .*\n)*)", body, re.MULTILINE)
     return found[1].strip() if found else ""
@@ -82,7 +82,7 @@ def test_each_scenario_of_a_story_names_the_tests_that_prove_it() -> None:
 
 
 def is_collected(path: str, name: str) -> bool:
-    """Whether pytest finds a test function of that name in that file, were it asked for it."""
+    """True if pytest would find a test function of that name in that file."""
     file = ROOT / path
     return (
         file.is_file()

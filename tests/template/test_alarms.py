@@ -9,7 +9,7 @@ ALARMS = resources("AWS::CloudWatch::Alarm")
 
 
 def watched(alarm: dict[str, Any]) -> list[dict[str, Any]]:
-    """The metrics that an alarm looks at, alone or by a formula."""
+    """The metrics that an alarm watches, alone or in a formula."""
     stats = [each["MetricStat"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
     return [stat["Metric"] for stat in stats] or [alarm]
 
@@ -45,6 +45,6 @@ def test_every_alarm_pages_somebody_and_names_its_runbook() -> None:
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
         assert alarm.get("ActionsEnabled", True), name
         assert "docs/runbooks/" in alarm["AlarmDescription"], name
-        # Silence is good news, but from the check of the invariants: it tells on every run.
+        # Missing data is good news, except for the invariants: their check reports on every run.
         silence = "breaching" if name == "InvariantAlarm" else "notBreaching"
         assert alarm["TreatMissingData"] == silence, name

@@ -1,4 +1,4 @@
-"""`docker-compose.yml`: open to this machine only, the same server settings, and what our tools believe of it."""
+"""`docker-compose.yml`: local ports only, the embedded server settings, and the addresses that our tools use."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from local.paths import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
-# What a container has no use for, or what its image sets.
+# Settings that a container does not need, or that its image sets.
 ONLY_WITHOUT_DOCKER = {"bind-address", "skip-name-resolve", "skip-log-bin"}
 SMALL_MACHINE = {"innodb-buffer-pool-size", "performance-schema"}
 

@@ -1,4 +1,4 @@
-"""How new code takes over, step by step and back at an alarm; and where its promises are watched."""
+"""Gradual deployment with rollback on an alarm, and the dashboard."""
 
 import json
 import re
@@ -22,9 +22,9 @@ from tests.template.resources import (
 from tools.documents import permissions
 
 MIGRATION = "MigrateDatabaseFunction"
-METRICS_OF_AN_ALARM = 10  # CloudWatch takes no more in one expression
+METRICS_OF_AN_ALARM = 10  # CloudWatch's limit for one expression
 
-# Run by SAM's own interpreter: the template as AWS expands it.
+# Expands the template as AWS does. SAM's own interpreter runs it.
 EXPAND = """
 import json, logging, sys, time
 from samtranslator.translator.transform import transform
@@ -52,7 +52,7 @@ json.dump([expanded(*case) for case in cases], sys.stdout, default=str)
 
 @pytest.fixture(scope="module")
 def expanded() -> list[dict[str, dict[str, Any]]]:
-    """One release and the next of the same code, gradually; and the first one all at once."""
+    """The expansions of one release, of the next of the same code, and of the first without gradual deployment."""
     python = VENVS / "sam" / "bin" / "python"
     output = subprocess.run(
         [python, "-c", EXPAND, ROOT / "template.yaml"],
@@ -70,7 +70,7 @@ def of_type(expansion: dict[str, dict[str, Any]], kind: str) -> dict[str, dict[s
 
 
 def named_in(part: Any, *, at: str = "") -> Iterator[str]:
-    """What a part of a template refers to, by `Ref`, `Fn::GetAtt`, `Fn::Sub` or `DependsOn`."""
+    """Names referred to in a part of a template, by `Ref`, `Fn::GetAtt`, `Fn::Sub` or `DependsOn`."""
     match part:
         case dict():
             for key, value in part.items():
@@ -98,8 +98,8 @@ def test_each_release_publishes_a_new_version_of_every_function_even_if_unchange
     one, other, _ = map(published, expanded)
     same = {function for function in one if one[function] == other[function]}
     assert one.keys() == resources("AWS::Serverless::Function").keys()
-    assert same == {MIGRATION}  # the stack calls its newest code, whatever is published
-    for function in one.keys() - same:  # AWS publishes nothing that is as it was
+    assert same == {MIGRATION}  # the stack calls its newest code, published or not
+    for function in one.keys() - same:  # AWS publishes no version without a change
         before, after = (case[function]["Properties"]["Description"] for case in expanded[:2])
         assert before != after
 
@@ -112,7 +112,9 @@ def test_each_release_redeploys_the_api_to_one_stage(
     [stage] = of_type(expanded[0], "AWS::ApiGateway::Stage").values()
     assert stage["Properties"]["StageName"] == "live"
     [deployment] = of_type(expanded[0], "AWS::ApiGateway::Deployment").values()
-    assert "StageName" not in deployment["Properties"]  # it would be another door, without limits
+    assert (
+        "StageName" not in deployment["Properties"]
+    )  # it would create a second stage, without limits
 
 
 def test_every_function_but_the_migration_is_deployed_gradually_and_rolled_back_on_an_alarm(

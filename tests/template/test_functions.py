@@ -1,4 +1,4 @@
-"""The functions of the template: their code, their time, their rights and what they are told."""
+"""The functions of the template: their code, their time, their rights and their settings."""
 
 import ast
 import json
@@ -36,7 +36,9 @@ from tools.rights import WILDCARDS, rights
 
 FOLDERS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
 HANDLER_LINES = 40
-OURS = 0.7  # of the database's connections; the rest is for people and for what is left by a deployment
+OURS = (
+    0.7  # of the database's connections; people and environments of an old deployment need the rest
+)
 
 every_function = pytest.mark.parametrize("folder", FOLDERS)
 
@@ -67,7 +69,7 @@ def test_a_function_is_one_file(folder: str) -> None:
 
 
 def code_lines(tree: ast.Module) -> int:
-    """Lines from the first statement after the imports to the end, blank ones and comments left out."""
+    """Number of lines with code, without imports, docstrings, blank lines and comments."""
     body = [
         node
         for node in tree.body
@@ -117,7 +119,7 @@ def test_exactly_the_functions_that_render_vouchers_have_the_pdf_layer() -> None
 # --- time and numbers -----------------------------------------------------------------------------
 
 
-GATEWAY_SECONDS = 29  # the REST API's own limit
+GATEWAY_SECONDS = 29  # limit of a REST API
 
 
 def test_a_request_ends_before_the_gateway_stops_waiting() -> None:
@@ -153,14 +155,14 @@ def test_a_provider_step_has_time_for_the_slowest_answer_and_for_recording_it(
 
 
 def longest(call: Config) -> float:
-    """Of a call by the SDK, in seconds; only a retry would be preceded by a pause."""
+    """Seconds that one SDK call can take. Without retries there is no pause to add."""
     told = vars(call)
     assert told["retries"]["total_max_attempts"] == 1
     return float(told["connect_timeout"] + told["read_timeout"])
 
 
 def test_a_mail_begun_after_the_store_hung_is_still_sent_and_recorded() -> None:
-    """The voucher may be read and made anew first; a send that is cut off would cost its repeat."""
+    """The voucher may first be read and rendered again. A send that is cut off would use up its retry."""
     transactions = 3 * 2
     needed = 2 * longest(S3_BRIEF_CONFIG) + longest(SES_CONFIG) + transactions
     assert functions()["notify_customer"]["Timeout"] >= needed
@@ -185,7 +187,7 @@ def test_a_function_that_takes_batches_has_time_for_more_than_one_message() -> N
 
 
 def reserved() -> dict[str, int]:
-    """How many environments of a function may live at once, by the template."""
+    """Reserved concurrency by function: the number of environments that may live at once."""
     return {
         folder: properties["ReservedConcurrentExecutions"]
         for folder, properties in functions().items()
@@ -194,12 +196,12 @@ def reserved() -> dict[str, int]:
 
 
 def test_every_function_but_the_migration_has_its_environments_reserved() -> None:
-    """Its stack calls it, one run at a time, and a lock in the database makes a second one wait."""
+    """The stack calls the migration once at a time. A lock in the database makes a second run wait."""
     assert reserved().keys() == {*FOLDERS} - {"migrate_database"}
 
 
 def connections_of(folder: str) -> int:
-    """Each environment keeps one connection, and one more to read across reservations."""
+    """Connections per environment: one, and another one to read across reservations."""
     unhurried = {name for name in ports() if "_unhurried_database" in ports_behind(name)}
     own = ports_of(folder)
     return (1 if own - unhurried else 0) + (1 if own & unhurried else 0)
@@ -229,7 +231,7 @@ def test_every_function_has_the_shared_policy(folder: str) -> None:
 
 
 def given_with(condition: str) -> dict[str, Any]:
-    """The statement that all functions have where a condition holds."""
+    """The statement of the shared policy that depends on a condition."""
     [policy] = resources("AWS::IAM::ManagedPolicy").values()
     cases = [each["Fn::If"] for each in policy["PolicyDocument"]["Statement"] if "Fn::If" in each]
     [(statement, otherwise)] = [case[1:] for case in cases if case[0] == condition]
@@ -276,7 +278,7 @@ def test_no_function_runs_before_the_schema_is_there() -> None:
 
 
 def test_the_migration_finds_its_log_group_and_its_database() -> None:
-    """It runs while the stack is made: without the order it would make a group of its own first."""
+    """The migration runs during the deployment. Without `DependsOn` it would create its own log group first."""
     migration = template()["Resources"]["DatabaseMigration"]
     assert migration["DependsOn"] == "MigrateDatabaseLogs"
     _, address, _ = migration["Properties"]["Address"]["Fn::If"]
@@ -333,7 +335,7 @@ def test_no_right_is_a_wildcard() -> None:
 
 @every_function
 def test_a_function_that_reads_a_queue_reads_no_other(folder: str) -> None:
-    """AWS's policy, which SAM gives to all that read one, is for every queue of the account."""
+    """SAM gives each reader an AWS policy that covers every queue of the account, so the others are denied."""
     properties = functions()[folder]
     read = [
         event["Properties"]["Queue"]
@@ -386,7 +388,7 @@ def test_every_wildcard_right_is_documented_and_every_documented_one_is_used() -
 
 
 def test_a_wildcard_is_only_the_last_part_of_an_arn() -> None:
-    """In the place of a region or an account it would take in what is others'."""
+    """A wildcard for region or account would include resources of others."""
     ours = [right for some in rights().values() for right in some if ":" in right.actions[0]]
     stars = [name for right in ours for name in right.resources if "*" in name]
     assert stars
@@ -395,7 +397,7 @@ def test_a_wildcard_is_only_the_last_part_of_an_arn() -> None:
 
 @every_function
 def test_a_function_has_exactly_the_document_rights_that_its_code_needs(folder: str) -> None:
-    """Kept by hand here, since a right too many is as wrong as one too few."""
+    """Listed by hand, since an extra right is as wrong as a missing one."""
     needed = {
         "get_reservation": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"},
         "issue_voucher": {"s3:PutObject"},
@@ -443,7 +445,7 @@ def ports() -> dict[str, ast.FunctionDef]:
 
 
 def members_used(code: ast.AST, *, of: str) -> set[str]:
-    """The members of `Services` that some code reaches by a name, `services` or `self`."""
+    """The members of `Services` that some code uses through the name `of`: `services` or `self`."""
     return {
         node.attr
         for node in ast.walk(code)
@@ -455,14 +457,14 @@ def members_used(code: ast.AST, *, of: str) -> set[str]:
 
 @cache
 def ports_behind(port: str) -> frozenset[str]:
-    """A member of `Services` and those it uses, itself or through another."""
+    """A member of `Services` and all members it uses, directly or through another."""
     others = members_used(ports()[port], of="self") - {port}
     return frozenset({port}).union(*map(ports_behind, others))
 
 
 @cache
 def settings_behind(port: str) -> Models:
-    """The settings that a member of `Services` reads, by itself or through another."""
+    """The settings that a member of `Services` reads, directly or through another."""
     nodes = [node for name in ports_behind(port) for node in ast.walk(ports()[name])]
     named = [node for node in nodes if isinstance(node, ast.Attribute)]
     of_one = {
@@ -496,7 +498,7 @@ def edges(code: ast.Module) -> set[str]:
 
 
 def ports_of(folder: str) -> set[str]:
-    """The members of `Services` that a function uses, by itself or through its edges."""
+    """The members of `Services` that a function uses, directly or through its edges."""
     code = ast.parse(source(folder))
     codes = [code, *(tree(LAYER / "entrypoints" / f"{edge}.py") for edge in edges(code))]
     return set().union(*(members_used(each, of="services") for each in codes))
@@ -509,7 +511,7 @@ def settings_of(folder: str) -> Models:
 
 
 def test_the_settings_of_a_function_are_derived_from_its_code() -> None:
-    """The tests below stand on this derivation: here are two that a reader can check."""
+    """The tests below rely on this derivation. These two examples can be checked by hand."""
     assert settings_of("poll_outbox") == {
         config.DatabaseSettings,
         config.QueueSettings,
@@ -593,7 +595,7 @@ def test_a_stage_has_a_stack_of_its_own_and_its_parameters_outside_the_repositor
     deploy = samconfig()[stage]["deploy"]["parameters"]
     assert deploy["stack_name"] == f"reservations-{stage}"
     particulars = f"{stage}.parameters.yaml"
-    # A default that changes does not reach a stack that exists.
+    # A changed default does not reach an existing stack.
     runtime = template()["Parameters"]["PythonRuntime"]["Default"]
     live = {"GradualDeployment=true", "AccessLog=true"} if stage == "prod" else set()
     given = {f"Stage={stage}", f"PythonRuntime={runtime}", f"file://{RELEASE_FILE}", *live}
@@ -612,7 +614,7 @@ def test_each_deployment_has_a_release_number_of_its_own() -> None:
 
 
 def test_the_template_rules_use_only_functions_that_cloudformation_allows_in_rules() -> None:
-    """AWS CloudFormation, "Rule functions": of another one it says that the template's format is wrong."""
+    """AWS CloudFormation, "Rule functions": another function is reported as a wrong template format."""
     taken = r"And|Contains|EachMember(Equals|In)|Equals|Not|Or|RefAll|ValueOf(All)?"
     asked = set(re.findall(r"'Fn::(\w+)':", str(template()["Rules"])))
     assert [name for name in asked if not re.fullmatch(taken, name)] == []

@@ -1,4 +1,4 @@
-"""The queues of the template: nothing is lost, nothing spins, and somebody is told."""
+"""The queues of the template: no message is lost or retried for ever, and alarms page somebody."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ every_queue = pytest.mark.parametrize(("name", "queue"), LIVE.items(), ids=LIVE)
 
 
 def consumer(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The one function that reads a queue, and how."""
+    """The properties of the one function that reads a queue, and of its event source."""
     [found] = [
         (properties, event["Properties"])
         for properties in functions().values()
@@ -74,7 +74,7 @@ def test_a_batch_is_answered_message_by_message(name: str, queue: dict[str, Any]
 def test_a_queue_never_invokes_more_than_the_reserved_concurrency(
     name: str, queue: dict[str, Any]
 ) -> None:
-    """What is throttled would count as received, and end in the dead letters unread."""
+    """A throttled message counts as received, and would be dead-lettered unread."""
     function, event = consumer(name)
     wanted = event["ScalingConfig"]["MaximumConcurrency"]
     assert 2 <= wanted <= function["ReservedConcurrentExecutions"]
@@ -145,7 +145,7 @@ def test_a_queue_is_encrypted(name: str) -> None:
 
 
 def test_a_queue_without_a_reader_raises_an_alarm() -> None:
-    """A hint told again moves what is due, so neither the oldest due nor the outbox tells of it."""
+    """A repeated hint moves the due time, so neither the oldest due row nor the outbox shows the delay."""
     _, *watched = resources("AWS::CloudWatch::Alarm")["QueueBehindAlarm"]["Metrics"]
     metrics = [each["MetricStat"]["Metric"] for each in watched]
 
