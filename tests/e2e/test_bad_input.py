@@ -1,6 +1,6 @@
-"""Whatever a client sends: a clear problem, nothing stored, and nothing of the input in the answer.
+"""Bad input gets a clear problem without the input in it, and stores nothing.
 
-The client is the partner, for whom no journey of another module stores anything meanwhile.
+The client is the partner: no test of another module stores anything for it at the same time.
 """
 
 import io
@@ -26,7 +26,7 @@ LONG = "x" * 10_000
 
 
 def changed(path: str, value: Any) -> Json:
-    """A request with one member changed; ABSENT takes it out."""
+    """A request with one member changed. ABSENT removes it."""
     request = a_request()
     *parents, name = path.strip("/").split("/")
     place = request
@@ -52,7 +52,7 @@ def send(
 
 
 def assert_problem(answer: httpx.Response, status: int, code: str) -> Json:
-    """Assert that an answer is this problem, as RFC 9457 and the contract have it."""
+    """Assert that an answer is this problem, by RFC 9457 and the contract."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"].partition(";")[0] == "application/problem+json"
     problem: Json = answer.json()
@@ -68,7 +68,7 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> Json:
 # --- one member wrong -----------------------------------------------------------------------------
 
 ONE_FAULT = [
-    # what is wrong, where, with what, and what the problem says of it
+    # id, pointer, value, code of the field error
     ("no_customer", "/customer", ABSENT, "missing"),
     ("no_offer", "/offer", ABSENT, "missing"),
     ("no_price", "/price", ABSENT, "missing"),
@@ -406,7 +406,7 @@ def test_no_text_in_the_place_of_a_code_does_harm(partner: httpx.Client, code: s
     assert_problem(answer, httpx.codes.NOT_FOUND, "not_found")
 
 
-# --- unusual, and right ---------------------------------------------------------------------------
+# --- unusual but valid ----------------------------------------------------------------------------
 
 NAMES = {
     "emoji": "Ana 👩‍👩‍👧 Pérez",

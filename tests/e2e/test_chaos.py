@@ -13,4 +13,4 @@ def test_accepted_reservations_survive_killed_processes() -> None:
 
     assert figures.broken == []
     assert figures.accepted == sum(figures.ends.values()) > 0
-    assert figures.answers[503] > 0, "nobody met the absence of the database"
+    assert figures.answers[503] > 0, "no traveler met the database outage"

@@ -1,4 +1,4 @@
-"""What the API answers when all is well, header by header; `contract.judge` holds each answer to its schema."""
+"""Successful answers of the API, header by header. `contract.judge` checks each one against its schema."""
 
 import httpx
 import pytest
@@ -190,7 +190,7 @@ def test_a_reservation_of_others_is_answered_like_a_missing_one(
 
 
 def but_for_ids(answer: httpx.Response) -> tuple[Json, dict[str, str]]:
-    """An answer's body and headers without what differs between any two requests."""
+    """Body and headers of an answer, without the identifiers of the request."""
     body = {name: value for name, value in answer.json().items() if name not in _IDENTIFIERS}
     ours = ("content-type", "content-language", "cache-control", "vary", "content-length")
     return body, {name: answer.headers[name] for name in ours}
@@ -213,7 +213,7 @@ def test_errors_are_in_the_reader_s_language(api: httpx.Client) -> None:
 
 
 def page_of(stack: Json) -> str:
-    """Return the origin of a page that may call the stack; a development server's where all may."""
+    """The origin of a page that may call the stack, or a development server's if any page may."""
     origin = str(stack["web_origin"])
     return "http://127.0.0.1:5173" if origin == "*" else origin
 

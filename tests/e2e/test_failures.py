@@ -1,4 +1,4 @@
-"""What goes wrong on the way, each as a short story that ends with both providers' books adding up."""
+"""Failures on the way, each as a short story that ends with consistent books at both providers."""
 
 import contextlib
 import json
@@ -31,24 +31,24 @@ from tests.worlds.signing import signed_headers
 
 pytestmark = pytest.mark.timeout(300)
 
-AT_ONCE = 5  # that many set out together: each cold start costs the small machine a process
+AT_ONCE = 5  # trips that start together: each cold start costs a process
 CANCELLED = "reservation.closed.customer_cancelled"
 ARRIVED = "arrived"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """What a trip meets; `cancelled_when` a call of that operation has come to that status.
+    """Events of a trip. It is cancelled when a call of that operation reaches that status.
 
-    It has ARRIVED when it is in its provider's own ledger, whatever we know of it.
+    ARRIVED means that the provider's own ledger has the call, even if we do not know yet.
     """
 
     token: str = "tok_ok"
     offer: str = "HTL-MAD-001"
     cancelled_when: tuple[str, str] | None = None
-    long_ago: bool = False  # made longer ago than a charge may take to arrive at all
-    put_off: bool = False  # until tomorrow while pending, then declined, and told by a webhook
-    held_too_long: bool = False  # its charge was sent longer ago than it may stay pending
+    long_ago: bool = False  # created longer ago than a charge may take to arrive
+    put_off: bool = False  # inquiry postponed to tomorrow, then declined with a webhook
+    held_too_long: bool = False  # charge sent longer ago than it may stay pending
 
 
 STORIES = {
@@ -93,7 +93,7 @@ _PROGRESS = ("started", "unknown", "not_found", "pending", "succeeded")  # of a 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A trip on its way, and what its cancellation was answered if it has one."""
+    """A trip on its way, and the answer to its cancellation, if any."""
 
     trip: Trip
     answer: httpx.Response | None = None
@@ -103,7 +103,7 @@ Begin = Callable[[str], Begun]
 
 
 def assert_books(backstage: Backstage, trip: Trip, expected: Books) -> None:
-    """Wait for the books to be these; what turns up late is put right some time after the end."""
+    """Wait until the books are these. Late arrivals are corrected some time after the end."""
     with contextlib.suppress(AssertionError):  # the comparison below says more
         eventually(lambda: backstage.books(trip) == expected, of="books that add up")
     assert backstage.books(trip) == expected
@@ -121,7 +121,7 @@ def hand(steady_stack: Json) -> Hand:
 def begun(
     api: httpx.Client, backstage: Backstage, hand: Hand, steady_stack: Json
 ) -> Iterator[Begin]:
-    """All stories begin together and go on meanwhile, so that waiting for one is waiting for all."""
+    """Start all stories together, so that waiting for one is waiting for all."""
     gate = Semaphore(AT_ONCE)
 
     def set_out(story: Story) -> Trip:
@@ -134,14 +134,14 @@ def begun(
         wait_for(backstage, trip, "charge", "pending")
         eventually(
             lambda: hand.postpone(reference, only="pending"),
-            of=f"a break in the looks at {trip.code}",
+            of=f"a pause in the inquiries about {trip.code}",
         )
         [charge] = backstage.charges(trip)
         its_own_affair(steady_stack, "payments", f"/payments/{charge['payment_id']}/void")
         assert says(steady_stack, "payments", reference).is_success
 
     def voided_for_its_age(trip: Trip) -> bool:
-        """Told again each time: a step that was at work may have stored what it had seen before."""
+        """Repeat the change each time: a running step may overwrite it with an older state."""
         [charge] = backstage.calls(trip, "charge")
         sent_long_ago = "UPDATE provider_call SET sent_at = started_at - INTERVAL 5 MINUTE"
         hand.change(f"{sent_long_ago} WHERE id = :id", id=charge["id"])
@@ -169,8 +169,8 @@ def begun(
 
 
 def wait_for(backstage: Backstage, trip: Trip, operation: str, status: str) -> None:
-    """Wait until a call, or the first mail, has come to that status or a later one."""
-    if operation == "reservation":  # it was accepted, or there would be no trip
+    """Wait until a call, or the first mail, has reached that status or a later one."""
+    if operation == "reservation":  # every trip was accepted
         return
     if status == ARRIVED:
         ledger = backstage.charges if operation == "charge" else backstage.bookings
@@ -192,7 +192,7 @@ def cancel(trip: Trip, *, key: str | None = None, bearer: str | None = None) -> 
 
 
 def reads(trip: Trip, word: str) -> Json:
-    """Wait until a trip rests under that word."""
+    """Wait until a trip rests in that status."""
 
     def look() -> Json | None:
         answer = trip.get()
@@ -217,7 +217,7 @@ def types(trip: Trip) -> list[str]:
 
 
 def assert_order(trip: Trip, *expected: str) -> None:
-    """Assert that these happened, in this order by their first times, whatever happened between."""
+    """Assert that these events happened, ordered by their first occurrence, with others between."""
     happened = types(trip)
     assert sorted(set(happened) & set(expected), key=happened.index) == list(expected), happened
 
@@ -263,7 +263,7 @@ def test_a_trip_cancelled_while_a_provider_is_at_work_costs_nothing(
 
 
 def assert_nothing_is_left(backstage: Backstage, trip: Trip) -> None:
-    """Of what was taken and booked, which is as much as the cancellation was too late for."""
+    """Assert that no money and no booking is left. Late calls may have been made and undone."""
     final = backstage.books(trip)
     assert (final.kept, final.alive) == (Decimal(0), 0), final
 
@@ -315,7 +315,7 @@ def test_a_booking_found_after_the_cancellation_is_cancelled_and_the_status_stay
     assert_books(backstage, trip, ALL_GIVEN_BACK)
 
 
-# --- answers that did not come --------------------------------------------------------------------
+# --- missing answers ------------------------------------------------------------------------------
 
 
 def test_a_payment_that_is_neither_answered_nor_listed_for_a_while_is_taken_once(
@@ -411,7 +411,7 @@ def test_a_second_payment_is_found_and_refunded(begun: Begin, backstage: Backsta
     assert_books(backstage, trip, Books(taken=2, kept=PRICE, booked=1, alive=1))
 
     reading = reads(trip, "CONFIRMADA")
-    assert reading["refund"] is None  # it would only alarm
+    assert reading["refund"] is None  # our own correction would only worry the traveler
     assert not reading["requires_support"]
 
 
@@ -427,7 +427,7 @@ def test_a_second_booking_is_found_and_cancelled(begun: Begin, backstage: Backst
     assert reads(trip, "CONFIRMADA")["progress"]["supplier"] == "done"
 
 
-# --- what providers do of their own accord --------------------------------------------------------
+# --- changes by the providers themselves ----------------------------------------------------------
 
 
 def test_a_confirmed_booking_cancelled_by_the_supplier_cancels_and_refunds_the_trip(
@@ -465,7 +465,7 @@ def test_another_sum_than_the_price_waits_for_a_person(begun: Begin, backstage: 
     reading = seen_when(trip, lambda seen: bool(seen["requires_support"]), of="a call for help")
 
     assert reading["status"] == "EN PROCESO"
-    # The other sum is what the call for help is about.
+    # The review is about the other sum.
     assert_books(backstage, trip, Books(taken=1, kept=PRICE + 1, booked=0, alive=0))
 
 
@@ -489,7 +489,7 @@ def test_a_refused_refund_is_shown_and_needs_a_person(begun: Begin, backstage: B
     assert reading["status"] == "RECHAZADA"
     assert reading["refund"] == given_back(status="failed")
     assert "refund.rejected" in types(trip)
-    # The money that is still held is what the call for help is about.
+    # The review is about the money that was not refunded.
     assert_books(backstage, trip, Books(taken=1, kept=PRICE, booked=0, alive=0))
 
 
@@ -502,7 +502,7 @@ def test_a_refused_cancellation_keeps_money_and_booking_and_needs_a_person(
 
     assert reading["status"] == "EN CANCELACION"
     assert "booking_cancellation.rejected" in types(trip)
-    # Nobody gets a service for nothing: money and booking stay until a person decides.
+    # No service without payment: money and booking stay until a person decides.
     assert_books(backstage, trip, PAID_AND_BOOKED)
 
 
@@ -579,7 +579,7 @@ def says(
     age_s: int = 0,
     forged: bool = False,
 ) -> httpx.Response:
-    """Send a webhook as a provider does; `forged` signs it with another secret."""
+    """Send a webhook as a provider does. `forged` signs it with another secret."""
     kind, member = _NOTICES[provider]
     data = {"reference": reference, member: "any"}
     body = json.dumps({"type": kind, "timestamp": "2027-03-01T12:00:00Z", "data": data}).encode()
@@ -601,7 +601,7 @@ def says(
 
 
 def its_own_affair(stack: Json, provider: Provider, path: str) -> None:
-    """Have a provider do something that we did not ask for."""
+    """Make a provider do something that we did not request."""
     httpx.post(
         f"{stack[f'{provider}_url']}{path}",
         headers={"Authorization": "Bearer itself", "Idempotency-Key": f"itself:{path}"},
@@ -634,12 +634,12 @@ def test_a_supplier_s_webhook_is_checked_and_only_its_own_books_end_a_trip(
     trip = begun("told of by its supplier").trip
     wait_for(backstage, trip, "mail", "sent")
     reference = backstage.reference(trip)
-    eventually(lambda: hand.postpone(reference), of=f"a break in the looks at {trip.code}")
+    eventually(lambda: hand.postpone(reference), of=f"a pause in the inquiries about {trip.code}")
 
     asked = len(looks(backstage, trip))
     assert supplier_says(reference).status_code == httpx.codes.OK
-    eventually(lambda: len(looks(backstage, trip)) > asked, of=f"a look at {trip.code}")
-    assert trip.read()["status"] == "CONFIRMADA"  # it was not true
+    eventually(lambda: len(looks(backstage, trip)) > asked, of=f"an inquiry about {trip.code}")
+    assert trip.read()["status"] == "CONFIRMADA"  # the webhook was not true
 
     [booking] = backstage.live_bookings(trip)
     its_own_affair(steady_stack, "supplier", f"/bookings/{booking['booking_id']}/cancel")
@@ -651,7 +651,7 @@ def test_a_supplier_s_webhook_is_checked_and_only_its_own_books_end_a_trip(
 
 
 def looks(backstage: Backstage, trip: Trip) -> list[Json]:
-    """The inquiries that were made about a trip's bookings."""
+    """The inquiries made about a trip's bookings."""
     return backstage.rows(
         "SELECT a.id FROM provider_attempt a JOIN provider_call c ON c.id = a.call_id"
         " WHERE c.reservation_id = :id AND c.operation = 'book' AND a.verb = 'inquire'",

@@ -1,4 +1,4 @@
-"""What SES says of a mail, from the topic of the template to the traveler's timeline."""
+"""Bounces and complaints of SES, from the topic of the template to the traveler's timeline."""
 
 import json
 
