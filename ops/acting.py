@@ -26,9 +26,7 @@ from reservations.domain.decisions import Decision
 @pass_desk
 def nudge(desk: Desk, code: str, actor: str) -> None:
     """Make every call due now, and every mail refused or of unknown outcome. The steps do the rest."""
-    nudged = operate.look_again(
-        code, uow=desk.services.unit_of_work(), policy=desk.services.policy(), actor=actor
-    )
+    nudged = operate.look_again(code, cases=desk.services.cases(actor=actor))
     desk.show_changed("nudged", nudged)
 
 
@@ -40,9 +38,7 @@ def nudge(desk: Desk, code: str, actor: str) -> None:
 def cancel(desk: Desk, code: str, yes: bool, actor: str) -> None:
     """Cancel on a customer's behalf: the booking is cancelled and the money refunded."""
     make_sure(yes, f"Cancel {code}?")
-    cancelled = operate.cancel(
-        code, uow=desk.services.unit_of_work(), policy=desk.services.policy(), actor=actor
-    )
+    cancelled = operate.cancel(code, cases=desk.services.cases(actor=actor))
     desk.show_changed("cancelled", cancelled)
 
 
@@ -54,13 +50,8 @@ def cancel(desk: Desk, code: str, yes: bool, actor: str) -> None:
 def erase(desk: Desk, code: str, yes: bool, actor: str) -> None:
     """Delete personal data and documents for good; refused while money is open."""
     make_sure(yes, f"Delete the personal data of {code} for good?")
-    erased = operate.erase(
-        code,
-        uow=desk.services.unit_of_work(),
-        store=desk.document_store(),
-        policy=desk.services.policy(),
-        actor=actor,
-    )
+    cases = desk.services.cases(actor=actor)
+    erased = operate.erase(code, cases=cases, store=desk.document_store())
     desk.say({"erased": {"code": code, "found": "yes" if erased else "nothing was left"}})
 
 
@@ -102,9 +93,7 @@ def resolve(
         decision,
         evidence=evidence,
         target=target,
-        uow=desk.services.unit_of_work(),
-        policy=desk.services.policy(),
-        actor=actor,
+        cases=desk.services.cases(actor=actor),
     )
     desk.show_changed("resolved", resolved)
 
@@ -122,13 +111,7 @@ def token() -> None:
 def reissue(desk: Desk, code: str, show: bool, actor: str) -> None:
     """Move a reservation to the current key, so that a leaked token stops working."""
     keys = desk.services.key_ring()
-    moved = operate.reissue_token(
-        code,
-        uow=desk.services.unit_of_work(),
-        policy=desk.services.policy(),
-        keys=keys,
-        actor=actor,
-    )
+    moved = operate.reissue_token(code, cases=desk.services.cases(actor=actor), keys=keys)
     answer = {"code": display(moved.code), "token_kid": moved.token_kid}
     if show:
         answer["access_token"] = keys.issue(moved.token_kid, moved.reservation_id)
@@ -148,13 +131,8 @@ def reissue(desk: Desk, code: str, show: bool, actor: str) -> None:
 def reconcile(desk: Desk, since: timedelta, actor: str) -> None:
     """Make every open or recent call due: the steps inquire about each."""
     oversight = desk.services.oversight()
-    looked = operate.reconcile(
-        oversight.now() - since,
-        uow=desk.services.unit_of_work(),
-        oversight=oversight,
-        policy=desk.services.policy(),
-        actor=actor,
-    )
+    cases = desk.services.cases(actor=actor)
+    looked = operate.reconcile(oversight.now() - since, cases=cases, oversight=oversight)
     desk.say(
         {
             "made due": {

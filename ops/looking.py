@@ -7,10 +7,10 @@ import click
 
 from ops import output
 from ops.desk import Desk, Values, code, pass_desk, reads
-from reservations.application import operate
+from reservations.application.cases import find_reservation
 from reservations.application.oversee import INVARIANTS, RECENT, check_invariants
 from reservations.domain.codes import display
-from reservations.domain.saga import State
+from reservations.domain.words import State
 
 
 @click.command
@@ -20,7 +20,7 @@ from reservations.domain.saga import State
 def show(desk: Desk, code: str) -> None:
     """Show a reservation without its customer: state, ledger, attempts, documents, mails."""
     with desk.services.unit_of_work() as uow:
-        reservation = operate.find(code, uow=uow)
+        reservation = find_reservation(code, uow=uow)
         customer = uow.reservations.customer(reservation.reservation_id)
         now = uow.now()
     attempts = desk.services.oversight().attempts(reservation.reservation_id)
@@ -34,7 +34,7 @@ def show(desk: Desk, code: str) -> None:
 def timeline(desk: Desk, code: str) -> None:
     """Show the events of a reservation, each with its actor."""
     with desk.services.unit_of_work() as uow:
-        reservation = operate.find(code, uow=uow)
+        reservation = find_reservation(code, uow=uow)
         entries = uow.reservations.history(reservation.reservation_id)
     desk.say({f"timeline of {display(reservation.code)}": output.history(entries)})
 

@@ -10,11 +10,11 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from reservations.application.ports import Attempt, HistoryEntry, Overview
+from reservations.application.ports import Attempt, Overview
 from reservations.domain.codes import display
 from reservations.domain.facts import Call, Facts, Operation, Status
+from reservations.domain.history import HistoryEntry
 from reservations.domain.reservation import ERASED, Customer, Reservation
-from reservations.domain.saga import public_status, reviews, state_of
 
 Row = Mapping[str, Any]
 Page = Mapping[str, Row | Sequence[Row] | str | int | float]
@@ -90,9 +90,9 @@ def summary(reservation: Reservation, now: datetime) -> Row:
     """A reservation after a change."""
     return {
         "code": display(reservation.code),
-        "state": state_of(reservation.facts),
-        "status": public_status(reservation.facts),
-        "review": ", ".join(sorted(reviews(reservation.facts, now))),
+        "state": reservation.standing.state,
+        "status": reservation.standing.public_status,
+        "review": ", ".join(sorted(reservation.standing.reviews(now))),
         "next_check_at": reservation.next_check_at,
     }
 

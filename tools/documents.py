@@ -24,17 +24,17 @@ from reservations.application import clean_up
 from reservations.domain.facts import Reason
 from reservations.domain.policy import SHORT, STANDARD, Policy
 from reservations.domain.reservation import Language
-from reservations.domain.saga import (
+from reservations.domain.views import PROGRESS
+from reservations.domain.words import (
     FINAL,
     FINAL_STATE,
+    NEXT_PUBLIC_STATUSES,
     NEXT_STATES,
-    WORD_CHANGES,
-    WORD_OF_CLOSED,
-    WORD_OF_LIVE,
+    PUBLIC_STATUS_OF_REASON,
+    PUBLIC_STATUS_OF_STATE,
     PublicStatus,
     State,
 )
-from reservations.domain.views import PROGRESS
 from reservations.entrypoints.problems import CATALOGUE, Problem
 from reservations.texts.compiled import FAULTS
 from tools.rights import DEPLOYER, Right, rights
@@ -208,13 +208,14 @@ def states() -> str:
         [
             f"`{reason.upper()}`",
             _REASONS[reason],
-            WORD_OF_CLOSED[reason],
+            PUBLIC_STATUS_OF_REASON[reason],
             f"`{FINAL_STATE[reason]}`",
         ]
         for reason in Reason
     ]
     word_rows = [
-        [word, " · ".join(_in_order(WORD_CHANGES[word])) or "nada más"] for word in PublicStatus
+        [word, " · ".join(_in_order(NEXT_PUBLIC_STATUSES[word])) or "nada más"]
+        for word in PublicStatus
     ]
     return "\n".join(
         (
@@ -237,10 +238,12 @@ def states() -> str:
 
 
 def _words_of(state: State) -> list[PublicStatus]:
-    if state in WORD_OF_LIVE:
-        return [WORD_OF_LIVE[state]]
-    ends_here = {WORD_OF_CLOSED[reason] for reason, final in FINAL_STATE.items() if final is state}
-    words = ends_here or set(WORD_OF_CLOSED.values())
+    if state in PUBLIC_STATUS_OF_STATE:
+        return [PUBLIC_STATUS_OF_STATE[state]]
+    ends_here = {
+        PUBLIC_STATUS_OF_REASON[reason] for reason, final in FINAL_STATE.items() if final is state
+    }
+    words = ends_here or set(PUBLIC_STATUS_OF_REASON.values())
     return _in_order(words if state in FINAL else words | {PublicStatus.EN_CANCELACION})
 
 
@@ -250,7 +253,7 @@ def _in_order(words: Collection[PublicStatus]) -> list[PublicStatus]:
 
 def diagram() -> str:
     """The states as a Mermaid diagram: the journey in its order, and every way it ends."""
-    journey, ended = list(WORD_OF_LIVE), [state for state in State if state in FINAL]
+    journey, ended = list(PUBLIC_STATUS_OF_STATE), [state for state in State if state in FINAL]
     undoing = [state for state in State if state not in {*journey, *ended}]
     reopened = frozenset.intersection(*(NEXT_STATES[state] for state in ended))
     lines = [
@@ -267,8 +270,11 @@ def diagram() -> str:
         *_edges(undoing, [*undoing, *ended]),
         *(f"        ENDED --> {state} : llega algo tarde" for state in State if state in reopened),
         "    }",
-        *(f"    LIVE --> CLOSED : {reason} · {word}" for reason, word in WORD_OF_CLOSED.items()),
-        *(f"    note right of {state} : {word}" for state, word in WORD_OF_LIVE.items()),
+        *(
+            f"    LIVE --> CLOSED : {reason} · {word}"
+            for reason, word in PUBLIC_STATUS_OF_REASON.items()
+        ),
+        *(f"    note right of {state} : {word}" for state, word in PUBLIC_STATUS_OF_STATE.items()),
         f"    {State.SUPPLIER_CONFIRMED} --> [*]",
         "    ENDED --> [*]",
     ]

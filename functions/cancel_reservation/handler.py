@@ -48,15 +48,15 @@ def _cancel(
     app: APIGatewayRestResolver, services: Services, reservation_id: UUID
 ) -> dict[str, Any]:
     # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
-    policy = services.policy()
-    with services.joined_unit_of_work() as uow:
+    cases = services.joined_cases()
+    with cases.uow as uow:
         try:
-            reservation = cancel_reservation(reservation_id, uow=uow, policy=policy)
+            reservation = cancel_reservation(reservation_id, cases=cases)
         except NotCancellableError:
             # Return the refusal, which is replayed too: an exception would delete the record.
             return answers.stored_refusal("not_cancellable", app.current_event)
         now = uow.now()
-    return answers.stored_cancellation(reservation, now=now, policy=policy)
+    return answers.stored_cancellation(reservation, now=now, policy=cases.policy)
 
 
 lambda_handler = make_handler(Services(os.environ))

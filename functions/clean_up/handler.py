@@ -36,9 +36,8 @@ def retention(services: Services, context: LambdaContext) -> dict[str, int]:
     cleaned = clean_up(
         lambda: context.get_remaining_time_in_millis() < CLOSING_MS,
         retention=services.retention(),
-        uow=services.unit_of_work(ping=True),
+        cases=services.cases(ping=True),
         store=services.document_store,
-        policy=services.policy(),
     )
     return oversight.report_cleaned(asdict(cleaned))
 

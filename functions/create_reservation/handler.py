@@ -46,12 +46,12 @@ def _create(services: Services, command: CreateReservation) -> dict[str, Any]:
     # Checked only on the key's first use: a repeat after midnight gets the stored answer.
     refuse_past(command.offer.starts_on, today=services.now().date())
     # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
-    policy = services.policy()
-    with services.joined_unit_of_work() as uow:
+    cases = services.joined_cases()
+    with cases.uow:
         reservation = create_reservation(
-            command, uow=uow, policy=policy, token_kid=services.key_ring().current
+            command, cases=cases, token_kid=services.key_ring().current
         )
-    return answers.stored_answer(reservation, now=reservation.updated_at, policy=policy)
+    return answers.stored_answer(reservation, now=reservation.updated_at, policy=cases.policy)
 
 
 lambda_handler = make_handler(Services(os.environ))

@@ -22,10 +22,9 @@ def make_handler(services: Services) -> observability.Handler:
 def on_hint(services: Services, hint: Hint, _: datetime) -> None:
     issued = issue_voucher(
         hint.reservation_id,
-        uow=services.unit_of_work(ping=True),
+        cases=services.cases(ping=True),
         renderer=services.voucher_renderer,
         store=services.document_store,
-        policy=services.policy(),
         keys=services.key_ring(),
         support_contact=services.support_contact(),
     )

@@ -23,10 +23,9 @@ def on_hint(services: Services, hint: Hint, _: datetime) -> None:
     store, renderer = services.brief_document_store, services.voucher_renderer
     notified = notify_customer(
         hint.reservation_id,
-        uow=services.unit_of_work(ping=True),
+        cases=services.cases(ping=True),
         mailer=services.mailer,
         vouchers=Vouchers(store=store, renderer=renderer),
-        policy=services.policy(),
         support_contact=services.support_contact(),
     )
     if notified:

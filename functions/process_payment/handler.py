@@ -20,9 +20,8 @@ def make_handler(services: Services) -> observability.Handler:
 def take_step(services: Services, hint: Hint, not_after: datetime) -> StepTaken | None:
     return process_payment(
         hint.reservation_id,
-        uow=services.unit_of_work(ping=True),
+        cases=services.cases(ping=True),
         payments=services.payments_api(),
-        policy=services.policy(),
         not_after=not_after,
     )
 

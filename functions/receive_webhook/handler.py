@@ -32,7 +32,7 @@ def post_webhook(app: APIGatewayRestResolver, services: Services, provider: str)
     if event is None:
         observability.report("webhook of an unknown type", metric="WebhookUnknownType")
         return Response(HTTPStatus.OK)
-    received = receive_webhook(event, uow=services.unit_of_work(), policy=services.policy())
+    received = receive_webhook(event, cases=services.cases())
     observability.report(
         "webhook received",
         metric=observability.metric_of("Webhook", received),

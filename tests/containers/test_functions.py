@@ -13,7 +13,6 @@ from local.events import WRITTEN, write
 from local.paths import ROOT
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
-from reservations.domain.policy import STANDARD
 from tests.containers.conftest import Invoke, served
 from tests.containers.expected import COUNTS, EVERY_RECORD_HANDLED, NO_STACK, OTHERS, STATUS
 from tests.worlds.builders import (
@@ -21,6 +20,7 @@ from tests.worlds.builders import (
     NOON,
     a_booking,
     a_charge,
+    a_creation,
     a_customer,
     a_reservation,
     a_voucher,
@@ -38,8 +38,8 @@ def keep(database: Database, *calls: Any, **changes: Any) -> None:
     """Store the reservation of the events, its trip sixty days ahead."""
     starts_on = datetime.now(UTC).date() + timedelta(days=60)
     offer = an_offer(starts_on=starts_on, ends_on=starts_on + timedelta(days=3))
-    with MySqlUnitOfWork(database, policy=STANDARD) as uow:
-        uow.reservations.add(a_reservation(*calls, **{"offer": offer, **changes}), a_customer())
+    with MySqlUnitOfWork(database) as uow:
+        uow.add(a_creation(a_reservation(*calls, **{"offer": offer, **changes})), a_customer())
         uow.commit()
 
 

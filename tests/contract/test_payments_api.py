@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from reservations.application.ports import PaymentRequest, PaymentsApi, Reply
+from reservations.domain.actions import Inquire, Send, Void
 from reservations.domain.facts import Listing, NoAnswer, NotSent, Operation, Seen, Status
 from reservations.domain.money import Money
-from reservations.domain.saga import Verb
+from tests.worlds.builders import row_of
 from tests.worlds.contracts import Contract
 from tests.worlds.providers import Receiver, Simulator, eventually
 
@@ -27,34 +28,33 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 def a_charge(token: str = A_GOOD_TOKEN) -> PaymentRequest:
     reference = uuid4()
     return PaymentRequest(
-        verb=Verb.CHARGE,
-        operation=Operation.CHARGE,
+        action=Send(operation=Operation.CHARGE, key=f"charge:{reference}", money=PRICE),
         reference=reference,
-        key=f"charge:{reference}",
         money=PRICE,
         payment_token=token,
         not_after=datetime.now(UTC) + timedelta(minutes=1),
     )
 
 
-def an_inquiry(charge: PaymentRequest) -> PaymentRequest:
-    return replace(charge, verb=Verb.INQUIRE, payment_token=None)
+def an_inquiry(request: PaymentRequest) -> PaymentRequest:
+    return replace(request, action=Inquire(row_of(request.action)), payment_token=None)
 
 
 def a_void(charge: PaymentRequest, payment_id: str) -> PaymentRequest:
-    return replace(charge, verb=Verb.VOID, target=payment_id, payment_token=None)
+    pending = replace(row_of(charge.action), provider_id=payment_id)
+    return replace(charge, action=Void(pending), payment_token=None)
 
 
-def a_refund(charge: PaymentRequest, payment_id: str, money: Money = PRICE) -> PaymentRequest:
-    return replace(
-        charge,
-        verb=Verb.REFUND,
+def a_refund(
+    charge: PaymentRequest, payment_id: str, money: Money = PRICE, *, key: str | None = None
+) -> PaymentRequest:
+    refund = Send(
         operation=Operation.REFUND,
-        key=f"refund:{payment_id}",
-        money=money,
+        key=key or f"refund:{payment_id}",
         target=payment_id,
-        payment_token=None,
+        money=money,
     )
+    return replace(charge, action=refund, money=money, payment_token=None)
 
 
 def seen(reply: Reply) -> Seen:
@@ -159,7 +159,7 @@ def test_a_refund_sent_again_under_its_key_is_made_once(
     refund = a_refund(charge, payment.provider_id)
 
     first, second = seen(payments_api.perform(refund)), seen(payments_api.perform(refund))
-    inquiry = replace(refund, verb=Verb.INQUIRE)
+    inquiry = an_inquiry(refund)
 
     assert first == second
     assert (first.status, first.money) == (Status.SUCCEEDED, PRICE)
@@ -180,10 +180,10 @@ def test_no_more_is_refunded_than_was_charged(
     part = Money(34200, "EUR")
     payments_api.perform(a_refund(charge, payment.provider_id, part))
 
-    excess = replace(a_refund(charge, payment.provider_id, Money(51, "EUR")), key="refund:excess")
+    excess = a_refund(charge, payment.provider_id, Money(51, "EUR"), key="refund:excess")
     reply = payments_api.perform(excess)
 
-    [refund] = listed(payments_api.perform(replace(excess, verb=Verb.INQUIRE)))
+    [refund] = listed(payments_api.perform(an_inquiry(excess)))
     assert refund.money == part
     assert (reply.outcome, reply.http_status, reply.alarm) == (NoAnswer(), 422, "contract")
     assert len(payments_simulator.ledger("refunds")) == 1
@@ -255,7 +255,7 @@ def test_a_pending_refund_is_made_later_and_announced_by_a_webhook(
 
     first = seen(payments_api.perform(refund))
     refunds_at_first = payments_simulator.ledger("refunds")
-    excess = replace(a_refund(charge, payment.provider_id, Money(1, "EUR")), key="refund:excess")
+    excess = a_refund(charge, payment.provider_id, Money(1, "EUR"), key="refund:excess")
     more = payments_api.perform(excess)
     [webhook] = eventually(lambda: receiver.received)
 
@@ -268,7 +268,7 @@ def test_a_pending_refund_is_made_later_and_announced_by_a_webhook(
         "reference": str(charge.reference),
         "payment_id": payment.provider_id,
     }
-    [now] = listed(payments_api.perform(replace(refund, verb=Verb.INQUIRE)))
+    [now] = listed(payments_api.perform(an_inquiry(refund)))
     assert (now.provider_id, now.status) == (first.provider_id, Status.SUCCEEDED)
     assert len(payments_simulator.ledger("refunds")) == 1
 
@@ -293,7 +293,7 @@ def test_a_refund_without_an_answer_is_found_under_its_payment(
     refund = a_refund(charge, payment.provider_id)
 
     silence = payments_api.perform(refund)
-    [found] = listed(payments_api.perform(replace(refund, verb=Verb.INQUIRE)))
+    [found] = listed(payments_api.perform(an_inquiry(refund)))
 
     assert silence.outcome == NoAnswer()
     assert found.status is Status.SUCCEEDED

@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest
+from reservations.domain.actions import Inquire, Send
 from reservations.domain.facts import Listing, NoAnswer, Operation, Seen, Status
-from reservations.domain.saga import Verb
+from tests.worlds.builders import row_of
 from tests.worlds.contracts import Contract
 from tests.worlds.providers import Receiver, Simulator, eventually
 
@@ -20,10 +21,8 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 def a_booking(offer_id: str = "HTL-MAD-001") -> SupplierRequest:
     reference = uuid4()
     return SupplierRequest(
-        verb=Verb.BOOK,
-        operation=Operation.BOOK,
+        action=Send(operation=Operation.BOOK, key=f"book:{reference}"),
         reference=reference,
-        key=f"book:{reference}",
         offer_id=offer_id,
         starts_on=date(2027, 5, 1),
         ends_on=date(2027, 5, 4),
@@ -34,18 +33,14 @@ def a_booking(offer_id: str = "HTL-MAD-001") -> SupplierRequest:
 
 
 def an_inquiry(booking: SupplierRequest) -> SupplierRequest:
-    return replace(booking, verb=Verb.INQUIRE, lead_guest=None)
+    return replace(booking, action=Inquire(row_of(booking.action)), lead_guest=None)
 
 
 def a_cancellation(booking: SupplierRequest, booking_id: str) -> SupplierRequest:
-    return replace(
-        booking,
-        verb=Verb.CANCEL_BOOKING,
-        operation=Operation.CANCEL_BOOKING,
-        key=f"cancel:{booking_id}",
-        target=booking_id,
-        lead_guest=None,
+    cancellation = Send(
+        operation=Operation.CANCEL_BOOKING, key=f"cancel:{booking_id}", target=booking_id
     )
+    return replace(booking, action=cancellation, lead_guest=None)
 
 
 def seen(reply: Reply) -> Seen:

@@ -18,6 +18,7 @@ from sqlalchemy import CursorResult, Executable, Insert
 from reservations.adapters.mysql.engine import Database, Parameters, engine_for
 from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
 from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
+from reservations.application.cases import Cases
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Offer
@@ -51,8 +52,10 @@ def create(
     """Return the answer and whether it was replayed; `then` runs before the answer is stored."""
 
     def accept(command: CreateReservation) -> Answer:
-        with JoinedUnitOfWork(database, policy=STANDARD) as uow:
-            reservation = create_reservation(command, uow=uow, policy=STANDARD, token_kid="k1")
+        with JoinedUnitOfWork(database) as uow:
+            reservation = create_reservation(
+                command, cases=Cases(uow=uow, policy=STANDARD), token_kid="k1"
+            )
             extra = then()
             uow.commit()
         return {"status": 202, "body": {"reservation_code": reservation.code}, "extra": extra}

@@ -19,14 +19,15 @@ from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.domain.facts import Reason, Status
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
-from reservations.domain.policy import STANDARD
 from tests.database.waiting import DEADLINE_SECONDS, at_once
 from tests.worlds.builders import (
     MINUTE,
     NOON,
     RESERVATION_ID,
     a_booking,
+    a_change,
     a_charge,
+    a_creation,
     a_customer,
     a_reservation,
     some_facts,
@@ -76,20 +77,21 @@ def test_a_reading_never_mixes_a_row_with_a_ledger_of_another_moment(
     url: str, connect: Connect
 ) -> None:
     confirmed = a_reservation(facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON))
-    with MySqlUnitOfWork(connect(), policy=STANDARD) as uow:
-        uow.reservations.add(confirmed, a_customer())
+    with MySqlUnitOfWork(connect()) as uow:
+        uow.add(a_creation(confirmed), a_customer())
         uow.commit()
 
     def supplier_cancels() -> None:
-        with MySqlUnitOfWork(connect(), policy=STANDARD) as uow:
-            locked = uow.reservations.lock(RESERVATION_ID)
+        with MySqlUnitOfWork(connect()) as uow:
+            locked = uow.open(RESERVATION_ID).reservation
             facts = locked.facts.put(a_booking(Status.CANCELLED))
             facts = replace(facts, reason=Reason.SUPPLIER_CANCELLED)
-            uow.reservations.save(replace(locked, facts=facts), now=uow.now())
+            cancelled = replace(locked, facts=facts)
+            uow.store(a_change(locked, cancelled, now=uow.now()))
             uow.commit()
 
     reader = InterruptedDatabase(engine_for(url), meanwhile=supplier_cancels)
-    with MySqlUnitOfWork(reader, policy=STANDARD) as uow:
+    with MySqlUnitOfWork(reader) as uow:
         read = uow.reservations.find(confirmed.code)
     reader.close()
 
@@ -105,7 +107,7 @@ def test_an_unreadable_row_stops_no_other(
     database.execute(text("UPDATE reservation SET currency = 'ZZZ' WHERE code LIKE '%1'"))
     database.commit()
 
-    with MySqlUnitOfWork(database, policy=STANDARD) as uow:
+    with MySqlUnitOfWork(database) as uow:
         claimed = uow.reservations.claim_due(limit=10, lease=LEASE)
         uow.commit()
 
@@ -128,7 +130,7 @@ def test_more_unreadable_rows_than_a_claim_takes_stop_no_other(database: Databas
 
     claims = []
     for _ in range(3):
-        with MySqlUnitOfWork(database, policy=STANDARD) as uow:
+        with MySqlUnitOfWork(database) as uow:
             claims.append(uow.reservations.claim_due(limit=3, lease=LEASE))
             uow.commit()
 
@@ -144,7 +146,7 @@ def test_a_hint_of_a_queue_that_only_another_release_knows_waits_and_stops_no_ot
     fill_the_outbox(database, pending=3)
     database.execute(text("UPDATE outbox SET queue = 'loyalty' ORDER BY id LIMIT 1"))
     database.commit()
-    lags = oversight.MySqlOversight(database, policy=STANDARD).outbox
+    lags = oversight.MySqlOversight(database).outbox
 
     assert {lag.queue: lag.hints for lag in lags()} == {"loyalty": 1, Queue.PAYMENT: 2}
     assert len(drain(database)) == 2
@@ -184,7 +186,7 @@ def fill_the_reservations(database: Database, *, due: int, settled: int) -> None
 
 def drain(database: Database) -> list[int]:
     """Claim, publish and mark until nothing is left; return the ids in the order claimed."""
-    uow = MySqlUnitOfWork(database, policy=STANDARD)
+    uow = MySqlUnitOfWork(database)
     taken: list[int] = []
     while True:
         with uow:
@@ -215,7 +217,7 @@ def test_four_pollers_claim_every_due_reservation_once(
     fill_the_reservations(database, due=60, settled=20)
 
     def claim_all(own: Database) -> list[UUID]:
-        uow = MySqlUnitOfWork(own, policy=STANDARD)
+        uow = MySqlUnitOfWork(own)
         claimed: list[UUID] = []
         while True:
             with uow:
@@ -236,7 +238,7 @@ def test_a_poller_that_dies_leaves_its_hints_to_the_next(
 ) -> None:
     fill_the_outbox(database, pending=3)
     dying = connect()
-    unit = MySqlUnitOfWork(dying, policy=STANDARD)
+    unit = MySqlUnitOfWork(dying)
     with unit:
         unit.outbox.claim(limit=2, lease=LEASE)
         dying.close()  # before it commits
@@ -260,9 +262,9 @@ def test_hints_are_stored_while_others_are_being_claimed(
     impatient.execute(text("SET SESSION innodb_lock_wait_timeout = 1"))
     impatient.rollback()
 
-    with MySqlUnitOfWork(database, policy=STANDARD) as claiming:
+    with MySqlUnitOfWork(database) as claiming:
         claiming.outbox.claim(limit=10, lease=LEASE)
-        with MySqlUnitOfWork(impatient, policy=STANDARD) as storing:
+        with MySqlUnitOfWork(impatient) as storing:
             storing.outbox.add(hint)
             storing.commit()
 

@@ -18,7 +18,6 @@ from reservations.domain.errors import (
     DatabaseUnavailableError,
     SchemaOutdatedError,
 )
-from reservations.domain.policy import STANDARD
 from tests.database.waiting import (
     DEADLINE_SECONDS,
     at_once,
@@ -26,7 +25,7 @@ from tests.database.waiting import (
     kill,
     wait_until_gone,
 )
-from tests.worlds.builders import RESERVATION_ID, a_customer, a_reservation
+from tests.worlds.builders import RESERVATION_ID, a_creation, a_customer, a_reservation
 from tests.worlds.databases import Connect, administrator, empty_schema, migrated_schema
 
 OTHER_ID = UUID("0195511f-3c00-7abc-8def-0123456789ac")
@@ -34,16 +33,16 @@ OTHER_CODE = "23456789ABC"
 
 
 def unit_on(database: Database) -> MySqlUnitOfWork:
-    return MySqlUnitOfWork(database, policy=STANDARD)
+    return MySqlUnitOfWork(database)
 
 
 def store_two(database: Database) -> None:
     first = a_reservation()
     second_facts = a_reservation().facts
     with unit_on(database) as uow:
-        uow.reservations.add(first, a_customer())
-        uow.reservations.add(
-            a_reservation(reservation_id=OTHER_ID, code=OTHER_CODE, facts=second_facts),
+        uow.add(a_creation(first), a_customer())
+        uow.add(
+            a_creation(a_reservation(reservation_id=OTHER_ID, code=OTHER_CODE, facts=second_facts)),
             a_customer(),
         )
         uow.commit()
@@ -61,9 +60,9 @@ def test_a_row_that_another_holds_is_busy_and_leaves_no_transaction(
     waiter.rollback()
 
     with unit_on(database) as uow:
-        uow.reservations.lock(RESERVATION_ID)
+        uow.open(RESERVATION_ID)
         with unit_on(waiter) as waiting, pytest.raises(DatabaseBusyError) as caught:
-            waiting.reservations.lock(RESERVATION_ID)
+            waiting.open(RESERVATION_ID)
 
     assert not caught.value.deadlock
     assert not waiter.in_transaction
@@ -74,7 +73,7 @@ def test_nowait_is_busy_on_both_engines(database: Database, connect: Connect) ->
     impatient = connect()
 
     with unit_on(database) as uow:
-        uow.reservations.lock(RESERVATION_ID)
+        uow.open(RESERVATION_ID)
         with pytest.raises(DatabaseBusyError):
             impatient.execute(text("SELECT id FROM reservation FOR UPDATE NOWAIT"))
 
@@ -88,10 +87,10 @@ def test_of_two_that_lock_each_others_rows_one_gets_the_deadlock(
     def lock(connection: Database, first: UUID, second: UUID) -> bool:
         """Return whether the server made this one give way."""
         with unit_on(connection) as uow:
-            uow.reservations.lock(first)
+            uow.open(first)
             both_hold_one.wait(DEADLINE_SECONDS)
             try:
-                uow.reservations.lock(second)
+                uow.open(second)
             except DatabaseBusyError as busy:
                 return busy.deadlock and not connection.in_transaction
             return False
@@ -143,14 +142,14 @@ def test_a_connection_killed_in_a_transaction_is_not_replaced_in_it(
     own = connection_id(database)
 
     with unit_on(database) as uow:
-        uow.reservations.lock(RESERVATION_ID)
+        uow.open(RESERVATION_ID)
         kill(engine_name, own)
         with pytest.raises(DatabaseUnavailableError) as caught:
             uow.now()
 
     assert not caught.value.effect_unknown
     with unit_on(database) as uow:
-        assert uow.reservations.lock(RESERVATION_ID) == a_reservation()
+        assert uow.open(RESERVATION_ID).reservation == a_reservation()
 
 
 def test_leaving_after_the_connection_died_raises_nothing_of_its_own(
@@ -169,7 +168,7 @@ def test_a_commit_on_a_dead_connection_is_unknown(database: Database, engine_nam
     own = connection_id(database)
 
     with unit_on(database) as uow:
-        uow.reservations.add(a_reservation(), a_customer())
+        uow.add(a_creation(a_reservation()), a_customer())
         kill(engine_name, own)
         with pytest.raises(DatabaseUnavailableError) as caught:
             uow.commit()
@@ -199,13 +198,13 @@ def test_a_write_refused_as_read_only_succeeds_on_the_next_connection(database: 
     with unit_on(database) as uow:
         uow.now()
         with pytest.raises(DatabaseUnavailableError):
-            uow.reservations.add(a_reservation(), a_customer())
+            uow.add(a_creation(a_reservation()), a_customer())
     with unit_on(database) as uow:
-        uow.reservations.add(a_reservation(), a_customer())
+        uow.add(a_creation(a_reservation()), a_customer())
         uow.commit()
 
     with unit_on(database) as uow:
-        assert uow.reservations.lock(RESERVATION_ID) == a_reservation()
+        assert uow.open(RESERVATION_ID).reservation == a_reservation()
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:

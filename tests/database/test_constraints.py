@@ -8,16 +8,17 @@ from reservations.adapters.mysql.engine import Database, error_number
 from reservations.adapters.mysql.tables import METADATA
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application.ports import Attempt
+from reservations.domain.actions import Verb
 from reservations.domain.errors import KnowledgeLostError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
-from reservations.domain.policy import STANDARD
-from reservations.domain.saga import Verb
 from tests.worlds.builders import (
     CHARGE_KEY,
     NOON,
     RESERVATION_ID,
+    a_change,
     a_charge,
+    a_creation,
     a_customer,
     a_reservation,
     a_send,
@@ -77,8 +78,8 @@ def filled(database: Database) -> Database:
         type="payment.due",
         occurred_at=NOON,
     )
-    with MySqlUnitOfWork(database, policy=STANDARD) as uow:
-        uow.reservations.add(reservation, a_customer())
+    with MySqlUnitOfWork(database) as uow:
+        uow.add(a_creation(reservation), a_customer())
         uow.reservations.add_attempt(RESERVATION_ID, attempt)
         uow.outbox.add(hint)
         uow.commit()
@@ -119,12 +120,12 @@ def test_dependent_rows_keep_their_reservation(filled: Database, statement: str)
 
 
 def test_a_row_that_changed_under_its_reader_is_not_overwritten(filled: Database) -> None:
-    with MySqlUnitOfWork(filled, policy=STANDARD) as uow:
-        read = uow.reservations.lock(RESERVATION_ID)
+    with MySqlUnitOfWork(filled) as uow:
+        read = uow.open(RESERVATION_ID).reservation
         filled.execute(text("UPDATE reservation SET version = version + 1"))
 
         with pytest.raises(KnowledgeLostError):
-            uow.reservations.save(read, now=NOON)
+            uow.store(a_change(read, read, now=NOON))
 
 
 def test_text_that_does_not_fit_is_refused_not_cut(filled: Database) -> None:

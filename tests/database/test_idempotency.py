@@ -30,7 +30,6 @@ from reservations.domain.errors import (
     IdempotencyKeyReusedError,
     RequestInFlightError,
 )
-from reservations.domain.policy import STANDARD
 from reservations.entrypoints.idempotency import ATTEMPTS, RETRY_MS, Answer
 from tests.database.create import SCOPE, create
 from tests.database.waiting import (
@@ -201,7 +200,7 @@ def test_deleting_a_record_undoes_its_transaction(database: Database) -> None:
 
 
 def test_a_joined_unit_of_work_refuses_to_work_without_its_store(database: Database) -> None:
-    unit = JoinedUnitOfWork(database, policy=STANDARD)
+    unit = JoinedUnitOfWork(database)
 
     with pytest.raises(RuntimeError, match="no idempotent operation"), unit:
         pytest.fail("entered")

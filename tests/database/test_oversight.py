@@ -14,8 +14,10 @@ from reservations.adapters.mysql.oversight import MySqlOversight
 from reservations.adapters.mysql.retention import MySqlRetention
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application import operate
+from reservations.application.cases import Cases
 from reservations.application.oversee import INVARIANTS, check_invariants
 from reservations.application.ports import Attempt
+from reservations.domain.actions import Verb
 from reservations.domain.codes import new_code
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.history import MESSAGE_DROPPED
@@ -23,7 +25,7 @@ from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
-from reservations.domain.saga import State, Verb
+from reservations.domain.words import State
 from tests.worlds.builders import (
     HOUR,
     MINUTE,
@@ -31,6 +33,7 @@ from tests.worlds.builders import (
     a_booking,
     a_cancellation,
     a_charge,
+    a_creation,
     a_customer,
     a_refund,
     a_reservation,
@@ -74,8 +77,8 @@ class Stored:
             updated_at=made_at,
         )
         reservation = replace(reservation, **changes)
-        with MySqlUnitOfWork(self.database, policy=STANDARD) as uow:
-            uow.reservations.add(reservation, a_customer())
+        with MySqlUnitOfWork(self.database) as uow:
+            uow.add(a_creation(reservation), a_customer())
             uow.commit()
         return reservation
 
@@ -108,7 +111,7 @@ class Stored:
 
     def found(self, *, since: datetime | None = None) -> dict[str, list[str]]:
         """Return the reservation codes by broken invariant."""
-        oversight = MySqlOversight(self.database, policy=STANDARD)
+        oversight = MySqlOversight(self.database)
         found = check_invariants(oversight, policy=STANDARD, since=since)
         assert list(found) == list(INVARIANTS)
         return {name: [f.code for f in findings] for name, findings in found.items() if findings}
@@ -368,7 +371,7 @@ def test_pages_leave_no_reservation_out(stored: Stored, monkeypatch: pytest.Monk
 
 
 def test_lists_show_the_stuck_those_in_review_and_those_in_a_state(stored: Stored) -> None:
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
     late, still, fresh = (stored.keep(resting=False) for _ in range(3))
     confirmed = stored.confirmed(resting=False)
     stored.change("UPDATE reservation SET updated_at = UTC_TIMESTAMP(6)")
@@ -409,12 +412,12 @@ def test_the_evidence_of_a_reservation_is_listed_in_its_order(stored: Stored) ->
         )
         for verb in (Verb.CHARGE, Verb.INQUIRE)
     ]
-    with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+    with MySqlUnitOfWork(stored.database) as uow:
         for attempt in attempts:
             uow.reservations.add_attempt(reservation.reservation_id, attempt)
         uow.commit()
 
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
 
     assert oversight.attempts(reservation.reservation_id) == attempts
     assert oversight.attempts(uuid7(stored.now)) == []
@@ -424,7 +427,7 @@ def test_open_and_recent_calls_are_reconciled_page_by_page(stored: Stored) -> No
     open_call = stored.keep(a_charge(Status.UNKNOWN, at=stored.then), resting=False)
     recent = stored.confirmed()
     stored.keep(a_charge(Status.DECLINED, at=stored.now - DAY, provider_id="pay_old"))
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
 
     first = oversight.to_reconcile(since=stored.now - 3 * HOUR, after=None, limit=1)
     second = oversight.to_reconcile(since=stored.now - 3 * HOUR, after=first[0], limit=9)
@@ -441,14 +444,14 @@ def test_reconcile_makes_each_page_due_and_records_the_operator(
     monkeypatch.setattr(operate, "PAGE", 2)
     kept = [stored.confirmed() for _ in range(3)]
     stored.keep(resting=False)
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
 
     reconciled = operate.reconcile(
         stored.now - 3 * HOUR,
-        uow=MySqlUnitOfWork(stored.database, policy=STANDARD),
+        cases=Cases(
+            uow=MySqlUnitOfWork(stored.database), policy=STANDARD, actor="operator:on-call"
+        ),
         oversight=oversight,
-        policy=STANDARD,
-        actor="operator:on-call",
     )
 
     found = (reconciled.reservations, reconciled.payments_calls, reconciled.supplier_calls)
@@ -465,7 +468,7 @@ def test_reconcile_makes_each_page_due_and_records_the_operator(
 
 def put_hints(stored: Stored, status: str, *, age: timedelta, times: int = 1) -> None:
     for _ in range(times):
-        with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+        with MySqlUnitOfWork(stored.database) as uow:
             uow.outbox.add(
                 Hint(
                     message_id=uuid7(stored.now),
@@ -486,7 +489,7 @@ def put_hints(stored: Stored, status: str, *, age: timedelta, times: int = 1) ->
 
 
 def test_the_lag_is_that_of_the_oldest_and_published_hints_have_none(stored: Stored) -> None:
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
     assert oversight.outbox() == []
     assert oversight.oldest_due_s() == 0
     put_hints(stored, "published", age=DAY)
@@ -504,7 +507,7 @@ def test_the_lag_is_that_of_the_oldest_and_published_hints_have_none(stored: Sto
 def test_a_row_not_yet_due_is_not_late(stored: Stored) -> None:
     stored.keep(resting=False)
     put_hints(stored, "pending", age=-HOUR)
-    oversight = MySqlOversight(stored.database, policy=STANDARD)
+    oversight = MySqlOversight(stored.database)
 
     assert oversight.oldest_due_s() == 0
     assert [lag.oldest_s for lag in oversight.outbox()] == [0]
@@ -612,7 +615,7 @@ def test_travelers_are_forgotten_two_years_after_a_trip_that_rests(stored: Store
         return retention.travelers_to_forget(older_than=730 * DAY, limit=9)
 
     assert due() == [old.reservation_id]
-    with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+    with MySqlUnitOfWork(stored.database) as uow:
         assert uow.reservations.erase_customer(old.reservation_id)
         uow.commit()
     assert due() == []
@@ -664,7 +667,7 @@ def test_recently_removed_documents_are_listed_page_by_page(stored: Stored) -> N
 def test_erasing_a_customer_keeps_the_money_and_breaks_no_invariant(connect: Connect) -> None:
     stored = Stored(connect())
     reservation = stored.confirmed()
-    with MySqlUnitOfWork(stored.database, policy=STANDARD) as uow:
+    with MySqlUnitOfWork(stored.database) as uow:
         assert uow.reservations.erase_customer(reservation.reservation_id)
         assert not uow.reservations.erase_customer(reservation.reservation_id)
         uow.commit()

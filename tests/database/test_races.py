@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from functools import cache, partial
 from threading import Event
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 from sqlalchemy import text
@@ -14,23 +14,18 @@ from sqlalchemy import text
 from reservations.adapters.mysql.engine import Database, engine_for
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.cases import Cases
 from reservations.application.confirm_supplier import confirm_supplier
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.application.ports import PaymentRequest, Reply, SupplierRequest, WebhookEvent
 from reservations.application.process_payment import process_payment
 from reservations.application.provider_step import StepTaken
 from reservations.application.receive_webhook import Received, receive_webhook
+from reservations.domain.actions import Action, Verb
 from reservations.domain.facts import Listing, Outcome, Provider, Seen, Status
-from reservations.domain.policy import STANDARD
-from reservations.domain.saga import (
-    Action,
-    PublicStatus,
-    State,
-    Verb,
-    plan,
-    public_status,
-    state_of,
-)
+from reservations.domain.plan import plan
+from reservations.domain.policy import STANDARD, Moment
+from reservations.domain.words import PublicStatus, State
 from tests.database.waiting import DEADLINE_SECONDS, wait_until_blocked
 from tests.worlds.builders import PRICE, a_customer, an_offer
 from tests.worlds.databases import Connect
@@ -46,10 +41,10 @@ ANSWERS = {
 }
 ASKED_OF_SUPPLIER = {Verb.BOOK, Verb.CANCEL_BOOKING}
 
-Standing = tuple[State, PublicStatus, Verb | None]  # the verb is what is due next
-CANCELLED: Standing = (State.CANCELLED, PublicStatus.CANCELADA, None)
-REPAYING: Standing = (State.REFUND_IN_PROGRESS, PublicStatus.EN_CANCELACION, Verb.REFUND)
-ENDING: Standing = (
+Outlook = tuple[State, PublicStatus, Verb | None]  # the verb is what is due next
+CANCELLED: Outlook = (State.CANCELLED, PublicStatus.CANCELADA, None)
+REPAYING: Outlook = (State.REFUND_IN_PROGRESS, PublicStatus.EN_CANCELACION, Verb.REFUND)
+ENDING: Outlook = (
     State.CANCELLATION_IN_PROGRESS,
     PublicStatus.EN_CANCELACION,
     Verb.CANCEL_BOOKING,
@@ -77,7 +72,7 @@ class HeldCall:
         return self.asked.is_set() and not self.may_answer.is_set()
 
     def perform(self, request: PaymentRequest | SupplierRequest) -> Reply:
-        self.verbs.append(request.verb)
+        self.verbs.append(request.action.verb)
         self.asked.set()
         assert self.may_answer.wait(DEADLINE_SECONDS)
         return self._reply
@@ -94,7 +89,9 @@ class Trip:
             client_id="web", offer=offer, price=PRICE, customer=a_customer()
         )
         with self._unit() as uow:
-            accepted = create_reservation(command, uow=uow, policy=STANDARD, token_kid="k1")
+            accepted = create_reservation(
+                command, cases=Cases(uow=uow, policy=STANDARD), token_kid="k1"
+            )
             uow.commit()
         self._id = accepted.reservation_id
 
@@ -104,19 +101,19 @@ class Trip:
         # Long enough for a busy machine to see that it waits.
         connection.execute(text(f"SET SESSION innodb_lock_wait_timeout = {DEADLINE_SECONDS}"))
         connection.rollback()
-        return MySqlUnitOfWork(connection, policy=STANDARD)
+        return MySqlUnitOfWork(connection)
 
     def step(self, verb: Verb, call: HeldCall) -> StepTaken | None:
         """Deliver the hint of the queue that carries out `verb`."""
         not_after = datetime.max.replace(tzinfo=UTC)
-        deal: dict[str, Any] = {"uow": self._unit(), "policy": STANDARD, "not_after": not_after}
+        cases = Cases(uow=self._unit(), policy=STANDARD)
         if verb in ASKED_OF_SUPPLIER:
-            return confirm_supplier(self._id, supplier=call, **deal)
-        return process_payment(self._id, payments=call, **deal)
+            return confirm_supplier(self._id, cases=cases, supplier=call, not_after=not_after)
+        return process_payment(self._id, cases=cases, payments=call, not_after=not_after)
 
     def cancel(self) -> None:
         with self._unit() as uow:
-            cancel_reservation(self._id, uow=uow, policy=STANDARD)
+            cancel_reservation(self._id, cases=Cases(uow=uow, policy=STANDARD))
             uow.commit()
 
     def announce(self, verb: Verb) -> Received:
@@ -127,7 +124,7 @@ class Trip:
             type="changed",
             reference=str(self._id),
         )
-        return receive_webhook(event, uow=self._unit(), policy=STANDARD)
+        return receive_webhook(event, cases=Cases(uow=self._unit(), policy=STANDARD))
 
     def has_come_to(self, verb: Verb) -> "Trip":
         """Take all steps before `verb`."""
@@ -143,21 +140,21 @@ class Trip:
     def held(self) -> Iterator[None]:
         """Hold the row: all others wait for it, in the order they came."""
         with self._unit() as uow:
-            uow.reservations.lock(self._id)
+            uow.open(self._id)
             yield
 
-    def assert_stands(self, standing: Standing, history: list[str]) -> None:
+    def assert_stands(self, outlook: Outlook, history: list[str]) -> None:
         """Check also that each call began once, a check is due, and no transaction is open."""
         assert not any(connection.in_transaction for connection in self.connections)
         with self._unit() as uow:
-            reservation = uow.reservations.lock(self._id)
+            reservation = uow.open(self._id).reservation
             events = [entry.event for entry in uow.reservations.history(self._id)]
-            planned = plan(reservation.facts, uow.now(), STANDARD)
-        facts, due = reservation.facts, planned.verb if isinstance(planned, Action) else None
+            planned = plan(reservation.standing, Moment(uow.now(), STANDARD))
+        standing, due = reservation.standing, planned.verb if isinstance(planned, Action) else None
         assert events == ["reservation.accepted", *history]
-        assert (state_of(facts), public_status(facts), due) == standing
+        assert (standing.state, standing.public_status, due) == outlook
         begun = [event for event in history if event.endswith(".started")]
-        assert [call.attempts for call in facts.calls] == [1] * len(begun)
+        assert [call.attempts for call in reservation.facts.calls] == [1] * len(begun)
         assert reservation.next_check_at is not None
 
 
@@ -231,7 +228,7 @@ IF_CANCELLED = {
     (Verb.BOOK, "during"): (ENDING, [*PAID, "booking.started", CLOSED, "booking.confirmed"]),
     (Verb.BOOK, "after"): (ENDING, [*CONFIRMED, CLOSED]),
 }
-OTHERWISE: Mapping[Verb, tuple[Standing, list[str]]] = {
+OTHERWISE: Mapping[Verb, tuple[Outlook, list[str]]] = {
     Verb.CHARGE: ((State.PAID, PublicStatus.EN_PROCESO, Verb.BOOK), PAID),
     Verb.BOOK: ((State.SUPPLIER_CONFIRMED, PublicStatus.CONFIRMADA, None), CONFIRMED),
 }

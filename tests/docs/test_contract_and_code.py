@@ -19,14 +19,14 @@ from local.events import names
 from reservations.adapters.aws.hint_codec import PoisonMessageError, encode_hint
 from reservations.adapters.aws.ses_events import decode_mail_event
 from reservations.application.poll_outbox import poll_outbox
-from reservations.application.ports import HistoryEntry
 from reservations.config import KeyId
 from reservations.domain.access_token import KeyRing
 from reservations.domain.facts import Reason, Status
+from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
-from reservations.domain.saga import PublicStatus
+from reservations.domain.words import PublicStatus
 from reservations.entrypoints import answers, bodies, http
 from reservations.entrypoints.problems import CATALOGUE, FieldError, Problem
 from reservations.texts.compiled import TIMELINE
@@ -35,6 +35,7 @@ from tests.worlds.builders import (
     NOON,
     a_booking,
     a_charge,
+    a_creation,
     a_customer,
     a_refund,
     a_reservation,
@@ -242,7 +243,7 @@ def sent_about(reservation: Reservation) -> list[Hint]:
     """The hints that the poller publishes once a reservation is due."""
     unit, publisher = InMemoryUnitOfWork(InMemoryDatabase()), RecordingPublisher()
     with unit as uow:
-        uow.reservations.add(reservation, a_customer())
+        uow.add(a_creation(reservation), a_customer())
         uow.commit()
     poll_outbox(uow=unit, publisher=publisher, policy=STANDARD)
     return publisher.hints

@@ -26,7 +26,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from local import processes
 from local.database import chosen_engine
 from local.paths import ROOT, STACK_FILE, read_json
-from reservations.domain.saga import FINAL, State
+from reservations.domain.words import FINAL, State
 from tests.e2e import contract
 from tests.e2e.backstage import LIVE_BOOKING, Backstage
 from tests.e2e.travel import Json, a_request, new_key, remember

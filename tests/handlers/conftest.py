@@ -6,7 +6,7 @@ import pytest
 
 from reservations.domain.reservation import Reservation
 from reservations.entrypoints.observability import metrics
-from tests.worlds.builders import RESERVATION_ID, a_customer
+from tests.worlds.builders import RESERVATION_ID, a_creation, a_customer
 from tests.worlds.fakes import InMemoryDocumentStore, InMemoryUnitOfWork
 from tests.worlds.invocation import LogBook
 from tests.worlds.services import KEYS, FakeServices
@@ -37,7 +37,7 @@ class Surroundings(FakeServices):
 
     def keep(self, reservation: Reservation) -> None:
         with InMemoryUnitOfWork(self.database) as uow:
-            uow.reservations.add(reservation, CUSTOMER)
+            uow.add(a_creation(reservation), CUSTOMER)
             uow.commit()
 
     @property

@@ -19,6 +19,7 @@ from local.simulators.storage import Storage
 from reservations.adapters.aws.hint_codec import encode_hint
 from reservations.adapters.providers.provider_http import ProviderHttp
 from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.cases import Cases
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.application.operate import resolve_review
 from reservations.application.poll_outbox import poll_outbox
@@ -26,7 +27,7 @@ from reservations.domain.decisions import Decision
 from reservations.domain.facts import Operation, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, Review, public_status, reviews
+from reservations.domain.words import PublicStatus, Review
 from tests.handlers.conftest import Surroundings
 from tests.worlds.books import Books
 from tests.worlds.builders import PRICE, a_customer, an_offer
@@ -167,7 +168,9 @@ class Journey:
 
     def cancel(self) -> None:
         with self.around.unit_of_work() as uow:
-            cancel_reservation(self.reservation_id, uow=uow, policy=self.around.policy())
+            cancel_reservation(
+                self.reservation_id, cases=Cases(uow=uow, policy=self.around.policy())
+            )
             uow.commit()
 
     def decide(self, decision: Decision) -> None:
@@ -175,15 +178,17 @@ class Journey:
         resolve_review(
             self.stored.code,
             decision,
+            cases=Cases(
+                uow=self.around.unit_of_work(),
+                policy=self.around.policy(),
+                actor="operator:guardia",
+            ),
             evidence="TICKET-1",
-            uow=self.around.unit_of_work(),
-            policy=self.around.policy(),
-            actor="operator:guardia",
         )
 
     @property
     def word(self) -> PublicStatus:
-        return public_status(self.stored.facts)
+        return self.stored.standing.public_status
 
     # --- observations ---
 
@@ -193,7 +198,7 @@ class Journey:
 
     @property
     def review(self) -> frozenset[Review]:
-        return reviews(self.stored.facts, self.now)
+        return self.stored.standing.reviews(self.now)
 
     @property
     def events(self) -> list[str]:
@@ -234,7 +239,9 @@ def departed(
         customer=a_customer(payment_token=token),
     )
     with around.unit_of_work() as uow:
-        reservation = create_reservation(command, uow=uow, policy=around.policy(), token_kid="k1")
+        reservation = create_reservation(
+            command, cases=Cases(uow=uow, policy=around.policy()), token_kid="k1"
+        )
         uow.commit()
     return Journey(around, payments, supplier, reservation.reservation_id)
 

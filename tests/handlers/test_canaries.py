@@ -46,6 +46,7 @@ from tests.worlds.builders import (
     RESERVATION_ID,
     a_booking,
     a_charge,
+    a_creation,
     a_customer,
     a_refund,
     a_reservation,
@@ -319,7 +320,7 @@ class World:
             self.connection.execute(table.delete())
         if reservation is not None:
             with self.services.unit_of_work() as uow:
-                uow.reservations.add(reservation, CUSTOMER)
+                uow.add(a_creation(reservation), CUSTOMER)
                 uow.commit()
         self.services.document_store.put("vouchers/a.pdf", b"%PDF")
         if cold:

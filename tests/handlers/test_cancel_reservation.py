@@ -14,9 +14,8 @@ from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.domain.codes import canonical
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.facts import Reason, Status
-from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, public_status
+from reservations.domain.words import PublicStatus
 from reservations.entrypoints import answers
 from tests.worlds.builders import (
     CODE,
@@ -24,6 +23,7 @@ from tests.worlds.builders import (
     RESERVATION_ID,
     a_booking,
     a_charge,
+    a_creation,
     a_customer,
     a_refund,
     a_reservation,
@@ -64,8 +64,8 @@ def upcoming(*, in_days: int = 60) -> Any:
 
 def keep(database: Database, *calls: Any, **changes: Any) -> Reservation:
     reservation = a_reservation(*calls, **{"offer": upcoming(), **changes})
-    with MySqlUnitOfWork(database, policy=STANDARD) as uow:
-        uow.reservations.add(reservation, a_customer())
+    with MySqlUnitOfWork(database) as uow:
+        uow.add(a_creation(reservation), a_customer())
         uow.commit()
     return reservation
 
@@ -98,7 +98,7 @@ def problem(answer: dict[str, Any]) -> str:
 
 
 def stored(database: Database, code: str = CODE) -> Reservation:
-    with MySqlUnitOfWork(database, policy=STANDARD) as uow:
+    with MySqlUnitOfWork(database) as uow:
         reservation = uow.reservations.find(code)
     assert reservation is not None
     return reservation
@@ -135,7 +135,7 @@ def test_an_uncharged_reservation_is_cancelled_at_once(
     assert header(answer, "Cache-Control") == "private, no-cache"
     assert header(answer, "Location") is None
     assert header(answer, "Retry-After") is None
-    assert public_status(stored(database).facts) is PublicStatus.CANCELADA
+    assert stored(database).standing.public_status is PublicStatus.CANCELADA
     assert logs.metrics == {"CancellationAccepted"}
 
 
@@ -421,8 +421,8 @@ def test_a_locked_row_is_busy_and_the_key_stays_free(
     services: OnDatabase, database: Database, connect: Connect
 ) -> None:
     confirmed(database)
-    with MySqlUnitOfWork(connect(), policy=STANDARD) as worker:
-        worker.reservations.lock(RESERVATION_ID)
+    with MySqlUnitOfWork(connect()) as worker:
+        worker.open(RESERVATION_ID)
         answer = post(services)
 
     assert (answer["statusCode"], problem(answer)) == (503, "busy_try_again")

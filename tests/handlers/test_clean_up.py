@@ -20,7 +20,7 @@ from reservations.application.ports import (
 )
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.messages import Queue
-from reservations.domain.saga import State
+from reservations.domain.words import State
 from reservations.entrypoints.observability import FunctionFailedError
 from tests.handlers.conftest import Surroundings
 from tests.worlds.builders import CODE, NOON, RESERVATION_ID, a_reservation, a_voucher, an_offer

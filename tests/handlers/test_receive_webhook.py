@@ -269,7 +269,7 @@ def test_a_webhook_refused_by_a_locked_row_is_accepted_on_retry(
 ) -> None:
     around.keep(a_reservation(a_charge(Status.PENDING)))
     with around.unit_of_work() as worker:
-        worker.reservations.lock(RESERVATION_ID)
+        worker.open(RESERVATION_ID)
         assert post(around, "payment_succeeded")["statusCode"] == 503
     assert not around.database.webhooks
 

@@ -26,7 +26,7 @@ from tests.handlers.test_receive_webhook import (
     written,
 )
 from tests.template.test_functions import FROM_ENVIRONMENT, every_function, settings_of
-from tests.worlds.builders import NOON, RESERVATION_ID
+from tests.worlds.builders import NOON, RESERVATION_ID, a_creation
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from tests.worlds.invocation import LogBook, a_context, an_event
 from tests.worlds.services import KEYS, ORIGIN, handler_of
@@ -122,7 +122,7 @@ class Warm(Services):
         self.moment = NOON
         self._stored = InMemoryDatabase()
         with self.unit_of_work() as uow:
-            uow.reservations.add(CONFIRMED, CUSTOMER)
+            uow.add(a_creation(CONFIRMED), CUSTOMER)
             uow.commit()
         for name, value in STORED.items():
             self.put(name, value)

@@ -12,7 +12,7 @@ from reservations.adapters.providers.supplier_api import HttpSupplierApi
 from reservations.config import PROVIDERS
 from reservations.domain.facts import Provider
 from reservations.domain.policy import SHORT
-from reservations.domain.saga import FINAL, PublicStatus, Review, State, state_of
+from reservations.domain.words import FINAL, PublicStatus, Review, State
 from tests.handlers.conftest import Surroundings
 from tests.handlers.journey import departed, next_door
 
@@ -64,4 +64,4 @@ def test_every_token_and_offer_of_the_simulators_ends_within_ninety_seconds(
         expected = WORDS.get(token) or WORDS.get(offer, PublicStatus.CONFIRMADA)
         review = WAITS_FOR_A_PERSON.get(token)
         assert (trip.word, trip.review) == (expected, frozenset({review} if review else ()))
-        assert review or state_of(trip.stored.facts) in {*FINAL, State.SUPPLIER_CONFIRMED}
+        assert review or trip.stored.standing.state in {*FINAL, State.SUPPLIER_CONFIRMED}

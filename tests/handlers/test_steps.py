@@ -10,7 +10,7 @@ from reservations.domain.facts import NoAnswer, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
-from reservations.domain.saga import State, state_of
+from reservations.domain.words import State
 from tests.handlers.conftest import Surroundings
 from tests.worlds.builders import (
     BOOK_KEY,
@@ -70,8 +70,8 @@ def test_a_charge_succeeds_and_the_supplier_hint_is_stored(around: Surroundings)
     assert run(around, "process_payment") == []
 
     [request] = around.payments.requests
-    assert (request.key, request.money) == (CHARGE_KEY, PRICE)
-    assert state_of(around.stored.facts) is State.PAID
+    assert (request.action.key, request.money) == (CHARGE_KEY, PRICE)
+    assert around.stored.standing.state is State.PAID
     [(queue, traceparent)] = hints_stored(around)
     assert queue is Queue.SUPPLIER
     assert traceparent is not None
@@ -112,8 +112,8 @@ def test_a_service_is_booked_and_the_voucher_hint_is_stored(around: Surroundings
     assert run(around, "confirm_supplier") == []
 
     [request] = around.supplier.requests
-    assert (request.key, request.offer_id) == (BOOK_KEY, ACCEPTED.offer.offer_id)
-    assert state_of(around.stored.facts) is State.SUPPLIER_CONFIRMED
+    assert (request.action.key, request.offer_id) == (BOOK_KEY, ACCEPTED.offer.offer_id)
+    assert around.stored.standing.state is State.SUPPLIER_CONFIRMED
     assert [queue for queue, _ in hints_stored(around)] == [Queue.VOUCHER]
 
 

@@ -21,7 +21,7 @@ from reservations.domain.errors import NotCancellableError
 from reservations.domain.facts import Operation, Reason, Status
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
-from reservations.domain.saga import PublicStatus, Review, State, state_of
+from reservations.domain.words import PublicStatus, Review, State
 from tests.handlers.conftest import Surroundings
 from tests.handlers.journey import Journey, departed, next_door, times
 from tests.worlds.books import (
@@ -92,7 +92,7 @@ MOMENTS: dict[str, tuple[str, str, Callable[[Journey], bool]]] = {
         "HTL-",
         lambda trip: trip.has(Operation.CHARGE, Status.PENDING),
     ),
-    "when it is paid": ("tok_ok", "HTL-", lambda trip: state_of(trip.stored.facts) is State.PAID),
+    "when it is paid": ("tok_ok", "HTL-", lambda trip: trip.stored.standing.state is State.PAID),
     "while a booking has no answer": (
         "tok_ok",
         "TMO-",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from reservations.application.cases import Cases
 from reservations.application.confirm_supplier import confirm_supplier
 from reservations.application.issue_voucher import Issued, issue_voucher
 from reservations.application.notify_customer import Notified, Vouchers, notify_customer
@@ -15,8 +16,8 @@ from reservations.domain.facts import Call
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.saga import PublicStatus, State, public_status, state_of
-from tests.worlds.builders import RESERVATION_ID, a_customer, a_reservation
+from reservations.domain.words import PublicStatus, State
+from tests.worlds.builders import RESERVATION_ID, a_creation, a_customer, a_reservation
 from tests.worlds.fakes import (
     InMemoryDatabase,
     InMemoryDocumentStore,
@@ -47,11 +48,14 @@ class World:
 
     def __post_init__(self) -> None:
         with self.unit_of_work() as uow:
-            uow.reservations.add(self.reservation, self.customer)
+            uow.add(a_creation(self.reservation), self.customer)
             uow.commit()
 
     def unit_of_work(self) -> InMemoryUnitOfWork:
         return InMemoryUnitOfWork(self.database, traceparent=TRACEPARENT)
+
+    def cases(self, *, actor: str = "system") -> Cases:
+        return Cases(uow=self.unit_of_work(), policy=STANDARD, actor=actor)
 
     @property
     def now(self) -> datetime:
@@ -70,10 +74,10 @@ class World:
         return self.database.reservations[RESERVATION_ID]
 
     def state(self) -> State:
-        return state_of(self.stored.facts)
+        return self.stored.standing.state
 
     def word(self) -> PublicStatus:
-        return public_status(self.stored.facts)
+        return self.stored.standing.public_status
 
     def call(self, key: str) -> Call:
         return self.stored.facts.row(key)
@@ -91,18 +95,16 @@ class World:
     def pay(self, payments: ScriptedPayments) -> StepTaken | None:
         return process_payment(
             RESERVATION_ID,
-            uow=self.unit_of_work(),
+            cases=self.cases(),
             payments=payments,
-            policy=STANDARD,
             not_after=self.now + STANDARD.call_limit,
         )
 
     def confirm(self, supplier: ScriptedSupplier) -> StepTaken | None:
         return confirm_supplier(
             RESERVATION_ID,
-            uow=self.unit_of_work(),
+            cases=self.cases(),
             supplier=supplier,
-            policy=STANDARD,
             not_after=self.now + STANDARD.call_limit,
         )
 
@@ -111,10 +113,9 @@ class World:
     ) -> Issued | None:
         return issue_voucher(
             RESERVATION_ID,
-            uow=self.unit_of_work(),
+            cases=self.cases(),
             renderer=renderer or PlainRenderer(),
             store=store or self.store,
-            policy=STANDARD,
             keys=KEYS,
             support_contact=SUPPORT,
         )
@@ -128,9 +129,8 @@ class World:
     ) -> Notified | None:
         return notify_customer(
             RESERVATION_ID,
-            uow=self.unit_of_work(),
+            cases=self.cases(),
             mailer=mailer or RecordingMailer(),
             vouchers=Vouchers(store=store or self.store, renderer=renderer or PlainRenderer()),
-            policy=STANDARD,
             support_contact=SUPPORT,
         )

@@ -5,10 +5,13 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from reservations.domain.actions import Action, Send
+from reservations.domain.change import Change
 from reservations.domain.codes import canonical
 from reservations.domain.facts import OPEN, Call, Facts, Operation, Reason, Status
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.plan import Settlement
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import (
     Customer,
     Document,
@@ -93,6 +96,14 @@ def a_cancellation(
     return a_call(Operation.CANCEL_BOOKING, f"cancel:{of}", status, at, **fields)
 
 
+def row_of(action: Action) -> Call:
+    """The ledger row that a request begins or is about."""
+    if not isinstance(action, Send):
+        return action.call
+    fields = {"target": action.target, "money": action.money}
+    return a_call(action.operation, action.key, Status.STARTED, NOON, **fields)
+
+
 def some_facts(*calls: Call, reason: Reason | None = None, **changes: Any) -> Facts:
     facts = Facts(
         reservation_id=RESERVATION_ID, price=PRICE, created_at=NOON, calls=calls, reason=reason
@@ -133,6 +144,19 @@ def a_send(
     kind: MailKind = MailKind.CONFIRMED, status: MailStatus = MailStatus.SENT, **changes: Any
 ) -> MailSend:
     return replace(MailSend(kind=kind, status=status, attempts=1, sent_at=NOON), **changes)
+
+
+def a_creation(reservation: Reservation) -> Change:
+    """All that is stored of a new reservation."""
+    return a_change(None, reservation, now=reservation.updated_at)
+
+
+def a_change(
+    before: Reservation | None, after: Reservation, *, now: datetime, actor: str = "system"
+) -> Change:
+    """All that is stored when a reservation becomes another, wake-up included."""
+    settled = Settlement(reservation=after, next_check_at=after.next_check_at)
+    return Change.of(before, settled, Moment(now, STANDARD), actor=actor)
 
 
 def a_reservation(

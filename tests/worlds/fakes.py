@@ -10,17 +10,16 @@ from typing import Any, Generic, Self, TypeVar
 from uuid import UUID, uuid4
 
 from reservations.adapters.papers.mail_content import UnmailableAddressError, compose
-from reservations.application.bookkeeping import payment_token_is_spent, revised
 from reservations.application.ports import (
     Attempt,
     DocumentStore,
-    HistoryEntry,
     Mail,
     MailAccepted,
     Mailer,
     MailOutcome,
     MailRefused,
     MessagePublisher,
+    Opened,
     Outbox,
     OutboxMessage,
     PaymentRequest,
@@ -36,6 +35,7 @@ from reservations.application.ports import (
     WebhookEvent,
     Webhooks,
 )
+from reservations.domain.change import Change
 from reservations.domain.errors import (
     DatabaseBusyError,
     DocumentStoreUnavailableError,
@@ -45,9 +45,8 @@ from reservations.domain.errors import (
     VoucherNotDrawnError,
 )
 from reservations.domain.facts import RANK, Call, Facts, Outcome, Provider, Status
-from reservations.domain.history import changes
+from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
-from reservations.domain.policy import STANDARD, Policy
 from reservations.domain.reservation import ERASED, Customer, MailStatus, Reservation
 from tests.worlds.builders import NOON
 
@@ -208,12 +207,11 @@ class InMemoryUnitOfWork(UnitOfWork):
         self,
         database: InMemoryDatabase | None = None,
         *,
-        policy: Policy = STANDARD,
         traceparent: str | None = None,
     ) -> None:
         self.database = database or InMemoryDatabase()
         self.traceparent = traceparent
-        self.reservations: InMemoryReservations = InMemoryReservations(self, policy=policy)
+        self.reservations: InMemoryReservations = InMemoryReservations(self)
         self.outbox: InMemoryOutbox = InMemoryOutbox(self)
         self.webhooks: InMemoryWebhooks = InMemoryWebhooks(self)
         self._begin()
@@ -228,7 +226,7 @@ class InMemoryUnitOfWork(UnitOfWork):
         self.notices: ChainMap[tuple[Provider, str], WebhookEvent] = ChainMap(
             {}, committed.webhooks
         )
-        self.reservations.reads.clear()
+        self.reservations.locked.clear()
 
     def __enter__(self) -> Self:
         self._begin()
@@ -242,6 +240,27 @@ class InMemoryUnitOfWork(UnitOfWork):
     ) -> None:
         self._begin()
         self._release()
+
+    def open(self, reservation_id: UUID, *, customer: bool = False) -> Opened:
+        return Opened(
+            reservation=self.reservations.lock(reservation_id),
+            now=self.now(),
+            customer=self.reservations.customer(reservation_id) if customer else None,
+        )
+
+    def store(self, change: Change, *, attempts: Sequence[Attempt] = ()) -> None:
+        self.reservations.save(change)
+        self._add_hints(change)
+        for attempt in attempts:
+            self.reservations.add_attempt(change.after.reservation_id, attempt)
+
+    def add(self, creation: Change, customer: Customer) -> None:
+        self.reservations.add(creation, customer)
+        self._add_hints(creation)
+
+    def _add_hints(self, change: Change) -> None:
+        for hint in change.messages(traceparent=self.traceparent):
+            self.outbox.add(hint)
 
     def now(self) -> datetime:
         return self.database.now
@@ -268,19 +287,19 @@ class InMemoryUnitOfWork(UnitOfWork):
 
 
 class InMemoryReservations(Reservations):
-    def __init__(self, unit: InMemoryUnitOfWork, *, policy: Policy) -> None:
-        self.reads: dict[UUID, Reservation] = {}
+    def __init__(self, unit: InMemoryUnitOfWork) -> None:
+        self.locked: set[UUID] = set()
         self._unit = unit
-        self._policy = policy
 
-    def add(self, reservation: Reservation, customer: Customer) -> None:
+    def add(self, a_creation: Change, customer: Customer) -> None:
+        reservation = a_creation.after
         if any(other.code == reservation.code for other in self._unit.rows.values()):
             raise DuplicateCodeError("the code is taken")
         reservation_id = reservation.reservation_id
         self._unit.database.hold(reservation_id, self._unit)
         self._unit.customers[reservation_id] = customer
-        self._tell(None, reservation, now=reservation.updated_at, actor="system")
-        self._unit.rows[reservation_id] = self.reads[reservation_id] = reservation
+        self._write(a_creation)
+        self.locked.add(reservation_id)
 
     def lock(self, reservation_id: UUID) -> Reservation:
         if not self._unit.database.hold(reservation_id, self._unit):
@@ -288,27 +307,21 @@ class InMemoryReservations(Reservations):
         reservation = self._unit.rows.get(reservation_id)
         if reservation is None:
             raise ReservationNotFoundError
-        self.reads[reservation_id] = reservation
+        self.locked.add(reservation_id)
         return reservation
 
     def find(self, code: str) -> Reservation | None:
         return next((r for r in self._unit.rows.values() if r.code == code), None)
 
-    def save(
-        self, reservation: Reservation, *, now: datetime, actor: str = "system"
-    ) -> Reservation:
-        reservation_id = reservation.reservation_id
-        before = self.reads.get(reservation_id)
-        if before is None:
+    def save(self, change: Change) -> None:
+        before, reservation_id = change.before, change.after.reservation_id
+        if before is None or reservation_id not in self.locked:
             raise LookupError("only what this unit of work locked or added can be saved")
-        _refuse_to_forget(before, reservation)
-        after = revised(before, reservation, now=now, policy=self._policy)
-        if payment_token_is_spent(after.facts):
+        _refuse_to_forget(before, change.after)
+        if change.token_spent:
             customer = self._unit.customers[reservation_id]
             self._unit.customers[reservation_id] = replace(customer, payment_token=None)
-        self._tell(before, after, now=now, actor=actor)
-        self._unit.rows[reservation_id] = self.reads[reservation_id] = after
-        return after
+        self._write(change)
 
     def customer(self, reservation_id: UUID) -> Customer:
         if reservation_id not in self._unit.rows:
@@ -342,15 +355,13 @@ class InMemoryReservations(Reservations):
         claimed = [replace(rows[key], next_check_at=now + lease) for key in free]
         for reservation in claimed:
             rows[reservation.reservation_id] = reservation
-            self.reads[reservation.reservation_id] = reservation
+            self.locked.add(reservation.reservation_id)
         return claimed
 
-    def _tell(
-        self, before: Reservation | None, after: Reservation, *, now: datetime, actor: str
-    ) -> None:
-        lines = [HistoryEntry(event=e, at=now, actor=actor) for e in changes(before, after)]
-        reservation_id = after.reservation_id
-        self._unit.lines[reservation_id] = (*self.history(reservation_id), *lines)
+    def _write(self, change: Change) -> None:
+        reservation_id = change.after.reservation_id
+        self._unit.lines[reservation_id] = (*self.history(reservation_id), *change.history)
+        self._unit.rows[reservation_id] = change.after
 
 
 def _refuse_to_forget(before: Reservation, after: Reservation) -> None:

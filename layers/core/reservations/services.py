@@ -16,6 +16,7 @@ from botocore.config import Config
 from reservations import config, tracing
 from reservations.adapters.aws.ssm import SSM_BRIEF_CONFIG, SSM_CONFIG, SsmParameters
 from reservations.application import ports
+from reservations.application.cases import Cases
 from reservations.domain.access_token import KeyRing
 from reservations.domain.facts import Provider
 from reservations.domain.messages import Queue
@@ -112,14 +113,21 @@ class Services:
         from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 
         database = self._pinged_database if ping else self._database
-        return MySqlUnitOfWork(database, policy=self.durations(), traceparent=tracing.current())
+        return MySqlUnitOfWork(database, traceparent=tracing.current())
 
     def joined_unit_of_work(self) -> ports.UnitOfWork:
         """Part of the transaction of `idempotency_store`, which commits it."""
         from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
 
-        policy = self.durations()
-        return JoinedUnitOfWork(self._database, policy=policy, traceparent=tracing.current())
+        return JoinedUnitOfWork(self._database, traceparent=tracing.current())
+
+    def cases(self, *, ping: bool = False, actor: str = "system") -> Cases:
+        """Reservations for one piece of work, each in a transaction of its own."""
+        return Cases(uow=self.unit_of_work(ping=ping), policy=self.policy(), actor=actor)
+
+    def joined_cases(self) -> Cases:
+        """Reservations in the transaction of `idempotency_store`, which commits it."""
+        return Cases(uow=self.joined_unit_of_work(), policy=self.policy())
 
     def idempotency_store(
         self, *, client_id: str, operation: str, key: str
@@ -133,7 +141,7 @@ class Services:
     def oversight(self) -> ports.Oversight:
         from reservations.adapters.mysql.oversight import MySqlOversight
 
-        return MySqlOversight(self._unhurried_database, policy=self.durations())
+        return MySqlOversight(self._unhurried_database)
 
     def retention(self) -> ports.Retention:
         from reservations.adapters.mysql.retention import MySqlRetention

@@ -6,10 +6,10 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
-from reservations.application.ports import Attempt, OutboxMessage, WebhookEvent
+from reservations.application.ports import Attempt, Opened, OutboxMessage, WebhookEvent
+from reservations.domain.change import Change
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.messages import Hint
-from reservations.domain.policy import Policy
 from reservations.domain.reservation import Customer, Reservation
 from tests.worlds.fakes import (
     InMemoryDatabase,
@@ -47,15 +47,14 @@ class Surroundings(Protocol):
 class SimulatedUnitOfWork(InMemoryUnitOfWork):
     """A transaction in a world where each statement may be the last."""
 
-    def __init__(self, world: Surroundings, *, policy: Policy) -> None:
+    def __init__(self, world: Surroundings) -> None:
         self.world = world
-        self.policy = policy
         self.saved: dict[UUID, datetime] = {}  # when, as the transaction saw it
         self.staged: list[Hint] = []
         self._lost = False
         self._touched_at = world.database.now
-        super().__init__(world.database, policy=policy)
-        self.reservations: InMemoryReservations = _Reservations(self, policy=policy)
+        super().__init__(world.database)
+        self.reservations: InMemoryReservations = _Reservations(self)
         self.outbox: InMemoryOutbox = _Outbox(self)
         self.webhooks: InMemoryWebhooks = _Webhooks(self)
 
@@ -76,6 +75,10 @@ class SimulatedUnitOfWork(InMemoryUnitOfWork):
         self.world.open_units.discard(self)
         self.saved.clear()
         self.staged.clear()
+
+    def open(self, reservation_id: UUID, *, customer: bool = False) -> Opened:
+        opened = super().open(reservation_id)
+        return _Opened(opened, self.reservations) if customer else opened
 
     def now(self) -> datetime:
         self.statement("now")
@@ -116,14 +119,26 @@ class SimulatedUnitOfWork(InMemoryUnitOfWork):
             self._release()
 
 
+class _Opened(Opened):
+    """Reads the personal data only where they are used: there a seed has its boundary."""
+
+    def __init__(self, opened: Opened, reservations: InMemoryReservations) -> None:
+        vars(self).update(vars(opened), reservations=reservations)
+
+    @property
+    def customer(self) -> Customer:
+        reservations: InMemoryReservations = vars(self)["reservations"]
+        return reservations.customer(self.reservation.reservation_id)
+
+
 class _Reservations(InMemoryReservations):
-    def __init__(self, unit: SimulatedUnitOfWork, *, policy: Policy) -> None:
-        super().__init__(unit, policy=policy)
+    def __init__(self, unit: SimulatedUnitOfWork) -> None:
+        super().__init__(unit)
         self._simulated = unit
 
-    def add(self, reservation: Reservation, customer: Customer) -> None:
+    def add(self, a_creation: Change, customer: Customer) -> None:
         self._simulated.statement("add")
-        super().add(reservation, customer)
+        super().add(a_creation, customer)
 
     def lock(self, reservation_id: UUID) -> Reservation:
         self._simulated.statement("lock")
@@ -133,13 +148,10 @@ class _Reservations(InMemoryReservations):
             self._simulated.statement("lock")
         return super().lock(reservation_id)
 
-    def save(
-        self, reservation: Reservation, *, now: datetime, actor: str = "system"
-    ) -> Reservation:
+    def save(self, change: Change) -> None:
         self._simulated.statement("save")
-        stored = super().save(reservation, now=now, actor=actor)
-        self._simulated.saved[reservation.reservation_id] = now
-        return stored
+        super().save(change)
+        self._simulated.saved[change.after.reservation_id] = change.at
 
     def customer(self, reservation_id: UUID) -> Customer:
         self._simulated.statement("customer")

@@ -7,6 +7,7 @@ from uuid import UUID
 from local.simulators.ledger import CANCELLED, Entry
 from reservations.application import operate
 from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.cases import Cases
 from reservations.application.confirm_supplier import confirm_supplier
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.application.issue_voucher import issue_voucher
@@ -21,8 +22,7 @@ from reservations.domain.facts import Call, Operation, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import Review, awaited, held, live, reviews
-from tests.proofs.simulation.database import SimulatedUnitOfWork
+from reservations.domain.words import Review
 from tests.proofs.simulation.providers import Party, SimulatedPayments, SimulatedSupplier
 from tests.proofs.simulation.services import Message
 from tests.proofs.simulation.world import World
@@ -57,10 +57,10 @@ class Invocations:
         )
 
         def body() -> None:
-            unit = self._world.unit()
-            with unit:
-                create_reservation(command, uow=unit, policy=unit.policy, token_kid="k1")
-                unit.commit()
+            cases = self._world.cases()
+            with cases.uow as uow:
+                create_reservation(command, cases=cases, token_kid="k1")
+                uow.commit()
 
         self._world.start(f"create {party.name}", body)
 
@@ -70,11 +70,11 @@ class Invocations:
         party.asked_to_cancel = True
 
         def body() -> None:
-            unit = self._world.unit()
+            cases = self._world.cases()
             try:
-                with unit:
-                    cancel_reservation(reservation_id, uow=unit, policy=unit.policy)
-                    unit.commit()
+                with cases.uow as uow:
+                    cancel_reservation(reservation_id, cases=cases)
+                    uow.commit()
             except NotCancellableError as refusal:
                 self._world.say(f"not cancellable: {refusal}")
 
@@ -82,16 +82,15 @@ class Invocations:
 
     def webhook(self, event: WebhookEvent) -> None:
         def body() -> None:
-            unit = self._world.unit()
-            received = receive_webhook(event, uow=unit, policy=unit.policy)
+            received = receive_webhook(event, cases=self._world.cases())
             self._world.say(f"webhook {received}")
 
         self._world.start(f"webhook {self._world.name_of(UUID(event.reference))}", body)
 
     def poll(self) -> None:
         def body() -> None:
-            unit = self._world.unit()
-            polled = poll_outbox(uow=unit, publisher=self._world.queues, policy=unit.policy)
+            cases, queues = self._world.cases(), self._world.queues
+            polled = poll_outbox(uow=cases.uow, publisher=queues, policy=cases.policy)
             self._world.say(f"published {polled.published}, woken {polled.woken}")
 
         self._world.start("poller", body)
@@ -106,47 +105,43 @@ class Invocations:
         self._world.start(f"{hint.queue} {self._world.name_of(hint.reservation_id)}", body)
 
     def _step(self, hint: Hint) -> None:
-        unit = self._world.unit()
+        cases = self._world.cases()
         match hint.queue:
             case Queue.PAYMENT:
                 process_payment(
                     hint.reservation_id,
-                    uow=unit,
+                    cases=cases,
                     payments=SimulatedPayments(self._world.providers),
-                    policy=unit.policy,
                     not_after=self._world.now + OWN_LIMITS[hint.queue],
                 )
             case Queue.SUPPLIER:
                 confirm_supplier(
                     hint.reservation_id,
-                    uow=unit,
+                    cases=cases,
                     supplier=SimulatedSupplier(self._world.providers),
-                    policy=unit.policy,
                     not_after=self._world.now + OWN_LIMITS[hint.queue],
                 )
             case Queue.VOUCHER:
                 issue_voucher(
                     hint.reservation_id,
-                    uow=unit,
+                    cases=cases,
                     renderer=PlainRenderer(),
                     store=self._world.store,
-                    policy=unit.policy,
                     keys=KEYS,
                     support_contact=SUPPORT,
                 )
             case Queue.NOTIFICATION:
-                self._notify(hint.reservation_id, unit)
+                self._notify(hint.reservation_id, cases)
 
-    def _notify(self, reservation_id: UUID, unit: SimulatedUnitOfWork) -> None:
+    def _notify(self, reservation_id: UUID, cases: Cases) -> None:
         to, began = self._world.party(reservation_id).customer.email, self._world.now
         finished = False
         try:
             notify_customer(
                 reservation_id,
-                uow=unit,
+                cases=cases,
                 mailer=self._world.mailer,
                 vouchers=Vouchers(store=self._world.store, renderer=PlainRenderer()),
-                policy=unit.policy,
                 support_contact=SUPPORT,
             )
             finished = True
@@ -160,15 +155,15 @@ class Invocations:
         """An operator asks for another look."""
 
         def body() -> None:
-            unit, code = self._world.unit(), self._stored(party).code
+            cases, code = self._world.cases(actor="operator"), self._stored(party).code
             self._world.nudged[party.customer.email] += 1
-            operate.look_again(code, uow=unit, policy=unit.policy, actor="operator")
+            operate.look_again(code, cases=cases)
 
         self._world.start(f"operator {party.name}", body)
 
     def review(self, party: Party) -> bool:
         """An operator answers what is in review, if anything is, and does by hand what they attest."""
-        reasons = sorted(reviews(self._stored(party).facts, self._world.now))
+        reasons = sorted(self._stored(party).standing.reviews(self._world.now))
         for reason in reasons:
             with self._world.at_once(f"operator {party.name}"):
                 if reason is Review.DEADLINE:
@@ -192,7 +187,7 @@ class Invocations:
             Operation.CHARGE: self._world.providers.payments,
             Operation.BOOK: self._world.providers.bookings,
         }
-        for call in awaited(before.facts):
+        for call in before.standing.awaited:
             if call.operation in ledgers and call.deadline_at <= self._world.now:
                 rows = ledgers[call.operation].of(before.reservation_id)
                 told = next((row for row in rows if _is_of(row, call)), None)
@@ -206,16 +201,14 @@ class Invocations:
     def _resolve(
         self, before: Reservation, decision: Decision, evidence: str, target: str | None
     ) -> bool:
-        unit = self._world.unit()
+        cases = self._world.cases(actor="operator")
         try:
             operate.resolve_review(
                 before.code,
                 decision,
                 evidence=evidence,
                 target=target,
-                uow=unit,
-                policy=unit.policy,
-                actor="operator",
+                cases=cases,
             )
         except DecisionRefusedError as refusal:
             self._world.say(f"refused: {refusal}")
@@ -230,7 +223,7 @@ class Invocations:
         """Send the money by transfer, or talk the supplier into it."""
         providers = self._world.providers
         if reason is Review.REFUND_REFUSED:
-            for charge in held(before.facts):
+            for charge in before.standing.held_charges:
                 if charge.provider_id == target and charge.money:
                     providers.by_hand.append((before.reservation_id, charge.money))
         if reason is Review.CANCEL_REFUSED and target:
@@ -248,14 +241,13 @@ def _is_of(row: Entry, call: Call) -> bool:
 
 def _in_question(reservation: Reservation, reason: Review) -> str | None:
     """The first payment or booking that a review is about; one is answered at a time."""
-    facts = reservation.facts
     match reason:
         case Review.REFUND_REFUSED:
-            standing, undoing = held(facts), Operation.REFUND
+            calls, undoing = reservation.standing.held_charges, Operation.REFUND
         case Review.CANCEL_REFUSED:
-            standing = [booking for booking in facts.of(Operation.BOOK) if live(booking)]
+            calls = reservation.standing.live_bookings
             undoing = Operation.CANCEL_BOOKING
         case _:
             return None
-    refused = {row.target for row in facts.of(undoing) if row.status is Status.DECLINED}
-    return next((call.provider_id for call in standing if call.provider_id in refused), None)
+    refused = {row.target for row in reservation.facts.of(undoing) if row.status is Status.DECLINED}
+    return next((call.provider_id for call in calls if call.provider_id in refused), None)

@@ -26,6 +26,7 @@ from reservations.application.ports import (
     SupplierApi,
     SupplierRequest,
 )
+from reservations.domain.actions import Inquire, Send, Void
 from reservations.domain.facts import (
     Listing,
     NoAnswer,
@@ -38,7 +39,6 @@ from reservations.domain.facts import (
 )
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Offer
-from reservations.domain.saga import Verb
 from tests.proofs.simulation.rules import ViolationError
 
 LIMITS = {Provider.PAYMENTS: timedelta(seconds=14), Provider.SUPPLIER: timedelta(seconds=66)}
@@ -160,10 +160,10 @@ class Providers:
     ) -> Reply:
         """Carry a request to its provider and the answer back, if both arrive."""
         world, mood = self.outside, self._mood(request.reference, provider)
-        world.boundary(f"before {request.verb}", pause=mood.slow)
+        world.boundary(f"before {request.action.verb}", pause=mood.slow)
         outcome = self._outcome(request, act, provider=provider, mood=mood)
-        world.say(f"{provider}: {request.verb} {request.key}: {describe(outcome)}")
-        world.boundary(f"after {request.verb}", pause=mood.slow)
+        world.say(f"{provider}: {request.action.verb} {request.action.key}: {describe(outcome)}")
+        world.boundary(f"after {request.action.verb}", pause=mood.slow)
         return Reply(outcome=outcome, http_status=None, elapsed_ms=0)
 
     def _mood(self, reference: UUID, provider: Provider) -> Personality:
@@ -183,8 +183,8 @@ class Providers:
             return NotSent()  # the adapter refuses to start a call that nobody would hear
         if world.now < world.outage_until(provider) or self._happens(mood.refuses):
             return NotSent(retry_after_s=world.random.choice((None, None, 5, 900)))
-        if request.verb in (Verb.CHARGE, Verb.REFUND, Verb.BOOK, Verb.CANCEL_BOOKING):
-            self._check_pause(request.key)
+        if isinstance(request.action, Send):
+            self._check_pause(request.action.key)
         if self._happens(mood.drops):
             return NoAnswer()
         outcome = act()
@@ -276,28 +276,28 @@ class SimulatedPayments(PaymentsApi):
         )
 
     def _act(self, request: PaymentRequest) -> Outcome:
-        match request.verb:
-            case Verb.CHARGE:
+        match request.action:
+            case Send(operation=Operation.CHARGE):
                 return _told(self._charge(request))
-            case Verb.VOID:
+            case Void():
                 return _told(self._void(request))
-            case Verb.REFUND:
+            case Send(operation=Operation.REFUND):
                 return _told(self._refund(request))
-            case Verb.INQUIRE if request.operation is Operation.REFUND:
+            case Inquire(operation=Operation.REFUND):
                 refunds = self._providers.refunds
-                return _listing(refunds, refunds.of_payment(request.target))
-            case Verb.INQUIRE:
+                return _listing(refunds, refunds.of_payment(request.action.target))
+            case Inquire():
                 payments = self._providers.payments
                 return _listing(payments, payments.of(request.reference))
-        raise ViolationError("key", f"payments asked to {request.verb}")
+        raise ViolationError("key", f"payments asked to {request.action.verb}")
 
     def _charge(self, request: PaymentRequest) -> Entry:
         party = self._providers.outside.party(request.reference)
-        _expect("key", request.key, f"charge:{request.reference}")
+        _expect("key", request.action.key, f"charge:{request.reference}")
         _expect("charge", (request.money, request.payment_token),
                 (party.price, f"token of {party.name}"))  # fmt: skip
         return self._providers.post(
-            self._providers.payments, request.reference, request.key, self._sum_taken(party)
+            self._providers.payments, request.reference, request.action.key, self._sum_taken(party)
         )
 
     def _sum_taken(self, party: Party) -> Money:
@@ -309,20 +309,20 @@ class SimulatedPayments(PaymentsApi):
         return outside.random.choice((less, more, Money(party.price.minor, "USD")))
 
     def _void(self, request: PaymentRequest) -> Entry:
-        payment = self._providers.payments.get(request.target)
+        payment = self._providers.payments.get(request.action.target)
         _expect("key", payment.reference, str(request.reference))
         if payment.status == PENDING and self._providers.outside.random.random() < 0.75:
             return self._providers.payments.end(payment, VOIDED)
         return payment
 
     def _refund(self, request: PaymentRequest) -> Entry:
-        _expect("key", request.key, f"refund:{request.target}")
-        payment = self._providers.payments.get(request.target)
+        action, refunds = request.action, self._providers.refunds
+        _expect("key", action.key, f"refund:{action.target}")
+        payment = self._providers.payments.get(action.target)
         _expect("money", (payment.reference, payment.status, money_of(payment)),
                 (str(request.reference), SUCCEEDED, request.money))  # fmt: skip
-        return self._providers.refunds.under(request.key) or self._providers.make(
-            self._providers.refunds, request.reference, key=request.key,
-            money=request.money, target=request.target,
+        return refunds.under(action.key) or self._providers.make(
+            refunds, request.reference, key=action.key, money=request.money, target=action.target,
         )  # fmt: skip
 
 
@@ -336,27 +336,30 @@ class SimulatedSupplier(SupplierApi):
         )
 
     def _act(self, request: SupplierRequest) -> Outcome:
-        match request.verb:
-            case Verb.BOOK:
+        match request.action:
+            case Send(operation=Operation.BOOK):
                 return _told(self._book(request))
-            case Verb.CANCEL_BOOKING:
+            case Send(operation=Operation.CANCEL_BOOKING):
                 return self._cancel(request)
-            case Verb.INQUIRE:
+            case Inquire():
                 bookings = self._providers.bookings
                 return _listing(bookings, bookings.of(request.reference))
-        raise ViolationError("key", f"supplier asked to {request.verb}")
+        raise ViolationError("key", f"supplier asked to {request.action.verb}")
 
     def _book(self, request: SupplierRequest) -> Entry:
         party = self._providers.outside.party(request.reference)
-        _expect("key", request.key, f"book:{request.reference}")
+        _expect("key", request.action.key, f"book:{request.reference}")
         _expect("book", (request.offer_id, request.lead_guest),
                 (party.offer.offer_id, party.customer.full_name))  # fmt: skip
-        return self._providers.post(self._providers.bookings, request.reference, request.key, None)
+        return self._providers.post(
+            self._providers.bookings, request.reference, request.action.key, None
+        )
 
     def _cancel(self, request: SupplierRequest) -> Seen:
-        _expect("key", request.key, f"cancel:{request.target}")
-        outside, bookings = self._providers.outside, self._providers.bookings
-        booking = bookings.get(request.target)
+        action, outside = request.action, self._providers.outside
+        _expect("key", action.key, f"cancel:{action.target}")
+        bookings = self._providers.bookings
+        booking = bookings.get(action.target)
         _expect("key", booking.reference, str(request.reference))
         clings = outside.party(request.reference).moods[Provider.SUPPLIER].clings
         if booking.status in ALIVE:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 
-from reservations.domain.saga import reviews, state_of
 from tests.proofs.simulation.schedule import Schedule
 from tests.proofs.simulation.world import World
 
@@ -38,8 +37,8 @@ def live(seed: int) -> Lived:
 
 def _ends(world: World) -> Iterator[str]:
     for reservation in world.database.reservations.values():
-        why = sorted(reviews(reservation.facts, world.now))
-        yield " ".join((state_of(reservation.facts), *why))
+        why = sorted(reservation.standing.reviews(world.now))
+        yield " ".join((reservation.standing.state, *why))
 
 
 def tell(seed: int) -> list[str]:

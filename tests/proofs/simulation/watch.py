@@ -10,19 +10,11 @@ from local.simulators.ledger import ALIVE, Entry
 from reservations.domain.facts import Call, Operation, Reason, Status
 from reservations.domain.messages import Hint
 from reservations.domain.money import Money
-from reservations.domain.policy import Policy
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import Customer, MailKind, MailSend, MailStatus, Reservation
-from reservations.domain.saga import (
-    Review,
-    State,
-    held,
-    kept_booking,
-    kept_charge,
-    public_status,
-    reviews,
-    state_of,
-)
+from reservations.domain.standing import Standing
 from reservations.domain.views import view
+from reservations.domain.words import Review, State
 from tests.proofs.simulation.providers import Party, Providers, money_of
 from tests.proofs.simulation.rules import ViolationError
 from tests.proofs.simulation.services import Queues, SimulatedMailer, SimulatedStore
@@ -90,7 +82,6 @@ class Watch:
         new: Reservation,
         *,
         saved_at: datetime | None,
-        policy: Policy,
     ) -> None:
         """Look at one reservation that a transaction has just written; a lease is not a save."""
         if old is not None:
@@ -99,16 +90,16 @@ class Watch:
         self._check_own_charges(party)
         if old is None or saved_at is None:
             return
-        _check_version(old, new, saved_at, policy)
+        _check_version(old, new, saved_at)
         nothing_new = (old.facts, old.documents, old.sends) == (new.facts, new.documents, new.sends)
         _check_rest(new, saved_at, lease=LONGEST_LEASE if nothing_new else LEASE)
         _check_token(new, self._world.database.customers[new.reservation_id])
         for call in _begun(old, new):
             self._check_begun(party, call, new)
         self._check_voids(old, new)
-        confirmed = state_of(new.facts) is State.SUPPLIER_CONFIRMED
+        confirmed = new.standing.state is State.SUPPLIER_CONFIRMED
         if len(new.documents) > len(old.documents) and not (confirmed and not old.documents):
-            fail("voucher", f"issued in {state_of(new.facts)}, beside {len(old.documents)}")
+            fail("voucher", f"issued in {new.standing.state}, beside {len(old.documents)}")
 
     def hinted(self, party: Party, hints: Iterable[Hint]) -> None:
         """Look at messages that a transaction has just stored."""
@@ -118,7 +109,7 @@ class Watch:
             _check_privacy(f"{hint.type} {hint.traceparent}", party)
 
     def _check_word(self, party: Party, old: Reservation, new: Reservation) -> None:
-        before, after = public_status(old.facts), public_status(new.facts)
+        before, after = old.standing.public_status, new.standing.public_status
         if before == after:
             return
         if after not in MAY_BECOME.get(before, ()):
@@ -148,13 +139,13 @@ class Watch:
 
     def _check_confirmation(self, party: Party, new: Reservation) -> None:
         """CONFIRMADA if and only if we hold the money and a booking, and it stays the same one."""
-        confirmed = public_status(new.facts) == "CONFIRMADA"
-        if confirmed != (state_of(new.facts) is State.SUPPLIER_CONFIRMED):
-            fail("confirmed", f"{public_status(new.facts)} in {state_of(new.facts)}")
+        confirmed = new.standing.public_status == "CONFIRMADA"
+        if confirmed != (new.standing.state is State.SUPPLIER_CONFIRMED):
+            fail("confirmed", f"{new.standing.public_status} in {new.standing.state}")
         paid = _not_given_back(new, Operation.CHARGE, Operation.REFUND)
         booked = _not_given_back(new, Operation.BOOK, Operation.CANCEL_BOOKING)
         if confirmed != (new.facts.reason is None and bool(paid) and bool(booked)):
-            fail("confirmed", f"{public_status(new.facts)} with {paid} and {booked}")
+            fail("confirmed", f"{new.standing.public_status} with {paid} and {booked}")
         if confirmed:
             self._check_truth(party, new)
 
@@ -163,7 +154,7 @@ class Watch:
         payments = providers.payments.of(new.reservation_id)
         if not any(truth.status == Status.SUCCEEDED for truth in payments):
             fail("confirmed", "and no payment was taken")
-        booking = kept_booking(new.facts)
+        booking = new.standing.kept_booking
         shown = booking.provider_id if booking and booking.provider_id else ""
         before = self._shown.get(party.name)
         if before not in (None, shown) and self._booking(before).status == Status.SUCCEEDED:
@@ -190,14 +181,14 @@ class Watch:
             fail("money", "booked without the money")
         if call.operation is Operation.REFUND and closed and self._known_alive(new):
             given_back = {refund.target for refund in new.facts.of(Operation.REFUND)}
-            if all(charge.provider_id in given_back for charge in held(new.facts)):
+            if all(charge.provider_id in given_back for charge in new.standing.held_charges):
                 fail("money", "all is refunded while a booking that we know is alive")
-        kept = kept_charge(new.facts)
+        kept = new.standing.kept_charge
         right = _right_sums(new)
         gives_back = call.operation is Operation.REFUND and call.money in right
         if gives_back and kept is not None and kept.money not in right:
             fail("money", f"gives the price back and keeps {kept.money}")
-        confirmed = state_of(new.facts) is State.SUPPLIER_CONFIRMED
+        confirmed = new.standing.state is State.SUPPLIER_CONFIRMED
         if (
             call.operation is Operation.CANCEL_BOOKING
             and confirmed
@@ -219,7 +210,7 @@ class Watch:
         for call in new.facts.calls:
             before = old.facts.find(call.key)
             asked_now = call.void_asked and not (before and before.void_asked)
-            wanted = new.facts.reason is None and kept_charge(new.facts) is None
+            wanted = new.facts.reason is None and new.standing.kept_charge is None
             if asked_now and wanted and self._world.now < call.sent_at + QUARTER_OF_AN_HOUR:
                 fail("hold", "voided before its quarter of an hour was over")
 
@@ -240,11 +231,11 @@ class Watch:
     def nothing_in_review(self) -> None:
         """Look whether operators could answer all that was in review."""
         for new in self._world.database.reservations.values():
-            if reasons := reviews(new.facts, self._world.now):
+            if reasons := new.standing.reviews(self._world.now):
                 fail("review", f"{sorted(reasons)} could not be answered")
 
     def _check_end_of(self, party: Party, new: Reservation) -> None:
-        state, reasons = state_of(new.facts), reviews(new.facts, self._world.now)
+        state, reasons = new.standing.state, new.standing.reviews(self._world.now)
         if Review.DEADLINE in reasons:
             fail("silence", "a call is still open at the end")
         if new.next_check_at is None:
@@ -276,16 +267,16 @@ class Watch:
             _count(expected, owed, 1)
         if {k: v for k, v in kept.items() if v} != dict(expected):
             fail(
-                "money", f"{state_of(new.facts)}: we keep {kept}, not {expected}; {sorted(reasons)}"
+                "money", f"{new.standing.state}: we keep {kept}, not {expected}; {sorted(reasons)}"
             )
 
     def _check_service(self, new: Reservation, reasons: frozenset[Review]) -> None:
         bookings = self._world.providers.bookings.of(new.reservation_id)
         alive = {truth.provider_id for truth in bookings if truth.status in ALIVE}
-        kept = kept_booking(new.facts)
-        confirmed = state_of(new.facts) is State.SUPPLIER_CONFIRMED
+        kept = new.standing.kept_booking
+        confirmed = new.standing.state is State.SUPPLIER_CONFIRMED
         if len(alive) != confirmed and Review.CANCEL_REFUSED not in reasons:
-            fail("service", f"{state_of(new.facts)} with {alive} alive")
+            fail("service", f"{new.standing.state} with {alive} alive")
         if confirmed and (kept is None or kept.provider_id not in alive):
             fail("service", f"the booking we show is not among {alive}")
 
@@ -293,7 +284,7 @@ class Watch:
         documents = new.documents
         if len(documents) > 1:
             fail("voucher", "more than one")
-        if state_of(new.facts) is not State.SUPPLIER_CONFIRMED:
+        if new.standing.state is not State.SUPPLIER_CONFIRMED:
             return
         if not documents:
             fail("voucher", "none for a confirmed reservation")
@@ -301,7 +292,7 @@ class Watch:
         _check_privacy(documents[0].s3_key, party)
         if sha256(content).hexdigest() != documents[0].sha256:
             fail("voucher", "the store has another")
-        booking = kept_booking(new.facts)
+        booking = new.standing.kept_booking
         known = booking.provider_id if booking else None
         names = {f"LOC-{known}"}
         if known in self._world.attested:  # an operator knows the supplier's id, and no locator
@@ -357,8 +348,8 @@ def fail(rule: str, detail: str) -> NoReturn:
     raise ViolationError(rule, detail)
 
 
-def _check_version(old: Reservation, new: Reservation, now: datetime, policy: Policy) -> None:
-    differs = view(old, old.updated_at, policy) != view(new, now, policy)
+def _check_version(old: Reservation, new: Reservation, now: datetime) -> None:
+    differs = view(old, Moment(old.updated_at, STANDARD)) != view(new, Moment(now, STANDARD))
     if new.version != old.version + differs:
         fail("version", f"{old.version} became {new.version}, the answer differs: {differs}")
 
@@ -367,7 +358,7 @@ def _check_rest(new: Reservation, now: datetime, *, lease: timedelta = LEASE) ->
     """Settled if and only if nothing is left, and never late for what is."""
     rests = _rests(new, now)
     if rests != (new.next_check_at is None):
-        fail("silence", f"wakes at {new.next_check_at} in {state_of(new.facts)}")
+        fail("silence", f"wakes at {new.next_check_at} in {new.standing.state}")
     if new.next_check_at is None:
         return
     looks = [call.check_at for call in new.facts.calls if call.check_at is not None]
@@ -401,21 +392,21 @@ def _not_given_back(new: Reservation, what: Operation, back: Operation) -> set[s
 
 
 def _rests(new: Reservation, now: datetime) -> bool:
-    state = state_of(new.facts)
+    state = new.standing.state
     quiet = not any(call.open or call.check_at is not None for call in new.facts.calls)
     over = state in ENDED or state is State.SUPPLIER_CONFIRMED
     handed_over = state is not State.SUPPLIER_CONFIRMED or bool(new.documents)
     sends = [new.send_of(kind) for kind in mails_owed(new)]
     told = all(send is not None and send.check_at is None for send in sends)
-    return quiet and over and handed_over and told and not reviews(new.facts, now)
+    return quiet and over and handed_over and told and not new.standing.reviews(now)
 
 
 def mails_owed(new: Reservation) -> Iterator[MailKind]:
-    word = str(public_status(new.facts))
+    word = str(new.standing.public_status)
     if word in OWED:
         yield OWED[word]
     told_of_all = word == "CANCELADA" and not _paid_after(new.send_of(MailKind.CANCELLED), new)
-    if word in ENDINGS and state_of(new.facts) is State.REFUNDED and not told_of_all:
+    if word in ENDINGS and new.standing.state is State.REFUNDED and not told_of_all:
         yield MailKind.REFUNDED
 
 
@@ -432,19 +423,21 @@ def _right_sums(new: Reservation) -> set[Money | None]:
 
 def _owed_money(new: Reservation, reasons: frozenset[Review]) -> Iterator[Money | None]:
     """What we may keep: the price of what was confirmed, and what a review explains."""
-    facts, kept = new.facts, kept_charge(new.facts)
-    if state_of(facts) is State.SUPPLIER_CONFIRMED:
+    facts, kept = new.facts, new.standing.kept_charge
+    if Standing(facts).state is State.SUPPLIER_CONFIRMED:
         yield Money(facts.accepted_minor or facts.price.minor, facts.price.currency)
     elif kept is not None and Review.MONEY_MISMATCH in reasons:
         yield kept.money
     refused = {r.target for r in facts.of(Operation.REFUND) if r.status is Status.DECLINED}
-    for charge in held(facts):
+    for charge in Standing(facts).held_charges:
         if charge.provider_id in refused:
             yield charge.money
     if (
         Review.CANCEL_REFUSED in reasons and facts.reason is not None
     ):  # it takes one payment, not all
-        others = [charge for charge in held(facts) if charge.provider_id not in refused]
+        others = [
+            charge for charge in Standing(facts).held_charges if charge.provider_id not in refused
+        ]
         yield from (charge.money for charge in others[:1])
 
 

@@ -9,13 +9,14 @@ from datetime import date, datetime, timedelta
 from random import Random
 from uuid import UUID
 
+from reservations.application.cases import Cases
 from reservations.application.ports import WebhookEvent
 from reservations.domain.errors import UnavailableError
 from reservations.domain.facts import Provider
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Customer, Language, Offer, Reservation
-from reservations.domain.saga import public_status, reviews, state_of
+from reservations.domain.standing import Standing
 from tests.proofs.simulation.database import SimulatedUnitOfWork
 from tests.proofs.simulation.providers import PERSONALITIES, Party, Providers
 from tests.proofs.simulation.rules import ViolationError
@@ -157,7 +158,6 @@ class World:
                 old,
                 new,
                 saved_at=unit.saved.get(reservation_id),
-                policy=unit.policy,
             )
             self.watch.hinted(party, unit.staged)
 
@@ -173,8 +173,8 @@ class World:
         self._told[new.reservation_id] = len(lines)
         wakes = new.next_check_at - self.now if new.next_check_at else "never"
         self.say(
-            f"{self.name_of(new.reservation_id)} is {state_of(new.facts)}, "
-            f"{public_status(new.facts)}, v{new.version}; wakes in {wakes}; {', '.join(news)}"
+            f"{self.name_of(new.reservation_id)} is {new.standing.state}, "
+            f"{new.standing.public_status}, v{new.version}; wakes in {wakes}; {', '.join(news)}"
         )
 
     def number(self) -> int:
@@ -191,8 +191,9 @@ class World:
 
     # --- who runs
 
-    def unit(self) -> SimulatedUnitOfWork:
-        return SimulatedUnitOfWork(self, policy=self.random.choice(POLICIES))
+    def cases(self, *, actor: str = "system") -> Cases:
+        policy = self.random.choice(POLICIES)
+        return Cases(uow=SimulatedUnitOfWork(self), policy=policy, actor=actor)
 
     def start(self, name: str, body: Callable[[], None]) -> None:
         """Run an invocation: in hostile times as a worker that may be overtaken, else at once."""
@@ -281,7 +282,7 @@ class World:
         sends = [reservation.send_of(kind) for kind in mails_owed(reservation)]
         told = all(send is not None and send.check_at is None for send in sends)
         reminded = at is not None and at - self.now > STANDARD.hint_lease
-        return quiet and told and reminded and bool(reviews(facts, self.now))
+        return quiet and told and reminded and bool(Standing(facts).reviews(self.now))
 
     def pass_time(self, until: datetime) -> None:
         """Move the clock, stopping wherever the outside acts by itself."""

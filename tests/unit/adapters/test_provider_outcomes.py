@@ -19,6 +19,7 @@ from reservations.adapters.providers.payments_api import HttpPaymentsApi
 from reservations.adapters.providers.provider_http import ProviderHttp
 from reservations.adapters.providers.supplier_api import HttpSupplierApi
 from reservations.application.ports import PaymentRequest, Reply, SupplierRequest
+from reservations.domain.actions import Inquire, Send, Void
 from reservations.domain.facts import (
     Listing,
     NoAnswer,
@@ -29,28 +30,28 @@ from reservations.domain.facts import (
     Status,
 )
 from reservations.domain.money import Money
-from reservations.domain.saga import Verb
+from tests.worlds.builders import row_of
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 REFERENCE = UUID("0195a0b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b")
 PRICE = Money(34250, "EUR")
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 CHARGE = PaymentRequest(
-    verb=Verb.CHARGE,
-    operation=Operation.CHARGE,
+    action=Send(operation=Operation.CHARGE, key=f"charge:{REFERENCE}", money=PRICE),
     reference=REFERENCE,
-    key=f"charge:{REFERENCE}",
     money=PRICE,
     payment_token="tok_canary",
     not_after=NOON + timedelta(minutes=2),
 )
-VOID = replace(CHARGE, verb=Verb.VOID, target="pay_1", payment_token=None)
-REFUND = replace(VOID, verb=Verb.REFUND, operation=Operation.REFUND, key="refund:pay_1")
+PENDING = replace(row_of(CHARGE.action), provider_id="pay_1")
+VOID = replace(CHARGE, action=Void(PENDING), payment_token=None)
+REFUND = replace(
+    VOID,
+    action=Send(operation=Operation.REFUND, key="refund:pay_1", target="pay_1", money=PRICE),
+)
 BOOK = SupplierRequest(
-    verb=Verb.BOOK,
-    operation=Operation.BOOK,
+    action=Send(operation=Operation.BOOK, key=f"book:{REFERENCE}"),
     reference=REFERENCE,
-    key=f"book:{REFERENCE}",
     offer_id="HTL-MAD-001",
     starts_on=date(2027, 5, 1),
     ends_on=date(2027, 5, 4),
@@ -58,7 +59,14 @@ BOOK = SupplierRequest(
     lead_guest="Ana Canary",
     not_after=NOON + timedelta(minutes=2),
 )
-CANCEL = replace(BOOK, verb=Verb.CANCEL_BOOKING, operation=Operation.CANCEL_BOOKING, target="bkg_1")
+CANCEL = replace(
+    BOOK,
+    action=Send(operation=Operation.CANCEL_BOOKING, key="cancel:bkg_1", target="bkg_1"),
+)
+ASK_FOR_CHARGE = replace(CHARGE, action=Inquire(row_of(CHARGE.action)))
+ASK_FOR_REFUND = replace(REFUND, action=Inquire(row_of(REFUND.action)))
+ASK_FOR_BOOKING = replace(BOOK, action=Inquire(row_of(BOOK.action)))
+ASK_FOR_CANCELLATION = replace(CANCEL, action=Inquire(row_of(CANCEL.action)))
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -378,7 +386,7 @@ def test_the_reading_of_each_refund_status(status: str, expected: Status) -> Non
     listing = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json={"refunds": [refund]})))
 
     answer = api.perform(REFUND)
-    inquiry = listing.perform(replace(REFUND, verb=Verb.INQUIRE))
+    inquiry = listing.perform(ASK_FOR_REFUND)
 
     seen = Seen(provider_id="ref_1", status=expected, money=Money(10000, "EUR"))
     assert answer.outcome == seen
@@ -420,8 +428,8 @@ def test_one_foreign_reference_invalidates_a_listing() -> None:
     payments_api = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json=payments)))
     supplier_api = HttpSupplierApi(provider(lambda _: httpx.Response(200, json=bookings)))
 
-    paid = payments_api.perform(replace(CHARGE, verb=Verb.INQUIRE))
-    booked = supplier_api.perform(replace(BOOK, verb=Verb.INQUIRE))
+    paid = payments_api.perform(ASK_FOR_CHARGE)
+    booked = supplier_api.perform(ASK_FOR_BOOKING)
 
     assert (paid.outcome, paid.alarm) == (NoAnswer(), "foreign_reference")
     assert (booked.outcome, booked.alarm) == (NoAnswer(), "foreign_reference")
@@ -441,19 +449,19 @@ def test_an_answer_about_another_payment_or_booking_is_no_answer() -> None:
 @pytest.mark.parametrize(
     ("request_", "method", "path", "key"),
     [
-        (CHARGE, "POST", "/api/payments", CHARGE.key),
+        (CHARGE, "POST", "/api/payments", CHARGE.action.key),
         (VOID, "POST", "/api/payments/pay_1/void", None),
         (REFUND, "POST", "/api/payments/pay_1/refunds", "refund:pay_1"),
-        (replace(REFUND, verb=Verb.INQUIRE), "GET", "/api/payments/pay_1/refunds", None),
+        (ASK_FOR_REFUND, "GET", "/api/payments/pay_1/refunds", None),
         (
-            replace(CHARGE, verb=Verb.INQUIRE),
+            ASK_FOR_CHARGE,
             "GET",
             f"/api/payments?reference={REFERENCE}",
             None,
         ),
-        (BOOK, "POST", "/api/bookings", BOOK.key),
-        (CANCEL, "POST", "/api/bookings/bkg_1/cancel", CANCEL.key),
-        (replace(CANCEL, verb=Verb.INQUIRE), "GET", f"/api/bookings?reference={REFERENCE}", None),
+        (BOOK, "POST", "/api/bookings", BOOK.action.key),
+        (CANCEL, "POST", "/api/bookings/bkg_1/cancel", CANCEL.action.key),
+        (ASK_FOR_CANCELLATION, "GET", f"/api/bookings?reference={REFERENCE}", None),
     ],
 )
 def test_the_http_request_of_each_verb(
@@ -621,9 +629,9 @@ def test_a_base_url_must_be_http() -> None:
 def test_a_verb_of_the_other_provider_is_a_defect() -> None:
     with pytest.raises(ValueError, match="does not book"):
         HttpPaymentsApi(provider(lambda _: httpx.Response(200))).perform(
-            replace(CHARGE, verb=Verb.BOOK)
+            replace(CHARGE, action=BOOK.action)
         )
     with pytest.raises(ValueError, match="does not charge"):
         HttpSupplierApi(provider(lambda _: httpx.Response(200))).perform(
-            replace(BOOK, verb=Verb.CHARGE)
+            replace(BOOK, action=CHARGE.action)
         )

@@ -1,22 +1,26 @@
 """Cancelling: before, during and after each step, and what follows to give everything back."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from reservations.application import operate
 from reservations.application.cancel_reservation import cancel_reservation
+from reservations.domain.actions import Verb
 from reservations.domain.errors import NotCancellableError, ReservationNotFoundError
 from reservations.domain.facts import Call, Listing, NoAnswer, NotSent, Reason, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, Review, State, Verb, reviews
+from reservations.domain.words import PublicStatus, Review, State
 from tests.worlds.application import World
 from tests.worlds.builders import (
     BOOK_KEY,
     CHARGE_KEY,
+    CODE,
     HOUR,
     MINUTE,
     NOON,
@@ -42,11 +46,16 @@ ENDED = Seen(provider_id="bkg_1", status=Status.SUCCEEDED)  # of a cancellation
 REFUNDED = Seen(provider_id="ref_1", status=Status.SUCCEEDED)
 
 
-def cancel(world: World, *, actor: str = "customer") -> Reservation:
-    with world.unit_of_work() as uow:
-        reservation = cancel_reservation(RESERVATION_ID, uow=uow, policy=STANDARD, actor=actor)
+def cancel(world: World) -> Reservation:
+    cases = world.cases()
+    with cases.uow as uow:
+        reservation = cancel_reservation(RESERVATION_ID, cases=cases)
         uow.commit()
     return reservation
+
+
+def cancel_as_operator(world: World) -> Reservation:
+    return operate.cancel(CODE, cases=world.cases(actor="operator:7"))
 
 
 def at(*calls: Call, **changes: Any) -> World:
@@ -62,7 +71,7 @@ def confirmed(**changes: Any) -> World:
 
 
 def verbs(provider: ScriptedPayments | ScriptedSupplier) -> list[Verb]:
-    return [request.verb for request in provider.requests]
+    return [request.action.verb for request in provider.requests]
 
 
 # --- final at once --------------------------------------------------------------------------------
@@ -270,7 +279,7 @@ def test_a_supplier_that_refuses_to_cancel_keeps_the_money_and_calls_a_person() 
     world.pay(ScriptedPayments())
 
     assert world.word() is PublicStatus.EN_CANCELACION
-    assert reviews(world.stored.facts, world.now) == {Review.CANCEL_REFUSED}
+    assert world.stored.standing.reviews(world.now) == {Review.CANCEL_REFUSED}
 
 
 def test_a_refund_that_is_refused_calls_a_person_and_stays_a_cancellation() -> None:
@@ -280,7 +289,7 @@ def test_a_refund_that_is_refused_calls_a_person_and_stays_a_cancellation() -> N
     world.pay(ScriptedPayments(Seen(provider_id="ref_1", status=Status.DECLINED)))
 
     assert world.word() is PublicStatus.EN_CANCELACION
-    assert reviews(world.stored.facts, world.now) == {Review.REFUND_REFUSED}
+    assert world.stored.standing.reviews(world.now) == {Review.REFUND_REFUSED}
 
 
 @pytest.mark.parametrize("silence", [NoAnswer(), NotSent()], ids=["no answer", "not sent"])
@@ -383,10 +392,12 @@ def test_what_is_being_cancelled_stays_so_after_its_first_day() -> None:
 # --- what is written ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("actor", ["customer", "operator:7"])
-def test_the_history_tells_who_did_it(actor: str) -> None:
+@pytest.mark.parametrize(
+    ("actor", "cancels"), [("customer", cancel), ("operator:7", cancel_as_operator)]
+)
+def test_the_history_tells_who_did_it(actor: str, cancels: Callable[[World], Reservation]) -> None:
     world = at(a_charge())
-    cancel(world, actor=actor)
+    cancels(world)
     [line] = [
         line
         for line in world.database.history[RESERVATION_ID]
@@ -408,8 +419,9 @@ def test_the_answer_to_a_reader_is_a_new_version() -> None:
 
 def test_without_a_commit_nothing_is_cancelled() -> None:
     world = confirmed()
-    with world.unit_of_work() as uow:
-        cancel_reservation(RESERVATION_ID, uow=uow, policy=STANDARD)
+    cases = world.cases()
+    with cases.uow:
+        cancel_reservation(RESERVATION_ID, cases=cases)
 
     assert world.word() is PublicStatus.CONFIRMADA
     assert world.take_hints() == []

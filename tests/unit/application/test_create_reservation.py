@@ -3,6 +3,7 @@
 import pytest
 
 from reservations.application import create_reservation as module
+from reservations.application.cases import Cases
 from reservations.application.create_reservation import (
     CODE_DRAWS,
     CreateReservation,
@@ -13,9 +14,17 @@ from reservations.domain.errors import DuplicateCodeError
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, public_status
+from reservations.domain.words import PublicStatus
 from tests.worlds.application import TRACEPARENT
-from tests.worlds.builders import CODE, NOON, PRICE, a_customer, a_reservation, an_offer
+from tests.worlds.builders import (
+    CODE,
+    NOON,
+    PRICE,
+    a_creation,
+    a_customer,
+    a_reservation,
+    an_offer,
+)
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
 
 COMMAND = CreateReservation(
@@ -30,7 +39,9 @@ def database() -> InMemoryDatabase:
 
 def create(database: InMemoryDatabase) -> Reservation:
     with InMemoryUnitOfWork(database, traceparent=TRACEPARENT) as uow:
-        reservation = create_reservation(COMMAND, uow=uow, policy=STANDARD, token_kid="k1")
+        reservation = create_reservation(
+            COMMAND, cases=Cases(uow=uow, policy=STANDARD), token_kid="k1"
+        )
         uow.commit()
     return reservation
 
@@ -42,7 +53,7 @@ def draw(monkeypatch: pytest.MonkeyPatch, *codes: str) -> None:
 
 def take(database: InMemoryDatabase, code: str) -> None:
     with InMemoryUnitOfWork(database) as uow:
-        uow.reservations.add(a_reservation(code=code), a_customer())
+        uow.add(a_creation(a_reservation(code=code)), a_customer())
         uow.commit()
 
 
@@ -66,7 +77,7 @@ def test_what_was_asked_for_is_what_is_kept(database: InMemoryDatabase) -> None:
     assert reservation.facts.price == COMMAND.price
     assert reservation.facts.created_at == NOON
     assert (reservation.client_id, reservation.token_kid) == ("web", "k1")
-    assert public_status(reservation.facts) is PublicStatus.EN_PROCESO
+    assert reservation.standing.public_status is PublicStatus.EN_PROCESO
 
 
 def test_a_reservation_whose_hint_is_lost_wakes_by_itself(database: InMemoryDatabase) -> None:
@@ -76,7 +87,7 @@ def test_a_reservation_whose_hint_is_lost_wakes_by_itself(database: InMemoryData
 
 def test_without_a_commit_nothing_is_stored(database: InMemoryDatabase) -> None:
     with InMemoryUnitOfWork(database) as uow:
-        create_reservation(COMMAND, uow=uow, policy=STANDARD, token_kid="k1")
+        create_reservation(COMMAND, cases=Cases(uow=uow, policy=STANDARD), token_kid="k1")
 
     assert not database.reservations
     assert not database.customers

@@ -15,13 +15,13 @@ from reservations.domain.errors import (
 from reservations.domain.facts import Reason
 from reservations.domain.learning import cancel
 from reservations.domain.messages import Queue
-from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import MailStatus, Reservation
 from tests.worlds.application import KEYS, World
 from tests.worlds.builders import (
     NOON,
     RESERVATION_ID,
     a_booking,
+    a_change,
     a_charge,
     a_refund,
     a_reservation,
@@ -149,9 +149,10 @@ def test_a_voucher_of_a_trip_cancelled_meanwhile_is_neither_registered_nor_store
 
     def cancelled() -> None:
         with world.unit_of_work() as uow:
-            reservation = uow.reservations.lock(RESERVATION_ID)
-            facts = cancel(reservation.facts, world.now, STANDARD)
-            uow.reservations.save(replace(reservation, facts=facts), now=world.now)
+            reservation = uow.open(RESERVATION_ID).reservation
+            facts = cancel(reservation.facts)
+            cancelled = replace(reservation, facts=facts)
+            uow.store(a_change(reservation, cancelled, now=world.now))
             uow.commit()
 
     assert not world.issue(renderer=InterruptedRenderer(cancelled))

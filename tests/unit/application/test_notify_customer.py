@@ -22,7 +22,7 @@ from reservations.domain.facts import Reason
 from reservations.domain.learning import cancel
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.domain.views import view
 from tests.worlds.application import SUPPORT, CrashError, World
@@ -32,6 +32,7 @@ from tests.worlds.builders import (
     PRICE,
     RESERVATION_ID,
     a_booking,
+    a_change,
     a_charge,
     a_customer,
     a_refund,
@@ -104,7 +105,7 @@ def status(world: World, kind: MailKind = MailKind.CONFIRMED) -> MailStatus | No
 
 
 def requires_support(world: World) -> bool:
-    return view(world.stored, world.now, STANDARD).requires_support
+    return view(world.stored, Moment(world.now, STANDARD)).requires_support
 
 
 def test_the_confirmation_carries_the_voucher_and_all_a_traveler_needs() -> None:
@@ -328,9 +329,10 @@ def test_a_trip_cancelled_while_its_voucher_is_read_is_not_confirmed_any_more() 
 
     def cancelled() -> None:
         with world.unit_of_work() as uow:
-            reservation = uow.reservations.lock(RESERVATION_ID)
-            facts = cancel(reservation.facts, world.now, STANDARD)
-            uow.reservations.save(replace(reservation, facts=facts), now=world.now)
+            reservation = uow.open(RESERVATION_ID).reservation
+            facts = cancel(reservation.facts)
+            cancelled = replace(reservation, facts=facts)
+            uow.store(a_change(reservation, cancelled, now=world.now))
             uow.commit()
 
     assert world.notify(mailer, store=InterruptedStore(cancelled)) is None
@@ -351,7 +353,7 @@ def test_a_mail_that_stays_in_doubt_asks_for_a_person_until_it_is_sent(dies: boo
     assert requires_support(world)
     version = world.stored.version
 
-    look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor="ana")
+    look_again(CODE, cases=world.cases(actor="ana"))
     assert not requires_support(world)
     world.notify()
 
@@ -366,7 +368,7 @@ def test_a_mail_that_may_still_be_on_its_way_is_not_sent_beside_it() -> None:
     world.wait(STANDARD.mail_repeat)
     world.notify(mailer)
 
-    look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor="ana")
+    look_again(CODE, cases=world.cases(actor="ana"))
 
     assert world.notify(mailer) is None
 
@@ -376,7 +378,7 @@ def test_a_nudge_sends_no_mail_again_that_was_taken() -> None:
     world.notify(mailer)
     world.wait(STANDARD.mail_repeat)
 
-    look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor="ana")
+    look_again(CODE, cases=world.cases(actor="ana"))
 
     assert world.notify(mailer) is None
 
@@ -385,7 +387,7 @@ def test_a_nudge_sends_a_refused_mail_again_once_what_refused_it_is_mended() -> 
     world = confirmed()
     world.notify(RecordingMailer(MailRefused()))
 
-    look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor="ana")
+    look_again(CODE, cases=world.cases(actor="ana"))
     world.notify()
 
     assert status(world) is MailStatus.SENT

@@ -11,6 +11,7 @@ import pytest
 
 from reservations.application import clean_up as cleaning
 from reservations.application import operate
+from reservations.application.cases import find_reservation
 from reservations.application.clean_up import Cleaned, clean_up
 from reservations.application.ports import Retention, Voucher, VoucherRenderer
 from reservations.application.read_reservation import Reader, link_to_voucher
@@ -26,10 +27,10 @@ from reservations.domain.errors import (
 from reservations.domain.facts import Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import ERASED, Reservation
-from reservations.domain.saga import PublicStatus, State, public_status, state_of
 from reservations.domain.views import view
+from reservations.domain.words import PublicStatus, State
 from tests.worlds.application import KEYS, SUPPORT, World
 from tests.worlds.builders import (
     CODE,
@@ -37,6 +38,7 @@ from tests.worlds.builders import (
     PRICE,
     RESERVATION_ID,
     a_booking,
+    a_change,
     a_charge,
     a_reservation,
     a_send,
@@ -74,15 +76,15 @@ def past(**changes: Any) -> Reservation:
 @pytest.mark.parametrize("typed", [CODE, display(CODE), display(CODE).lower()])
 def test_a_reservation_is_found_by_its_code_as_a_person_types_it(typed: str) -> None:
     with World().unit_of_work() as uow:
-        assert operate.find(typed, uow=uow).code == CODE
+        assert find_reservation(typed, uow=uow).code == CODE
 
 
 def test_an_unknown_code_and_one_that_is_none_are_told_apart() -> None:
     with World(a_reservation(code="22222222222")).unit_of_work() as uow:
         with pytest.raises(ReservationNotFoundError):
-            operate.find(CODE, uow=uow)
+            find_reservation(CODE, uow=uow)
         with pytest.raises(InvalidReservationCodeError):
-            operate.find("7KQ2M", uow=uow)
+            find_reservation("7KQ2M", uow=uow)
 
 
 # --- looking again
@@ -91,7 +93,7 @@ def test_an_unknown_code_and_one_that_is_none_are_told_apart() -> None:
 def test_a_nudge_makes_a_resting_reservation_due_and_hints_to_its_step() -> None:
     world = World(past())
 
-    nudged = operate.look_again(CODE, uow=world.unit_of_work(), policy=STANDARD, actor=ACTOR)
+    nudged = operate.look_again(CODE, cases=world.cases(actor=ACTOR))
 
     assert nudged.next_check_at == NOON + STANDARD.hint_lease
     assert [row.hint.queue for row in world.database.outbox.values()] == [Queue.PAYMENT]
@@ -105,12 +107,7 @@ def test_a_decision_is_recorded_with_its_evidence() -> None:
     world = World(a_reservation(a_charge(money=Money(34000, "EUR"))))
 
     resolved = operate.resolve_review(
-        CODE,
-        Decision.PAID,
-        evidence="TICKET-5",
-        uow=world.unit_of_work(),
-        policy=STANDARD,
-        actor=ACTOR,
+        CODE, Decision.PAID, cases=world.cases(actor=ACTOR), evidence="TICKET-5"
     )
 
     assert resolved.facts.accepted_minor == 34000
@@ -127,12 +124,7 @@ def test_a_decision_that_is_refused_leaves_no_trace() -> None:
 
     with pytest.raises(DecisionRefusedError):
         operate.resolve_review(
-            CODE,
-            Decision.PAID,
-            evidence="TICKET-5",
-            uow=world.unit_of_work(),
-            policy=STANDARD,
-            actor=ACTOR,
+            CODE, Decision.PAID, cases=world.cases(actor=ACTOR), evidence="TICKET-5"
         )
 
     assert told(world) == []
@@ -141,9 +133,9 @@ def test_a_decision_that_is_refused_leaves_no_trace() -> None:
 def test_an_operator_cancels_as_a_customer_would_under_their_own_name() -> None:
     world = World(a_reservation(a_charge(), a_booking()))
 
-    cancelled = operate.cancel(CODE, uow=world.unit_of_work(), policy=STANDARD, actor=ACTOR)
+    cancelled = operate.cancel(CODE, cases=world.cases(actor=ACTOR))
 
-    assert public_status(cancelled.facts) is PublicStatus.EN_CANCELACION
+    assert cancelled.standing.public_status is PublicStatus.EN_CANCELACION
     assert ("reservation.closed.customer_cancelled", ACTOR, None) in told(world)
 
 
@@ -153,16 +145,16 @@ def test_what_was_paid_and_never_confirmed_can_be_ended_even_when_its_trip_has_b
     today = an_offer(starts_on=NOON.date(), ends_on=date(2027, 2, 3))
     world = World(a_reservation(foreign, offer=today))
 
-    cancelled = operate.cancel(CODE, uow=world.unit_of_work(), policy=STANDARD, actor=ACTOR)
+    cancelled = operate.cancel(CODE, cases=world.cases(actor=ACTOR))
 
-    assert state_of(cancelled.facts) is State.REFUND_IN_PROGRESS
+    assert cancelled.standing.state is State.REFUND_IN_PROGRESS
 
 
 def test_a_trip_that_has_begun_cannot_be_cancelled() -> None:
     world = World(past())
 
     with pytest.raises(NotCancellableError):
-        operate.cancel(CODE, uow=world.unit_of_work(), policy=STANDARD, actor=ACTOR)
+        operate.cancel(CODE, cases=world.cases(actor=ACTOR))
 
 
 # --- tokens
@@ -172,9 +164,7 @@ def test_a_reissued_token_opens_the_reservation_and_the_old_one_does_not() -> No
     world = World()
     old = NEW_KEYS.issue("k1", RESERVATION_ID)
 
-    moved = operate.reissue_token(
-        CODE, uow=world.unit_of_work(), policy=STANDARD, keys=NEW_KEYS, actor=ACTOR
-    )
+    moved = operate.reissue_token(CODE, cases=world.cases(actor=ACTOR), keys=NEW_KEYS)
 
     assert moved.token_kid == "k2"
     assert not NEW_KEYS.verify(old, moved.token_kid, RESERVATION_ID)
@@ -189,18 +179,14 @@ def test_a_token_of_the_current_key_cannot_be_reissued() -> None:
     world = World()
 
     with pytest.raises(DecisionRefusedError, match="current key k1"):
-        operate.reissue_token(
-            CODE, uow=world.unit_of_work(), policy=STANDARD, keys=KEYS, actor=ACTOR
-        )
+        operate.reissue_token(CODE, cases=world.cases(actor=ACTOR), keys=KEYS)
 
 
 # --- erasing
 
 
 def erase(world: World) -> bool:
-    return operate.erase(
-        CODE, uow=world.unit_of_work(), store=world.store, policy=STANDARD, actor=ACTOR
-    )
+    return operate.erase(CODE, cases=world.cases(actor=ACTOR), store=world.store)
 
 
 def link(world: World, *, renderer: VoucherRenderer | None = None) -> str:
@@ -232,13 +218,13 @@ def test_erasing_takes_the_person_and_the_documents_and_leaves_the_money() -> No
 def test_an_erased_voucher_is_neither_shown_nor_made_again() -> None:
     world = World(past())
     assert link(world)
-    before = view(world.database.reservations[RESERVATION_ID], NOON, STANDARD)
+    before = view(world.database.reservations[RESERVATION_ID], Moment(NOON, STANDARD))
     assert before.documents
 
     erase(world)
 
     after = world.database.reservations[RESERVATION_ID]
-    assert view(after, NOON, STANDARD).documents == ()
+    assert view(after, Moment(NOON, STANDARD)).documents == ()
     assert after.version == 2
     with pytest.raises(ReservationNotFoundError):
         link(world)
@@ -322,9 +308,10 @@ def test_a_second_payment_found_after_the_data_went_is_still_given_back() -> Non
     erase(world)
     late = a_charge(key="seen:charge:pay_2", provider_id="pay_2")
     with world.unit_of_work() as uow:
-        found = uow.reservations.lock(RESERVATION_ID)
+        found = uow.open(RESERVATION_ID).reservation
         facts = replace(found.facts, calls=(*found.facts.calls, late))
-        uow.reservations.save(replace(found, facts=facts, next_check_at=NOON), now=NOON)
+        paid_again = replace(found, facts=facts, next_check_at=NOON)
+        uow.store(a_change(found, paid_again, now=NOON))
         uow.commit()
 
     answer = Seen(provider_id="ref_2", status=Status.SUCCEEDED, money=PRICE)
@@ -385,9 +372,7 @@ class Due(Retention):
 
 
 def clean(world: World, due: Due, *, finished: Callable[[], bool] = lambda: False) -> Cleaned:
-    return clean_up(
-        finished, retention=due, uow=world.unit_of_work(), store=world.store, policy=STANDARD
-    )
+    return clean_up(finished, cases=world.cases(), retention=due, store=world.store)
 
 
 def test_retention_goes_on_batch_by_batch_until_nothing_is_left() -> None:

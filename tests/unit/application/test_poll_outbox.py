@@ -29,6 +29,7 @@ from tests.worlds.builders import (
     NOON,
     SECOND,
     a_charge,
+    a_creation,
     a_customer,
     a_reservation,
     some_facts,
@@ -73,7 +74,7 @@ def store_reservation(
 ) -> Reservation:
     waiting = replace(reservation, next_check_at=due_at)
     with InMemoryUnitOfWork(database) as uow:
-        uow.reservations.add(waiting, a_customer())
+        uow.add(a_creation(waiting), a_customer())
         uow.commit()
     return waiting
 

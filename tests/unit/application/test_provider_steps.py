@@ -5,13 +5,14 @@ from datetime import timedelta
 import pytest
 
 from reservations.application.ports import Reply
+from reservations.domain.actions import Verb
 from reservations.domain.errors import DatabaseBusyError, ReservationNotFoundError
 from reservations.domain.facts import Listing, NoAnswer, NotSent, Reason, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import ERASED
-from reservations.domain.saga import PublicStatus, Review, State, Verb, reviews
+from reservations.domain.words import PublicStatus, Review, State
 from tests.worlds.application import CrashError, World
 from tests.worlds.builders import (
     BOOK_KEY,
@@ -37,7 +38,7 @@ NOTHING = Listing(())
 
 
 def verbs(provider: ScriptedPayments | ScriptedSupplier) -> list[Verb]:
-    return [request.verb for request in provider.requests]
+    return [request.action.verb for request in provider.requests]
 
 
 def ask_until_believed_absent(world: World, payments: ScriptedPayments) -> None:
@@ -79,8 +80,8 @@ def test_a_charge_asks_for_the_price_under_the_key_of_the_ledger() -> None:
     world.pay(payments)
 
     [request] = payments.requests
-    assert request.verb is Verb.CHARGE
-    assert request.key == CHARGE_KEY
+    assert request.action.verb is Verb.CHARGE
+    assert request.action.key == CHARGE_KEY
     assert request.reference == RESERVATION_ID
     assert request.money == PRICE
     assert request.payment_token == "tok_ok"
@@ -171,7 +172,7 @@ def test_a_crash_before_the_call_left_is_found_out_and_the_charge_sent_again_und
     ask_until_believed_absent(world, payments)
 
     assert verbs(payments) == [Verb.INQUIRE, Verb.INQUIRE, Verb.CHARGE]
-    assert payments.requests[-1].key == CHARGE_KEY
+    assert payments.requests[-1].action.key == CHARGE_KEY
     assert payments.requests[-1].payment_token == "tok_ok"
     assert world.call(CHARGE_KEY).attempts == 2
     assert world.state() is State.PAID
@@ -198,7 +199,7 @@ def test_what_was_surely_not_sent_is_sent_again_after_the_pause_asked_for() -> N
     world.pay(payments)
 
     assert verbs(payments) == [Verb.CHARGE, Verb.CHARGE]
-    assert {request.key for request in payments.requests} == {CHARGE_KEY}
+    assert {request.action.key for request in payments.requests} == {CHARGE_KEY}
 
 
 def test_another_sum_than_the_price_is_kept_for_a_person_and_not_booked() -> None:
@@ -209,7 +210,7 @@ def test_another_sum_than_the_price_is_kept_for_a_person_and_not_booked() -> Non
     step = world.confirm(ScriptedSupplier())
 
     assert step is None
-    assert reviews(world.stored.facts, world.now) == {Review.MONEY_MISMATCH}
+    assert world.stored.standing.reviews(world.now) == {Review.MONEY_MISMATCH}
 
 
 def test_a_reservation_nobody_could_charge_expires_when_its_time_is_over() -> None:
@@ -244,7 +245,11 @@ def test_the_supplier_is_told_the_offer_and_the_lead_guest_only() -> None:
 
     [request] = supplier.requests
     offer = world.reservation.offer
-    assert (request.verb, request.key, request.reference) == (Verb.BOOK, BOOK_KEY, RESERVATION_ID)
+    assert (request.action.verb, request.action.key, request.reference) == (
+        Verb.BOOK,
+        BOOK_KEY,
+        RESERVATION_ID,
+    )
     assert (request.offer_id, request.guests) == (offer.offer_id, offer.guests)
     assert (request.starts_on, request.ends_on) == (offer.starts_on, offer.ends_on)
     assert request.lead_guest == "Ana Pérez"
@@ -269,7 +274,11 @@ def test_a_refused_booking_gives_the_money_back() -> None:
     world.pay(payments)
 
     [request] = payments.requests
-    assert (request.verb, request.key, request.target) == (Verb.REFUND, "refund:pay_1", "pay_1")
+    assert (request.action.verb, request.action.key, request.action.target) == (
+        Verb.REFUND,
+        "refund:pay_1",
+        "pay_1",
+    )
     assert request.money == PRICE
     assert world.state() is State.REFUNDED
     assert world.word() is PublicStatus.RECHAZADA
@@ -285,7 +294,7 @@ def test_a_second_booking_that_turns_up_is_cancelled() -> None:
     world.confirm(supplier)
 
     assert verbs(supplier) == [Verb.INQUIRE, Verb.CANCEL_BOOKING]
-    assert supplier.requests[-1].target == "bkg_2"
+    assert supplier.requests[-1].action.target == "bkg_2"
     assert world.state() is State.SUPPLIER_CONFIRMED
 
 
@@ -333,7 +342,7 @@ def test_a_reservation_that_another_holds_is_left_for_later() -> None:
     world, payments = World(), ScriptedPayments()
 
     with world.unit_of_work() as other:
-        other.reservations.lock(RESERVATION_ID)
+        other.open(RESERVATION_ID)
         with pytest.raises(DatabaseBusyError):
             world.pay(payments)
 

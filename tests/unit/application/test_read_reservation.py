@@ -2,7 +2,6 @@
 
 import pytest
 
-from reservations.application.ports import HistoryEntry
 from reservations.application.read_reservation import (
     LINK_LIFETIME,
     Reader,
@@ -14,7 +13,7 @@ from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
 from reservations.domain.errors import DocumentStoreUnavailableError, ReservationNotFoundError
 from reservations.domain.facts import Reason
-from reservations.domain.history import INTERNAL
+from reservations.domain.history import INTERNAL, HistoryEntry
 from reservations.domain.reservation import Reservation
 from tests.worlds.application import KEYS, SUPPORT, World
 from tests.worlds.builders import (
@@ -98,7 +97,7 @@ def test_reading_takes_no_lock_and_changes_nothing() -> None:
     world = World()
 
     with world.unit_of_work() as worker:
-        worker.reservations.lock(RESERVATION_ID)
+        worker.open(RESERVATION_ID)
         assert read(world) == world.stored
 
 

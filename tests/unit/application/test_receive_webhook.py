@@ -8,12 +8,13 @@ import pytest
 
 from reservations.application.ports import WebhookEvent
 from reservations.application.receive_webhook import Received, receive_webhook
+from reservations.domain.actions import Verb
 from reservations.domain.errors import DatabaseBusyError
 from reservations.domain.facts import Call, Listing, Operation, Provider, Reason, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, State, Verb
+from reservations.domain.words import PublicStatus, State
 from tests.worlds.application import World
 from tests.worlds.builders import (
     HOUR,
@@ -48,7 +49,7 @@ def from_supplier(webhook_id: str = "msg_1") -> WebhookEvent:
 
 
 def receive(world: World, event: WebhookEvent) -> Received:
-    return receive_webhook(event, uow=world.unit_of_work(), policy=STANDARD)
+    return receive_webhook(event, cases=world.cases())
 
 
 def confirmed() -> Reservation:
@@ -78,7 +79,7 @@ def test_it_speeds_up_what_is_pending() -> None:
         Listing((Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE),))
     )
     world.pay(payments)
-    assert [request.verb for request in payments.requests] == [Verb.INQUIRE]
+    assert [request.action.verb for request in payments.requests] == [Verb.INQUIRE]
     assert world.state() is State.PAID
 
 
@@ -187,7 +188,7 @@ def test_one_that_comes_during_the_call_makes_us_ask_before_the_answer_is_record
 def test_a_row_that_is_held_leaves_no_trace_of_the_webhook_so_that_it_can_come_again() -> None:
     world = World(a_reservation(a_charge(Status.PENDING)))
     with world.unit_of_work() as worker:
-        worker.reservations.lock(RESERVATION_ID)
+        worker.open(RESERVATION_ID)
         with pytest.raises(DatabaseBusyError):
             receive(world, from_payments())
     assert not world.database.webhooks

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from reservations.domain.actions import Action, Verb
 from reservations.domain.facts import Listing, Operation, Outcome, Seen, Status
 from reservations.domain.money import Money
-from reservations.domain.saga import Action, Verb
 from tests.worlds.builders import PRICE
 
 ALIVE = (Status.PENDING, Status.SUCCEEDED)

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from reservations.domain.actions import Action, Sent, Settled, Verb, Wait
 from reservations.domain.codes import canonical
 from reservations.domain.decisions import Decision, DecisionRefusedError, nudge, resolve
 from reservations.domain.facts import (
@@ -31,29 +32,19 @@ from reservations.domain.facts import (
 from reservations.domain.fulfilment import IssueVoucher, SendMail, begin_send, fulfil, record_send
 from reservations.domain.learning import begin, cancel, record, wake
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.plan import plan, settle
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
-from reservations.domain.saga import (
+from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude
+from reservations.domain.words import (
     FINAL,
+    NEXT_PUBLIC_STATUSES,
     NEXT_STATES,
-    WORD_CHANGES,
-    Action,
     PublicStatus,
     Review,
-    Sent,
-    Settled,
     State,
-    Verb,
-    Wait,
-    held,
-    kept_booking,
-    kept_charge,
-    live,
-    public_status,
-    reviews,
-    state_of,
 )
-from reservations.domain.settlement import decide, settle
 from tests.unit.domain.plain_providers import HONEST, Fate, PlainProviders, make, total
 from tests.worlds.builders import HOUR, MINUTE, NOON, PRICE, SECOND, a_reservation, a_voucher
 
@@ -112,6 +103,11 @@ OWED_MAIL = {
 }
 
 
+def settled(reservation: Reservation, now: datetime) -> Reservation:
+    settlement = settle(reservation, Moment(now, STANDARD))
+    return replace(settlement.reservation, next_check_at=settlement.next_check_at)
+
+
 class OneReservation(RuleBasedStateMachine):
     """One reservation from the request of the customer to its rest."""
 
@@ -127,7 +123,7 @@ class OneReservation(RuleBasedStateMachine):
         self.sent_at: dict[tuple[Verb, str], datetime] = {}
         self.doubled = False  # a provider made what nobody asked for
         self.somebody_cancelled = False
-        self.reservation = settle(a_reservation(), self.now, STANDARD).reservation
+        self.reservation = settled(a_reservation(), self.now)
 
     @property
     def facts(self) -> Facts:
@@ -238,11 +234,11 @@ class OneReservation(RuleBasedStateMachine):
 
     @invariant()
     def confirmed_means_code_payment_and_confirmation(self) -> None:
-        confirmed = public_status(self.facts) is PublicStatus.CONFIRMADA
-        assert confirmed == (state_of(self.facts) is State.SUPPLIER_CONFIRMED)
+        confirmed = self.reservation.standing.public_status is PublicStatus.CONFIRMADA
+        assert confirmed == (self.reservation.standing.state is State.SUPPLIER_CONFIRMED)
         if not confirmed:
             return
-        booking = kept_booking(self.facts)
+        booking = self.reservation.standing.kept_booking
         assert booking is not None
         assert canonical(self.reservation.code) == self.reservation.code
         assert any(made.money in self._right_sums() for made in self.providers.kept())
@@ -258,7 +254,7 @@ class OneReservation(RuleBasedStateMachine):
     @invariant()
     def what_is_not_known_is_looked_at_again(self) -> None:
         unknown = any(call.open or call.check_at is not None for call in self.facts.calls)
-        at_rest = state_of(self.facts) in {*FINAL, State.SUPPLIER_CONFIRMED}
+        at_rest = self.reservation.standing.state in {*FINAL, State.SUPPLIER_CONFIRMED}
         if unknown or not at_rest or self._reviews() or not self._all_handed_over():
             assert self.reservation.next_check_at is not None
 
@@ -300,23 +296,23 @@ class OneReservation(RuleBasedStateMachine):
         return isinstance(fulfil(self.reservation, self.now), Settled)
 
     def _check_the_end(self) -> None:
-        state, in_review = state_of(self.facts), self._reviews()
+        state, in_review = self.reservation.standing.state, self._reviews()
         assert Review.DEADLINE not in in_review
         assert state in {*FINAL, State.SUPPLIER_CONFIRMED} or in_review, state
         owed = total([(money, 1) for money in self._money_we_may_keep()])
         assert self.providers.balance() == owed, (state, in_review)
         confirmed, alive = state is State.SUPPLIER_CONFIRMED, self.providers.alive()
         if Review.CANCEL_REFUSED not in in_review:
-            kept = kept_booking(self.facts)
+            kept = self.reservation.standing.kept_booking
             assert alive == ({kept.provider_id} if confirmed and kept else set())
         assert self.reservation.voucher is not None or not confirmed
         self._check_mails()
 
     def _check_mails(self) -> None:
-        word = public_status(self.facts)
+        word = self.reservation.standing.public_status
         owed = [OWED_MAIL[word]] if word in OWED_MAIL else []
         refused = word in (PublicStatus.RECHAZADA, PublicStatus.EXPIRADA)
-        if refused and state_of(self.facts) is State.REFUNDED:
+        if refused and self.reservation.standing.state is State.REFUNDED:
             owed.append(MailKind.REFUNDED)
         for kind in owed:
             sure = self.mails[kind][-1] not in UNSURE
@@ -324,14 +320,18 @@ class OneReservation(RuleBasedStateMachine):
 
     def _money_we_may_keep(self) -> Iterator[Money | None]:
         """The price of what is confirmed; what else is kept, a review must explain."""
-        in_review, kept = self._reviews(), kept_charge(self.facts)
-        if state_of(self.facts) is State.SUPPLIER_CONFIRMED:
+        in_review, kept = self._reviews(), self.reservation.standing.kept_charge
+        if self.reservation.standing.state is State.SUPPLIER_CONFIRMED:
             yield Money(self.facts.accepted_minor or PRICE.minor, PRICE.currency)
         elif kept is not None and Review.MONEY_MISMATCH in in_review:
             yield kept.money
         refused = self._refused(Operation.REFUND)
-        others = [charge for charge in held(self.facts) if charge.provider_id not in refused]
-        for charge in held(self.facts):
+        others = [
+            charge
+            for charge in self.reservation.standing.held_charges
+            if charge.provider_id not in refused
+        ]
+        for charge in self.reservation.standing.held_charges:
             if charge.provider_id in refused:
                 yield charge.money
         if Review.CANCEL_REFUSED in in_review and self.facts.reason is not None:
@@ -342,11 +342,14 @@ class OneReservation(RuleBasedStateMachine):
     def _work(self, wire: Wire, fate: Fate) -> None:
         """Do what is due at a provider as a step does: plan, write down, send, record."""
         before = self.facts
-        self.reservation, action = decide(self.reservation, self.now, STANDARD)
+        at = Moment(self.now, STANDARD)
+        concluded = conclude(self.reservation.standing, at)
+        self.reservation = replace(self.reservation, facts=concluded.facts)
         self._check_growth(before, self.facts)
+        action = plan(concluded, at)
         if isinstance(action, Action):
             self._check_begun(action)
-            self._commit(begin(self.facts, action, self.now, STANDARD))
+            self._commit(begin(self.facts, action, at))
             attempt = self.facts.row(action.key).attempts
             self._travel(Sent(action=action, at=self.now, attempt=attempt), wire, fate)
         else:
@@ -378,7 +381,7 @@ class OneReservation(RuleBasedStateMachine):
         return self.providers.perform(sent.action, self.now, fate)
 
     def _record(self, sent: Sent, outcome: Outcome) -> None:
-        self._commit(record(self.facts, sent, outcome, self.now, STANDARD))
+        self._commit(record(self.facts, sent, outcome, Moment(self.now, STANDARD)))
 
     def _advance_to(self, moment: datetime) -> None:
         """A request that is still on its way when its time is over never arrives."""
@@ -392,13 +395,13 @@ class OneReservation(RuleBasedStateMachine):
     def _hand_over(self, status: MailStatus, *, cut_off: bool = False) -> None:
         match fulfil(self.reservation, self.now):
             case IssueVoucher():
-                self.on_the_voucher = kept_booking(self.facts)
+                self.on_the_voucher = self.reservation.standing.kept_booking
                 self._keep(replace(self.reservation, documents=(a_voucher(),)))
             case SendMail(kind):
                 assert self.reservation.voucher or kind is not MailKind.CONFIRMED
                 self.mails.setdefault(kind, []).append(status)
-                begun = begin_send(self.reservation, kind, self.now, STANDARD)
-                heard = record_send(begun, kind, status, self.now, STANDARD)
+                begun = begin_send(self.reservation, kind, Moment(self.now, STANDARD))
+                heard = record_send(begun, kind, status, Moment(self.now, STANDARD))
                 self._keep(begun if cut_off else heard)
 
     def _commit(self, facts: Facts) -> None:
@@ -407,14 +410,14 @@ class OneReservation(RuleBasedStateMachine):
     def _keep(self, reservation: Reservation) -> None:
         """End a transaction as each one ends."""
         before = self.facts
-        self.reservation = settle(reservation, self.now, STANDARD).reservation
+        self.reservation = settled(reservation, self.now)
         self._check_growth(before, self.facts)
         self._check_timer()
 
     # --- what operators do
 
     def _reviews(self) -> frozenset[Review]:
-        return reviews(self.facts, self.now)
+        return self.reservation.standing.reviews(self.now)
 
     def _answerable(self) -> list[Decision]:
         """What an operator can attest; not while the provider may still answer in their place."""
@@ -428,7 +431,7 @@ class OneReservation(RuleBasedStateMachine):
         question = self._in_question(decision)
         target = question.provider_id if question else None
         try:
-            facts = resolve(self.facts, decision, "E-1", self.now, STANDARD, target=target)
+            facts = resolve(self.facts, decision, "E-1", Moment(self.now, STANDARD), target=target)
         except DecisionRefusedError:
             self._cancel()
             return
@@ -442,9 +445,9 @@ class OneReservation(RuleBasedStateMachine):
         """The payment or booking whose undoing was refused; one is answered at a time."""
         match decision:
             case Decision.REFUNDED:
-                standing, undoing = held(self.facts), Operation.REFUND
+                standing, undoing = self.reservation.standing.held_charges, Operation.REFUND
             case Decision.CANCELLED:
-                standing = [call for call in self.facts.of(Operation.BOOK) if live(call)]
+                standing = self.reservation.standing.live_bookings
                 undoing = Operation.CANCEL_BOOKING
             case _:
                 return None
@@ -453,7 +456,7 @@ class OneReservation(RuleBasedStateMachine):
 
     def _cancel(self) -> None:
         self.somebody_cancelled = True
-        self._commit(cancel(self.facts, self.now, STANDARD))
+        self._commit(cancel(self.facts))
 
     def _refused(self, operation: Operation) -> set[str | None]:
         calls = self.facts.of(operation)
@@ -470,10 +473,10 @@ class OneReservation(RuleBasedStateMachine):
                 assert not self.providers.have(old.key), f"{old.key} is there"
         for once in ("reason", "confirmed_at", "ended_at"):
             assert getattr(before, once) in (None, getattr(after, once)), once
-        was, now = state_of(before), state_of(after)
+        was, now = Standing(before).state, Standing(after).state
         assert now is was or now in NEXT_STATES[was], f"{was} became {now}"
-        said, says = public_status(before), public_status(after)
-        assert says is said or says in WORD_CHANGES[said], f"{said} became {says}"
+        said, says = Standing(before).public_status, Standing(after).public_status
+        assert says is said or says in NEXT_PUBLIC_STATUSES[said], f"{said} became {says}"
         if says is not said and says in (PublicStatus.RECHAZADA, PublicStatus.EXPIRADA):
             self._check_refusal(after)
         unsaid = said is PublicStatus.CONFIRMADA and says is not said
@@ -513,7 +516,7 @@ class OneReservation(RuleBasedStateMachine):
                 self._check_surplus(action)
             case Verb.CANCEL_BOOKING if self.on_the_voucher is not None:
                 assert closed or action.target != self.on_the_voucher.provider_id
-            case Verb.VOID if not closed and kept_charge(self.facts) is None:
+            case Verb.VOID if not closed and self.reservation.standing.kept_charge is None:
                 assert self.now >= self.facts.row(action.key).sent_at + STANDARD.hold
 
     def _check_key(self, action: Action) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reservations.domain.actions import Action, Sent, Verb
 from reservations.domain.decisions import (
     ANSWERS,
     Decision,
@@ -17,19 +18,12 @@ from reservations.domain.decisions import (
 from reservations.domain.facts import Call, Facts, Listing, Operation, Reason, Seen, Status
 from reservations.domain.learning import record
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.plan import plan
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, Reservation
-from reservations.domain.saga import (
-    Action,
-    Review,
-    Sent,
-    State,
-    Verb,
-    kept_booking,
-    plan,
-    reviews,
-    state_of,
-)
+from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude
+from reservations.domain.words import Review, State
 from tests.worlds.builders import (
     BOOK_KEY,
     HOUR,
@@ -61,7 +55,10 @@ CANCEL_REFUSED = some_facts(
 def decide(
     facts: Facts, decision: Decision, evidence: str = "REF-1", *, target: str | None = None
 ) -> Facts:
-    return resolve(facts, decision, evidence, LATER, STANDARD, target=target)
+    """Resolve a review, and end the transaction as each one ends."""
+    at = Moment(LATER, STANDARD)
+    resolved = resolve(facts, decision, evidence, at, target=target)
+    return conclude(Standing(resolved), at).facts
 
 
 # --- looking again
@@ -89,7 +86,7 @@ def test_a_nudge_changes_no_status_and_begins_aftercare_anew() -> None:
 
     assert [c.status for c in nudged.calls] == [c.status for c in facts.calls]
     assert {c.quiet_from for c in nudged.calls} == {NOON + MINUTE}
-    planned = plan(nudged, NOON + MINUTE, STANDARD)
+    planned = plan(Standing(nudged), Moment(NOON + MINUTE, STANDARD))
     assert isinstance(planned, Action)
     assert planned.verb is Verb.INQUIRE
 
@@ -98,13 +95,13 @@ def test_a_nudge_changes_no_status_and_begins_aftercare_anew() -> None:
 
 
 def test_an_accepted_sum_lets_the_reservation_go_on() -> None:
-    assert reviews(MISMATCH, LATER) == {Review.MONEY_MISMATCH}
+    assert Standing(MISMATCH).reviews(LATER) == {Review.MONEY_MISMATCH}
 
     accepted = decide(MISMATCH, Decision.PAID)
 
     assert accepted.accepted_minor == 34000
-    assert not reviews(accepted, LATER)
-    planned = plan(accepted, LATER, STANDARD)
+    assert not Standing(accepted).reviews(LATER)
+    planned = plan(Standing(accepted), Moment(LATER, STANDARD))
     assert isinstance(planned, Action)
     assert planned.verb is Verb.BOOK
 
@@ -118,15 +115,15 @@ def test_a_payment_in_another_currency_is_never_accepted() -> None:
 
 @pytest.mark.parametrize("facts", [REFUND_REFUSED, REFUND_SILENT])
 def test_an_attested_refund_ends_the_reservation(facts: Facts) -> None:
-    assert reviews(facts, LATER)
+    assert Standing(facts).reviews(LATER)
 
     refunded = decide(facts, Decision.REFUNDED, "SEPA-77")
 
     [refund] = refunded.of(Operation.REFUND)
     assert refund.status is Status.SUCCEEDED
-    assert state_of(refunded) is State.REFUNDED
+    assert Standing(refunded).state is State.REFUNDED
     assert refunded.ended_at == LATER
-    assert not reviews(refunded, LATER)
+    assert not Standing(refunded).reviews(LATER)
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
@@ -150,8 +147,8 @@ def test_an_attested_refund_gave_back_what_a_partial_one_had_left(ours: Status) 
     refunded = decide(facts, Decision.REFUNDED, "SEPA-77")
 
     assert refunded.row("refund:pay_1").money == Money(PRICE.minor - 10000, "EUR")
-    assert state_of(refunded) is State.REFUNDED
-    assert not reviews(refunded, LATER)
+    assert Standing(refunded).state is State.REFUNDED
+    assert not Standing(refunded).reviews(LATER)
 
 
 def test_a_refund_keeps_the_id_its_provider_gave_it() -> None:
@@ -177,8 +174,8 @@ def test_one_piece_of_evidence_attests_one_of_several_refunds() -> None:
         Status.DECLINED,
         Status.SUCCEEDED,
     ]
-    assert reviews(half, LATER) == {Review.REFUND_REFUSED}
-    assert state_of(decide(half, Decision.REFUNDED)) is State.REFUNDED
+    assert Standing(half).reviews(LATER) == {Review.REFUND_REFUSED}
+    assert Standing(decide(half, Decision.REFUNDED)).state is State.REFUNDED
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
@@ -193,9 +190,9 @@ def test_a_charge_that_took_nothing_ends_the_reservation(
 
     decided = decide(facts, Decision.NOT_CHARGED, "TICKET-1")
 
-    assert state_of(decided) is ends
+    assert Standing(decided).state is ends
     assert decided.ended_at == LATER
-    assert not reviews(decided, LATER)
+    assert not Standing(decided).reviews(LATER)
 
 
 def test_a_charge_is_said_to_have_taken_nothing_only_past_its_deadline() -> None:
@@ -212,14 +209,14 @@ def test_a_payment_that_was_said_not_to_be_is_found_by_a_late_look_and_given_bac
     decided = decide(some_facts(a_charge(status)), Decision.NOT_CHARGED, "TICKET-1")
     [charge] = decided.calls
     assert charge.check_at is not None
-    look = plan(decided, charge.check_at, STANDARD)
+    look = plan(Standing(decided), Moment(charge.check_at, STANDARD))
     assert isinstance(look, Action)
     payment = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
 
     sent = Sent(action=look, at=charge.check_at, attempt=1)
-    found = record(decided, sent, Listing.of([payment]), charge.check_at, STANDARD)
+    found = record(decided, sent, Listing.of([payment]), Moment(charge.check_at, STANDARD))
 
-    refund = plan(found, charge.check_at, STANDARD)
+    refund = plan(Standing(found), Moment(charge.check_at, STANDARD))
     assert isinstance(refund, Action)
     assert (refund.verb, refund.target, refund.money) == (Verb.REFUND, "pay_1", PRICE)
 
@@ -237,8 +234,8 @@ def test_a_booking_that_was_not_made_gives_the_money_back(
     decided = decide(facts, Decision.NOT_BOOKED, "TICKET-1")
 
     assert decided.reason is ends
-    assert not reviews(decided, LATER)
-    refund = plan(decided, LATER, STANDARD)
+    assert not Standing(decided).reviews(LATER)
+    refund = plan(Standing(decided), Moment(LATER, STANDARD))
     assert isinstance(refund, Action)
     assert (refund.verb, refund.money) == (Verb.REFUND, PRICE)
 
@@ -251,14 +248,14 @@ def test_a_booking_that_was_said_not_to_be_is_found_by_a_late_look_and_cancelled
     decided = decide(facts, Decision.NOT_BOOKED, "TICKET-1")
     look_at = decided.row(BOOK_KEY).check_at
     assert look_at is not None
-    look = plan(decided, look_at, STANDARD)
+    look = plan(Standing(decided), Moment(look_at, STANDARD))
     assert isinstance(look, Action)
     booking = Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="HOTEL-77")
 
     sent = Sent(action=look, at=look_at, attempt=1)
-    found = record(decided, sent, Listing.of([booking]), look_at, STANDARD)
+    found = record(decided, sent, Listing.of([booking]), Moment(look_at, STANDARD))
 
-    cancellation = plan(found, look_at, STANDARD)
+    cancellation = plan(Standing(found), Moment(look_at, STANDARD))
     assert isinstance(cancellation, Action)
     assert (cancellation.verb, cancellation.target) == (Verb.CANCEL_BOOKING, "bkg_1")
 
@@ -275,16 +272,16 @@ def test_of_two_payments_that_stay_open_the_one_that_took_nothing_is_named() -> 
     both = decide(named, Decision.NOT_CHARGED)
 
     assert [call.status for call in named.calls] == [Status.UNKNOWN, Status.DECLINED]
-    assert state_of(both) is State.PAYMENT_FAILED
+    assert Standing(both).state is State.PAYMENT_FAILED
 
 
 def test_an_attested_booking_confirms_under_the_suppliers_own_id() -> None:
     booked = decide(BOOKING_SILENT, Decision.BOOKED, "bkg_9")
 
-    kept = kept_booking(booked)
+    kept = Standing(booked).kept_booking
     assert kept is not None
     assert (kept.key, kept.provider_id) == (BOOK_KEY, "bkg_9")
-    assert state_of(booked) is State.SUPPLIER_CONFIRMED
+    assert Standing(booked).state is State.SUPPLIER_CONFIRMED
     assert booked.confirmed_at == LATER
 
 
@@ -294,7 +291,7 @@ def test_a_booking_is_never_attested_under_another_id_than_the_supplier_gave() -
     with pytest.raises(DecisionRefusedError, match="as bkg_1"):
         decide(pending, Decision.BOOKED, "bkg_2")
 
-    assert state_of(decide(pending, Decision.BOOKED, "bkg_1")) is State.SUPPLIER_CONFIRMED
+    assert Standing(decide(pending, Decision.BOOKED, "bkg_1")).state is State.SUPPLIER_CONFIRMED
 
 
 def test_an_attested_cancellation_lets_the_money_go_back() -> None:
@@ -302,8 +299,8 @@ def test_an_attested_cancellation_lets_the_money_go_back() -> None:
 
     [booking] = cancelled.of(Operation.BOOK)
     assert booking.status is Status.CANCELLED
-    assert not reviews(cancelled, LATER)
-    planned = plan(cancelled, LATER, STANDARD)
+    assert not Standing(cancelled).reviews(LATER)
+    planned = plan(Standing(cancelled), Moment(LATER, STANDARD))
     assert isinstance(planned, Action)
     assert planned.verb is Verb.REFUND
 
@@ -321,7 +318,7 @@ def test_a_cancellation_that_stayed_silent_is_attested_by_the_booking_it_ends() 
 def test_a_call_can_be_attested_from_its_deadline_on() -> None:
     due = replace(BOOKING_SILENT, calls=(a_charge(), a_booking(Status.UNKNOWN, deadline_at=LATER)))
 
-    assert state_of(decide(due, Decision.BOOKED, "bkg_9")) is State.SUPPLIER_CONFIRMED
+    assert Standing(decide(due, Decision.BOOKED, "bkg_9")).state is State.SUPPLIER_CONFIRMED
 
 
 @pytest.mark.parametrize(

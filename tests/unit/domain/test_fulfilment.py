@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from reservations.domain.actions import Settled, Wait
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.fulfilment import (
     MAIL_RULES,
@@ -17,9 +18,9 @@ from reservations.domain.fulfilment import (
     put_off,
     record_send,
 )
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
-from reservations.domain.saga import PublicStatus, Settled, Wait
+from reservations.domain.words import PublicStatus
 from tests.worlds.builders import (
     MINUTE,
     NOON,
@@ -62,17 +63,17 @@ def test_the_voucher_comes_before_its_mail() -> None:
 
 
 def test_a_mail_that_goes_without_its_voucher_is_tried_until_it_rests() -> None:
-    let_go = let_mail_go(a_reservation(a_charge(), a_booking()), NOON, STANDARD)
+    let_go = let_mail_go(a_reservation(a_charge(), a_booking()), Moment(NOON, STANDARD))
     assert let_go is not None
     due = NOON + STANDARD.rung(0)
     assert fulfil(let_go, NOON) == Wait(due)
     assert fulfil(let_go, due) == SendMail(MailKind.CONFIRMED)
 
-    begun = begin_send(let_go, MailKind.CONFIRMED, due, STANDARD)
-    sent = record_send(begun, MailKind.CONFIRMED, MailStatus.SENT, due, STANDARD)
+    begun = begin_send(let_go, MailKind.CONFIRMED, Moment(due, STANDARD))
+    sent = record_send(begun, MailKind.CONFIRMED, MailStatus.SENT, Moment(due, STANDARD))
 
     assert fulfil(sent, due) == IssueVoucher()
-    assert let_mail_go(sent, due, STANDARD) is None
+    assert let_mail_go(sent, Moment(due, STANDARD)) is None
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.PENDING])
@@ -200,11 +201,13 @@ def test_every_kind_of_mail_has_a_rule_and_every_final_word_has_a_mail() -> None
 
 
 def begun(reservation: Reservation) -> Reservation:
-    return begin_send(reservation, MailKind.CONFIRMED, NOON, STANDARD)
+    return begin_send(reservation, MailKind.CONFIRMED, Moment(NOON, STANDARD))
 
 
 def recorded(reservation: Reservation, status: MailStatus, ses_id: str | None = None) -> MailSend:
-    told = record_send(reservation, MailKind.CONFIRMED, status, LATER, STANDARD, ses_id=ses_id)
+    told = record_send(
+        reservation, MailKind.CONFIRMED, status, Moment(LATER, STANDARD), ses_id=ses_id
+    )
     send = told.send_of(MailKind.CONFIRMED)
     assert send is not None
     return send
@@ -243,7 +246,7 @@ def test_a_send_that_did_not_leave_costs_no_repeat() -> None:
 def test_a_send_that_could_not_be_begun_is_put_off_and_no_more_in_doubt_than_before(
     before: tuple[MailSend, ...], status: MailStatus
 ) -> None:
-    [send] = put_off(confirmed(*before), MailKind.CONFIRMED, NOON, STANDARD).sends
+    [send] = put_off(confirmed(*before), MailKind.CONFIRMED, Moment(NOON, STANDARD)).sends
 
     assert send.status is status
     assert send.check_at is not None
@@ -255,7 +258,7 @@ def test_only_a_mail_that_is_still_owed_is_asked_for_again() -> None:
     doubtful = a_send(status=MailStatus.UNKNOWN, attempts=2)
     later = NOON + STANDARD.mail_repeat
 
-    asked = ask_again(confirmed(lapsed, doubtful), later, STANDARD)
+    asked = ask_again(confirmed(lapsed, doubtful), Moment(later, STANDARD))
 
     assert asked.sends == (lapsed, replace(doubtful, check_at=later))
 
@@ -263,7 +266,7 @@ def test_only_a_mail_that_is_still_owed_is_asked_for_again() -> None:
 def test_a_refused_mail_is_asked_for_again_at_once() -> None:
     refused = a_send(status=MailStatus.REFUSED)
 
-    asked = ask_again(confirmed(refused), LATER, STANDARD)
+    asked = ask_again(confirmed(refused), Moment(LATER, STANDARD))
 
     assert fulfil(asked, LATER) == SendMail(MailKind.CONFIRMED)
 

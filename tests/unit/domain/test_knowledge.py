@@ -7,6 +7,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reservations.domain.actions import Action, Inquire, Send, Sent, Void, Wait
 from reservations.domain.facts import (
     RANK,
     Call,
@@ -20,20 +21,12 @@ from reservations.domain.facts import (
     Seen,
     Status,
 )
-from reservations.domain.learning import begin, cancel, close, record, wake
-from reservations.domain.policy import SHORT, STANDARD, Policy
-from reservations.domain.saga import (
-    NEXT_STATES,
-    WORD_CHANGES,
-    Action,
-    Close,
-    Sent,
-    Verb,
-    Wait,
-    plan,
-    public_status,
-    state_of,
-)
+from reservations.domain.learning import begin, cancel, record, wake
+from reservations.domain.plan import plan
+from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
+from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude
+from reservations.domain.words import NEXT_PUBLIC_STATUSES, NEXT_STATES
 from tests.worlds.builders import NOON, PRICE, some_facts
 
 STEPS = 60
@@ -74,20 +67,23 @@ class Walk:
             provider = self.random.choice(list(Provider))
             self.facts = wake(self.facts, provider, self.now)
         elif move == 2 and self.random.random() < 0.1:
-            self.facts = cancel(self.facts, self.now, self.policy)
+            self.facts = cancel(self.facts)
         elif move < 6 and self.in_flight:
             self.answer(self.random.choice(self.in_flight))
         else:
             self.follow_the_plan()
+        self.facts = self.concluded().facts
+
+    def concluded(self) -> Standing:
+        return conclude(Standing(self.facts), Moment(self.now, self.policy))
 
     def follow_the_plan(self) -> None:
-        match plan(self.facts, self.now, self.policy):
-            case Action() as action:
-                self.facts = begin(self.facts, action, self.now, self.policy)
+        concluded = self.concluded()
+        match plan(concluded, Moment(self.now, self.policy)):
+            case Send() | Inquire() | Void() as action:
+                self.facts = begin(concluded.facts, action, Moment(self.now, self.policy))
                 attempt = self.facts.row(action.key).attempts
                 self.in_flight.append(Sent(action=action, at=self.now, attempt=attempt))
-            case Close(reason):
-                self.facts = close(self.facts, reason, self.now, self.policy)
             case Wait(until) if until < NOON + timedelta(days=30):
                 self.now = until
 
@@ -95,7 +91,7 @@ class Walk:
         if self.random.random() < 0.7:
             self.in_flight.remove(sent)
         outcome = self.outcome(sent.action)
-        self.facts = record(self.facts, sent, outcome, self.now, self.policy)
+        self.facts = record(self.facts, sent, outcome, Moment(self.now, self.policy))
 
     def outcome(self, action: Action) -> Outcome:
         kind = self.random.randrange(6)
@@ -103,14 +99,14 @@ class Walk:
             return NoAnswer(self.random.choice((None, 0, 60, 9999)))
         if kind == 1:
             return NotSent(self.random.choice((None, 0, 60, 9999)))
-        if action.verb is Verb.INQUIRE:
+        if isinstance(action, Inquire):
             listed = self.random.randrange(3)
             return Listing.of(self.seen(action.operation, action) for _ in range(listed))
         return self.seen(action.operation, action)
 
     def seen(self, operation: Operation, action: Action) -> Seen:
         if operation is Operation.CANCEL_BOOKING:
-            if action.verb is not Verb.INQUIRE:
+            if not isinstance(action, Inquire):
                 assert action.target is not None
                 status = self.random.choice(ANSWERS[operation])
                 return Seen(provider_id=action.target, status=status)
@@ -172,14 +168,14 @@ def test_a_closed_row_knows_when_it_closed_and_an_open_one_when_to_look(
 @given(SEEDS, POLICIES)
 def test_the_public_word_changes_only_as_declared(seed: int, policy: Policy) -> None:
     for before, after in told_by(seed, policy):
-        was, is_now = public_status(before), public_status(after)
-        assert was is is_now or is_now in WORD_CHANGES[was]
+        was, is_now = Standing(before).public_status, Standing(after).public_status
+        assert was is is_now or is_now in NEXT_PUBLIC_STATUSES[was]
 
 
 @given(SEEDS, POLICIES)
 def test_the_state_changes_only_as_declared(seed: int, policy: Policy) -> None:
     for before, after in told_by(seed, policy):
-        was, is_now = state_of(before), state_of(after)
+        was, is_now = Standing(before).state, Standing(after).state
         assert was is is_now or is_now in NEXT_STATES[was]
 
 
@@ -201,11 +197,11 @@ def test_a_look_is_never_planned_in_the_past(seed: int) -> None:
     walk = Walk(seed, STANDARD)
     for _ in range(STEPS):
         walk.step()
-        todo = plan(walk.facts, walk.now, STANDARD)
+        todo = plan(walk.concluded(), Moment(walk.now, STANDARD))
         assert not isinstance(todo, Wait) or todo.until > walk.now
 
 
 def test_the_walks_reach_far_enough_to_mean_something() -> None:
-    reached = {state_of(facts) for seed in range(300) for facts in Walk(seed, STANDARD).run()}
+    reached = {Standing(facts).state for seed in range(300) for facts in Walk(seed, STANDARD).run()}
 
     assert reached == set(NEXT_STATES)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from reservations.domain.actions import Action, Inquire, Send, Sent, Verb, Void
 from reservations.domain.facts import (
     Call,
     Facts,
@@ -18,10 +19,13 @@ from reservations.domain.facts import (
     Seen,
     Status,
 )
-from reservations.domain.learning import begin, cancel, close, record, wake
+from reservations.domain.learning import begin, cancel, record, wake
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
-from reservations.domain.saga import Action, Sent, State, Verb, plan, state_of
+from reservations.domain.plan import plan
+from reservations.domain.policy import STANDARD, Moment
+from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude
+from reservations.domain.words import State
 from tests.worlds.builders import (
     BOOK_KEY,
     CHARGE_KEY,
@@ -45,9 +49,12 @@ NOTHING = Listing(())
 
 
 def about(call: Call, verb: Verb) -> Action:
-    return Action(
-        verb=verb, key=call.key, operation=call.operation, target=call.target, money=call.money
-    )
+    match verb:
+        case Verb.INQUIRE:
+            return Inquire(call)
+        case Verb.VOID:
+            return Void(call)
+    return Send(operation=call.operation, key=call.key, target=call.target, money=call.money)
 
 
 def learnt(
@@ -61,7 +68,7 @@ def learnt(
     attempt: int = 1,
 ) -> Facts:
     sent = Sent(action=about(facts.row(key), verb), at=asked_at, attempt=attempt)
-    return record(facts, sent, outcome, now, STANDARD)
+    return record(facts, sent, outcome, Moment(now, STANDARD))
 
 
 def inquired(
@@ -75,15 +82,20 @@ def inquired(
     return learnt(facts, Verb.INQUIRE, outcome, key=key, asked_at=asked_at, now=now)
 
 
+def concluded(facts: Facts, now: datetime = LATER) -> Facts:
+    """The facts as the end of the transaction leaves them."""
+    return conclude(Standing(facts), Moment(now, STANDARD)).facts
+
+
 # --- begin ----------------------------------------------------------------------------------------
 
 
 def test_a_first_call_is_written_as_started_with_its_deadline_and_its_first_look() -> None:
     facts = some_facts()
-    action = plan(facts, NOON, STANDARD)
+    action = plan(Standing(facts), Moment(NOON, STANDARD))
     assert isinstance(action, Action)
 
-    [call] = begin(facts, action, NOON, STANDARD).calls
+    [call] = begin(facts, action, Moment(NOON, STANDARD)).calls
 
     assert call == a_charge(
         Status.STARTED,
@@ -96,10 +108,10 @@ def test_a_first_call_is_written_as_started_with_its_deadline_and_its_first_look
 
 def test_a_refund_has_a_day() -> None:
     facts = some_facts(a_charge(), reason=Reason.EXPIRED)
-    action = plan(facts, NOON, STANDARD)
+    action = plan(Standing(facts), Moment(NOON, STANDARD))
     assert isinstance(action, Action)
 
-    refund = begin(facts, action, NOON, STANDARD).row("refund:pay_1")
+    refund = begin(facts, action, Moment(NOON, STANDARD)).row("refund:pay_1")
 
     assert refund.deadline_at == NOON + timedelta(days=1)
     assert (refund.target, refund.money) == ("pay_1", PRICE)
@@ -113,7 +125,9 @@ def test_a_refund_has_a_day() -> None:
     ],
 )
 def test_what_is_due_back_gets_no_new_time_by_being_sent_again(before: Call, verb: Verb) -> None:
-    again = begin(some_facts(before), about(before, verb), NOON + HOUR, STANDARD).row(before.key)
+    again = begin(some_facts(before), about(before, verb), Moment(NOON + HOUR, STANDARD)).row(
+        before.key
+    )
 
     assert (again.sent_at, again.deadline_at) == (NOON + HOUR, before.deadline_at)
 
@@ -123,14 +137,16 @@ def test_what_is_due_back_gets_no_new_time_by_being_sent_again(before: Call, ver
     [(a_charge(Status.NOT_FOUND), Verb.CHARGE), (a_booking(Status.NOT_FOUND), Verb.BOOK)],
 )
 def test_a_charge_or_a_booking_sent_again_has_its_whole_time(before: Call, verb: Verb) -> None:
-    again = begin(some_facts(before), about(before, verb), NOON + HOUR, STANDARD).row(before.key)
+    again = begin(some_facts(before), about(before, verb), Moment(NOON + HOUR, STANDARD)).row(
+        before.key
+    )
 
     assert again.deadline_at == NOON + HOUR + STANDARD.deadline
 
 
 def test_a_call_sent_again_keeps_its_key_and_its_beginning_and_counts_its_attempts() -> None:
     lost = a_charge(Status.NOT_FOUND, attempts=2)
-    facts = begin(some_facts(lost), about(lost, Verb.CHARGE), NOON + MINUTE, STANDARD)
+    facts = begin(some_facts(lost), about(lost, Verb.CHARGE), Moment(NOON + MINUTE, STANDARD))
 
     [call] = facts.calls
 
@@ -142,7 +158,7 @@ def test_a_call_sent_again_keeps_its_key_and_its_beginning_and_counts_its_attemp
 def test_a_look_only_leases_the_time_of_the_next(verb: Verb, void_asked: bool) -> None:
     pending = a_charge(Status.PENDING, looks=2, check_at=NOON)
 
-    [call] = begin(some_facts(pending), about(pending, verb), NOON, STANDARD).calls
+    [call] = begin(some_facts(pending), about(pending, verb), Moment(NOON, STANDARD)).calls
 
     assert call == replace(pending, void_asked=void_asked, check_at=NOON + 2 * MINUTE)
 
@@ -150,14 +166,14 @@ def test_a_look_only_leases_the_time_of_the_next(verb: Verb, void_asked: bool) -
 def test_an_inquiry_does_not_forget_that_a_void_was_asked() -> None:
     pending = a_charge(Status.PENDING, void_asked=True)
 
-    [call] = begin(some_facts(pending), about(pending, Verb.INQUIRE), NOON, STANDARD).calls
+    [call] = begin(some_facts(pending), about(pending, Verb.INQUIRE), Moment(NOON, STANDARD)).calls
 
     assert call.void_asked
 
 
 def test_a_look_at_a_call_that_was_never_begun_is_a_defect() -> None:
     with pytest.raises(LookupError, match="charge:"):
-        begin(some_facts(), about(a_charge(), Verb.INQUIRE), NOON, STANDARD)
+        begin(some_facts(), about(a_charge(), Verb.INQUIRE), Moment(NOON, STANDARD))
 
 
 # --- answers --------------------------------------------------------------------------------------
@@ -516,7 +532,7 @@ def test_a_call_that_is_not_found_may_be_sent_again_at_once() -> None:
 
     facts = inquired(some_facts(unknown), NOTHING, asked_at=SURE_AT, now=SURE_AT)
 
-    assert plan(facts, SURE_AT, STANDARD) == about(unknown, Verb.CHARGE)
+    assert plan(Standing(facts), Moment(SURE_AT, STANDARD)) == about(unknown, Verb.CHARGE)
     assert facts.row(CHARGE_KEY).check_at == SURE_AT
 
 
@@ -625,7 +641,7 @@ def test_a_refund_of_another_sum_is_one_that_somebody_made_elsewhere() -> None:
     elsewhere = facts.row("seen:refund:ref_x")
     assert (elsewhere.money, elsewhere.target) == (part.money, "pay_1")
     assert facts.row("refund:pay_1").status is Status.UNKNOWN
-    assert state_of(facts) is State.REFUND_IN_PROGRESS
+    assert Standing(facts).state is State.REFUND_IN_PROGRESS
 
 
 def test_a_refund_of_our_sum_is_ours_also_beside_another() -> None:
@@ -636,7 +652,7 @@ def test_a_refund_of_our_sum_is_ours_also_beside_another() -> None:
     facts = inquired(facts, Listing.of([part, ours]), key="refund:pay_1")
 
     assert facts.row("refund:pay_1").provider_id == "ref_1"
-    assert state_of(facts) is State.REFUNDED
+    assert Standing(facts).state is State.REFUNDED
 
 
 def test_a_refund_that_is_not_listed_is_found_not_to_have_arrived() -> None:
@@ -660,7 +676,7 @@ def test_a_refund_somebody_made_by_hand_counts_for_its_payment() -> None:
     facts = inquired(facts, listing, key="refund:pay_1")
 
     assert facts.row("seen:refund:ref_9").target == "pay_1"
-    assert state_of(facts) is State.REFUNDED
+    assert Standing(facts).state is State.REFUNDED
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
@@ -785,7 +801,7 @@ def test_what_a_webhook_told_of_and_a_listing_does_not_have_yet_is_asked_about_s
 
     woken = wake(facts, Provider.SUPPLIER, LATER)
 
-    [look] = begin(woken, about(woken.row(BOOK_KEY), Verb.INQUIRE), LATER, STANDARD).of(
+    [look] = begin(woken, about(woken.row(BOOK_KEY), Verb.INQUIRE), Moment(LATER, STANDARD)).of(
         Operation.BOOK
     )
     assert look.check_at == LATER + STANDARD.ladder[0]
@@ -806,24 +822,22 @@ def test_a_webhook_of_the_supplier_wakes_bookings_and_open_cancellations() -> No
 
 
 def test_a_cancellation_before_anything_was_charged_ends_at_once() -> None:
-    facts = cancel(some_facts(), LATER, STANDARD)
+    facts = concluded(cancel(some_facts()))
 
     assert (facts.reason, facts.ended_at) == (Reason.CUSTOMER_CANCELLED, LATER)
 
 
 def test_the_first_reason_stays() -> None:
-    facts = close(some_facts(), Reason.EXPIRED, NOON, STANDARD)
-
-    assert cancel(facts, LATER, STANDARD).reason is Reason.EXPIRED
+    assert cancel(some_facts(reason=Reason.EXPIRED)).reason is Reason.EXPIRED
 
 
 # --- what is remembered ---------------------------------------------------------------------------
 
 
 def test_the_answer_that_leaves_no_way_forward_closes_the_reservation() -> None:
-    facts = learnt(
-        some_facts(a_charge(Status.STARTED)), Verb.CHARGE, replace(PAID, status=Status.DECLINED)
-    )
+    declined = replace(PAID, status=Status.DECLINED)
+
+    facts = concluded(learnt(some_facts(a_charge(Status.STARTED)), Verb.CHARGE, declined))
 
     assert (facts.reason, facts.ended_at) == (Reason.PAYMENT_DECLINED, LATER)
 
@@ -831,8 +845,9 @@ def test_the_answer_that_leaves_no_way_forward_closes_the_reservation() -> None:
 def test_the_confirmation_is_stamped_once() -> None:
     facts = some_facts(a_charge(), a_booking(Status.STARTED))
 
-    confirmed = learnt(facts, Verb.BOOK, BOOKED, key=BOOK_KEY)
+    confirmed = concluded(learnt(facts, Verb.BOOK, BOOKED, key=BOOK_KEY))
     seen_again = inquired(confirmed, Listing.of([BOOKED]), key=BOOK_KEY, now=LATER + HOUR)
+    seen_again = concluded(seen_again, now=LATER + HOUR)
 
     assert confirmed.confirmed_at == LATER
     assert seen_again.confirmed_at == LATER
@@ -841,4 +856,4 @@ def test_the_confirmation_is_stamped_once() -> None:
 def test_the_end_is_stamped_once() -> None:
     ended = some_facts(a_charge(Status.UNKNOWN), reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON)
 
-    assert inquired(ended, Listing.of([PAID])).ended_at == NOON
+    assert concluded(inquired(ended, Listing.of([PAID]))).ended_at == NOON

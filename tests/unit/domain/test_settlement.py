@@ -7,10 +7,11 @@ import pytest
 
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.messages import Queue
-from reservations.domain.policy import SHORT, STANDARD, Policy
+from reservations.domain.plan import Settlement, patient, settle
+from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
-from reservations.domain.saga import Action, State, Verb, Wait, state_of
-from reservations.domain.settlement import Settlement, decide, patient, settle
+from reservations.domain.verdict import conclude
+from reservations.domain.words import State
 from tests.worlds.builders import (
     HOUR,
     MINUTE,
@@ -27,7 +28,7 @@ from tests.worlds.builders import (
 
 
 def settled(reservation: Reservation, policy: Policy = STANDARD) -> Settlement:
-    return settle(reservation, NOON, policy)
+    return settle(reservation, Moment(NOON, policy))
 
 
 @pytest.mark.parametrize("policy", [STANDARD, SHORT])
@@ -37,7 +38,7 @@ def test_a_new_reservation_tells_the_payment_step_and_is_told_again_if_that_is_l
     result = settled(a_reservation(), policy)
 
     assert result.hints == ((Queue.PAYMENT, "payment.due"),)
-    assert result.reservation.next_check_at == NOON + policy.hint_lease
+    assert result.next_check_at == NOON + policy.hint_lease
 
 
 def test_a_paid_reservation_tells_the_supplier_step() -> None:
@@ -50,14 +51,14 @@ def test_a_call_in_flight_only_sets_the_timer() -> None:
     result = settled(a_reservation(a_charge(Status.STARTED)))
 
     assert result.hints == ()
-    assert result.reservation.next_check_at == NOON + 30 * SECOND
+    assert result.next_check_at == NOON + 30 * SECOND
 
 
 def test_a_confirmed_reservation_tells_the_voucher_step() -> None:
     result = settled(a_reservation(a_charge(), a_booking()))
 
     assert result.hints == ((Queue.VOUCHER, "voucher.due"),)
-    assert result.reservation.next_check_at == NOON + STANDARD.hint_lease
+    assert result.next_check_at == NOON + STANDARD.hint_lease
 
 
 def test_money_and_mail_are_told_together() -> None:
@@ -74,8 +75,7 @@ def test_a_reservation_that_is_done_rests() -> None:
 
     result = settled(done)
 
-    assert result == Settlement(reservation=result.reservation)
-    assert result.reservation.next_check_at is None
+    assert (result.hints, result.next_check_at) == ((), None)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_earlier_of_the_two_wishes_wins(
         sends=(a_send(status=MailStatus.UNKNOWN, check_at=NOON + mail_after),),
     )
 
-    assert settled(waiting).reservation.next_check_at == NOON + wakes_after
+    assert settled(waiting).next_check_at == NOON + wakes_after
 
 
 def test_a_mail_to_repeat_keeps_a_finished_saga_awake() -> None:
@@ -103,7 +103,7 @@ def test_a_mail_to_repeat_keeps_a_finished_saga_awake() -> None:
         sends=(a_send(status=MailStatus.UNKNOWN, check_at=NOON + MINUTE),),
     )
 
-    assert settled(waiting).reservation.next_check_at == NOON + MINUTE
+    assert settled(waiting).next_check_at == NOON + MINUTE
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_mail_to_repeat_keeps_a_finished_saga_awake() -> None:
 def test_a_reservation_wakes_when_a_call_becomes_late_so_that_the_review_shows(
     call: Call, wakes_after: timedelta
 ) -> None:
-    assert settled(a_reservation(call)).reservation.next_check_at == NOON + wakes_after
+    assert settled(a_reservation(call)).next_check_at == NOON + wakes_after
 
 
 def test_a_reservation_wakes_when_a_refund_that_was_never_taken_becomes_late() -> None:
@@ -124,7 +124,7 @@ def test_a_reservation_wakes_when_a_refund_that_was_never_taken_becomes_late() -
     told = a_send(MailKind.EXPIRED)
     reservation = a_reservation(a_charge(), owed, sends=(told,), reason=Reason.EXPIRED)
 
-    assert settled(reservation).reservation.next_check_at == NOON + MINUTE
+    assert settled(reservation).next_check_at == NOON + MINUTE
 
 
 def test_what_the_facts_close_is_closed_on_the_way() -> None:
@@ -137,21 +137,19 @@ def test_what_the_facts_close_is_closed_on_the_way() -> None:
     assert result.hints == ((Queue.NOTIFICATION, "notification.due"),)
 
 
-def test_deciding_closes_and_tells_what_comes_next_without_touching_the_timer() -> None:
+def test_a_rejected_booking_closes_and_the_refund_is_due_at_once() -> None:
     rejected = a_reservation(a_charge(), a_booking(Status.DECLINED))
 
-    reservation, action = decide(rejected, NOON, STANDARD)
+    result = settled(rejected)
 
-    assert isinstance(action, Action)
-    assert (action.verb, action.target) == (Verb.REFUND, "pay_1")
-    assert state_of(reservation.facts) is State.REFUND_IN_PROGRESS
-    assert reservation.next_check_at == rejected.next_check_at
+    assert result.reservation.standing.state is State.REFUND_IN_PROGRESS
+    assert (Queue.PAYMENT, "payment.due") in result.hints
 
 
-def test_deciding_when_nothing_is_due_tells_until_when() -> None:
-    waiting = a_reservation(a_charge(Status.STARTED))
+def test_what_is_not_concluded_by_its_facts_keeps_its_standing() -> None:
+    waiting = a_reservation(a_charge(Status.STARTED)).standing
 
-    assert decide(waiting, NOON, STANDARD) == (waiting, Wait(NOON + 30 * SECOND))
+    assert conclude(waiting, Moment(NOON, STANDARD)) is waiting
 
 
 @pytest.mark.parametrize(
@@ -174,7 +172,9 @@ def test_who_was_told_and_has_not_come_is_told_again_after_as_long_as_the_matter
         a_reservation(a_charge(), a_booking(), sends=(mail,), updated_at=NOON + waited),
         a_reservation(),
     ):
-        assert patient(waiting, NOON + waited, STANDARD) == replace(STANDARD, hint_lease=lease)
+        assert patient(waiting, Moment(NOON + waited, STANDARD)).policy == replace(
+            STANDARD, hint_lease=lease
+        )
 
 
 def test_a_matter_waits_since_the_first_thing_that_was_due() -> None:
@@ -185,4 +185,4 @@ def test_a_matter_waits_since_the_first_thing_that_was_due() -> None:
         updated_at=NOON + MINUTE,
     )
 
-    assert patient(waiting, NOON + 2 * MINUTE, STANDARD).hint_lease == 2 * MINUTE
+    assert patient(waiting, Moment(NOON + 2 * MINUTE, STANDARD)).policy.hint_lease == 2 * MINUTE

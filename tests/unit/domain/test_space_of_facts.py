@@ -8,24 +8,15 @@ from typing import Any
 
 import pytest
 
+from reservations.domain.actions import Inquire, Send, Settled, Void, Wait
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
-from reservations.domain.learning import close, next_look
-from reservations.domain.policy import STANDARD
-from reservations.domain.saga import (
-    FINAL,
-    Action,
-    Close,
-    PublicStatus,
-    Settled,
-    State,
-    Wait,
-    plan,
-    public_status,
-    reviews,
-    state_of,
-)
-from reservations.domain.settlement import settle
+from reservations.domain.learning import next_look
+from reservations.domain.plan import plan, settle
+from reservations.domain.policy import STANDARD, Moment
+from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude, verdict
 from reservations.domain.views import StepStatus, view
+from reservations.domain.words import FINAL, PublicStatus, State
 from tests.worlds.builders import (
     NOON,
     PRICE,
@@ -56,7 +47,10 @@ def rows(
 ) -> list[Call | None]:
     """No such row, or one in each status with its next look set, as the saga would leave it."""
     built = [a_row(status, **changes) for status in statuses]
-    return [None, *(replace(row, check_at=next_look(row, NOON, NOON, STANDARD)) for row in built)]
+    return [
+        None,
+        *(replace(row, check_at=next_look(row, NOON, Moment(NOON, STANDARD))) for row in built),
+    ]
 
 
 CHARGES = rows(a_charge, [status for status in Status if status is not Status.CANCELLED])
@@ -111,18 +105,19 @@ def has_succeeded(facts: Facts, operation: Operation) -> bool:
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None) -> None:
     for facts, now in product(points(reason), MOMENTS):
-        todo = plan(facts, now, STANDARD)
+        standing, at = Standing(facts), Moment(now, STANDARD)
+        todo = verdict(standing, at) or plan(standing, at)
         match todo:
             case Wait(until):
                 assert until > now, (facts, now)
             case Settled():
-                state = state_of(facts)
+                state = Standing(facts).state
                 assert state in FINAL or state is State.SUPPLIER_CONFIRMED, (facts, now)
                 assert not any(call.open for call in facts.calls), (facts, now)
-                assert not reviews(facts, now), (facts, now)
-            case Close():
+                assert not Standing(facts).reviews(now), (facts, now)
+            case Reason():
                 assert facts.reason is None, (facts, now)
-            case Action():
+            case Send() | Inquire() | Void():
                 assert facts.find(todo.key) or todo.key.endswith(
                     (str(facts.reservation_id), "pay_1", "pay_2", "bkg_1", "bkg_2")
                 )
@@ -131,7 +126,7 @@ def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_every_point_has_a_word_that_is_true(reason: Reason | None) -> None:
     for facts in points(reason):
-        if public_status(facts) is PublicStatus.CONFIRMADA:
+        if Standing(facts).public_status is PublicStatus.CONFIRMADA:
             assert has_succeeded(facts, Operation.CHARGE), facts
             assert has_succeeded(facts, Operation.BOOK), facts
 
@@ -139,10 +134,8 @@ def test_every_point_has_a_word_that_is_true(reason: Reason | None) -> None:
 def test_closing_is_final_at_every_point() -> None:
     late = NOON + timedelta(days=30)
     for facts in points(None):
-        todo = plan(facts, late, STANDARD)
-        if isinstance(todo, Close):
-            closed = close(facts, todo.reason, late, STANDARD)
-            assert not isinstance(plan(closed, late, STANDARD), Close), facts
+        concluded = conclude(Standing(facts), Moment(late, STANDARD))
+        assert conclude(concluded, Moment(late, STANDARD)) is concluded, facts
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])
@@ -151,11 +144,13 @@ def test_every_point_is_left_with_a_timer_in_the_future_or_is_settled(
 ) -> None:
     now = MOMENTS[1]
     for facts in points(reason):
-        settlement = settle(a_reservation(facts=facts), now, STANDARD)
-        wakes_at = settlement.reservation.next_check_at
+        settlement = settle(a_reservation(facts=facts), Moment(now, STANDARD))
+        wakes_at = settlement.next_check_at
         if wakes_at is None:
             assert settlement.hints == ()
-            assert isinstance(plan(settlement.reservation.facts, now, STANDARD), Settled), facts
+            assert isinstance(
+                plan(settlement.reservation.standing, Moment(now, STANDARD)), Settled
+            ), facts
         else:
             assert wakes_at > now, facts
 
@@ -163,7 +158,7 @@ def test_every_point_is_left_with_a_timer_in_the_future_or_is_settled(
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_every_point_can_be_shown_without_a_contradiction(reason: Reason | None) -> None:
     for facts in points(reason):
-        shown = view(a_reservation(facts=facts), NOON, STANDARD)
+        shown = view(a_reservation(facts=facts), Moment(NOON, STANDARD))
         confirmed = shown.status is PublicStatus.CONFIRMADA
         assert confirmed == (
             shown.progress.payment is shown.progress.supplier is StepStatus.DONE

@@ -6,9 +6,8 @@ import pytest
 
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.money import Money
-from reservations.domain.policy import STANDARD
+from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import DocumentType, MailKind, MailStatus, Reservation
-from reservations.domain.saga import PublicStatus, State
 from reservations.domain.views import (
     PROGRESS,
     Progress,
@@ -20,6 +19,7 @@ from reservations.domain.views import (
     reads_differently,
     view,
 )
+from reservations.domain.words import PublicStatus, State
 from tests.worlds.builders import (
     HOUR,
     MINUTE,
@@ -39,7 +39,7 @@ PENDING, DONE, FAILED = StepStatus.PENDING, StepStatus.DONE, StepStatus.FAILED
 
 
 def seen(reservation: Reservation, now: datetime = NOON) -> View:
-    return view(reservation, now, STANDARD)
+    return view(reservation, Moment(now, STANDARD))
 
 
 def a_second_charge(money: Money = PRICE) -> Call:
@@ -222,16 +222,16 @@ def test_a_reservation_reads_differently_when_something_shown_has_changed() -> N
     looked = a_reservation(a_charge(Status.UNKNOWN, looks=3))
     paid = a_reservation(a_charge())
 
-    assert not reads_differently(before, looked, NOON + MINUTE, STANDARD)
-    assert reads_differently(before, paid, NOON + MINUTE, STANDARD)
+    assert not reads_differently(before, looked, Moment(NOON + MINUTE, STANDARD))
+    assert reads_differently(before, paid, Moment(NOON + MINUTE, STANDARD))
 
 
 def test_a_reservation_reads_differently_once_its_deadline_has_passed() -> None:
     waiting = a_reservation(a_charge(Status.UNKNOWN))
     deadline = NOON + STANDARD.deadline
 
-    assert not reads_differently(waiting, waiting, deadline - SECOND, STANDARD)
-    assert reads_differently(waiting, waiting, deadline, STANDARD)
+    assert not reads_differently(waiting, waiting, Moment(deadline - SECOND, STANDARD))
+    assert reads_differently(waiting, waiting, Moment(deadline, STANDARD))
 
 
 @pytest.mark.parametrize(

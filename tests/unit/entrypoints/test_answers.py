@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.event_handler import Response
 
-from reservations.application.ports import HistoryEntry
 from reservations.domain.access_token import KeyRing
 from reservations.domain.facts import Reason, Status
-from reservations.domain.history import ACCEPTED
+from reservations.domain.history import ACCEPTED, HistoryEntry
 from reservations.domain.history import CONFIRMED as CONFIRMED_EVENT
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language, Reservation
@@ -147,7 +146,7 @@ def test_no_answer_holds_personal_data() -> None:
         assert personal not in text
 
 
-# --- the answer to a creation -----------------------------------------------------------------------
+# --- the answer to a a_creation -----------------------------------------------------------------------
 
 
 def stored() -> dict[str, Any]:

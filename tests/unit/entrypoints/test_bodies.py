@@ -1,4 +1,4 @@
-"""The body of a creation: every fault it can have, and what it may look like without one."""
+"""The body of a a_creation: every fault it can have, and what it may look like without one."""
 
 import json
 import re

@@ -20,7 +20,7 @@ from reservations.domain.errors import UnavailableError
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import ERASED, Reservation
-from reservations.domain.saga import State
+from reservations.domain.words import State
 from tests.handlers.test_clean_up import Due, Watch
 from tests.template.resources import resources, stacks
 from tests.unit.entrypoints.test_problems import leaves
@@ -30,6 +30,7 @@ from tests.worlds.builders import (
     RESERVATION_ID,
     a_booking,
     a_charge,
+    a_creation,
     a_customer,
     a_reservation,
     a_send,
@@ -152,7 +153,7 @@ def telling(services: Watched) -> Telling:
 
 def keep(database: InMemoryDatabase, reservation: Reservation) -> None:
     with InMemoryUnitOfWork(database) as uow:
-        uow.reservations.add(reservation, CUSTOMER)
+        uow.add(a_creation(reservation), CUSTOMER)
         uow.commit()
 
 

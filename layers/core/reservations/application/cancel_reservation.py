@@ -3,43 +3,45 @@
 from dataclasses import replace
 from uuid import UUID
 
-from reservations.application.ports import UnitOfWork
-from reservations.application.settlement import settle_and_save
+from reservations.application.cases import Case, Cases
 from reservations.domain.errors import NotCancellableError
 from reservations.domain.learning import cancel
-from reservations.domain.policy import Policy
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import PublicStatus, public_status
+from reservations.domain.words import PublicStatus
 
+ACTOR = "customer"
 BEING_CANCELLED = frozenset({PublicStatus.EN_CANCELACION, PublicStatus.CANCELADA})
 OVER = frozenset({PublicStatus.RECHAZADA, PublicStatus.EXPIRADA})
 
 
-def cancel_reservation(
-    reservation_id: UUID,
-    *,
-    uow: UnitOfWork,
-    policy: Policy,
-    actor: str = "customer",
-    by_operator: bool = False,
-) -> Reservation:
-    """Close a reservation at its customer's wish, in the caller's transaction.
+def cancel_reservation(reservation_id: UUID, *, cases: Cases) -> Reservation:
+    """Close a reservation as its customer asks, in the caller's transaction.
 
-    One that is being cancelled, or is, stays as it is: asking again is harmless. An operator may end
-    what was never confirmed on whatever day: nobody else could, and its money would stay with us.
+    Raises:
+        NotCancellableError: see `close_case`.
+        ReservationNotFoundError: there is no such reservation.
+    """
+    with replace(cases, actor=ACTOR).join(reservation_id) as case:
+        close_case(case)
+    return case.reservation
+
+
+def close_case(case: Case, *, by_operator: bool = False) -> None:
+    """Close a reservation, or leave one that is being cancelled: a repeat is harmless.
+
+    An operator may end an unconfirmed trip on any day. Nobody else could, and its money would stay
+    with us.
 
     Raises:
         NotCancellableError: it ended otherwise, or its service begins today (UTC) or has begun.
-        ReservationNotFoundError: there is no such reservation.
     """
-    reservation = uow.reservations.lock(reservation_id)
-    now = uow.now()
-    status = public_status(reservation.facts)
+    reservation = case.reservation
+    status = reservation.standing.public_status
     if status in BEING_CANCELLED:
-        return reservation
-    begun = now.date() >= reservation.offer.starts_on
+        case.leave()
+        return
+    begun = case.at.now.date() >= reservation.offer.starts_on
     unserved = status is PublicStatus.EN_PROCESO
     if status in OVER or (begun and not (by_operator and unserved)):
         raise NotCancellableError(status)
-    closed = replace(reservation, facts=cancel(reservation.facts, now, policy))
-    return settle_and_save(closed, uow=uow, policy=policy, now=now, actor=actor)
+    case.put(replace(reservation, facts=cancel(reservation.facts)))

@@ -1,13 +1,13 @@
 """Delete what is past its time, a bounded batch after another."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
+from reservations.application.cases import Cases
 from reservations.application.operate import forget, remove_documents
-from reservations.application.ports import DocumentStore, Retention, UnitOfWork
-from reservations.domain.policy import Policy
+from reservations.application.ports import DocumentStore, Retention
 
 BATCH = 500  # rows a statement
 # After they were published; dead ones stay until a person has looked.
@@ -34,15 +34,15 @@ def clean_up(
     finished: Callable[[], bool],
     *,
     retention: Retention,
-    uow: UnitOfWork,
+    cases: Cases,
     store: DocumentStore,
-    policy: Policy,
 ) -> Cleaned:
     """Delete until nothing is left that is past its time, or until `finished`; the rest is the next run's.
 
     Raises:
         UnavailableError: the database or the store did not answer; what was deleted stays deleted.
     """
+    cases = replace(cases, actor=ACTOR)
 
     def batches(delete: Callable[[], int]) -> int:
         total = 0
@@ -53,14 +53,12 @@ def clean_up(
     def remove() -> int:
         due = retention.documents_to_remove(older_than=DOCUMENTS_KEPT, limit=BATCH)
         return sum(
-            remove_documents(each, uow=uow, store=store, policy=policy, actor=ACTOR)
-            for each in due
-            if not finished()
+            remove_documents(each, cases=cases, store=store) for each in due if not finished()
         )
 
     def forget_travelers() -> int:
         due = retention.travelers_to_forget(older_than=PERSONAL_DATA_KEPT, limit=BATCH)
-        return sum(_forget(each, uow=uow) for each in due if not finished())
+        return sum(_forget(each, cases=cases) for each in due if not finished())
 
     cleaned = Cleaned(
         hints=batches(lambda: retention.delete_published_hints(older_than=HINTS_KEPT, limit=BATCH)),
@@ -86,11 +84,11 @@ def _remove_again(
         last, _ = page[-1]
 
 
-def _forget(reservation_id: UUID, *, uow: UnitOfWork) -> bool:
-    with uow:
-        reservation = uow.reservations.lock(reservation_id)
-        if reservation.next_check_at is not None:
-            return False  # since it was chosen, something turned up that still needs the traveler
-        forgotten = forget(reservation, uow=uow, now=uow.now(), actor=ACTOR)
+def _forget(reservation_id: UUID, *, cases: Cases) -> bool:
+    with cases.uow as uow:
+        opened = uow.open(reservation_id)
+        if opened.reservation.next_check_at is not None:
+            return False  # a case that reopened since it was chosen still needs the traveler
+        forgotten = forget(opened, cases=cases)
         uow.commit()
         return forgotten

@@ -3,33 +3,29 @@
 from datetime import datetime
 from uuid import UUID
 
-from reservations.application.ports import Reply, SupplierApi, SupplierRequest, UnitOfWork
+from reservations.application.cases import Cases
+from reservations.application.ports import Reply, SupplierApi, SupplierRequest
 from reservations.application.provider_step import StepTaken, take_provider_step
+from reservations.domain.actions import Action
 from reservations.domain.messages import Queue
-from reservations.domain.policy import Policy
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.saga import Action
 
 
 def confirm_supplier(
     reservation_id: UUID,
     *,
-    uow: UnitOfWork,
+    cases: Cases,
     supplier: SupplierApi,
-    policy: Policy,
     not_after: datetime,
 ) -> StepTaken | None:
-    """Book, inquire or cancel: whichever the facts ask for now; see `process_payment`."""
+    """Book, inquire or cancel, whichever is due; see `process_payment`."""
 
     def perform(reservation: Reservation, customer: Customer, action: Action) -> Reply:
         offer = reservation.offer
         return supplier.perform(
             SupplierRequest(
-                verb=action.verb,
-                operation=action.operation,
+                action=action,
                 reference=reservation_id,
-                key=action.key,
-                target=action.target,
                 offer_id=offer.offer_id,
                 starts_on=offer.starts_on,
                 ends_on=offer.ends_on,
@@ -39,6 +35,4 @@ def confirm_supplier(
             )
         )
 
-    return take_provider_step(
-        reservation_id, uow=uow, policy=policy, queue=Queue.SUPPLIER, perform=perform
-    )
+    return take_provider_step(reservation_id, cases=cases, queue=Queue.SUPPLIER, perform=perform)

@@ -3,16 +3,17 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reservations.application.cases import Cases
 from reservations.application.ports import UnitOfWork
-from reservations.application.settlement import hints_of
+from reservations.domain.change import Change
 from reservations.domain.codes import new_code
 from reservations.domain.errors import DuplicateCodeError
 from reservations.domain.facts import Facts
 from reservations.domain.identifiers import uuid7
 from reservations.domain.money import Money
-from reservations.domain.policy import Policy
+from reservations.domain.plan import settle
+from reservations.domain.policy import Moment
 from reservations.domain.reservation import Customer, Offer, Reservation
-from reservations.domain.settlement import settle
 
 CODE_DRAWS = 3  # 49.5 random bits: a second clash in a row is a broken random source, not bad luck
 
@@ -27,9 +28,7 @@ class CreateReservation:
     customer: Customer
 
 
-def create_reservation(
-    command: CreateReservation, *, uow: UnitOfWork, policy: Policy, token_kid: str
-) -> Reservation:
+def create_reservation(command: CreateReservation, *, cases: Cases, token_kid: str) -> Reservation:
     """Store a reservation and the hint that starts its journey, in the caller's transaction.
 
     `token_kid` names the secret that its access token is made with.
@@ -37,12 +36,10 @@ def create_reservation(
     Raises:
         DuplicateCodeError: every code drawn was taken.
     """
-    now = uow.now()
-    settlement = settle(_accepted(command, token_kid=token_kid, now=now), now, policy)
-    reservation = _add_under_a_free_code(settlement.reservation, command.customer, uow=uow)
-    for hint in hints_of(settlement, now=now, traceparent=uow.traceparent):
-        uow.outbox.add(hint)
-    return reservation
+    at = Moment(cases.uow.now(), cases.policy)
+    accepted = _accepted(command, token_kid=token_kid, now=at.now)
+    creation = Change.of(None, settle(accepted, at), at, actor=cases.actor)
+    return _add_under_a_free_code(creation, command.customer, uow=cases.uow)
 
 
 def _accepted(command: CreateReservation, *, token_kid: str, now: datetime) -> Reservation:
@@ -59,14 +56,12 @@ def _accepted(command: CreateReservation, *, token_kid: str, now: datetime) -> R
     )
 
 
-def _add_under_a_free_code(
-    reservation: Reservation, customer: Customer, *, uow: UnitOfWork
-) -> Reservation:
+def _add_under_a_free_code(creation: Change, customer: Customer, *, uow: UnitOfWork) -> Reservation:
     for _ in range(CODE_DRAWS - 1):
         try:
-            uow.reservations.add(reservation, customer)
-            return reservation
+            uow.add(creation, customer)
+            return creation.after
         except DuplicateCodeError:
-            reservation = replace(reservation, code=new_code())
-    uow.reservations.add(reservation, customer)
-    return reservation
+            creation = replace(creation, after=replace(creation.after, code=new_code()))
+    uow.add(creation, customer)
+    return creation.after

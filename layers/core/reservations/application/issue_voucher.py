@@ -5,13 +5,12 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from reservations.application.ports import DocumentStore, UnitOfWork, Voucher, VoucherRenderer
-from reservations.application.settlement import pass_on, settle_and_save
+from reservations.application.cases import Cases
+from reservations.application.ports import DocumentStore, Voucher, VoucherRenderer
 from reservations.application.vouchers import voucher_key, voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.errors import VoucherNotDrawnError
 from reservations.domain.fulfilment import IssueVoucher, fulfil, let_mail_go
-from reservations.domain.policy import Policy
 from reservations.domain.reservation import Document, DocumentType, Reservation
 
 
@@ -25,10 +24,9 @@ class Issued:
 def issue_voucher(
     reservation_id: UUID,
     *,
-    uow: UnitOfWork,
+    cases: Cases,
     renderer: VoucherRenderer,
     store: DocumentStore,
-    policy: Policy,
     keys: KeyRing,
     support_contact: str,
 ) -> Issued | None:
@@ -42,7 +40,7 @@ def issue_voucher(
         UnavailableError: the database or the store did not answer; a retry is safe.
         VoucherNotDrawnError: the voucher cannot be drawn; its mail goes without it.
     """
-    owed = _look(reservation_id, uow=uow, policy=policy, support_contact=support_contact)
+    owed = _look(reservation_id, cases=cases, support_contact=support_contact)
     if owed is None:
         return None
     reservation, voucher = owed
@@ -50,46 +48,40 @@ def issue_voucher(
     try:
         content = renderer.render(voucher)
     except VoucherNotDrawnError:
-        _let_mail_go(reservation_id, uow=uow, policy=policy)
+        _let_mail_go(reservation_id, cases=cases)
         raise
-    with uow:
-        reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        issued = isinstance(fulfil(reservation, now), IssueVoucher)
+    with cases.open(reservation_id) as case:
+        issued = isinstance(fulfil(case.reservation, case.at.now), IssueVoucher)
         if issued:
-            reservation = _with_voucher(reservation, key=key, content=content, now=now)
-        settle_and_save(reservation, uow=uow, policy=policy, now=now)
-        uow.commit()
+            case.put(_with_voucher(case.reservation, key=key, content=content, now=case.at.now))
+        else:  # its mail may be due: repeat the hint
+            case.put(case.reservation)
     if not issued:
         return None
     store.put(key, content)
-    facts = reservation.facts
-    assert facts.confirmed_at is not None  # a voucher is owed to who is confirmed
+    facts = case.reservation.facts
+    assert facts.confirmed_at is not None  # only confirmed reservations get a voucher
     return Issued(confirmed_after=facts.confirmed_at - facts.created_at)
 
 
 def _look(
-    reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, support_contact: str
+    reservation_id: UUID, *, cases: Cases, support_contact: str
 ) -> tuple[Reservation, Voucher] | None:
-    with uow:
-        reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        if isinstance(fulfil(reservation, now), IssueVoucher):
-            customer = uow.reservations.customer(reservation_id)
-            return reservation, voucher_of(reservation, customer, support_contact=support_contact)
-        pass_on(reservation, uow=uow, policy=policy, now=now)
-        uow.commit()
-        return None
+    with cases.open(reservation_id, customer=True) as case:
+        reservation = case.reservation
+        if not isinstance(fulfil(reservation, case.at.now), IssueVoucher):
+            return None
+        case.leave()
+        return reservation, voucher_of(reservation, case.customer, support_contact=support_contact)
 
 
-def _let_mail_go(reservation_id: UUID, *, uow: UnitOfWork, policy: Policy) -> None:
-    with uow:
-        reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        going = let_mail_go(reservation, now, policy)
+def _let_mail_go(reservation_id: UUID, *, cases: Cases) -> None:
+    with cases.open(reservation_id) as case:
+        going = let_mail_go(case.reservation, case.at)
         if going:
-            settle_and_save(going, uow=uow, policy=policy, now=now)
-            uow.commit()
+            case.put(going)
+        else:
+            case.leave()
 
 
 def _with_voucher(

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from uuid import UUID
 
+from reservations.application.cases import Cases
 from reservations.application.ports import (
     DocumentStore,
     Mail,
@@ -14,11 +14,9 @@ from reservations.application.ports import (
     MailOutcome,
     MailRefused,
     MailUnknown,
-    UnitOfWork,
     Voucher,
     VoucherRenderer,
 )
-from reservations.application.settlement import pass_on, settle_and_save
 from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.errors import DocumentStoreUnavailableError, VoucherNotDrawnError
 from reservations.domain.fulfilment import (
@@ -29,7 +27,7 @@ from reservations.domain.fulfilment import (
     put_off,
     record_send,
 )
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment
 from reservations.domain.reservation import (
     ERASED,
     Customer,
@@ -37,7 +35,6 @@ from reservations.domain.reservation import (
     MailStatus,
     Reservation,
 )
-from reservations.domain.saga import kept_booking, paid
 from reservations.domain.views import Refund, RefundStatus, view
 
 STATUS_OF: dict[type[MailOutcome], MailStatus] = {
@@ -47,7 +44,7 @@ STATUS_OF: dict[type[MailOutcome], MailStatus] = {
     MailUnknown: MailStatus.UNKNOWN,
 }
 
-Entry = Callable[[Reservation, MailKind, datetime, Policy], Reservation]
+Entry = Callable[[Reservation, MailKind, Moment], Reservation]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +69,9 @@ class Notified:
 def notify_customer(
     reservation_id: UUID,
     *,
-    uow: UnitOfWork,
+    cases: Cases,
     mailer: Mailer,
     vouchers: Vouchers,
-    policy: Policy,
     support_contact: str,
 ) -> Notified | None:
     """Send the mail that is owed; none if none is.
@@ -87,67 +83,52 @@ def notify_customer(
         ReservationNotFoundError: there is no such reservation.
         UnavailableError: the database did not answer; a retry is safe.
     """
-    owed = _look(reservation_id, uow=uow, policy=policy)
+    owed = _look(reservation_id, cases=cases)
     if owed is None:
         return None
     kind, seen, customer = owed
     if customer == ERASED:
-        _write_down(give_up, reservation_id, kind, uow=uow, policy=policy)
+        _write_down(give_up, reservation_id, kind, cases=cases)
         return Notified(kind=kind, status=MailStatus.REFUSED)
     try:
         pdf = _attachment(kind, seen, customer, vouchers=vouchers, support_contact=support_contact)
     except DocumentStoreUnavailableError:
-        waits = _write_down(put_off, reservation_id, kind, uow=uow, policy=policy)
+        waits = _write_down(put_off, reservation_id, kind, cases=cases)
         return Notified(kind=kind, status=MailStatus.NOT_SENT) if waits else None
-    begun = _write_down(begin_send, reservation_id, kind, uow=uow, policy=policy)
+    begun = _write_down(begin_send, reservation_id, kind, cases=cases)
     if begun is None:
         return None
 
-    reservation, now = begun
-    refund = view(reservation, now, policy).refund
+    reservation, at = begun
+    refund = view(reservation, at).refund
     mail = mail_of(reservation, customer, kind, refund=refund, support_contact=support_contact)
     outcome = mailer.send(replace(mail, voucher_pdf=pdf))
 
     status = STATUS_OF[type(outcome)]
     ses_id = outcome.message_id if isinstance(outcome, MailAccepted) else None
-    with uow:
-        reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        reservation = record_send(reservation, kind, status, now, policy, ses_id=ses_id)
-        settle_and_save(reservation, uow=uow, policy=policy, now=now)
-        uow.commit()
+    with cases.open(reservation_id) as case:
+        case.put(record_send(case.reservation, kind, status, case.at, ses_id=ses_id))
     return Notified(kind=kind, status=status)
 
 
-def _look(
-    reservation_id: UUID, *, uow: UnitOfWork, policy: Policy
-) -> tuple[MailKind, Reservation, Customer] | None:
-    with uow:
-        reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        owed = fulfil(reservation, now)
-        if isinstance(owed, SendMail):
-            return owed.kind, reservation, uow.reservations.customer(reservation_id)
-        pass_on(reservation, uow=uow, policy=policy, now=now)
-        uow.commit()
-        return None
+def _look(reservation_id: UUID, *, cases: Cases) -> tuple[MailKind, Reservation, Customer] | None:
+    with cases.open(reservation_id, customer=True) as case:
+        owed = fulfil(case.reservation, case.at.now)
+        if not isinstance(owed, SendMail):
+            return None
+        case.leave()
+        return owed.kind, case.reservation, case.customer
 
 
 def _write_down(
-    entry: Entry, reservation_id: UUID, kind: MailKind, *, uow: UnitOfWork, policy: Policy
-) -> tuple[Reservation, datetime] | None:
-    """Enter it in the send ledger if that mail is still owed; none if it is not, or if it is another's turn."""
-    with uow:
-        reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        owed = fulfil(reservation, now) == SendMail(kind)
-        if owed:
-            reservation = entry(reservation, kind, now, policy)
-            settle_and_save(reservation, uow=uow, policy=policy, now=now)
-        else:
-            pass_on(reservation, uow=uow, policy=policy, now=now)
-        uow.commit()
-    return (reservation, now) if owed else None
+    entry: Entry, reservation_id: UUID, kind: MailKind, *, cases: Cases
+) -> tuple[Reservation, Moment] | None:
+    """Enter the mail in the send ledger. Return `None` if it is not due any more."""
+    with cases.open(reservation_id) as case:
+        if fulfil(case.reservation, case.at.now) != SendMail(kind):
+            return None
+        case.put(entry(case.reservation, kind, case.at))
+        return case.reservation, case.at
 
 
 def mail_of(
@@ -159,7 +140,7 @@ def mail_of(
     support_contact: str,
 ) -> Mail:
     """The content of a mail, without its attachment."""
-    booking = kept_booking(reservation.facts)
+    booking = reservation.standing.kept_booking
     offer = reservation.offer
     return Mail(
         reservation_id=reservation.reservation_id,
@@ -172,7 +153,7 @@ def mail_of(
         starts_on=offer.starts_on,
         ends_on=offer.ends_on,
         guests=offer.guests,
-        price=paid(reservation.facts),
+        price=reservation.standing.paid,
         supplier_locator=(booking.locator or booking.provider_id) if booking else None,
         refund=refund.money if refund else None,
         refund_done=refund is not None and refund.status is RefundStatus.DONE,

@@ -5,21 +5,19 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.cancel_reservation import close_case
+from reservations.application.cases import Case, Cases, find_reservation
 from reservations.application.ports import (
     DeadLetter,
     DeadLetters,
     DocumentStore,
-    HistoryEntry,
+    Opened,
     Oversight,
     Retention,
     Source,
-    UnitOfWork,
 )
-from reservations.application.settlement import settle_and_save
 from reservations.domain import history
 from reservations.domain.access_token import KeyRing
-from reservations.domain.codes import canonical
 from reservations.domain.decisions import (
     Decision,
     DecisionRefusedError,
@@ -27,17 +25,16 @@ from reservations.domain.decisions import (
     refuse_to_erase,
     resolve,
 )
-from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.facts import PROVIDER_OF, Provider
 from reservations.domain.fulfilment import ask_again
-from reservations.domain.policy import Policy
+from reservations.domain.history import HistoryEntry
 from reservations.domain.reservation import Reservation
 
 PAGE = 100  # reservations made due at once
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
+class Reconciled:
     """How much `reconcile` made due."""
 
     reservations: int
@@ -45,63 +42,39 @@ class Looked:
     supplier_calls: int
 
 
-def find(code: str, *, uow: UnitOfWork) -> Reservation:
-    """Read a reservation by the code a person typed.
+def look_again(code: str, *, cases: Cases) -> Reservation:
+    """Make every call of a reservation due now, and each mail that was given up.
 
     Raises:
-        ReservationNotFoundError: there is none.
-        InvalidReservationCodeError: it is no code.
+        ReservationNotFoundError: see `Cases.find`.
     """
-    reservation = uow.reservations.find(canonical(code))
-    if reservation is None:
-        raise ReservationNotFoundError
-    return reservation
+    with cases.find(code) as case:
+        case.put(ask_again(case.reservation, case.at))
+        _nudge(case)
+    return case.reservation
 
 
-def look_again(code: str, *, uow: UnitOfWork, policy: Policy, actor: str) -> Reservation:
-    """Make every call of a reservation due now, so that its steps ask the providers; and a mail that was given up.
-
-    Raises:
-        ReservationNotFoundError: see `find`.
-    """
-    with uow:
-        reservation, now = _locked(find(code, uow=uow).reservation_id, uow=uow)
-        reservation = ask_again(reservation, now, policy)
-        looked = _look_again(reservation, uow=uow, policy=policy, now=now, actor=actor)
-        uow.commit()
-        return looked
+def _nudge(case: Case) -> None:
+    case.note(history.NUDGED)
+    facts = nudge(case.reservation.facts, case.at.now)
+    case.put(replace(case.reservation, facts=facts))
 
 
-def _look_again(
-    reservation: Reservation, *, uow: UnitOfWork, policy: Policy, now: datetime, actor: str
-) -> Reservation:
-    _tell(reservation, history.NUDGED, uow=uow, now=now, actor=actor)
-    nudged = replace(reservation, facts=nudge(reservation.facts, now))
-    return settle_and_save(nudged, uow=uow, policy=policy, now=now, actor=actor)
-
-
-def reconcile(
-    since: datetime, *, uow: UnitOfWork, oversight: Oversight, policy: Policy, actor: str
-) -> Looked:
-    """Make every reservation due that has a call open, or sent `since`: the steps then ask the providers."""
-    looked = [
-        _look_at(reservation_id, uow=uow, policy=policy, actor=actor)
-        for reservation_id in _to_reconcile(oversight, since=since)
-    ]
+def reconcile(since: datetime, *, cases: Cases, oversight: Oversight) -> Reconciled:
+    """Make every reservation due that has a call open, or sent `since`: the steps then inquire."""
+    looked = [_look_at(each, cases=cases) for each in _to_reconcile(oversight, since=since)]
     calls = [PROVIDER_OF[call.operation] for each in looked for call in each.facts.calls]
-    return Looked(
+    return Reconciled(
         reservations=len(looked),
         payments_calls=calls.count(Provider.PAYMENTS),
         supplier_calls=calls.count(Provider.SUPPLIER),
     )
 
 
-def _look_at(reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, actor: str) -> Reservation:
-    with uow:
-        reservation, now = _locked(reservation_id, uow=uow)
-        looked = _look_again(reservation, uow=uow, policy=policy, now=now, actor=actor)
-        uow.commit()
-        return looked
+def _look_at(reservation_id: UUID, *, cases: Cases) -> Reservation:
+    with cases.open(reservation_id) as case:
+        _nudge(case)
+    return case.reservation
 
 
 def _to_reconcile(oversight: Oversight, *, since: datetime) -> Iterator[UUID]:
@@ -116,124 +89,105 @@ def resolve_review(
     decision: Decision,
     *,
     evidence: str,
-    uow: UnitOfWork,
-    policy: Policy,
-    actor: str,
+    cases: Cases,
     target: str | None = None,
 ) -> Reservation:
     """Record what an operator attests, with the reference that proves it.
 
     Raises:
         DecisionRefusedError: see `decisions.resolve`.
-        ReservationNotFoundError: see `find`.
+        ReservationNotFoundError: see `Cases.find`.
     """
-    with uow:
-        reservation, now = _locked(find(code, uow=uow).reservation_id, uow=uow)
-        facts = resolve(reservation.facts, decision, evidence, now, policy, target=target)
-        note = f"{decision} {evidence}"
-        _tell(reservation, history.REVIEW_RESOLVED, uow=uow, now=now, actor=actor, note=note)
-        resolved = settle_and_save(
-            replace(reservation, facts=facts), uow=uow, policy=policy, now=now, actor=actor
-        )
-        uow.commit()
-        return resolved
+    with cases.find(code) as case:
+        facts = resolve(case.reservation.facts, decision, evidence, case.at, target=target)
+        case.note(history.REVIEW_RESOLVED, f"{decision} {evidence}")
+        case.put(replace(case.reservation, facts=facts))
+    return case.reservation
 
 
-def cancel(code: str, *, uow: UnitOfWork, policy: Policy, actor: str) -> Reservation:
-    """Cancel for a customer who cannot; what was never confirmed, on whatever day.
+def cancel(code: str, *, cases: Cases) -> Reservation:
+    """Cancel for a customer who cannot. An unconfirmed trip can be cancelled on any day.
 
     Raises:
-        NotCancellableError: it ended otherwise, or its service was confirmed and begins today or has begun.
-        ReservationNotFoundError: see `find`.
+        NotCancellableError: see `close_case`.
+        ReservationNotFoundError: see `Cases.find`.
     """
-    with uow:
-        reservation_id = find(code, uow=uow).reservation_id
-        cancelled = cancel_reservation(
-            reservation_id, uow=uow, policy=policy, actor=actor, by_operator=True
-        )
-        uow.commit()
-        return cancelled
+    with cases.find(code) as case:
+        close_case(case, by_operator=True)
+    return case.reservation
 
 
-def reissue_token(
-    code: str, *, uow: UnitOfWork, policy: Policy, keys: KeyRing, actor: str
-) -> Reservation:
+def reissue_token(code: str, *, cases: Cases, keys: KeyRing) -> Reservation:
     """Move a reservation to the current key, so that its old access token opens nothing any more.
 
     Raises:
         DecisionRefusedError: it is on the current key already, where its token would be the same.
-        ReservationNotFoundError: see `find`.
+        ReservationNotFoundError: see `Cases.find`.
     """
-    with uow:
-        reservation, now = _locked(find(code, uow=uow).reservation_id, uow=uow)
-        if reservation.token_kid == keys.current:
+    with cases.find(code) as case:
+        if case.reservation.token_kid == keys.current:
             raise DecisionRefusedError(
                 f"its token is of the current key {keys.current}: add a key to access-token-keys,"
                 " make it the current one, and reissue"
             )
-        _tell(reservation, history.TOKEN_REISSUED, uow=uow, now=now, actor=actor)
-        moved = replace(reservation, token_kid=keys.current)
-        moved = settle_and_save(moved, uow=uow, policy=policy, now=now, actor=actor)
-        uow.commit()
-        return moved
+        case.note(history.TOKEN_REISSUED)
+        case.put(replace(case.reservation, token_kid=keys.current))
+    return case.reservation
 
 
-def erase(code: str, *, uow: UnitOfWork, store: DocumentStore, policy: Policy, actor: str) -> bool:
-    """Delete the personal data and the documents; the money's history stays. Tell whether there were any.
+def erase(code: str, *, cases: Cases, store: DocumentStore) -> bool:
+    """Delete the personal data and the documents. The money's history stays.
+
+    Return `False` if there were none.
 
     Raises:
         DecisionRefusedError: money or mail may still need them.
         DocumentStoreUnavailableError: a document may be left; repeating is harmless.
-        ReservationNotFoundError: see `find`.
+        ReservationNotFoundError: see `find_reservation`.
     """
-    with uow:
-        reservation = find(code, uow=uow)
+    with cases.uow as uow:
+        reservation = find_reservation(code, uow=uow)
         refuse_to_erase(reservation, uow.now())
-    removed = remove_documents(
-        reservation.reservation_id, uow=uow, store=store, policy=policy, actor=actor
-    )
-    with uow:
-        reservation, now = _locked(reservation.reservation_id, uow=uow)
-        refuse_to_erase(reservation, now)
-        erased = forget(reservation, uow=uow, now=now, actor=actor)
+    removed = remove_documents(reservation.reservation_id, cases=cases, store=store)
+    with cases.uow as uow:
+        opened = uow.open(reservation.reservation_id)
+        refuse_to_erase(opened.reservation, opened.now)
+        erased = forget(opened, cases=cases)
         uow.commit()
     return erased or removed
 
 
-def forget(reservation: Reservation, *, uow: UnitOfWork, now: datetime, actor: str) -> bool:
-    """Delete the personal data of a locked reservation; tell whether there were any."""
-    erased = uow.reservations.erase_customer(reservation.reservation_id)
+def forget(opened: Opened, *, cases: Cases) -> bool:
+    """Delete the personal data of a locked reservation. Return `False` if there were none."""
+    reservation_id = opened.reservation.reservation_id
+    erased = cases.uow.reservations.erase_customer(reservation_id)
     if erased:
-        _tell(reservation, history.CUSTOMER_ERASED, uow=uow, now=now, actor=actor)
+        line = HistoryEntry(event=history.CUSTOMER_ERASED, at=opened.now, actor=cases.actor)
+        cases.uow.reservations.add_history(reservation_id, line)
     return erased
 
 
-def remove_documents(
-    reservation_id: UUID, *, uow: UnitOfWork, store: DocumentStore, policy: Policy, actor: str
-) -> bool:
-    """Delete the objects first: one that is marked as removed is never looked for again.
+def remove_documents(reservation_id: UUID, *, cases: Cases, store: DocumentStore) -> bool:
+    """Delete the objects before they are marked: a marked object is never looked for again.
 
-    And once more after it: a reader may have made one anew in between.
+    Delete them once more after that: a reader may have stored one again in between.
 
     Raises:
         DocumentStoreUnavailableError: repeating is harmless.
     """
-    with uow:
-        reservation, _ = _locked(reservation_id, uow=uow)
+    with cases.uow as uow:
+        reservation = uow.open(reservation_id).reservation
     kept = [document.s3_key for document in reservation.documents if document.removed_at is None]
     for key in kept:
         store.delete(key)
     if not kept:
         return False
-    with uow:
-        reservation, now = _locked(reservation_id, uow=uow)
+    with cases.open(reservation_id) as case:
         documents = tuple(
-            replace(document, removed_at=document.removed_at or now)
-            for document in reservation.documents
+            replace(document, removed_at=document.removed_at or case.at.now)
+            for document in case.reservation.documents
         )
-        reservation = replace(reservation, documents=documents)
-        settle_and_save(reservation, uow=uow, policy=policy, now=now, actor=actor)
-        uow.commit()
+        case.put(replace(case.reservation, documents=documents))
     for key in kept:
         store.delete(key)
     return True
@@ -269,21 +223,3 @@ def _teller(event: str, *, retention: Retention, actor: str) -> Callable[[DeadLe
             retention.tell(letter.reservation_id, event, actor=actor)
 
     return tell
-
-
-def _locked(reservation_id: UUID, *, uow: UnitOfWork) -> tuple[Reservation, datetime]:
-    reservation = uow.reservations.lock(reservation_id)
-    return reservation, uow.now()
-
-
-def _tell(
-    reservation: Reservation,
-    event: str,
-    *,
-    uow: UnitOfWork,
-    now: datetime,
-    actor: str,
-    note: str | None = None,
-) -> None:
-    entry = HistoryEntry(event=event, at=now, actor=actor, note=note)
-    uow.reservations.add_history(reservation.reservation_id, entry)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reservations.application.ports import Finding, Oversight, Projected
-from reservations.domain.policy import Policy
-from reservations.domain.saga import Review, reviews, state_of
-from reservations.domain.settlement import settle
+from reservations.domain.plan import settle
+from reservations.domain.policy import Moment, Policy
+from reservations.domain.words import Review
 
 PAGE = 200  # reservations read at once
 RECENT = timedelta(days=7)  # of the frequent check; a settled reservation does not change by itself
@@ -101,13 +101,13 @@ def _difference(stored: Projected, now: datetime, policy: Policy) -> str | None:
 
 
 def _state(stored: Projected, now: datetime, policy: Policy) -> str | None:
-    state = state_of(stored.reservation.facts)
+    state = stored.reservation.standing.state
     return None if stored.state == state else f"state {stored.state}, by its facts {state}"
 
 
 def _review(stored: Projected, now: datetime, policy: Policy) -> str | None:
     kept = set(filter(None, stored.review.split(",")))
-    derived = set(reviews(stored.reservation.facts, now))
+    derived = set(stored.reservation.standing.reviews(now))
     # A deadline that has just passed is written when the reservation, due at it, is looked at.
     if kept <= derived <= kept | {Review.DEADLINE}:
         return None
@@ -117,5 +117,5 @@ def _review(stored: Projected, now: datetime, policy: Policy) -> str | None:
 def _rest(stored: Projected, now: datetime, policy: Policy) -> str | None:
     if stored.reservation.next_check_at is not None:
         return None
-    due = settle(stored.reservation, now, policy).reservation.next_check_at
+    due = settle(stored.reservation, Moment(now, policy)).next_check_at
     return None if due is None else "settled, and something is due by its facts"

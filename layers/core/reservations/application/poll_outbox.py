@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reservations.application.ports import MessagePublisher, UnitOfWork
-from reservations.application.settlement import hints_of
+from reservations.domain.change import Change
 from reservations.domain.errors import UnavailableError
 from reservations.domain.identifiers import uuid7
-from reservations.domain.messages import Hint, Queue
-from reservations.domain.policy import Policy
+from reservations.domain.messages import Hint, Queue, hints_for
+from reservations.domain.plan import Settlement, patient, settle
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
-from reservations.domain.settlement import patient, settle
 
 BATCH = 100  # rows a claim
 DEAD_AFTER = 5  # refusals that are our own fault, before a message is set aside for a person
@@ -94,27 +94,29 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
     hints: list[Hint] = []
     with uow:
         due = uow.reservations.claim_due(limit=BATCH, lease=policy.hint_lease)
-        now = uow.now()
+        at = Moment(uow.now(), policy)
         for reservation in due:
-            waiting = patient(reservation, now, policy)
-            settlement = settle(reservation, now, waiting)
-            told = hints_of(settlement, now=now, traceparent=None)
-            hints += told or [_check_due(reservation, now=now)]
+            waiting = patient(reservation, at)
+            settlement = settle(reservation, waiting)
+            wanted = settlement.hints
+            told = hints_for(reservation.reservation_id, wanted, now=at.now, traceparent=None)
+            hints += told or [_check_due(reservation, now=at.now)]
             wishes = [
-                settlement.reservation.next_check_at,
-                None if told else now + waiting.hint_lease,
+                settlement.next_check_at,
+                None if told else at.now + waiting.policy.hint_lease,
             ]
-            _lease_longer(uow, reservation, min(at for at in wishes if at is not None), now=now)
+            _lease_longer(uow, reservation, min(filter(None, wishes)), at)
         uow.commit()
     if not hints:
         return Polled()
     return Polled(woken=len(publisher.publish(hints).accepted))
 
 
-def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, *, now: datetime) -> None:
-    """Of all that was planned only the time is saved: the rest is the step's that is told, under its lock."""
+def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, at: Moment) -> None:
+    """Save only the time of the plan. The step that gets the hint plans again under its lock."""
     if leased.next_check_at is not None and until > leased.next_check_at:
-        uow.reservations.save(replace(leased, next_check_at=until), now=now)
+        longer = Settlement(reservation=leased, next_check_at=until)
+        uow.store(Change.of(leased, longer, at, actor="system"))
 
 
 def _check_due(reservation: Reservation, *, now: datetime) -> Hint:

@@ -8,23 +8,16 @@ from types import TracebackType
 from typing import Final, Literal, Protocol, Self, TypeAlias
 from uuid import UUID
 
-from reservations.domain.facts import Operation, Outcome, Provider
+from reservations.domain.actions import Action, Verb
+from reservations.domain.change import Change
+from reservations.domain.facts import Outcome, Provider
+from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, MailKind, Reservation
-from reservations.domain.saga import State, Verb
+from reservations.domain.words import State
 
 # --- the database -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryEntry:
-    """One line of a reservation's timeline."""
-
-    event: str
-    at: datetime
-    actor: str
-    note: str | None = None  # the evidence an operator gave; never personal data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,37 +32,20 @@ class Attempt:
     elapsed_ms: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A reservation under its row lock, at a time of the database's clock after the lock."""
+
+    reservation: Reservation
+    now: datetime
+    customer: Customer | None = None  # unless it was asked for
+
+
 class Reservations(Protocol):
-    """The reservations of one unit of work."""
-
-    def add(self, reservation: Reservation, customer: Customer) -> None:
-        """Stage a new reservation with its first history line.
-
-        Raises:
-            DuplicateCodeError: another reservation has this code; the transaction is still usable.
-        """
-
-    def lock(self, reservation_id: UUID) -> Reservation:
-        """Read a reservation whole, holding its row lock until the unit of work ends.
-
-        Raises:
-            ReservationNotFoundError: there is none.
-            DatabaseBusyError: the lock was not granted within the server's lock wait.
-        """
+    """The reservations of one unit of work, beside the one that it opens."""
 
     def find(self, code: str) -> Reservation | None:
         """Read by canonical code, without a lock."""
-
-    def save(
-        self, reservation: Reservation, *, now: datetime, actor: str = "system"
-    ) -> Reservation:
-        """Write what differs from what this unit of work read, add the history that follows from the difference,
-        and raise the version when a reader would see another answer; return what is stored. The payment token is
-        forgotten once no charge can need it.
-
-        Raises:
-            KnowledgeLostError: the change would lower a call's status, change a provider's id or a stamp.
-        """
 
     def customer(self, reservation_id: UUID) -> Customer:
         """Read the personal data, or `ERASED`; only the step that needs it asks.
@@ -79,14 +55,12 @@ class Reservations(Protocol):
         """
 
     def erase_customer(self, reservation_id: UUID) -> bool:
-        """Delete the personal data; tell whether there were any."""
-
-    def add_attempt(self, reservation_id: UUID, attempt: Attempt) -> None: ...
+        """Delete the personal data. Return `False` if there were none."""
 
     def history(self, reservation_id: UUID) -> list[HistoryEntry]: ...
 
     def add_history(self, reservation_id: UUID, entry: HistoryEntry) -> None:
-        """Add a line for what no change of the facts tells."""
+        """Stage a line where nothing else is stored."""
 
     def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
         """Take up to `limit` reservations whose time has come, skipping those others hold, and move their
@@ -150,8 +124,34 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
         trace: TracebackType | None,
     ) -> None: ...
 
+    def open(self, reservation_id: UUID, *, customer: bool = False) -> Opened:
+        """Read a reservation whole, with the time and the personal data if asked for.
+
+        Its row lock is held until the unit of work ends.
+
+        Raises:
+            ReservationNotFoundError: there is none.
+            DatabaseBusyError: the lock was not granted within the server's lock wait.
+        """
+
+    def store(self, change: Change, *, attempts: Sequence[Attempt] = ()) -> None:
+        """Stage a change of what this unit of work opened, claimed or added, and its evidence.
+
+        That is the difference, the history and the hints. A payment token that is spent is forgotten.
+
+        Raises:
+            KnowledgeLostError: the change would lower a call's status, change a provider's id or a stamp.
+        """
+
+    def add(self, creation: Change, customer: Customer) -> None:
+        """Stage a new reservation with its first history line and its hints.
+
+        Raises:
+            DuplicateCodeError: another reservation has this code; the transaction is still usable.
+        """
+
     def now(self) -> datetime:
-        """The database's clock, aware UTC; ask after the lock is granted."""
+        """The database's clock, aware UTC."""
 
     def commit(self) -> None:
         """
@@ -165,17 +165,14 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRequest:
-    """One request to the payments API; `key` is the same on every attempt of a logical operation.
+    """One request to the payments API; its key is the same on every attempt of an operation.
 
     `not_after`: the request is refused, as not sent, when its own time limit would end later.
     """
 
-    verb: Verb  # CHARGE, VOID, REFUND or INQUIRE
-    operation: Operation
+    action: Action
     reference: UUID
-    key: str
     money: Money
-    target: str | None = None  # the payment to void, to refund, or whose refunds are asked for
     payment_token: str | None = field(default=None, repr=False)
     not_after: datetime
 
@@ -184,11 +181,8 @@ class PaymentRequest:
 class SupplierRequest:
     """One request to the supplier's API; see `PaymentRequest`."""
 
-    verb: Verb  # BOOK, CANCEL_BOOKING or INQUIRE
-    operation: Operation
+    action: Action
     reference: UUID
-    key: str
-    target: str | None = None  # the booking to cancel
     offer_id: str
     starts_on: date
     ends_on: date

@@ -3,41 +3,35 @@
 from datetime import datetime
 from uuid import UUID
 
-from reservations.application.ports import PaymentRequest, PaymentsApi, Reply, UnitOfWork
+from reservations.application.cases import Cases
+from reservations.application.ports import PaymentRequest, PaymentsApi, Reply
 from reservations.application.provider_step import StepTaken, take_provider_step
+from reservations.domain.actions import Action
 from reservations.domain.messages import Queue
-from reservations.domain.policy import Policy
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.saga import Action
 
 
 def process_payment(
     reservation_id: UUID,
     *,
-    uow: UnitOfWork,
+    cases: Cases,
     payments: PaymentsApi,
-    policy: Policy,
     not_after: datetime,
 ) -> StepTaken | None:
-    """Charge, inquire, void or refund: whichever the facts ask for now; none if nothing is due.
+    """Charge, inquire, void or refund, whichever is due. Return `None` if nothing is.
 
-    No call that could end after `not_after` is begun: neither the plan nor this process would be there to hear it.
+    Do not start a call that could outlast `not_after`: this invocation would end before the answer.
     """
 
     def perform(reservation: Reservation, customer: Customer, action: Action) -> Reply:
         return payments.perform(
             PaymentRequest(
-                verb=action.verb,
-                operation=action.operation,
+                action=action,
                 reference=reservation_id,
-                key=action.key,
                 money=action.money or reservation.facts.price,
-                target=action.target,
                 payment_token=customer.payment_token,
                 not_after=not_after,
             )
         )
 
-    return take_provider_step(
-        reservation_id, uow=uow, policy=policy, queue=Queue.PAYMENT, perform=perform
-    )
+    return take_provider_step(reservation_id, cases=cases, queue=Queue.PAYMENT, perform=perform)

@@ -1,22 +1,20 @@
-"""The step both providers share: lock, plan, write down, act, lock, record."""
+"""The step that both providers share: read, plan, write down; act; read, record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from reservations.application.ports import Attempt, Reply, UnitOfWork
-from reservations.application.settlement import pass_on, settle_and_save
+from reservations.application.cases import Case, Cases
+from reservations.application.ports import Attempt, Reply
+from reservations.domain.actions import Action, Sent
 from reservations.domain.learning import begin, record
 from reservations.domain.messages import Queue
-from reservations.domain.policy import Policy
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.saga import Action, Sent, wanted_queue
-from reservations.domain.settlement import decide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepTaken:
-    """What a step did, for logs and metrics."""
+    """The action of a step and its reply, for logs and metrics."""
 
     action: Action
     reply: Reply
@@ -26,47 +24,36 @@ Perform = Callable[[Reservation, Customer, Action], Reply]
 
 
 def take_provider_step(
-    reservation_id: UUID, *, uow: UnitOfWork, policy: Policy, queue: Queue, perform: Perform
+    reservation_id: UUID, *, cases: Cases, queue: Queue, perform: Perform
 ) -> StepTaken | None:
-    """Do the one thing that is due at the provider behind `queue`; none if nothing is.
+    """Do the one thing that is due at the provider behind `queue`. Return `None` if nothing is.
 
-    `perform` runs outside any transaction and never raises for a provider's answer or silence.
+    `perform` never raises for a provider's answer or silence.
 
     Raises:
         ReservationNotFoundError: there is no such reservation.
         UnavailableError: the database did not answer; what was written stays true, so a retry is safe.
     """
-    with uow:
-        locked = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        reservation, action = decide(locked, now, policy)
-        if not isinstance(action, Action) or wanted_queue(action) is not queue:
-            pass_on(locked, uow=uow, policy=policy, now=now)
-            uow.commit()
+    with cases.open(reservation_id, customer=True) as case:
+        action = case.due(queue)
+        if action is None:
             return None
-        reservation = replace(reservation, facts=begin(reservation.facts, action, now, policy))
-        customer = uow.reservations.customer(reservation_id)
-        settle_and_save(reservation, uow=uow, policy=policy, now=now)
-        uow.commit()
+        sent = _begin(case, action)
+        reservation, customer = case.reservation, case.customer
 
-    attempt = reservation.facts.row(action.key).attempts
-    sent = Sent(action=action, at=now, attempt=attempt)
     reply = perform(reservation, customer, action)
 
-    _record(reservation_id, sent, reply, uow=uow, policy=policy)
+    with cases.open(reservation_id) as case:
+        facts = record(case.reservation.facts, sent, reply.outcome, case.at)
+        case.put(replace(case.reservation, facts=facts))
+        case.prove(_evidence(sent, reply))
     return StepTaken(action=action, reply=reply)
 
 
-def _record(
-    reservation_id: UUID, sent: Sent, reply: Reply, *, uow: UnitOfWork, policy: Policy
-) -> None:
-    with uow:
-        reservation = uow.reservations.lock(reservation_id)
-        now = uow.now()
-        facts = record(reservation.facts, sent, reply.outcome, now, policy)
-        settle_and_save(replace(reservation, facts=facts), uow=uow, policy=policy, now=now)
-        uow.reservations.add_attempt(reservation_id, _evidence(sent, reply))
-        uow.commit()
+def _begin(case: Case, action: Action) -> Sent:
+    facts = begin(case.reservation.facts, action, case.at)
+    case.put(replace(case.reservation, facts=facts))
+    return Sent(action=action, at=case.at.now, attempt=facts.row(action.key).attempts)
 
 
 def _evidence(sent: Sent, reply: Reply) -> Attempt:

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from reservations.application.ports import DocumentStore, HistoryEntry, UnitOfWork, VoucherRenderer
+from reservations.application.ports import DocumentStore, UnitOfWork, VoucherRenderer
 from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import canonical
 from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
-from reservations.domain.history import INTERNAL
+from reservations.domain.history import INTERNAL, HistoryEntry
 from reservations.domain.reservation import Document, Reservation
-from reservations.domain.saga import State, state_of
+from reservations.domain.words import State
 
 LINK_LIFETIME = timedelta(seconds=60)
 
@@ -102,7 +102,7 @@ def link_to_voucher(
 
 def _valid_voucher(reservation: Reservation) -> Document:
     document = reservation.voucher
-    confirmed = state_of(reservation.facts) is State.SUPPLIER_CONFIRMED
+    confirmed = reservation.standing.state is State.SUPPLIER_CONFIRMED
     if document is None or document.removed_at is not None or not confirmed:
         raise ReservationNotFoundError
     return document

@@ -4,11 +4,10 @@ from dataclasses import replace
 from enum import StrEnum
 from uuid import UUID
 
-from reservations.application.ports import UnitOfWork, WebhookEvent
-from reservations.application.settlement import settle_and_save
+from reservations.application.cases import Cases
+from reservations.application.ports import WebhookEvent
 from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.learning import wake
-from reservations.domain.policy import Policy
 
 
 class Received(StrEnum):
@@ -19,26 +18,29 @@ class Received(StrEnum):
     UNKNOWN_REFERENCE = "unknown_reference"
 
 
-def receive_webhook(event: WebhookEvent, *, uow: UnitOfWork, policy: Policy) -> Received:
-    """Store a webhook once, and make what its sender holds for the reservation due now.
+def receive_webhook(event: WebhookEvent, *, cases: Cases) -> Received:
+    """Store a webhook once, and make the calls of its sender due now.
 
     Raises:
         UnavailableError: nothing was stored; the provider will send it again.
     """
-    with uow:
+    with cases.uow as uow:
         if not uow.webhooks.add(event):
             return Received.DUPLICATE
-        received = _wake(event, uow=uow, policy=policy)
+        received = _wake(event, cases=cases)
         uow.commit()
     return received
 
 
-def _wake(event: WebhookEvent, *, uow: UnitOfWork, policy: Policy) -> Received:
+def _wake(event: WebhookEvent, *, cases: Cases) -> Received:
     try:
-        reservation = uow.reservations.lock(UUID(event.reference))
-    except (ReservationNotFoundError, ValueError):
+        reservation_id = UUID(event.reference)
+    except ValueError:
         return Received.UNKNOWN_REFERENCE
-    now = uow.now()
-    woken = replace(reservation, facts=wake(reservation.facts, event.provider, now))
-    settle_and_save(woken, uow=uow, policy=policy, now=now)
+    try:
+        with cases.join(reservation_id) as case:
+            facts = wake(case.reservation.facts, event.provider, case.at.now)
+            case.put(replace(case.reservation, facts=facts))
+    except ReservationNotFoundError:
+        return Received.UNKNOWN_REFERENCE
     return Received.TAKEN

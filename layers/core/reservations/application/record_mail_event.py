@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from reservations.application.ports import HistoryEntry, UnitOfWork
-from reservations.domain.history import FEEDBACK
+from reservations.application.ports import UnitOfWork
+from reservations.domain.history import FEEDBACK, HistoryEntry
 from reservations.domain.reservation import MailFeedback, MailKind
 
 ACTOR = "ses"
@@ -30,10 +30,10 @@ def record_mail_event(event: MailEvent, *, uow: UnitOfWork) -> bool:
     """
     line = FEEDBACK[event.kind, event.feedback]
     with uow:
-        uow.reservations.lock(event.reservation_id)  # of two deliveries, one waits here
+        opened = uow.open(event.reservation_id)  # of two deliveries, one waits here
         if any(entry.event == line for entry in uow.reservations.history(event.reservation_id)):
             return False
-        entry = HistoryEntry(event=line, at=uow.now(), actor=ACTOR)
+        entry = HistoryEntry(event=line, at=opened.now, actor=ACTOR)
         uow.reservations.add_history(event.reservation_id, entry)
         uow.commit()
     return True

@@ -3,12 +3,11 @@
 from reservations.application.ports import DocumentStore, Voucher, VoucherRenderer
 from reservations.domain.access_token import KeyRing
 from reservations.domain.reservation import Customer, Reservation
-from reservations.domain.saga import kept_booking, paid
 
 
 def voucher_of(reservation: Reservation, customer: Customer, *, support_contact: str) -> Voucher:
     """The content of a confirmed reservation's voucher."""
-    booking, confirmed_at = kept_booking(reservation.facts), reservation.facts.confirmed_at
+    booking, confirmed_at = reservation.standing.kept_booking, reservation.facts.confirmed_at
     assert booking is not None  # asked for in SUPPLIER_CONFIRMED only
     assert confirmed_at is not None
     offer = reservation.offer
@@ -20,7 +19,7 @@ def voucher_of(reservation: Reservation, customer: Customer, *, support_contact:
         starts_on=offer.starts_on,
         ends_on=offer.ends_on,
         guests=offer.guests,
-        price=paid(reservation.facts),
+        price=reservation.standing.paid,
         supplier_locator=booking.locator or booking.provider_id or "",
         issued_on=confirmed_at.date(),
         confirmed_at=confirmed_at,

@@ -9,27 +9,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from reservations.domain.actions import Inquire, Sent, Settled
 from reservations.domain.facts import Call, Facts, Operation, Provider, Seen, Status
 from reservations.domain.fulfilment import fulfil
 from reservations.domain.learning import record, wake
 from reservations.domain.money import Money
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
-from reservations.domain.saga import (
-    RESTING,
-    Action,
-    Review,
-    Sent,
-    Settled,
-    State,
-    Verb,
-    awaited,
-    held,
-    kept_charge,
-    left_of,
-    reviews,
-    state_of,
-)
+from reservations.domain.standing import Standing
+from reservations.domain.words import RESTING, Review, State
 
 
 class Decision(StrEnum):
@@ -107,8 +95,7 @@ def resolve(
     facts: Facts,
     decision: Decision,
     evidence: str,
-    now: datetime,
-    policy: Policy,
+    at: Moment,
     *,
     target: str | None = None,
 ) -> Facts:
@@ -120,20 +107,21 @@ def resolve(
     Raises:
         DecisionRefusedError: nothing is in review that this decision answers, or more than one thing.
     """
-    open_reviews = reviews(facts, now)
+    standing = Standing(facts)
+    open_reviews = standing.reviews(at.now)
     if not open_reviews & ANSWERS[decision]:
-        standing = ", ".join(sorted(open_reviews)) or "nothing"
-        raise DecisionRefusedError(f"in review: {standing}; `{decision}` does not answer it")
+        found = ", ".join(sorted(open_reviews)) or "nothing"
+        raise DecisionRefusedError(f"in review: {found}; `{decision}` does not answer it")
     if decision is Decision.PAID:
-        return _accept_sum(facts)
-    call = _the_one_in_question(facts, ATTESTED[decision].operation, now, target)
+        return _accept_sum(standing)
+    call = _the_one_in_question(standing, ATTESTED[decision].operation, at.now, target)
     if decision is Decision.BOOKED and call.provider_id not in (None, evidence):
         raise DecisionRefusedError(f"the supplier knows this booking as {call.provider_id}")
-    return _attest(facts, call, ATTESTED[decision], evidence, now, policy)
+    return _attest(standing, call, ATTESTED[decision], evidence, at)
 
 
-def _accept_sum(facts: Facts) -> Facts:
-    charge = kept_charge(facts)
+def _accept_sum(standing: Standing) -> Facts:
+    facts, charge = standing.facts, standing.kept_charge
     assert charge is not None  # the review is about it
     if charge.money is None or charge.money.currency != facts.price.currency:
         raise DecisionRefusedError("the payment is in another currency: cancel the reservation")
@@ -141,9 +129,9 @@ def _accept_sum(facts: Facts) -> Facts:
 
 
 def _the_one_in_question(
-    facts: Facts, operation: Operation, now: datetime, target: str | None
+    standing: Standing, operation: Operation, now: datetime, target: str | None
 ) -> Call:
-    asked = [call for call in facts.of(operation) if _in_question(facts, call, now)]
+    asked = [c for c in standing.facts.of(operation) if _in_question(standing, c, now)]
     calls = [call for call in asked if target in (None, _named(call))]
     match calls:
         case [call]:
@@ -165,42 +153,33 @@ def _named(call: Call) -> str | None:
     return call.target or call.provider_id
 
 
-def _attest(
-    facts: Facts, call: Call, said: Attestation, evidence: str, now: datetime, policy: Policy
-) -> Facts:
-    call = replace(call, money=_what_was_left(facts, call))
-    facts = facts.put(call)
+def _attest(standing: Standing, call: Call, said: Attestation, evidence: str, at: Moment) -> Facts:
+    call = replace(call, money=_what_was_left(standing, call))
+    facts = standing.facts.put(call)
     seen = Seen(
         provider_id=call.provider_id or said.name(call, evidence),
         status=said.status,
         money=call.money,
     )
-    return record(facts, _asked(call, now), seen, now, policy)
+    return record(facts, _asked(call, at.now), seen, at)
 
 
-def _what_was_left(facts: Facts, call: Call) -> Money | None:
+def _what_was_left(standing: Standing, call: Call) -> Money | None:
     """A refund that is attested gave back what others had left of the payment."""
-    for charge in held(facts):
+    for charge in standing.held_charges:
         if call.operation is Operation.REFUND and charge.provider_id == call.target and call.money:
-            return Money(left_of(facts, charge), call.money.currency)
+            return Money(standing.left_of(charge), call.money.currency)
     return call.money
 
 
-def _in_question(facts: Facts, call: Call, now: datetime) -> bool:
+def _in_question(standing: Standing, call: Call, now: datetime) -> bool:
     """Whether a review is about it; what may still be answered in time is not the operator's."""
     refused = call.status is Status.DECLINED and call.operation is not Operation.CHARGE
-    return refused or (call in awaited(facts) and call.deadline_at <= now)
+    return refused or (call in standing.awaited and call.deadline_at <= now)
 
 
 def _asked(call: Call, now: datetime) -> Sent:
-    action = Action(
-        verb=Verb.INQUIRE,
-        key=call.key,
-        operation=call.operation,
-        target=call.target,
-        money=call.money,
-    )
-    return Sent(action=action, at=now, attempt=call.attempts)
+    return Sent(action=Inquire(call), at=now, attempt=call.attempts)
 
 
 def refuse_to_erase(reservation: Reservation, now: datetime) -> None:
@@ -215,13 +194,13 @@ def refuse_to_erase(reservation: Reservation, now: datetime) -> None:
 
 
 def _needs(reservation: Reservation, now: datetime) -> Iterator[str]:
-    facts = reservation.facts
-    state = state_of(facts)
+    standing = reservation.standing
+    state = standing.state
     if state not in RESTING:
         yield f"money is open: it is {state}"
-    if any(call.open for call in facts.calls):
+    if any(call.open for call in reservation.facts.calls):
         yield "money is open: a provider has not answered yet"
-    if reviews(facts, now):
+    if standing.reviews(now):
         yield "it is in review"
     if state is State.SUPPLIER_CONFIRMED and now.date() <= reservation.offer.ends_on:
         yield "the trip is not over: cancel it first"

@@ -57,6 +57,7 @@ class Reason(StrEnum):
 
 
 OPEN = frozenset({Status.STARTED, Status.UNKNOWN, Status.PENDING})
+LIVE = frozenset({Status.PENDING, Status.SUCCEEDED})
 
 # Knowledge only grows: an answer moves a call to a higher rank or changes nothing, so a stale one
 # is harmless.
@@ -101,7 +102,13 @@ class Call:
 
     @property
     def open(self) -> bool:
+        """Whether nobody knows yet how it ends."""
         return self.status in OPEN
+
+    @property
+    def live(self) -> bool:
+        """Whether the supplier has this booking, confirmed or pending."""
+        return self.status in LIVE
 
     def due(self, now: datetime) -> bool:
         return self.check_at is not None and self.check_at <= now
@@ -120,8 +127,8 @@ class Facts:
     confirmed_at: datetime | None = None  # stamped once
     ended_at: datetime | None = None  # stamped once
 
-    def of(self, operation: Operation) -> list[Call]:
-        return [call for call in self.calls if call.operation is operation]
+    def of(self, operation: Operation) -> tuple[Call, ...]:
+        return tuple(call for call in self.calls if call.operation is operation)
 
     def find(self, key: str) -> Call | None:
         return next((call for call in self.calls if call.key == key), None)

@@ -9,18 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reservations.domain.facts import Operation, Status
-from reservations.domain.policy import Policy
+from reservations.domain.actions import Settled, Wait
+from reservations.domain.facts import Status
+from reservations.domain.policy import Moment
 from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
-from reservations.domain.saga import (
-    PublicStatus,
-    Settled,
-    State,
-    Wait,
-    public_status,
-    rivals,
-    state_of,
-)
+from reservations.domain.words import PublicStatus, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +61,9 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
     While another booking could still take the place of the kept one, no voucher names either: the
     saga cancels one of them first. A confirmation let go without its voucher is sent first.
     """
-    if state_of(reservation.facts) is State.SUPPLIER_CONFIRMED and reservation.voucher is None:
-        if rivals(reservation.facts):
+    standing = reservation.standing
+    if standing.state is State.SUPPLIER_CONFIRMED and reservation.voucher is None:
+        if standing.rivals:
             return Settled()
         mail = reservation.send_of(MailKind.CONFIRMED)
         if mail is None or mail.check_at is None:
@@ -79,7 +73,7 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
 
 
 def _owed(reservation: Reservation) -> Iterator[MailKind]:
-    word, state = public_status(reservation.facts), state_of(reservation.facts)
+    word, state = reservation.standing.public_status, reservation.standing.state
     untold = _untold_payment(reservation)
     return (
         rule.kind
@@ -93,7 +87,7 @@ def _untold_payment(reservation: Reservation) -> bool:
     told = reservation.send_of(MailKind.CANCELLED)
     return told is not None and any(
         charge.status is Status.SUCCEEDED and charge.closed_at and charge.closed_at > told.sent_at
-        for charge in reservation.facts.of(Operation.CHARGE)
+        for charge in reservation.standing.charges
     )
 
 
@@ -107,9 +101,7 @@ def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail |
     return SendMail(kind) if send.check_at <= now else Wait(send.check_at)
 
 
-def begin_send(
-    reservation: Reservation, kind: MailKind, now: datetime, policy: Policy
-) -> Reservation:
+def begin_send(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
     """Write down a send before it is made; one whose answer stays unknown is repeated once."""
     before = reservation.send_of(kind)
     repeats = before is not None and before.status in (MailStatus.STARTED, MailStatus.UNKNOWN)
@@ -117,45 +109,45 @@ def begin_send(
         kind=kind,
         status=MailStatus.STARTED,
         attempts=before.attempts + 1 if before else 1,
-        sent_at=now,
-        check_at=None if repeats else now + policy.mail_repeat,
+        sent_at=at.now,
+        check_at=None if repeats else at.now + at.policy.mail_repeat,
     )
     return reservation.put_send(send)
 
 
-def put_off(reservation: Reservation, kind: MailKind, now: datetime, policy: Policy) -> Reservation:
+def put_off(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
     """Try later what could not even be begun: as a send that did not leave, it uses up no repeat."""
-    begun = begin_send(reservation, kind, now, policy)
-    return record_send(begun, kind, MailStatus.NOT_SENT, now, policy)
+    begun = begin_send(reservation, kind, at)
+    return record_send(begun, kind, MailStatus.NOT_SENT, at)
 
 
-def let_mail_go(reservation: Reservation, now: datetime, policy: Policy) -> Reservation | None:
+def let_mail_go(reservation: Reservation, at: Moment) -> Reservation | None:
     """Let the confirmation go without its voucher, whose drawing failed for good.
 
     An entry in the send ledger is the mark. The voucher is owed again once the mail rests.
     Return `None` if no mail waits for the voucher.
     """
-    if fulfil(reservation, now) != IssueVoucher() or reservation.send_of(MailKind.CONFIRMED):
+    if fulfil(reservation, at.now) != IssueVoucher() or reservation.send_of(MailKind.CONFIRMED):
         return None
-    return put_off(reservation, MailKind.CONFIRMED, now, policy)
+    return put_off(reservation, MailKind.CONFIRMED, at)
 
 
-def give_up(reservation: Reservation, kind: MailKind, now: datetime, policy: Policy) -> Reservation:
+def give_up(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
     """Let a mail rest that has nobody to go to: the personal data were erased before it was owed."""
-    begun = begin_send(reservation, kind, now, policy)
-    return record_send(begun, kind, MailStatus.REFUSED, now, policy)
+    begun = begin_send(reservation, kind, at)
+    return record_send(begun, kind, MailStatus.REFUSED, at)
 
 
-def ask_again(reservation: Reservation, now: datetime, policy: Policy) -> Reservation:
+def ask_again(reservation: Reservation, at: Moment) -> Reservation:
     """Make due once more the owed mails that were given up in doubt; a person accepts another copy.
 
     And those that were refused: the cause may have been ours. One that may still be on its way is left alone.
     """
     for kind in _owed(reservation):
         send = reservation.send_of(kind)
-        in_doubt = send and send.in_doubt and send.sent_at + policy.mail_repeat <= now
+        in_doubt = send and send.in_doubt and send.sent_at + at.policy.mail_repeat <= at.now
         if send and (in_doubt or send.status is MailStatus.REFUSED):
-            reservation = reservation.put_send(replace(send, check_at=now))
+            reservation = reservation.put_send(replace(send, check_at=at.now))
     return reservation
 
 
@@ -163,8 +155,7 @@ def record_send(
     reservation: Reservation,
     kind: MailKind,
     status: MailStatus,
-    now: datetime,
-    policy: Policy,
+    at: Moment,
     *,
     ses_id: str | None = None,
 ) -> Reservation:
@@ -172,27 +163,25 @@ def record_send(
     send = reservation.send_of(kind)
     if send is None:
         raise LookupError(f"no send of {kind} was begun")
-    return reservation.put_send(_learnt(send, status, ses_id, now, policy))
+    return reservation.put_send(_learnt(send, status, ses_id, at))
 
 
-def _learnt(
-    send: MailSend, status: MailStatus, ses_id: str | None, now: datetime, policy: Policy
-) -> MailSend:
+def _learnt(send: MailSend, status: MailStatus, ses_id: str | None, at: Moment) -> MailSend:
     if send.status is MailStatus.SENT:
         return send
     match status:
         case MailStatus.SENT | MailStatus.REFUSED:
             return replace(send, status=status, ses_id=ses_id, check_at=None)
         case MailStatus.NOT_SENT:
-            return _not_sent(send, now, policy)
+            return _not_sent(send, at)
         case _:
             return replace(send, status=MailStatus.UNKNOWN)
 
 
-def _not_sent(send: MailSend, now: datetime, policy: Policy) -> MailSend:
+def _not_sent(send: MailSend, at: Moment) -> MailSend:
     """Back to what was known before: a repeat that did not leave is still to be made."""
     repeated = send.check_at is None
-    rung = policy.rung(min(send.attempts - 1, policy.unasked_ladder_limit))
+    rung = at.policy.rung(min(send.attempts - 1, at.policy.unasked_ladder_limit))
     return replace(
-        send, status=MailStatus.UNKNOWN if repeated else MailStatus.NOT_SENT, check_at=now + rung
+        send, status=MailStatus.UNKNOWN if repeated else MailStatus.NOT_SENT, check_at=at.now + rung
     )

@@ -4,15 +4,17 @@ The codes are stable: they are stored, and operators see them as they are. Their
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
-from reservations.domain.facts import Call, Facts, Operation, Reason, Status
+from reservations.domain.facts import Call, Operation, Reason, Status
 from reservations.domain.reservation import (
     MailFeedback,
     MailKind,
     MailStatus,
     Reservation,
 )
-from reservations.domain.saga import sum_differs
+from reservations.domain.standing import Standing
 
 ACCEPTED = "reservation.accepted"
 CONFIRMED = "reservation.confirmed"
@@ -67,6 +69,16 @@ FEEDBACK: Mapping[tuple[MailKind, MailFeedback], str] = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One line of a reservation's timeline."""
+
+    event: str
+    at: datetime
+    actor: str
+    note: str | None = None  # the evidence an operator gave; never personal data
+
+
 def changes(before: Reservation | None, after: Reservation) -> tuple[str, ...]:
     """The events that lead from one stored reservation to the next, causes before consequences."""
     return (ACCEPTED,) if before is None else tuple(_changes(before, after))
@@ -74,11 +86,11 @@ def changes(before: Reservation | None, after: Reservation) -> tuple[str, ...]:
 
 def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
     old, new = before.facts, after.facts
-    if new.reason is None and _undoing(new) > _undoing(old):
+    if new.reason is None and _undoing(after.standing) > _undoing(before.standing):
         yield DUPLICATE
     for call in new.calls:
         yield from _call_changes(old.find(call.key), call)
-    if sum_differs(new) and not sum_differs(old):
+    if after.standing.sum_differs and not before.standing.sum_differs:
         yield SUM_DIFFERS
     if new.accepted_minor != old.accepted_minor:
         yield SUM_ACCEPTED
@@ -98,9 +110,9 @@ def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
             yield MAILS[send.kind, send.status]
 
 
-def _undoing(facts: Facts) -> int:
+def _undoing(standing: Standing) -> int:
     """How many refunds and cancellations began: of one that stands, only what is too much is undone."""
-    return len(facts.of(Operation.REFUND)) + len(facts.of(Operation.CANCEL_BOOKING))
+    return len(standing.refunds) + len(standing.cancellations)
 
 
 def _removed(reservation: Reservation) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from reservations.domain.actions import Action, Send, Sent, Void
 from reservations.domain.facts import (
     OPEN,
     PROVIDER_OF,
@@ -24,40 +25,39 @@ from reservations.domain.facts import (
     Seen,
     Status,
 )
-from reservations.domain.policy import Policy
-from reservations.domain.saga import FINAL, Action, Sent, State, Verb, live, state_of, verdict
+from reservations.domain.policy import Moment, Policy
 
 # What is looked at again long after it closed; a refund or a cancellation that succeeded stays so.
 _LOOKED_AFTER = frozenset({Operation.CHARGE, Operation.BOOK})
 
 
-def begin(facts: Facts, action: Action, now: datetime, policy: Policy) -> Facts:
+def begin(facts: Facts, action: Action, at: Moment) -> Facts:
     """Write down a call before it leaves, and when to look if nothing is ever heard of it."""
-    if action.verb in (Verb.INQUIRE, Verb.VOID):
-        call = facts.row(action.key)
-        void_asked = call.void_asked or action.verb is Verb.VOID
-        return facts.put(
-            replace(call, void_asked=void_asked, check_at=now + policy.rung(call.looks))
-        )
-    return facts.put(_sent(facts.find(action.key), action, now, policy))
+    if isinstance(action, Send):
+        return facts.put(_sent(facts.find(action.key), action, at))
+    call = facts.row(action.key)
+    void_asked = call.void_asked or isinstance(action, Void)
+    return facts.put(
+        replace(call, void_asked=void_asked, check_at=at.now + at.policy.rung(call.looks))
+    )
 
 
-def _sent(before: Call | None, action: Action, now: datetime, policy: Policy) -> Call:
+def _sent(before: Call | None, action: Send, at: Moment) -> Call:
     """A fresh row, or the one that was not found, sent again under the same key.
 
     Sending again buys an undoing no time: it is owed since it was first sent.
     """
-    deadline_at = now + _patience(action.operation, policy)
+    deadline_at = at.now + _patience(action.operation, at.policy)
     return Call(
         operation=action.operation,
         key=action.key,
         money=action.money,
         target=action.target,
         attempts=before.attempts + 1 if before else 1,
-        started_at=before.started_at if before else now,
-        sent_at=now,
+        started_at=before.started_at if before else at.now,
+        sent_at=at.now,
         deadline_at=before.deadline_at if before and action.target else deadline_at,
-        check_at=now + policy.rung(0),
+        check_at=at.now + at.policy.rung(0),
     )
 
 
@@ -65,40 +65,43 @@ def _patience(operation: Operation, policy: Policy) -> timedelta:
     return policy.refund_deadline if operation is Operation.REFUND else policy.deadline
 
 
-def record(facts: Facts, sent: Sent, outcome: Outcome, now: datetime, policy: Policy) -> Facts:
-    """Keep what came of a call as facts, then whatever they close."""
+def record(facts: Facts, sent: Sent, outcome: Outcome, at: Moment) -> Facts:
+    """Keep the outcome of a call as facts."""
     call = facts.row(sent.action.key)
-    answer = _Answer(asked_at=sent.at, now=now, policy=policy)
+    answer = _Answer(asked_at=sent.at, at=at)
     match outcome:
         case Listing():
-            facts = answer.file_listing(facts, call, outcome)
+            return answer.file_listing(facts, call, outcome)
         case Seen():
-            facts = answer.file_answer(facts, call, outcome)
-        case NotSent() | NoAnswer() if sent.action.verb in (Verb.INQUIRE, Verb.VOID):
-            facts = facts.put(_not_asked(call, outcome, now, policy))
+            return answer.file_answer(facts, call, outcome)
+        case NotSent() | NoAnswer() if not isinstance(sent.action, Send):
+            return facts.put(_not_asked(call, outcome, at))
         case NotSent() if call.status is Status.STARTED and sent.attempt == call.attempts:
-            facts = facts.put(_not_sent(call, outcome, now, policy))
+            return facts.put(_not_sent(call, outcome, at))
         case NotSent() | NoAnswer() if call.status is Status.STARTED:
-            look_at = now + _pause(outcome, policy.rung(call.looks), policy)
-            facts = facts.put(replace(call, status=Status.UNKNOWN, check_at=look_at))
-        case NotSent() | NoAnswer():
-            facts = facts.put(answer.looked(call))
-    return _conclude(facts, now, policy)
+            check_at = at.now + _pause(outcome, at.policy.rung(call.looks), at.policy)
+            return facts.put(replace(call, status=Status.UNKNOWN, check_at=check_at))
+        case _:
+            return facts.put(answer.looked(call))
 
 
-def _not_asked(call: Call, outcome: NotSent | NoAnswer, now: datetime, policy: Policy) -> Call:
+def _not_asked(call: Call, outcome: NotSent | NoAnswer, at: Moment) -> Call:
     """An inquiry or a void without an answer tells nothing, and does not climb to the hourly rung."""
     if not call.open:
-        return replace(call, check_at=call.check_at and now + policy.aftercare[0])
-    looks = min(call.looks + 1, policy.unasked_ladder_limit)
-    return replace(call, looks=looks, check_at=now + _pause(outcome, policy.rung(looks), policy))
+        return replace(call, check_at=call.check_at and at.now + at.policy.aftercare[0])
+    looks = min(call.looks + 1, at.policy.unasked_ladder_limit)
+    return replace(
+        call, looks=looks, check_at=at.now + _pause(outcome, at.policy.rung(looks), at.policy)
+    )
 
 
-def _not_sent(call: Call, outcome: NotSent, now: datetime, policy: Policy) -> Call:
+def _not_sent(call: Call, outcome: NotSent, at: Moment) -> Call:
     """It may be sent again, after a pause that grows but never costs an hour."""
-    rung = policy.rung(min(call.attempts - 1, policy.unasked_ladder_limit))
-    send_at = now + _pause(outcome, rung, policy)
-    return replace(call, status=Status.NOT_FOUND, closed_at=now, quiet_from=now, check_at=send_at)
+    rung = at.policy.rung(min(call.attempts - 1, at.policy.unasked_ladder_limit))
+    send_at = at.now + _pause(outcome, rung, at.policy)
+    return replace(
+        call, status=Status.NOT_FOUND, closed_at=at.now, quiet_from=at.now, check_at=send_at
+    )
 
 
 def _pause(outcome: NotSent | NoAnswer, rung: timedelta, policy: Policy) -> timedelta:
@@ -115,8 +118,7 @@ class _Answer:
     """When a provider was asked, and when its answer is recorded."""
 
     asked_at: datetime
-    now: datetime
-    policy: Policy
+    at: Moment
 
     def file_answer(self, facts: Facts, call: Call, seen: Seen) -> Facts:
         """A cancellation that succeeded tells of its booking too."""
@@ -149,11 +151,11 @@ class _Answer:
         return self.conclude_cancellations(facts, asked_about=call.key)
 
     def conclude_cancellations(self, facts: Facts, *, asked_about: str) -> Facts:
-        gone = {booking.provider_id for booking in facts.of(Operation.BOOK) if not live(booking)}
+        gone = {booking.provider_id for booking in facts.of(Operation.BOOK) if not booking.live}
         for row in facts.of(Operation.CANCEL_BOOKING):
             if row.status in (Status.SUCCEEDED, Status.DECLINED):
                 continue
-            done = replace(row, status=Status.SUCCEEDED, closed_at=self.now, check_at=None)
+            done = replace(row, status=Status.SUCCEEDED, closed_at=self.at.now, check_at=None)
             missing = self.missing(row, asked_about=asked_about)
             facts = facts.put(done if row.target in gone else missing)
         return facts
@@ -176,16 +178,16 @@ class _Answer:
             operation=operation,
             key=f"seen:{operation}:{seen.provider_id}",
             target=target,
-            started_at=self.now,
-            sent_at=self.now,
-            deadline_at=self.now + _patience(operation, self.policy),
+            started_at=self.at.now,
+            sent_at=self.at.now,
+            deadline_at=self.at.now + _patience(operation, self.at.policy),
         )
 
     def learn(self, call: Call, seen: Seen) -> Call:
         """Take what the provider says, unless we already know better."""
         if RANK[seen.status] <= RANK[call.status]:
             return self.looked(call)
-        closed_at = None if seen.status in OPEN else self.now
+        closed_at = None if seen.status in OPEN else self.at.now
         changed = replace(
             call,
             status=seen.status,
@@ -197,7 +199,7 @@ class _Answer:
             looks=0,
             missing_since=None,
         )
-        return replace(changed, check_at=next_look(changed, self.now, self.now, self.policy))
+        return replace(changed, check_at=next_look(changed, self.at.now, self.at))
 
     def missing(self, call: Call, *, asked_about: str) -> Call:
         """Not listed: that counts only if asked after the last send, and closes only when sure.
@@ -212,21 +214,21 @@ class _Answer:
         if call.status not in (Status.STARTED, Status.UNKNOWN) or self.asked_at < call.sent_at:
             return self.looked(call)
         since = call.missing_since or self.asked_at
-        sent_long_ago = call.sent_at + self.policy.call_limit + self.policy.visibility
-        sure_at = max(since + self.policy.not_found_gap, sent_long_ago)
+        sent_long_ago = call.sent_at + self.at.policy.call_limit + self.at.policy.visibility
+        sure_at = max(since + self.at.policy.not_found_gap, sent_long_ago)
         if self.asked_at >= sure_at:
             return self.absent(call)
-        soon = max(sure_at, self.now + self.policy.rung(0))
-        look_at = min(self.now + self.policy.rung(call.looks + 1), soon)
+        soon = max(sure_at, self.at.now + self.at.policy.rung(0))
+        look_at = min(self.at.now + self.at.policy.rung(call.looks + 1), soon)
         return replace(call, looks=call.looks + 1, missing_since=since, check_at=look_at)
 
     def absent(self, call: Call) -> Call:
         return replace(
             call,
             status=Status.NOT_FOUND,
-            closed_at=self.now,
-            quiet_from=self.now,
-            check_at=self.now,
+            closed_at=self.at.now,
+            quiet_from=self.at.now,
+            check_at=self.at.now,
             looks=0,
             missing_since=None,
         )
@@ -234,7 +236,7 @@ class _Answer:
     def looked(self, call: Call) -> Call:
         """Asked, and nothing new: the next look is due."""
         seen = replace(call, looks=call.looks + call.open)
-        return replace(seen, check_at=next_look(seen, self.asked_at, self.now, self.policy))
+        return replace(seen, check_at=next_look(seen, self.asked_at, self.at))
 
 
 def _may_be(call: Call, seen: Seen) -> bool:
@@ -250,13 +252,13 @@ def _rows(facts: Facts, operation: Operation, target: str | None) -> list[Call]:
     return [call for call in facts.of(operation) if call.target == target]
 
 
-def next_look(call: Call, asked_at: datetime, now: datetime, policy: Policy) -> datetime | None:
+def next_look(call: Call, asked_at: datetime, at: Moment) -> datetime | None:
     """The ladder while open; once closed, the first late look after the one asked."""
     if call.open:
-        return now + policy.rung(call.looks)
+        return at.now + at.policy.rung(call.looks)
     if call.operation not in _LOOKED_AFTER and call.status is not Status.NOT_FOUND:
         return None
-    return next((at for at in _late_looks(call, policy) if at > asked_at), None)
+    return next((time for time in _late_looks(call, at.policy) if time > asked_at), None)
 
 
 def _late_looks(call: Call, policy: Policy) -> Iterator[datetime]:
@@ -265,14 +267,9 @@ def _late_looks(call: Call, policy: Policy) -> Iterator[datetime]:
         yield call.quiet_from + after
 
 
-def close(facts: Facts, reason: Reason, now: datetime, policy: Policy) -> Facts:
-    """Close a reservation; the first reason stays for ever."""
-    return _conclude(replace(facts, reason=facts.reason or reason), now, policy)
-
-
-def cancel(facts: Facts, now: datetime, policy: Policy) -> Facts:
-    """Do what the customer asks: from here on, everything is taken back."""
-    return close(facts, Reason.CUSTOMER_CANCELLED, now, policy)
+def cancel(facts: Facts) -> Facts:
+    """Close a reservation as its customer asks. The first reason stays for ever."""
+    return replace(facts, reason=facts.reason or Reason.CUSTOMER_CANCELLED)
 
 
 def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
@@ -283,15 +280,4 @@ def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
         ):
             quiet_from = None if call.open else now
             facts = facts.put(replace(call, check_at=now, looks=0, quiet_from=quiet_from))
-    return facts
-
-
-def _conclude(facts: Facts, now: datetime, policy: Policy) -> Facts:
-    """Take the verdict, and stamp what is remembered for ever."""
-    facts = replace(facts, reason=facts.reason or verdict(facts, now, policy))
-    state = state_of(facts)
-    if facts.confirmed_at is None and state is State.SUPPLIER_CONFIRMED:
-        facts = replace(facts, confirmed_at=now)
-    if facts.ended_at is None and state in FINAL:
-        facts = replace(facts, ended_at=now)
     return facts

@@ -1,9 +1,12 @@
 """The one message that travels: a hint to look at a reservation. It proves and orders nothing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
+
+from reservations.domain.identifiers import uuid7
 
 SCHEMA_VERSION = 1
 
@@ -27,3 +30,24 @@ class Hint:
     type: str
     occurred_at: datetime
     traceparent: str | None = None  # W3C Trace Context
+
+
+def hints_for(
+    reservation_id: UUID,
+    wanted: Iterable[tuple[Queue, str]],
+    *,
+    now: datetime,
+    traceparent: str | None,
+) -> list[Hint]:
+    """Make a hint of each (queue, message type) pair."""
+    return [
+        Hint(
+            message_id=uuid7(now),
+            queue=queue,
+            reservation_id=reservation_id,
+            type=message_type,
+            occurred_at=now,
+            traceparent=traceparent,
+        )
+        for queue, message_type in wanted
+    ]

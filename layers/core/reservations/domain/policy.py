@@ -1,7 +1,7 @@
 """Every duration the saga obeys; a setting, so that a test or a small stack can shorten them."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 
@@ -69,6 +69,14 @@ class Policy:
         """Stretch the ladder, so that those who failed together do not come back together."""
         stretched = tuple(rung * factor for rung in self.ladder)
         return replace(self, ladder=stretched, ladder_end=self.ladder_end * factor)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time of the database's clock, and the durations that hold at it."""
+
+    now: datetime
+    policy: Policy
 
 
 STANDARD = Policy()

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from enum import StrEnum
+from functools import cached_property
 from uuid import UUID
 
 from reservations.domain.facts import Facts
+from reservations.domain.standing import Standing
 
 
 class Language(StrEnum):
@@ -96,7 +98,7 @@ class MailSend:
         return self.check_at is None and self.status in (MailStatus.STARTED, MailStatus.UNKNOWN)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: it keeps its standing
 class Reservation:
     """One reservation as stored; replaced inside the transaction that holds its row lock."""
 
@@ -111,6 +113,10 @@ class Reservation:
     next_check_at: datetime | None
     version: int = 1
     updated_at: datetime
+
+    @cached_property
+    def standing(self) -> Standing:
+        return Standing(self.facts)
 
     def send_of(self, kind: MailKind) -> MailSend | None:
         return next((send for send in self.sends if send.kind is kind), None)

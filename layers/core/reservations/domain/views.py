@@ -5,21 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from reservations.domain.facts import Call, Facts, Operation, Status
+from reservations.domain.facts import Call, Status
 from reservations.domain.money import Money
-from reservations.domain.policy import Policy
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import DocumentType, MailStatus, Reservation
-from reservations.domain.saga import (
-    FINAL,
-    PublicStatus,
-    State,
-    held,
-    hold_ends_at,
-    kept_charge,
-    public_status,
-    reviews,
-    state_of,
-)
+from reservations.domain.standing import Standing
+from reservations.domain.words import FINAL, PublicStatus, State
 
 
 class StepStatus(StrEnum):
@@ -84,20 +75,20 @@ PROGRESS: Mapping[State, Progress] = {
 _SPEAKING_ORDER = (RefundStatus.FAILED, RefundStatus.PENDING, RefundStatus.DONE)
 
 
-def view(reservation: Reservation, now: datetime, policy: Policy) -> View:
-    facts = reservation.facts
-    status = public_status(facts)
+def view(reservation: Reservation, at: Moment) -> View:
+    standing = reservation.standing
+    status = standing.public_status
     confirmed = status is PublicStatus.CONFIRMADA
     untold = any(send.status is MailStatus.REFUSED or send.in_doubt for send in reservation.sends)
     return View(
         status=status,
-        progress=_progress(facts),
+        progress=_progress(standing),
         # Beside a confirmed trip, the return of a second payment would only alarm.
-        refund=None if confirmed else _refund(facts),
+        refund=None if confirmed else _refund(standing),
         # The voucher of a trip that no longer stands is not shown any more.
         documents=tuple(_available(reservation)) if confirmed else (),
-        expires_at=_expires_at(facts, policy),
-        requires_support=untold or bool(reviews(facts, now)),
+        expires_at=_expires_at(standing, at.policy),
+        requires_support=untold or bool(standing.reviews(at.now)),
     )
 
 
@@ -107,40 +98,35 @@ def _available(reservation: Reservation) -> Iterator[DocumentType]:
 
 def at_rest(reservation: Reservation) -> bool:
     """Return `True` once a reader may stop polling: the status is final and its voucher was issued."""
-    status = public_status(reservation.facts)
+    status = reservation.standing.public_status
     if status is PublicStatus.CONFIRMADA:
         return reservation.voucher is not None
     if status in (PublicStatus.RECHAZADA, PublicStatus.EXPIRADA):
-        return state_of(reservation.facts) in FINAL
+        return reservation.standing.state in FINAL
     return status is PublicStatus.CANCELADA
 
 
-def reads_differently(
-    before: Reservation, after: Reservation, now: datetime, policy: Policy
-) -> bool:
+def reads_differently(before: Reservation, after: Reservation, at: Moment) -> bool:
     """Whether a reader would see another answer than the one stored at `before.updated_at`."""
-    return view(before, before.updated_at, policy) != view(after, now, policy)
+    return view(before, Moment(before.updated_at, at.policy)) != view(after, at)
 
 
-def _progress(facts: Facts) -> Progress:
-    state = state_of(facts)
-    if state is State.CANCELLATION_IN_PROGRESS and held(facts):
+def _progress(standing: Standing) -> Progress:
+    if standing.state is State.CANCELLATION_IN_PROGRESS and standing.held_charges:
         return Progress(payment=StepStatus.DONE, supplier=StepStatus.FAILED)
-    return PROGRESS[state]
+    return PROGRESS[standing.state]
 
 
-def _expires_at(facts: Facts, policy: Policy) -> datetime | None:
-    if facts.reason is not None or kept_charge(facts) is not None:
+def _expires_at(standing: Standing, policy: Policy) -> datetime | None:
+    if standing.closed or standing.kept_charge is not None:
         return None
-    return hold_ends_at(facts, policy)
+    return standing.hold_ends_at(policy)
 
 
-def _refund(facts: Facts) -> Refund | None:
+def _refund(standing: Standing) -> Refund | None:
     """All that is given back, as one: failed speaks before pending, pending before done."""
     returns = {
-        charge: status
-        for charge in facts.of(Operation.CHARGE)
-        if (status := _return_of(charge, facts))
+        charge: status for charge in standing.charges if (status := _return_of(charge, standing))
     }
     total = _total(charge.money for charge in returns)
     if total is None:
@@ -149,18 +135,14 @@ def _refund(facts: Facts) -> Refund | None:
     return Refund(speaks, total)
 
 
-def _return_of(charge: Call, facts: Facts) -> RefundStatus | None:
+def _return_of(charge: Call, standing: Standing) -> RefundStatus | None:
     """How the money of a charge comes back; none while it is not to be given back."""
-    refunds = {
-        refund.status
-        for refund in facts.of(Operation.REFUND)
-        if refund.target == charge.provider_id
-    }
-    if Status.SUCCEEDED in refunds and charge not in held(facts):
+    refunds = {refund.status for refund in standing.refunds if refund.target == charge.provider_id}
+    if Status.SUCCEEDED in refunds and charge not in standing.held_charges:
         return RefundStatus.DONE
     if Status.DECLINED in refunds:
         return RefundStatus.FAILED
-    owed = facts.reason is not None and charge.status is Status.SUCCEEDED
+    owed = standing.closed and charge.status is Status.SUCCEEDED
     return RefundStatus.PENDING if refunds or owed else None
 
 

@@ -9,13 +9,14 @@ from uuid import UUID
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
-from reservations.application.ports import HistoryEntry, UnitOfWork
+from reservations.application.ports import UnitOfWork
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
-from reservations.domain.policy import Policy
+from reservations.domain.history import HistoryEntry
+from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Language, Reservation
-from reservations.domain.saga import PublicStatus
 from reservations.domain.views import View, at_rest, view
+from reservations.domain.words import PublicStatus
 from reservations.entrypoints import http
 from reservations.entrypoints.problems import CATALOGUE
 from reservations.texts.compiled import TIMELINE
@@ -38,7 +39,7 @@ def stored_answer(reservation: Reservation, *, now: datetime, policy: Policy) ->
         "retry_after_s": poll_after_s(reservation, now=now),
         "reservation_id": str(reservation.reservation_id),
         "token_kid": reservation.token_kid,
-        "body": _body(reservation, view(reservation, now, policy)),
+        "body": _body(reservation, view(reservation, Moment(now, policy))),
     }
 
 
@@ -64,7 +65,7 @@ def stored_cancellation(
     reservation: Reservation, *, now: datetime, policy: Policy
 ) -> dict[str, Any]:
     """The answer to a cancellation, as the idempotency store keeps it: 202 until the reservation is CANCELADA."""
-    seen = view(reservation, now, policy)
+    seen = view(reservation, Moment(now, policy))
     done = seen.status is PublicStatus.CANCELADA
     return {
         "status": int(HTTPStatus.OK if done else HTTPStatus.ACCEPTED),
@@ -120,7 +121,7 @@ def shown(
     if _matches(if_none_match, reservation.version):
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers | {"Vary": http.VARY})
     # As of the last change: effects of time alone raise the version at the next check.
-    seen = view(reservation, reservation.updated_at, policy)
+    seen = view(reservation, Moment(reservation.updated_at, policy))
     body = _with_links(_body(reservation, seen), base_url=base_url)
     return http.json_response(HTTPStatus.OK, body, headers=headers)
 

@@ -1,12 +1,12 @@
 """Rows to reservations and back."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
 
+from reservations.domain.change import Change
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
@@ -21,7 +21,6 @@ from reservations.domain.reservation import (
     Offer,
     Reservation,
 )
-from reservations.domain.saga import reviews, state_of
 
 Values = dict[str, Any]
 
@@ -82,16 +81,16 @@ def fixed_values(reservation: Reservation) -> Values:
     }
 
 
-def changing_values(reservation: Reservation, *, now: datetime) -> Values:
-    """Return what changes, with the projections of the facts; writing it ends a poller's lease."""
-    facts = reservation.facts
+def changing_values(change: Change) -> Values:
+    """The columns that change. Writing them ends a poller's lease."""
+    reservation, facts = change.after, change.after.facts
     return {
         "token_kid": reservation.token_kid,
         "reason": facts.reason,
         "accepted_minor": facts.accepted_minor,
-        "state": state_of(facts),
+        "state": change.state,
         "settled": reservation.next_check_at is None,
-        "review": ",".join(sorted(reviews(facts, now))),
+        "review": ",".join(sorted(change.reviews)),
         "confirmed_at": facts.confirmed_at,
         "ended_at": facts.ended_at,
         "next_check_at": reservation.next_check_at,

@@ -18,9 +18,9 @@ from reservations.application.ports import (
     Projected,
     QueueLag,
 )
+from reservations.domain.actions import Verb
 from reservations.domain.identifiers import uuid7
-from reservations.domain.policy import Policy
-from reservations.domain.saga import RESTING, State, Verb
+from reservations.domain.words import RESTING, State
 
 ANSWER_SECONDS = 60  # it reads whole tables
 FOUND_AT_MOST = 50  # rows of one invariant: more tell nothing more
@@ -162,9 +162,9 @@ _OLDEST_DUE = text(
 
 
 class MySqlOversight(Oversight):
-    def __init__(self, database: Database, *, policy: Policy) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._reservations = MySqlReservations(database, policy=policy)
+        self._reservations = MySqlReservations(database)
 
     def stuck(self, *, limit: int) -> list[Overview]:
         return self._overviews(_STUCK, limit=limit)

@@ -37,8 +37,8 @@ from reservations.adapters.mysql.tables import (
     PROVIDER_CALL,
     RESERVATION,
 )
-from reservations.application.bookkeeping import payment_token_is_spent, revised
-from reservations.application.ports import Attempt, HistoryEntry, Reservations
+from reservations.application.ports import Attempt, Reservations
+from reservations.domain.change import Change
 from reservations.domain.errors import (
     DatabaseBusyError,
     DuplicateCodeError,
@@ -47,8 +47,7 @@ from reservations.domain.errors import (
     ReservationNotFoundError,
 )
 from reservations.domain.facts import RANK, Call, Facts, Status
-from reservations.domain.history import changes
-from reservations.domain.policy import Policy
+from reservations.domain.history import HistoryEntry
 from reservations.domain.reservation import ERASED, Customer, MailStatus, Reservation
 
 _BY_ID = select(RESERVATION).where(RESERVATION.c.id == bindparam("id"))
@@ -108,35 +107,35 @@ _CALLS, _DOCUMENTS, _SENDS = _children(PROVIDER_CALL), _children(DOCUMENT), _chi
 
 
 class MySqlReservations(Reservations):
-    """The reservations of one transaction; `forget_reads` begins the next."""
+    """The reservations of one transaction; `forget_locks` begins the next."""
 
-    def __init__(self, database: Database, *, policy: Policy) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._policy = policy
-        self._reads: dict[UUID, Reservation] = {}
+        self._locked: set[UUID] = set()
 
-    def forget_reads(self) -> None:
-        self._reads.clear()
+    def forget_locks(self) -> None:
+        self._locked.clear()
 
-    def add(self, reservation: Reservation, customer: Customer) -> None:
-        reservation_id, now = reservation.reservation_id, reservation.updated_at
+    def add(self, creation: Change, customer: Customer) -> None:
+        reservation = creation.after
+        reservation_id = reservation.reservation_id
         self._insert_reservation(
-            mapping.fixed_values(reservation) | mapping.changing_values(reservation, now=now)
+            mapping.fixed_values(reservation) | mapping.changing_values(creation)
         )
         self._database.execute(insert(CUSTOMER), mapping.customer_values(reservation_id, customer))
         bare = replace(
             reservation, facts=replace(reservation.facts, calls=()), documents=(), sends=()
         )
         self._write_difference(bare, reservation)
-        self._add_history(None, reservation, now=now, actor="system")
-        self._reads[reservation_id] = reservation
+        self._add_history(creation)
+        self._locked.add(reservation_id)
 
     def lock(self, reservation_id: UUID) -> Reservation:
         row = self._database.execute(_LOCK, {"id": reservation_id}).one_or_none()
         if row is None:
             raise ReservationNotFoundError
         [reservation] = self.whole([row])
-        self._reads[reservation_id] = reservation
+        self._locked.add(reservation_id)
         return reservation
 
     def find(self, code: str) -> Reservation | None:
@@ -151,20 +150,15 @@ class MySqlReservations(Reservations):
                 return reservation
         raise DatabaseBusyError(f"changed during each of {_READINGS} readings")
 
-    def save(
-        self, reservation: Reservation, *, now: datetime, actor: str = "system"
-    ) -> Reservation:
-        before = self._reads.get(reservation.reservation_id)
-        if before is None:
+    def save(self, change: Change) -> None:
+        before, after = change.before, change.after
+        if before is None or after.reservation_id not in self._locked:
             raise LookupError("only what this unit of work locked or added can be saved")
-        after = revised(before, reservation, now=now, policy=self._policy)
         self._write_difference(before, after)
-        self._write_reservation(before, after, now=now)
-        if payment_token_is_spent(after.facts):
+        self._write_reservation(before, change)
+        if change.token_spent:
             self._database.execute(_FORGET_TOKEN, {"id": after.reservation_id})
-        self._add_history(before, after, now=now, actor=actor)
-        self._reads[after.reservation_id] = after
-        return after
+        self._add_history(change)
 
     def customer(self, reservation_id: UUID) -> Customer:
         row = self._database.execute(_CUSTOMER, {"id": reservation_id}).one_or_none()
@@ -210,7 +204,7 @@ class MySqlReservations(Reservations):
             _LEASE, {"ids": [r.reservation_id for r in due], "until": until, "token": uuid4()}
         )
         leased = [replace(r, next_check_at=until) for r in due]
-        self._reads.update((r.reservation_id, r) for r in leased)
+        self._locked.update(r.reservation_id for r in leased)
         return leased
 
     # --- reading
@@ -279,8 +273,8 @@ class MySqlReservations(Reservations):
                 raise DuplicateCodeError("the code is taken") from error
             raise
 
-    def _write_reservation(self, before: Reservation, after: Reservation, *, now: datetime) -> None:
-        row = RESERVATION.c
+    def _write_reservation(self, before: Reservation, change: Change) -> None:
+        row, after = RESERVATION.c, change.after
         statement = update(RESERVATION).where(
             row.id == after.reservation_id,
             row.version == before.version,
@@ -288,7 +282,7 @@ class MySqlReservations(Reservations):
             or_(row.confirmed_at.is_(None), row.confirmed_at == after.facts.confirmed_at),
             or_(row.ended_at.is_(None), row.ended_at == after.facts.ended_at),
         )
-        values = mapping.changing_values(after, now=now)
+        values = mapping.changing_values(change)
         self._change_one(statement.values(values), "the reason or a stamp is set once")
 
     def _write_difference(self, before: Reservation, after: Reservation) -> None:
@@ -339,12 +333,10 @@ class MySqlReservations(Reservations):
         if self._database.execute(statement).rowcount != 1:
             raise KnowledgeLostError(promise)
 
-    def _add_history(
-        self, before: Reservation | None, after: Reservation, *, now: datetime, actor: str
-    ) -> None:
+    def _add_history(self, change: Change) -> None:
         rows = [
-            {"reservation_id": after.reservation_id, "event": event, "at": now, "actor": actor}
-            for event in changes(before, after)
+            {"reservation_id": change.after.reservation_id, **asdict(line)}
+            for line in change.history
         ]
         if rows:
             self._database.execute(insert(HISTORY), rows)

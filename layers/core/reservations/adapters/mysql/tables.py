@@ -27,10 +27,11 @@ from sqlalchemy.dialects.mysql import CHAR, DATETIME, TEXT, VARCHAR
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
+from reservations.domain.actions import Verb
 from reservations.domain.facts import OPEN, Operation, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.reservation import DocumentType, Language, MailKind, MailStatus
-from reservations.domain.saga import WORD_OF_LIVE, State, Verb
+from reservations.domain.words import PUBLIC_STATUS_OF_STATE, State
 
 
 class Uuid(TypeDecorator[UUID]):
@@ -133,7 +134,8 @@ class ReservationRow(SQLModel, table=True):
             f"reason IS NULL OR {_one_of('reason', Reason)}", name="ck_reservation_reason"
         ),
         CheckConstraint(
-            f"(reason IS NULL) = ({_one_of('state', WORD_OF_LIVE)})", name="ck_reservation_live"
+            f"(reason IS NULL) = ({_one_of('state', PUBLIC_STATUS_OF_STATE)})",
+            name="ck_reservation_live",
         ),
         CheckConstraint("settled = (next_check_at IS NULL)", name="ck_reservation_settled"),
         CheckConstraint(

@@ -1,32 +1,33 @@
 """One transaction on the environment's connection."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.outbox import MySqlOutbox
 from reservations.adapters.mysql.reservations import MySqlReservations
 from reservations.adapters.mysql.webhooks import MySqlWebhooks
-from reservations.application.ports import UnitOfWork
-from reservations.domain.policy import Policy
+from reservations.application.ports import Attempt, Opened, UnitOfWork
+from reservations.domain.change import Change
+from reservations.domain.reservation import Customer
 
 
 class MySqlUnitOfWork(UnitOfWork):
     """A transaction of its own, READ COMMITTED; it may be entered again after it was left."""
 
-    def __init__(
-        self, database: Database, *, policy: Policy, traceparent: str | None = None
-    ) -> None:
+    def __init__(self, database: Database, *, traceparent: str | None = None) -> None:
         self._database = database
-        self.reservations = MySqlReservations(database, policy=policy)
+        self.reservations: MySqlReservations = MySqlReservations(database)
         self.outbox = MySqlOutbox(database)
         self.webhooks = MySqlWebhooks(database)
         self.traceparent = traceparent
 
     def __enter__(self) -> Self:
         self._database.begin()
-        self.reservations.forget_reads()
+        self.reservations.forget_locks()
         return self
 
     def __exit__(
@@ -36,6 +37,27 @@ class MySqlUnitOfWork(UnitOfWork):
         trace: TracebackType | None,
     ) -> None:
         self._database.rollback()
+
+    def open(self, reservation_id: UUID, *, customer: bool = False) -> Opened:
+        return Opened(
+            reservation=self.reservations.lock(reservation_id),
+            now=self.now(),
+            customer=self.reservations.customer(reservation_id) if customer else None,
+        )
+
+    def store(self, change: Change, *, attempts: Sequence[Attempt] = ()) -> None:
+        self.reservations.save(change)
+        self._add_hints(change)
+        for attempt in attempts:
+            self.reservations.add_attempt(change.after.reservation_id, attempt)
+
+    def add(self, creation: Change, customer: Customer) -> None:
+        self.reservations.add(creation, customer)
+        self._add_hints(creation)
+
+    def _add_hints(self, change: Change) -> None:
+        for hint in change.messages(traceparent=self.traceparent):
+            self.outbox.add(hint)
 
     def now(self) -> datetime:
         return self._database.now()
@@ -54,7 +76,7 @@ class JoinedUnitOfWork(MySqlUnitOfWork):
         """
         if not self._database.in_transaction:
             raise RuntimeError("no idempotent operation is under way")
-        self.reservations.forget_reads()
+        self.reservations.forget_locks()
         return self
 
     def __exit__(

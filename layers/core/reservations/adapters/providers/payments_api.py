@@ -11,9 +11,9 @@ from reservations.adapters.providers.provider_http import (
     UnusableAnswerError,
 )
 from reservations.application.ports import PaymentRequest, PaymentsApi, Reply
+from reservations.domain.actions import Inquire, Send, Void
 from reservations.domain.facts import Listing, NotSent, Operation, Seen, Status
 from reservations.domain.money import Money
-from reservations.domain.saga import Verb
 
 
 class _Payment(ProviderAnswer):
@@ -63,18 +63,18 @@ class HttpPaymentsApi(PaymentsApi):
         self._http = http
 
     def perform(self, request: PaymentRequest) -> Reply:
-        match request.verb:
-            case Verb.CHARGE:
+        match request.action:
+            case Send(operation=Operation.CHARGE):
                 return self._charge(request)
-            case Verb.VOID:
-                return self._void(request)
-            case Verb.REFUND:
+            case Send(operation=Operation.REFUND):
                 return self._refund(request)
-            case Verb.INQUIRE if request.operation is Operation.REFUND:
+            case Void():
+                return self._void(request)
+            case Inquire(operation=Operation.REFUND):
                 return self._list_refunds(request)
-            case Verb.INQUIRE:
+            case Inquire():
                 return self._list_payments(request)
-        raise ValueError(f"the payments API does not {request.verb}")
+        raise ValueError(f"the payments API does not {request.action.verb}")
 
     def _charge(self, request: PaymentRequest) -> Reply:
         if request.payment_token is None:
@@ -89,7 +89,7 @@ class HttpPaymentsApi(PaymentsApi):
         return self._http.ask(
             method="POST",
             path="/payments",
-            key=request.key,
+            key=request.action.key,
             body=body,
             read=lambda answer: _Payment.model_validate_json(answer).seen(request),
             not_after=request.not_after,
@@ -98,7 +98,7 @@ class HttpPaymentsApi(PaymentsApi):
     def _void(self, request: PaymentRequest) -> Reply:
         def read(answer: bytes) -> Seen:
             payment = _Payment.model_validate_json(answer)
-            if payment.payment_id != request.target:
+            if payment.payment_id != request.action.target:
                 raise UnusableAnswerError(Alarm.CONTRACT)
             return payment.seen(request)
 
@@ -110,7 +110,7 @@ class HttpPaymentsApi(PaymentsApi):
         return self._http.ask(
             method="POST",
             path=f"{_payment_path(request)}/refunds",
-            key=request.key,
+            key=request.action.key,
             body=body,
             read=lambda answer: _Refund.model_validate_json(answer).seen(),
             not_after=request.not_after,
@@ -140,6 +140,6 @@ class HttpPaymentsApi(PaymentsApi):
 
 
 def _payment_path(request: PaymentRequest) -> str:
-    if request.target is None:
-        raise ValueError(f"{request.verb} without a payment")
-    return f"/payments/{quote(request.target, safe='')}"
+    if request.action.target is None:
+        raise ValueError(f"{request.action.verb} without a payment")
+    return f"/payments/{quote(request.action.target, safe='')}"

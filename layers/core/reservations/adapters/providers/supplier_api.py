@@ -13,8 +13,8 @@ from reservations.adapters.providers.provider_http import (
     UnusableAnswerError,
 )
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest
-from reservations.domain.facts import Listing, NotSent, Seen, Status
-from reservations.domain.saga import Verb
+from reservations.domain.actions import Inquire, Send
+from reservations.domain.facts import Listing, NotSent, Operation, Seen, Status
 
 _STATUS = {
     "confirmed": Status.SUCCEEDED,
@@ -45,7 +45,7 @@ class _Booking(ProviderAnswer):
 
     def cancellation_seen(self, request: SupplierRequest) -> Seen:
         self._check_reference(request)
-        if self.booking_id != request.target:
+        if self.booking_id != request.action.target:
             raise UnusableAnswerError(Alarm.CONTRACT)
         return Seen(provider_id=self.booking_id, status=_CANCELLATION_STATUS[self.status])
 
@@ -65,14 +65,14 @@ class HttpSupplierApi(SupplierApi):
         self._http = http
 
     def perform(self, request: SupplierRequest) -> Reply:
-        match request.verb:
-            case Verb.BOOK:
+        match request.action:
+            case Send(operation=Operation.BOOK):
                 return self._book(request)
-            case Verb.CANCEL_BOOKING:
+            case Send(operation=Operation.CANCEL_BOOKING):
                 return self._cancel(request)
-            case Verb.INQUIRE:
+            case Inquire():
                 return self._list_bookings(request)
-        raise ValueError(f"the supplier's API does not {request.verb}")
+        raise ValueError(f"the supplier's API does not {request.action.verb}")
 
     def _book(self, request: SupplierRequest) -> Reply:
         if request.lead_guest is None:
@@ -89,19 +89,20 @@ class HttpSupplierApi(SupplierApi):
         return self._http.ask(
             method="POST",
             path="/bookings",
-            key=request.key,
+            key=request.action.key,
             body=body,
             read=lambda answer: _Booking.model_validate_json(answer).seen(request),
             not_after=request.not_after,
         )
 
     def _cancel(self, request: SupplierRequest) -> Reply:
-        if request.target is None:
+        booking_id = request.action.target
+        if booking_id is None:
             raise ValueError("a cancellation without a booking")
         return self._http.ask(
             method="POST",
-            path=f"/bookings/{quote(request.target, safe='')}/cancel",
-            key=request.key,
+            path=f"/bookings/{quote(booking_id, safe='')}/cancel",
+            key=request.action.key,
             read=lambda answer: _Booking.model_validate_json(answer).cancellation_seen(request),
             not_after=request.not_after,
         )

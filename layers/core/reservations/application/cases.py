@@ -1,0 +1,153 @@
+"""A reservation under its lock: one read, one write, and a plan in between that cannot be forgotten.
+
+    with cases.open(reservation_id) as case:
+        case.put(...)
+
+The block is the transaction. Its end settles the reservation, stores the change with its hints and
+commits. An exception rolls everything back. A call to the outside stands between two blocks.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from reservations.application.ports import Attempt, Opened, UnitOfWork
+from reservations.domain.actions import Action, wanted_queue
+from reservations.domain.change import Change
+from reservations.domain.codes import canonical
+from reservations.domain.errors import ReservationNotFoundError
+from reservations.domain.history import HistoryEntry
+from reservations.domain.messages import Queue
+from reservations.domain.plan import Settlement, plan, settle
+from reservations.domain.policy import Moment, Policy
+from reservations.domain.reservation import Customer, Reservation
+from reservations.domain.verdict import conclude
+
+
+class Case:
+    """One locked reservation at one moment. `reservation` is its latest state."""
+
+    def __init__(self, opened: Opened, at: Moment, *, actor: str) -> None:
+        self.reservation = opened.reservation
+        self.at = at
+        self.left = False
+        self.attempts: list[Attempt] = []
+        self._opened = opened
+        self._actor = actor
+        self._notes: list[HistoryEntry] = []
+        self._changed = False
+
+    @property
+    def customer(self) -> Customer:
+        """The personal data, in a case that was opened with them."""
+        customer = self._opened.customer
+        assert customer is not None
+        return customer
+
+    def due(self, queue: Queue) -> Action | None:
+        """The next action, if it is for the worker behind `queue`. What the facts close is closed."""
+        standing = conclude(self.reservation.standing, self.at)
+        if standing.facts is not self.reservation.facts:
+            self.reservation = replace(self.reservation, facts=standing.facts)
+        action = plan(standing, self.at)
+        return action if isinstance(action, Action) and wanted_queue(action) is queue else None
+
+    def put(self, reservation: Reservation) -> None:
+        """Replace the reservation. From here on it is stored, and its hints too."""
+        self.reservation = reservation
+        self._changed = True
+
+    def note(self, event: str, detail: str | None = None) -> None:
+        """Add a history line that no change of the facts explains."""
+        entry = HistoryEntry(event=event, at=self.at.now, actor=self._actor, note=detail)
+        self._notes.append(entry)
+        self._changed = True
+
+    def prove(self, attempt: Attempt) -> None:
+        """Add the evidence of a request to a provider."""
+        self.attempts.append(attempt)
+        self._changed = True
+
+    def leave(self) -> None:
+        """Store nothing: a later case records what is done now."""
+        self.left = True
+
+    def settle(self) -> Change | None:
+        """Plan again. Return `None` if nothing changed and the hints of this plan are under way.
+
+        Otherwise each copy of a hint would make another one, and a queue that falls behind would
+        never catch up.
+        """
+        settlement = settle(self.reservation, self.at)
+        if not self._changed and self._is_under_way(settlement):
+            return None
+        change = Change.of(self._opened.reservation, settlement, self.at, actor=self._actor)
+        self.reservation = change.after
+        return replace(change, history=(*self._notes, *change.history))
+
+    def _is_under_way(self, settlement: Settlement) -> bool:
+        """Return `True` if the same hints were stored before, under a lease that still runs."""
+        opened = self._opened.reservation
+        leased = opened.next_check_at is not None and opened.next_check_at > self.at.now
+        return bool(settlement.hints) and leased and settlement.reservation.facts == opened.facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cases:
+    """Opens reservations for a use case: in which unit of work, under which policy, for whom."""
+
+    uow: UnitOfWork
+    policy: Policy
+    actor: str = "system"
+
+    @contextmanager
+    def open(self, reservation_id: UUID, *, customer: bool = False) -> Iterator[Case]:
+        """Lock a reservation in a transaction of its own; `customer` reads the personal data too.
+
+        Raises:
+            ReservationNotFoundError: there is no such reservation.
+            UnavailableError: the database did not answer.
+        """
+        with self.uow:
+            with self.join(reservation_id, customer=customer) as case:
+                yield case
+            if not case.left:
+                self.uow.commit()
+
+    @contextmanager
+    def find(self, code: str) -> Iterator[Case]:
+        """Lock the reservation with the code that a person typed; see `open`.
+
+        Raises:
+            InvalidReservationCodeError: it is no code.
+            ReservationNotFoundError: there is none.
+        """
+        with self.uow:
+            with self.join(find_reservation(code, uow=self.uow).reservation_id) as case:
+                yield case
+            if not case.left:
+                self.uow.commit()
+
+    @contextmanager
+    def join(self, reservation_id: UUID, *, customer: bool = False) -> Iterator[Case]:
+        """Lock a reservation in the transaction that is under way. Its owner commits."""
+        opened = self.uow.open(reservation_id, customer=customer)
+        case = Case(opened, Moment(opened.now, self.policy), actor=self.actor)
+        yield case
+        change = None if case.left else case.settle()
+        if change is not None:
+            self.uow.store(change, attempts=case.attempts)
+
+
+def find_reservation(code: str, *, uow: UnitOfWork) -> Reservation:
+    """Read a reservation by the code that a person typed.
+
+    Raises:
+        InvalidReservationCodeError: it is no code.
+        ReservationNotFoundError: there is none.
+    """
+    reservation = uow.reservations.find(canonical(code))
+    if reservation is None:
+        raise ReservationNotFoundError
+    return reservation

@@ -1,0 +1,210 @@
+"""The one thing to do about a reservation now, and the end of each transaction.
+
+Pure: no clock, no database, no network. Messages, webhooks and timers only ask to plan again. The
+next step follows from the ledger alone, so a lost, repeated or late message changes nothing.
+`learning` is the other half: it changes the ledger.
+
+Two rules carry the rest, whatever was late, doubled, refused or cancelled on the way:
+
+- the service rule: no booking is live but the kept one;
+- the money rule: no charge is held but the kept one.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reservations.domain.actions import (
+    Action,
+    Inquire,
+    Plan,
+    Send,
+    Settled,
+    Void,
+    Wait,
+    wanted_queue,
+)
+from reservations.domain.facts import Facts, Operation, Status
+from reservations.domain.fulfilment import Errand, IssueVoucher, SendMail, fulfil
+from reservations.domain.messages import Queue
+from reservations.domain.policy import Moment
+from reservations.domain.reservation import Reservation
+from reservations.domain.standing import Standing
+from reservations.domain.verdict import conclude
+from reservations.domain.words import RESTING
+
+# --- the end of a transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """A concluded reservation, its next wake-up, and its hints: (queue, message type) pairs."""
+
+    reservation: Reservation
+    next_check_at: datetime | None
+    hints: tuple[tuple[Queue, str], ...] = ()
+
+
+def settle(reservation: Reservation, at: Moment) -> Settlement:
+    """Take the verdict and plan. `next_check_at` is `None` only if nothing will be due."""
+    standing = conclude(reservation.standing, at)
+    if standing.facts is not reservation.facts:
+        reservation = replace(reservation, facts=standing.facts)
+    planned, owed = plan(standing, at), fulfil(reservation, at.now)
+    wishes = [_wish(planned, at), _wish(owed, at), _next_deadline(standing, at.now)]
+    todo = [thing for thing in (planned, owed) if not isinstance(thing, Wait | Settled)]
+    return Settlement(
+        reservation=reservation,
+        next_check_at=min((time for time in wishes if time is not None), default=None),
+        hints=tuple((queue, f"{queue}.due") for queue in map(_queue_of, todo)),
+    )
+
+
+def patient(reservation: Reservation, at: Moment) -> Moment:
+    """Grow the hint lease with the time the reservation has been overdue, up to `hint_lease_limit`.
+
+    A queue that is behind still holds the last hint. Repeating it at a fixed pace would fill the
+    queue faster than it empties.
+    """
+    timers = [call.check_at for call in reservation.facts.calls]
+    timers += [send.check_at for send in reservation.sends]
+    due = (time for time in timers if time is not None and time <= at.now)
+    waited = at.now - min(due, default=reservation.updated_at)
+    lease = min(max(waited, at.policy.hint_lease), at.policy.hint_lease_limit)
+    return replace(at, policy=replace(at.policy, hint_lease=lease))
+
+
+def _wish(planned: Plan | Errand, at: Moment) -> datetime | None:
+    """The time to wake up for it."""
+    match planned:
+        case Wait(until):
+            return until
+        case Settled():
+            return None
+        case _:  # a hint leaves now; if it is lost, another one follows
+            return at.now + at.policy.hint_lease
+
+
+def _next_deadline(standing: Standing, now: datetime) -> datetime | None:
+    """The time at which a call will be late: its review must show at once."""
+    deadlines = (call.deadline_at for call in standing.awaited)
+    return min((time for time in deadlines if time > now), default=None)
+
+
+def _queue_of(todo: Action | Errand) -> Queue:
+    match todo:
+        case IssueVoucher():
+            return Queue.VOUCHER
+        case SendMail():
+            return Queue.NOTIFICATION
+        case _:
+            return wanted_queue(todo)
+
+
+# --- what is due at a provider
+
+
+def plan(standing: Standing, at: Moment) -> Plan:
+    """The first action of the first rule with one, else a rest. The verdict comes before it."""
+    actions = (action for rule in RULES for action in rule(standing, at))
+    return next(actions, None) or _rest(standing, at)
+
+
+def _inquire_first(standing: Standing, at: Moment) -> Iterator[Action]:
+    """Inquire about each call that is due. Void a pending charge that nobody wants any more.
+
+    A void is answered with the payment as it stands, so it is an inquiry too.
+    """
+    for call in standing.facts.calls:
+        due = call.due(at.now)
+        pending_charge = call.operation is Operation.CHARGE and call.status is Status.PENDING
+        if pending_charge and (due or not call.void_asked) and _is_unwanted(standing, at):
+            yield Void(call)
+        elif due and call.status is not Status.NOT_FOUND:
+            yield Inquire(call)
+
+
+def _is_unwanted(standing: Standing, at: Moment) -> bool:
+    """Whether a charge that succeeds now would be refunded."""
+    return standing.closed or standing.kept_charge is not None or standing.hold_is_over(at)
+
+
+def _service_rule(standing: Standing, at: Moment) -> Iterator[Action]:
+    """Cancel every live booking beside the kept one, and every one once closed."""
+    kept = standing.kept_booking
+    if not standing.closed and kept is None:
+        return
+    for booking in standing.live_bookings:
+        key = f"cancel:{booking.provider_id}"
+        if booking is not kept and _may_send(standing.facts, key, at):
+            yield Send(operation=Operation.CANCEL_BOOKING, key=key, target=booking.provider_id)
+
+
+def _money_rule(standing: Standing, at: Moment) -> Iterator[Action]:
+    """Refund all but one charge: the kept one or, once closed, the one that a booking may cost us."""
+    costs = standing.closed and standing.may_be_booked
+    spared = standing.covering_charge if costs else standing.kept_charge
+    for charge in standing.held_charges:
+        key = f"refund:{charge.provider_id}"
+        if charge is not spared and _may_send(standing.facts, key, at):
+            yield Send(
+                operation=Operation.REFUND,
+                key=key,
+                target=charge.provider_id,
+                money=charge.money,
+            )
+
+
+def _forward(standing: Standing, at: Moment) -> Iterator[Action]:
+    """Charge, then book."""
+    facts = standing.facts
+    if standing.closed:
+        return
+    if standing.kept_charge is None:
+        key = f"charge:{facts.reservation_id}"
+        in_time = at.now < standing.hold_ends_at(at.policy)
+        if not standing.charging and in_time and _may_send(facts, key, at):
+            yield Send(operation=Operation.CHARGE, key=key, money=facts.price)
+    elif not standing.sum_differs and not standing.may_be_booked:
+        key = f"book:{facts.reservation_id}"
+        if _may_send(facts, key, at):
+            yield Send(operation=Operation.BOOK, key=key)
+
+
+def _aftercare(standing: Standing, at: Moment) -> Iterator[Action]:
+    """Inquire about what was not found and is not sent again: it may turn up late."""
+    for call in standing.facts.calls:
+        if call.due(at.now):
+            yield Inquire(call)
+
+
+Rule = Callable[[Standing, Moment], Iterator[Action]]
+
+RULES: tuple[Rule, ...] = (_inquire_first, _service_rule, _money_rule, _forward, _aftercare)
+
+
+def _may_send(facts: Facts, key: str, at: Moment) -> bool:
+    """Whether the key was never sent, or surely did not arrive and its pause is over.
+
+    Cap the pause. A call that was blocked when its pause ended may have been rescheduled days ahead
+    by aftercare.
+    """
+    call = facts.find(key)
+    if call is None or call.status is not Status.NOT_FOUND:
+        return call is None
+    longest = at.policy.rung(at.policy.unasked_ladder_limit)
+    paused = call.closed_at is not None and at.now < call.closed_at + longest
+    return call.check_at is None or call.due(at.now) or not paused
+
+
+def _rest(standing: Standing, at: Moment) -> Wait | Settled:
+    times = [call.check_at for call in standing.facts.calls if call.check_at is not None]
+    if not standing.closed and standing.kept_charge is None:
+        hold_ends = standing.hold_ends_at(at.policy)
+        times += [time for time in (hold_ends, hold_ends + at.policy.grace) if time > at.now]
+    if times:
+        return Wait(min(times))
+    if standing.state in RESTING and not standing.reviews(at.now):
+        return Settled()
+    # Only a person can go on from here. A daily check, which calls no provider, keeps it in sight.
+    return Wait(at.now + at.policy.reminder)

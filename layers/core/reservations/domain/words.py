@@ -1,0 +1,107 @@
+"""The words that describe a reservation, and the declared tables of how one leads to another.
+
+Documents, constraints and tests are made from these tables.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from reservations.domain.facts import Reason
+
+
+class State(StrEnum):
+    """Where a reservation stands, for those who operate it."""
+
+    CREATED = "CREATED"
+    PAYMENT_IN_PROGRESS = "PAYMENT_IN_PROGRESS"
+    PAID = "PAID"
+    SUPPLIER_CONFIRMED = "SUPPLIER_CONFIRMED"
+    CANCELLATION_IN_PROGRESS = "CANCELLATION_IN_PROGRESS"
+    REFUND_IN_PROGRESS = "REFUND_IN_PROGRESS"
+    REFUNDED = "REFUNDED"
+    PAYMENT_FAILED = "PAYMENT_FAILED"
+    EXPIRED = "EXPIRED"
+    CANCELLED = "CANCELLED"
+
+
+class PublicStatus(StrEnum):
+    """The word a traveler reads."""
+
+    EN_PROCESO = "EN PROCESO"
+    CONFIRMADA = "CONFIRMADA"
+    RECHAZADA = "RECHAZADA"
+    EXPIRADA = "EXPIRADA"
+    EN_CANCELACION = "EN CANCELACION"
+    CANCELADA = "CANCELADA"
+
+
+class Review(StrEnum):
+    """Why a person must look."""
+
+    DEADLINE = "deadline"  # open, or due back and not even taken, for too long
+    MONEY_MISMATCH = "money_mismatch"  # the provider took another sum than the price
+    REFUND_REFUSED = "refund_refused"
+    CANCEL_REFUSED = "cancel_refused"  # and the booking is still alive
+
+
+FINAL_STATE: Mapping[Reason, State] = {
+    Reason.PAYMENT_DECLINED: State.PAYMENT_FAILED,
+    Reason.SUPPLIER_REJECTED: State.CANCELLED,
+    Reason.SUPPLIER_CANCELLED: State.CANCELLED,
+    Reason.CUSTOMER_CANCELLED: State.CANCELLED,
+    Reason.EXPIRED: State.EXPIRED,
+}
+"""How a closed reservation ends when no money was ever given back; otherwise it ends REFUNDED."""
+
+FINAL = frozenset({*FINAL_STATE.values(), State.REFUNDED})
+RESTING = FINAL | {State.SUPPLIER_CONFIRMED}
+
+_TAKING_BACK = frozenset({State.CANCELLATION_IN_PROGRESS, State.REFUND_IN_PROGRESS})
+
+NEXT_STATES: Mapping[State, frozenset[State]] = {
+    State.CREATED: frozenset({State.PAYMENT_IN_PROGRESS, State.CANCELLED, State.EXPIRED}),
+    State.PAYMENT_IN_PROGRESS: frozenset(
+        {
+            State.PAID,
+            State.PAYMENT_FAILED,
+            State.EXPIRED,
+            State.CANCELLED,
+            State.CANCELLATION_IN_PROGRESS,
+        }
+    ),
+    State.PAID: frozenset({State.SUPPLIER_CONFIRMED, *_TAKING_BACK}),
+    State.SUPPLIER_CONFIRMED: _TAKING_BACK,
+    State.CANCELLATION_IN_PROGRESS: frozenset({State.REFUND_IN_PROGRESS, *FINAL}),
+    State.REFUND_IN_PROGRESS: frozenset({State.REFUNDED, State.CANCELLATION_IN_PROGRESS}),
+    # What turns up late opens a final state again: it is given back, and the public word stays.
+    State.REFUNDED: _TAKING_BACK,
+    State.PAYMENT_FAILED: _TAKING_BACK,
+    State.EXPIRED: _TAKING_BACK,
+    State.CANCELLED: _TAKING_BACK,
+}
+
+PUBLIC_STATUS_OF_STATE: Mapping[State, PublicStatus] = {
+    State.CREATED: PublicStatus.EN_PROCESO,
+    State.PAYMENT_IN_PROGRESS: PublicStatus.EN_PROCESO,
+    State.PAID: PublicStatus.EN_PROCESO,
+    State.SUPPLIER_CONFIRMED: PublicStatus.CONFIRMADA,
+}
+
+PUBLIC_STATUS_OF_REASON: Mapping[Reason, PublicStatus] = {
+    Reason.PAYMENT_DECLINED: PublicStatus.RECHAZADA,
+    Reason.SUPPLIER_REJECTED: PublicStatus.RECHAZADA,
+    Reason.EXPIRED: PublicStatus.EXPIRADA,
+    Reason.SUPPLIER_CANCELLED: PublicStatus.CANCELADA,
+    Reason.CUSTOMER_CANCELLED: PublicStatus.CANCELADA,
+}
+"""A reservation on its way to CANCELADA is EN CANCELACION until it has ended once."""
+
+NEXT_PUBLIC_STATUSES: Mapping[PublicStatus, frozenset[PublicStatus]] = {
+    PublicStatus.EN_PROCESO: frozenset(PublicStatus) - {PublicStatus.EN_PROCESO},
+    PublicStatus.CONFIRMADA: frozenset({PublicStatus.EN_CANCELACION, PublicStatus.CANCELADA}),
+    PublicStatus.EN_CANCELACION: frozenset({PublicStatus.CANCELADA}),
+    PublicStatus.RECHAZADA: frozenset(),
+    PublicStatus.EXPIRADA: frozenset(),
+    PublicStatus.CANCELADA: frozenset(),
+}
+"""What the public word may become: it never flips back."""

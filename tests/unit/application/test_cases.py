@@ -1,0 +1,160 @@
+"""A case: its end settles and stores, and only an exception or `leave` stores nothing."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+
+from reservations.application.cases import Case, Cases
+from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
+from reservations.domain.messages import Queue
+from tests.worlds.application import World
+from tests.worlds.builders import (
+    CODE,
+    MINUTE,
+    NOON,
+    RESERVATION_ID,
+    SECOND,
+    a_charge,
+    a_customer,
+    a_reservation,
+)
+
+PAID = a_reservation(a_charge(check_at=None))
+
+
+def waiting(**changes: object) -> World:
+    """A new reservation whose charge is due, and whose hint is under way."""
+    return World(replace(a_reservation(), next_check_at=NOON + SECOND, **changes))  # type: ignore[arg-type]
+
+
+def paid(case: Case) -> None:
+    case.put(replace(case.reservation, facts=PAID.facts))
+
+
+def test_a_change_is_settled_stored_and_committed_with_its_hints() -> None:
+    world = waiting()
+
+    with world.cases(actor="operator:7").open(RESERVATION_ID) as case:
+        paid(case)
+
+    assert world.stored == case.reservation
+    assert (case.reservation.version, case.reservation.updated_at) == (2, NOON)
+    assert world.take_hints() == [Queue.SUPPLIER]
+    assert [line.actor for line in world.database.history[RESERVATION_ID]] == [
+        "system",
+        "operator:7",
+    ]
+
+
+def test_an_early_return_from_the_block_settles_too() -> None:
+    def step(cases: Cases) -> None:
+        with cases.open(RESERVATION_ID) as case:
+            paid(case)
+            return
+
+    world = waiting()
+    step(world.cases())
+
+    assert world.take_hints() == [Queue.SUPPLIER]
+
+
+def test_an_exception_stores_nothing_and_lets_go_of_the_row() -> None:
+    world = waiting()
+
+    with suppress(ZeroDivisionError), world.cases().open(RESERVATION_ID) as case:
+        paid(case)
+        raise ZeroDivisionError
+
+    assert world.stored == world.reservation
+    assert world.database.held == {}
+
+
+def test_a_case_that_is_left_stores_nothing() -> None:
+    world = waiting()
+
+    with world.cases().open(RESERVATION_ID) as case:
+        paid(case)
+        case.note("operator.nudged")
+        case.leave()
+
+    assert world.stored == world.reservation
+    assert world.take_hints() == []
+    assert world.events == ["reservation.accepted"]
+
+
+def test_a_case_without_a_change_repeats_no_hint_that_is_under_way() -> None:
+    world = waiting()
+
+    with world.cases().open(RESERVATION_ID):
+        pass
+    assert (world.take_hints(), world.stored) == ([], world.reservation)
+
+    world.wait(MINUTE)
+    with world.cases().open(RESERVATION_ID):
+        pass
+    assert world.take_hints() == [Queue.PAYMENT]
+
+
+@pytest.mark.parametrize("change", ["put", "note"])
+def test_whatever_is_put_or_noted_is_stored_though_the_hint_is_under_way(change: str) -> None:
+    world = waiting()
+
+    with world.cases().open(RESERVATION_ID) as case:
+        if change == "put":
+            case.put(case.reservation)
+        else:
+            case.note("operator.nudged", "TICKET-1")
+
+    assert world.take_hints() == [Queue.PAYMENT]
+
+
+def test_a_note_comes_before_the_lines_that_follow_from_the_change() -> None:
+    world = waiting()
+
+    with world.cases().open(RESERVATION_ID) as case:
+        paid(case)
+        case.note("operator.nudged", "TICKET-1")
+
+    lines = world.database.history[RESERVATION_ID][1:]
+    assert [(line.event, line.note) for line in lines] == [
+        ("operator.nudged", "TICKET-1"),
+        ("payment.succeeded", None),
+    ]
+
+
+def test_a_joined_case_leaves_the_commit_to_the_owner_of_the_transaction() -> None:
+    world = waiting()
+    cases = world.cases()
+
+    with cases.uow, cases.join(RESERVATION_ID) as case:
+        paid(case)
+    assert world.stored == world.reservation
+
+    with cases.uow as uow:
+        with cases.join(RESERVATION_ID) as case:
+            paid(case)
+        uow.commit()
+    assert world.stored == case.reservation
+
+
+def test_the_personal_data_come_with_a_case_that_asks_for_them() -> None:
+    with World().cases().open(RESERVATION_ID, customer=True) as case:
+        assert case.customer == a_customer()
+
+
+def test_only_the_action_for_the_queue_is_due() -> None:
+    with World(PAID).cases().open(RESERVATION_ID) as case:
+        assert case.due(Queue.PAYMENT) is None
+        assert case.due(Queue.SUPPLIER) is not None
+
+
+def test_a_case_is_found_by_the_code_that_a_person_types() -> None:
+    cases = World().cases()
+
+    with cases.find(CODE.lower()) as case:
+        assert case.reservation.reservation_id == RESERVATION_ID
+    with pytest.raises(InvalidReservationCodeError), cases.find("7KQ2M"):
+        pass
+    with pytest.raises(ReservationNotFoundError), cases.find("22222222222"):
+        pass
