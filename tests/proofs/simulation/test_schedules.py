@@ -7,9 +7,9 @@ import pytest
 from tests.proofs.simulation.seeds import Lived, Summary, live_all, tell
 
 SCHEDULES = 400
-pytestmark = pytest.mark.timeout(900)  # for all of them, on a machine that does other things too
+pytestmark = pytest.mark.timeout(900)  # for all schedules on a busy machine
 
-FIRST = 1_000_000  # other seeds than those of `make simulate`
+FIRST = 1_000_000  # not the seeds of `make simulate`
 ENDS = {"SUPPLIER_CONFIRMED", "REFUNDED", "CANCELLED", "EXPIRED", "PAYMENT_FAILED"}
 
 
