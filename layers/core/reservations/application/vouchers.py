@@ -1,4 +1,4 @@
-"""What a voucher says and where it lies; equal reservations give equal bytes."""
+"""The content and the place of a voucher. Equal reservations give equal bytes."""
 
 from reservations.application.ports import DocumentStore, Voucher, VoucherRenderer
 from reservations.domain.access_token import KeyRing
@@ -24,14 +24,14 @@ def voucher_of(reservation: Reservation, customer: Customer, *, support_contact:
 
 
 def voucher_key(reservation: Reservation, *, keys: KeyRing) -> str:
-    """Where the voucher lies: a name that cannot be guessed, and holds nothing of the traveler."""
+    """The key of the voucher: it cannot be guessed, and holds no personal data."""
     return f"vouchers/{keys.document_name(reservation.token_kid, reservation.reservation_id)}.pdf"
 
 
 def stored_voucher(
     key: str, voucher: Voucher, *, store: DocumentStore, renderer: VoucherRenderer
 ) -> bytes:
-    """Read a voucher back, making it again if the store has lost it.
+    """Read a voucher. Render it again if the store has lost it.
 
     Raises:
         DocumentStoreUnavailableError: the store did not answer.

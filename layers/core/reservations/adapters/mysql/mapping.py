@@ -35,7 +35,7 @@ def reservation_from(
     documents: Sequence[Document],
     sends: Sequence[MailSend],
 ) -> Reservation:
-    """Put together what lies in four tables."""
+    """Put a reservation together from the rows of four tables."""
     return Reservation(
         reservation_id=row.id,
         code=row.code,
