@@ -29,8 +29,7 @@ def cancel_reservation(reservation_id: UUID, *, cases: Cases) -> Reservation:
 def close_case(case: Case, *, by_operator: bool = False) -> None:
     """Close a reservation, or leave one that is being cancelled: a repeat is harmless.
 
-    An operator may end an unconfirmed trip on any day. Nobody else could, and its money would stay
-    with us.
+    An operator may end an unconfirmed trip on any day: otherwise its money would stay with us.
 
     Raises:
         NotCancellableError: it ended otherwise, or its service begins today (UTC) or has begun.

@@ -1,4 +1,4 @@
-"""Delete what is past its time, a bounded batch after another."""
+"""Delete expired rows, documents and personal data, in bounded batches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ ACTOR = "retention"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
-    """Counts of what was deleted."""
+    """Counts of deleted rows, documents and travelers."""
 
     hints: int = 0
     webhooks: int = 0
@@ -37,10 +37,10 @@ def clean_up(
     cases: Cases,
     store: DocumentStore,
 ) -> Cleaned:
-    """Delete until nothing is left that is past its time, or until `finished`; the rest is the next run's.
+    """Delete until nothing expired is left, or until `finished`. The next run deletes the rest.
 
     Raises:
-        UnavailableError: the database or the store did not answer; what was deleted stays deleted.
+        UnavailableError: the database or the store did not answer; a retry goes on from there.
     """
     cases = replace(cases, actor=ACTOR)
 
@@ -74,7 +74,7 @@ def clean_up(
 def _remove_again(
     finished: Callable[[], bool], *, retention: Retention, store: DocumentStore
 ) -> None:
-    """Whoever had read of a document before it was removed may have made it anew after that, and died."""
+    """Delete recently removed documents again: a reader may have re-created one and crashed."""
     last = 0
     while not finished() and (
         page := retention.removed_documents(within=REMOVED_AGAIN, after=last, limit=BATCH)

@@ -1,4 +1,4 @@
-"""What operators do to a reservation; each deed is in its history, with its actor."""
+"""Acts of operators on a reservation. Each is in its history, with the actor."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -35,7 +35,7 @@ PAGE = 100  # reservations made due at once
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """How much `reconcile` made due."""
+    """Counts of the reservations and calls that `reconcile` made due."""
 
     reservations: int
     payments_calls: int

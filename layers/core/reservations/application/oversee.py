@@ -1,4 +1,4 @@
-"""What must be true of every reservation, checked against what is stored."""
+"""Invariants of every reservation, checked against the database."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Take a provider's word that something changed: it proves nothing, and makes us ask."""
+"""Receive a webhook. It proves nothing, but makes us inquire."""
 
 from dataclasses import replace
 from enum import StrEnum
@@ -11,7 +11,7 @@ from reservations.domain.learning import wake
 
 
 class Received(StrEnum):
-    """What became of a webhook; all three are answered alike."""
+    """The outcome of a webhook. All three get the same answer."""
 
     TAKEN = "taken"
     DUPLICATE = "duplicate"

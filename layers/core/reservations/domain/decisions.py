@@ -1,7 +1,7 @@
-"""What a person may decide about a reservation; a decision is one more fact, under the same rules.
+"""Decisions of a person about a reservation. A decision is one more fact, under the same rules.
 
-Nothing is ever taken back: what an operator attests raises a call's status as a provider's answer
-would, and the saga goes on from there.
+Nothing is withdrawn. An operator's evidence raises the status of a call as a provider's answer does,
+and the saga goes on from there.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,13 +21,15 @@ from reservations.domain.words import RESTING, Review, State
 
 
 class Decision(StrEnum):
-    """How a review ends: what an operator has seen with their own eyes."""
+    """The end of a review: evidence that an operator has seen."""
 
-    PAID = "paid"  # the sum that was taken is accepted in place of the price
-    NOT_CHARGED = "not_charged"  # nothing was taken; if that was wrong, a late look finds it
+    PAID = "paid"  # the sum of the payment is accepted in place of the price
+    NOT_CHARGED = "not_charged"  # no payment was made; if that was wrong, a late inquiry finds it
     REFUNDED = "refunded"
     BOOKED = "booked"
-    NOT_BOOKED = "not_booked"  # the supplier has nothing; if that was wrong, a late look finds it and cancels it
+    NOT_BOOKED = (
+        "not_booked"  # the supplier has no booking; if that was wrong, a late inquiry finds it
+    )
     CANCELLED = "cancelled"
 
 
@@ -44,7 +46,7 @@ ANSWERS: Mapping[Decision, frozenset[Review]] = {
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """What a decision says of a call; `name` is the id that a call without one has from then on."""
+    """The status that a decision gives to a call. `name` makes an id for a call without one."""
 
     operation: Operation
     status: Status
@@ -52,17 +54,17 @@ class Attestation:
 
 
 def _ours(_: Call, evidence: str) -> str:
-    """Unlike any id of a provider's, under which a later listing files what it tells."""
+    """Unlike any id of a provider, so that a later listing is filed apart."""
     return f"evidence:{evidence}"
 
 
 def _of_its_payment(call: Call, evidence: str) -> str:
-    """One transfer may give back many payments."""
+    """One transfer may refund many payments."""
     return f"{_ours(call, evidence)}:{call.target}"
 
 
 def _the_supplier_s(_: Call, evidence: str) -> str:
-    """The service rule would cancel the same booking under another id."""
+    """Under another id, the service rule would cancel the booking."""
     return evidence
 
 
@@ -78,11 +80,11 @@ ATTESTED: Mapping[Decision, Attestation] = {
 
 
 class DecisionRefusedError(Exception):
-    """The facts do not allow it; outside the error tree, as no request of a client can cause it."""
+    """The facts do not allow it. It is outside the error tree, as no client can cause it."""
 
 
 def nudge(facts: Facts, now: datetime) -> Facts:
-    """Make everything due that can be asked or sent again, as a webhook of each provider would."""
+    """Make every call due that can be inquired about or sent again, as webhooks of all providers would."""
     for provider in Provider:
         facts = wake(facts, provider, now)
     for call in facts.calls:
@@ -99,13 +101,13 @@ def resolve(
     *,
     target: str | None = None,
 ) -> Facts:
-    """Answer a review; `evidence` is a reference outside this system, of a booking the supplier's id.
+    """Answer a review. `evidence` is a reference outside this system; for a booking, the supplier's id.
 
-    `target` names the payment or booking that it is about: needed where several are in question, as
-    one piece of evidence proves one.
+    `target` is the payment or booking in question. It is needed where there are several, as one
+    piece of evidence proves one.
 
     Raises:
-        DecisionRefusedError: nothing is in review that this decision answers, or more than one thing.
+        DecisionRefusedError: no review, or more than one, is answered by this decision.
     """
     standing = Standing(facts)
     open_reviews = standing.reviews(at.now)
@@ -149,7 +151,7 @@ def _the_one_in_question(
 
 
 def _named(call: Call) -> str | None:
-    """What an operator calls it by: what it undoes, else its provider's id."""
+    """The name of a call for operators: the id of its target, else its own."""
     return call.target or call.provider_id
 
 
@@ -165,7 +167,7 @@ def _attest(standing: Standing, call: Call, said: Attestation, evidence: str, at
 
 
 def _what_was_left(standing: Standing, call: Call) -> Money | None:
-    """A refund that is attested gave back what others had left of the payment."""
+    """An attested refund is of the amount that other refunds had left of the payment."""
     for charge in standing.held_charges:
         if call.operation is Operation.REFUND and charge.provider_id == call.target and call.money:
             return Money(standing.left_of(charge), call.money.currency)
@@ -173,7 +175,7 @@ def _what_was_left(standing: Standing, call: Call) -> Money | None:
 
 
 def _in_question(standing: Standing, call: Call, now: datetime) -> bool:
-    """Whether a review is about it; what may still be answered in time is not the operator's."""
+    """Return `True` if a review is about the call. One that may still be answered in time is not."""
     refused = call.status is Status.DECLINED and call.operation is not Operation.CHARGE
     return refused or (call in standing.awaited and call.deadline_at <= now)
 

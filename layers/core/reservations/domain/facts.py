@@ -1,4 +1,4 @@
-"""What is known of a reservation: its reason to be closed and its ledger of calls to providers."""
+"""The facts of a reservation: its reason to be closed, and its ledger of calls to providers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ class Operation(StrEnum):
 
 
 class Provider(StrEnum):
-    """Who answers for an operation; the value is its name in the webhook's URL."""
+    """The party that answers for an operation. The value is its name in the webhook's URL."""
 
     PAYMENTS = "payments"
     SUPPLIER = "supplier"
@@ -34,7 +34,7 @@ PROVIDER_OF = {
 
 
 class Status(StrEnum):
-    """How a call stands, as far as we know."""
+    """The status of a call, as far as we know."""
 
     STARTED = "started"
     UNKNOWN = "unknown"
@@ -47,7 +47,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a reservation is closed; none while it lives."""
+    """The reason why a reservation is closed. An open one has `None`."""
 
     PAYMENT_DECLINED = "payment_declined"
     SUPPLIER_REJECTED = "supplier_rejected"
@@ -77,9 +77,8 @@ RANK = {
 class Call:
     """One row of the ledger.
 
-    `check_at` says when to act on it again: while open, to inquire; once not found, to send again;
-    closed, to look whether something changed late. `quiet_from` is where those late looks count
-    from.
+    `check_at` is the time of the next act: inquire while open, send again once not found, inquire
+    once more when closed. Those late inquiries count from `quiet_from`.
     """
 
     operation: Operation
@@ -89,7 +88,7 @@ class Call:
     deadline_at: datetime
     status: Status = Status.STARTED
     money: Money | None = None
-    target: str | None = None  # the payment a refund gives back, the booking a cancellation ends
+    target: str | None = None  # the payment to refund, the booking to cancel
     provider_id: str | None = None
     locator: str | None = None  # the supplier's own reference, the one a hotel knows
     attempts: int = 1
@@ -102,12 +101,12 @@ class Call:
 
     @property
     def open(self) -> bool:
-        """Whether nobody knows yet how it ends."""
+        """`True` until its end is known."""
         return self.status in OPEN
 
     @property
     def live(self) -> bool:
-        """Whether the supplier has this booking, confirmed or pending."""
+        """`True` while the supplier has this booking, confirmed or pending."""
         return self.status in LIVE
 
     def due(self, now: datetime) -> bool:
@@ -116,7 +115,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that the saga decides from."""
+    """The input of every decision of the saga."""
 
     reservation_id: UUID
     price: Money
@@ -155,7 +154,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A payment, a booking or a refund as its provider tells it."""
+    """A payment, a booking or a refund as its provider reports it."""
 
     provider_id: str
     status: Status
@@ -176,14 +175,14 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Surely nothing reached the provider; `retry_after_s` is the pause it asked for, if any."""
+    """Nothing reached the provider, for sure. `retry_after_s` is the pause it asked for, if any."""
 
     retry_after_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The request left and nothing usable came back: it may or may not have acted."""
+    """The request left and no usable answer came back: the provider may have acted or not."""
 
     retry_after_s: int | None = None
 

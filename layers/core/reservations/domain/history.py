@@ -26,7 +26,7 @@ VOID_ASKED = "payment.void_asked"
 VOUCHER_ISSUED = "voucher.issued"
 VOUCHER_REMOVED = "voucher.removed"
 
-# What no change of facts tells: somebody's deed, with its actor.
+# Acts of a person, with the actor. They follow from no change of facts.
 NUDGED = "operator.nudged"
 HINT_REVIVED = "operator.hint_revived"
 MESSAGE_REDRIVEN = "operator.message_redriven"
@@ -35,7 +35,7 @@ REVIEW_RESOLVED = "review.resolved"
 TOKEN_REISSUED = "access_token.reissued"  # noqa: S105  # the name of an event
 CUSTOMER_ERASED = "customer.erased"
 
-# About our messages, which change no reservation: operators read of them, travelers do not.
+# About our messages, which change no reservation: shown to operators, not to travelers.
 INTERNAL = frozenset({HINT_REVIVED, MESSAGE_REDRIVEN, MESSAGE_DROPPED})
 
 CLOSED: Mapping[Reason, str] = {reason: f"reservation.closed.{reason}" for reason in Reason}
@@ -111,7 +111,7 @@ def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
 
 
 def _undoing(standing: Standing) -> int:
-    """How many refunds and cancellations began: of one that stands, only what is too much is undone."""
+    """Count the refunds and cancellations. Before the closing they undo only duplicates."""
     return len(standing.refunds) + len(standing.cancellations)
 
 
@@ -127,5 +127,5 @@ def _call_changes(old: Call | None, new: Call) -> Iterator[str]:
 
 
 def _only_repeated(old: Call, new: Call) -> bool:
-    """An outage makes us send in vain again and again: the first time is news."""
+    """Return `True` for a repeated send in vain, as in an outage: only the first one is news."""
     return new.attempts > 1 and {old.status, new.status} == {Status.STARTED, Status.NOT_FOUND}

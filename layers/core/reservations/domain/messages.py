@@ -1,4 +1,4 @@
-"""The one message that travels: a hint to look at a reservation. It proves and orders nothing."""
+"""The only message: a hint to check a reservation. It proves and orders nothing."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SCHEMA_VERSION = 1
 
 
 class Queue(StrEnum):
-    """Where a hint goes: one queue a step."""
+    """The destination of a hint: one queue per step."""
 
     PAYMENT = "payment"
     SUPPLIER = "supplier"
@@ -22,7 +22,7 @@ class Queue(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
-    """ "Look at this reservation." `type` says why, for people; no code reads it."""
+    """A request to check a reservation. `type` is for people; no code reads it."""
 
     message_id: UUID
     queue: Queue

@@ -1,4 +1,4 @@
-"""The reservation: what was asked for, the facts since, and what has been handed over."""
+"""The reservation: the request, the facts since, and the documents and mails handed over."""
 
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -38,7 +38,7 @@ class MailStatus(StrEnum):
 
 
 class MailFeedback(StrEnum):
-    """What comes back about a mail that the mail service took."""
+    """Feedback about a mail that the mail service took."""
 
     BOUNCED = "bounced"  # it will never arrive there
     RETURNED = "returned"  # a full mailbox, or an automatic answer
@@ -47,7 +47,7 @@ class MailFeedback(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """What the traveler chose, as the frontend told it."""
+    """The trip that the traveler chose, as the frontend sent it."""
 
     offer_id: str
     description: str
@@ -67,7 +67,7 @@ class Customer:
     language: Language = Language.SPANISH
 
 
-ERASED = Customer(full_name="", email="")  # what is left of a customer whose data were deleted
+ERASED = Customer(full_name="", email="")  # a customer whose data were deleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ class MailSend:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether the last send may never have left; it is not tried again by itself."""
+        """`True` if the last send may never have left. It is not tried again by itself."""
         return self.check_at is None and self.status in (MailStatus.STARTED, MailStatus.UNKNOWN)
 
 

@@ -1,4 +1,4 @@
-"""What the traveler sees of a reservation."""
+"""The traveler's view of a reservation."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from reservations.domain.words import FINAL, PublicStatus, State
 
 
 class StepStatus(StrEnum):
-    """How a condition of the confirmation stands; failed: it will not hold, or no longer does."""
+    """The status of a condition of the confirmation. Failed: it will not hold, or no longer does."""
 
     PENDING = "pending"
     DONE = "done"
@@ -83,9 +83,9 @@ def view(reservation: Reservation, at: Moment) -> View:
     return View(
         status=status,
         progress=_progress(standing),
-        # Beside a confirmed trip, the return of a second payment would only alarm.
+        # Beside a confirmed trip, the refund of a second payment would only alarm.
         refund=None if confirmed else _refund(standing),
-        # The voucher of a trip that no longer stands is not shown any more.
+        # The voucher of a trip that is not confirmed any more is not shown.
         documents=tuple(_available(reservation)) if confirmed else (),
         expires_at=_expires_at(standing, at.policy),
         requires_support=untold or bool(standing.reviews(at.now)),
@@ -107,7 +107,7 @@ def at_rest(reservation: Reservation) -> bool:
 
 
 def reads_differently(before: Reservation, after: Reservation, at: Moment) -> bool:
-    """Whether a reader would see another answer than the one stored at `before.updated_at`."""
+    """Return `True` if a reader would see another answer than at `before.updated_at`."""
     return view(before, Moment(before.updated_at, at.policy)) != view(after, at)
 
 
@@ -124,7 +124,7 @@ def _expires_at(standing: Standing, policy: Policy) -> datetime | None:
 
 
 def _refund(standing: Standing) -> Refund | None:
-    """All that is given back, as one: failed speaks before pending, pending before done."""
+    """All refunds as one: failed comes before pending, pending before done."""
     returns = {
         charge: status for charge in standing.charges if (status := _return_of(charge, standing))
     }
@@ -136,7 +136,7 @@ def _refund(standing: Standing) -> Refund | None:
 
 
 def _return_of(charge: Call, standing: Standing) -> RefundStatus | None:
-    """How the money of a charge comes back; none while it is not to be given back."""
+    """The status of a charge's refund. Return `None` while none is due."""
     refunds = {refund.status for refund in standing.refunds if refund.target == charge.provider_id}
     if Status.SUCCEEDED in refunds and charge not in standing.held_charges:
         return RefundStatus.DONE
