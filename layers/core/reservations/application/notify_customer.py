@@ -141,7 +141,6 @@ def mail_of(
 ) -> Mail:
     """The content of a mail, without its attachment."""
     booking = reservation.standing.kept_booking
-    offer = reservation.offer
     return Mail(
         reservation_id=reservation.reservation_id,
         kind=kind,
@@ -149,10 +148,7 @@ def mail_of(
         to=customer.email,
         guest=customer.full_name,
         code=reservation.code,
-        description=offer.description,
-        starts_on=offer.starts_on,
-        ends_on=offer.ends_on,
-        guests=offer.guests,
+        offer=reservation.offer,
         price=reservation.standing.paid,
         supplier_locator=(booking.locator or booking.provider_id) if booking else None,
         refund=refund.money if refund else None,

@@ -14,7 +14,7 @@ from reservations.domain.facts import Outcome, Provider
 from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
-from reservations.domain.reservation import Customer, Language, MailKind, Reservation
+from reservations.domain.reservation import Customer, Language, MailKind, Offer, Reservation
 from reservations.domain.words import State
 
 # --- the database -----------------------------------------------------------------------------------------------------
@@ -184,10 +184,7 @@ class SupplierRequest:
 
     action: Action
     reference: UUID
-    offer_id: str
-    starts_on: date
-    ends_on: date
-    guests: int
+    offer: Offer
     lead_guest: str | None = field(default=None, repr=False)
     not_after: datetime
 
@@ -403,10 +400,7 @@ class Voucher:
     code: str
     language: Language
     guest: str = field(repr=False)
-    description: str
-    starts_on: date
-    ends_on: date
-    guests: int
+    offer: Offer
     price: Money
     supplier_locator: str
     issued_on: date
@@ -433,10 +427,7 @@ class Mail:
     to: str = field(repr=False)
     guest: str = field(repr=False)
     code: str
-    description: str
-    starts_on: date
-    ends_on: date
-    guests: int
+    offer: Offer
     price: Money
     supplier_locator: str | None
     refund: Money | None

@@ -10,15 +10,11 @@ def voucher_of(reservation: Reservation, customer: Customer, *, support_contact:
     booking, confirmed_at = reservation.standing.kept_booking, reservation.facts.confirmed_at
     assert booking is not None  # asked for in SUPPLIER_CONFIRMED only
     assert confirmed_at is not None
-    offer = reservation.offer
     return Voucher(
         code=reservation.code,
         language=customer.language,
         guest=customer.full_name,
-        description=offer.description,
-        starts_on=offer.starts_on,
-        ends_on=offer.ends_on,
-        guests=offer.guests,
+        offer=reservation.offer,
         price=reservation.standing.paid,
         supplier_locator=booking.locator or booking.provider_id or "",
         issued_on=confirmed_at.date(),
