@@ -7,7 +7,7 @@ import pytest
 
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.messages import Queue
-from reservations.domain.plan import Settlement, patient, settle
+from reservations.domain.plan import Settlement, settle, with_longer_lease
 from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.verdict import conclude
@@ -172,7 +172,7 @@ def test_who_was_told_and_has_not_come_is_told_again_after_as_long_as_the_matter
         a_reservation(a_charge(), a_booking(), sends=(mail,), updated_at=NOON + waited),
         a_reservation(),
     ):
-        assert patient(waiting, Moment(NOON + waited, STANDARD)).policy == replace(
+        assert with_longer_lease(waiting, Moment(NOON + waited, STANDARD)).policy == replace(
             STANDARD, hint_lease=lease
         )
 
@@ -185,4 +185,7 @@ def test_a_matter_waits_since_the_first_thing_that_was_due() -> None:
         updated_at=NOON + MINUTE,
     )
 
-    assert patient(waiting, Moment(NOON + 2 * MINUTE, STANDARD)).policy.hint_lease == 2 * MINUTE
+    assert (
+        with_longer_lease(waiting, Moment(NOON + 2 * MINUTE, STANDARD)).policy.hint_lease
+        == 2 * MINUTE
+    )

@@ -9,7 +9,7 @@ from reservations.domain.change import Change
 from reservations.domain.errors import UnavailableError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue, hints_for
-from reservations.domain.plan import Settlement, patient, settle
+from reservations.domain.plan import Settlement, settle, with_longer_lease
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
 
@@ -96,7 +96,7 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
         due = uow.reservations.claim_due(limit=BATCH, lease=policy.hint_lease)
         at = Moment(uow.now(), policy)
         for reservation in due:
-            waiting = patient(reservation, at)
+            waiting = with_longer_lease(reservation, at)
             settlement = settle(reservation, waiting)
             wanted = settlement.hints
             told = hints_for(reservation.reservation_id, wanted, now=at.now, traceparent=None)

@@ -60,7 +60,7 @@ def settle(reservation: Reservation, at: Moment) -> Settlement:
     )
 
 
-def patient(reservation: Reservation, at: Moment) -> Moment:
+def with_longer_lease(reservation: Reservation, at: Moment) -> Moment:
     """Grow the hint lease with the time the reservation has been overdue, up to `hint_lease_limit`.
 
     A queue that is behind still holds the last hint. Repeating it at a fixed pace would fill the
