@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reservations.application.notify_customer import Notified
-from reservations.application.operate import look_again
+from reservations.application.operate import check_now
 from reservations.application.ports import (
     Mail,
     MailAccepted,
@@ -353,7 +353,7 @@ def test_a_mail_that_stays_in_doubt_asks_for_a_person_until_it_is_sent(dies: boo
     assert requires_support(world)
     version = world.stored.version
 
-    look_again(CODE, cases=world.cases(actor="ana"))
+    check_now(CODE, cases=world.cases(actor="ana"))
     assert not requires_support(world)
     world.notify()
 
@@ -368,7 +368,7 @@ def test_a_mail_that_may_still_be_on_its_way_is_not_sent_beside_it() -> None:
     world.wait(STANDARD.mail_repeat)
     world.notify(mailer)
 
-    look_again(CODE, cases=world.cases(actor="ana"))
+    check_now(CODE, cases=world.cases(actor="ana"))
 
     assert world.notify(mailer) is None
 
@@ -378,7 +378,7 @@ def test_a_nudge_sends_no_mail_again_that_was_taken() -> None:
     world.notify(mailer)
     world.wait(STANDARD.mail_repeat)
 
-    look_again(CODE, cases=world.cases(actor="ana"))
+    check_now(CODE, cases=world.cases(actor="ana"))
 
     assert world.notify(mailer) is None
 
@@ -387,7 +387,7 @@ def test_a_nudge_sends_a_refused_mail_again_once_what_refused_it_is_mended() -> 
     world = confirmed()
     world.notify(RecordingMailer(MailRefused()))
 
-    look_again(CODE, cases=world.cases(actor="ana"))
+    check_now(CODE, cases=world.cases(actor="ana"))
     world.notify()
 
     assert status(world) is MailStatus.SENT

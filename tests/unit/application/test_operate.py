@@ -93,7 +93,7 @@ def test_an_unknown_code_and_one_that_is_none_are_told_apart() -> None:
 def test_a_nudge_makes_a_resting_reservation_due_and_hints_to_its_step() -> None:
     world = World(past())
 
-    nudged = operate.look_again(CODE, cases=world.cases(actor=ACTOR))
+    nudged = operate.check_now(CODE, cases=world.cases(actor=ACTOR))
 
     assert nudged.next_check_at == NOON + STANDARD.hint_lease
     assert [row.hint.queue for row in world.database.outbox.values()] == [Queue.PAYMENT]

@@ -42,7 +42,7 @@ class Reconciled:
     supplier_calls: int
 
 
-def look_again(code: str, *, cases: Cases) -> Reservation:
+def check_now(code: str, *, cases: Cases) -> Reservation:
     """Make every call of a reservation due now, and each mail that was given up.
 
     Raises:
