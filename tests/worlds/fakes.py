@@ -146,10 +146,10 @@ class RecordingDeadLetters:
     """Keeps what was set aside, with its reason."""
 
     def __init__(self) -> None:
-        self.buried: list[tuple[str, str]] = []
+        self.dead_lettered: list[tuple[str, str]] = []
 
-    def bury(self, body: str, *, reason: str) -> None:
-        self.buried.append((body, reason))
+    def dead_letter(self, body: str, *, reason: str) -> None:
+        self.dead_lettered.append((body, reason))
 
 
 class RecordingPublisher(MessagePublisher):
