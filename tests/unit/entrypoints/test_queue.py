@@ -159,7 +159,7 @@ def test_an_unreadable_message_is_dead_lettered_unchanged(
 
     assert handled.hints == []
     assert services.dead_letters.dead_lettered == [(body, reason)]
-    [line] = logs.saying("hint set aside")
+    [line] = logs.saying("message dead-lettered")
     assert line["reason"] == reason
 
 
@@ -194,7 +194,7 @@ def test_each_line_names_its_own_message_and_trace(services: FakeServices, logs:
 
     consume(services, records(encode_hint(hint), "poison"), handled)
 
-    [failed], [aside] = logs.saying("hint not handled"), logs.saying("hint set aside")
+    [failed], [aside] = logs.saying("hint not handled"), logs.saying("message dead-lettered")
     assert failed["message_id"] == str(hint.message_id)
     assert failed["trace_id"] == TRACE_ID
     assert {"message_id", "reservation_id"}.isdisjoint(aside)

@@ -163,5 +163,5 @@ def _read_or_bury(record: SQSRecord, read: Callable[[SQSRecord], None], services
 
 def _bury(record: SQSRecord, reason: str, services: Services) -> None:
     services.dead_letters.dead_letter(record.body, reason=reason)
-    logger.error("hint set aside", extra={"reason": reason})
+    logger.error("message dead-lettered", extra={"reason": reason})
     count("HintSetAside")
