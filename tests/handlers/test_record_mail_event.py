@@ -37,7 +37,7 @@ def test_a_returned_mail_is_recorded_on_the_timeline(
 
     assert timeline(around) == [(f"mail.{case}.confirmed", "ses")]
     assert around.logs.metrics == {metric}
-    [line] = around.logs.saying("mail came back")
+    [line] = around.logs.saying("mail feedback received")
     assert (line["reservation_id"], line["kind"]) == (str(RESERVATION_ID), "confirmed")
 
 
