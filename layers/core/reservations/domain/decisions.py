@@ -1,6 +1,6 @@
-"""What a person may decide about a reservation; a decision is one more fact, under the same rules.
+"""Decisions of operators about a reservation: each is one more fact, under the same rules.
 
-Nothing is ever taken back: what an operator attests raises a call's status as a provider's answer
+No fact is ever taken back. An operator's evidence raises a call's status as a provider's answer
 would, and the saga goes on from there.
 """
 
@@ -21,13 +21,14 @@ from reservations.domain.words import RESTING, Review, State
 
 
 class Decision(StrEnum):
-    """How a review ends: what an operator has seen with their own eyes."""
+    """The result of a review: the state of things that an operator verified."""
 
-    PAID = "paid"  # the sum that was taken is accepted in place of the price
-    NOT_CHARGED = "not_charged"  # nothing was taken; if that was wrong, a late look finds it
+    PAID = "paid"  # the amount that was taken is accepted in place of the price
+    NOT_CHARGED = "not_charged"  # no money was taken; if that was wrong, a late inquiry finds it
     REFUNDED = "refunded"
     BOOKED = "booked"
-    NOT_BOOKED = "not_booked"  # the supplier has nothing; if that was wrong, a late look finds it and cancels it
+    # The supplier has no booking. If that was wrong, a late inquiry finds it and it is cancelled.
+    NOT_BOOKED = "not_booked"
     CANCELLED = "cancelled"
 
 
@@ -39,12 +40,12 @@ ANSWERS: Mapping[Decision, frozenset[Review]] = {
     Decision.NOT_BOOKED: frozenset({Review.DEADLINE}),
     Decision.CANCELLED: frozenset({Review.CANCEL_REFUSED, Review.DEADLINE}),
 }
-"""Which reviews a decision can answer."""
+"""The reviews that each decision can answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """What a decision says of a call; `name` is the id that a call without one has from then on."""
+    """The status that a decision gives a call; `name` makes the id of a call without one."""
 
     operation: Operation
     status: Status
@@ -52,17 +53,17 @@ class Attestation:
 
 
 def _ours(_: Call, evidence: str) -> str:
-    """Unlike any id of a provider's, under which a later listing files what it tells."""
+    """Make an id unlike any provider's, so that no later listing is filed under it."""
     return f"evidence:{evidence}"
 
 
 def _of_its_payment(call: Call, evidence: str) -> str:
-    """One transfer may give back many payments."""
+    """Add the payment to the id: one bank transfer may refund many payments."""
     return f"{_ours(call, evidence)}:{call.target}"
 
 
 def _the_supplier_s(_: Call, evidence: str) -> str:
-    """The service rule would cancel the same booking under another id."""
+    """Use the supplier's id: under another one the service rule would cancel the same booking."""
     return evidence
 
 
@@ -78,11 +79,11 @@ ATTESTED: Mapping[Decision, Attestation] = {
 
 
 class DecisionRefusedError(Exception):
-    """The facts do not allow it; outside the error tree, as no request of a client can cause it."""
+    """The facts do not allow the decision. No client can cause it, so it is outside the error tree."""
 
 
 def nudge(facts: Facts, now: datetime) -> Facts:
-    """Make everything due that can be asked or sent again, as a webhook of each provider would."""
+    """Make due now every call that can be inquired about or sent again, as webhooks would."""
     for provider in Provider:
         facts = wake(facts, provider, now)
     for call in facts.calls:
@@ -99,13 +100,13 @@ def resolve(
     *,
     target: str | None = None,
 ) -> Facts:
-    """Answer a review; `evidence` is a reference outside this system, of a booking the supplier's id.
+    """Answer a review.
 
-    `target` names the payment or booking that it is about: needed where several are in question, as
-    one piece of evidence proves one.
+    `evidence` is a reference outside this system: for a booking, the supplier's id. `target` names
+    the payment or booking. It is required if several are in question: one reference proves one.
 
     Raises:
-        DecisionRefusedError: nothing is in review that this decision answers, or more than one thing.
+        DecisionRefusedError: the decision answers no open review, or several calls match it.
     """
     standing = Standing(facts)
     open_reviews = standing.reviews(at.now)
@@ -122,7 +123,7 @@ def resolve(
 
 def _accept_sum(standing: Standing) -> Facts:
     facts, charge = standing.facts, standing.kept_charge
-    assert charge is not None  # the review is about it
+    assert charge is not None  # a `MONEY_MISMATCH` review implies it
     if charge.money is None or charge.money.currency != facts.price.currency:
         raise DecisionRefusedError("the payment is in another currency: cancel the reservation")
     return replace(facts, accepted_minor=charge.money.minor)
@@ -149,7 +150,7 @@ def _the_one_in_question(
 
 
 def _named(call: Call) -> str | None:
-    """What an operator calls it by: what it undoes, else its provider's id."""
+    """The name an operator uses: the id of the call that it undoes, else its own provider id."""
     return call.target or call.provider_id
 
 
@@ -165,7 +166,7 @@ def _attest(standing: Standing, call: Call, said: Attestation, evidence: str, at
 
 
 def _what_was_left(standing: Standing, call: Call) -> Money | None:
-    """A refund that is attested gave back what others had left of the payment."""
+    """Amount of an attested refund: the part of the payment that other refunds left."""
     for charge in standing.held_charges:
         if call.operation is Operation.REFUND and charge.provider_id == call.target and call.money:
             return Money(standing.left_of(charge), call.money.currency)
@@ -173,7 +174,7 @@ def _what_was_left(standing: Standing, call: Call) -> Money | None:
 
 
 def _in_question(standing: Standing, call: Call, now: datetime) -> bool:
-    """Whether a review is about it; what may still be answered in time is not the operator's."""
+    """Return `True` if a review is about the call: refused, or unanswered past its deadline."""
     refused = call.status is Status.DECLINED and call.operation is not Operation.CHARGE
     return refused or (call in standing.awaited and call.deadline_at <= now)
 
@@ -183,10 +184,10 @@ def _asked(call: Call, now: datetime) -> Sent:
 
 
 def refuse_to_erase(reservation: Reservation, now: datetime) -> None:
-    """Let the personal data go only when neither money nor a mail can still need them.
+    """Refuse to erase personal data that money, a mail or a document still need.
 
     Raises:
-        DecisionRefusedError: naming all that still needs them.
+        DecisionRefusedError: its text names all that still needs them.
     """
     needs = list(_needs(reservation, now))
     if needs:

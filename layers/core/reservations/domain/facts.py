@@ -1,4 +1,4 @@
-"""What is known of a reservation: its reason to be closed and its ledger of calls to providers."""
+"""The facts of a reservation: its close reason and its ledger of calls to providers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ class Operation(StrEnum):
 
 
 class Provider(StrEnum):
-    """Who answers for an operation; the value is its name in the webhook's URL."""
+    """The provider of an operation. The value is its name in the webhook's URL."""
 
     PAYMENTS = "payments"
     SUPPLIER = "supplier"
@@ -34,7 +34,7 @@ PROVIDER_OF = {
 
 
 class Status(StrEnum):
-    """How a call stands, as far as we know."""
+    """The last known status of a call."""
 
     STARTED = "started"
     UNKNOWN = "unknown"
@@ -47,7 +47,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a reservation is closed; none while it lives."""
+    """Close reason of a reservation, set once."""
 
     PAYMENT_DECLINED = "payment_declined"
     SUPPLIER_REJECTED = "supplier_rejected"
@@ -59,8 +59,7 @@ class Reason(StrEnum):
 OPEN = frozenset({Status.STARTED, Status.UNKNOWN, Status.PENDING})
 LIVE = frozenset({Status.PENDING, Status.SUCCEEDED})
 
-# Knowledge only grows: an answer moves a call to a higher rank or changes nothing, so a stale one
-# is harmless.
+# Knowledge only grows: an answer raises a call's rank or changes nothing. A stale one is harmless.
 RANK = {
     Status.STARTED: 0,
     Status.UNKNOWN: 1,
@@ -77,9 +76,9 @@ RANK = {
 class Call:
     """One row of the ledger.
 
-    `check_at` says when to act on it again: while open, to inquire; once not found, to send again;
-    closed, to look whether something changed late. `quiet_from` is where those late looks count
-    from.
+    `check_at` is the time to act on it again. An open call is inquired about, one that was not
+    found is sent again, and a closed one is inquired about for late changes. Those late inquiries
+    count from `quiet_from`.
     """
 
     operation: Operation
@@ -89,7 +88,7 @@ class Call:
     deadline_at: datetime
     status: Status = Status.STARTED
     money: Money | None = None
-    target: str | None = None  # the payment a refund gives back, the booking a cancellation ends
+    target: str | None = None  # the payment to refund, the booking to cancel
     provider_id: str | None = None
     locator: str | None = None  # the supplier's own reference, the one a hotel knows
     attempts: int = 1
@@ -102,12 +101,12 @@ class Call:
 
     @property
     def open(self) -> bool:
-        """Whether nobody knows yet how it ends."""
+        """Return `True` while the end of the call is not known."""
         return self.status in OPEN
 
     @property
     def live(self) -> bool:
-        """Whether the supplier has this booking, confirmed or pending."""
+        """Return `True` if the supplier has this booking, confirmed or pending."""
         return self.status in LIVE
 
     def due(self, now: datetime) -> bool:
@@ -123,7 +122,7 @@ class Facts:
     created_at: datetime
     calls: tuple[Call, ...] = ()
     reason: Reason | None = None
-    accepted_minor: int | None = None  # the sum an operator took in place of the price
+    accepted_minor: int | None = None  # the amount an operator accepted in place of the price
     confirmed_at: datetime | None = None  # stamped once
     ended_at: datetime | None = None  # stamped once
 
@@ -137,7 +136,7 @@ class Facts:
         """The call with that key, which must exist.
 
         Raises:
-            LookupError: it was never begun: a defect of ours.
+            LookupError: the call was never begun: a defect of ours.
         """
         call = self.find(key)
         if call is None:
@@ -155,7 +154,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A payment, a booking or a refund as its provider tells it."""
+    """A payment, a booking or a refund as its provider reports it."""
 
     provider_id: str
     status: Status
@@ -176,14 +175,14 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Surely nothing reached the provider; `retry_after_s` is the pause it asked for, if any."""
+    """The request surely did not reach the provider. `retry_after_s` is the pause it asked for."""
 
     retry_after_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The request left and nothing usable came back: it may or may not have acted."""
+    """The request left and no usable answer came: the provider may or may not have acted."""
 
     retry_after_s: int | None = None
 

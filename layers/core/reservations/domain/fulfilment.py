@@ -1,8 +1,8 @@
-"""What is owed to the traveler once the saga has spoken: the voucher, then each mail once.
+"""Documents and mails owed to the traveler: the voucher, then each mail once.
 
-It never changes the state. A send is written down before it is made, as the mail service has no
-idempotency key: one whose answer is not known is repeated once, so two copies arrive only where a
-send was cut off.
+Fulfilment never changes the state. A send is written down before it is made, as the mail service
+has no idempotency key. A send without an answer is repeated once, so two copies can arrive only if
+the first one was cut off.
 """
 
 from collections.abc import Iterator
@@ -33,12 +33,12 @@ Errand = IssueVoucher | SendMail
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailRule:
-    """Whoever reads `word` is owed a mail of `kind`; if `state` is given, only in that state."""
+    """A reservation whose public status is `word` is owed a mail of `kind`, in `state` if given."""
 
     word: PublicStatus
     kind: MailKind
     state: State | None = None
-    untold: bool = False  # only if a payment came to light after the mail of the cancellation
+    untold: bool = False  # only if a payment was found after the cancellation mail
 
 
 MAIL_RULES = (
@@ -52,14 +52,14 @@ MAIL_RULES = (
         word=PublicStatus.CANCELADA, kind=MailKind.REFUNDED, state=State.REFUNDED, untold=True
     ),
 )
-"""In order: a later mail waits for an earlier one. What is owed lapses when the word changes."""
+"""In order: a later mail waits for an earlier one. A due mail lapses when the status changes."""
 
 
 def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
-    """The one thing to hand over now, or when to try again; the voucher goes before its mail.
+    """The one document or mail due now, or the time to try again. The voucher precedes its mail.
 
-    While another booking could still take the place of the kept one, no voucher names either: the
-    saga cancels one of them first. A confirmation let go without its voucher is sent first.
+    No voucher is issued while a rival booking could still replace the kept one. The saga cancels
+    one of them first. A confirmation let go without its voucher is sent first.
     """
     standing = reservation.standing
     if standing.state is State.SUPPLIER_CONFIRMED and reservation.voucher is None:
@@ -83,7 +83,7 @@ def _owed(reservation: Reservation) -> Iterator[MailKind]:
 
 
 def _untold_payment(reservation: Reservation) -> bool:
-    """Whether a payment was found after the mail of the cancellation, which tells of all before it."""
+    """Return `True` if a payment was found after the cancellation mail, which covers earlier ones."""
     told = reservation.send_of(MailKind.CANCELLED)
     return told is not None and any(
         charge.status is Status.SUCCEEDED and charge.closed_at and charge.closed_at > told.sent_at
@@ -92,7 +92,7 @@ def _untold_payment(reservation: Reservation) -> bool:
 
 
 def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail | Wait | None:
-    """None once the mail rests: sent, refused, or repeated and still not known."""
+    """Return `None` once the mail rests: sent, refused, or repeated and still unknown."""
     send = reservation.send_of(kind)
     if send is None:
         return SendMail(kind)
@@ -102,7 +102,7 @@ def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail |
 
 
 def begin_send(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
-    """Write down a send before it is made; one whose answer stays unknown is repeated once."""
+    """Write down a send before it is made. A send without an answer is repeated once."""
     before = reservation.send_of(kind)
     repeats = before is not None and before.status in (MailStatus.STARTED, MailStatus.UNKNOWN)
     send = MailSend(
@@ -116,13 +116,13 @@ def begin_send(reservation: Reservation, kind: MailKind, at: Moment) -> Reservat
 
 
 def put_off(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
-    """Try later what could not even be begun: as a send that did not leave, it uses up no repeat."""
+    """Postpone a send that could not begin. Like a send that did not leave, it uses no repeat."""
     begun = begin_send(reservation, kind, at)
     return record_send(begun, kind, MailStatus.NOT_SENT, at)
 
 
 def let_mail_go(reservation: Reservation, at: Moment) -> Reservation | None:
-    """Let the confirmation go without its voucher, whose drawing failed for good.
+    """Let the confirmation go without its voucher, whose rendering failed for good.
 
     An entry in the send ledger is the mark. The voucher is owed again once the mail rests.
     Return `None` if no mail waits for the voucher.
@@ -133,15 +133,16 @@ def let_mail_go(reservation: Reservation, at: Moment) -> Reservation | None:
 
 
 def give_up(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
-    """Let a mail rest that has nobody to go to: the personal data were erased before it was owed."""
+    """Mark a mail without a recipient as refused: the personal data were erased before it was due."""
     begun = begin_send(reservation, kind, at)
     return record_send(begun, kind, MailStatus.REFUSED, at)
 
 
 def ask_again(reservation: Reservation, at: Moment) -> Reservation:
-    """Make due once more the owed mails that were given up in doubt; a person accepts another copy.
+    """Make due again the owed mails that were given up in doubt or refused.
 
-    And those that were refused: the cause may have been ours. One that may still be on its way is left alone.
+    A person accepts a second copy of the first kind. The cause of a refusal may have been ours. A
+    mail that may still be on its way is left alone.
     """
     for kind in _owed(reservation):
         send = reservation.send_of(kind)
@@ -159,7 +160,7 @@ def record_send(
     *,
     ses_id: str | None = None,
 ) -> Reservation:
-    """Keep what the mail service said; `ses_id` is its own id of a mail it took."""
+    """Record the answer of the mail service. `ses_id` is its id of an accepted mail."""
     send = reservation.send_of(kind)
     if send is None:
         raise LookupError(f"no send of {kind} was begun")
@@ -179,7 +180,7 @@ def _learnt(send: MailSend, status: MailStatus, ses_id: str | None, at: Moment) 
 
 
 def _not_sent(send: MailSend, at: Moment) -> MailSend:
-    """Back to what was known before: a repeat that did not leave is still to be made."""
+    """Restore the status before this attempt: a repeat that did not leave is still due."""
     repeated = send.check_at is None
     rung = at.policy.rung(min(send.attempts - 1, at.policy.unasked_ladder_limit))
     return replace(

@@ -1,6 +1,6 @@
 """Events that follow from a change of facts.
 
-The codes are stable: they are stored, and operators see them as they are. Their texts are in `reservations.texts`.
+The codes are stable: they are stored and shown to operators. `reservations.texts` has their texts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ VOID_ASKED = "payment.void_asked"
 VOUCHER_ISSUED = "voucher.issued"
 VOUCHER_REMOVED = "voucher.removed"
 
-# What no change of facts tells: somebody's deed, with its actor.
+# Actions of operators, which no change of facts shows.
 NUDGED = "operator.nudged"
 HINT_REVIVED = "operator.hint_revived"
 MESSAGE_REDRIVEN = "operator.message_redriven"
@@ -35,7 +35,7 @@ REVIEW_RESOLVED = "review.resolved"
 TOKEN_REISSUED = "access_token.reissued"  # noqa: S105  # the name of an event
 CUSTOMER_ERASED = "customer.erased"
 
-# About our messages, which change no reservation: operators read of them, travelers do not.
+# About our own messages, which change no reservation. Shown to operators, not to travelers.
 INTERNAL = frozenset({HINT_REVIVED, MESSAGE_REDRIVEN, MESSAGE_DROPPED})
 
 CLOSED: Mapping[Reason, str] = {reason: f"reservation.closed.{reason}" for reason in Reason}
@@ -58,7 +58,7 @@ CALLS: Mapping[tuple[Operation, Status], str] = {
     for status in Status
 }
 
-# A send in progress is no news: its end is.
+# A send is logged when it ends, not while it is in progress.
 _TOLD_SENDS = (MailStatus.SENT, MailStatus.REFUSED, MailStatus.UNKNOWN)
 MAILS: Mapping[tuple[MailKind, MailStatus], str] = {
     (kind, status): f"mail.{status}.{kind}" for kind in MailKind for status in _TOLD_SENDS
@@ -111,7 +111,7 @@ def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
 
 
 def _undoing(standing: Standing) -> int:
-    """How many refunds and cancellations began: of one that stands, only what is too much is undone."""
+    """Count the refunds and cancellations begun. An open reservation undoes only duplicates."""
     return len(standing.refunds) + len(standing.cancellations)
 
 
@@ -127,5 +127,5 @@ def _call_changes(old: Call | None, new: Call) -> Iterator[str]:
 
 
 def _only_repeated(old: Call, new: Call) -> bool:
-    """An outage makes us send in vain again and again: the first time is news."""
+    """Return `True` for another failed attempt of one outage: only the first is logged."""
     return new.attempts > 1 and {old.status, new.status} == {Status.STARTED, Status.NOT_FOUND}

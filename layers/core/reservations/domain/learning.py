@@ -1,7 +1,7 @@
-"""What changes: the row written before a call, the answer after it, what comes from outside.
+"""Changes of the ledger: the row before a call, the answer after it, webhooks and cancellations.
 
-Knowledge only grows. Every answer is filed under the provider's own id, a higher-ranked status
-replaces a lower one, and nothing is ever taken back: answers may come late, twice or out of order.
+Knowledge only grows, as answers may come late, twice or out of order. Every answer is filed under
+the provider's own id. A higher-ranked status replaces a lower one and is never taken back.
 """
 
 from collections.abc import Iterator
@@ -27,12 +27,12 @@ from reservations.domain.facts import (
 )
 from reservations.domain.policy import Moment, Policy
 
-# What is looked at again long after it closed; a refund or a cancellation that succeeded stays so.
+# Operations inquired about long after they closed. A refund or a cancellation that succeeded stays.
 _LOOKED_AFTER = frozenset({Operation.CHARGE, Operation.BOOK})
 
 
 def begin(facts: Facts, action: Action, at: Moment) -> Facts:
-    """Write down a call before it leaves, and when to look if nothing is ever heard of it."""
+    """Write down a call before it leaves, with the time to inquire if no answer comes."""
     if isinstance(action, Send):
         return facts.put(_sent(facts.find(action.key), action, at))
     call = facts.row(action.key)
@@ -43,9 +43,9 @@ def begin(facts: Facts, action: Action, at: Moment) -> Facts:
 
 
 def _sent(before: Call | None, action: Send, at: Moment) -> Call:
-    """A fresh row, or the one that was not found, sent again under the same key.
+    """A new row, or the row that was not found, sent again under the same key.
 
-    Sending again buys an undoing no time: it is owed since it was first sent.
+    A refund or a cancellation keeps its first deadline: it is owed since it was first sent.
     """
     deadline_at = at.now + _patience(action.operation, at.policy)
     return Call(
@@ -86,7 +86,7 @@ def record(facts: Facts, sent: Sent, outcome: Outcome, at: Moment) -> Facts:
 
 
 def _not_asked(call: Call, outcome: NotSent | NoAnswer, at: Moment) -> Call:
-    """An inquiry or a void without an answer tells nothing, and does not climb to the hourly rung."""
+    """Reschedule after an inquiry or a void without an answer, below the hourly rung."""
     if not call.open:
         return replace(call, check_at=call.check_at and at.now + at.policy.aftercare[0])
     looks = min(call.looks + 1, at.policy.unasked_ladder_limit)
@@ -96,7 +96,7 @@ def _not_asked(call: Call, outcome: NotSent | NoAnswer, at: Moment) -> Call:
 
 
 def _not_sent(call: Call, outcome: NotSent, at: Moment) -> Call:
-    """It may be sent again, after a pause that grows but never costs an hour."""
+    """Schedule another attempt, after a pause that grows but stays below the hourly rung."""
     rung = at.policy.rung(min(call.attempts - 1, at.policy.unasked_ladder_limit))
     send_at = at.now + _pause(outcome, rung, at.policy)
     return replace(
@@ -115,13 +115,13 @@ def _pause(outcome: NotSent | NoAnswer, rung: timedelta, policy: Policy) -> time
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """When a provider was asked, and when its answer is recorded."""
+    """The times of a request to a provider and of the record of its answer."""
 
     asked_at: datetime
     at: Moment
 
     def file_answer(self, facts: Facts, call: Call, seen: Seen) -> Facts:
-        """A cancellation that succeeded tells of its booking too."""
+        """File an answer. A cancellation that succeeded also cancels its booking."""
         facts = self.file(facts, call.operation, call.target, seen)
         if (
             call.operation is Operation.CANCEL_BOOKING
@@ -133,8 +133,8 @@ class _Answer:
         return facts
 
     def file_listing(self, facts: Facts, call: Call, listing: Listing) -> Facts:
-        """File all that a provider has; a row it does not list gathers evidence of its absence."""
-        # A supplier lists bookings only: a cancellation is seen by the booking it ends.
+        """File a listing. A row that it lacks gathers evidence of its absence."""
+        # A supplier lists bookings only. A cancellation shows in the booking that it ends.
         ending = call.operation is Operation.CANCEL_BOOKING
         operation, target = (Operation.BOOK, None) if ending else (call.operation, call.target)
         known = {row.provider_id for row in _rows(facts, operation, target)}
@@ -161,7 +161,10 @@ class _Answer:
         return facts
 
     def file(self, facts: Facts, operation: Operation, target: str | None, seen: Seen) -> Facts:
-        """Into the row with the provider's id, else ours that has none yet, else one of its own."""
+        """Record the answer in one row.
+
+        That is the call with its provider id, else our unidentified call, else a new row.
+        """
         rows = facts.of(operation)
         row = next((row for row in rows if row.provider_id == seen.provider_id), None)
         nameless = (
@@ -173,7 +176,7 @@ class _Answer:
         return facts.put(self.learn(row or self.found(operation, target, seen), seen))
 
     def found(self, operation: Operation, target: str | None, seen: Seen) -> Call:
-        """A row for what we never sent, or no longer know that we did."""
+        """A row for a call that we never sent, or that we have lost."""
         return Call(
             operation=operation,
             key=f"seen:{operation}:{seen.provider_id}",
@@ -184,7 +187,7 @@ class _Answer:
         )
 
     def learn(self, call: Call, seen: Seen) -> Call:
-        """Take what the provider says, unless we already know better."""
+        """Take the provider's status, unless the call has an equal or higher rank already."""
         if RANK[seen.status] <= RANK[call.status]:
             return self.looked(call)
         closed_at = None if seen.status in OPEN else self.at.now
@@ -202,11 +205,11 @@ class _Answer:
         return replace(changed, check_at=next_look(changed, self.at.now, self.at))
 
     def missing(self, call: Call, *, asked_about: str) -> Call:
-        """Not listed: that counts only if asked after the last send, and closes only when sure.
+        """Record that a listing lacks the call. It counts only if requested after the last send.
 
-        That takes two listings without it, apart, the last one long after the call could still have
-        been running: providers list with a delay. What was not found already may wait to be sent
-        again: only a look of its own moves that time.
+        Providers list with a delay. The call is closed after two such listings with a gap, the
+        last one long after the call must have ended. A call that was not found already may wait to
+        be sent again: only an inquiry of its own moves that time.
         """
         own = call.key == asked_about and self.asked_at > (call.closed_at or self.asked_at)
         if call.status is Status.NOT_FOUND and not own:
@@ -234,15 +237,16 @@ class _Answer:
         )
 
     def looked(self, call: Call) -> Call:
-        """Asked, and nothing new: the next look is due."""
+        """Schedule the next inquiry after one without news."""
         seen = replace(call, looks=call.looks + call.open)
         return replace(seen, check_at=next_look(seen, self.asked_at, self.at))
 
 
 def _may_be(call: Call, seen: Seen) -> bool:
-    """Whether it can be what we sent: a refund of another sum is one that somebody made elsewhere.
+    """Return `True` if the provider's row can be our call.
 
-    A charge of another sum is ours: the provider took what we did not ask for.
+    A refund of another amount was made elsewhere. A charge of another amount is ours: the provider
+    took an amount that we did not ask for.
     """
     sums_tell = call.operation is Operation.REFUND and call.money and seen.money
     return not sums_tell or seen.money == call.money
@@ -253,7 +257,7 @@ def _rows(facts: Facts, operation: Operation, target: str | None) -> list[Call]:
 
 
 def next_look(call: Call, asked_at: datetime, at: Moment) -> datetime | None:
-    """The ladder while open; once closed, the first late look after the one asked."""
+    """The next rung of an open call. For a closed one, the first late inquiry after `asked_at`."""
     if call.open:
         return at.now + at.policy.rung(call.looks)
     if call.operation not in _LOOKED_AFTER and call.status is not Status.NOT_FOUND:
@@ -268,12 +272,15 @@ def _late_looks(call: Call, policy: Policy) -> Iterator[datetime]:
 
 
 def cancel(facts: Facts) -> Facts:
-    """Close a reservation as its customer asks. The first reason stays for ever."""
+    """Close a reservation for its customer. The first reason stays for ever."""
     return replace(facts, reason=facts.reason or Reason.CUSTOMER_CANCELLED)
 
 
 def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
-    """A webhook: look now at all its sender holds, and soon again, as its listing may lag: up the ladder anew."""
+    """On a webhook, make due now all calls of that provider.
+
+    The ladder restarts, because the provider's listings may lag behind its webhook.
+    """
     for call in facts.calls:
         if PROVIDER_OF[call.operation] is provider and (
             call.open or call.operation in _LOOKED_AFTER

@@ -1,4 +1,4 @@
-"""The one message that travels: a hint to look at a reservation. It proves and orders nothing."""
+"""The one message of the queues: a hint to check a reservation. It proves and orders nothing."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SCHEMA_VERSION = 1
 
 
 class Queue(StrEnum):
-    """Where a hint goes: one queue a step."""
+    """The queue of a hint: one for each step."""
 
     PAYMENT = "payment"
     SUPPLIER = "supplier"
@@ -22,7 +22,7 @@ class Queue(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
-    """ "Look at this reservation." `type` says why, for people; no code reads it."""
+    """A request to check a reservation. `type` is the reason, for people only."""
 
     message_id: UUID
     queue: Queue
@@ -39,7 +39,7 @@ def hints_for(
     now: datetime,
     traceparent: str | None,
 ) -> list[Hint]:
-    """Make a hint of each (queue, message type) pair."""
+    """Make a hint for each (queue, message type) pair."""
     return [
         Hint(
             message_id=uuid7(now),

@@ -1,13 +1,13 @@
-"""The one thing to do about a reservation now, and the end of each transaction.
+"""The next action of a reservation, and the end of each transaction.
 
 Pure: no clock, no database, no network. Messages, webhooks and timers only ask to plan again. The
 next step follows from the ledger alone, so a lost, repeated or late message changes nothing.
 `learning` is the other half: it changes the ledger.
 
-Two rules carry the rest, whatever was late, doubled, refused or cancelled on the way:
+Two rules hold in every case:
 
-- the service rule: no booking is live but the kept one;
-- the money rule: no charge is held but the kept one.
+- Service rule: no booking is live but the kept one.
+- Money rule: no charge is held but the kept one.
 """
 
 from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ class Settlement:
 
 
 def settle(reservation: Reservation, at: Moment) -> Settlement:
-    """Take the verdict and plan. `next_check_at` is `None` only if nothing will be due."""
+    """Take the verdict and plan. `next_check_at` is `None` only if no action will be due."""
     standing = conclude(reservation.standing, at)
     if standing.facts is not reservation.facts:
         reservation = replace(reservation, facts=standing.facts)
@@ -75,18 +75,18 @@ def with_longer_lease(reservation: Reservation, at: Moment) -> Moment:
 
 
 def _wish(planned: Plan | Errand, at: Moment) -> datetime | None:
-    """The time to wake up for it."""
+    """The time to wake up for a plan or an errand."""
     match planned:
         case Wait(until):
             return until
         case Settled():
             return None
-        case _:  # a hint leaves now; if it is lost, another one follows
+        case _:  # a hint leaves now; if it is lost, another follows
             return at.now + at.policy.hint_lease
 
 
 def _next_deadline(standing: Standing, now: datetime) -> datetime | None:
-    """The time at which a call will be late: its review must show at once."""
+    """The next time at which a call becomes late, so that its review shows at once."""
     deadlines = (call.deadline_at for call in standing.awaited)
     return min((time for time in deadlines if time > now), default=None)
 
@@ -105,15 +105,15 @@ def _queue_of(todo: Action | Errand) -> Queue:
 
 
 def plan(standing: Standing, at: Moment) -> Plan:
-    """The first action of the first rule with one, else a rest. The verdict comes before it."""
+    """The first action of the first rule that has one, else a rest. Take the verdict before."""
     actions = (action for rule in RULES for action in rule(standing, at))
     return next(actions, None) or _rest(standing, at)
 
 
 def _inquire_first(standing: Standing, at: Moment) -> Iterator[Action]:
-    """Inquire about each call that is due. Void a pending charge that nobody wants any more.
+    """Inquire about each call that is due. Void a pending charge that would be refunded.
 
-    A void is answered with the payment as it stands, so it is an inquiry too.
+    The answer to a void is the current payment, so a void is an inquiry too.
     """
     for call in standing.facts.calls:
         due = call.due(at.now)
@@ -125,12 +125,12 @@ def _inquire_first(standing: Standing, at: Moment) -> Iterator[Action]:
 
 
 def _is_unwanted(standing: Standing, at: Moment) -> bool:
-    """Whether a charge that succeeds now would be refunded."""
+    """Return `True` if a charge that succeeds now would be refunded."""
     return standing.closed or standing.kept_charge is not None or standing.hold_is_over(at)
 
 
 def _service_rule(standing: Standing, at: Moment) -> Iterator[Action]:
-    """Cancel every live booking beside the kept one, and every one once closed."""
+    """Cancel every live booking but the kept one. Once closed, cancel them all."""
     kept = standing.kept_booking
     if not standing.closed and kept is None:
         return
@@ -141,7 +141,7 @@ def _service_rule(standing: Standing, at: Moment) -> Iterator[Action]:
 
 
 def _money_rule(standing: Standing, at: Moment) -> Iterator[Action]:
-    """Refund all but one charge: the kept one or, once closed, the one that a booking may cost us."""
+    """Refund all charges but one: the kept one or, once closed, the cover of a possible booking."""
     costs = standing.closed and standing.may_be_booked
     spared = standing.covering_charge if costs else standing.kept_charge
     for charge in standing.held_charges:
@@ -172,7 +172,7 @@ def _forward(standing: Standing, at: Moment) -> Iterator[Action]:
 
 
 def _aftercare(standing: Standing, at: Moment) -> Iterator[Action]:
-    """Inquire about what was not found and is not sent again: it may turn up late."""
+    """Inquire about a call that was not found and is not sent again: it may turn up late."""
     for call in standing.facts.calls:
         if call.due(at.now):
             yield Inquire(call)
@@ -184,7 +184,7 @@ RULES: tuple[Rule, ...] = (_inquire_first, _service_rule, _money_rule, _forward,
 
 
 def _may_send(facts: Facts, key: str, at: Moment) -> bool:
-    """Whether the key was never sent, or surely did not arrive and its pause is over.
+    """Return `True` if the key was never sent, or surely did not arrive and its pause is over.
 
     Cap the pause. A call that was blocked when its pause ended may have been rescheduled days ahead
     by aftercare.

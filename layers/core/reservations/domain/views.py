@@ -1,4 +1,4 @@
-"""What the traveler sees of a reservation."""
+"""The traveler's view of a reservation."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from reservations.domain.words import FINAL, PublicStatus, State
 
 
 class StepStatus(StrEnum):
-    """How a condition of the confirmation stands; failed: it will not hold, or no longer does."""
+    """Status of a condition of the confirmation; `FAILED` if it will not hold, or no longer does."""
 
     PENDING = "pending"
     DONE = "done"
@@ -52,7 +52,7 @@ class View:
     progress: Progress
     refund: Refund | None
     documents: tuple[DocumentType, ...]  # those that are valid now
-    expires_at: datetime | None  # when an offer that is not paid lapses
+    expires_at: datetime | None  # the end of the hold of an unpaid offer
     requires_support: bool
 
 
@@ -70,7 +70,7 @@ PROGRESS: Mapping[State, Progress] = {
     State.EXPIRED: Progress(payment=StepStatus.FAILED, supplier=StepStatus.FAILED),
     State.CANCELLED: Progress(payment=StepStatus.FAILED, supplier=StepStatus.FAILED),
 }
-"""One exception: while a cancellation is in progress, money that we hold shows a payment done."""
+"""One exception: during a cancellation, a held charge shows the payment as done."""
 
 _SPEAKING_ORDER = (RefundStatus.FAILED, RefundStatus.PENDING, RefundStatus.DONE)
 
@@ -83,9 +83,9 @@ def view(reservation: Reservation, at: Moment) -> View:
     return View(
         status=status,
         progress=_progress(standing),
-        # Beside a confirmed trip, the return of a second payment would only alarm.
+        # The refund of a second payment would only alarm the traveler of a confirmed trip.
         refund=None if confirmed else _refund(standing),
-        # The voucher of a trip that no longer stands is not shown any more.
+        # The voucher of a trip that is no longer confirmed is hidden.
         documents=tuple(_available(reservation)) if confirmed else (),
         expires_at=_expires_at(standing, at.policy),
         requires_support=untold or bool(standing.reviews(at.now)),
@@ -107,7 +107,7 @@ def at_rest(reservation: Reservation) -> bool:
 
 
 def reads_differently(before: Reservation, after: Reservation, at: Moment) -> bool:
-    """Whether a reader would see another answer than the one stored at `before.updated_at`."""
+    """Return `True` if a reader would see another answer than at `before.updated_at`."""
     return view(before, Moment(before.updated_at, at.policy)) != view(after, at)
 
 
@@ -124,7 +124,7 @@ def _expires_at(standing: Standing, policy: Policy) -> datetime | None:
 
 
 def _refund(standing: Standing) -> Refund | None:
-    """All that is given back, as one: failed speaks before pending, pending before done."""
+    """All refunds as one. A failed one decides the status before a pending one, then a done one."""
     returns = {
         charge: status for charge in standing.charges if (status := _return_of(charge, standing))
     }
@@ -136,7 +136,7 @@ def _refund(standing: Standing) -> Refund | None:
 
 
 def _return_of(charge: Call, standing: Standing) -> RefundStatus | None:
-    """How the money of a charge comes back; none while it is not to be given back."""
+    """Refund status of a charge; `None` if it has no refund and is owed none."""
     refunds = {refund.status for refund in standing.refunds if refund.target == charge.provider_id}
     if Status.SUCCEEDED in refunds and charge not in standing.held_charges:
         return RefundStatus.DONE
@@ -147,7 +147,7 @@ def _return_of(charge: Call, standing: Standing) -> RefundStatus | None:
 
 
 def _total(sums: Iterable[Money | None]) -> Money | None:
-    """The sum in the currency of the first: sums in two currencies do not add up."""
+    """The total in the currency of the first amount. Other currencies are left out."""
     known = [money for money in sums if money is not None]
     if not known:
         return None

@@ -1,4 +1,4 @@
-"""The words that describe a reservation, and the declared tables of how one leads to another.
+"""States, statuses and reviews of a reservation, and the tables of their transitions.
 
 Documents, constraints and tests are made from these tables.
 """
@@ -10,7 +10,7 @@ from reservations.domain.facts import Reason
 
 
 class State(StrEnum):
-    """Where a reservation stands, for those who operate it."""
+    """Internal state of a reservation, for operators."""
 
     CREATED = "CREATED"
     PAYMENT_IN_PROGRESS = "PAYMENT_IN_PROGRESS"
@@ -25,7 +25,7 @@ class State(StrEnum):
 
 
 class PublicStatus(StrEnum):
-    """The word a traveler reads."""
+    """The status that a traveler reads."""
 
     EN_PROCESO = "EN PROCESO"
     CONFIRMADA = "CONFIRMADA"
@@ -36,10 +36,10 @@ class PublicStatus(StrEnum):
 
 
 class Review(StrEnum):
-    """Why a person must look."""
+    """A reason for a person to check."""
 
-    DEADLINE = "deadline"  # open, or due back and not even taken, for too long
-    MONEY_MISMATCH = "money_mismatch"  # the provider took another sum than the price
+    DEADLINE = "deadline"  # a call open, or an undoing that never arrives, for too long
+    MONEY_MISMATCH = "money_mismatch"  # the provider took another amount than the price
     REFUND_REFUSED = "refund_refused"
     CANCEL_REFUSED = "cancel_refused"  # and the booking is still alive
 
@@ -51,7 +51,7 @@ FINAL_STATE: Mapping[Reason, State] = {
     Reason.CUSTOMER_CANCELLED: State.CANCELLED,
     Reason.EXPIRED: State.EXPIRED,
 }
-"""How a closed reservation ends when no money was ever given back; otherwise it ends REFUNDED."""
+"""Final state of a closed reservation without a refund. With one, it ends REFUNDED."""
 
 FINAL = frozenset({*FINAL_STATE.values(), State.REFUNDED})
 RESTING = FINAL | {State.SUPPLIER_CONFIRMED}
@@ -73,7 +73,7 @@ NEXT_STATES: Mapping[State, frozenset[State]] = {
     State.SUPPLIER_CONFIRMED: _TAKING_BACK,
     State.CANCELLATION_IN_PROGRESS: frozenset({State.REFUND_IN_PROGRESS, *FINAL}),
     State.REFUND_IN_PROGRESS: frozenset({State.REFUNDED, State.CANCELLATION_IN_PROGRESS}),
-    # What turns up late opens a final state again: it is given back, and the public word stays.
+    # A late charge or booking reopens a final state to be undone. The public status stays.
     State.REFUNDED: _TAKING_BACK,
     State.PAYMENT_FAILED: _TAKING_BACK,
     State.EXPIRED: _TAKING_BACK,
@@ -94,7 +94,7 @@ PUBLIC_STATUS_OF_REASON: Mapping[Reason, PublicStatus] = {
     Reason.SUPPLIER_CANCELLED: PublicStatus.CANCELADA,
     Reason.CUSTOMER_CANCELLED: PublicStatus.CANCELADA,
 }
-"""A reservation on its way to CANCELADA is EN CANCELACION until it has ended once."""
+"""A reservation that becomes CANCELADA is EN CANCELACION until it has ended once."""
 
 NEXT_PUBLIC_STATUSES: Mapping[PublicStatus, frozenset[PublicStatus]] = {
     PublicStatus.EN_PROCESO: frozenset(PublicStatus) - {PublicStatus.EN_PROCESO},
@@ -104,4 +104,4 @@ NEXT_PUBLIC_STATUSES: Mapping[PublicStatus, frozenset[PublicStatus]] = {
     PublicStatus.EXPIRADA: frozenset(),
     PublicStatus.CANCELADA: frozenset(),
 }
-"""What the public word may become: it never flips back."""
+"""The statuses that each public status may become. It never flips back."""
