@@ -1,4 +1,4 @@
-"""Delete what is past its time, a bounded batch after another."""
+"""Delete rows and documents past their retention, in bounded batches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from reservations.application.operate import forget, remove_documents
 from reservations.application.ports import DocumentStore, Retention
 
 BATCH = 500  # rows a statement
-# After they were published; dead ones stay until a person has looked.
+# After they were published. Dead hints stay until a person has checked them.
 HINTS_KEPT = timedelta(days=14)
 WEBHOOKS_KEPT = timedelta(days=30)  # longer than any provider delivers one again
 DOCUMENTS_KEPT = timedelta(days=180)  # after the trip
@@ -21,7 +21,7 @@ ACTOR = "retention"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
-    """Counts of what was deleted."""
+    """Counts of the deletions."""
 
     hints: int = 0
     webhooks: int = 0
@@ -37,10 +37,10 @@ def clean_up(
     cases: Cases,
     store: DocumentStore,
 ) -> Cleaned:
-    """Delete until nothing is left that is past its time, or until `finished`; the rest is the next run's.
+    """Delete all that is past its retention, or until `finished`. The next run does the rest.
 
     Raises:
-        UnavailableError: the database or the store did not answer; what was deleted stays deleted.
+        UnavailableError: the database or the store did not answer; the deletions so far remain.
     """
     cases = replace(cases, actor=ACTOR)
 
@@ -74,7 +74,7 @@ def clean_up(
 def _remove_again(
     finished: Callable[[], bool], *, retention: Retention, store: DocumentStore
 ) -> None:
-    """Whoever had read of a document before it was removed may have made it anew after that, and died."""
+    """Delete recently removed documents again: a reader may have re-created one and crashed."""
     last = 0
     while not finished() and (
         page := retention.removed_documents(within=REMOVED_AGAIN, after=last, limit=BATCH)
@@ -88,7 +88,7 @@ def _forget(reservation_id: UUID, *, cases: Cases) -> bool:
     with cases.uow as uow:
         opened = uow.open(reservation_id)
         if opened.reservation.next_check_at is not None:
-            return False  # a case that reopened since it was chosen still needs the traveler
+            return False  # a reservation that reopened since the query still needs the traveler
         forgotten = forget(opened, cases=cases)
         uow.commit()
         return forgotten

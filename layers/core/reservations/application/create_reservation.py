@@ -20,7 +20,7 @@ CODE_DRAWS = 3  # 49.5 random bits: a second clash in a row is a broken random s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateReservation:
-    """What the customer asked for, already validated at the edge."""
+    """The customer's request, already validated at the edge."""
 
     client_id: str
     offer: Offer
@@ -29,9 +29,9 @@ class CreateReservation:
 
 
 def create_reservation(command: CreateReservation, *, cases: Cases, token_kid: str) -> Reservation:
-    """Store a reservation and the hint that starts its journey, in the caller's transaction.
+    """Store a reservation and its first hint, in the caller's transaction.
 
-    `token_kid` names the secret that its access token is made with.
+    `token_kid` is the id of the key of its access token.
 
     Raises:
         DuplicateCodeError: every code drawn was taken.

@@ -16,7 +16,7 @@ from reservations.domain.reservation import Document, DocumentType, Reservation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """A voucher that was issued now; `confirmed_after` is how long the traveler waited for the word."""
+    """A voucher issued now; `confirmed_after` is the time from creation to confirmation."""
 
     confirmed_after: timedelta
 
@@ -30,15 +30,15 @@ def issue_voucher(
     keys: KeyRing,
     support_contact: str,
 ) -> Issued | None:
-    """Render, register and store the voucher, if one is owed; none if it was not issued now.
+    """Render, register and store the voucher, if one is due. Return `None` if it was not issued.
 
-    It is registered before it is stored: no personal data lie in the store that erasing would not find. One that was
-    registered and not stored is made by whoever needs it next, equal to the byte.
+    Register it before storing it, so that erasure finds every file. A registered voucher that is
+    missing from the store is rendered again, byte for byte.
 
     Raises:
         ReservationNotFoundError: there is no such reservation.
         UnavailableError: the database or the store did not answer; a retry is safe.
-        VoucherNotDrawnError: the voucher cannot be drawn; its mail goes without it.
+        VoucherNotDrawnError: the voucher cannot be rendered; its mail goes without it.
     """
     owed = _look(reservation_id, cases=cases, support_contact=support_contact)
     if owed is None:

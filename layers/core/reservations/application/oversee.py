@@ -1,4 +1,4 @@
-"""What must be true of every reservation, checked against what is stored."""
+"""The invariants of all reservations, checked against the stored rows."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from reservations.domain.policy import Moment, Policy
 from reservations.domain.words import Review
 
 PAGE = 200  # reservations read at once
-RECENT = timedelta(days=7)  # of the frequent check; a settled reservation does not change by itself
+RECENT = timedelta(days=7)  # for the frequent check: a settled reservation does not change itself
 PROJECTIONS = "projections_differ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invariant:
-    """One thing that must never be found, and what to do when it is."""
+    """A condition that must never occur, and its remedy."""
 
     meaning: str
     remedy: str
@@ -61,7 +61,7 @@ INVARIANTS: Mapping[str, Invariant] = {
 def check_invariants(
     oversight: Oversight, *, policy: Policy, since: datetime | None = None
 ) -> dict[str, list[Finding]]:
-    """Find what breaks each invariant, of reservations made `since` and of all not settled.
+    """Find the violations of each invariant, in reservations made `since` and in all not settled.
 
     Raises:
         UnavailableError: the database did not answer.
@@ -70,7 +70,7 @@ def check_invariants(
         name: oversight.broken(name, since=since) for name in INVARIANTS if name != PROJECTIONS
     }
     now = oversight.now()
-    # Most are read while steps work: only what differs when it is held still is a finding.
+    # Steps may change a reservation during the first read. Only a difference under lock counts.
     suspects = [
         oversight.projected_now(stored.reservation.reservation_id)
         for stored in _pages(oversight, since=since)
@@ -108,7 +108,7 @@ def _state(stored: Projected, now: datetime, policy: Policy) -> str | None:
 def _review(stored: Projected, now: datetime, policy: Policy) -> str | None:
     kept = set(filter(None, stored.review.split(",")))
     derived = set(stored.reservation.standing.reviews(now))
-    # A deadline that has just passed is written when the reservation, due at it, is looked at.
+    # A reservation is due at its deadline. Its review is stored by the step that follows.
     if kept <= derived <= kept | {Review.DEADLINE}:
         return None
     return f"review {sorted(kept)}, by its facts {sorted(derived)}"

@@ -14,7 +14,7 @@ from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
 
 BATCH = 100  # rows a claim
-DEAD_AFTER = 5  # refusals that are our own fault, before a message is set aside for a person
+DEAD_AFTER = 5  # refusals by our own fault before a hint is dead and waits for a person
 IDLE_WAITS_S = (0.2, 0.4, 0.8, 1.6, 2.0)
 
 
@@ -46,9 +46,9 @@ def poll_until(
     policy: Policy,
     pause: Callable[[float], None],
 ) -> Polled:
-    """Poll round after round until `finished`, waiting longer (seconds) the longer there is nothing to do.
+    """Poll in rounds until `finished`, with growing pauses (seconds) between idle rounds.
 
-    A round that finds the database away is an idle one: another run begins only a minute later.
+    A round without a database counts as idle, as the next run begins only a minute later.
     """
     total, idle = Polled(), 0
     while not finished():
@@ -61,12 +61,12 @@ def poll_until(
 
 
 def poll_outbox(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -> Polled:
-    """Publish the hints that are stored, then wake the reservations whose time has come; one round of each."""
+    """Publish a batch of stored hints, then wake a batch of due reservations."""
     done = Polled()
     for half in (_publish_stored, _wake_due):
         try:
             done += half(uow=uow, publisher=publisher, policy=policy)
-        except UnavailableError as error:  # what was done before it counts all the same
+        except UnavailableError as error:  # the work of the first half still counts
             return replace(done, outage=error)
     return done
 
@@ -90,7 +90,7 @@ def _publish_stored(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Pol
 
 
 def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -> Polled:
-    """A hint that is not accepted needs no record: the reservation is due again when the lease ends."""
+    """Send hints for due reservations. A refused hint needs no record: its lease ends soon."""
     hints: list[Hint] = []
     with uow:
         due = uow.reservations.claim_due(limit=BATCH, lease=policy.hint_lease)
@@ -113,14 +113,14 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
 
 
 def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, at: Moment) -> None:
-    """Save only the time of the plan. The step that gets the hint plans again under its lock."""
+    """Store only the time of the plan. The step that gets the hint plans again under its lock."""
     if leased.next_check_at is not None and until > leased.next_check_at:
         longer = Settlement(reservation=leased, next_check_at=until)
         uow.store(Change.of(leased, longer, at, actor="system"))
 
 
 def _check_due(reservation: Reservation, *, now: datetime) -> Hint:
-    """Nobody in particular has to act: any step closes it or sets its next wake-up."""
+    """A hint without an action: any step closes the reservation or sets its next wake-up."""
     return Hint(
         message_id=uuid7(now),
         queue=Queue.PAYMENT,

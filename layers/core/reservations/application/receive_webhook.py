@@ -1,4 +1,4 @@
-"""Take a provider's word that something changed: it proves nothing, and makes us ask."""
+"""Receive a provider's webhook. It proves nothing, and makes us inquire."""
 
 from dataclasses import replace
 from enum import StrEnum
@@ -11,7 +11,7 @@ from reservations.domain.learning import wake
 
 
 class Received(StrEnum):
-    """What became of a webhook; all three are answered alike."""
+    """The result of a webhook. The provider gets the same answer to all three."""
 
     TAKEN = "taken"
     DUPLICATE = "duplicate"
@@ -22,7 +22,7 @@ def receive_webhook(event: WebhookEvent, *, cases: Cases) -> Received:
     """Store a webhook once, and make the calls of its sender due now.
 
     Raises:
-        UnavailableError: nothing was stored; the provider will send it again.
+        UnavailableError: nothing was stored; the provider sends the webhook again.
     """
     with cases.uow as uow:
         if not uow.webhooks.add(event):

@@ -1,4 +1,4 @@
-"""Write down what came back about a mail: the traveler may not have been told."""
+"""Record the mail service's feedback about a mail that may not have reached the traveler."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -12,7 +12,7 @@ ACTOR = "ses"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailEvent:
-    """A mail of a reservation, and what came back about it."""
+    """Feedback about a mail of a reservation."""
 
     reservation_id: UUID
     kind: MailKind
@@ -20,9 +20,9 @@ class MailEvent:
 
 
 def record_mail_event(event: MailEvent, *, uow: UnitOfWork) -> bool:
-    """Put the event on the reservation's timeline; false if it stands there already.
+    """Put the event on the reservation's timeline. Return `False` if it is there already.
 
-    It changes no fact and owes nothing: whether to call the traveler is for a person to decide.
+    It changes no fact and makes nothing due. A person decides whether to call the traveler.
 
     Raises:
         ReservationNotFoundError: there is no such reservation.
