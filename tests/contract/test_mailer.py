@@ -3,7 +3,6 @@
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import date
 from email import message_from_string
 
 import boto3
@@ -39,7 +38,7 @@ from reservations.application.ports import (
 )
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind
-from tests.worlds.builders import RESERVATION_ID
+from tests.worlds.builders import RESERVATION_ID, an_offer
 from tests.worlds.fakes import RecordingMailer
 
 SENDER = "reservas@viajes.example"
@@ -51,10 +50,7 @@ A_MAIL = Mail(
     to="ana@example.com",
     guest="Ana Pérez",
     code="6MWUT4A5HT4",
-    description="Hotel Sol",
-    starts_on=date(2027, 5, 1),
-    ends_on=date(2027, 5, 4),
-    guests=2,
+    offer=an_offer(),
     price=Money(34250, "EUR"),
     supplier_locator="SUP-84K2LQ",
     refund=None,

@@ -1,7 +1,7 @@
 """The supplier's API we rely on: our client, the simulator and the document keep one promise."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -11,7 +11,7 @@ import pytest
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest
 from reservations.domain.actions import Inquire, Send
 from reservations.domain.facts import Listing, NoAnswer, Operation, Seen, Status
-from tests.worlds.builders import row_of
+from tests.worlds.builders import an_offer, row_of
 from tests.worlds.contracts import Contract
 from tests.worlds.providers import Receiver, Simulator, eventually
 
@@ -23,10 +23,7 @@ def a_booking(offer_id: str = "HTL-MAD-001") -> SupplierRequest:
     return SupplierRequest(
         action=Send(operation=Operation.BOOK, key=f"book:{reference}"),
         reference=reference,
-        offer_id=offer_id,
-        starts_on=date(2027, 5, 1),
-        ends_on=date(2027, 5, 4),
-        guests=2,
+        offer=an_offer(offer_id=offer_id),
         lead_guest="Ana Pérez",
         not_after=datetime.now(UTC) + timedelta(minutes=1),
     )

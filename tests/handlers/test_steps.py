@@ -112,7 +112,7 @@ def test_a_service_is_booked_and_the_voucher_hint_is_stored(around: Surroundings
     assert run(around, "confirm_supplier") == []
 
     [request] = around.supplier.requests
-    assert (request.action.key, request.offer_id) == (BOOK_KEY, ACCEPTED.offer.offer_id)
+    assert (request.action.key, request.offer.offer_id) == (BOOK_KEY, ACCEPTED.offer.offer_id)
     assert around.stored.standing.state is State.SUPPLIER_CONFIRMED
     assert [queue for queue, _ in hints_stored(around)] == [Queue.VOUCHER]
 

@@ -156,7 +156,7 @@ _ALL = (
     _of("a send that stays unknown is repeated for ever", _FULFILMENT,
         "check_at=None if repeats else at.now + at.policy.mail_repeat", "check_at=at.now + at.policy.mail_repeat"),
     _of("nobody writes about the refund of an expired reservation", _FULFILMENT,
-        "    MailRule(word=PublicStatus.EXPIRADA, kind=MailKind.REFUNDED, state=State.REFUNDED),\n", ""),
+        "    MailRule(status=PublicStatus.EXPIRADA, kind=MailKind.REFUNDED, state=State.REFUNDED),\n", ""),
     _of("a mail that was sent is sent once more", _FULFILMENT,
         "return replace(send, status=status, ses_id=ses_id, check_at=None)",
         "return replace(send, status=status, ses_id=ses_id)"),

@@ -349,7 +349,7 @@ class SimulatedSupplier(SupplierApi):
     def _book(self, request: SupplierRequest) -> Entry:
         party = self._providers.outside.party(request.reference)
         _expect("key", request.action.key, f"book:{request.reference}")
-        _expect("book", (request.offer_id, request.lead_guest),
+        _expect("book", (request.offer.offer_id, request.lead_guest),
                 (party.offer.offer_id, party.customer.full_name))  # fmt: skip
         return self._providers.post(
             self._providers.bookings, request.reference, request.action.key, None

@@ -1,7 +1,6 @@
 """The content of the mails, and its resistance to hostile input."""
 
 from dataclasses import replace
-from datetime import date
 from email.message import EmailMessage
 from html.parser import HTMLParser
 
@@ -11,7 +10,7 @@ from reservations.adapters.papers.mail_content import UnmailableAddressError, co
 from reservations.application.ports import Mail
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind
-from tests.worlds.builders import RESERVATION_ID
+from tests.worlds.builders import RESERVATION_ID, an_offer
 
 SENDER = "Viajes <reservas@viajes.example>"
 PDF = b"%PDF-1.7 voucher"
@@ -22,10 +21,7 @@ A_MAIL = Mail(
     to="ana@example.com",
     guest="Ana Pérez Núñez",
     code="6MWUT4A5HT4",
-    description="Hotel Sol, habitación doble",
-    starts_on=date(2027, 5, 1),
-    ends_on=date(2027, 5, 4),
-    guests=2,
+    offer=an_offer(description="Hotel Sol, habitación doble"),
     price=Money(34250, "EUR"),
     supplier_locator="SUP-84K2LQ",
     refund=None,
@@ -177,7 +173,9 @@ def test_a_mail_about_a_completed_refund_shows_the_amount_and_the_delay(kind: Ma
 
 def test_hostile_content_is_escaped() -> None:
     hostile = '<img src=x onerror=alert(1)>"&{code}'
-    mail = replace(A_MAIL, guest=hostile, description=hostile, support_contact=hostile)
+    mail = replace(
+        A_MAIL, guest=hostile, offer=an_offer(description=hostile), support_contact=hostile
+    )
 
     assert "img" not in _Reader(html_of(mail)).tags
     assert shown_by(mail).count(hostile) == 3

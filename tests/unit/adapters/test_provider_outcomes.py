@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -30,7 +30,7 @@ from reservations.domain.facts import (
     Status,
 )
 from reservations.domain.money import Money
-from tests.worlds.builders import row_of
+from tests.worlds.builders import an_offer, row_of
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 REFERENCE = UUID("0195a0b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b")
@@ -52,10 +52,7 @@ REFUND = replace(
 BOOK = SupplierRequest(
     action=Send(operation=Operation.BOOK, key=f"book:{REFERENCE}"),
     reference=REFERENCE,
-    offer_id="HTL-MAD-001",
-    starts_on=date(2027, 5, 1),
-    ends_on=date(2027, 5, 4),
-    guests=2,
+    offer=an_offer(),
     lead_guest="Ana Canary",
     not_after=NOON + timedelta(minutes=2),
 )

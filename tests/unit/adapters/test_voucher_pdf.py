@@ -20,15 +20,13 @@ from reservations.adapters.papers.voucher_pdf import FpdfVoucherRenderer
 from reservations.application.ports import Voucher
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language
+from tests.worlds.builders import an_offer
 
 A_VOUCHER = Voucher(
     code="6MWUT4A5HT4",
     language=Language.SPANISH,
     guest="Ana Pérez Núñez",
-    description="Hotel Sol, habitación doble",
-    starts_on=date(2027, 5, 1),
-    ends_on=date(2027, 5, 4),
-    guests=2,
+    offer=an_offer(description="Hotel Sol, habitación doble"),
     price=Money(34250, "EUR"),
     supplier_locator="SUP-84K2LQ",
     issued_on=date(2027, 3, 3),
@@ -83,7 +81,12 @@ def test_a_spanish_voucher_shows_all_that_a_traveler_needs(text: str) -> None:
 
 def test_an_english_voucher_is_english_throughout() -> None:
     text = text_of(
-        replace(A_VOUCHER, language=Language.ENGLISH, price=Money(134250, "GBP"), description="Sol")
+        replace(
+            A_VOUCHER,
+            language=Language.ENGLISH,
+            price=Money(134250, "GBP"),
+            offer=an_offer(description="Sol"),
+        )
     )
 
     for expected in ("Travel voucher", "1 May 2027", "Saturday", "£1,342.50", "Issued on 3 March"):
@@ -97,7 +100,7 @@ def test_nights_and_guests_are_counted() -> None:
 
 
 def test_a_voucher_issued_on_the_first_day_offers_no_cancellation() -> None:
-    text = text_of(replace(A_VOUCHER, issued_on=A_VOUCHER.starts_on))
+    text = text_of(replace(A_VOUCHER, issued_on=A_VOUCHER.offer.starts_on))
 
     assert "ya no se puede cancelar" in text
     assert "Puedes cancelar" not in text
@@ -110,15 +113,15 @@ def test_the_page_is_a4() -> None:
 
 
 EXTREMES: dict[str, dict[str, Any]] = {
-    "long words": {"guest": "W" * 120, "description": "W" * 200},
+    "long words": {"guest": "W" * 120, "offer": an_offer(description="W" * 200)},
     "long text": {
         "guest": "de la Santísima Trinidad " * 5,
-        "description": "Hotel con vistas " * 12,
+        "offer": an_offer(description="Hotel con vistas " * 12),
     },
-    "emoji": {"guest": "👩🏽‍🚀" * 30, "description": "🏖️" * 100},
-    "right to left": {"guest": "אבי לוי " * 15, "description": "فندق الشمس " * 18},
-    "wide characters": {"guest": "田" * 120, "description": "김" * 200},
-    "one of each": {"guest": "A", "description": "B", "guests": 1},
+    "emoji": {"guest": "👩🏽‍🚀" * 30, "offer": an_offer(description="🏖️" * 100)},
+    "right to left": {"guest": "אבי לוי " * 15, "offer": an_offer(description="فندق الشمس " * 18)},
+    "wide characters": {"guest": "田" * 120, "offer": an_offer(description="김" * 200)},
+    "one of each": {"guest": "A", "offer": an_offer(description="B", guests=1)},
     "long references": {"support_contact": "x" * 300, "supplier_locator": "L" * 120},
     "large sums": {"price": Money(99999999999, "KWD")},
 }
@@ -202,12 +205,14 @@ SHAPING_FAILS = {
 
 @pytest.mark.parametrize(("text", "drawn"), SHAPING_FAILS.items(), ids=ascii)
 def test_a_text_that_cannot_be_shaped_is_drawn_with_boxes(text: str, drawn: str) -> None:
-    assert f"Servicio {drawn} Desde" in text_of(replace(A_VOUCHER, description=text))
+    assert f"Servicio {drawn} Desde" in text_of(
+        replace(A_VOUCHER, offer=an_offer(description=text))
+    )
 
 
 def test_every_text_may_fail_to_be_shaped_at_once() -> None:
     guest, description, locator, contact = SHAPING_FAILS
-    voucher = replace(A_VOUCHER, guest=guest, description=description)
+    voucher = replace(A_VOUCHER, guest=guest, offer=an_offer(description=description))
 
     text = text_of(replace(voucher, supplier_locator=locator, support_contact=contact))
 
@@ -216,7 +221,9 @@ def test_every_text_may_fail_to_be_shaped_at_once() -> None:
 
 def test_boxes_in_the_description_leave_the_name_as_it_is() -> None:
     text = text_of(
-        replace(A_VOUCHER, guest="王小明", description="Ritz ™\N{VARIATION SELECTOR-16}")
+        replace(
+            A_VOUCHER, guest="王小明", offer=an_offer(description="Ritz ™\N{VARIATION SELECTOR-16}")
+        )
     )
 
     assert "王小明" in text

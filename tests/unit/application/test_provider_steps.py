@@ -250,8 +250,8 @@ def test_the_supplier_is_told_the_offer_and_the_lead_guest_only() -> None:
         BOOK_KEY,
         RESERVATION_ID,
     )
-    assert (request.offer_id, request.guests) == (offer.offer_id, offer.guests)
-    assert (request.starts_on, request.ends_on) == (offer.starts_on, offer.ends_on)
+    assert (request.offer.offer_id, request.offer.guests) == (offer.offer_id, offer.guests)
+    assert (request.offer.starts_on, request.offer.ends_on) == (offer.starts_on, offer.ends_on)
     assert request.lead_guest == "Ana Pérez"
 
 

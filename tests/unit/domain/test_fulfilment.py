@@ -193,7 +193,7 @@ def test_a_mail_that_is_not_to_be_repeated_rests(status: MailStatus) -> None:
 
 def test_every_kind_of_mail_has_a_rule_and_every_final_word_has_a_mail() -> None:
     assert {rule.kind for rule in MAIL_RULES} == set(MailKind)
-    told = {rule.word for rule in MAIL_RULES}
+    told = {rule.status for rule in MAIL_RULES}
     assert told == set(PublicStatus) - {PublicStatus.EN_PROCESO, PublicStatus.EN_CANCELACION}
 
 

@@ -29,8 +29,7 @@ def cancel_reservation(reservation_id: UUID, *, cases: Cases) -> Reservation:
 def close_case(case: Case, *, by_operator: bool = False) -> None:
     """Close a reservation. Leave one that is being cancelled, so that a repeat is harmless.
 
-    Only an operator may cancel an unconfirmed trip that has begun. Otherwise we would keep its
-    money.
+    An operator may end an unconfirmed trip on any day: otherwise its money would stay with us.
 
     Raises:
         NotCancellableError: it ended otherwise, or its service begins today (UTC) or has begun.

@@ -46,7 +46,7 @@ class Case:
         return customer
 
     def due(self, queue: Queue) -> Action | None:
-        """Take the verdict. Return the next action if it is for the worker behind `queue`."""
+        """The next action, if it is for the worker behind `queue`. The verdict is taken first."""
         standing = conclude(self.reservation.standing, self.at)
         if standing.facts is not self.reservation.facts:
             self.reservation = replace(self.reservation, facts=standing.facts)

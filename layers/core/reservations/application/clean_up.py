@@ -1,4 +1,4 @@
-"""Delete rows and documents past their retention, in bounded batches."""
+"""Delete expired rows, documents and personal data, in bounded batches."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ ACTOR = "retention"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
-    """Counts of the deletions."""
+    """Counts of deleted rows, documents and travelers."""
 
     hints: int = 0
     webhooks: int = 0
@@ -37,10 +37,10 @@ def clean_up(
     cases: Cases,
     store: DocumentStore,
 ) -> Cleaned:
-    """Delete all that is past its retention, or until `finished`. The next run does the rest.
+    """Delete until nothing expired is left, or until `finished`. The next run deletes the rest.
 
     Raises:
-        UnavailableError: the database or the store did not answer; the deletions so far remain.
+        UnavailableError: the database or the store did not answer; a retry goes on from there.
     """
     cases = replace(cases, actor=ACTOR)
 

@@ -21,15 +21,11 @@ def confirm_supplier(
     """Book, inquire or cancel, whichever is due; see `process_payment`."""
 
     def perform(reservation: Reservation, customer: Customer, action: Action) -> Reply:
-        offer = reservation.offer
         return supplier.perform(
             SupplierRequest(
                 action=action,
                 reference=reservation_id,
-                offer_id=offer.offer_id,
-                starts_on=offer.starts_on,
-                ends_on=offer.ends_on,
-                guests=offer.guests,
+                offer=reservation.offer,
                 lead_guest=customer.full_name or None,
                 not_after=not_after,
             )

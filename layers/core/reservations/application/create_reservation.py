@@ -31,7 +31,7 @@ class CreateReservation:
 def create_reservation(command: CreateReservation, *, cases: Cases, token_kid: str) -> Reservation:
     """Store a reservation and its first hint, in the caller's transaction.
 
-    `token_kid` is the id of the key of its access token.
+    `token_kid` names the secret of its access token.
 
     Raises:
         DuplicateCodeError: every code drawn was taken.

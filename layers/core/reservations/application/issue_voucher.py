@@ -16,7 +16,7 @@ from reservations.domain.reservation import Document, DocumentType, Reservation
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Issued:
-    """A voucher issued now; `confirmed_after` is the time from creation to confirmation."""
+    """A voucher that was issued now. `confirmed_after` is the time from creation to confirmation."""
 
     confirmed_after: timedelta
 
@@ -30,10 +30,10 @@ def issue_voucher(
     keys: KeyRing,
     support_contact: str,
 ) -> Issued | None:
-    """Render, register and store the voucher, if one is due. Return `None` if it was not issued.
+    """Render, register and store the voucher, if one is due. Return `None` if it was not issued now.
 
-    Register it before storing it, so that erasure finds every file. A registered voucher that is
-    missing from the store is rendered again, byte for byte.
+    Register before storing, so that erasure finds every file. A registered voucher that is missing
+    in the store is rendered again at its next use, byte for byte.
 
     Raises:
         ReservationNotFoundError: there is no such reservation.

@@ -1,4 +1,4 @@
-"""Tell the traveler, once per kind of news."""
+"""Mail the traveler, once per kind of news."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -49,7 +49,7 @@ Entry = Callable[[Reservation, MailKind, Moment], Reservation]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vouchers:
-    """What it takes to attach a voucher."""
+    """The ports needed to attach a voucher."""
 
     store: DocumentStore
     renderer: VoucherRenderer
@@ -60,7 +60,7 @@ class Vouchers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notified:
-    """What was tried, for logs and metrics."""
+    """The mail and its status, for logs and metrics."""
 
     kind: MailKind
     status: MailStatus
@@ -74,10 +74,10 @@ def notify_customer(
     vouchers: Vouchers,
     support_contact: str,
 ) -> Notified | None:
-    """Send the mail that is owed; none if none is.
+    """Send the next due mail. Return `None` if there is none.
 
-    The send is written down before it is made, as the mail service has no idempotency key: a crash in between costs
-    one repeat, never a silent loss. What hangs before that, such as the store of the voucher, costs no send.
+    The send is written down before it is made, as the mail service has no idempotency key. A crash in
+    between costs one repeat, never a silent loss. An outage of the document store costs no send.
 
     Raises:
         ReservationNotFoundError: there is no such reservation.
@@ -141,7 +141,6 @@ def mail_of(
 ) -> Mail:
     """The content of a mail, without its attachment."""
     booking = reservation.standing.kept_booking
-    offer = reservation.offer
     return Mail(
         reservation_id=reservation.reservation_id,
         kind=kind,
@@ -149,10 +148,7 @@ def mail_of(
         to=customer.email,
         guest=customer.full_name,
         code=reservation.code,
-        description=offer.description,
-        starts_on=offer.starts_on,
-        ends_on=offer.ends_on,
-        guests=offer.guests,
+        offer=reservation.offer,
         price=reservation.standing.paid,
         supplier_locator=(booking.locator or booking.provider_id) if booking else None,
         refund=refund.money if refund else None,

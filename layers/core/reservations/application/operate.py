@@ -1,4 +1,4 @@
-"""Actions of operators. Each is in the history of the reservation, with its actor."""
+"""Acts of operators on a reservation. Each is in its history, with the actor."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

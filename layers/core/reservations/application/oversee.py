@@ -1,4 +1,4 @@
-"""The invariants of all reservations, checked against the stored rows."""
+"""Invariants of every reservation, checked against the database."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -90,7 +90,7 @@ def _publish_stored(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Pol
 
 
 def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -> Polled:
-    """Send hints for due reservations. A refused hint needs no record: its lease ends soon."""
+    """Wake the due reservations. A hint that is not accepted is repeated when its lease ends."""
     hints: list[Hint] = []
     with uow:
         due = uow.reservations.claim_due(limit=BATCH, lease=policy.hint_lease)
@@ -120,7 +120,7 @@ def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, at: Mom
 
 
 def _check_due(reservation: Reservation, *, now: datetime) -> Hint:
-    """A hint without an action: any step closes the reservation or sets its next wake-up."""
+    """A hint for any step: it closes the reservation or sets its next wake-up."""
     return Hint(
         message_id=uuid7(now),
         queue=Queue.PAYMENT,

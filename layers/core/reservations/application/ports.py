@@ -14,7 +14,7 @@ from reservations.domain.facts import Outcome, Provider
 from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
-from reservations.domain.reservation import Customer, Language, MailKind, Reservation
+from reservations.domain.reservation import Customer, Language, MailKind, Offer, Reservation
 from reservations.domain.words import State
 
 # --- the database -----------------------------------------------------------------------------------------------------
@@ -92,7 +92,7 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookEvent:
-    """What a provider told; `webhook_id` is the same on each of its deliveries."""
+    """A webhook of a provider. `webhook_id` is the same on each of its deliveries."""
 
     provider: Provider
     webhook_id: str
@@ -101,10 +101,10 @@ class WebhookEvent:
 
 
 class Webhooks(Protocol):
-    """What providers told, once each."""
+    """Received webhooks, once each."""
 
     def add(self, event: WebhookEvent) -> bool:
-        """Stage a webhook; false, and nothing staged, if it is known."""
+        """Stage a webhook. Return `False` and stage nothing if it is known."""
 
 
 class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
@@ -135,9 +135,10 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
         """
 
     def store(self, change: Change, *, attempts: Sequence[Attempt] = ()) -> None:
-        """Stage a change of what this unit of work opened, claimed or added, and its evidence.
+        """Stage the difference, the history and the hints of a change, and its evidence.
 
-        That is the difference, the history and the hints. A payment token that is spent is forgotten.
+        The reservation was opened, claimed or added by this unit of work. A spent payment token is
+        forgotten.
 
         Raises:
             KnowledgeLostError: the change would lower a call's status, change a provider's id or a stamp.
@@ -183,17 +184,14 @@ class SupplierRequest:
 
     action: Action
     reference: UUID
-    offer_id: str
-    starts_on: date
-    ends_on: date
-    guests: int
+    offer: Offer
     lead_guest: str | None = field(default=None, repr=False)
     not_after: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What came of a request, with the evidence; `alarm` names what a person should know of."""
+    """The outcome of a request, with its evidence. `alarm` names a defect for a person."""
 
     outcome: Outcome
     http_status: int | None
@@ -203,12 +201,12 @@ class Reply:
 
 class PaymentsApi(Protocol):
     def perform(self, request: PaymentRequest) -> Reply:
-        """Carry out one request; never raises for what the provider answers or does not."""
+        """Carry out one request. No answer and no silence of the provider raises."""
 
 
 class SupplierApi(Protocol):
     def perform(self, request: SupplierRequest) -> Reply:
-        """Carry out one request; never raises for what the provider answers or does not."""
+        """Carry out one request. No answer and no silence of the provider raises."""
 
 
 # --- operators --------------------------------------------------------------------------------------------------------
@@ -276,7 +274,7 @@ class Oversight(Protocol):
         """A page of reservations by id, made `since` or not settled; a step may change one while it is read."""
 
     def projected_now(self, reservation_id: UUID) -> Projected:
-        """One reservation, read while nobody can change it."""
+        """One reservation, read under a shared lock."""
 
     def to_reconcile(self, *, since: datetime, after: UUID | None, limit: int) -> list[UUID]:
         """A page of reservations with a call that is open or was sent `since`."""
@@ -308,13 +306,13 @@ class Retention(Protocol):
     def removed_documents(
         self, *, within: timedelta, after: int, limit: int
     ) -> list[tuple[int, str]]:
-        """Row and key of what was removed no longer ago than `within`, in the order of their rows, past row `after`."""
+        """Page of documents removed `within` that time, ordered by row id, after row `after`."""
 
     def revive(self, *, queue: Queue | None, actor: str) -> int:
-        """Give dead hints another chance, told in the history of each reservation; return how many."""
+        """Revive dead hints, with a line in the history of each reservation. Return their number."""
 
     def tell(self, reservation_id: UUID, event: str, *, actor: str) -> None:
-        """Add a line to a reservation's history, if there is one; it is not read, as it may be what nobody can read."""
+        """Add a line to a reservation's history. The reservation is not read, as it may be unreadable."""
 
 
 # Where messages may be set aside: the steps' queues, and the one of what SES says about our mails.
@@ -324,7 +322,7 @@ Source: TypeAlias = Queue | Literal["mail-event"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetter:
-    """A message set aside; what could not be read of it is none."""
+    """A dead-lettered message. Unreadable fields are `None`."""
 
     queue: Source
     message_id: str
@@ -335,7 +333,7 @@ class DeadLetter:
 
 
 class DeadLetters(Protocol):
-    """The dead-letter queues; of a mail event, which holds an address, no more is told than of a hint."""
+    """The dead-letter queues. The address in a mail event is never shown."""
 
     def count(self, queue: Source) -> int: ...
 
@@ -360,7 +358,7 @@ class DeadLetters(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the queue did with a batch; what is in neither set was not answered for and stays pending."""
+    """The queue's answer to a batch. A hint in neither set got no answer and stays pending."""
 
     accepted: frozenset[UUID]
     refused: frozenset[UUID]  # the sender's fault: sending the same again cannot help
@@ -397,15 +395,12 @@ class DocumentStore(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voucher:
-    """What the PDF says; equal content gives equal bytes."""
+    """The content of the PDF. Equal content gives equal bytes."""
 
     code: str
     language: Language
     guest: str = field(repr=False)
-    description: str
-    starts_on: date
-    ends_on: date
-    guests: int
+    offer: Offer
     price: Money
     supplier_locator: str
     issued_on: date
@@ -424,7 +419,7 @@ class VoucherRenderer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """What a mail says; `refund` is what was or is being given back, if anything was paid."""
+    """The content of a mail. `refund` is the sum of all refunds, done or on their way."""
 
     reservation_id: UUID
     kind: MailKind
@@ -432,10 +427,7 @@ class Mail:
     to: str = field(repr=False)
     guest: str = field(repr=False)
     code: str
-    description: str
-    starts_on: date
-    ends_on: date
-    guests: int
+    offer: Offer
     price: Money
     supplier_locator: str | None
     refund: Money | None
@@ -471,4 +463,4 @@ MailOutcome = MailAccepted | MailRefused | MailNotSent | MailUnknown
 
 class Mailer(Protocol):
     def send(self, mail: Mail) -> MailOutcome:
-        """Send one mail; never raises for what the mail service answers or does not."""
+        """Send one mail. No answer and no silence of the mail service raises."""

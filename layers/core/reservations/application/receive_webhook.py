@@ -1,4 +1,4 @@
-"""Receive a provider's webhook. It proves nothing, and makes us inquire."""
+"""Receive a webhook. It proves nothing, but makes us inquire."""
 
 from dataclasses import replace
 from enum import StrEnum
@@ -11,7 +11,7 @@ from reservations.domain.learning import wake
 
 
 class Received(StrEnum):
-    """The result of a webhook. The provider gets the same answer to all three."""
+    """The outcome of a webhook. All three get the same answer."""
 
     TAKEN = "taken"
     DUPLICATE = "duplicate"

@@ -1,4 +1,4 @@
-"""Record the mail service's feedback about a mail that may not have reached the traveler."""
+"""Record a bounce or a complaint: the mail may not have reached the traveler."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -22,7 +22,7 @@ class MailEvent:
 def record_mail_event(event: MailEvent, *, uow: UnitOfWork) -> bool:
     """Put the event on the reservation's timeline. Return `False` if it is there already.
 
-    It changes no fact and makes nothing due. A person decides whether to call the traveler.
+    It changes no fact: a person decides whether to call the traveler.
 
     Raises:
         ReservationNotFoundError: there is no such reservation.

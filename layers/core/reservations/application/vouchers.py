@@ -1,4 +1,4 @@
-"""What a voucher says and where it lies; equal reservations give equal bytes."""
+"""The content and the place of a voucher. Equal reservations give equal bytes."""
 
 from reservations.application.ports import DocumentStore, Voucher, VoucherRenderer
 from reservations.domain.access_token import KeyRing
@@ -10,15 +10,11 @@ def voucher_of(reservation: Reservation, customer: Customer, *, support_contact:
     booking, confirmed_at = reservation.standing.kept_booking, reservation.facts.confirmed_at
     assert booking is not None  # asked for in SUPPLIER_CONFIRMED only
     assert confirmed_at is not None
-    offer = reservation.offer
     return Voucher(
         code=reservation.code,
         language=customer.language,
         guest=customer.full_name,
-        description=offer.description,
-        starts_on=offer.starts_on,
-        ends_on=offer.ends_on,
-        guests=offer.guests,
+        offer=reservation.offer,
         price=reservation.standing.paid,
         supplier_locator=booking.locator or booking.provider_id or "",
         issued_on=confirmed_at.date(),
@@ -28,14 +24,14 @@ def voucher_of(reservation: Reservation, customer: Customer, *, support_contact:
 
 
 def voucher_key(reservation: Reservation, *, keys: KeyRing) -> str:
-    """Where the voucher lies: a name that cannot be guessed, and holds nothing of the traveler."""
+    """The key of the voucher: it cannot be guessed, and holds no personal data."""
     return f"vouchers/{keys.document_name(reservation.token_kid, reservation.reservation_id)}.pdf"
 
 
 def stored_voucher(
     key: str, voucher: Voucher, *, store: DocumentStore, renderer: VoucherRenderer
 ) -> bytes:
-    """Read a voucher back, making it again if the store has lost it.
+    """Read a voucher. Render it again if the store has lost it.
 
     Raises:
         DocumentStoreUnavailableError: the store did not answer.

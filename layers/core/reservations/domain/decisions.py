@@ -1,7 +1,7 @@
-"""Decisions of operators about a reservation: each is one more fact, under the same rules.
+"""Decisions of a person about a reservation. A decision is one more fact, under the same rules.
 
-No fact is ever taken back. An operator's evidence raises a call's status as a provider's answer
-would, and the saga goes on from there.
+Nothing is withdrawn. An operator's evidence raises the status of a call as a provider's answer does,
+and the saga goes on from there.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -21,14 +21,15 @@ from reservations.domain.words import RESTING, Review, State
 
 
 class Decision(StrEnum):
-    """The result of a review: the state of things that an operator verified."""
+    """The end of a review: evidence that an operator has seen."""
 
-    PAID = "paid"  # the amount that was taken is accepted in place of the price
-    NOT_CHARGED = "not_charged"  # no money was taken; if that was wrong, a late inquiry finds it
+    PAID = "paid"  # the sum of the payment is accepted in place of the price
+    NOT_CHARGED = "not_charged"  # no payment was made; if that was wrong, a late inquiry finds it
     REFUNDED = "refunded"
     BOOKED = "booked"
-    # The supplier has no booking. If that was wrong, a late inquiry finds it and it is cancelled.
-    NOT_BOOKED = "not_booked"
+    NOT_BOOKED = (
+        "not_booked"  # the supplier has no booking; if that was wrong, a late inquiry finds it
+    )
     CANCELLED = "cancelled"
 
 
@@ -45,7 +46,7 @@ ANSWERS: Mapping[Decision, frozenset[Review]] = {
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """The status that a decision gives a call; `name` makes the id of a call without one."""
+    """The status that a decision gives to a call. `name` makes an id for a call without one."""
 
     operation: Operation
     status: Status
@@ -53,17 +54,17 @@ class Attestation:
 
 
 def _ours(_: Call, evidence: str) -> str:
-    """Make an id unlike any provider's, so that no later listing is filed under it."""
+    """Unlike any id of a provider, so that a later listing is filed apart."""
     return f"evidence:{evidence}"
 
 
 def _of_its_payment(call: Call, evidence: str) -> str:
-    """Add the payment to the id: one bank transfer may refund many payments."""
+    """One transfer may refund many payments."""
     return f"{_ours(call, evidence)}:{call.target}"
 
 
 def _the_supplier_s(_: Call, evidence: str) -> str:
-    """Use the supplier's id: under another one the service rule would cancel the same booking."""
+    """Under another id, the service rule would cancel the booking."""
     return evidence
 
 
@@ -79,11 +80,11 @@ ATTESTED: Mapping[Decision, Attestation] = {
 
 
 class DecisionRefusedError(Exception):
-    """The facts do not allow the decision. No client can cause it, so it is outside the error tree."""
+    """The facts do not allow it. It is outside the error tree, as no client can cause it."""
 
 
 def nudge(facts: Facts, now: datetime) -> Facts:
-    """Make due now every call that can be inquired about or sent again, as webhooks would."""
+    """Make every call due that can be inquired about or sent again, as webhooks of all providers would."""
     for provider in Provider:
         facts = wake(facts, provider, now)
     for call in facts.calls:
@@ -100,13 +101,13 @@ def resolve(
     *,
     target: str | None = None,
 ) -> Facts:
-    """Answer a review.
+    """Answer a review. `evidence` is a reference outside this system; for a booking, the supplier's id.
 
-    `evidence` is a reference outside this system: for a booking, the supplier's id. `target` names
-    the payment or booking. It is required if several are in question: one reference proves one.
+    `target` is the payment or booking in question. It is needed where there are several, as one
+    piece of evidence proves one.
 
     Raises:
-        DecisionRefusedError: the decision answers no open review, or several calls match it.
+        DecisionRefusedError: no review, or more than one, is answered by this decision.
     """
     standing = Standing(facts)
     open_reviews = standing.reviews(at.now)
@@ -150,7 +151,7 @@ def _the_one_in_question(
 
 
 def _named(call: Call) -> str | None:
-    """The name an operator uses: the id of the call that it undoes, else its own provider id."""
+    """The name of a call for operators: the id of its target, else its own."""
     return call.target or call.provider_id
 
 
@@ -166,7 +167,7 @@ def _attest(standing: Standing, call: Call, said: Attestation, evidence: str, at
 
 
 def _what_was_left(standing: Standing, call: Call) -> Money | None:
-    """Amount of an attested refund: the part of the payment that other refunds left."""
+    """An attested refund is of the amount that other refunds had left of the payment."""
     for charge in standing.held_charges:
         if call.operation is Operation.REFUND and charge.provider_id == call.target and call.money:
             return Money(standing.left_of(charge), call.money.currency)
@@ -174,7 +175,7 @@ def _what_was_left(standing: Standing, call: Call) -> Money | None:
 
 
 def _in_question(standing: Standing, call: Call, now: datetime) -> bool:
-    """Return `True` if a review is about the call: refused, or unanswered past its deadline."""
+    """Return `True` if a review is about the call. One that may still be answered in time is not."""
     refused = call.status is Status.DECLINED and call.operation is not Operation.CHARGE
     return refused or (call in standing.awaited and call.deadline_at <= now)
 

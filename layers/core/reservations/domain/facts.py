@@ -1,4 +1,4 @@
-"""The facts of a reservation: its close reason and its ledger of calls to providers."""
+"""The facts of a reservation: its reason to be closed, and its ledger of calls to providers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ class Operation(StrEnum):
 
 
 class Provider(StrEnum):
-    """The provider of an operation. The value is its name in the webhook's URL."""
+    """The party that answers for an operation. The value is its name in the webhook's URL."""
 
     PAYMENTS = "payments"
     SUPPLIER = "supplier"
@@ -34,7 +34,7 @@ PROVIDER_OF = {
 
 
 class Status(StrEnum):
-    """The last known status of a call."""
+    """The status of a call, as far as we know."""
 
     STARTED = "started"
     UNKNOWN = "unknown"
@@ -47,7 +47,7 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Close reason of a reservation, set once."""
+    """The reason why a reservation is closed. An open one has `None`."""
 
     PAYMENT_DECLINED = "payment_declined"
     SUPPLIER_REJECTED = "supplier_rejected"
@@ -76,9 +76,8 @@ RANK = {
 class Call:
     """One row of the ledger.
 
-    `check_at` is the time to act on it again. An open call is inquired about, one that was not
-    found is sent again, and a closed one is inquired about for late changes. Those late inquiries
-    count from `quiet_from`.
+    `check_at` is the time of the next act: inquire while open, send again once not found, inquire
+    once more when closed. Those late inquiries count from `quiet_from`.
     """
 
     operation: Operation
@@ -101,12 +100,12 @@ class Call:
 
     @property
     def open(self) -> bool:
-        """Return `True` while the end of the call is not known."""
+        """`True` until its end is known."""
         return self.status in OPEN
 
     @property
     def live(self) -> bool:
-        """Return `True` if the supplier has this booking, confirmed or pending."""
+        """`True` while the supplier has this booking, confirmed or pending."""
         return self.status in LIVE
 
     def due(self, now: datetime) -> bool:
@@ -115,7 +114,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """All that the saga decides from."""
+    """The input of every decision of the saga."""
 
     reservation_id: UUID
     price: Money
@@ -175,14 +174,14 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """The request surely did not reach the provider. `retry_after_s` is the pause it asked for."""
+    """Nothing reached the provider, for sure. `retry_after_s` is the pause it asked for, if any."""
 
     retry_after_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The request left and no usable answer came: the provider may or may not have acted."""
+    """The request left and no usable answer came back: the provider may have acted or not."""
 
     retry_after_s: int | None = None
 

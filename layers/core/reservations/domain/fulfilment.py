@@ -1,8 +1,7 @@
-"""Documents and mails owed to the traveler: the voucher, then each mail once.
+"""The voucher and the mails that a traveler is owed. They never change the state.
 
-Fulfilment never changes the state. A send is written down before it is made, as the mail service
-has no idempotency key. A send without an answer is repeated once, so two copies can arrive only if
-the first one was cut off.
+A send is written down before it is made, as the mail service has no idempotency key. A send without
+an answer is repeated once, so two copies arrive only where a send was cut off.
 """
 
 from collections.abc import Iterator
@@ -33,33 +32,33 @@ Errand = IssueVoucher | SendMail
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailRule:
-    """A reservation whose public status is `word` is owed a mail of `kind`, in `state` if given."""
+    """A mail of `kind` is due while the public status is `status`, in `state` only if given."""
 
-    word: PublicStatus
+    status: PublicStatus
     kind: MailKind
     state: State | None = None
-    untold: bool = False  # only if a payment was found after the cancellation mail
+    untold: bool = False  # only if a payment was found after the mail of the cancellation
 
 
 MAIL_RULES = (
-    MailRule(word=PublicStatus.CONFIRMADA, kind=MailKind.CONFIRMED),
-    MailRule(word=PublicStatus.RECHAZADA, kind=MailKind.REJECTED),
-    MailRule(word=PublicStatus.RECHAZADA, kind=MailKind.REFUNDED, state=State.REFUNDED),
-    MailRule(word=PublicStatus.EXPIRADA, kind=MailKind.EXPIRED),
-    MailRule(word=PublicStatus.EXPIRADA, kind=MailKind.REFUNDED, state=State.REFUNDED),
-    MailRule(word=PublicStatus.CANCELADA, kind=MailKind.CANCELLED),
+    MailRule(status=PublicStatus.CONFIRMADA, kind=MailKind.CONFIRMED),
+    MailRule(status=PublicStatus.RECHAZADA, kind=MailKind.REJECTED),
+    MailRule(status=PublicStatus.RECHAZADA, kind=MailKind.REFUNDED, state=State.REFUNDED),
+    MailRule(status=PublicStatus.EXPIRADA, kind=MailKind.EXPIRED),
+    MailRule(status=PublicStatus.EXPIRADA, kind=MailKind.REFUNDED, state=State.REFUNDED),
+    MailRule(status=PublicStatus.CANCELADA, kind=MailKind.CANCELLED),
     MailRule(
-        word=PublicStatus.CANCELADA, kind=MailKind.REFUNDED, state=State.REFUNDED, untold=True
+        status=PublicStatus.CANCELADA, kind=MailKind.REFUNDED, state=State.REFUNDED, untold=True
     ),
 )
-"""In order: a later mail waits for an earlier one. A due mail lapses when the status changes."""
+"""In order: a later mail waits for an earlier one. A mail is no longer due once the status changes."""
 
 
 def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
-    """The one document or mail due now, or the time to try again. The voucher precedes its mail.
+    """The one thing to hand over now, or the time to try again. The voucher goes before its mail.
 
-    No voucher is issued while a rival booking could still replace the kept one. The saga cancels
-    one of them first. A confirmation let go without its voucher is sent first.
+    No voucher is issued while two bookings are live: the saga cancels one of them first. A
+    confirmation let go without its voucher is sent first.
     """
     standing = reservation.standing
     if standing.state is State.SUPPLIER_CONFIRMED and reservation.voucher is None:
@@ -73,17 +72,17 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
 
 
 def _owed(reservation: Reservation) -> Iterator[MailKind]:
-    word, state = reservation.standing.public_status, reservation.standing.state
+    status, state = reservation.standing.public_status, reservation.standing.state
     untold = _untold_payment(reservation)
     return (
         rule.kind
         for rule in MAIL_RULES
-        if rule.word is word and rule.state in (None, state) and (untold or not rule.untold)
+        if rule.status is status and rule.state in (None, state) and (untold or not rule.untold)
     )
 
 
 def _untold_payment(reservation: Reservation) -> bool:
-    """Return `True` if a payment was found after the cancellation mail, which covers earlier ones."""
+    """Return `True` if a payment was found after the mail of the cancellation was sent."""
     told = reservation.send_of(MailKind.CANCELLED)
     return told is not None and any(
         charge.status is Status.SUCCEEDED and charge.closed_at and charge.closed_at > told.sent_at
@@ -92,7 +91,7 @@ def _untold_payment(reservation: Reservation) -> bool:
 
 
 def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail | Wait | None:
-    """Return `None` once the mail rests: sent, refused, or repeated and still unknown."""
+    """Return `None` once the mail rests: sent, refused, or repeated without an answer."""
     send = reservation.send_of(kind)
     if send is None:
         return SendMail(kind)
@@ -102,7 +101,7 @@ def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail |
 
 
 def begin_send(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
-    """Write down a send before it is made. A send without an answer is repeated once."""
+    """Write down a send before it is made. One without an answer is repeated once."""
     before = reservation.send_of(kind)
     repeats = before is not None and before.status in (MailStatus.STARTED, MailStatus.UNKNOWN)
     send = MailSend(
@@ -116,7 +115,7 @@ def begin_send(reservation: Reservation, kind: MailKind, at: Moment) -> Reservat
 
 
 def put_off(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
-    """Postpone a send that could not begin. Like a send that did not leave, it uses no repeat."""
+    """Try later a mail that could not be begun. It counts as not sent, and uses up no repeat."""
     begun = begin_send(reservation, kind, at)
     return record_send(begun, kind, MailStatus.NOT_SENT, at)
 
@@ -133,16 +132,16 @@ def let_mail_go(reservation: Reservation, at: Moment) -> Reservation | None:
 
 
 def give_up(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
-    """Mark a mail without a recipient as refused: the personal data were erased before it was due."""
+    """Let a mail rest that has no address: the personal data were erased before it was due."""
     begun = begin_send(reservation, kind, at)
     return record_send(begun, kind, MailStatus.REFUSED, at)
 
 
 def ask_again(reservation: Reservation, at: Moment) -> Reservation:
-    """Make due again the owed mails that were given up in doubt or refused.
+    """Make due again the mails that were given up in doubt: a person accepts another copy.
 
-    A person accepts a second copy of the first kind. The cause of a refusal may have been ours. A
-    mail that may still be on its way is left alone.
+    Refused mails are due too, as the cause may have been ours. A mail that may still be on its way
+    is left alone.
     """
     for kind in _owed(reservation):
         send = reservation.send_of(kind)
@@ -160,7 +159,7 @@ def record_send(
     *,
     ses_id: str | None = None,
 ) -> Reservation:
-    """Record the answer of the mail service. `ses_id` is its id of an accepted mail."""
+    """Keep the answer of the mail service. `ses_id` is its id of a mail that it took."""
     send = reservation.send_of(kind)
     if send is None:
         raise LookupError(f"no send of {kind} was begun")
@@ -180,7 +179,7 @@ def _learnt(send: MailSend, status: MailStatus, ses_id: str | None, at: Moment) 
 
 
 def _not_sent(send: MailSend, at: Moment) -> MailSend:
-    """Restore the status before this attempt: a repeat that did not leave is still due."""
+    """Go back to the status before. A repeat that did not leave is still due."""
     repeated = send.check_at is None
     rung = at.policy.rung(min(send.attempts - 1, at.policy.unasked_ladder_limit))
     return replace(

@@ -26,7 +26,7 @@ VOID_ASKED = "payment.void_asked"
 VOUCHER_ISSUED = "voucher.issued"
 VOUCHER_REMOVED = "voucher.removed"
 
-# Actions of operators, which no change of facts shows.
+# Acts of a person, with the actor. They follow from no change of facts.
 NUDGED = "operator.nudged"
 HINT_REVIVED = "operator.hint_revived"
 MESSAGE_REDRIVEN = "operator.message_redriven"
@@ -35,7 +35,7 @@ REVIEW_RESOLVED = "review.resolved"
 TOKEN_REISSUED = "access_token.reissued"  # noqa: S105  # the name of an event
 CUSTOMER_ERASED = "customer.erased"
 
-# About our own messages, which change no reservation. Shown to operators, not to travelers.
+# About our messages, which change no reservation: shown to operators, not to travelers.
 INTERNAL = frozenset({HINT_REVIVED, MESSAGE_REDRIVEN, MESSAGE_DROPPED})
 
 CLOSED: Mapping[Reason, str] = {reason: f"reservation.closed.{reason}" for reason in Reason}
@@ -111,7 +111,7 @@ def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
 
 
 def _undoing(standing: Standing) -> int:
-    """Count the refunds and cancellations begun. An open reservation undoes only duplicates."""
+    """Count the refunds and cancellations. Before the closing they undo only duplicates."""
     return len(standing.refunds) + len(standing.cancellations)
 
 
@@ -127,5 +127,5 @@ def _call_changes(old: Call | None, new: Call) -> Iterator[str]:
 
 
 def _only_repeated(old: Call, new: Call) -> bool:
-    """Return `True` for another failed attempt of one outage: only the first is logged."""
+    """Return `True` for a repeated send in vain, as in an outage: only the first one is news."""
     return new.attempts > 1 and {old.status, new.status} == {Status.STARTED, Status.NOT_FOUND}

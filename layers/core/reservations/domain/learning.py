@@ -1,7 +1,7 @@
-"""Changes of the ledger: the row before a call, the answer after it, webhooks and cancellations.
+"""Changes of the ledger: the row before a call, the answer after it, and news from outside.
 
-Knowledge only grows, as answers may come late, twice or out of order. Every answer is filed under
-the provider's own id. A higher-ranked status replaces a lower one and is never taken back.
+Knowledge only grows. Every answer is filed under the provider's own id, a higher-ranked status
+replaces a lower one, and nothing is withdrawn. Answers may come late, twice or out of order.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ from reservations.domain.facts import (
 )
 from reservations.domain.policy import Moment, Policy
 
-# Operations inquired about long after they closed. A refund or a cancellation that succeeded stays.
+# Inquired about long after they closed. A refund or a cancellation that succeeded stays so.
 _LOOKED_AFTER = frozenset({Operation.CHARGE, Operation.BOOK})
 
 
@@ -43,9 +43,9 @@ def begin(facts: Facts, action: Action, at: Moment) -> Facts:
 
 
 def _sent(before: Call | None, action: Send, at: Moment) -> Call:
-    """A new row, or the row that was not found, sent again under the same key.
+    """A new row, or the one that was not found, sent again under the same key.
 
-    A refund or a cancellation keeps its first deadline: it is owed since it was first sent.
+    A refund or a cancellation keeps its deadline when it is sent again: it is due since the first.
     """
     deadline_at = at.now + _patience(action.operation, at.policy)
     return Call(
@@ -86,7 +86,7 @@ def record(facts: Facts, sent: Sent, outcome: Outcome, at: Moment) -> Facts:
 
 
 def _not_asked(call: Call, outcome: NotSent | NoAnswer, at: Moment) -> Call:
-    """Reschedule after an inquiry or a void without an answer, below the hourly rung."""
+    """An inquiry or a void without an answer shows nothing. It does not climb to the hourly rung."""
     if not call.open:
         return replace(call, check_at=call.check_at and at.now + at.policy.aftercare[0])
     looks = min(call.looks + 1, at.policy.unasked_ladder_limit)
@@ -96,7 +96,7 @@ def _not_asked(call: Call, outcome: NotSent | NoAnswer, at: Moment) -> Call:
 
 
 def _not_sent(call: Call, outcome: NotSent, at: Moment) -> Call:
-    """Schedule another attempt, after a pause that grows but stays below the hourly rung."""
+    """Let it be sent again after a pause that grows, but stays below an hour."""
     rung = at.policy.rung(min(call.attempts - 1, at.policy.unasked_ladder_limit))
     send_at = at.now + _pause(outcome, rung, at.policy)
     return replace(
@@ -115,13 +115,13 @@ def _pause(outcome: NotSent | NoAnswer, rung: timedelta, policy: Policy) -> time
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    """The times of a request to a provider and of the record of its answer."""
+    """The time of a request, and the moment at which its answer is recorded."""
 
     asked_at: datetime
     at: Moment
 
     def file_answer(self, facts: Facts, call: Call, seen: Seen) -> Facts:
-        """File an answer. A cancellation that succeeded also cancels its booking."""
+        """File an answer. A cancellation that succeeded ends its booking too."""
         facts = self.file(facts, call.operation, call.target, seen)
         if (
             call.operation is Operation.CANCEL_BOOKING
@@ -133,8 +133,8 @@ class _Answer:
         return facts
 
     def file_listing(self, facts: Facts, call: Call, listing: Listing) -> Facts:
-        """File a listing. A row that it lacks gathers evidence of its absence."""
-        # A supplier lists bookings only. A cancellation shows in the booking that it ends.
+        """File all that a provider lists. A row that is not listed gathers evidence of its absence."""
+        # A supplier lists bookings only: its booking shows whether a cancellation succeeded.
         ending = call.operation is Operation.CANCEL_BOOKING
         operation, target = (Operation.BOOK, None) if ending else (call.operation, call.target)
         known = {row.provider_id for row in _rows(facts, operation, target)}
@@ -161,10 +161,7 @@ class _Answer:
         return facts
 
     def file(self, facts: Facts, operation: Operation, target: str | None, seen: Seen) -> Facts:
-        """Record the answer in one row.
-
-        That is the call with its provider id, else our unidentified call, else a new row.
-        """
+        """Record the answer in the call with its id, else in our unidentified call, else in a new one."""
         rows = facts.of(operation)
         row = next((row for row in rows if row.provider_id == seen.provider_id), None)
         nameless = (
@@ -176,7 +173,7 @@ class _Answer:
         return facts.put(self.learn(row or self.found(operation, target, seen), seen))
 
     def found(self, operation: Operation, target: str | None, seen: Seen) -> Call:
-        """A row for a call that we never sent, or that we have lost."""
+        """A row for a call that is not in the ledger."""
         return Call(
             operation=operation,
             key=f"seen:{operation}:{seen.provider_id}",
@@ -187,7 +184,7 @@ class _Answer:
         )
 
     def learn(self, call: Call, seen: Seen) -> Call:
-        """Take the provider's status, unless the call has an equal or higher rank already."""
+        """Take the provider's status, unless the known one ranks higher."""
         if RANK[seen.status] <= RANK[call.status]:
             return self.looked(call)
         closed_at = None if seen.status in OPEN else self.at.now
@@ -205,10 +202,10 @@ class _Answer:
         return replace(changed, check_at=next_look(changed, self.at.now, self.at))
 
     def missing(self, call: Call, *, asked_about: str) -> Call:
-        """Record that a listing lacks the call. It counts only if requested after the last send.
+        """Close a call that is not listed, but only when sure: providers list with a delay.
 
-        Providers list with a delay. The call is closed after two such listings with a gap, the
-        last one long after the call must have ended. A call that was not found already may wait to
+        That takes two listings after the last send, some time apart. The last one must come long
+        after the call could still have been running. A call that was not found before may wait to
         be sent again: only an inquiry of its own moves that time.
         """
         own = call.key == asked_about and self.asked_at > (call.closed_at or self.asked_at)
@@ -237,16 +234,15 @@ class _Answer:
         )
 
     def looked(self, call: Call) -> Call:
-        """Schedule the next inquiry after one without news."""
+        """Note an answer without news, and set the next inquiry."""
         seen = replace(call, looks=call.looks + call.open)
         return replace(seen, check_at=next_look(seen, self.asked_at, self.at))
 
 
 def _may_be(call: Call, seen: Seen) -> bool:
-    """Return `True` if the provider's row can be our call.
+    """Return `False` for a refund of another sum: somebody else made it.
 
-    A refund of another amount was made elsewhere. A charge of another amount is ours: the provider
-    took an amount that we did not ask for.
+    A charge of another sum is ours: the provider took more or less than we asked for.
     """
     sums_tell = call.operation is Operation.REFUND and call.money and seen.money
     return not sums_tell or seen.money == call.money
@@ -257,7 +253,7 @@ def _rows(facts: Facts, operation: Operation, target: str | None) -> list[Call]:
 
 
 def next_look(call: Call, asked_at: datetime, at: Moment) -> datetime | None:
-    """The next rung of an open call. For a closed one, the first late inquiry after `asked_at`."""
+    """The next rung while open. Once closed, the first late inquiry after `asked_at`."""
     if call.open:
         return at.now + at.policy.rung(call.looks)
     if call.operation not in _LOOKED_AFTER and call.status is not Status.NOT_FOUND:
@@ -277,10 +273,7 @@ def cancel(facts: Facts) -> Facts:
 
 
 def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
-    """On a webhook, make due now all calls of that provider.
-
-    The ladder restarts, because the provider's listings may lag behind its webhook.
-    """
+    """Inquire about all calls of a provider now, and restart the ladder: its listing may lag."""
     for call in facts.calls:
         if PROVIDER_OF[call.operation] is provider and (
             call.open or call.operation in _LOOKED_AFTER

@@ -1,4 +1,4 @@
-"""The one message of the queues: a hint to check a reservation. It proves and orders nothing."""
+"""The only message: a hint to check a reservation. It proves and orders nothing."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ SCHEMA_VERSION = 1
 
 
 class Queue(StrEnum):
-    """The queue of a hint: one for each step."""
+    """The destination of a hint: one queue per step."""
 
     PAYMENT = "payment"
     SUPPLIER = "supplier"
@@ -22,7 +22,7 @@ class Queue(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hint:
-    """A request to check a reservation. `type` is the reason, for people only."""
+    """A request to check a reservation. `type` is for people; no code reads it."""
 
     message_id: UUID
     queue: Queue

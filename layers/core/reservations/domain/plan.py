@@ -4,10 +4,8 @@ Pure: no clock, no database, no network. Messages, webhooks and timers only ask 
 next step follows from the ledger alone, so a lost, repeated or late message changes nothing.
 `learning` is the other half: it changes the ledger.
 
-Two rules hold in every case:
-
-- Service rule: no booking is live but the kept one.
-- Money rule: no charge is held but the kept one.
+Two rules carry the rest. The service rule cancels every live booking but the kept one. The money
+rule refunds every held charge but the kept one. They hold after late, doubled and refused calls too.
 """
 
 from collections.abc import Callable, Iterator
@@ -111,7 +109,7 @@ def plan(standing: Standing, at: Moment) -> Plan:
 
 
 def _inquire_first(standing: Standing, at: Moment) -> Iterator[Action]:
-    """Inquire about each call that is due. Void a pending charge that would be refunded.
+    """Inquire about each call that is due. Void a pending charge that is not wanted any more.
 
     The answer to a void is the current payment, so a void is an inquiry too.
     """
@@ -184,10 +182,10 @@ RULES: tuple[Rule, ...] = (_inquire_first, _service_rule, _money_rule, _forward,
 
 
 def _may_send(facts: Facts, key: str, at: Moment) -> bool:
-    """Return `True` if the key was never sent, or surely did not arrive and its pause is over.
+    """Return `True` if the key was never sent, or did not arrive and its pause is over.
 
-    Cap the pause. A call that was blocked when its pause ended may have been rescheduled days ahead
-    by aftercare.
+    The pause is capped. Aftercare may have rescheduled a call days ahead that was blocked when its
+    pause ended.
     """
     call = facts.find(key)
     if call is None or call.status is not Status.NOT_FOUND:

@@ -1,4 +1,4 @@
-"""The reservation: its offer, its facts, and the documents and mails delivered."""
+"""The reservation: the request, the facts since, and the documents and mails handed over."""
 
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -38,7 +38,7 @@ class MailStatus(StrEnum):
 
 
 class MailFeedback(StrEnum):
-    """Later news about a mail that the mail service accepted."""
+    """Feedback about a mail that the mail service took."""
 
     BOUNCED = "bounced"  # it will never arrive there
     RETURNED = "returned"  # a full mailbox, or an automatic answer
@@ -47,7 +47,7 @@ class MailFeedback(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """The traveler's choice, as the frontend sent it."""
+    """The trip that the traveler chose, as the frontend sent it."""
 
     offer_id: str
     description: str
@@ -94,7 +94,7 @@ class MailSend:
 
     @property
     def in_doubt(self) -> bool:
-        """Return `True` if the last send may never have left. It is not retried by itself."""
+        """`True` if the last send may never have left. It is not tried again by itself."""
         return self.check_at is None and self.status in (MailStatus.STARTED, MailStatus.UNKNOWN)
 
 

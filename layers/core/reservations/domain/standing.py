@@ -1,12 +1,9 @@
 """The answers to every question about one state of a ledger.
 
-Each word has one meaning:
-
-- An *open* call has no known end yet (`Call.open`).
-- A *live* booking is confirmed or pending at the supplier (`Call.live`).
-- A *held* charge was taken and is not wholly refunded.
-- The *kept* charge and the *kept* booking are the one of each that serves the reservation.
-- A *closed* reservation has a reason: from then on everything is undone.
+Five words have one meaning each. The end of an *open* call is not known yet (`Call.open`). A *live*
+booking is confirmed or pending at the supplier (`Call.live`). A *held* charge was taken and is not
+wholly refunded. The *kept* charge and the *kept* booking are those that the reservation stands on.
+A *closed* reservation has a reason, and from then on everything is undone.
 """
 
 from collections.abc import Iterator
@@ -59,7 +56,7 @@ class Standing:
 
     @cached_property
     def charging(self) -> bool:
-        """Return `True` while a charge is open: money may still be taken."""
+        """`True` while a charge is open, so that money may still be taken."""
         return any(charge.open for charge in self.charges)
 
     @cached_property
@@ -120,7 +117,7 @@ class Standing:
 
     @cached_property
     def sum_differs(self) -> bool:
-        """Return `True` if the kept charge has another amount than the price, not yet accepted."""
+        """`True` if the kept charge is of another sum than the price or the accepted one."""
         return self.kept_charge is not None and self.kept_charge.key in self._of_another_sum
 
     @property
@@ -138,7 +135,7 @@ class Standing:
         return max(sent) + policy.hold if sent else self.facts.created_at + policy.hold_limit
 
     def hold_is_over(self, at: Moment) -> bool:
-        """Return `True` once the hold and its grace have passed."""
+        """`True` once the hold and its grace have passed."""
         return at.now >= self.hold_ends_at(at.policy) + at.policy.grace
 
     # --- service
@@ -149,7 +146,7 @@ class Standing:
 
     @cached_property
     def may_be_booked(self) -> bool:
-        """Return `True` if a booking is live, or open and may become live."""
+        """`True` if a booking is live, or open and may yet turn out to be."""
         return bool(self.live_bookings) or any(booking.open for booking in self.bookings)
 
     @cached_property

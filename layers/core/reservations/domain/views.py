@@ -14,7 +14,7 @@ from reservations.domain.words import FINAL, PublicStatus, State
 
 
 class StepStatus(StrEnum):
-    """Status of a condition of the confirmation; `FAILED` if it will not hold, or no longer does."""
+    """The status of a condition of the confirmation. Failed: it will not hold, or no longer does."""
 
     PENDING = "pending"
     DONE = "done"
@@ -83,9 +83,9 @@ def view(reservation: Reservation, at: Moment) -> View:
     return View(
         status=status,
         progress=_progress(standing),
-        # The refund of a second payment would only alarm the traveler of a confirmed trip.
+        # Beside a confirmed trip, the refund of a second payment would only alarm.
         refund=None if confirmed else _refund(standing),
-        # The voucher of a trip that is no longer confirmed is hidden.
+        # The voucher of a trip that is not confirmed any more is not shown.
         documents=tuple(_available(reservation)) if confirmed else (),
         expires_at=_expires_at(standing, at.policy),
         requires_support=untold or bool(standing.reviews(at.now)),
@@ -124,7 +124,7 @@ def _expires_at(standing: Standing, policy: Policy) -> datetime | None:
 
 
 def _refund(standing: Standing) -> Refund | None:
-    """All refunds as one. A failed one decides the status before a pending one, then a done one."""
+    """All refunds as one: failed comes before pending, pending before done."""
     returns = {
         charge: status for charge in standing.charges if (status := _return_of(charge, standing))
     }
@@ -136,7 +136,7 @@ def _refund(standing: Standing) -> Refund | None:
 
 
 def _return_of(charge: Call, standing: Standing) -> RefundStatus | None:
-    """Refund status of a charge; `None` if it has no refund and is owed none."""
+    """The status of a charge's refund. Return `None` while none is due."""
     refunds = {refund.status for refund in standing.refunds if refund.target == charge.provider_id}
     if Status.SUCCEEDED in refunds and charge not in standing.held_charges:
         return RefundStatus.DONE

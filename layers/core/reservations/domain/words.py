@@ -10,7 +10,7 @@ from reservations.domain.facts import Reason
 
 
 class State(StrEnum):
-    """Internal state of a reservation, for operators."""
+    """The state of a reservation, for operators."""
 
     CREATED = "CREATED"
     PAYMENT_IN_PROGRESS = "PAYMENT_IN_PROGRESS"
@@ -36,12 +36,12 @@ class PublicStatus(StrEnum):
 
 
 class Review(StrEnum):
-    """A reason for a person to check."""
+    """The reason why a person is needed."""
 
-    DEADLINE = "deadline"  # a call open, or an undoing that never arrives, for too long
-    MONEY_MISMATCH = "money_mismatch"  # the provider took another amount than the price
+    DEADLINE = "deadline"  # open for too long, or a refund or cancellation that never arrived
+    MONEY_MISMATCH = "money_mismatch"  # the payment is of another sum than the price
     REFUND_REFUSED = "refund_refused"
-    CANCEL_REFUSED = "cancel_refused"  # and the booking is still alive
+    CANCEL_REFUSED = "cancel_refused"  # and the booking is still live
 
 
 FINAL_STATE: Mapping[Reason, State] = {
@@ -73,7 +73,7 @@ NEXT_STATES: Mapping[State, frozenset[State]] = {
     State.SUPPLIER_CONFIRMED: _TAKING_BACK,
     State.CANCELLATION_IN_PROGRESS: frozenset({State.REFUND_IN_PROGRESS, *FINAL}),
     State.REFUND_IN_PROGRESS: frozenset({State.REFUNDED, State.CANCELLATION_IN_PROGRESS}),
-    # A late charge or booking reopens a final state to be undone. The public status stays.
+    # A late payment or booking opens a final state again. It is undone, and the status stays.
     State.REFUNDED: _TAKING_BACK,
     State.PAYMENT_FAILED: _TAKING_BACK,
     State.EXPIRED: _TAKING_BACK,

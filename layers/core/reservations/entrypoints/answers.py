@@ -1,7 +1,8 @@
 """Answers about a reservation. Stored answers hold no token and no address: each replay renders both."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -178,7 +179,7 @@ def _matches(if_none_match: str | None, version: int) -> bool:
 
 
 def _body(reservation: Reservation, seen: View) -> dict[str, Any]:
-    offer, price, refund = reservation.offer, reservation.facts.price, seen.refund
+    price, refund = reservation.facts.price, seen.refund
     return {
         "reservation_code": display(reservation.code),
         "status": seen.status.value,
@@ -187,13 +188,7 @@ def _body(reservation: Reservation, seen: View) -> dict[str, Any]:
             "payment": seen.progress.payment.value,
             "supplier": seen.progress.supplier.value,
         },
-        "offer": {
-            "offer_id": offer.offer_id,
-            "description": offer.description,
-            "starts_on": offer.starts_on.isoformat(),
-            "ends_on": offer.ends_on.isoformat(),
-            "guests": offer.guests,
-        },
+        "offer": {name: _plain(value) for name, value in asdict(reservation.offer).items()},
         "price": {"amount": price.amount, "currency": price.currency},
         "refund": refund
         and {
@@ -208,6 +203,10 @@ def _body(reservation: Reservation, seen: View) -> dict[str, Any]:
         "version": reservation.version,
         "requires_support": seen.requires_support,
     }
+
+
+def _plain(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def _with_links(body: Mapping[str, Any], *, base_url: str) -> dict[str, Any]:

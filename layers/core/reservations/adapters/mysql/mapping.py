@@ -1,6 +1,7 @@
 """Rows to reservations and back."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, fields
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +25,8 @@ from reservations.domain.reservation import (
 
 Values = dict[str, Any]
 
+_OFFER = [field.name for field in fields(Offer)]  # its columns have the names of its members
+
 
 def reservation_from(
     row: Row[Any],
@@ -32,19 +35,13 @@ def reservation_from(
     documents: Sequence[Document],
     sends: Sequence[MailSend],
 ) -> Reservation:
-    """Put together what lies in four tables."""
+    """Put a reservation together from the rows of four tables."""
     return Reservation(
         reservation_id=row.id,
         code=row.code,
         client_id=row.client_id,
         token_kid=row.token_kid,
-        offer=Offer(
-            offer_id=row.offer_id,
-            description=row.description,
-            starts_on=row.starts_on,
-            ends_on=row.ends_on,
-            guests=row.guests,
-        ),
+        offer=Offer(**{column: getattr(row, column) for column in _OFFER}),
         facts=Facts(
             reservation_id=row.id,
             price=Money(row.price_minor, row.currency),
@@ -65,16 +62,12 @@ def reservation_from(
 
 def fixed_values(reservation: Reservation) -> Values:
     """Return what is written once, when the reservation is made."""
-    offer, facts = reservation.offer, reservation.facts
+    facts = reservation.facts
     return {
         "id": reservation.reservation_id,
         "code": reservation.code,
         "client_id": reservation.client_id,
-        "offer_id": offer.offer_id,
-        "description": offer.description,
-        "starts_on": offer.starts_on,
-        "ends_on": offer.ends_on,
-        "guests": offer.guests,
+        **asdict(reservation.offer),
         "price_minor": facts.price.minor,
         "currency": facts.price.currency,
         "created_at": facts.created_at,

@@ -1,4 +1,4 @@
-"""The outbox: hints stored with what caused them, claimed by lease."""
+"""The outbox: hints stored with the change that caused them, claimed by lease."""
 
 from collections.abc import Collection
 from datetime import timedelta

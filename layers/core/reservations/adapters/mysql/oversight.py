@@ -1,4 +1,4 @@
-"""What operators read across reservations; every query is in the subset that both engines share."""
+"""Reads across reservations, for operators. Every query is in the subset that both engines share."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -22,8 +22,8 @@ from reservations.domain.actions import Verb
 from reservations.domain.identifiers import uuid7
 from reservations.domain.words import RESTING, State
 
-ANSWER_SECONDS = 60  # it reads whole tables
-FOUND_AT_MOST = 50  # rows of one invariant: more tell nothing more
+ANSWER_SECONDS = 60  # whole tables are read
+FOUND_AT_MOST = 50  # rows of one invariant: more would show nothing new
 
 _NOBODY = UUID(int=0)
 _RESTING = ", ".join(f"'{state}'" for state in sorted(RESTING))
@@ -47,7 +47,7 @@ _ATTEMPTS = text(
     " WHERE c.reservation_id = :id ORDER BY a.id"
 ).bindparams(bindparam("id", type_=Uuid))
 
-# The money of a reservation in one currency: what was charged less what was given back.
+# The money of a reservation in one currency: charges less refunds.
 _NET = """
     (SELECT COALESCE(SUM(CASE c.operation WHEN 'charge' THEN c.money_minor ELSE -c.money_minor END), 0)
        FROM provider_call c
@@ -56,7 +56,7 @@ _NET = """
 _NET_OWN = _NET.format(currency="c.currency = r.currency")
 _NET_FOREIGN = _NET.format(currency="c.currency <> r.currency")
 
-# A second payment is given back by the next step: only then may the sum differ for a moment.
+# The next step refunds a second payment: only then may the sum differ for a moment.
 _BEING_GIVEN_BACK = """
     (SELECT COUNT(*) FROM provider_call c WHERE c.reservation_id = r.id
         AND c.operation = 'charge' AND c.status = 'succeeded') > 1
@@ -138,7 +138,7 @@ _PAGE = (
     .order_by(RESERVATION.c.id)
     .limit(bindparam("limit", type_=Integer))
 )
-# Nobody changes what belongs to it while it is read; the word is the one both engines know.
+# A shared lock, in the spelling that both engines know.
 _HELD = select(RESERVATION).where(RESERVATION.c.id == bindparam("id")).with_for_update(read=True)
 _TO_RECONCILE = (
     text(

@@ -1,4 +1,4 @@
-"""Reservations in MySQL: read whole, written as the difference to what was read."""
+"""Reservations in MySQL: read whole, written as a difference."""
 
 import logging
 from collections import defaultdict
@@ -210,9 +210,9 @@ class MySqlReservations(Reservations):
     # --- reading
 
     def _due(self, now: datetime, *, limit: int) -> list[Reservation]:
-        """Lock those that are due, oldest first; past what cannot be read it reads on, however much that is.
+        """Lock the due reservations, oldest first. Skip unreadable rows and keep reading.
 
-        What another release wrote and this one cannot read stays due, which rings an alarm.
+        A row that another release wrote and this one cannot read stays due, which rings an alarm.
         """
         due: list[Reservation] = []
         last = _FIRST
@@ -235,11 +235,11 @@ class MySqlReservations(Reservations):
             _logger.error("reservations not readable", extra={"reservation_ids": unreadable})
 
     def whole(self, rows: Sequence[Row[Any]]) -> list[Reservation]:
-        """Read what belongs to each row; the order of the ledger is the order of its ids."""
+        """Read the ledger, documents and mails of each row. The ledger is ordered by row id."""
         return [read() for read in self._readers(rows)]
 
     def _readers(self, rows: Sequence[Row[Any]]) -> list[Callable[[], Reservation]]:
-        """What makes a reservation of each row, with all that belongs to it; it fails on what it cannot read."""
+        """A function per row that makes its reservation. It raises for a row that it cannot read."""
         ids = [row.id for row in rows]
         if not ids:
             return []
@@ -345,7 +345,7 @@ class MySqlReservations(Reservations):
 def _takes(reservation_id: UUID, call: Call) -> tuple[ColumnElement[bool], ...]:
     """The condition under which a ledger row may become `call`: knowledge only grows.
 
-    Only our own re-send of what was not found goes back to the start, and it is another attempt.
+    Only a call that was not found goes back to the start: our own retry, one attempt more.
     """
     row = PROVIDER_CALL.c
     lower = [s for s in Status if RANK[s] < RANK[call.status] or s is call.status]

@@ -72,7 +72,7 @@ class JoinedUnitOfWork(MySqlUnitOfWork):
     def __enter__(self) -> Self:
         """
         Raises:
-            RuntimeError: no transaction is open, so nobody would commit what is written.
+            RuntimeError: no transaction is open, so nothing would be committed.
         """
         if not self._database.in_transaction:
             raise RuntimeError("no idempotent operation is under way")

@@ -127,10 +127,10 @@ def _details(mail: Mail, words: _Words) -> list[tuple[str, str]]:
     price_label = words.paid if mail.kind is MailKind.CONFIRMED else words.price
     return [
         *rows,
-        (words.service, _on_one_line(mail.description)),
-        (words.starts, written_date(mail.starts_on, mail.language)),
-        (words.ends, written_date(mail.ends_on, mail.language)),
-        (words.guests, str(mail.guests)),
+        (words.service, _on_one_line(mail.offer.description)),
+        (words.starts, written_date(mail.offer.starts_on, mail.language)),
+        (words.ends, written_date(mail.offer.ends_on, mail.language)),
+        (words.guests, str(mail.offer.guests)),
         (price_label, written_money(mail.price, mail.language)),
     ]
 

@@ -248,8 +248,18 @@ def _drawn(voucher: Voucher) -> bytes:
 
 
 def _with_boxes(voucher: Voucher, names: tuple[str, ...]) -> Voucher:
-    texts: dict[str, Any] = {name: _boxed(getattr(voucher, name)) for name in names}
-    return replace(voucher, **texts)
+    texts: dict[str, Any] = {name: _boxed(_given(voucher)[name]) for name in names}
+    description = texts.pop("description", voucher.offer.description)
+    return replace(voucher, offer=replace(voucher.offer, description=description), **texts)
+
+
+def _given(voucher: Voucher) -> dict[str, str]:
+    return {
+        "description": voucher.offer.description,
+        "guest": voucher.guest,
+        "supplier_locator": voucher.supplier_locator,
+        "support_contact": voucher.support_contact,
+    }
 
 
 def _boxed(text: str) -> str:
@@ -266,7 +276,7 @@ def _plain_points() -> frozenset[int]:
 
 def _log(error: Exception, voucher: Voucher) -> None:
     """Log the signs that may be the cause, but no letter or mark: those may spell a name."""
-    texts = {c for name in _GIVEN for c in _printable(getattr(voucher, name))}
+    texts = {c for text in _given(voucher).values() for c in _printable(text)}
     signs = (c for c in texts if c in _INVISIBLE or unicodedata.category(c)[0] in "CS")
     points = " ".join(f"U+{ord(c):04X}" for c in sorted(signs) if ord(c) not in _plain_points())
     extra = {"kind": type(error).__name__, "detail": points}
@@ -305,13 +315,16 @@ def _draw_service(sheet: _Sheet, voucher: Voucher, words: _Words) -> float:
     y = sheet.label(words.guest, x=_LEFT, y=79)
     y = sheet.write(voucher.guest, x=_LEFT, y=y + 0.8, size=14, max_lines=3)
     y = sheet.label(words.service, x=_LEFT, y=y + 4)
-    return sheet.write(voucher.description, x=_LEFT, y=y + 0.8, size=12, max_lines=4)
+    return sheet.write(voucher.offer.description, x=_LEFT, y=y + 0.8, size=12, max_lines=4)
 
 
 def _draw_stay(sheet: _Sheet, voucher: Voucher, words: _Words, *, y: float) -> float:
     sheet.line(y=y)
-    nights = (voucher.ends_on - voucher.starts_on).days
-    columns = [(words.starts, voucher.starts_on, 62.0), (words.ends, voucher.ends_on, 62.0)]
+    nights = (voucher.offer.ends_on - voucher.offer.starts_on).days
+    columns = [
+        (words.starts, voucher.offer.starts_on, 62.0),
+        (words.ends, voucher.offer.ends_on, 62.0),
+    ]
     x = _LEFT
     for name, day, width in columns:
         bottom = sheet.label(name, x=x, y=y + 4, width=width)
@@ -321,7 +334,7 @@ def _draw_stay(sheet: _Sheet, voucher: Voucher, words: _Words, *, y: float) -> f
             weekday(day, voucher.language), x=x, y=bottom, width=width, color=_MUTED
         )
         x += width
-    for name, count in ((words.nights, nights), (words.guests, voucher.guests)):
+    for name, count in ((words.nights, nights), (words.guests, voucher.offer.guests)):
         under = sheet.label(name, x=x, y=y + 4, width=25)
         sheet.write(str(count), x=x, y=under + 0.8, width=25, size=12, bold=True)
         x += 25
@@ -354,8 +367,8 @@ def _draw_steps(sheet: _Sheet, words: _Words, *, y: float) -> float:
 def _draw_conditions(sheet: _Sheet, voucher: Voucher, words: _Words, *, y: float) -> None:
     y = sheet.write(words.conditions, x=_LEFT, y=y, size=12, bold=True, color=_BRAND) + 2
     # Cancelling ends with the day before the first one, in UTC.
-    last_day = written_date(voucher.starts_on - timedelta(days=1), voucher.language)
-    cancellable = voucher.issued_on < voucher.starts_on
+    last_day = written_date(voucher.offer.starts_on - timedelta(days=1), voucher.language)
+    cancellable = voucher.issued_on < voucher.offer.starts_on
     terms = words.cancellable.format(day=last_day) if cancellable else words.started
     y = sheet.write(terms, x=_LEFT, y=y, size=9.5, max_lines=3) + 1.4
     sheet.write(words.validity, x=_LEFT, y=y, size=9.5, max_lines=2)

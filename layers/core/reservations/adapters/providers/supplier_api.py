@@ -80,10 +80,10 @@ class HttpSupplierApi(SupplierApi):
             return Reply(outcome=NotSent(), http_status=None, elapsed_ms=0, alarm=alarm)
         body = {
             "reference": str(request.reference),
-            "offer_id": request.offer_id,
-            "starts_on": request.starts_on.isoformat(),
-            "ends_on": request.ends_on.isoformat(),
-            "guests": request.guests,
+            "offer_id": request.offer.offer_id,
+            "starts_on": request.offer.starts_on.isoformat(),
+            "ends_on": request.offer.ends_on.isoformat(),
+            "guests": request.offer.guests,
             "lead_guest": request.lead_guest,
         }
         return self._http.ask(
