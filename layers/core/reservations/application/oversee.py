@@ -36,24 +36,24 @@ INVARIANTS: Mapping[str, Invariant] = {
         remedy="`ops nudge`; if it stays, refund by hand and `ops review resolve`",
     ),
     PROJECTIONS: Invariant(
-        meaning="the stored state, review or rest is not what its facts add up to",
-        remedy="`ops nudge` writes it anew; look for what changed the row by hand",
+        meaning="the stored state, review or rest differs from the one that its facts give",
+        remedy="`ops nudge` writes it again; find the change that was made by hand",
     ),
     "shared_provider_id": Invariant(
-        meaning="one payment, booking or refund of a provider stands under two reservations",
-        remedy="tell the provider: it answers for another reservation",
+        meaning="two reservations have the same payment, booking or refund of a provider",
+        remedy="report it to the provider: it answers for another reservation",
     ),
     "two_kept": Invariant(
-        meaning="two charges or bookings that nobody gives back",
+        meaning="two charges or bookings, and neither is being undone",
         remedy="`ops nudge`; if it stays, stop deployments: the money rule is broken",
     ),
     "overdue": Invariant(
         meaning="not settled, and due for more than 10 minutes",
-        remedy="look whether the poller and the queues run (`ops outbox lag`)",
+        remedy="check that the poller and the queues run (`ops outbox lag`)",
     ),
     "confirmed_without_papers": Invariant(
         meaning="confirmed for more than 10 minutes without voucher or mail",
-        remedy="look at issue_voucher and notify_customer; `ops nudge` when they run",
+        remedy="check issue_voucher and notify_customer; `ops nudge` when they run",
     ),
 }
 

@@ -10,7 +10,7 @@ from reservations.domain.errors import SettingsError
 
 _ACCESS = "reservation-access:v1:"
 _DOCUMENT = "reservation-document:v1:"
-_NO_RESERVATION = UUID(int=0)
+_UNUSED = UUID(int=0)  # an id that no reservation has
 _MINIMUM_KEY_BYTES = 32  # RFC 2104, section 3: not shorter than the hash
 
 
@@ -55,7 +55,7 @@ class KeyRing:
 
     def verify_nothing(self, token: str) -> bool:
         """Refuse a token for a code that does not exist, as slowly as for one that does."""
-        _same(token, self.issue(self.current, _NO_RESERVATION))
+        _same(token, self.issue(self.current, _UNUSED))
         return False
 
     def _derive(self, kid: str, subject: str, reservation_id: UUID) -> str:

@@ -184,7 +184,7 @@ class _Answer:
         )
 
     def learn(self, call: Call, seen: Seen) -> Call:
-        """Take the provider's status, unless the known one ranks higher."""
+        """Take the provider's status, unless the known one ranks as high or higher."""
         if RANK[seen.status] <= RANK[call.status]:
             return self.looked(call)
         closed_at = None if seen.status in OPEN else self.at.now

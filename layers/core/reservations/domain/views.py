@@ -136,7 +136,7 @@ def _refund(standing: Standing) -> Refund | None:
 
 
 def _return_of(charge: Call, standing: Standing) -> RefundStatus | None:
-    """The status of a charge's refund. Return `None` while none is due."""
+    """The status of a charge's refund, or `None` while no refund is due."""
     refunds = {refund.status for refund in standing.refunds if refund.target == charge.provider_id}
     if Status.SUCCEEDED in refunds and charge not in standing.held_charges:
         return RefundStatus.DONE
