@@ -79,7 +79,7 @@ def test_a_reservation_is_found_by_its_code_as_a_person_types_it(typed: str) -> 
         assert find_reservation(typed, uow=uow).code == CODE
 
 
-def test_an_unknown_code_and_one_that_is_none_are_told_apart() -> None:
+def test_an_unknown_code_and_an_invalid_one_raise_different_errors() -> None:
     with World(a_reservation(code="22222222222")).unit_of_work() as uow:
         with pytest.raises(ReservationNotFoundError):
             find_reservation(CODE, uow=uow)
@@ -139,7 +139,7 @@ def test_an_operator_cancels_as_a_customer_would_under_their_own_name() -> None:
     assert ("reservation.closed.customer_cancelled", ACTOR, None) in told(world)
 
 
-def test_what_was_paid_and_never_confirmed_can_be_ended_even_when_its_trip_has_begun() -> None:
+def test_a_paid_unconfirmed_reservation_can_be_cancelled_after_its_trip_began() -> None:
     """Another currency is accepted by nobody: its money would stay with us for ever."""
     foreign = a_charge(money=Money(PRICE.minor, "USD"))
     today = an_offer(starts_on=NOON.date(), ends_on=date(2027, 2, 3))
@@ -201,7 +201,7 @@ def link(world: World, *, renderer: VoucherRenderer | None = None) -> str:
     )
 
 
-def test_erasing_takes_the_person_and_the_documents_and_leaves_the_money() -> None:
+def test_erasure_deletes_the_person_and_the_documents_and_keeps_the_money() -> None:
     world = World(past())
     world.store.put("vouchers/a.pdf", b"%PDF")
 
@@ -244,7 +244,7 @@ class StoreReadMeanwhile(InMemoryDocumentStore):
             self._read()
 
 
-def test_a_voucher_asked_for_while_it_is_erased_does_not_come_back() -> None:
+def test_a_voucher_requested_during_its_erasure_is_not_stored_again() -> None:
     world = World(past())
     world.store = StoreReadMeanwhile(lambda: link(world))
 
@@ -264,7 +264,7 @@ class EraserInTheRenderer(PlainRenderer):
         return super().render(voucher)
 
 
-def test_a_voucher_made_anew_while_it_was_erased_is_withdrawn() -> None:
+def test_a_voucher_made_again_during_its_erasure_is_deleted() -> None:
     world = World(past())
 
     with pytest.raises(ReservationNotFoundError):
@@ -273,7 +273,7 @@ def test_a_voucher_made_anew_while_it_was_erased_is_withdrawn() -> None:
     assert world.store.documents == {}
 
 
-def test_erasing_twice_finds_nothing_and_tells_nothing_more() -> None:
+def test_a_second_erasure_finds_nothing_and_adds_no_history() -> None:
     world = World(past())
     erase(world)
     before = told(world)
@@ -303,7 +303,7 @@ def test_a_store_that_does_not_answer_keeps_everything() -> None:
     assert told(world) == []
 
 
-def test_a_second_payment_found_after_the_data_went_is_still_given_back() -> None:
+def test_a_second_payment_found_after_erasure_is_still_refunded() -> None:
     world = World(past())
     erase(world)
     late = a_charge(key="seen:charge:pay_2", provider_id="pay_2")
@@ -382,7 +382,7 @@ def test_retention_goes_on_batch_by_batch_until_nothing_is_left() -> None:
     assert [name for name, _ in due.asked].count("hints") == 4
 
 
-def test_retention_asks_for_what_is_as_old_as_was_promised() -> None:
+def test_retention_uses_the_promised_ages() -> None:
     due = Due()
     clean(World(), due)
 
@@ -405,7 +405,7 @@ def test_retention_stops_when_its_time_is_up() -> None:
     assert cleaned == Cleaned(hints=cleaning.BATCH)
 
 
-def test_retention_forgets_the_person_and_removes_the_documents() -> None:
+def test_retention_erases_the_personal_data_and_removes_the_documents() -> None:
     world = World(past())
     world.store.put("vouchers/a.pdf", b"%PDF")
 
@@ -421,7 +421,7 @@ def test_retention_forgets_the_person_and_removes_the_documents() -> None:
     ]
 
 
-def test_retention_removes_again_what_a_reader_made_anew_meanwhile(
+def test_retention_removes_again_a_document_that_a_reader_re_created(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cleaning, "BATCH", 1)
@@ -435,7 +435,7 @@ def test_retention_removes_again_what_a_reader_made_anew_meanwhile(
     assert world.store.documents == {}
 
 
-def test_retention_forgets_people_even_while_the_store_is_down() -> None:
+def test_retention_erases_personal_data_even_while_the_store_is_down() -> None:
     world = World(past())
     world.store.down = True
 
@@ -445,7 +445,7 @@ def test_retention_forgets_people_even_while_the_store_is_down() -> None:
     assert world.database.customers[RESERVATION_ID] == ERASED
 
 
-def test_retention_forgets_nobody_who_is_needed_again_since_it_looked() -> None:
+def test_retention_keeps_the_data_of_a_reservation_that_reopened_since_the_query() -> None:
     world = World(past(next_check_at=NOON))
 
     assert clean(world, Due(forget=[RESERVATION_ID])).travelers == 0

@@ -44,7 +44,7 @@ def test_a_code_is_shown_in_groups() -> None:
 
 
 @given(SEEDS, st.integers(0, 10), st.sampled_from(ALPHABET))
-def test_one_wrong_symbol_is_always_noticed(seed: int, position: int, symbol: str) -> None:
+def test_a_wrong_symbol_is_always_noticed(seed: int, position: int, symbol: str) -> None:
     code = a_code(seed)
     assume(code[position] != symbol)
 
@@ -74,7 +74,7 @@ def test_two_swapped_neighbors_are_always_noticed(seed: int, position: int) -> N
         "\u0661KQ2MXD4RTS",
     ],
 )
-def test_what_is_not_a_code_is_refused(text: str) -> None:
+def test_an_invalid_code_is_refused(text: str) -> None:
     assert refused(text)
 
 

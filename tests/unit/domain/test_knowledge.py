@@ -129,7 +129,7 @@ def grew(before: Call, after: Call) -> bool:
 
 
 @given(SEEDS, POLICIES)
-def test_a_row_never_vanishes_and_only_grows(seed: int, policy: Policy) -> None:
+def test_a_row_never_disappears_and_only_grows(seed: int, policy: Policy) -> None:
     for before, after in told_by(seed, policy):
         for call in before.calls:
             row = after.row(call.key)
@@ -139,7 +139,7 @@ def test_a_row_never_vanishes_and_only_grows(seed: int, policy: Policy) -> None:
 
 
 @given(SEEDS, POLICIES)
-def test_a_provider_s_id_never_changes_and_never_repeats(seed: int, policy: Policy) -> None:
+def test_a_provider_id_never_changes_and_never_repeats(seed: int, policy: Policy) -> None:
     for before, after in told_by(seed, policy):
         for call in before.calls:
             assert call.provider_id in (None, after.row(call.key).provider_id)
@@ -156,7 +156,7 @@ def test_the_reason_and_the_stamps_are_set_once(seed: int, policy: Policy) -> No
 
 
 @given(SEEDS, POLICIES)
-def test_a_closed_row_knows_when_it_closed_and_an_open_one_when_to_look(
+def test_a_closed_row_has_its_closing_time_and_an_open_one_its_next_inquiry(
     seed: int, policy: Policy
 ) -> None:
     for _, facts in told_by(seed, policy):
@@ -166,7 +166,7 @@ def test_a_closed_row_knows_when_it_closed_and_an_open_one_when_to_look(
 
 
 @given(SEEDS, POLICIES)
-def test_the_public_word_changes_only_as_declared(seed: int, policy: Policy) -> None:
+def test_the_public_status_changes_only_as_declared(seed: int, policy: Policy) -> None:
     for before, after in told_by(seed, policy):
         was, is_now = Standing(before).public_status, Standing(after).public_status
         assert was is is_now or is_now in NEXT_PUBLIC_STATUSES[was]
@@ -180,9 +180,7 @@ def test_the_state_changes_only_as_declared(seed: int, policy: Policy) -> None:
 
 
 @given(SEEDS, POLICIES)
-def test_there_is_never_more_than_one_request_of_a_kind_for_one_thing(
-    seed: int, policy: Policy
-) -> None:
+def test_no_thing_has_two_requests_of_one_kind_at_a_provider(seed: int, policy: Policy) -> None:
     facts = Walk(seed, policy).run()[-1]
     ours = [call for call in facts.calls if not call.key.startswith("seen:")]
 
@@ -193,7 +191,7 @@ def test_there_is_never_more_than_one_request_of_a_kind_for_one_thing(
 
 
 @given(SEEDS)
-def test_a_look_is_never_planned_in_the_past(seed: int) -> None:
+def test_no_wait_ends_in_the_past(seed: int) -> None:
     walk = Walk(seed, STANDARD)
     for _ in range(STEPS):
         walk.step()

@@ -124,7 +124,7 @@ def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])
-def test_every_point_has_a_word_that_is_true(reason: Reason | None) -> None:
+def test_every_confirmed_point_is_paid_and_booked(reason: Reason | None) -> None:
     for facts in points(reason):
         if Standing(facts).public_status is PublicStatus.CONFIRMADA:
             assert has_succeeded(facts, Operation.CHARGE), facts
