@@ -98,7 +98,7 @@ def declared_headers(path: str, method: str, status: int) -> set[str]:
     return {"Content-Type", *response["headers"]}
 
 
-def test_the_handlers_offer_what_the_contract_does_not_call_planned() -> None:
+def test_the_handlers_serve_every_operation_that_is_not_planned() -> None:
     handlers = "".join(
         path.read_text(encoding="utf-8") for path in (ROOT / "functions").glob("*/handler.py")
     )
@@ -116,7 +116,7 @@ def test_the_handlers_offer_what_the_contract_does_not_call_planned() -> None:
 
 
 def limits(schema: dict[str, Any]) -> dict[str, Any]:
-    """The bounds of a member, written the same way whoever declares them."""
+    """The bounds of a member, in one form for code and contract."""
     options = [schema, *schema.get("anyOf", [])]
     found = {
         bound: option[bound]
@@ -170,7 +170,7 @@ def test_the_example_of_the_contract_is_accepted_by_the_code() -> None:
 
 
 @pytest.mark.parametrize("reservation", RESERVATIONS.values(), ids=RESERVATIONS)
-def test_what_a_reader_is_shown_obeys_the_contract(reservation: Reservation) -> None:
+def test_a_read_reservation_obeys_the_contract(reservation: Reservation) -> None:
     response = answers.shown(
         reservation, now=NOON, policy=STANDARD, base_url=BASE_URL, if_none_match=None
     )
@@ -180,7 +180,7 @@ def test_what_a_reader_is_shown_obeys_the_contract(reservation: Reservation) -> 
     assert set(response.headers) <= declared
 
 
-def test_the_contract_knows_every_public_word() -> None:
+def test_the_contract_lists_every_public_status() -> None:
     words = contract()["components"]["schemas"]["Status"]["enum"]
     assert words == [word.value for word in PublicStatus]
 
@@ -240,7 +240,7 @@ def message_schema(name: str) -> dict[str, Any]:
 
 
 def sent_about(reservation: Reservation) -> list[Hint]:
-    """What goes to the queues when the time of a reservation has come."""
+    """The hints that the poller publishes once a reservation is due."""
     unit, publisher = InMemoryUnitOfWork(InMemoryDatabase()), RecordingPublisher()
     with unit as uow:
         uow.add(a_creation(reservation), a_customer())
@@ -259,7 +259,7 @@ def test_every_hint_that_is_sent_obeys_its_schema_and_the_schema_knows_no_other(
 
 
 def stored_mail_events() -> list[str]:
-    """The bodies of every example delivery, but for the greeting, which is no JSON."""
+    """The bodies of every example delivery, except the greeting, which is no JSON."""
     events = [an_invocation(name) for name in names() if name.startswith("record_mail_event.")]
     bodies = [record["body"] for event in events for record in event["Records"]]
     return [body for body in bodies if body.startswith("{")]
@@ -294,7 +294,7 @@ def test_a_mail_event_is_read_exactly_if_it_obeys_its_schema(body: str) -> None:
     assert is_read(body) is obeys
 
 
-def test_of_the_example_mail_events_only_a_delivery_is_not_read() -> None:
+def test_only_the_delivery_among_the_example_mail_events_is_not_read() -> None:
     read = {json.loads(body)["eventType"]: is_read(body) for body in stored_mail_events()}
 
     assert read == {"Bounce": True, "Complaint": True, "Delivery": False}

@@ -29,7 +29,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    """Follow a local reference; anything else is returned as it is."""
+    """Follow a local reference. Return any other node unchanged."""
     reference = node.get("$ref")
     if reference is None:
         return node
@@ -40,7 +40,7 @@ def resolve(document: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 
 def media_types(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every body an operation takes or gives, with a name for the report."""
+    """Every request and response body, with a name for the report."""
     for path, item in document["paths"].items():
         for method, operation in item.items():
             if method not in METHODS:
@@ -53,7 +53,7 @@ def media_types(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def examples_of(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], object]]:
-    """Every example, of a body or of a schema, with the schema it must obey."""
+    """Every example of a body or a schema: its name, the schema it must obey, and its value."""
     for name, content in media_types(document):
         for example in content.get("examples", {}).values():
             yield name, content["schema"], resolve(document, example)["value"]

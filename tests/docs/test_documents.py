@@ -20,7 +20,7 @@ DOCS = ROOT / "docs"
 OPS = ROOT / "ops"
 
 THREATS = ["Suplantación", "Manipulación", "Repudio", "Fuga", "Denegación", "Elevación"]
-# A document of ours must make sense to whoever has only this repository.
+# Our documents must make sense to a reader who has only this repository.
 ELSEWHERE = re.compile(
     r"/work/|/tmp/|\.\./shared|(design|semantics|style|platform|peers)\.md|\b[\w.-]*pypi\.org"
 )
@@ -91,7 +91,7 @@ def test_governance_lists_exactly_the_adrs_there_are() -> None:
     assert listed == sorted(path.name for path in DOCS.glob("ADR/*.md"))
 
 
-def test_no_document_points_to_what_a_reader_does_not_have() -> None:
+def test_no_document_refers_to_things_outside_the_repository() -> None:
     files = [path for path in DOCS.rglob("*") if path.is_file()] + [ROOT / "SECURITY.md"]
     assert [path.name for path in files if ELSEWHERE.search(path.read_text(encoding="utf-8"))] == []
 
@@ -107,7 +107,7 @@ def test_every_link_between_documents_leads_somewhere() -> None:
 
 
 def make_targets_in(text: str) -> set[str]:
-    """What is called as a command: in a code span, after a gate's `check:`, or at the start of a line of code."""
+    """Targets of make commands in code spans, after a gate's `check:`, or at the start of a line of code."""
     spans = re.findall(r"`[^`\n]+`|check: .+", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     lines = re.findall(r"^(?:\$ )?(make [a-z-]+)", text, re.MULTILINE)
     return set(re.findall(r"\bmake ([a-z][a-z-]*)", "\n".join([*spans, *lines])))
@@ -139,14 +139,14 @@ def test_the_readme_lists_every_variable_that_a_user_may_set_and_no_other() -> N
     listed = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
     chosen = {name for found in read for name in found if name}
 
-    assert listed == chosen - {"NO_PROXY"}  # which is only added to
+    assert listed == chosen - {"NO_PROXY"}  # the code only adds to it
 
 
-def test_the_examples_of_what_must_be_written_before_a_deployment_are_valid_and_whole() -> None:
+def test_the_example_settings_for_a_deployment_are_valid_and_complete() -> None:
     text = (DOCS / "despliegue-aws.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \| `(.+?)` \|", text, re.MULTILINE)
     declared = dict(re.findall(r"SSM `…/([a-z-]+)` \| (sí|no)", documents.settings()))
-    # The template writes the clients; of the database another table tells.
+    # The template writes the clients. Another table documents the database.
     wanted = declared.keys() - {"api-clients", "database-url"}
     path = config.ParameterPath(settings_path="/reservations/prod")
     values = {path.name_of(name): value for name, _, value in rows}

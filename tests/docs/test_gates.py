@@ -76,7 +76,7 @@ def test_ids_are_unique_and_carry_their_gate() -> None:
 @every_criterion
 def test_a_criterion_has_a_role_a_date_and_a_check_or_a_judge(criterion: Criterion) -> None:
     assert set(criterion) == MEMBERS
-    assert criterion["plan"] == "approved"  # no code is governed by an unapproved plan
+    assert criterion["plan"] == "approved"  # no code follows an unapproved plan
     assert criterion["evidence"] in {"approved", "pending"}
     assert criterion["role"] in roles()
     assert isinstance(criterion["date"], date)

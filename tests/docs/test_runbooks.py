@@ -21,7 +21,7 @@ def alarms() -> dict[str, dict[str, Any]]:
 
 
 def entries(path: Path) -> list[str]:
-    """The alarms whose own entry is here, by its heading."""
+    """The alarms that a heading of this runbook names."""
     text = path.read_text(encoding="utf-8").split("## Síntomas y alarmas")[1].split("\n## ")[0]
     headings = re.findall(r"^### (.+)$", text, re.MULTILINE)
     return [name for heading in headings for name in ALARM.findall(heading)]
@@ -34,13 +34,13 @@ def test_each_alarm_has_one_entry_in_one_runbook_and_no_entry_is_idle() -> None:
 
 
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
-def test_an_alarm_sends_whoever_is_paged_to_the_runbook_that_has_its_entry(path: Path) -> None:
+def test_an_alarm_names_the_runbook_that_has_its_entry(path: Path) -> None:
     sent = {name: alarm["AlarmDescription"] for name, alarm in alarms().items()}
     for name in entries(path):
         assert f"docs/runbooks/{path.name}" in sent[name], name
 
 
-def test_each_alarm_stands_in_the_table_of_failures() -> None:
+def test_each_alarm_is_in_the_table_of_failures() -> None:
     table = STAGE_5.read_text(encoding="utf-8").split("Modos de fallo")[1].split("\n## ")[0]
 
     assert set(ALARM.findall(table)) == set(alarms())

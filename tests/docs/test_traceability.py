@@ -29,7 +29,7 @@ QUALITY = sections("RNF")
 
 
 def part(requirement: str, label: str) -> str:
-    """The bullet of a quality requirement under that label, with the bullets inside it."""
+    """The bullet of a quality requirement with that label, and its nested bullets."""
     _, body = QUALITY[requirement]
     found = re.search(rf"^- \*\*{label}:\*\* ?(.*\n(?:  .*\n)*)", body, re.MULTILINE)
     return found[1].strip() if found else ""
@@ -44,7 +44,7 @@ def test_every_functional_requirement_belongs_to_a_story_that_exists() -> None:
         assert named or owner in {"todas", "sin historia"}, name
 
 
-def test_every_story_is_asked_for_by_a_requirement() -> None:
+def test_every_story_belongs_to_a_requirement() -> None:
     owners = " ".join(title for title, _ in FUNCTIONAL.values())
     stories = re.findall(r"^## (HU-\d\d)", STORIES, re.MULTILINE)
     assert [story for story in stories if story not in owners] == []
@@ -82,7 +82,7 @@ def test_each_scenario_of_a_story_names_the_tests_that_prove_it() -> None:
 
 
 def is_collected(path: str, name: str) -> bool:
-    """Whether pytest finds a test function of that name in that file, were it asked for it."""
+    """True if pytest would find a test function of that name in that file."""
     file = ROOT / path
     return (
         file.is_file()

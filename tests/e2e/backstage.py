@@ -1,4 +1,4 @@
-"""What no traveler sees: the providers' ledgers, the mailbox, the tables and the logs."""
+"""The side that no traveler sees: the providers' ledgers, the mailbox, the tables and the logs."""
 
 import email
 import email.policy
@@ -25,7 +25,7 @@ class Backstage:
     def __init__(self, stack: Json) -> None:
         self._stack = stack
         self._engine: Engine = create_engine(stack["database_url"], poolclass=NullPool)
-        self._http = httpx.Client(timeout=30)  # each of its own would read all trusted roots anew
+        self._http = httpx.Client(timeout=30)  # one client: each new one reads all trusted roots
 
     def close(self) -> None:
         self._http.close()
@@ -43,7 +43,7 @@ class Backstage:
         )
 
     def money_kept(self, trip: Trip) -> Decimal:
-        """What was taken for a trip less what was given back, as the payments API has it."""
+        """Charges of a trip minus refunds, by the ledger of the payments API."""
         return self.books(trip).kept
 
     def bookings(self, trip: Trip) -> list[Json]:
@@ -55,7 +55,7 @@ class Backstage:
         return [row for row in self.bookings(trip) if row["status"] in LIVE_BOOKING]
 
     def locator(self, trip: Trip) -> str:
-        """Ask the supplier itself."""
+        """Read the locator from the supplier's own API."""
         answer = self._http.get(
             f"{self._stack['supplier_url']}/bookings",
             params={"reference": self.reference(trip)},
@@ -78,7 +78,7 @@ class Backstage:
     # --- the mailbox ---
 
     def mails(self, address: str) -> list[EmailMessage]:
-        """The mails to an address, oldest first, which LocalStack caught instead of sending."""
+        """The mails to an address, oldest first. LocalStack keeps mails instead of sending them."""
         caught = self._http.get(f"{self._stack['aws_endpoint_url']}/_aws/ses").json()
         raw = [str(message.get("RawData") or "") for message in caught["messages"]]
         read = [
@@ -99,11 +99,11 @@ class Backstage:
             return [dict(row) for row in connection.execute(text(sql), values).mappings()]
 
     def dump(self, table: str) -> str:
-        """All that a table holds, as text."""
+        """All rows of a table, as text."""
         return "\n".join(str(row) for row in self.rows(f"SELECT * FROM {table}"))
 
     def reference(self, trip: Trip) -> str:
-        """What the providers know a reservation by."""
+        """The reference of a reservation at the providers."""
         [row] = self.rows(
             "SELECT id FROM reservation WHERE code = :code", code=trip.code.replace("-", "")
         )
@@ -117,7 +117,7 @@ class Backstage:
         )
 
     def mails_sent(self, trip: Trip) -> set[str]:
-        """The kinds of mail that were sent and will not be repeated."""
+        """The kinds of mail that were sent and need no retry."""
         rows = self.rows(
             "SELECT kind FROM mail_send WHERE reservation_id = :id AND status = 'sent'"
             " AND check_at IS NULL",
@@ -126,7 +126,7 @@ class Backstage:
         return {row["kind"] for row in rows}
 
     def stored(self, client: str) -> tuple[int, int]:
-        """How many reservations and idempotency keys a client has."""
+        """Number of reservations and of idempotency keys of a client."""
         [counts] = self.rows(
             "SELECT (SELECT COUNT(*) FROM reservation WHERE client_id = :client) reservations,"
             " (SELECT COUNT(*) FROM idempotency WHERE client_id = :client) idempotency_keys",
@@ -140,7 +140,7 @@ class Backstage:
         return client(service, self._stack["aws_endpoint_url"])
 
     def logs(self, *, containing: str = "", function: str = "") -> list[str]:
-        """What functions whose name contains `function` logged, as CloudWatch keeps it."""
+        """CloudWatch log lines with `containing`, of functions whose name contains `function`."""
         logs = self.aws("logs")
         groups = logs.describe_log_groups(logGroupNamePrefix="/aws/lambda/")["logGroups"]
         names = [group["logGroupName"] for group in groups if function in group["logGroupName"]]
@@ -163,7 +163,7 @@ class Backstage:
         ]
 
     def waiting_messages(self) -> list[str]:
-        """What waits in every queue, dead letters among it; nothing is received, so nothing is taken away."""
+        """The messages of every queue, dead letters included. They are read without being received."""
         endpoint = self._stack["aws_endpoint_url"]
         return [
             self._http.get(f"{endpoint}/_aws/sqs/messages", params={"QueueUrl": url})
@@ -173,7 +173,7 @@ class Backstage:
         ]
 
     def messages_set_aside(self) -> dict[str, int]:
-        """How many messages wait in each dead-letter queue that is not empty."""
+        """Number of messages in each dead-letter queue that is not empty."""
         sqs = self.aws("sqs")
         attribute = "ApproximateNumberOfMessages"
         counts = {

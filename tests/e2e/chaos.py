@@ -1,6 +1,6 @@
-"""Processes of the stack are killed while travelers come, and the promises are looked at afterwards.
+"""Kill processes of the stack while travelers reserve, and check the promises afterwards.
 
-`make chaos` kills each of them, and two at once, and prints the figures; `test_chaos.py` is the short form.
+`make chaos` kills each process, then two at once, and prints the figures. `test_chaos.py` is the short form.
 """
 
 import argparse
@@ -31,16 +31,16 @@ from tests.e2e import contract
 from tests.e2e.backstage import LIVE_BOOKING, Backstage
 from tests.e2e.travel import Json, a_request, new_key, remember
 
-DOWN_SECONDS = 4.0  # how long a killed process stays away, so that travelers meet its absence
-PATIENCE_SECONDS = 240.0  # for what was accepted to end, and for a traveler to be answered
+DOWN_SECONDS = 4.0  # from a kill to the restart, so that travelers meet the outage
+PATIENCE_SECONDS = 240.0  # for accepted reservations to end, and for a traveler to get an answer
 COMMAND_SECONDS = 240
 AT_ONCE = 6  # travelers who wait for an answer at the same time
-# While so many are on their way, nobody comes: a slow machine must not drown in its backlog.
+# With this many unfinished reservations no new traveler comes: a slow machine must not drown in its backlog.
 MOST_ON_THE_WAY = 30
 SAMPLE_SECONDS = 0.5
-SEARCHED_FOR = 8  # the data of each eighth traveler are looked for where they must not be
-# LocalStack's gateway answers so now and then instead of calling the function; the words are those of
-# github.com/python/cpython/issues/106905. No answer of the API, so it is counted apart, and asked again.
+SEARCHED_FOR = 8  # the data of each eighth traveler are searched for in logs, queues and tables
+# LocalStack's gateway sometimes gives this answer instead of calling the function. The text is from
+# github.com/python/cpython/issues/106905. It is no answer of the API: it is counted apart and retried.
 EMULATOR_FAULT = "AST constructor recursion depth mismatch"
 DATABASE = "database"
 EVERYTHING = (
@@ -56,31 +56,31 @@ _RESTING = ", ".join(f"'{state}'" for state in sorted({*FINAL, State.SUPPLIER_CO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strike:
-    """What one fault did; times in seconds."""
+    """The effects of one fault. Times are in seconds."""
 
     killed: tuple[str, ...]
     restarted_s: float  # from the kill until the processes ran again
-    accepting_s: float | None  # from then until the next 202
-    caught_up_s: float  # from then until nothing accepted before was on its way
+    accepting_s: float | None  # from the restart until the next 202
+    caught_up_s: float  # from the restart until every earlier reservation was at rest
     refused: int
     unavailable: int
 
 
 @dataclass(slots=True)
 class Figures:
-    """What travelers met, and every promise that was broken."""
+    """The answers that travelers got, and every broken promise."""
 
     answers: Counter[int] = field(default_factory=Counter)
     posts: int = 0
-    refused: int = 0  # no connection, a cut one, or no gateway behind it
+    refused: int = 0  # no connection, a broken one, or no gateway behind it
     emulator_faults: int = 0
-    retries: int = 0  # requests made again with the same key
+    retries: int = 0  # requests sent again with the same key
     accepted: int = 0
     accepted_at: list[float] = field(default_factory=list)
     ends: Counter[str] = field(default_factory=Counter)
     strikes: list[Strike] = field(default_factory=list)
     outbox_lag_s: float = 0
-    on_the_way: int = 0  # when last looked at
+    on_the_way: int = 0  # at the last sample
     broken: list[str] = field(default_factory=list)
 
 
@@ -99,7 +99,7 @@ class Accepted:
 
 
 class Travelers:
-    """They come at a steady pace, and ask again with the same key until they are answered."""
+    """Travelers who come at a steady rate, and retry with the same key until they get an answer."""
 
     def __init__(self, client: httpx.Client, figures: Figures, *, per_second: float) -> None:
         self._client = client
@@ -112,7 +112,7 @@ class Travelers:
 
     @contextmanager
     def traveling(self) -> Iterator[None]:
-        """Let them come meanwhile; afterwards, wait until each is answered."""
+        """Let travelers come during the block. Afterwards wait until each has an answer."""
         with ThreadPoolExecutor(AT_ONCE + 1) as pool:
             coming = pool.submit(self._come, pool)
             try:
@@ -141,7 +141,7 @@ class Travelers:
             if number % SEARCHED_FOR == 0:
                 remember(answer)
             return self._go_on(number % 8, accepted, answer)
-        except Exception as error:  # of a thread whose result nobody asks for
+        except Exception as error:  # this thread's result is never read
             return self._complain(f"{type(error).__name__}: {error}")
 
     def _keep(self, request: Json, key: str, created: Json) -> Accepted:
@@ -158,7 +158,7 @@ class Travelers:
         return accepted
 
     def _go_on(self, choice: int, accepted: Accepted, answer: httpx.Response) -> None:
-        """Some click twice, some use a key again, some cancel; most look."""
+        """Repeat the request, reuse its key, cancel, or, mostly, read."""
         match choice:
             case 3:
                 if self._post(accepted.request, accepted.key).content != answer.content:
@@ -196,10 +196,10 @@ class Travelers:
         )
 
     def _answered(self, request: Callable[[str], httpx.Request]) -> httpx.Response:
-        """Ask until there is an answer that is not to be asked for again.
+        """Retry until there is a final answer.
 
         Raises:
-            AssertionError: an answer that the contract does not know, or none in time.
+            AssertionError: an answer is not in the contract, or none came in time.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
@@ -212,10 +212,10 @@ class Travelers:
                 return answer
             self._count(retries=1)
             threading.Event().wait(again_in)
-        raise AssertionError("a traveler was not answered")
+        raise AssertionError("a traveler got no answer")
 
     def _sent(self, request: httpx.Request) -> httpx.Response | None:
-        """The answer, held against the contract; None when nobody was there to give one."""
+        """The answer, checked against the contract. `None` if no API was there to give one."""
         try:
             answer = self._client.send(request)
         except httpx.TransportError:
@@ -233,7 +233,7 @@ class Travelers:
         return answer
 
     def _address(self) -> str:
-        """The API's address, or its last one while it is coming up again."""
+        """The API's address, or its last known one during a restart."""
         self._api_url = read_json(STACK_FILE).get("api_url") or self._api_url
         return self._api_url
 
@@ -256,7 +256,7 @@ def _in_flight(answer: httpx.Response) -> bool:
 
 
 def _judge(answer: httpx.Response) -> None:
-    """Whatever happens behind it, the API answers as its contract says, and of the 5xx only 503."""
+    """Assert that an answer obeys the contract, and that the only 5xx is 503."""
     where = f"{answer.request.method} {answer.request.url.path}: {answer.status_code}"
     assert answer.status_code in (200, 202, 409, 422, 503), f"{where} {answer.text[:200]}"
     contract.judge(answer)
@@ -265,7 +265,7 @@ def _judge(answer: httpx.Response) -> None:
         assert int(answer.headers["Retry-After"]) >= 1, where
 
 
-# --- what is done to the stack
+# --- faults
 
 
 def _kill(names: Collection[str]) -> None:
@@ -286,7 +286,7 @@ def _stack(*arguments: str) -> None:
 
 
 def _strike(names: tuple[str, ...], figures: Figures, *, since: datetime) -> Strike:
-    """Kill, let travelers meet the absence, restart as a supervisor does, wait for the rest to heal."""
+    """Kill, let travelers meet the outage, restart as a supervisor does, wait for recovery."""
     before = (figures.refused, figures.answers[503])
     began = time.monotonic()
     _kill(names)
@@ -315,7 +315,7 @@ def _database_time(backstage: Backstage) -> datetime:
 
 
 def _on_the_way(backstage: Backstage, since: datetime, until: object = "9999-01-01") -> list[Json]:
-    """Only of those who came meanwhile: others may wait for an operator, and would be waited for in vain."""
+    """Unfinished reservations of this run only: earlier ones may wait for an operator for ever."""
     return backstage.rows(
         f"SELECT code, state, created_at, next_check_at, UTC_TIMESTAMP(6) AS now FROM reservation"
         f" WHERE created_at BETWEEN :since AND :until AND state NOT IN ({_RESTING})",
@@ -329,13 +329,13 @@ def _until_none(left: Callable[[], list[Json]], *, after: str) -> None:
     while rows := left():
         if time.monotonic() > deadline:
             told = "\n".join(" ".join(f"{name}={row[name]}" for name in row) for row in rows)
-            raise AssertionError(f"{PATIENCE_SECONDS} s after {after}, these are left:\n{told}")
+            raise AssertionError(f"{PATIENCE_SECONDS} s after {after}, still unfinished:\n{told}")
         threading.Event().wait(SAMPLE_SECONDS)
 
 
 @contextmanager
 def _watching(stack: Json, figures: Figures, *, since: datetime) -> Iterator[None]:
-    """Sample how long the oldest stored hint has waited, and how many are on their way, whenever that can be asked."""
+    """Sample the age of the oldest pending hint and the unfinished reservations, while the database answers."""
     backstage, over = Backstage(stack), threading.Event()
 
     def watch() -> None:
@@ -360,7 +360,7 @@ def _watching(stack: Json, figures: Figures, *, since: datetime) -> Iterator[Non
 
 
 def rampage(faults: Sequence[tuple[str, ...]], *, per_second: float, calm_s: float) -> Figures:
-    """Strike again and again under load, with `calm_s` before, between and after; then look at the promises."""
+    """Strike repeatedly under load, with `calm_s` before, between and after. Then check the promises."""
     figures, stack = Figures(), read_json(STACK_FILE)
     headers = {"x-api-key": stack["api_keys"]["web"]}
     since = _database_time(Backstage(stack))
@@ -405,7 +405,7 @@ def _broken_promises(travelers: Travelers, figures: Figures, *, since: datetime)
             yield f"{accepted.code} ends {word}"
         yield from books.differences(accepted.code, row, confirmed=word == "CONFIRMADA")
     if set_aside := backstage.messages_set_aside():
-        yield f"messages set aside: {set_aside}"
+        yield f"dead letters: {set_aside}"
     audit = subprocess.run(
         [sys.executable, "-m", "local.ops", "invariants"],
         cwd=ROOT, capture_output=True, text=True, timeout=COMMAND_SECONDS,
@@ -463,7 +463,7 @@ def _print(figures: Figures) -> None:
     answers = ", ".join(f"{count} × {status}" for status, count in sorted(figures.answers.items()))
     print(f"{figures.posts} posts, {figures.accepted} accepted; answers: {answers}")
     print(f"{figures.refused} without a gateway, {figures.emulator_faults} faults of the emulator,")
-    print(f"{figures.retries} asked again with the same key")
+    print(f"{figures.retries} retried with the same key")
     print("ends: " + ", ".join(f"{n} {word}" for word, n in figures.ends.most_common()))
     print(f"oldest hint in the outbox: {figures.outbox_lag_s:.1f} s")
     print("| killed | running again (s) | next 202 (s) | caught up (s) | no gateway | 503 |")
@@ -479,7 +479,7 @@ def _print(figures: Figures) -> None:
 
 
 def main() -> NoReturn:
-    """Kill everything in turn, and tell; the exit code tells whether every promise held."""
+    """Kill every process in turn and print the figures. Exit with 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.e2e.chaos")
     parser.add_argument("--per-second", type=float, default=3, help="travelers a second")
     parser.add_argument("--calm", type=float, default=8, help="seconds between two faults")

@@ -1,4 +1,4 @@
-"""The running stack, as its own description tells it: `make up` writes `.local/stack.json`."""
+"""Fixtures of the running stack, from the description that `make up` writes to `.local/stack.json`."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -30,7 +30,7 @@ SEARCHED_TABLES = sorted(set(METADATA.tables) - {"customer"})
 
 @pytest.fixture(scope="session", autouse=True)
 def nothing_personal_is_left_anywhere() -> Iterator[None]:
-    """When all tests of the stack are done: none of what their travelers sent is where it does not belong."""
+    """After all tests of the stack, find no personal data or secret outside its place."""
     yield
     if not SENT:
         return
@@ -50,7 +50,7 @@ def nothing_personal_is_left_anywhere() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def every_boundary_is_in_the_list(pytestconfig: pytest.Config) -> Iterator[None]:
-    """With --witness: what the deployed functions do to the outside is what the crash matrix strikes at."""
+    """With --witness, check that the crash matrix strikes at every crossing of the deployed functions."""
     if not pytestconfig.getoption("witness"):
         yield
         return
@@ -60,11 +60,11 @@ def every_boundary_is_in_the_list(pytestconfig: pytest.Config) -> Iterator[None]
     listed = matrix.read_list()
     tell("boundaries", f"boundaries: {len(met)} met on the stack, {len(listed)} in the list")
     silent = set(FUNCTIONS) - {line.split(" | ")[0] for line in met} - {"migrate_database"}
-    assert silent == set(), "functions that crossed nothing"
+    assert silent == set(), "functions without a crossing"
     assert met - listed == set(), "not in the list: `make crash-boundaries`, or a story is missing"
 
 
-# Read anew for each test: a test that heals the stack changes the API's address.
+# Read again for each test: a test that restarts the stack changes the API's address.
 @pytest.fixture
 def stack() -> dict[str, Any]:
     return _description()
@@ -78,7 +78,7 @@ def web(stack: dict[str, Any]) -> Iterator[httpx.Client]:
         yield client
 
 
-# For a module whose trips travel at the same time; none that heals the stack uses these.
+# For modules whose trips run at the same time. Tests that restart the stack do not use it.
 @pytest.fixture(scope="module")
 def steady_stack() -> dict[str, Any]:
     return _description()
@@ -86,14 +86,14 @@ def steady_stack() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def api(steady_stack: dict[str, Any]) -> Iterator[httpx.Client]:
-    """The web frontend, with each answer held against the contract."""
+    """The web frontend, with each answer checked against the contract."""
     with api_client(steady_stack, "web") as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def partner(steady_stack: dict[str, Any]) -> Iterator[httpx.Client]:
-    """The other client of the API, with each answer held against the contract."""
+    """The other client of the API, with each answer checked against the contract."""
     with api_client(steady_stack, "partner") as client:
         yield client
 

@@ -1,4 +1,4 @@
-"""The HTTP contract as a judge: any answer of the API against `docs/contratos/openapi.yaml`."""
+"""Check any answer of the API against `docs/contratos/openapi.yaml`."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ obeys = _CONTRACT.validate
 
 
 def judge(response: httpx.Response) -> None:
-    """Assert that an answer is one the contract declares: status, headers, media type and body."""
+    """Assert that the contract declares an answer: its status, headers, media type and body."""
     response.read()
     operations = _CONTRACT.path(response.request.url.path.partition(_STAGE)[2])
     operation = operations.get(response.request.method.lower(), {"responses": _ANOTHER_METHOD})

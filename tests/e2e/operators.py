@@ -1,4 +1,4 @@
-"""The operators' commands on the running stack, and the hand that breaks what they mend."""
+"""The operators' commands on the running stack, and changes to rows for them to fix."""
 
 import json
 import os
@@ -22,7 +22,7 @@ _SECONDS = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What a command printed, and its exit status."""
+    """The output of a command, and its exit status."""
 
     status: int
     out: str
@@ -36,7 +36,7 @@ class Said:
 
 
 class Operator:
-    """Runs commands on one stage in this process, which spares the small machine a start for each."""
+    """Runs commands on one stage in this process, since a process per command is slow."""
 
     def __init__(self, stack: Json, *, stage: str | None = None) -> None:
         stage = stage or stack["stage"]
@@ -55,7 +55,7 @@ class Operator:
 
 
 def shell(line: str, names: dict[str, str]) -> Said:
-    """Run a line as a person types it, with `names` as variables, not as a part of the `make` that may run this."""
+    """Run a line as a person types it, with `names` as variables, and without those of an outer `make`."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     done = subprocess.run(
         ["sh", "-c", line],
@@ -70,7 +70,7 @@ def shell(line: str, names: dict[str, str]) -> Said:
 
 
 class Hand:
-    """Changes rows as nothing in production does."""
+    """Changes rows as no code in production does."""
 
     def __init__(self, stack: Json) -> None:
         self._engine = create_engine(stack["database_url"], poolclass=NullPool)
@@ -80,7 +80,7 @@ class Hand:
             connection.execute(text(sql), values)
 
     def postpone(self, reference: str, *, only: str = "%") -> bool:
-        """Put off by a day every look that is not due yet; tell whether any was put off and still waits."""
+        """Postpone by a day every inquiry that is not due yet. Return true if one now waits that long."""
         values = {"id": UUID(reference).bytes, "only": only}
         self.change(
             "UPDATE provider_call SET check_at = check_at + INTERVAL 1 DAY"

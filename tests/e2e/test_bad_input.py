@@ -1,6 +1,6 @@
-"""Whatever a client sends: a clear problem, nothing stored, and nothing of the input in the answer.
+"""Bad input gets a clear problem without the input in it, and stores nothing.
 
-The client is the partner, for whom no journey of another module stores anything meanwhile.
+The client is the partner: no test of another module stores anything for it at the same time.
 """
 
 import io
@@ -26,7 +26,7 @@ LONG = "x" * 10_000
 
 
 def changed(path: str, value: Any) -> Json:
-    """A request with one member changed; ABSENT takes it out."""
+    """A request with one member changed. ABSENT removes it."""
     request = a_request()
     *parents, name = path.strip("/").split("/")
     place = request
@@ -52,7 +52,7 @@ def send(
 
 
 def assert_problem(answer: httpx.Response, status: int, code: str) -> Json:
-    """Assert that an answer is this problem, as RFC 9457 and the contract have it."""
+    """Assert that an answer is this problem, by RFC 9457 and the contract."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"].partition(";")[0] == "application/problem+json"
     problem: Json = answer.json()
@@ -68,7 +68,7 @@ def assert_problem(answer: httpx.Response, status: int, code: str) -> Json:
 # --- one member wrong -----------------------------------------------------------------------------
 
 ONE_FAULT = [
-    # what is wrong, where, with what, and what the problem says of it
+    # id, pointer, value, code of the field error
     ("no_customer", "/customer", ABSENT, "missing"),
     ("no_offer", "/offer", ABSENT, "missing"),
     ("no_price", "/price", ABSENT, "missing"),
@@ -306,7 +306,9 @@ def test_a_malformed_key_is_refused(partner: httpx.Client, backstage: Backstage,
     assert backstage.stored("partner") == before
 
 
-def test_two_keys_are_none(partner: httpx.Client, backstage: Backstage) -> None:
+def test_two_idempotency_keys_in_one_request_are_refused(
+    partner: httpx.Client, backstage: Backstage
+) -> None:
     before = backstage.stored("partner")
     headers = [("Idempotency-Key", new_key()) for _ in range(2)]
 
@@ -341,7 +343,7 @@ def test_a_refused_body_leaves_its_key_free(partner: httpx.Client) -> None:
 @pytest.mark.embedded
 @pytest.mark.parametrize("api_key", [None, "z" * 40, ""])
 @pytest.mark.parametrize("path", ["/v1/reservations", "/v1/reservations/33333-33333-T"])
-def test_a_caller_without_our_key_is_turned_away_in_our_words(
+def test_a_caller_without_a_valid_api_key_gets_the_unauthorized_problem(
     partner: httpx.Client, backstage: Backstage, api_key: str | None, path: str
 ) -> None:
     before = backstage.stored("partner")
@@ -368,7 +370,7 @@ def test_a_caller_without_our_key_is_turned_away_in_our_words(
         *("/v1", "/v2/reservations", "/v1/reservations/a/b/c", "/x'--"),
     ],
 )
-def test_an_unknown_route_is_not_found_in_our_words(partner: httpx.Client, path: str) -> None:
+def test_an_unknown_route_gets_the_not_found_problem(partner: httpx.Client, path: str) -> None:
     assert_problem(partner.get(path), httpx.codes.NOT_FOUND, "not_found")
 
 
@@ -385,7 +387,7 @@ def test_an_unknown_route_is_not_found_in_our_words(partner: httpx.Client, path:
         ("GET", "/v1/webhooks/payments", "POST"),
     ],
 )
-def test_a_wrong_method_does_nothing_and_is_told_the_right_one(
+def test_a_wrong_method_changes_nothing_and_the_answer_names_the_right_one(
     partner: httpx.Client, backstage: Backstage, method: str, path: str, allowed: str
 ) -> None:
     before = backstage.stored("partner")
@@ -404,7 +406,7 @@ def test_no_text_in_the_place_of_a_code_does_harm(partner: httpx.Client, code: s
     assert_problem(answer, httpx.codes.NOT_FOUND, "not_found")
 
 
-# --- unusual, and right ---------------------------------------------------------------------------
+# --- unusual but valid ----------------------------------------------------------------------------
 
 NAMES = {
     "emoji": "Ana 👩‍👩‍👧 Pérez",

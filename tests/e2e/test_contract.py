@@ -1,4 +1,4 @@
-"""What the API answers when all is well, header by header; `contract.judge` holds each answer to its schema."""
+"""Successful answers of the API, header by header. `contract.judge` checks each one against its schema."""
 
 import httpx
 import pytest
@@ -17,7 +17,7 @@ def trip(api: httpx.Client) -> Trip:
     return depart(api, a_request())
 
 
-def test_an_accepted_reservation_says_where_it_is_and_when_to_look(api: httpx.Client) -> None:
+def test_an_accepted_reservation_names_its_location_and_when_to_read_it(api: httpx.Client) -> None:
     request = a_request()
 
     answer = post(api, request)
@@ -39,7 +39,7 @@ def test_an_accepted_reservation_says_where_it_is_and_when_to_look(api: httpx.Cl
     assert body["version"] == 1
 
 
-def test_what_was_accepted_can_be_read_at_its_location_without_the_token(
+def test_an_accepted_reservation_is_read_at_its_location_without_repeating_its_token(
     api: httpx.Client,
 ) -> None:
     created = post(api, a_request())
@@ -89,7 +89,7 @@ def test_each_version_is_one_answer_and_versions_only_grow(api: httpx.Client) ->
         assert all(reading == same[0] for reading in same)
 
 
-def test_a_reader_who_has_the_version_already_is_told_only_that(trip: Trip) -> None:
+def test_a_reader_with_the_current_version_gets_not_modified(trip: Trip) -> None:
     trip.documented()
     etag = trip.get().headers["ETag"]
 
@@ -101,7 +101,7 @@ def test_a_reader_who_has_the_version_already_is_told_only_that(trip: Trip) -> N
         assert answer.headers["Vary"] == VARY
 
 
-def test_a_reader_who_has_an_older_version_gets_the_new_one(trip: Trip) -> None:
+def test_a_reader_with_an_older_version_gets_the_new_one(trip: Trip) -> None:
     trip.documented()
 
     answer = trip.get(if_none_match='W/"1"')
@@ -128,7 +128,7 @@ def test_a_document_s_address_serves_that_document(trip: Trip) -> None:
     assert answer.headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_links_lead_to_what_they_name(trip: Trip) -> None:
+def test_each_link_leads_to_the_resource_that_it_names(trip: Trip) -> None:
     links = trip.created["_links"]
 
     answer = trip.api.get(links["timeline"], headers={"Authorization": trip.bearer})
@@ -155,7 +155,7 @@ def test_both_clients_reserve_and_read_their_own(partner: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("part", ["", "/timeline", "/voucher"])
-def test_without_the_token_nothing_is_even_looked_for(trip: Trip, part: str) -> None:
+def test_without_a_token_no_code_is_looked_up(trip: Trip, part: str) -> None:
     for code in (trip.code, "33333-33333-T"):
         for authorization in ({}, {"Authorization": "Basic YTpi"}, {"Authorization": "Bearer"}):
             answer = trip.api.get(f"/v1/reservations/{code}{part}", headers=authorization)
@@ -164,7 +164,7 @@ def test_without_the_token_nothing_is_even_looked_for(trip: Trip, part: str) -> 
 
 
 @pytest.mark.parametrize("part", ["", "/timeline", "/voucher"])
-def test_what_is_not_yours_cannot_be_told_from_what_is_not_there(
+def test_a_reservation_of_others_is_answered_like_a_missing_one(
     api: httpx.Client, partner: httpx.Client, trip: Trip, part: str
 ) -> None:
     other = depart(api, a_request())
@@ -190,13 +190,13 @@ def test_what_is_not_yours_cannot_be_told_from_what_is_not_there(
 
 
 def but_for_ids(answer: httpx.Response) -> tuple[Json, dict[str, str]]:
-    """An answer's body and headers without what differs between any two requests."""
+    """Body and headers of an answer, without the identifiers of the request."""
     body = {name: value for name, value in answer.json().items() if name not in _IDENTIFIERS}
     ours = ("content-type", "content-language", "cache-control", "vary", "content-length")
     return body, {name: answer.headers[name] for name in ours}
 
 
-def test_errors_are_told_in_the_reader_s_language(api: httpx.Client) -> None:
+def test_errors_are_in_the_reader_s_language(api: httpx.Client) -> None:
     titles = {
         language: api.get("/v1/nowhere", headers={"Accept-Language": language}).json()["title"]
         for language in ("es", "en", "en-US,en;q=0.8", "fr", "es;q=0.1,en;q=0.9", "en;q=0")
@@ -213,7 +213,7 @@ def test_errors_are_told_in_the_reader_s_language(api: httpx.Client) -> None:
 
 
 def page_of(stack: Json) -> str:
-    """Return the origin of a page that may call the stack; a development server's where all may."""
+    """The origin of a page that may call the stack, or a development server's if any page may."""
     origin = str(stack["web_origin"])
     return "http://127.0.0.1:5173" if origin == "*" else origin
 
@@ -246,7 +246,7 @@ def test_a_page_of_the_web_frontend_may_read_the_answer(
         ("GET", "/v1/reservations/X/voucher"),
     ],
 )
-def test_a_browser_is_told_before_it_asks_that_it_may(
+def test_a_preflight_request_allows_the_method_and_its_headers(
     steady_stack: Json, method: str, path: str
 ) -> None:
     """The preflight of CORS carries no key and no credential (WHATWG Fetch, 3.3.2)."""

@@ -1,4 +1,4 @@
-"""What goes wrong on the way, each as a short story that ends with both providers' books adding up."""
+"""Failures on the way, each as a short story that ends with consistent books at both providers."""
 
 import contextlib
 import json
@@ -31,24 +31,24 @@ from tests.worlds.signing import signed_headers
 
 pytestmark = pytest.mark.timeout(300)
 
-AT_ONCE = 5  # that many set out together: each cold start costs the small machine a process
+AT_ONCE = 5  # trips that start together: each cold start costs a process
 CANCELLED = "reservation.closed.customer_cancelled"
 ARRIVED = "arrived"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """What a trip meets; `cancelled_when` a call of that operation has come to that status.
+    """Events of a trip. It is cancelled when a call of that operation reaches that status.
 
-    It has ARRIVED when it is in its provider's own ledger, whatever we know of it.
+    ARRIVED means that the provider's own ledger has the call, even if we do not know yet.
     """
 
     token: str = "tok_ok"
     offer: str = "HTL-MAD-001"
     cancelled_when: tuple[str, str] | None = None
-    long_ago: bool = False  # made longer ago than a charge may take to arrive at all
-    put_off: bool = False  # until tomorrow while pending, then declined, and told by a webhook
-    held_too_long: bool = False  # its charge was sent longer ago than it may stay pending
+    long_ago: bool = False  # created longer ago than a charge may take to arrive
+    put_off: bool = False  # inquiry postponed to tomorrow, then declined with a webhook
+    held_too_long: bool = False  # charge sent longer ago than it may stay pending
 
 
 STORIES = {
@@ -93,7 +93,7 @@ _PROGRESS = ("started", "unknown", "not_found", "pending", "succeeded")  # of a 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A trip on its way, and what its cancellation was answered if it has one."""
+    """A trip on its way, and the answer to its cancellation, if any."""
 
     trip: Trip
     answer: httpx.Response | None = None
@@ -103,7 +103,7 @@ Begin = Callable[[str], Begun]
 
 
 def assert_books(backstage: Backstage, trip: Trip, expected: Books) -> None:
-    """Wait for the books to be these; what turns up late is put right some time after the end."""
+    """Wait until the books are these. Late arrivals are corrected some time after the end."""
     with contextlib.suppress(AssertionError):  # the comparison below says more
         eventually(lambda: backstage.books(trip) == expected, of="books that add up")
     assert backstage.books(trip) == expected
@@ -121,7 +121,7 @@ def hand(steady_stack: Json) -> Hand:
 def begun(
     api: httpx.Client, backstage: Backstage, hand: Hand, steady_stack: Json
 ) -> Iterator[Begin]:
-    """All stories begin together and go on meanwhile, so that waiting for one is waiting for all."""
+    """Start all stories together, so that waiting for one is waiting for all."""
     gate = Semaphore(AT_ONCE)
 
     def set_out(story: Story) -> Trip:
@@ -134,14 +134,14 @@ def begun(
         wait_for(backstage, trip, "charge", "pending")
         eventually(
             lambda: hand.postpone(reference, only="pending"),
-            of=f"a break in the looks at {trip.code}",
+            of=f"a pause in the inquiries about {trip.code}",
         )
         [charge] = backstage.charges(trip)
         its_own_affair(steady_stack, "payments", f"/payments/{charge['payment_id']}/void")
         assert says(steady_stack, "payments", reference).is_success
 
     def voided_for_its_age(trip: Trip) -> bool:
-        """Told again each time: a step that was at work may have stored what it had seen before."""
+        """Repeat the change each time: a running step may overwrite it with an older state."""
         [charge] = backstage.calls(trip, "charge")
         sent_long_ago = "UPDATE provider_call SET sent_at = started_at - INTERVAL 5 MINUTE"
         hand.change(f"{sent_long_ago} WHERE id = :id", id=charge["id"])
@@ -169,8 +169,8 @@ def begun(
 
 
 def wait_for(backstage: Backstage, trip: Trip, operation: str, status: str) -> None:
-    """Wait until a call, or the first mail, has come to that status or a later one."""
-    if operation == "reservation":  # it was accepted, or there would be no trip
+    """Wait until a call, or the first mail, has reached that status or a later one."""
+    if operation == "reservation":  # every trip was accepted
         return
     if status == ARRIVED:
         ledger = backstage.charges if operation == "charge" else backstage.bookings
@@ -192,7 +192,7 @@ def cancel(trip: Trip, *, key: str | None = None, bearer: str | None = None) -> 
 
 
 def reads(trip: Trip, word: str) -> Json:
-    """Wait until a trip rests under that word."""
+    """Wait until a trip rests in that status."""
 
     def look() -> Json | None:
         answer = trip.get()
@@ -217,7 +217,7 @@ def types(trip: Trip) -> list[str]:
 
 
 def assert_order(trip: Trip, *expected: str) -> None:
-    """Assert that these happened, in this order by their first times, whatever happened between."""
+    """Assert that these events happened, ordered by their first occurrence, with others between."""
     happened = types(trip)
     assert sorted(set(happened) & set(expected), key=happened.index) == list(expected), happened
 
@@ -263,12 +263,12 @@ def test_a_trip_cancelled_while_a_provider_is_at_work_costs_nothing(
 
 
 def assert_nothing_is_left(backstage: Backstage, trip: Trip) -> None:
-    """Of what was taken and booked, which is as much as the cancellation was too late for."""
+    """Assert that no money and no booking is left. Late calls may have been made and undone."""
     final = backstage.books(trip)
     assert (final.kept, final.alive) == (Decimal(0), 0), final
 
 
-def test_a_confirmed_trip_that_is_cancelled_gives_up_its_voucher_and_is_paid_back(
+def test_a_confirmed_trip_that_is_cancelled_loses_its_voucher_and_is_refunded(
     begun: Begin, backstage: Backstage
 ) -> None:
     story = begun("cancelled when confirmed")
@@ -315,7 +315,7 @@ def test_a_booking_found_after_the_cancellation_is_cancelled_and_the_status_stay
     assert_books(backstage, trip, ALL_GIVEN_BACK)
 
 
-# --- answers that did not come --------------------------------------------------------------------
+# --- missing answers ------------------------------------------------------------------------------
 
 
 def test_a_payment_that_is_neither_answered_nor_listed_for_a_while_is_taken_once(
@@ -363,7 +363,7 @@ def test_a_pending_refund_is_awaited(begun: Begin, backstage: Backstage) -> None
 # --- too late -------------------------------------------------------------------------------------
 
 
-def test_an_offer_that_could_not_be_charged_in_time_expires_without_a_cost(
+def test_a_hold_that_could_not_be_charged_in_time_expires_without_a_cost(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("never charged").trip
@@ -374,7 +374,7 @@ def test_an_offer_that_could_not_be_charged_in_time_expires_without_a_cost(
     assert_books(backstage, trip, NOTHING)
 
 
-def test_a_payment_that_stays_pending_is_voided_when_the_offer_ends(
+def test_a_payment_that_stays_pending_is_voided_when_the_hold_ends(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("pending too long").trip
@@ -389,7 +389,7 @@ def test_a_payment_that_stays_pending_is_voided_when_the_offer_ends(
 @pytest.mark.parametrize(
     ("name", "word"), [("cancelled, then paid", "CANCELADA"), ("expired, then paid", "EXPIRADA")]
 )
-def test_a_payment_that_turns_up_after_the_end_is_given_back_and_the_word_stays(
+def test_a_payment_that_turns_up_after_the_end_is_refunded_and_the_status_stays(
     begun: Begin, backstage: Backstage, name: str, word: str
 ) -> None:
     trip = begun(name).trip
@@ -411,7 +411,7 @@ def test_a_second_payment_is_found_and_refunded(begun: Begin, backstage: Backsta
     assert_books(backstage, trip, Books(taken=2, kept=PRICE, booked=1, alive=1))
 
     reading = reads(trip, "CONFIRMADA")
-    assert reading["refund"] is None  # it would only alarm
+    assert reading["refund"] is None  # our own correction would only worry the traveler
     assert not reading["requires_support"]
 
 
@@ -427,7 +427,7 @@ def test_a_second_booking_is_found_and_cancelled(begun: Begin, backstage: Backst
     assert reads(trip, "CONFIRMADA")["progress"]["supplier"] == "done"
 
 
-# --- what providers do of their own accord --------------------------------------------------------
+# --- changes by the providers themselves ----------------------------------------------------------
 
 
 def test_a_confirmed_booking_cancelled_by_the_supplier_cancels_and_refunds_the_trip(
@@ -465,11 +465,11 @@ def test_another_sum_than_the_price_waits_for_a_person(begun: Begin, backstage: 
     reading = seen_when(trip, lambda seen: bool(seen["requires_support"]), of="a call for help")
 
     assert reading["status"] == "EN PROCESO"
-    # The other sum is what the call for help is about.
+    # The review is about the other sum.
     assert_books(backstage, trip, Books(taken=1, kept=PRICE + 1, booked=0, alive=0))
 
 
-def test_a_trip_with_another_sum_than_the_price_can_be_cancelled_and_all_of_it_returns(
+def test_a_trip_with_another_sum_than_the_price_can_be_cancelled_and_is_refunded_in_full(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("another sum, then cancelled").trip
@@ -481,9 +481,7 @@ def test_a_trip_with_another_sum_than_the_price_can_be_cancelled_and_all_of_it_r
     assert_books(backstage, trip, ONLY_MONEY_GIVEN_BACK)
 
 
-def test_a_refused_refund_is_told_and_calls_for_a_person(
-    begun: Begin, backstage: Backstage
-) -> None:
+def test_a_refused_refund_is_shown_and_needs_a_person(begun: Begin, backstage: Backstage) -> None:
     trip = begun("refund rejected").trip
 
     reading = seen_when(trip, lambda seen: bool(seen["requires_support"]), of="a call for help")
@@ -491,11 +489,11 @@ def test_a_refused_refund_is_told_and_calls_for_a_person(
     assert reading["status"] == "RECHAZADA"
     assert reading["refund"] == given_back(status="failed")
     assert "refund.rejected" in types(trip)
-    # The money that is still held is what the call for help is about.
+    # The review is about the money that was not refunded.
     assert_books(backstage, trip, Books(taken=1, kept=PRICE, booked=0, alive=0))
 
 
-def test_a_refused_cancellation_keeps_the_money_with_the_service_and_calls_for_a_person(
+def test_a_refused_cancellation_keeps_money_and_booking_and_needs_a_person(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("cannot be cancelled").trip
@@ -504,7 +502,7 @@ def test_a_refused_cancellation_keeps_the_money_with_the_service_and_calls_for_a
 
     assert reading["status"] == "EN CANCELACION"
     assert "booking_cancellation.rejected" in types(trip)
-    # Nobody gets a service for nothing: money and booking stay until a person decides.
+    # No service without payment: money and booking stay until a person decides.
     assert_books(backstage, trip, PAID_AND_BOOKED)
 
 
@@ -581,7 +579,7 @@ def says(
     age_s: int = 0,
     forged: bool = False,
 ) -> httpx.Response:
-    """Send a webhook as a provider does; `forged` signs it with another secret."""
+    """Send a webhook as a provider does. `forged` signs it with another secret."""
     kind, member = _NOTICES[provider]
     data = {"reference": reference, member: "any"}
     body = json.dumps({"type": kind, "timestamp": "2027-03-01T12:00:00Z", "data": data}).encode()
@@ -603,7 +601,7 @@ def says(
 
 
 def its_own_affair(stack: Json, provider: Provider, path: str) -> None:
-    """Have a provider do something that we did not ask for."""
+    """Make a provider do something that we did not request."""
     httpx.post(
         f"{stack[f'{provider}_url']}{path}",
         headers={"Authorization": "Bearer itself", "Idempotency-Key": f"itself:{path}"},
@@ -616,7 +614,7 @@ def supplier_says(steady_stack: Json) -> Callable[..., httpx.Response]:
     return partial(says, steady_stack, "supplier")
 
 
-def test_a_webhook_brings_on_what_is_pending_and_would_be_looked_at_tomorrow(
+def test_a_webhook_triggers_an_inquiry_that_was_due_tomorrow(
     begun: Begin, backstage: Backstage
 ) -> None:
     trip = begun("put off while pending").trip
@@ -626,7 +624,7 @@ def test_a_webhook_brings_on_what_is_pending_and_would_be_looked_at_tomorrow(
     assert_books(backstage, trip, NOTHING)
 
 
-def test_a_supplier_s_word_is_checked_and_only_its_own_books_end_a_trip(
+def test_a_supplier_s_webhook_is_checked_and_only_its_own_books_end_a_trip(
     begun: Begin,
     backstage: Backstage,
     hand: Hand,
@@ -636,12 +634,12 @@ def test_a_supplier_s_word_is_checked_and_only_its_own_books_end_a_trip(
     trip = begun("told of by its supplier").trip
     wait_for(backstage, trip, "mail", "sent")
     reference = backstage.reference(trip)
-    eventually(lambda: hand.postpone(reference), of=f"a break in the looks at {trip.code}")
+    eventually(lambda: hand.postpone(reference), of=f"a pause in the inquiries about {trip.code}")
 
     asked = len(looks(backstage, trip))
     assert supplier_says(reference).status_code == httpx.codes.OK
-    eventually(lambda: len(looks(backstage, trip)) > asked, of=f"a look at {trip.code}")
-    assert trip.read()["status"] == "CONFIRMADA"  # it was not true
+    eventually(lambda: len(looks(backstage, trip)) > asked, of=f"an inquiry about {trip.code}")
+    assert trip.read()["status"] == "CONFIRMADA"  # the webhook was not true
 
     [booking] = backstage.live_bookings(trip)
     its_own_affair(steady_stack, "supplier", f"/bookings/{booking['booking_id']}/cancel")
@@ -653,7 +651,7 @@ def test_a_supplier_s_word_is_checked_and_only_its_own_books_end_a_trip(
 
 
 def looks(backstage: Backstage, trip: Trip) -> list[Json]:
-    """The inquiries that were made about a trip's bookings."""
+    """The inquiries made about a trip's bookings."""
     return backstage.rows(
         "SELECT a.id FROM provider_attempt a JOIN provider_call c ON c.id = a.call_id"
         " WHERE c.reservation_id = :id AND c.operation = 'book' AND a.verb = 'inquire'",
@@ -688,7 +686,7 @@ def test_forged_stale_and_repeated_webhooks_change_nothing(
     assert_books(backstage, trip, PAID_AND_BOOKED)
 
 
-def test_a_webhook_about_a_reservation_that_is_not_there_is_taken_and_harmless(
+def test_a_webhook_about_an_unknown_reservation_is_accepted_and_harmless(
     backstage: Backstage, supplier_says: Callable[..., httpx.Response]
 ) -> None:
     webhook_id = f"msg_{uuid.uuid4().hex}"

@@ -16,7 +16,7 @@ WAKING = 10  # so many functions start at once
 
 
 def reservations_of(backstage: Backstage, request: Json) -> int:
-    """How many reservations there are for a customer."""
+    """Number of reservations of the customer of a request."""
     [row] = backstage.rows(
         "SELECT COUNT(*) n FROM customer WHERE email = :email", email=request["customer"]["email"]
     )
@@ -133,11 +133,11 @@ def test_a_new_key_is_a_new_reservation(api: httpx.Client, backstage: Backstage)
     assert reservations_of(backstage, request) == 2
 
 
-@pytest.mark.embedded  # the gateway answers 503 for a function that is late, where it has our answers
+@pytest.mark.embedded  # the embedded gateway has our 503 for a late function
 def test_fifty_requests_at_once_with_one_key_make_one_reservation(
     api: httpx.Client, backstage: Backstage
 ) -> None:
-    # Few of the functions it takes are awake; fifty that start at once on a small machine end in time-outs.
+    # Few functions are warm at first. Fifty cold starts at once on a small machine end in time-outs.
     for crowd in range(WAKING, STAMPEDE + 1, WAKING):
         stampede(api, a_request(), key=new_key(), crowd=crowd)
     request, key = a_request(), new_key()
@@ -151,8 +151,8 @@ def test_fifty_requests_at_once_with_one_key_make_one_reservation(
     assert len(firsts) <= 1
     assert reservations_of(backstage, request) == 1
     for answer in others:
-        # 409 is the rule, held strictly in tests/database; a machine that cannot start fifty functions in time may
-        # answer 503 instead, from the gateway or for want of a connection: ask again.
+        # 409 is the rule, and tests/database proves it strictly. A machine too slow to start fifty functions may
+        # answer 503 instead, from the gateway or for lack of a connection. A client retries both.
         assert answer.status_code in {409, 503}, answer.text
         assert answer.json()["retryable"]
         assert int(answer.headers["Retry-After"]) > 0

@@ -1,4 +1,4 @@
-"""The whole journey over HTTP: every ending, its money, its voucher, its mail and its traces."""
+"""The whole journey over HTTP: every ending, with its money, voucher, mails and traces."""
 
 import io
 import json
@@ -28,14 +28,14 @@ SUBJECTS = {
     "refunded": "Devolución hecha: reserva {code}",
     "expired": "La reserva {code} ha caducado",
 }
-CANARY = f"Canario{secrets.token_hex(6)}"  # a name, an address and a token found nowhere else
+CANARY = f"Canario{secrets.token_hex(6)}"  # part of a name and an address, found nowhere else
 TRACE_ID = secrets.token_hex(16)
 PHONE = f"+34{secrets.randbelow(10**9):09}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """What a token of the payments simulator, or an offer of the supplier's, leads to."""
+    """The ending that a token of the payments simulator, or an offer of the supplier's, leads to."""
 
     payment_token: str = "tok_ok"
     offer_id: str = "HTL-MAD-001"
@@ -66,7 +66,7 @@ each_ending = pytest.mark.parametrize("name", ENDINGS)
 
 @pytest.fixture(scope="module")
 def trips(api: httpx.Client) -> dict[str, Trip]:
-    """All of them travel at the same time, so that waiting for one is waiting for all."""
+    """All trips start at the same time, so that waiting for one is waiting for all."""
     lost = depart(api, a_request(payment_token="tok_lost"))
     trips = {name: _departed(api, ending) for name, ending in ENDINGS.items()}
     english = depart(api, a_request(), accept_language="en-GB,en;q=0.9,es;q=0.5")
@@ -92,7 +92,7 @@ def confirmed(trips: dict[str, Trip]) -> Trip:
 
 @pytest.fixture(scope="module", autouse=True)
 def early_link(confirmed: Trip) -> str:
-    """A link to the voucher from the beginning, to be old when a test needs an old one."""
+    """A link to the voucher, made early so that it is old when a test needs an old one."""
     return str(confirmed.get("/voucher").headers["Location"])
 
 
@@ -141,10 +141,10 @@ def test_each_mail_is_sent_once(trips: dict[str, Trip], backstage: Backstage, na
     assert subjects == [SUBJECTS[kind].format(code=trip.code) for kind in mails]
 
 
-def test_a_payment_that_never_arrives_is_repeated_until_the_offer_expires(
+def test_a_payment_that_never_arrives_is_retried_until_the_hold_expires(
     trips: dict[str, Trip], backstage: Backstage
 ) -> None:
-    """`make test` sets a hold limit of a minute; the last attempt needs some time to be found missing."""
+    """`make test` sets a hold limit of one minute. Finding the last attempt missing takes longer."""
     trip = trips["tok_lost"]
 
     eventually(lambda: trip.read()["status"] == "EXPIRADA", of=f"the end of {trip.code}")
@@ -156,11 +156,11 @@ def test_a_payment_that_never_arrives_is_repeated_until_the_offer_expires(
     assert backstage.mail(trip.email)["Subject"] == SUBJECTS["expired"].format(code=trip.code)
 
 
-def test_a_refusal_of_the_supplier_is_told_at_once_and_the_refund_follows(
+def test_a_refusal_of_the_supplier_is_shown_at_once_and_the_refund_follows(
     api: httpx.Client, backstage: Backstage
 ) -> None:
     trip = depart(api, a_request(offer={"offer_id": "REJ-BCN-002"}))
-    backstage.faults("payments", "slow", latency_ms=1500)  # so that the refund can be seen pending
+    backstage.faults("payments", "slow", latency_ms=1500)  # so that the refund is seen pending
     try:
         refused = eventually(
             lambda: reading if (reading := trip.read())["status"] != "EN PROCESO" else None,
@@ -178,7 +178,7 @@ def test_a_refusal_of_the_supplier_is_told_at_once_and_the_refund_follows(
 # --- what a traveler reads ------------------------------------------------------------------------
 
 
-def test_the_timeline_tells_the_journey_in_both_languages(confirmed: Trip) -> None:
+def test_the_timeline_shows_the_journey_in_both_languages(confirmed: Trip) -> None:
     spanish, english = confirmed.events(), confirmed.events(language="en")
 
     types = [event["type"] for event in spanish]
@@ -192,7 +192,7 @@ def test_the_timeline_tells_the_journey_in_both_languages(confirmed: Trip) -> No
     assert moments == sorted(moments)
 
 
-def test_the_mail_says_all_in_text_and_html_and_brings_the_voucher(
+def test_the_mail_has_all_facts_in_text_and_html_and_the_voucher(
     confirmed: Trip, backstage: Backstage
 ) -> None:
     mail = backstage.mail(confirmed.email)
@@ -209,7 +209,7 @@ def test_the_mail_says_all_in_text_and_html_and_brings_the_voucher(
     assert attachment.get_content() == downloaded(confirmed)
 
 
-def test_whoever_reserves_in_english_is_written_to_in_english(
+def test_a_reservation_made_in_english_gets_an_english_mail_and_voucher(
     trips: dict[str, Trip], backstage: Backstage
 ) -> None:
     trip = trips["English"]
@@ -266,8 +266,8 @@ def test_a_link_that_was_tampered_with_opens_nothing(early_link: str) -> None:
 
 
 @pytest.mark.embedded
-def test_a_link_is_dead_when_its_minute_is_over(early_link: str, backstage: Backstage) -> None:
-    """Seen on a link of a second, signed alike: nobody waits for the minute."""
+def test_a_voucher_link_expires_after_its_minute(early_link: str, backstage: Backstage) -> None:
+    """Use a link of one second, signed the same way, instead of waiting for the minute."""
     address = urlsplit(early_link)
     bucket, _, key = address.path.lstrip("/").partition("/")
     store = S3DocumentStore(backstage.aws("s3"), bucket=bucket)
@@ -291,7 +291,7 @@ def test_there_is_no_voucher_for_a_trip_that_is_not_confirmed(trips: dict[str, T
 
 
 def fetched(link: str) -> bytes:
-    """Fetch as browsers do: without our Authorization header, which S3 would refuse."""
+    """Fetch as browsers do, without our Authorization header: S3 would refuse it."""
     answer = httpx.get(link, timeout=10).raise_for_status()
     assert answer.headers["content-type"] == "application/pdf"
     return answer.content
@@ -348,9 +348,7 @@ def test_personal_data_and_secrets_reach_no_log_message_or_key(
             assert secret.lower() not in content.lower(), name
 
 
-def test_a_trip_at_rest_has_no_message_set_aside(
-    trips: dict[str, Trip], backstage: Backstage
-) -> None:
+def test_a_trip_at_rest_has_no_dead_letter(trips: dict[str, Trip], backstage: Backstage) -> None:
     for name, ending in ENDINGS.items():
         trips[name].ended(ending.status)
 

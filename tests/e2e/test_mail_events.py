@@ -1,4 +1,4 @@
-"""What SES says of a mail, from the topic of the template to the traveler's timeline."""
+"""Bounces and complaints of SES, from the topic of the template to the traveler's timeline."""
 
 import json
 
@@ -24,7 +24,7 @@ def deployed(backstage: Backstage, name: str) -> str:
     return str(answer["StackResourceDetail"]["PhysicalResourceId"])
 
 
-def test_a_bounce_is_told_once_however_often_ses_says_it(
+def test_a_bounce_is_shown_once_however_often_ses_reports_it(
     api: httpx.Client, backstage: Backstage
 ) -> None:
     trip = depart(api, a_request())

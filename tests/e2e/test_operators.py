@@ -1,4 +1,4 @@
-"""What operators do on the running stack, and what the scheduled checks see there."""
+"""The operators' commands and the scheduled checks on the running stack."""
 
 import base64
 import json
@@ -46,7 +46,7 @@ REQUESTS: dict[str, Json] = {
 
 @pytest.fixture(scope="module", autouse=True)
 def trips(api: httpx.Client) -> dict[str, Trip]:
-    """All of them travel at the same time, so that waiting for one is waiting for all."""
+    """All trips start at the same time, so that waiting for one is waiting for all."""
     return {name: depart(api, request) for name, request in REQUESTS.items()}
 
 
@@ -69,9 +69,7 @@ def history(operator: Operator, trip: Trip) -> list[Json]:
 # --- looking
 
 
-def test_a_reservation_is_shown_whole_but_for_whose_it_is(
-    operator: Operator, confirmed: Trip
-) -> None:
+def test_a_reservation_is_shown_without_personal_data(operator: Operator, confirmed: Trip) -> None:
     page = operator.page("show", confirmed.code)
 
     assert page["reservation"]["status"] == "CONFIRMADA"
@@ -104,7 +102,7 @@ def test_lists_are_by_state(operator: Operator, trips: dict[str, Trip]) -> None:
         (["reconcile", "--since", "yesterday"], "90m, 24h or 7d"),
     ],
 )
-def test_a_command_that_cannot_be_done_says_what_to_do(
+def test_a_refused_command_gives_advice(
     operator: Operator, arguments: list[str], advice: str
 ) -> None:
     said = operator.ops(*arguments)
@@ -117,7 +115,7 @@ def test_a_command_that_cannot_be_done_says_what_to_do(
 # --- acting on one reservation
 
 
-def test_a_nudge_makes_the_steps_ask_and_charges_nobody_again(
+def test_a_nudge_makes_the_steps_inquire_without_another_charge(
     operator: Operator, confirmed: Trip, backstage: Backstage
 ) -> None:
     before = len(operator.page("show", confirmed.code)["attempts"])
@@ -151,9 +149,9 @@ def test_an_operator_cancels_for_a_customer(
 
 @pytest.fixture(scope="module")
 def in_review(api: httpx.Client) -> Trip:
-    """Paid another sum than its price, and stopped for it."""
+    """A trip in review: the charge has another sum than the price."""
     trip = depart(api, a_request(payment_token="tok_wrong_amount"))
-    eventually(lambda: trip.read()["requires_support"], of=f"a call for help of {trip.code}")
+    eventually(lambda: trip.read()["requires_support"], of=f"a review of {trip.code}")
     return trip
 
 
@@ -176,19 +174,21 @@ def test_a_sum_is_accepted_by_evidence_and_the_trip_goes_on(
     assert "in review: nothing" in refused.err
 
 
-def test_erasing_takes_the_person_and_leaves_the_money(
+def test_erasing_removes_personal_data_and_keeps_the_payment(
     operator: Operator, trips: dict[str, Trip], backstage: Backstage, hand: Hand
 ) -> None:
     trip = papers_sent(trips["to erase"], backstage)
     reference = UUID(backstage.reference(trip)).bytes
-    assert operator.ops("erase", trip.code).status == 2  # it is still to travel
+    assert operator.ops("erase", trip.code).status == 2  # the trip is in the future
     hand.change_trip(trip, "starts_on = '2026-01-01', ends_on = '2026-01-02'")
     [document] = backstage.rows(
         "SELECT s3_key FROM document WHERE reservation_id = :id", id=reference
     )
     assert document["s3_key"] in backstage.object_keys()
 
-    eventually(lambda: operator.ops("erase", trip.code).status == 0, of="a moment between looks")
+    eventually(
+        lambda: operator.ops("erase", trip.code).status == 0, of="a moment between inquiries"
+    )
 
     assert backstage.rows("SELECT 1 FROM customer WHERE reservation_id = :id", id=reference) == []
     assert document["s3_key"] not in backstage.object_keys()
@@ -201,7 +201,7 @@ def test_erasing_takes_the_person_and_leaves_the_money(
 
 @pytest.fixture(scope="module")
 def rotated(backstage: Backstage, steady_stack: Json) -> Iterator[str]:
-    """A stage of the same database whose key ring has a newer key than the functions have read."""
+    """A stage on the same database, whose key ring has a newer key than the functions have read."""
     ssm = backstage.aws("ssm")
 
     def read(name: str) -> str:
@@ -224,7 +224,7 @@ def rotated(backstage: Backstage, steady_stack: Json) -> Iterator[str]:
     ssm.delete_parameters(Names=names)
 
 
-def test_a_reissued_token_kills_the_old_one(
+def test_a_reissued_token_revokes_the_old_one(
     operator: Operator,
     rotated: str,
     trips: dict[str, Trip],
@@ -243,14 +243,14 @@ def test_a_reissued_token_kills_the_old_one(
     assert said.status == 0
     assert "access_token" not in said.out
     assert trip.get().status_code == httpx.codes.NOT_FOUND
-    assert again.status == 2  # it is on the newest key already
+    assert again.status == 2  # it uses the newest key already
 
 
 # --- acting on many
 
 
 def test_reconcile_makes_the_recent_calls_due(operator: Operator, confirmed: Trip) -> None:
-    minutes = round((time.monotonic() - confirmed.began) / 60) + 1  # no other test's trips
+    minutes = round((time.monotonic() - confirmed.began) / 60) + 1  # without trips of other tests
     page = operator.page("reconcile", "--since", f"{minutes}m", "--as", "guardia")
 
     assert page["made due"]["reservations"] >= 1
@@ -287,7 +287,7 @@ def test_a_dead_hint_is_revived_and_published(
     assert "operator.hint_revived" in [line["event"] for line in history(operator, confirmed)]
 
 
-def test_who_moved_a_dead_letter_is_in_its_reservation_s_history(
+def test_a_moved_dead_letter_is_in_its_reservation_s_history_with_its_operator(
     operator: Operator, confirmed: Trip, backstage: Backstage
 ) -> None:
     sqs = backstage.aws("sqs")
@@ -342,11 +342,11 @@ def test_a_poisoned_message_is_listed_redriven_and_dropped(
     assert dead() == []
 
 
-# --- what must be true, and what is past its time
+# --- invariants and retention
 
 
 def clean_up(backstage: Backstage, task: str) -> Json:
-    """Run the scheduled function as its rule does."""
+    """Invoke the clean-up function with a task, as its schedule does."""
     resources = backstage.aws("cloudformation").list_stack_resources(StackName="reservations")
     [name] = [
         resource["PhysicalResourceId"]
@@ -362,7 +362,7 @@ def clean_up(backstage: Backstage, task: str) -> Json:
 
 
 def findings(operator: Operator, invariant: str) -> list[str]:
-    """The reservations that break it; those of other tests may be among them."""
+    """Codes of the reservations that break an invariant, including those of other tests."""
     said = operator.ops("invariants", "--json")
     return [finding["code"] for finding in json.loads(said.out)[invariant]]
 
@@ -374,7 +374,7 @@ def test_a_broken_row_is_found_by_command_and_by_schedule(
     [charge] = backstage.calls(confirmed, "charge")
     right = charge["money_minor"]
 
-    # Told again each time: a step that was at work may have stored what it had seen before.
+    # Repeat the change each time: a running step may overwrite it with an older state.
     def store(minor: int) -> None:
         hand.postpone(reference)
         hand.change(

@@ -1,4 +1,4 @@
-"""Every command of every runbook, as it is written there, on the running stack."""
+"""Every command of every runbook, word for word, on the running stack."""
 
 import re
 import shlex
@@ -30,7 +30,7 @@ def commands(path: Path) -> list[str]:
 
 
 def carried_out(command: str, names: dict[str, str], operator: Operator) -> Said:
-    """Run a command; one of `ops` in this process, as starting each would take minutes in all."""
+    """Run a command. `ops` commands run in this process: starting each would take minutes in all."""
     ops = OPS.fullmatch(command)
     if ops is None:
         without_curl = command.startswith("curl ") and shutil.which("curl") is None
@@ -39,14 +39,14 @@ def carried_out(command: str, names: dict[str, str], operator: Operator) -> Said
 
 
 def asked_for(command: str, names: dict[str, str]) -> Said:
-    """What curl does with the address that ends its command, on a bare machine that lacks it."""
+    """Fetch the address that ends a curl command, on a machine without curl."""
     address = VARIABLE.sub(lambda found: names[found[1]], shlex.split(command)[-1])
     answer = httpx.get(address, timeout=10)
     return Said(status=0 if answer.is_success else 22, out=answer.text, err="")
 
 
 def done(command: str, said: Said, names: dict[str, str]) -> bool:
-    """Findings about the reservations of other tests are no failure of the command."""
+    """True if a command worked. Findings about reservations of other tests are no failure."""
     if "invariants" not in command:
         return said.status == 0
     return said.status in (0, 1) and not any(code in said.out for code in names.values())
@@ -60,12 +60,12 @@ def names(
     hand: Hand,
     in_review: Trip,
 ) -> dict[str, str]:
-    """What the runbooks call the reservations they are about."""
+    """Values for the variables of the runbooks' commands."""
     departed = [depart(api, a_request()) for _ in range(4)]
     confirmed, unwanted, leaked, past = (papers_sent(trip, backstage) for trip in departed)
     hand.change_trip(past, "starts_on = '2026-01-01', ends_on = '2026-01-02'")
     return {
-        "DESDE": "2m",  # no longer, as all that was sent since then is asked about
+        "DESDE": "2m",  # short, as every call sent since then is inquired about
         "API_URL": steady_stack["api_url"],
         "CODIGO": confirmed.code,
         "EN_REVISION": in_review.code,

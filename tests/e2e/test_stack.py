@@ -1,4 +1,4 @@
-"""The stack itself: what `make run` promises of a machine on which everything can die."""
+"""The promises of `make run` on a machine where any process can die."""
 
 import contextlib
 import os
@@ -46,7 +46,7 @@ def kill(name: str) -> None:
 
 
 def taken(port: int) -> socket.socket | None:
-    """Listen on a port as soon as nobody else does."""
+    """Listen on a port, or return `None` while another process does."""
     with contextlib.suppress(OSError):
         return socket.create_server(("127.0.0.1", port))
     return None
@@ -78,7 +78,7 @@ def reserve(web: httpx.Client, *, payment_token: str = "tok_ok") -> dict[str, An
 
 
 def status_now(reservation: dict[str, Any]) -> str:
-    """Read a reservation at the address that the stack has now, with its first token."""
+    """Read the status of a reservation at the stack's current address, with its first token."""
     stack = read_json(STACK_FILE)
     answer = httpx.get(
         f"{stack['api_url']}/v1/reservations/{reservation['reservation_code']}",
@@ -113,7 +113,7 @@ def test_the_api_refuses_a_caller_without_a_key(web: httpx.Client) -> None:
     assert answer.json()["code"] == "unauthorized"
 
 
-def test_a_second_run_reuses_everything_and_gives_an_account(stack: dict[str, Any]) -> None:
+def test_a_second_run_reuses_everything_and_prints_a_summary(stack: dict[str, Any]) -> None:
     said = said_by(command("run"))
 
     assert read_json(STACK_FILE) == stack
@@ -135,7 +135,7 @@ def test_two_runs_at_once_do_not_harm_each_other(stack: dict[str, Any]) -> None:
 
 
 def test_dead_processes_are_replaced_and_open_reservations_go_on(web: httpx.Client) -> None:
-    """On other ports, where a stranger took them meanwhile."""
+    """A process whose port was taken by another program gets a new port."""
     confirmed = reserve(web)
     wait_for("CONFIRMADA", of=confirmed)
     under_way = reserve(web)
@@ -143,7 +143,7 @@ def test_dead_processes_are_replaced_and_open_reservations_go_on(web: httpx.Clie
     engine = "mysql" if processes.pid_of("mysql") else "mariadb"
     for name in ("localstack", "payments", "supplier", engine):
         kill(name)
-    if engine == "mysql":  # as after a reboot, when its old pid is somebody else's
+    if engine == "mysql":  # as after a reboot, when another process has its old pid
         (STATE / "mysql" / "data" / "server.sock.lock").write_text(f"{os.getpid()}\n")
 
     with eventually(lambda: taken(port), of="the end of the supplier"):
@@ -165,18 +165,18 @@ def test_an_interrupted_run_leaves_nothing_of_its_own_and_the_next_one_works(
     interrupted = command("up")
     eventually(
         lambda: processes.identity("localstack") not in (None, localstack),
-        of="a LocalStack that the run has started itself",
+        of="a LocalStack started by the run itself",
     )
 
     interrupted.send_signal(signal.SIGINT)
     said, _ = interrupted.communicate(timeout=_COMMAND_SECONDS)
 
-    # What a shell calls 130; Python dies of the signal itself if it came while a text was being executed.
+    # A shell shows both as 130. Python dies of the signal itself if it comes during an `exec` of text.
     assert interrupted.returncode in (130, -signal.SIGINT), said
     assert "Traceback" not in said
     assert not STACK_FILE.exists()
     assert processes.identity("localstack") is None
-    assert processes.identity("payments") == payments  # it was there before the run
+    assert processes.identity("payments") == payments  # it ran before this run
     said_by(command("up"))
     assert status_now(reservation) == "CONFIRMADA"
 

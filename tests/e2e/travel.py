@@ -15,16 +15,16 @@ from tests.e2e import contract
 Json = dict[str, Any]
 T = TypeVar("T")
 
-SENT: Json = {}  # what the accepted requests of this session had of persons and secrets
-TOLD: list[str] = []  # the problems that this session was answered with
+SENT: Json = {}  # personal data and secrets of the accepted requests of this session
+TOLD: list[str] = []  # bodies of the problems that this session received
 
-PATIENCE_SECONDS = 150  # trips take a third of it; a saturated machine must not fail for that
-_PAUSE_SECONDS = 0.25  # each look costs the small machine a function call
+PATIENCE_SECONDS = 150  # three times a normal trip, for saturated machines
+_PAUSE_SECONDS = 0.25  # each poll costs a function call
 _AT_REST = {"CONFIRMADA", "CANCELADA", "RECHAZADA", "EXPIRADA"}
 
 
 def eventually(look: Callable[[], T | None], *, of: str, until: float | None = None) -> T:
-    """Look until there is something to see; at least once, however late it is.
+    """Call `look` until it returns something true, at least once even after `until`.
 
     Raises:
         AssertionError: nothing came until `until`, in monotonic seconds.
@@ -38,7 +38,7 @@ def eventually(look: Callable[[], T | None], *, of: str, until: float | None = N
 
 
 def api_client(stack: Json, name: str) -> httpx.Client:
-    """One of the two clients of the API; each answer it gets is held against the contract."""
+    """One of the two clients of the API. Each answer is checked against the contract."""
     return httpx.Client(
         base_url=stack["api_url"],
         headers={"x-api-key": stack["api_keys"][name]},
@@ -48,7 +48,7 @@ def api_client(stack: Json, name: str) -> httpx.Client:
 
 
 def remember(response: httpx.Response) -> None:
-    """Keep what is personal or secret of an accepted request, and each problem: it is looked for when all is done."""
+    """Keep personal data and secrets of an accepted request, and each problem, for the search after all tests."""
     if response.is_error:
         TOLD.append(response.text)
     if response.request.method != "POST" or response.status_code != httpx.codes.ACCEPTED:
@@ -65,11 +65,11 @@ def remember(response: httpx.Response) -> None:
 
 
 def a_request(*, payment_token: str = "tok_ok", **parts: Json) -> Json:
-    """A body for POST /v1/reservations; `customer`, `offer` and `price` name what matters."""
+    """A body for POST /v1/reservations. `customer`, `offer` and `price` override single members."""
     starts_on = datetime.now(UTC).date() + timedelta(days=60)
     customer = {
         "full_name": "Ana Pérez",
-        "email": f"ana.{uuid.uuid4().hex}@example.com",  # its own, so that its mail can be found
+        "email": f"ana.{uuid.uuid4().hex}@example.com",  # unique, so that its mails can be found
         "phone": "+34600111222",
     }
     offer = {
@@ -95,7 +95,7 @@ def new_key() -> str:
 def post(
     api: httpx.Client, request: Json, *, key: str | None = None, **headers: str
 ) -> httpx.Response:
-    """Ask for a reservation; a keyword such as `accept_language` is a header."""
+    """Request a reservation. A keyword such as `accept_language` is a header."""
     return api.post(
         "/v1/reservations",
         json=request,
@@ -109,7 +109,7 @@ def _named(headers: dict[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trip:
-    """A reservation that was accepted, as its traveler holds it."""
+    """An accepted reservation, with its code and token, as its traveler has it."""
 
     api: httpx.Client
     request: Json
@@ -141,7 +141,7 @@ class Trip:
         return reading
 
     def ended(self, status: str) -> Json:
-        """Follow the trip until it is at rest, or patience with it is over."""
+        """Wait until the trip rests in this status. Fail on another one, or after PATIENCE_SECONDS."""
         return eventually(
             lambda: self._at_rest(status),
             of=f"{self.code} on its way to {status}",

@@ -1,4 +1,4 @@
-"""What the tests ask of `template.yaml`."""
+"""Lookups in `template.yaml` and `samconfig.toml`, shared by the tests of the template."""
 
 import re
 import tomllib
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def functions() -> dict[str, dict[str, Any]]:
-    """The functions' properties by folder, with what the globals add."""
+    """The functions' properties by folder, merged with the globals."""
     shared = template()["Globals"]["Function"]
     return {
         Path(own["CodeUri"]).name: shared | own
@@ -34,12 +34,12 @@ def functions() -> dict[str, dict[str, Any]]:
 
 
 def logical_id(folder: str) -> str:
-    """`process_payment` is ProcessPaymentFunction."""
+    """`process_payment` becomes ProcessPaymentFunction."""
     return "".join(word.title() for word in folder.split("_")) + "Function"
 
 
 def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
-    """A function's own policy statements; SAM's policy templates are left out."""
+    """A function's own policy statements, without SAM's policy templates."""
     return [
         statement
         for policy in properties.get("Policies", [])
@@ -49,7 +49,7 @@ def statements(properties: dict[str, Any]) -> list[dict[str, Any]]:
 
 @cache
 def metrics_explained() -> frozenset[str]:
-    """The names of what we count, of docs/06."""
+    """The names of our metrics, as docs/06 lists them."""
     text = (ROOT / "docs/06-qa-testing.md").read_text(encoding="utf-8")
     return frozenset(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
 
@@ -59,7 +59,7 @@ def samconfig() -> dict[str, Any]:
 
 
 def stacks() -> dict[str, str]:
-    """The name of the stack of each stage that `sam deploy` knows."""
+    """The stack name of each stage that `sam deploy` knows."""
     return {
         stage: commands["deploy"]["parameters"]["stack_name"]
         for stage, commands in samconfig().items()

@@ -1,4 +1,4 @@
-"""The door of the template: its routes, its limits, and the gateway's own answers in our words."""
+"""The API of the template: its routes, its limits, and the gateway's own answers as our problems."""
 
 import json
 import re
@@ -21,10 +21,10 @@ from tests.worlds.invocation import an_event
 [API] = resources("AWS::Serverless::Api").values()
 RESPONSES: dict[str, dict[str, Any]] = API["GatewayResponses"]
 DETAIL_CHARACTERS = 240
-QUOTA_WAIT_SECONDS = 3600  # it is a day's: a few seconds change nothing
-KEYS_OF_A_CLIENT = 2  # of which one rests, but while they take turns
+QUOTA_WAIT_SECONDS = 3600  # the quota is per day: a few seconds change nothing
+KEYS_OF_A_CLIENT = 2  # one is unused, except during a rotation
 
-# What the gateway says by itself, and which problem of ours that is.
+# Answers of the gateway itself, each with our problem for it.
 PROBLEM_OF = {
     "INVALID_API_KEY": "unauthorized",
     "MISSING_AUTHENTICATION_TOKEN": "not_found",
@@ -116,7 +116,7 @@ def test_every_route_is_in_the_contract_and_the_other_way_round() -> None:
     assert offered == promised
 
 
-def test_every_other_method_and_address_is_answered_in_our_words() -> None:
+def test_every_other_method_and_path_has_a_route() -> None:
     assert (
         METHOD_OF.items() == {path: method for method, path in routes() if method != "ANY"}.items()
     )
@@ -129,7 +129,7 @@ def unnamed(path: str) -> str:
     return re.sub(r"\{[^}]+\}", "{}", path)
 
 
-def test_an_api_key_is_asked_for_everywhere_but_where_it_cannot_be() -> None:
+def test_every_route_needs_an_api_key_except_health_and_webhooks() -> None:
     assert API["Auth"]["ApiKeyRequired"] is True
     open_to_all = {
         path
@@ -154,16 +154,16 @@ def test_an_origin_that_the_functions_would_refuse_is_refused_before_anything_ch
     assert deployment.ORIGIN.pattern == allowed
 
 
-def test_a_browser_s_question_beforehand_needs_no_key() -> None:
-    """It cannot bring one: a preflight carries no header of the page's."""
+def test_a_preflight_request_needs_no_api_key() -> None:
+    """A preflight carries no header of the page, hence no key."""
     assert API["Auth"]["AddApiKeyRequiredToCorsPreflight"] is False
 
 
-def test_what_comes_in_passes_through_no_other_region() -> None:
+def test_requests_pass_through_no_other_region() -> None:
     assert API["EndpointConfiguration"] == {"Type": "REGIONAL"}
 
 
-def test_the_gateway_logs_who_asked_for_what_and_neither_address_nor_code_nor_body() -> None:
+def test_the_gateway_logs_client_and_path_but_no_address_code_or_body() -> None:
     condition, log, otherwise = API["AccessLogSetting"]["Fn::If"]
     assert (condition, otherwise) == ("WithAccessLog", {"Ref": "AWS::NoValue"})
     assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLogs", "Arn"]}
@@ -178,11 +178,11 @@ def test_the_gateway_logs_who_asked_for_what_and_neither_address_nor_code_nor_bo
     }
     limits = {"ThrottlingRateLimit", "ThrottlingBurstLimit"}
     told = {name for setting in API["MethodSettings"] for name in setting}
-    assert told == {"ResourcePath", "HttpMethod"} | limits  # LoggingLevel would write bodies down
+    assert told == {"ResourcePath", "HttpMethod"} | limits  # LoggingLevel would log bodies
 
 
 def limits() -> dict[tuple[str, str], tuple[int, int]]:
-    """Calls a second, and at once, of each method that has its own; of all others under `*`."""
+    """Rate (per second) and burst of each method with its own limits; the default is under `*`."""
     return {
         (
             setting["HttpMethod"],
@@ -193,7 +193,7 @@ def limits() -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def of_clients() -> set[tuple[str, str]]:
-    """The methods that ask for a key, and the preflights of their paths."""
+    """The methods that need a key, and the preflights of their paths."""
     asking = {
         (method, path)
         for (method, path), route in routes().items()
@@ -202,8 +202,10 @@ def of_clients() -> set[tuple[str, str]]:
     return asking | {("OPTIONS", path) for _, path in asking}
 
 
-def test_who_asks_for_no_key_has_little_and_who_does_has_room_for_its_preflights() -> None:
-    """A limit is each method's own: strangers could take all readers' places otherwise. AWS takes none for ANY."""
+def test_routes_without_a_key_are_throttled_more_and_client_routes_with_their_preflights_less() -> (
+    None
+):
+    """Limits are per method, or strangers could use up the readers' rate. AWS accepts none for ANY."""
     told = limits()
     little, [much] = told.pop(("*", "*")), {told.pop(method) for method in of_clients()}
     assert told.keys() == {("POST", "/v1/webhooks/{provider}"), ("GET", "/v1/health")}
@@ -212,7 +214,7 @@ def test_who_asks_for_no_key_has_little_and_who_does_has_room_for_its_preflights
 
 
 def promised_rate() -> int:
-    """The creations and readings a second of RNF-03."""
+    """The creations and reads per second of RNF-03, summed."""
     text = (ROOT / "docs/01-etapa-1-requerimientos.md").read_text(encoding="utf-8")
     threshold = text.split("### RNF-03 ")[1].split("**Umbral:**")[1].splitlines()[0]
     return sum(map(int, re.findall(r"\d+", threshold)))
@@ -225,10 +227,10 @@ def test_all_clients_together_may_send_the_promised_rate_and_fit_through_each_me
     assert promised_rate() <= clients * plan["Throttle"]["RateLimit"] < rate
     assert clients * plan["Throttle"]["BurstLimit"] < burst
     sustained = plan["Throttle"]["RateLimit"] * timedelta(days=1).total_seconds()
-    assert plan["Quota"]["Limit"] < sustained  # else it would never be met
+    assert plan["Quota"]["Limit"] < sustained  # else no client could reach it
 
 
-def test_each_client_has_two_keys_of_its_own_each_of_which_may_be_missing() -> None:
+def test_each_client_has_two_optional_keys_of_its_own() -> None:
     keys, plans = (resources(f"AWS::ApiGateway::{kind}") for kind in ("ApiKey", "UsagePlanKey"))
     assert {name_of(plan["KeyId"]) for plan in plans.values()} == set(keys)
     for name in (*keys, *plans):
@@ -239,7 +241,7 @@ def test_each_client_has_two_keys_of_its_own_each_of_which_may_be_missing() -> N
         assert template()["Parameters"][value]["NoEcho"] is True
 
 
-def test_each_key_that_is_there_is_told_to_the_functions_as_its_clients() -> None:
+def test_each_existing_key_is_mapped_to_its_client_in_the_settings() -> None:
     [(text, values)] = [
         parameter["Value"]["Fn::Sub"]
         for parameter in resources("AWS::SSM::Parameter").values()
@@ -280,10 +282,10 @@ def test_vouchers_are_private_encrypted_and_kept() -> None:
     assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
     [rule] = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
-    assert "VersioningConfiguration" not in bucket  # what is erased is gone
+    assert "VersioningConfiguration" not in bucket  # erased files keep no old version
 
 
-def test_a_voucher_that_nobody_deletes_goes_by_itself_but_not_before_its_time() -> None:
+def test_a_forgotten_voucher_expires_but_not_before_its_retention_ends() -> None:
     [bucket] = resources("AWS::S3::Bucket").values()
     rules = bucket["LifecycleConfiguration"]["Rules"]
     [days] = [rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule]

@@ -1,4 +1,4 @@
-"""`docker-compose.yml`: open to this machine only, the same server settings, and what our tools believe of it."""
+"""`docker-compose.yml`: local ports only, the embedded server settings, and the addresses that our tools use."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from local.paths import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, Any] = COMPOSE["services"]
-# What a container has no use for, or what its image sets.
+# Settings that a container does not need, or that its image sets.
 ONLY_WITHOUT_DOCKER = {"bind-address", "skip-name-resolve", "skip-log-bin"}
 SMALL_MACHINE = {"innodb-buffer-pool-size", "performance-schema"}
 
@@ -29,12 +29,12 @@ def test_a_port_is_open_on_this_machine_only(name: str) -> None:
 
 
 @every_service
-def test_a_service_says_when_it_is_ready(name: str) -> None:
+def test_a_service_has_a_health_check(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"]
 
 
 @every_service
-def test_an_image_of_others_has_a_version(name: str) -> None:
+def test_a_third_party_image_has_a_version(name: str) -> None:
     service = SERVICES[name]
     assert "build" in service or service["image"].partition(":")[2] not in {"", "latest"}
 
@@ -55,7 +55,7 @@ def test_the_database_has_the_settings_of_the_embedded_stack() -> None:
     assert SERVICES["mariadb"]["command"] == SERVICES["mysql"]["command"]
 
 
-def test_our_tools_know_where_everything_is() -> None:
+def test_our_tools_know_every_published_address() -> None:
     assert published("mysql") == containers.DATABASE_ON_THIS_MACHINE
     assert f"http://{published('localstack')}" == containers.AWS_ON_THIS_MACHINE
     for name, address in containers.PROVIDERS_ON_THIS_MACHINE.items():

@@ -1,4 +1,4 @@
-"""How new code takes over, step by step and back at an alarm; and where its promises are watched."""
+"""Gradual deployment with rollback on an alarm, and the dashboard."""
 
 import json
 import re
@@ -22,9 +22,9 @@ from tests.template.resources import (
 from tools.documents import permissions
 
 MIGRATION = "MigrateDatabaseFunction"
-METRICS_OF_AN_ALARM = 10  # CloudWatch takes no more in one expression
+METRICS_OF_AN_ALARM = 10  # CloudWatch's limit for one expression
 
-# Run by SAM's own interpreter: the template as AWS expands it.
+# Expands the template as AWS does. SAM's own interpreter runs it.
 EXPAND = """
 import json, logging, sys, time
 from samtranslator.translator.transform import transform
@@ -52,7 +52,7 @@ json.dump([expanded(*case) for case in cases], sys.stdout, default=str)
 
 @pytest.fixture(scope="module")
 def expanded() -> list[dict[str, dict[str, Any]]]:
-    """One release and the next of the same code, gradually; and the first one all at once."""
+    """The expansions of one release, of the next of the same code, and of the first without gradual deployment."""
     python = VENVS / "sam" / "bin" / "python"
     output = subprocess.run(
         [python, "-c", EXPAND, ROOT / "template.yaml"],
@@ -70,7 +70,7 @@ def of_type(expansion: dict[str, dict[str, Any]], kind: str) -> dict[str, dict[s
 
 
 def named_in(part: Any, *, at: str = "") -> Iterator[str]:
-    """What a part of a template refers to, by `Ref`, `Fn::GetAtt`, `Fn::Sub` or `DependsOn`."""
+    """Names referred to in a part of a template, by `Ref`, `Fn::GetAtt`, `Fn::Sub` or `DependsOn`."""
     match part:
         case dict():
             for key, value in part.items():
@@ -92,19 +92,19 @@ def published(expansion: dict[str, dict[str, Any]]) -> dict[str, str]:
     }
 
 
-def test_each_release_is_a_new_version_of_every_function_whatever_it_changes(
+def test_each_release_publishes_a_new_version_of_every_function_even_if_unchanged(
     expanded: list[dict[str, dict[str, Any]]],
 ) -> None:
     one, other, _ = map(published, expanded)
     same = {function for function in one if one[function] == other[function]}
     assert one.keys() == resources("AWS::Serverless::Function").keys()
-    assert same == {MIGRATION}  # the stack calls its newest code, whatever is published
-    for function in one.keys() - same:  # AWS publishes nothing that is as it was
+    assert same == {MIGRATION}  # the stack calls its newest code, published or not
+    for function in one.keys() - same:  # AWS publishes no version without a change
         before, after = (case[function]["Properties"]["Description"] for case in expanded[:2])
         assert before != after
 
 
-def test_each_release_deploys_the_door_anew_and_there_is_one(
+def test_each_release_redeploys_the_api_to_one_stage(
     expanded: list[dict[str, dict[str, Any]]],
 ) -> None:
     one, other, _ = (set(of_type(case, "AWS::ApiGateway::Deployment")) for case in expanded)
@@ -112,10 +112,12 @@ def test_each_release_deploys_the_door_anew_and_there_is_one(
     [stage] = of_type(expanded[0], "AWS::ApiGateway::Stage").values()
     assert stage["Properties"]["StageName"] == "live"
     [deployment] = of_type(expanded[0], "AWS::ApiGateway::Deployment").values()
-    assert "StageName" not in deployment["Properties"]  # it would be another door, without limits
+    assert (
+        "StageName" not in deployment["Properties"]
+    )  # it would create a second stage, without limits
 
 
-def test_every_function_but_the_migration_changes_step_by_step_and_back_at_an_alarm(
+def test_every_function_but_the_migration_is_deployed_gradually_and_rolled_back_on_an_alarm(
     expanded: list[dict[str, dict[str, Any]]],
 ) -> None:
     gradually, _, at_once = expanded
@@ -133,7 +135,7 @@ def test_every_function_but_the_migration_changes_step_by_step_and_back_at_an_al
     assert not [name for name, each in at_once.items() if "CodeDeploy" in each["Type"]]
 
 
-def test_every_role_that_aws_is_given_and_every_policy_of_aws_s_is_in_the_table_of_rights(
+def test_every_extra_role_and_every_aws_managed_policy_is_in_the_table_of_rights(
     expanded: list[dict[str, dict[str, Any]]],
 ) -> None:
     table = permissions()
@@ -150,7 +152,7 @@ def test_every_role_that_aws_is_given_and_every_policy_of_aws_s_is_in_the_table_
         assert f"| `{policy.rpartition('/')[2]}` |" in table
 
 
-def test_every_output_that_a_document_names_is_there() -> None:
+def test_every_output_named_in_a_document_exists() -> None:
     documents = [*(ROOT / "docs").rglob("*.md"), *(ROOT / "docs").rglob("*.yaml")]
     texts = (path.read_text(encoding="utf-8") for path in documents)
     named = {name for text in texts for name in re.findall(r"salida `(\w+)`", text)}
@@ -158,7 +160,7 @@ def test_every_output_that_a_document_names_is_there() -> None:
     assert named <= template()["Outputs"].keys()
 
 
-def test_what_aws_is_given_can_be_made_in_some_order(
+def test_the_expanded_template_has_no_circular_dependency(
     expanded: list[dict[str, dict[str, Any]]],
 ) -> None:
     for expansion in expanded:
@@ -170,7 +172,7 @@ def test_what_aws_is_given_can_be_made_in_some_order(
         TopologicalSorter(needed).prepare()  # raises CycleError
 
 
-def test_code_that_does_not_even_run_is_counted_by_who_calls_it() -> None:
+def test_code_that_fails_to_start_is_counted_in_the_metrics_of_its_caller() -> None:
     alarms = resources("AWS::CloudWatch::Alarm")
     assert alarms["GatewayErrorAlarm"]["Namespace"] == "AWS/ApiGateway"
     assert alarms["GatewayErrorAlarm"]["MetricName"] == "5XXError"
@@ -189,7 +191,7 @@ def test_code_that_does_not_even_run_is_counted_by_who_calls_it() -> None:
     assert len(watched) <= METRICS_OF_AN_ALARM
 
 
-def test_what_calls_a_function_calls_what_was_published(
+def test_event_sources_invoke_the_published_version(
     expanded: list[dict[str, dict[str, Any]]],
 ) -> None:
     aliases = of_type(expanded[0], "AWS::Lambda::Alias").keys()
@@ -221,7 +223,7 @@ def test_the_dashboard_shows_our_metrics_by_their_names() -> None:
         assert (dimension, value) == ("service", "reservations-${Stage}")
 
 
-def test_the_dashboard_names_what_is_deployed() -> None:
+def test_the_dashboard_names_only_deployed_resources() -> None:
     [dashboard] = resources("AWS::CloudWatch::Dashboard").values()
     named = set(re.findall(r"\$\{(\w+)[.}]", dashboard["DashboardBody"]["Fn::Sub"]))
     assert named <= template()["Resources"].keys() | template()["Parameters"].keys()
@@ -244,7 +246,7 @@ def test_the_dashboard_draws_every_slo_at_the_value_that_the_documents_promise()
     assert drawn == promised
 
 
-def test_the_functions_share_one_way_of_taking_over() -> None:
+def test_every_function_but_the_migration_is_published_by_release_under_the_live_alias() -> None:
     for folder, properties in functions().items():
         if folder != "migrate_database":
             assert properties["AutoPublishCodeSha256"] == {"Ref": "Release"}, folder

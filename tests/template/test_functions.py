@@ -1,4 +1,4 @@
-"""The functions of the template: their code, their time, their rights and what they are told."""
+"""The functions of the template: their code, their time, their rights and their settings."""
 
 import ast
 import json
@@ -36,7 +36,9 @@ from tools.rights import WILDCARDS, rights
 
 FOLDERS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
 HANDLER_LINES = 40
-OURS = 0.7  # of the database's connections; the rest is for people and for what is left by a deployment
+OURS = (
+    0.7  # of the database's connections; people and environments of an old deployment need the rest
+)
 
 every_function = pytest.mark.parametrize("folder", FOLDERS)
 
@@ -67,7 +69,7 @@ def test_a_function_is_one_file(folder: str) -> None:
 
 
 def code_lines(tree: ast.Module) -> int:
-    """Lines from the first statement after the imports to the end, blank ones and comments left out."""
+    """Number of lines with code, without imports, docstrings, blank lines and comments."""
     body = [
         node
         for node in tree.body
@@ -104,7 +106,7 @@ def test_a_handler_imports_the_layer_and_never_a_sibling(folder: str) -> None:
     assert "reservations" in roots
 
 
-def test_who_makes_vouchers_has_the_layer_that_draws_them() -> None:
+def test_exactly_the_functions_that_render_vouchers_have_the_pdf_layer() -> None:
     drawing = {folder for folder in FOLDERS if "voucher_renderer" in source(folder)}
     with_layer = {
         folder
@@ -117,7 +119,7 @@ def test_who_makes_vouchers_has_the_layer_that_draws_them() -> None:
 # --- time and numbers -----------------------------------------------------------------------------
 
 
-GATEWAY_SECONDS = 29  # the REST API's own limit
+GATEWAY_SECONDS = 29  # limit of a REST API
 
 
 def test_a_request_ends_before_the_gateway_stops_waiting() -> None:
@@ -145,7 +147,7 @@ def test_the_poller_runs_until_its_next_run_begins() -> None:
     ("folder", "provider"),
     [("process_payment", Provider.PAYMENTS), ("confirm_supplier", Provider.SUPPLIER)],
 )
-def test_a_provider_step_lives_to_hear_the_slowest_answer_and_to_record_it(
+def test_a_provider_step_has_time_for_the_slowest_answer_and_for_recording_it(
     folder: str, provider: Provider
 ) -> None:
     call = config.PROVIDERS[provider].limits["standard"].longest.total_seconds()
@@ -153,26 +155,26 @@ def test_a_provider_step_lives_to_hear_the_slowest_answer_and_to_record_it(
 
 
 def longest(call: Config) -> float:
-    """Of a call by the SDK, in seconds; only a retry would be preceded by a pause."""
+    """Seconds that one SDK call can take. Without retries there is no pause to add."""
     told = vars(call)
     assert told["retries"]["total_max_attempts"] == 1
     return float(told["connect_timeout"] + told["read_timeout"])
 
 
 def test_a_mail_begun_after_the_store_hung_is_still_sent_and_recorded() -> None:
-    """The voucher may be read and made anew first; a send that is cut off would cost its repeat."""
+    """The voucher may first be read and rendered again. A send that is cut off would use up its retry."""
     transactions = 3 * 2
     needed = 2 * longest(S3_BRIEF_CONFIG) + longest(SES_CONFIG) + transactions
     assert functions()["notify_customer"]["Timeout"] >= needed
     assert "services.brief_document_store" in source("notify_customer")
 
 
-def test_settings_read_anew_from_a_store_that_hangs_leave_time_for_the_request() -> None:
+def test_refreshing_settings_from_a_hanging_store_leaves_time_for_the_request() -> None:
     answered = longest(SSM_BRIEF_CONFIG) + ANSWER_SECONDS
     assert all(properties["Timeout"] > answered for properties in functions().values())
 
 
-def test_what_takes_several_messages_has_time_for_more_than_the_first() -> None:
+def test_a_function_that_takes_batches_has_time_for_more_than_one_message() -> None:
     batches = {
         folder
         for folder, properties in functions().items()
@@ -185,7 +187,7 @@ def test_what_takes_several_messages_has_time_for_more_than_the_first() -> None:
 
 
 def reserved() -> dict[str, int]:
-    """How many environments of a function may live at once, by the template."""
+    """Reserved concurrency by function: the number of environments that may live at once."""
     return {
         folder: properties["ReservedConcurrentExecutions"]
         for folder, properties in functions().items()
@@ -194,18 +196,18 @@ def reserved() -> dict[str, int]:
 
 
 def test_every_function_but_the_migration_has_its_environments_reserved() -> None:
-    """Its stack calls it, one run at a time, and a lock in the database makes a second one wait."""
+    """The stack calls the migration once at a time. A lock in the database makes a second run wait."""
     assert reserved().keys() == {*FOLDERS} - {"migrate_database"}
 
 
 def connections_of(folder: str) -> int:
-    """Each environment keeps one connection, and one more to read across reservations."""
+    """Connections per environment: one, and another one to read across reservations."""
     unhurried = {name for name in ports() if "_unhurried_database" in ports_behind(name)}
     own = ports_of(folder)
     return (1 if own - unhurried else 0) + (1 if own & unhurried else 0)
 
 
-def test_what_uses_two_connections_is_found_in_the_code() -> None:
+def test_only_the_clean_up_uses_two_connections() -> None:
     assert {folder for folder in FOLDERS if connections_of(folder) != 1} == {"clean_up"}
     assert connections_of("clean_up") == 2
 
@@ -218,18 +220,18 @@ def test_all_functions_at_once_leave_connections_for_people() -> None:
     assert taken <= OURS * int(granted)
 
 
-def test_every_function_is_where_the_database_is() -> None:
+def test_every_function_runs_in_the_network_of_the_database() -> None:
     shared = template()["Globals"]["Function"]["VpcConfig"]
     assert all(properties["VpcConfig"] == shared for properties in functions().values())
 
 
 @every_function
-def test_what_all_functions_may_and_may_not_is_said_of_each(folder: str) -> None:
+def test_every_function_has_the_shared_policy(folder: str) -> None:
     assert {"Ref": "EveryFunctionPolicy"} in functions()[folder]["Policies"]
 
 
 def given_with(condition: str) -> dict[str, Any]:
-    """The statement that all functions have where a condition holds."""
+    """The statement of the shared policy that depends on a condition."""
     [policy] = resources("AWS::IAM::ManagedPolicy").values()
     cases = [each["Fn::If"] for each in policy["PolicyDocument"]["Statement"] if "Fn::If" in each]
     [(statement, otherwise)] = [case[1:] for case in cases if case[0] == condition]
@@ -254,7 +256,7 @@ def test_mails_may_be_sent_from_one_domain_only_if_it_is_named() -> None:
     assert named == {"StringLike": {"ses:FromAddress": {"Fn::Sub": "*@${MailSenderDomain}"}}}
 
 
-def test_each_task_of_the_cleaning_is_scheduled_and_known() -> None:
+def test_each_clean_up_task_is_scheduled_and_implemented() -> None:
     scheduled = {
         json.loads(event["Properties"]["Input"])["task"]
         for event in functions()["clean_up"]["Events"].values()
@@ -276,7 +278,7 @@ def test_no_function_runs_before_the_schema_is_there() -> None:
 
 
 def test_the_migration_finds_its_log_group_and_its_database() -> None:
-    """It runs while the stack is made: without the order it would make a group of its own first."""
+    """The migration runs during the deployment. Without `DependsOn` it would create its own log group first."""
     migration = template()["Resources"]["DatabaseMigration"]
     assert migration["DependsOn"] == "MigrateDatabaseLogs"
     _, address, _ = migration["Properties"]["Address"]["Fn::If"]
@@ -292,7 +294,7 @@ def test_a_function_has_a_log_group_of_the_stack(folder: str) -> None:
     assert {"Fn::Sub": f"/aws/lambda/${{{logical_id(folder)}}}"} in names
 
 
-def test_no_log_is_kept_for_another_time_than_the_documents_say() -> None:
+def test_every_log_is_kept_for_the_documented_days() -> None:
     [days] = re.findall(
         r"^### RNF-13 .+\n- \*\*Umbral:\*\* (\d+) días", docs("01-etapa-1-requerimientos.md"), re.M
     )
@@ -322,7 +324,7 @@ def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_no_right_is_a_star() -> None:
+def test_no_right_is_a_wildcard() -> None:
     for statement in policy_documents():
         if statement["Effect"] == "Deny":
             continue
@@ -332,8 +334,8 @@ def test_no_right_is_a_star() -> None:
 
 
 @every_function
-def test_who_reads_a_queue_reads_no_other(folder: str) -> None:
-    """AWS's policy, which SAM gives to all that read one, is for every queue of the account."""
+def test_a_function_that_reads_a_queue_reads_no_other(folder: str) -> None:
+    """SAM gives each reader an AWS policy that covers every queue of the account, so the others are denied."""
     properties = functions()[folder]
     read = [
         event["Properties"]["Queue"]
@@ -359,7 +361,7 @@ def test_no_function_makes_a_log_group_of_its_own() -> None:
     ]
 
 
-def test_whatever_would_reach_the_bucket_unencrypted_is_denied() -> None:
+def test_requests_to_the_bucket_without_tls_are_denied() -> None:
     [policy] = resources("AWS::S3::BucketPolicy").values()
     [denial] = policy["PolicyDocument"]["Statement"]
     assert policy == {
@@ -379,14 +381,14 @@ def test_whatever_would_reach_the_bucket_unencrypted_is_denied() -> None:
     }
 
 
-def test_every_star_among_the_rights_is_explained_and_every_explanation_is_needed() -> None:
+def test_every_wildcard_right_is_documented_and_every_documented_one_is_used() -> None:
     granted = chain.from_iterable(rights().values())
 
     assert {name for right in granted for name in right.wildcards} == set(WILDCARDS)
 
 
-def test_a_star_is_the_end_of_what_a_right_is_over() -> None:
-    """In the place of a region or an account it would take in what is others'."""
+def test_a_wildcard_is_only_the_last_part_of_an_arn() -> None:
+    """A wildcard for region or account would include resources of others."""
     ours = [right for some in rights().values() for right in some if ":" in right.actions[0]]
     stars = [name for right in ours for name in right.resources if "*" in name]
     assert stars
@@ -394,8 +396,8 @@ def test_a_star_is_the_end_of_what_a_right_is_over() -> None:
 
 
 @every_function
-def test_who_handles_documents_may_do_to_them_what_its_code_does(folder: str) -> None:
-    """Kept by hand here, since a right too many is as wrong as one too few."""
+def test_a_function_has_exactly_the_document_rights_that_its_code_needs(folder: str) -> None:
+    """Listed by hand, since an extra right is as wrong as a missing one."""
     needed = {
         "get_reservation": {"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket"},
         "issue_voucher": {"s3:PutObject"},
@@ -406,7 +408,7 @@ def test_who_handles_documents_may_do_to_them_what_its_code_does(folder: str) ->
     assert {action for action in actions if action.startswith("s3:")} == needed.get(folder, set())
 
 
-def test_only_what_handles_documents_is_told_of_their_bucket() -> None:
+def test_only_functions_with_document_rights_know_the_bucket() -> None:
     told = {
         folder
         for folder, properties in functions().items()
@@ -443,7 +445,7 @@ def ports() -> dict[str, ast.FunctionDef]:
 
 
 def members_used(code: ast.AST, *, of: str) -> set[str]:
-    """The members of `Services` that some code reaches by a name, `services` or `self`."""
+    """The members of `Services` that some code uses through the name `of`: `services` or `self`."""
     return {
         node.attr
         for node in ast.walk(code)
@@ -455,14 +457,14 @@ def members_used(code: ast.AST, *, of: str) -> set[str]:
 
 @cache
 def ports_behind(port: str) -> frozenset[str]:
-    """A member of `Services` and those it uses, itself or through another."""
+    """A member of `Services` and all members it uses, directly or through another."""
     others = members_used(ports()[port], of="self") - {port}
     return frozenset({port}).union(*map(ports_behind, others))
 
 
 @cache
 def settings_behind(port: str) -> Models:
-    """The settings that a member of `Services` reads, by itself or through another."""
+    """The settings that a member of `Services` reads, directly or through another."""
     nodes = [node for name in ports_behind(port) for node in ast.walk(ports()[name])]
     named = [node for node in nodes if isinstance(node, ast.Attribute)]
     of_one = {
@@ -496,7 +498,7 @@ def edges(code: ast.Module) -> set[str]:
 
 
 def ports_of(folder: str) -> set[str]:
-    """The members of `Services` that a function uses, by itself or through its edges."""
+    """The members of `Services` that a function uses, directly or through its edges."""
     code = ast.parse(source(folder))
     codes = [code, *(tree(LAYER / "entrypoints" / f"{edge}.py") for edge in edges(code))]
     return set().union(*(members_used(each, of="services") for each in codes))
@@ -508,8 +510,8 @@ def settings_of(folder: str) -> Models:
     return frozenset[type[config.Settings]]().union(*behind)
 
 
-def test_what_a_function_reads_is_found_in_its_code() -> None:
-    """The tests below stand on this derivation: here are two that a reader can check."""
+def test_the_settings_of_a_function_are_derived_from_its_code() -> None:
+    """The tests below rely on this derivation. These two examples can be checked by hand."""
     assert settings_of("poll_outbox") == {
         config.DatabaseSettings,
         config.QueueSettings,
@@ -541,7 +543,7 @@ def test_a_function_may_read_its_own_parameters_and_no_other(folder: str) -> Non
 
 
 @every_function
-def test_a_function_is_told_its_own_addresses_and_no_other(folder: str) -> None:
+def test_a_function_has_its_own_addresses_in_its_environment_and_no_other(folder: str) -> None:
     told = set(functions()[folder].get("Environment", {}).get("Variables", {}))
     shared = set(template()["Globals"]["Function"]["Environment"]["Variables"])
     needed = {
@@ -558,13 +560,13 @@ def test_no_secret_is_in_the_environment() -> None:
             assert not re.search("KEY|SECRET|PASSWORD|TOKEN", name), folder
 
 
-def test_every_role_and_setting_has_somebody_who_uses_it() -> None:
+def test_every_setting_is_used_by_some_function() -> None:
     used = {model for folder in FOLDERS for model in settings_of(folder)}
     assert set(SETTINGS.values()) == used
 
 
 @every_function
-def test_who_buries_dead_letters_may_send_them_to_its_own_queue_only(folder: str) -> None:
+def test_a_function_may_send_only_to_the_queues_in_its_environment(folder: str) -> None:
     properties = functions()[folder]
     sending = {
         name_of(policy["SQSSendMessagePolicy"]["QueueName"])
@@ -587,13 +589,13 @@ def test_the_samconfig_deploys_nowhere_by_accident() -> None:
 
 
 @pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_a_stage_has_a_stack_of_its_own_and_its_particulars_outside_the_repository(
+def test_a_stage_has_a_stack_of_its_own_and_its_parameters_outside_the_repository(
     stage: str,
 ) -> None:
     deploy = samconfig()[stage]["deploy"]["parameters"]
     assert deploy["stack_name"] == f"reservations-{stage}"
     particulars = f"{stage}.parameters.yaml"
-    # A default that changes does not reach a stack that exists.
+    # A changed default does not reach an existing stack.
     runtime = template()["Parameters"]["PythonRuntime"]["Default"]
     live = {"GradualDeployment=true", "AccessLog=true"} if stage == "prod" else set()
     given = {f"Stage={stage}", f"PythonRuntime={runtime}", f"file://{RELEASE_FILE}", *live}
@@ -603,7 +605,7 @@ def test_a_stage_has_a_stack_of_its_own_and_its_particulars_outside_the_reposito
     assert any(Path(particulars).match(pattern) for pattern in ignored)
 
 
-def test_each_deployment_tells_a_release_of_its_own() -> None:
+def test_each_deployment_has_a_release_number_of_its_own() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\ndeploy:")[1].split("\n\n")[0]
     assert f'$$(date +%s)\\"" > {RELEASE_FILE}\n' in recipe
     assert re.fullmatch(
@@ -611,14 +613,14 @@ def test_each_deployment_tells_a_release_of_its_own() -> None:
     )
 
 
-def test_the_rules_ask_by_functions_that_cloudformation_takes_there() -> None:
-    """AWS CloudFormation, "Rule functions": of another one it says that the template's format is wrong."""
+def test_the_template_rules_use_only_functions_that_cloudformation_allows_in_rules() -> None:
+    """AWS CloudFormation, "Rule functions": another function is reported as a wrong template format."""
     taken = r"And|Contains|EachMember(Equals|In)|Equals|Not|Or|RefAll|ValueOf(All)?"
     asked = set(re.findall(r"'Fn::(\w+)':", str(template()["Rules"])))
     assert [name for name in asked if not re.fullmatch(taken, name)] == []
 
 
-def test_what_is_built_for_one_runtime_is_deployed_to_no_other() -> None:
+def test_code_built_for_one_runtime_is_deployed_to_no_other() -> None:
     [assertion] = template()["Rules"]["DeployedAsItIsBuilt"]["Assertions"]
     runtime = template()["Parameters"]["PythonRuntime"]["Default"]
     assert assertion["Assert"] == {"Fn::Equals": [{"Ref": "PythonRuntime"}, runtime]}

@@ -1,4 +1,4 @@
-"""The queues of the template: nothing is lost, nothing spins, and somebody is told."""
+"""The queues of the template: no message is lost or retried for ever, and alarms page somebody."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ every_queue = pytest.mark.parametrize(("name", "queue"), LIVE.items(), ids=LIVE)
 
 
 def consumer(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The one function that reads a queue, and how."""
+    """The properties of the one function that reads a queue, and of its event source."""
     [found] = [
         (properties, event["Properties"])
         for properties in functions().values()
@@ -34,7 +34,7 @@ def test_there_is_a_queue_for_each_step_and_dead_letters_for_each_queue() -> Non
 
 
 @every_queue
-def test_what_cannot_be_handled_ends_in_dead_letters_of_its_own(
+def test_unhandled_messages_go_to_the_dead_letter_queue_of_their_queue(
     name: str, queue: dict[str, Any]
 ) -> None:
     policy = queue["RedrivePolicy"]
@@ -45,7 +45,7 @@ def test_what_cannot_be_handled_ends_in_dead_letters_of_its_own(
 
 
 @pytest.mark.parametrize("name", DEAD)
-def test_one_dead_letter_calls_somebody(name: str) -> None:
+def test_one_dead_letter_raises_an_alarm(name: str) -> None:
     alarms = [
         alarm_name
         for alarm_name, alarm in resources("AWS::CloudWatch::Alarm").items()
@@ -71,15 +71,17 @@ def test_a_batch_is_answered_message_by_message(name: str, queue: dict[str, Any]
 
 
 @every_queue
-def test_a_queue_never_calls_more_than_may_run(name: str, queue: dict[str, Any]) -> None:
-    """What is throttled would count as received, and end in the dead letters unread."""
+def test_a_queue_never_invokes_more_than_the_reserved_concurrency(
+    name: str, queue: dict[str, Any]
+) -> None:
+    """A throttled message counts as received, and would be dead-lettered unread."""
     function, event = consumer(name)
     wanted = event["ScalingConfig"]["MaximumConcurrency"]
     assert 2 <= wanted <= function["ReservedConcurrentExecutions"]
 
 
 @every_queue
-def test_a_function_sets_aside_into_the_dead_letters_of_its_own_queue(
+def test_a_function_sends_dead_letters_to_those_of_its_own_queue(
     name: str, queue: dict[str, Any]
 ) -> None:
     function, _ = consumer(name)
@@ -93,7 +95,7 @@ def test_the_poller_knows_every_queue_by_its_own_name() -> None:
     assert addresses == {f"{queue.name}_QUEUE_URL": f"{queue.name.title()}Queue" for queue in Queue}
 
 
-def test_only_ses_of_this_account_and_only_its_topic_tell_of_mails() -> None:
+def test_only_ses_of_this_account_may_send_mail_events_and_only_through_its_topic() -> None:
     [topic] = resources("AWS::SNS::TopicPolicy").values()
     [queue] = resources("AWS::SQS::QueuePolicy").values()
     [publish], [send] = (policy["PolicyDocument"]["Statement"] for policy in (topic, queue))
@@ -123,7 +125,7 @@ def test_a_mail_travels_over_tls_or_not_at_all_and_its_reputation_is_counted() -
     assert sending["ReputationOptions"] == {"ReputationMetricsEnabled": True}
 
 
-def test_what_comes_back_about_a_mail_arrives_as_ses_wrote_it() -> None:
+def test_bounces_and_complaints_arrive_as_ses_wrote_them() -> None:
     [destination] = resources("AWS::SES::ConfigurationSetEventDestination").values()
     [subscription] = resources("AWS::SNS::Subscription").values()
     told = destination["EventDestination"]
@@ -142,8 +144,8 @@ def test_a_queue_is_encrypted(name: str) -> None:
     assert QUEUES[name]["SqsManagedSseEnabled"] is True
 
 
-def test_a_queue_that_nobody_reads_rings() -> None:
-    """A hint told again moves what is due, so neither the oldest due nor the outbox tells of it."""
+def test_a_queue_without_a_reader_raises_an_alarm() -> None:
+    """A repeated hint moves the due time, so neither the oldest due row nor the outbox shows the delay."""
     _, *watched = resources("AWS::CloudWatch::Alarm")["QueueBehindAlarm"]["Metrics"]
     metrics = [each["MetricStat"]["Metric"] for each in watched]
 

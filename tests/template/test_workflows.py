@@ -1,4 +1,4 @@
-"""`.github`: workflows type what a developer types, run what is pinned, and may write nothing they need not."""
+"""`.github`: workflows run a developer's commands and pinned actions, with no right they do not need."""
 
 import re
 from pathlib import Path
@@ -64,7 +64,7 @@ def test_every_change_is_checked_and_only_a_release_that_passed_is_published() -
 
 
 @every_job
-def test_a_job_calls_only_targets_that_there_are(name: str) -> None:
+def test_a_job_calls_only_existing_targets(name: str) -> None:
     if name == PUBLISH:
         return
     for command in commands(name):
@@ -105,7 +105,7 @@ def test_a_job_ends_and_runs_on_a_named_system(name: str) -> None:
 
 
 @every_job
-def test_the_token_is_not_left_behind_for_what_runs(name: str) -> None:
+def test_the_checkout_token_is_not_kept_for_later_steps(name: str) -> None:
     for step in JOBS[name]["steps"]:
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
@@ -143,7 +143,7 @@ def test_every_owner_is_a_role_and_every_owned_path_is_there() -> None:
 
 
 def owners_of(path: Path) -> set[str]:
-    """As GitHub reads CODEOWNERS: the last line that matches decides."""
+    """Owners of a path. As on GitHub, the last matching line of CODEOWNERS decides."""
     lines = (GITHUB / "CODEOWNERS").read_text(encoding="utf-8").splitlines()
     place = f"/{path.relative_to(ROOT)}"
     [*_, owners] = [
@@ -185,7 +185,7 @@ def test_the_notes_of_a_release_are_its_section_of_the_changelog() -> None:
 def test_a_release_is_packed_by_the_python_that_is_to_run_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The layers hold what was built for the Python that built them."""
+    """The layers contain packages for the Python that built them."""
     monkeypatch.setattr(deployment, "runtime", lambda: "python3.8")
     with pytest.raises(StackError, match=r"by python3\.8 would not run on python3"):
         pack("v1.2.3")

@@ -1,4 +1,4 @@
-"""`python -m tests.proofs.crash record` writes the list of boundaries; `run` strikes at every one of them."""
+"""`python -m tests.proofs.crash record` writes the list of boundaries; `run` strikes at each of them."""
 
 import argparse
 import math
@@ -15,13 +15,15 @@ from tests.proofs.crash.matrix import Result
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.proofs.crash", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("record", help="live through the stories and write the boundaries met")
-    run = commands.add_parser("run", help="the matrix: each boundary, each blow")
-    run.add_argument("--only", default="", help="cases whose line contains this")
-    run.add_argument("--sample", type=int, help="a representative part of this size")
-    run.add_argument("--minutes", type=float, default=math.inf, help="begin no case after these")
-    run.add_argument("--worlds", type=int, default=4, help="how many run at once")
-    run.add_argument("--table", type=Path, help="write there what came of every boundary")
+    commands.add_parser("record", help="run the stories and write the boundaries met")
+    run = commands.add_parser("run", help="run the matrix: each boundary, each blow")
+    run.add_argument("--only", default="", help="only cases whose line contains this")
+    run.add_argument("--sample", type=int, help="a representative sample of this size")
+    run.add_argument(
+        "--minutes", type=float, default=math.inf, help="start no case after these minutes"
+    )
+    run.add_argument("--worlds", type=int, default=4, help="number of parallel worlds")
+    run.add_argument("--table", type=Path, help="file for the outcome of every boundary")
     return parser.parse_args()
 
 
@@ -63,7 +65,7 @@ def _interrupted(*_: object) -> NoReturn:
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, _interrupted)  # so that what was started is ended
+    signal.signal(signal.SIGTERM, _interrupted)  # so that started processes are ended
     arguments = _arguments()
     return _record() if arguments.command == "record" else _run(arguments)
 

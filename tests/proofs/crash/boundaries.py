@@ -1,4 +1,4 @@
-"""Every crossing between a function and the outside, seen from inside its process, and what strikes there."""
+"""Crossings between a function and the outside, seen from inside its process, and the blows struck there."""
 
 import json
 import os
@@ -21,7 +21,7 @@ from reservations.adapters.mysql.engine import Database
 
 _IDS = re.compile(r"(?<=/)(pay|ref|bkg)_[^/]+")
 _DETAILS = re.compile(r"'[^']*'|%\(\w+\)s|%s")
-_SCHEMA = re.compile(r"`test_[0-9a-f]+`\.")  # of the schema that a test made
+_SCHEMA = re.compile(r"`test_[0-9a-f]+`\.")  # the schema of a test
 _SPACE = re.compile(r"\s+")
 _TABLES = re.compile(
     r"(?:^UPDATE|^ALTER TABLE|^CREATE TABLE(?: IF NOT EXISTS)?|\bFROM|\bJOIN|\bINTO) `?(\w+)"
@@ -35,11 +35,11 @@ COLD = "cold start: "
 
 
 class Blow(StrEnum):
-    """What strikes a process at a crossing."""
+    """Kinds of blows to a process at a crossing."""
 
     KILL_BEFORE = "kill-before"
     KILL_AFTER = "kill-after"
-    STOP = "stop"  # after the crossing, so that whatever it locked stays locked
+    STOP = "stop"  # after the crossing, so that its locks are kept
 
     @property
     def signal(self) -> signal.Signals:
@@ -48,9 +48,9 @@ class Blow(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Strike at the last of these crossings, if an invocation's are exactly these so far.
+    """Strike at the last of these crossings, if an invocation's crossings so far are exactly these.
 
-    Not `exact`: if it is as many times there, and has called the same outside.
+    Not `exact`: strike at its same occurrence, if the calls to the outside so far are the same.
     """
 
     crossings: list[str]
@@ -58,7 +58,7 @@ class Order:
     exact: bool = True
 
     def is_due(self, crossings: list[str]) -> bool:
-        """Whether this is the place; a cold start on the way to a later crossing does not count."""
+        """True at the ordered place. Cold-start crossings on the way to a later one are ignored."""
         place = self.crossings[-1]
         so_far = crossings if is_cold(place) else warm(crossings)
         if self.exact or not so_far or so_far[-1] != place:
@@ -72,7 +72,7 @@ def is_cold(crossing: str) -> bool:
 
 
 def outside(crossings: list[str]) -> list[str]:
-    """Those to other parties than our own database and settings."""
+    """The crossings to other parties than our own database and settings."""
     return [crossing for crossing in crossings if crossing.startswith(OUTSIDE)]
 
 
@@ -81,7 +81,7 @@ def warm(crossings: list[str]) -> list[str]:
 
 
 class Tracer:
-    """Keeps the crossings of one invocation in order, and carries out an order to strike."""
+    """Records the crossings of one invocation in order, and carries out an order to strike."""
 
     def __init__(self) -> None:
         self.crossings: list[str] = []
@@ -95,11 +95,11 @@ class Tracer:
 
     @property
     def inside(self) -> bool:
-        """Whether the function's own code runs, and no crossing is under way."""
+        """True while the function's own code runs, outside any crossing."""
         return self._depth == 0
 
     def before(self, what: str) -> None:
-        """Only the outermost call counts: what a driver does inside one is part of it."""
+        """Begin a call. Only the outermost call is a crossing: calls of a driver inside it are part of it."""
         self._depth += 1
         if self._depth == 1:
             cold = self._opening or what.startswith("ssm ")
@@ -121,7 +121,7 @@ class Tracer:
             self.after()
 
     def opening(self, original: Callable[[Database], Any], database: Database) -> Any:
-        """What a connection costs once: opening it, and checking what it leads to."""
+        """Run the opening and checking of a connection, whose crossings count as cold start."""
         self._opening = True
         try:
             return original(database)
@@ -129,7 +129,7 @@ class Tracer:
             self._opening = False
 
     def audit(self, event: str, _: tuple[Any, ...]) -> None:
-        """Show also the way out that nobody taught us to see: a connection made outside of any crossing."""
+        """Record also a connection made outside any known crossing."""
         if event == "socket.connect" and self._depth == 0:
             self.before("socket connect")
             self.after()
@@ -144,7 +144,7 @@ class Tracer:
 
 
 def watch(tracer: Tracer) -> None:
-    """Let every statement, HTTP exchange and AWS call of this process, from now on, be a crossing."""
+    """Trace every statement, HTTP exchange and AWS call of this process from now on."""
 
     def wrapped(owner: type, name: str, what: Callable[..., str]) -> None:
         original = getattr(owner, name)
@@ -177,7 +177,7 @@ def watch(tracer: Tracer) -> None:
 
 
 def summary_of(statement: str) -> str:
-    """A statement in a few words: what is done to which table, by which lock, to which columns if few."""
+    """A summary of a statement: verb, tables, columns if few, and lock."""
     text = _SPACE.sub(" ", statement).strip()
     verb, tables = text.split(" ")[0].upper(), _TABLES.findall(text)
     if not tables:

@@ -1,6 +1,6 @@
-"""AWS on one machine, outliving every function that is killed: moto behind an HTTP port.
+"""AWS in this process, which outlives every killed function: moto behind an HTTP port.
 
-Moto's own server needs Flask; its dispatcher needs only a request.
+Moto's own server needs Flask. Its dispatcher needs only a request.
 """
 
 import json
@@ -26,15 +26,17 @@ from moto.sqs.models import sqs_backends
 REGION = "eu-west-1"
 SENDER = "reservas@example.com"
 MAIL_SET = "reservations-test"
-VISIBILITY_SECONDS = 1  # how soon a message comes back whose reader died
+VISIBILITY_SECONDS = 1  # until the message of a dead reader comes back
 
-_MOTO = {"MOTO_SQS_ENFORCE_STRICT_QUEUE_PURGE_BEHAVIOUR": "false"}  # more than one a minute
-_HOSTS = {"ses": "email"}  # where the host's name is not the service's
+_MOTO = {
+    "MOTO_SQS_ENFORCE_STRICT_QUEUE_PURGE_BEHAVIOUR": "false"
+}  # allow more than one purge a minute
+_HOSTS = {"ses": "email"}  # host names that differ from the service's name
 _stubber = BotocoreStubber()
 
 
 class Cloud:
-    """SQS, S3, SES and SSM; our own clients reach it without HTTP."""
+    """SQS, S3, SES and SSM. The clients of this process reach it without HTTP."""
 
     def __init__(self) -> None:
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -60,7 +62,7 @@ class Cloud:
             mock.stop()
 
     def environ(self) -> dict[str, str]:
-        """What points a process at it."""
+        """Environment variables that point a process at this cloud."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_DEFAULT_REGION": REGION,
@@ -70,13 +72,13 @@ class Cloud:
         }
 
     def queue(self, name: str) -> str:
-        """Make a queue; return its URL, as the functions reach it."""
+        """Create a queue and return its URL for the functions."""
         visibility = {"VisibilityTimeout": str(VISIBILITY_SECONDS)}
         self.sqs.create_queue(QueueName=name, Attributes=visibility)  # type: ignore[arg-type]
         return f"{self.url}/{DEFAULT_ACCOUNT_ID}/{name}"
 
     def waiting(self, url: str) -> int:
-        """How many messages can be received, or soon can; cheaper than asking SQS for it."""
+        """Number of messages in a queue, hidden ones included. It is cheaper than a call to SQS."""
         return len(sqs_backends[DEFAULT_ACCOUNT_ID][REGION].get_queue(Path(url).name)._messages)
 
     def bucket(self, name: str) -> str:
@@ -86,7 +88,7 @@ class Cloud:
 
     @contextmanager
     def refusing(self, queue_url: str) -> Iterator[None]:
-        """For a while a queue takes nothing of a batch, and calls it the sender's fault; moto never does."""
+        """Make a queue refuse every entry of a batch as the sender's fault, which moto never does."""
         self._server.refusing.add(queue_url)
         try:
             yield
@@ -94,11 +96,11 @@ class Cloud:
             self._server.refusing.discard(queue_url)
 
     def before_storing(self, bucket: str, act: Callable[[], None] | None) -> None:
-        """Let something happen, once, when a function has sent an object and the bucket has not taken it yet."""
+        """Call `act` once, when a function has sent an object and before the bucket stores it."""
         self._server.before_storing[bucket] = act
 
     def mails_to(self, address: str) -> list[str]:
-        """The raw mails that SES took for an address, oldest first."""
+        """The raw mails that SES accepted for an address, oldest first."""
         sent = ses_backends[DEFAULT_ACCOUNT_ID][REGION].sent_messages
         return [mail.raw_data for mail in sent if address in mail.destinations]
 
@@ -112,7 +114,7 @@ class _Server(ThreadingHTTPServer):
         self.before_storing: dict[str, Callable[[], None] | None] = {}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that was killed is what this is for; anything else is a defect and is shown."""
+        """Ignore killed callers, which are expected. Show any other error: it is a defect."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 
@@ -151,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.server.before_storing.pop(bucket, None) if self.command == "PUT" else None
 
     def _refusal(self, body: bytes) -> tuple[int, dict[str, str], str] | None:
-        """A 200 that lists every entry as failed, if the queue is one that refuses."""
+        """A 200 that lists every entry as failed, or `None` if the queue does not refuse."""
         if self.headers.get("X-Amz-Target") != "AmazonSQS.SendMessageBatch":
             return None
         batch = json.loads(body)
@@ -162,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps({"Failed": failed})
 
     def _signed_for(self) -> tuple[str, str]:
-        """Service and region of the request's signature: `Credential=key/day/region/service/…`."""
+        """Service and region from the request's signature: `Credential=key/day/region/service/…`."""
         scope = self.headers["Authorization"].partition("Credential=")[2].split("/")
         return scope[3], scope[2]
 
@@ -182,4 +184,4 @@ class _Handler(BaseHTTPRequestHandler):
         self._serve()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""

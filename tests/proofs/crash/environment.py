@@ -1,7 +1,7 @@
 """Execution environments: processes that invoke the real functions, forked from one that has imported them.
 
-Run as `python -m tests.proofs.crash.environment FD` it is that first process: each socket that comes by FD becomes an
-environment of its own. When FD closes, all of them end.
+`python -m tests.proofs.crash.environment FD` is that first process. Each socket that FD passes becomes an
+environment of its own. All environments end when FD closes.
 """
 
 import importlib
@@ -34,7 +34,7 @@ _ORDER: TypeAdapter[Order | None] = TypeAdapter(Order | None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """One call of a function; `remaining_ms` are what its context says, one after the other."""
+    """One call of a function. `remaining_ms` are the successive answers of its context; the last one repeats."""
 
     function: str
     event: dict[str, Any]
@@ -43,7 +43,7 @@ class Invocation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How an invocation ended, or that it has not: `blow` is set where it was struck."""
+    """The end of an invocation, or the `blow` that struck it."""
 
     answer: dict[str, Any] | None = None
     error: str | None = None
@@ -52,7 +52,7 @@ class Outcome:
 
 
 class Environment:
-    """Our end of one execution environment."""
+    """Our side of one execution environment."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
@@ -70,14 +70,14 @@ class Environment:
         self._channel.sendall(encode(message))
 
     def answers_within(self, seconds: float) -> bool:
-        """Whether `outcome` would not wait."""
+        """True if `outcome` returns at once, after waiting up to these seconds."""
         return bool(select.select([self._channel], [], [], seconds)[0])
 
     def outcome(self) -> Outcome:
         """Wait for the end, or for the blow that was ordered.
 
         Raises:
-            EOFError: the process is gone, and nobody asked for it.
+            EOFError: the process died without an order.
         """
         line = self._line()
         if "blow" not in line:
@@ -95,7 +95,7 @@ class Environment:
         self.close()
 
     def close(self) -> None:
-        """Let it end: it reads no further invocation."""
+        """Close the channel, which ends the process after its current invocation."""
         self._lines.close()
         self._channel.close()
 
@@ -138,7 +138,7 @@ class Nursery:
         self._process.wait(timeout=20)
 
     def fork(self, environ: Mapping[str, str]) -> Environment:
-        """A new environment, with nothing opened yet: its first invocation is a cold start."""
+        """Fork an environment with no connection open: its first invocation is a cold start."""
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(self._control, [b"f"], [theirs.fileno()])
@@ -150,7 +150,7 @@ class Nursery:
 
 
 class _Context(Context):
-    """A context whose remaining time is told in advance, so that a loop ends after as many rounds."""
+    """A context with scripted remaining times, so that a loop ends after as many rounds."""
 
     def __init__(self, remaining_ms: list[int]) -> None:
         super().__init__(remaining_ms[0])
@@ -161,7 +161,7 @@ class _Context(Context):
 
 
 def _serve(channel: socket.socket, tracer: Tracer) -> None:
-    """Invoke what is asked for, one after the other, until the channel closes."""
+    """Serve the requested invocations one after the other, until the channel closes."""
     with channel, channel.makefile("rb") as lines:
         os.environ.update(json.loads(lines.readline()))
         channel.sendall(encode({"pid": os.getpid()}))
@@ -183,7 +183,7 @@ def _invoke(request: dict[str, Any], channel: socket.socket, tracer: Tracer) -> 
 
 def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # exit statuses are not needed
     tracer = Tracer()
     watch(tracer)
     for function in FUNCTIONS:
@@ -196,7 +196,7 @@ def main() -> None:
     ):
         importlib.import_module(f"reservations.adapters.{adapter}")
     for service in ("ssm", "sqs", "s3", "ses"):
-        boto3.client(service)  # reads its model, which every fork then has
+        boto3.client(service)  # loads its model once for all forks
     while True:
         message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
         if not message:

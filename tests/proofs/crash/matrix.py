@@ -1,4 +1,4 @@
-"""The matrix: every boundary that a recording shows, by each blow, and what came of it."""
+"""The matrix: every recorded boundary, struck by each blow, and the outcomes."""
 
 import math
 import time
@@ -50,7 +50,7 @@ _STORIES: dict[str, Callable[[World], str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Boundary:
-    """One I/O of a function: `path` tells what else its invocation did, `nth` which of equal ones it is."""
+    """One I/O of a function. `path` sums up its invocation, `nth` numbers equal crossings."""
 
     function: str
     path: str
@@ -63,7 +63,7 @@ class Boundary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a boundary was seen: in which invocation of which story, after which crossings."""
+    """The place of a boundary: story, invocation, and all crossings up to it."""
 
     story: str
     invocation: int
@@ -82,9 +82,9 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """`broken` says which promise; without it, `outcome` is how the story ended.
+    """The outcome of a story, or the broken promise.
 
-    A place that depends on who is faster may not be met again: then nothing was struck, nothing shown.
+    A place that depends on timing may not be met again. Such a case strikes and proves nothing.
     """
 
     case: Case
@@ -98,7 +98,7 @@ class Result:
 
 @contextmanager
 def worlds(number: int) -> Iterator[list[World]]:
-    """Open worlds that know nothing of each other."""
+    """Open independent worlds."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="crash-")))
         cloud = stack.enter_context(Cloud())
@@ -119,7 +119,7 @@ def worlds(number: int) -> Iterator[list[World]]:
 def _in_each(
     items: Iterable[Item], opened: Sequence[World], work: Callable[[Item, World], Made]
 ) -> Iterator[Made]:
-    """Work on each item in some world that is free; yield what is made as it comes."""
+    """Work on each item in some free world. Yield the results as they come."""
     free: SimpleQueue[World] = SimpleQueue()
     for world in opened:
         free.put(world)
@@ -144,7 +144,7 @@ def _in_each(
 
 
 def record(opened: Sequence[World]) -> dict[Boundary, Place]:
-    """Live through every story undisturbed, and keep the first story in which each boundary was met."""
+    """Run every story undisturbed, and keep the first place of each boundary."""
     cold: set[str] = set()
 
     def live_undisturbed(name: str, world: World) -> tuple[str, list[tuple[str, int, list[str]]]]:
@@ -174,7 +174,7 @@ def _boundaries(function: str, crossings: list[str]) -> Iterator[tuple[Boundary,
 
 
 def _path(crossings: list[str]) -> str:
-    """What an invocation did, in a word: whom it called, else whether it wrote anything."""
+    """A summary of an invocation: the parties it called, else `writes` or `reads`."""
     called = outside(crossings)
     if called:
         return " + ".join(dict.fromkeys(called))
@@ -182,7 +182,7 @@ def _path(crossings: list[str]) -> str:
 
 
 def lines_of(boundaries: Iterable[Boundary]) -> set[str]:
-    """What the committed list holds: which path, and how often, depends on who was faster."""
+    """The lines of the committed list. They omit path and number, which depend on timing."""
     return {f"{boundary.function} | {boundary.crossing}" for boundary in boundaries}
 
 
@@ -200,9 +200,9 @@ def read_list() -> set[str]:
 
 
 def cases_of(places: dict[Boundary, Place]) -> list[Case]:
-    """Each boundary by each blow, the most telling first and each function in its turn.
+    """Each boundary with each blow, the most important first, the functions in turn.
 
-    After one is before the next: only what does something is also struck after.
+    A blow after a crossing equals one before the next. Only crossings with an effect are also struck after.
     """
     cases = [
         Case(boundary=boundary, place=place, blow=blow)
@@ -226,7 +226,7 @@ def _rank(case: Case) -> int:
 
 
 def sample(cases: Sequence[Case], size: int) -> list[Case]:
-    """As many of the most telling as `size` allows, of every function and by every blow."""
+    """A sample of up to `size` of the most important cases, across all functions and blows."""
     telling = [case for case in cases if _rank(case) == 0]
     step = max(1, len(telling) // size)
     # A step that shares no factor with the three blows takes each of them in turn.
@@ -237,7 +237,7 @@ def sample(cases: Sequence[Case], size: int) -> list[Case]:
 def run(
     cases: Collection[Case], opened: Sequence[World], *, minutes: float = math.inf
 ) -> Iterator[Result]:
-    """Run the cases in all worlds at once; yield each result as it comes, and begin none after `minutes`."""
+    """Run the cases in all worlds in parallel. Yield results as they come; start no case after `minutes`."""
     ends_at = time.monotonic() + minutes * 60
 
     def in_time(case: Case, world: World) -> Result | None:
@@ -247,7 +247,7 @@ def run(
 
 
 def run_case(case: Case, world: World) -> Result:
-    """Live through the story of a case with one invocation struck; then look at the promises."""
+    """Run the story of a case with one invocation struck, and check the promises."""
     began = time.monotonic()
     for strike in _strikes(case):
         try:
@@ -263,7 +263,7 @@ def run_case(case: Case, world: World) -> Result:
 
 
 def _strikes(case: Case) -> Iterator[Strike]:
-    """Where it was recorded, else the first like it: invocations may overtake each other."""
+    """The strikes to try: at the recorded place, else at the first like it. Invocations may overtake each other."""
     order = Order(crossings=list(case.place.crossings), blow=case.blow)
     for nth, exact in ((case.place.invocation, True), (1, True), (1, False)):
         strike_order = replace(order, exact=exact)
@@ -274,7 +274,7 @@ def _strikes(case: Case) -> Iterator[Strike]:
 
 
 def summary(results: Iterable[Result]) -> str:
-    """Kinds of boundary by blows and by outcomes, in Markdown; each case counts once in either half."""
+    """Kinds of boundary by blows and by outcomes, in Markdown. Each case counts once in both halves."""
     columns = (*Blow, *_ENDINGS)
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for result in results:
@@ -298,7 +298,7 @@ def _ending(result: Result) -> str:
 
 
 def table(results: Iterable[Result]) -> str:
-    """Boundaries by outcomes, in Markdown."""
+    """Boundaries by outcome of each blow, in Markdown."""
     cells: dict[Boundary, dict[Blow, str]] = defaultdict(dict)
     for result in results:
         kept = NOT_MET if result.outcome == NOT_MET else f"✓ {result.outcome}"

@@ -1,4 +1,4 @@
-"""What travelers live through, and the promises that hold at the end of each story, whatever was struck."""
+"""Stories of travelers, and the promises that hold at the end of each one after any blow."""
 
 import json
 import uuid
@@ -26,13 +26,13 @@ from tests.worlds.providers import Receiver
 PRICE = Decimal("342.50")
 LIVE = {"confirmed", "pending"}
 OPERATION = "POST /v1/reservations"
-FINAL_STATUS = 500  # below it an answer is final, 409 "in flight" aside
+FINAL_STATUS = 500  # answers below it are final, except 409 "in flight"
 
 Word = Literal["CONFIRMADA", "RECHAZADA", "EXPIRADA", "CANCELADA"]
 
 
 class BrokenPromiseError(Exception):
-    """Something that must never happen was seen."""
+    """Something happened that must never happen."""
 
 
 def promise(holds: object, broken: str) -> None:
@@ -41,7 +41,7 @@ def promise(holds: object, broken: str) -> None:
 
 
 class Traveler:
-    """Asks for one reservation, and asks again, with the same key, until there is an answer."""
+    """Requests one reservation, and retries with the same key until there is an answer."""
 
     def __init__(self, world: World, *, payment_token: str, offer_id: str) -> None:
         self.world = world
@@ -70,7 +70,7 @@ class Traveler:
 
     @property
     def reference(self) -> str:
-        """What the providers know the reservation by."""
+        """The reference of the reservation at the providers."""
         [row] = self.world.rows("SELECT id FROM reservation")
         return str(uuid.UUID(bytes=row["id"]))
 
@@ -110,7 +110,7 @@ class Traveler:
         self.world.operate_until(self.world.at_rest, what="all at rest")
 
     def hear_of_a_bounce(self) -> None:
-        """SES tells that the confirmation did not arrive, until it is written down."""
+        """Send the bounce of the confirmation from SES, and wait until it is in the history."""
         [record] = an_event("record_mail_event.bounced")["Records"]
         event = json.loads(record["body"])
         event["mail"]["tags"]["reservation_id"] = [self.reference]
@@ -118,7 +118,7 @@ class Traveler:
         self.world.operate_until(lambda: self.bounces() > 0, what="the bounce in the history")
 
     def used_these_keys_long_ago(self) -> None:
-        """For something else: both keys are kept with another fingerprint, and are past their time."""
+        """Store both keys with another fingerprint and an expiry in the past."""
         operations = {"create": OPERATION, "cancel": f"{OPERATION}/{{code}}/cancel"}
         for name, operation in operations.items():
             self.world.change(
@@ -159,7 +159,7 @@ class Traveler:
         return answers[0]
 
     def _look_at_what_was_cut(self) -> None:
-        """Right after a blow: all rows, and only if the commit had passed, or none."""
+        """Check right after a blow that all rows exist if the commit had passed, else none."""
         struck = self.world.story.order
         assert struck is not None
         cut = struck.crossings if struck.blow is not Blow.KILL_BEFORE else struck.crossings[:-1]
@@ -183,7 +183,10 @@ class Traveler:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tale:
-    """A story and how it must end; `mails` is how many the traveler gets, `policy` what it hurries (seconds)."""
+    """A story and its required end.
+
+    `mails` is the number the traveler gets. `policy` overrides durations (seconds).
+    """
 
     name: str
     live: Callable[[Traveler], None]
@@ -200,7 +203,7 @@ def _to_its_end(traveler: Traveler) -> None:
 
 
 def _asked_again(traveler: Traveler) -> None:
-    """Everything once more: reading, the same request, the same messages; then what is scheduled."""
+    """Repeat everything: reads, the same request, the same messages. Then run the scheduled tasks."""
     _to_its_end(traveler)
     traveler.hear_of_a_bounce()
     for part in ("", "/timeline", "/voucher"):
@@ -208,9 +211,9 @@ def _asked_again(traveler: Traveler) -> None:
     traveler.reserve()
     traveler.world.redrive()
     traveler.rest()
-    promise(traveler.bounces() == 1, "a bounce is told more than once")
+    promise(traveler.bounces() == 1, "a bounce is in the history more than once")
     traveler.look_at_health()
-    promise(traveler.world.poison() >= len(CONSUMERS), "what nobody can read is not set aside")
+    promise(traveler.world.poison() >= len(CONSUMERS), "an unreadable message is not dead-lettered")
     for task in ("retention", "invariants"):
         traveler.world.run("clean_up", {"task": task})
 
@@ -231,14 +234,14 @@ def _cancelled_while_paying(traveler: Traveler) -> None:
 
 
 def _silent(traveler: Traveler) -> None:
-    """No provider answers, each does what it was asked: charge, booking, cancellation and refund."""
+    """The providers execute charge, booking, cancellation and refund without answering."""
     _to_its_end(traveler)
     world = traveler.world
     for simulator in world.simulators.values():
         simulator.faults("slow", latency_ms=1500)
     traveler.cancel()
     for provider, operation in (("supplier", "cancel_booking"), ("payments", "refund")):
-        # A call whose worker was killed stays started: that a look got no answer either tells as much.
+        # A call of a killed worker stays `started`. An inquiry without an answer proves as much.
         asked = (
             "SELECT id FROM provider_call WHERE operation = :operation"
             " AND (status <> 'started' OR looks > 0)"
@@ -252,17 +255,17 @@ def _silent(traveler: Traveler) -> None:
 
 
 def _told_again(traveler: Traveler) -> None:
-    """The supplier's queue is behind: the poller tells it again, and gives it longer each time."""
+    """The supplier's queue is behind: the poller repeats its hints, with a longer lease each time."""
     world = traveler.world
     with world.behind(Queue.SUPPLIER):
         traveler.reserve()
-        # The hints of the charge and of its late look, and the poller's own two.
+        # The hints of the charge and of its late inquiry, and the poller's own two.
         world.operate_until(lambda: world.waiting(Queue.SUPPLIER) >= 4, what="hints told again")
     traveler.rest()
 
 
 def _never_paid(traveler: Traveler) -> None:
-    """The payments API is down until the hold is over, and comes back: only then can it be asked once more."""
+    """The payments API is down until the hold is over. Only then can it be inquired again."""
     world = traveler.world
     world.simulators["payments"].faults("outage")
     traveler.reserve()
@@ -273,12 +276,12 @@ def _never_paid(traveler: Traveler) -> None:
 
 
 def _refused_by_a_queue(traveler: Traveler) -> None:
-    """The payment queue refuses the hints for our own fault until they are set aside; a person revives them."""
+    """The payment queue refuses the hints as our fault until they are dead. A person revives them."""
     world = traveler.world
     with world.refusing(Queue.PAYMENT):
         traveler.reserve()
         dead = "SELECT id FROM outbox WHERE status = 'dead'"
-        world.operate_until(lambda: bool(world.rows(dead)), what="a hint that is set aside")
+        world.operate_until(lambda: bool(world.rows(dead)), what="a dead hint")
     world.revive_hints()
     traveler.rest()
 
@@ -289,7 +292,7 @@ def _keys_used_long_ago(traveler: Traveler) -> None:
 
 
 def _voucher_lost(traveler: Traveler) -> None:
-    """The store loses the voucher: before it is mailed, before it is read, and read while it is being erased."""
+    """The store loses the voucher before its mail, before a read, and during a read while it is erased."""
     world = traveler.world
     with world.behind(Queue.NOTIFICATION):
         traveler.reserve()
@@ -309,7 +312,7 @@ def _voucher_lost(traveler: Traveler) -> None:
 
 
 def _past_its_time(traveler: Traveler) -> None:
-    """Years after the trip: the traveler, the voucher and what was received and published are deleted."""
+    """Years after the trip, customer, voucher, webhooks and published hints are deleted."""
     _to_its_end(traveler)
     world = traveler.world
     world.change("UPDATE reservation SET starts_on = '2001-05-01', ends_on = '2001-05-04'")
@@ -318,9 +321,9 @@ def _past_its_time(traveler: Traveler) -> None:
     traveler.forgotten = True
     world.run("clean_up", {"task": "retention"})
     for kept in ("outbox", "webhook", "customer", "document WHERE removed_at IS NULL"):
-        promise(not world.rows(f"SELECT * FROM {kept}"), f"past its time and kept: {kept}")
+        promise(not world.rows(f"SELECT * FROM {kept}"), f"kept past its retention: {kept}")
     told = world.rows("SELECT id FROM history WHERE event = :event", event=CUSTOMER_ERASED)
-    promise(len(told) == 1, f"the erasure is told {len(told)} times")
+    promise(len(told) == 1, f"the erasure is in the history {len(told)} times")
 
 
 TALES = (
@@ -354,7 +357,7 @@ TALES = (
         mails=2,
     ),
     Tale(
-        name="sent again",  # not found for sure, then surely not taken, then done; by each provider
+        name="sent again",  # at each provider: surely not found, then surely not taken, then done
         live=_to_its_end,
         payment_token="tok_flaky",
         offer_id="FLK-1",
@@ -366,7 +369,7 @@ TALES = (
         live=_never_paid,
         ends="EXPIRADA",
         mails=1,
-        # A blow may leave it unknown whether the charge was sent, and the hold then counts from there.
+        # After a blow it may be unknown if the charge was sent. The hold then counts from there.
         policy={"hold": 4, "hold_limit": 4, "grace": 0.5},
     ),
     Tale(name="told again", live=_told_again, ends="CONFIRMADA", mails=1),
@@ -389,7 +392,7 @@ TALES = (
     Tale(
         name="asked again",
         live=_asked_again,
-        payment_token="tok_pending",  # told by a webhook
+        payment_token="tok_pending",  # decided by a webhook
         ends="CONFIRMADA",
         mails=1,
     ),
@@ -397,17 +400,17 @@ TALES = (
 
 
 def tell(tale: Tale, world: World) -> str:
-    """Live through a story that `world` has begun; return how it ended.
+    """Run a story in a world after its `begin`. Return its end and its oddities.
 
     Raises:
-        BrokenPromiseError: what must never happen.
-        TimeoutError: it does not come to rest.
+        BrokenPromiseError: something happened that must never happen.
+        TimeoutError: the story does not come to rest.
     """
     traveler = Traveler(world, payment_token=tale.payment_token, offer_id=tale.offer_id)
     with world.hurried(tale.policy) if tale.policy else nullcontext():
         tale.live(traveler)
         oddities = check_promises(traveler, tale)
-        world.wait_until(world.undisturbed, what="the end of what was stopped")
+        world.wait_until(world.undisturbed, what="the end of the stopped invocation")
     return ", ".join([tale.ends, *oddities])
 
 
@@ -415,11 +418,14 @@ def tell(tale: Tale, world: World) -> str:
 
 
 def check_promises(traveler: Traveler, tale: Tale) -> list[str]:
-    """Never lost, never paid twice, never paid without a service, never a mystery; return what only a blow excuses."""
+    """Check: never lost, never paid twice, never paid without a service, never unexplained.
+
+    Return the oddities that only a blow excuses.
+    """
     world = traveler.world
     promise(len(traveler.codes) == 1, f"two codes for one key: {traveler.codes}")
     traveler.reserve()
-    promise(len(traveler.codes) == 1, f"a replay told another code: {traveler.codes}")
+    promise(len(traveler.codes) == 1, f"a replay returned another code: {traveler.codes}")
     word = traveler.status()
     promise(word == tale.ends, f"it ended {word}, not {tale.ends}")
     [row] = world.rows("SELECT * FROM reservation")
@@ -427,8 +433,8 @@ def check_promises(traveler: Traveler, tale: Tale) -> list[str]:
     world.run("clean_up", {"task": "retention"})
     _check_voucher(world, confirmed=row["confirmed_at"] is not None)
     promise(not world.rows("SELECT id FROM outbox WHERE status = 'dead'"), "a dead outbox row")
-    promise(world.dead_letters() == 0, "a message was set aside")
-    promise(row["settled"] and row["review"] == "", f"unsettled, or for a person: {row['review']}")
+    promise(world.dead_letters() == 0, "a message was dead-lettered")
+    promise(row["settled"] and row["review"] == "", f"unsettled, or in review: {row['review']}")
     found = world.run("clean_up", {"task": "audit"})
     promise(not any(found.values()), f"broken invariants: {found}")
     mails = _check_mails(traveler, tale)
@@ -445,13 +451,13 @@ def _check_money_and_service(world: World, reference: str, *, confirmed: bool) -
     promise(len(refunds) <= 1, f"{len(refunds)} refunds under one key")
     promise(len(bookings) <= 1, f"{len(bookings)} bookings under one key")
     kept = sum(Decimal(c["amount"]) for c in paid) - sum(Decimal(r["amount"]) for r in refunds)
-    promise(kept == (PRICE if confirmed else 0), f"{kept} kept of a reservation that ended so")
+    promise(kept == (PRICE if confirmed else 0), f"{kept} kept, confirmed: {confirmed}")
     alive = [booking for booking in bookings if booking["status"] in LIVE]
-    promise(len(alive) == int(confirmed), f"{len(alive)} services of a reservation that ended so")
+    promise(len(alive) == int(confirmed), f"{len(alive)} live bookings, confirmed: {confirmed}")
 
 
 def _check_voucher(world: World, *, confirmed: bool) -> None:
-    """The one that was issued, or none once it was removed, whoever had made it anew meanwhile."""
+    """Check that the issued voucher is stored, or no voucher once it was removed, even after a reader re-created it."""
     documents = world.rows("SELECT s3_key, sha256, removed_at FROM document")
     promise(len(documents) == int(confirmed), f"{len(documents)} vouchers")
     for document in documents:
@@ -462,7 +468,7 @@ def _check_voucher(world: World, *, confirmed: bool) -> None:
 
 
 def _check_mails(traveler: Traveler, tale: Tale) -> int:
-    """Each once; one copy more only where a send was cut off, as SES has no idempotency key."""
+    """Check that each mail was sent once. A send cut off by a blow excuses one copy: SES has no idempotency key."""
     mails = len(traveler.world.mails_to(traveler.email))
     cut = traveler.world.story.struck_in == "notify_customer"
     promise(tale.mails <= mails <= tale.mails + cut, f"{mails} mails instead of {tale.mails}")
@@ -473,12 +479,12 @@ def _check_mails(traveler: Traveler, tale: Tale) -> int:
 
 
 def migrate(world: World) -> str:
-    """Bring an empty schema to this code's revision, again and again until it is there and the stack was told."""
+    """Migrate an empty schema to this code's revision, with retries until it is done and reported to the stack."""
     with world.empty_database() as url, Receiver() as stack:
         event = an_event("migrate_database.create")
         world.run("migrate_database", event | {"ResponseURL": urljoin(stack.url, "/stack")})
         verdicts = {json.loads(told.body)["Status"] for told in stack.received}
-        promise(verdicts == {"SUCCESS"}, f"the stack was told {verdicts}")
+        promise(verdicts == {"SUCCESS"}, f"the stack received {verdicts}")
         with create_engine(url).connect() as connection:
             promise(readiness.current(connection) == readiness.HEAD, "another revision")
             tables = set(connection.execute(text("SHOW TABLES")).scalars())

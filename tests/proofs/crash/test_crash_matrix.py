@@ -1,4 +1,4 @@
-"""The list of boundaries is complete, a broken promise is found, and a representative part of the matrix holds."""
+"""The list of boundaries is complete, a broken promise is found, and a sample of the matrix holds."""
 
 import importlib
 import pkgutil
@@ -20,13 +20,13 @@ from tests.proofs.crash.stories import TALES, BrokenPromiseError, Traveler, tell
 from tests.proofs.crash.world import World
 
 SAMPLE = 12
-STRUCK = 10  # at least; the others' places depend on who is faster, and may not be met again
+STRUCK = 10  # at least; the other places depend on timing, and may not be met again
 CONFIRMED = TALES[0]
 STATEMENTS = (Select, Insert, Update, Delete, TextClause, TextualSelect)
 WITHOUT_STORY = {  # no deployed function executes these
     "sql SELECT provider_attempt provider_call": "`ops show` reads the attempts",
-    "sql INSERT history outbox reservation": "`ops outbox revive` tells it on the timeline",
-    "sql INSERT history reservation": "`ops dlq` tells who moved a message",
+    "sql INSERT history outbox reservation": "`ops outbox revive` records it in the history",
+    "sql INSERT history reservation": "`ops dlq` records the operator who moved a message",
     "sql UPDATE outbox SET status, refusals, available_at": "`ops outbox revive`",
 }
 
@@ -48,7 +48,7 @@ def test_every_boundary_that_is_met_is_in_the_list(places: dict[Boundary, Place]
     met, listed = matrix.lines_of(places), matrix.read_list()
     remedy = "run `make crash-boundaries`, read the difference and commit it"
     assert met - listed == set(), f"new boundaries: {remedy}"
-    assert listed - met == set(), f"boundaries that are gone: {remedy}"
+    assert listed - met == set(), f"boundaries not met any more: {remedy}"
 
 
 def test_no_function_is_left_out(places: dict[Boundary, Place]) -> None:
@@ -56,7 +56,7 @@ def test_no_function_is_left_out(places: dict[Boundary, Place]) -> None:
 
 
 def crossings_of_statements() -> set[str]:
-    """How the list would spell what the adapters' modules declare; what a method builds is not seen here."""
+    """Crossings of the statements that the adapters' modules declare. Statements built in methods are not included."""
     names = [module.name for module in pkgutil.iter_modules(mysql.__path__, f"{mysql.__name__}.")]
     declared = [value for name in names for value in vars(importlib.import_module(name)).values()]
     grouped = [each for value in declared if isinstance(value, dict) for each in value.values()]
@@ -75,7 +75,7 @@ def test_some_story_crosses_every_declared_statement() -> None:
     assert crossings_of_statements() - crossed == WITHOUT_STORY.keys()
 
 
-def test_a_representative_part_keeps_every_promise(
+def test_a_sample_of_the_matrix_keeps_every_promise(
     opened: list[World], places: dict[Boundary, Place]
 ) -> None:
     cases = matrix.sample(matrix.cases_of(places), SAMPLE)
@@ -147,11 +147,11 @@ def test_a_broken_promise_is_found(
         ("SELECT GET_LOCK('migrate', %(seconds)s)", "SELECT GET_LOCK(?, ?)"),
     ],
 )
-def test_a_statement_is_told_in_a_few_words(statement: str, summary: str) -> None:
+def test_a_statement_is_summarized(statement: str, summary: str) -> None:
     assert summary_of(statement) == summary
 
 
-def test_a_way_out_that_nobody_foresaw_is_a_boundary() -> None:
+def test_an_unforeseen_connection_is_a_boundary() -> None:
     tracer = Tracer()
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as client:
         tracer.audit("socket.connect", (client, server.getsockname()))
@@ -159,7 +159,7 @@ def test_a_way_out_that_nobody_foresaw_is_a_boundary() -> None:
     assert tracer.crossings == ["socket connect"]
 
 
-def test_what_a_driver_does_inside_a_crossing_is_part_of_it() -> None:
+def test_calls_of_a_driver_inside_a_crossing_are_part_of_it() -> None:
     tracer = Tracer()
     with tracer.crossing("sql INSERT history"):
         tracer.audit("socket.connect", ())

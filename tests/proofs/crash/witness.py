@@ -1,4 +1,4 @@
-"""The deployed functions write down their crossings, to be held against the list of the crash matrix."""
+"""Make the deployed functions log their crossings, for comparison with the list of the crash matrix."""
 
 import os
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ _INSIDE = Path(__file__).with_name("inside")
 
 @contextmanager
 def witnessed(endpoint: str) -> Iterator[Path]:
-    """Give the file to which every function of the stack adds `function | crossing`, each once a process.
+    """Yield the file to which every function of the stack adds `function | crossing`, once per process.
 
-    Their configuration is changed for it, by Lambda's own API, and is as before afterwards.
+    Lambda's own API changes the functions' configuration for it, and restores it afterwards.
     """
     aws, functions = client("lambda", endpoint), _functions(endpoint)
     with TemporaryDirectory() as folder:
@@ -59,7 +59,7 @@ def _variables(aws: Any, name: str) -> dict[str, str]:
 
 
 def _replace(aws: Any, variables_of: dict[str, dict[str, str]], *, poller: str) -> None:
-    """Each function by one with other variables; the poller's rule alone would let it rest for up to a minute."""
+    """Give each function other variables. Invoke the poller, which its rule would leave idle for a minute."""
     for name, variables in variables_of.items():
         aws.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
     for name in variables_of:

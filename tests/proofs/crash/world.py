@@ -1,4 +1,4 @@
-"""Everything around the functions, and normal operation: a poller, queues, webhooks, a traveler who asks again."""
+"""The surroundings of the functions in normal operation: poller, queues, webhooks and providers."""
 
 import base64
 import json
@@ -34,7 +34,7 @@ _SECRET = "whsec_" + base64.b64encode(b"secret-of-both-providers" + bytes(8)).de
 _KEY_RING = {"current": "k1", "keys": {"k1": base64.b64encode(bytes(32)).decode()}}
 _API_KEY_ID = "l3pk9vw2d1"
 
-# As short as a busy machine allows: a call may last 2 s (connect twice, read), and may begin 4 s late.
+# As short as a busy machine allows: a call may take 2 s (connect twice, read), and start 4 s late.
 SAGA: Mapping[str, object] = {
     "profile": "short",
     "timeouts": {
@@ -67,14 +67,14 @@ CONSUMERS: dict[str, str] = {
     MAIL_EVENTS: "record_mail_event",
 }
 _MIGRATING = Lock()  # Alembic's context is one for the whole process
-ONE_ROUND_MS = (60_000, 0)  # what the poller is told: time for one round, then none
+ONE_ROUND_MS = (60_000, 0)  # the poller's remaining time: enough for one round only
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strike:
-    """The `nth` invocation of a function in a story, or the first like it after, is struck as ordered."""
+    """Strike the `nth` invocation of a function in a story, or a later one that fits the order."""
 
     function: str
     nth: int
@@ -83,7 +83,7 @@ class Strike:
 
 @dataclass(slots=True)
 class _Struck:
-    """An invocation that was stopped, and who waits for what becomes of it."""
+    """A stopped invocation, and the callback for its outcome."""
 
     environment: Environment
     resume_at: float
@@ -93,11 +93,11 @@ class _Struck:
 
 @dataclass(slots=True)
 class Story:
-    """What is remembered of one case: how often each function ran, what was seen, where it was struck."""
+    """The record of one case: invocations of each function, crossings seen, and the place of the blow."""
 
     strike: Strike | None = None
-    cold: set[str] | None = None  # while recording: the functions whose cold start was seen
-    order: Order | None = None  # once carried out
+    cold: set[str] | None = None  # while recording: functions whose cold start was recorded
+    order: Order | None = None  # set once it is carried out
     counts: Counter[str] = field(default_factory=Counter)
     seen: list[tuple[str, int, list[str]]] = field(default_factory=list)
     struck_in: str | None = None
@@ -105,7 +105,7 @@ class Story:
 
 
 class World:
-    """A database schema, two providers, queues, a bucket; what is killed in it leaves it standing."""
+    """A database schema, two providers, queues and a bucket. They survive every killed function."""
 
     def __init__(self, name: str, *, cloud: Cloud, nursery: Nursery, folder: Path) -> None:
         self._name = name
@@ -137,7 +137,7 @@ class World:
     def _open(self, enter: Callable[[AbstractContextManager[Any]], Any]) -> None:
         with _MIGRATING:
             self._database_url: str = enter(migrated_schema("mysql"))
-        # One connection, asked first whether the server still has it.
+        # One connection, checked before use.
         self._engine = create_engine(
             self._database_url, pool_size=1, pool_pre_ping=True, isolation_level="AUTOCOMMIT"
         )
@@ -196,7 +196,7 @@ class World:
     # --- one case -------------------------------------------------------------
 
     def begin(self, *, strike: Strike | None = None, cold: set[str] | None = None) -> None:
-        """Forget the case before: rows, messages, what the providers did and told."""
+        """Delete everything of the previous case: rows, messages, ledgers and webhooks."""
         self.story = Story(strike=strike, cold=cold)
         self._last_events.clear()
         self._cloud.before_storing(self.bucket, None)
@@ -210,7 +210,7 @@ class World:
             self.receivers[provider].received.clear()
 
     def abandon(self) -> None:
-        """After a case that went wrong: nothing of it may go on."""
+        """End all processes of a failed case."""
         if self._stopped is not None:
             self._stopped.environment.kill()
             self._stopped = None
@@ -222,12 +222,12 @@ class World:
 
     @contextmanager
     def empty_database(self) -> Iterator[str]:
-        """Point the functions at a schema without tables for a while; its URL."""
+        """Point the functions at a schema without tables during the block. Yield its URL."""
         with empty_schema("mysql") as url, self._elsewhere(database_url=url):
             yield url
 
     def hurried(self, policy: Mapping[str, object]) -> AbstractContextManager[None]:
-        """Let the functions obey other durations (seconds) for a while."""
+        """Give the functions other durations (seconds) during the block."""
         return self._elsewhere(policy=policy)
 
     @contextmanager
@@ -250,9 +250,9 @@ class World:
         remaining_ms: tuple[int, ...] = (60_000,),
         conclude: Callable[[Outcome], None] = lambda _: None,
     ) -> Outcome:
-        """Run a function to its end, or to the blow that this case is about.
+        """Run a function to its end, or to the blow of this case.
 
-        `conclude` hears of the end, also of one that comes later, after a stop.
+        `conclude` receives the end, also one that comes later, after a stop.
         """
         story = self.story
         story.counts[function] += 1
@@ -260,7 +260,7 @@ class World:
         cold = story.cold is not None and function not in story.cold
         if story.cold is not None:
             story.cold.add(function)
-        # Warm unless a cold start is the point: on a busy machine one after the other would each be too late to call.
+        # Use a warm process unless the case is about a cold start: repeated cold starts would be too late to call.
         alone = cold or (order is not None and is_cold(order.crossings[-1]))
         environment = self._nursery.fork(self._environ) if alone else self._steady
         environment.begin(
@@ -291,7 +291,7 @@ class World:
         return None
 
     def tend(self) -> None:
-        """Let what was stopped go on when its time has come, and hear how it ended."""
+        """Resume the stopped invocation when it is time, and collect its outcome."""
         stopped = self._stopped
         if stopped is None:
             return
@@ -305,7 +305,7 @@ class World:
             stopped.conclude(outcome)
 
     def run(self, function: str, event: Json) -> Json:
-        """What a schedule or a deployment does: invoke it, and again, until it ends well."""
+        """Invoke a function, with retries until it succeeds, as a schedule or a deployment does."""
         answers: list[Json] = []
 
         def conclude(outcome: Outcome) -> None:
@@ -315,14 +315,14 @@ class World:
             self.invoke(function, event, conclude=conclude)
             return bool(answers)
 
-        self.wait_until(ran, what=f"a good end of {function}")
-        self.wait_until(self.undisturbed, what="the end of what was stopped")
+        self.wait_until(ran, what=f"a success of {function}")
+        self.wait_until(self.undisturbed, what="the end of the stopped invocation")
         return answers[0]
 
     # --- normal operation -----------------------------------------------------
 
     def round(self) -> None:
-        """What goes on all the time: webhooks are delivered, the poller polls, messages find their step."""
+        """One round of normal operation: deliver webhooks, run the poller, deliver messages to their steps."""
         self.tend()
         for provider, receiver in self.receivers.items():
             for webhook in receiver.received[:]:
@@ -334,7 +334,7 @@ class World:
 
     @contextmanager
     def behind(self, queue: Queue) -> Iterator[None]:
-        """Nobody takes anything from a queue for a while."""
+        """Leave a queue without a consumer during the block."""
         self._behind.add(queue)
         try:
             yield
@@ -342,11 +342,11 @@ class World:
             self._behind.clear()
 
     def refusing(self, queue: Queue) -> AbstractContextManager[None]:
-        """A queue refuses every hint for a while, as if it were our own fault."""
+        """Make a queue refuse every hint during the block, as if it were our own fault."""
         return self._cloud.refusing(self._queues[queue])
 
     def revive_hints(self) -> None:
-        """What `ops outbox revive` does about hints that were set aside."""
+        """Revive dead hints, as `ops outbox revive` does."""
         database = Database(engine_for(self._database_url))
         try:
             MySqlRetention(database).revive(queue=None, actor="operator")
@@ -354,15 +354,18 @@ class World:
             database.close()
 
     def waiting(self, queue: Queue) -> int:
-        """How many messages nobody took yet."""
+        """Number of messages in a queue."""
         return self._cloud.waiting(self._queues[queue])
 
     def tell_of_mail(self, body: str) -> None:
-        """What SES says of a mail, as its topic puts it on our queue."""
+        """Put an event of SES on our queue, as its topic does."""
         self._cloud.sqs.send_message(QueueUrl=self._queues[MAIL_EVENTS], MessageBody=body)
 
     def poison(self) -> int:
-        """A message that nobody can read, on each queue, until it is set aside; return how many were, and drop them."""
+        """Send an unreadable message to each queue and wait until all are dead-lettered.
+
+        Return the number of dead letters, and drop them.
+        """
         for url in self._queues.values():
             self._cloud.sqs.send_message(QueueUrl=url, MessageBody="{")
         self.operate_until(self._queues_are_empty, what="nothing left on the queues")
@@ -410,7 +413,7 @@ class World:
     def operate_until(self, reached: Callable[[], bool], *, what: str) -> None:
         """
         Raises:
-            TimeoutError: it did not come, however long normal operation went on.
+            TimeoutError: it did not happen within PATIENCE_SECONDS of normal operation.
         """
         self.wait_until(reached, what=what, meanwhile=self.round)
 
@@ -419,7 +422,7 @@ class World:
     ) -> None:
         """
         Raises:
-            TimeoutError: it did not come.
+            TimeoutError: it did not happen within PATIENCE_SECONDS.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not reached():
@@ -429,7 +432,7 @@ class World:
             time.sleep(_PAUSE_SECONDS)
 
     def _left(self) -> str:
-        """What keeps the world from its rest, for whoever looks for the reason."""
+        """Unfinished work and the last error, to explain a timeout."""
         due = self.rows(
             "SELECT state, next_check_at, UTC_TIMESTAMP(6) now FROM reservation WHERE settled = 0"
         )
@@ -442,11 +445,11 @@ class World:
         return f"{stopped} {json.dumps(left, default=str)}\n{self.story.last_error or ''}"
 
     def undisturbed(self) -> bool:
-        """Nobody is stopped."""
+        """True if no invocation is stopped."""
         return self._stopped is None
 
     def at_rest(self) -> bool:
-        """Nobody stopped, nothing due ever again, nothing on its way."""
+        """True if no invocation is stopped, nothing is due, and no hint or webhook is under way."""
         return (
             self.undisturbed()
             and not self.rows("SELECT id FROM reservation WHERE settled = 0")
@@ -454,7 +457,7 @@ class World:
             and not any(receiver.received for receiver in self.receivers.values())
         )
 
-    # --- what can be seen -----------------------------------------------------
+    # --- contents --------------------------------------------------------------
 
     def rows(self, sql: str, **values: object) -> list[Json]:
         with self._engine.connect() as connection:
@@ -472,7 +475,7 @@ class World:
         return int(answer["Attributes"][count])
 
     def document(self, key: str) -> bytes | None:
-        """None if the store has no such object."""
+        """Content of an object, or `None` if the store has no such object."""
         try:
             return self._cloud.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
         except ClientError as error:
@@ -481,12 +484,12 @@ class World:
             return None
 
     def lose_documents(self) -> None:
-        """The store loses what the database knows of."""
+        """Delete from the store every document that the database lists."""
         for row in self.rows("SELECT s3_key FROM document"):
             self._cloud.s3.delete_object(Bucket=self.bucket, Key=row["s3_key"])
 
     def remove_documents_meanwhile(self) -> None:
-        """An erasure marks the documents when the next object is on its way to the store."""
+        """Mark the documents as erased while the next object is on its way to the store."""
         mark = "UPDATE document SET removed_at = UTC_TIMESTAMP(6)"
         self._cloud.before_storing(self.bucket, lambda: self.change(mark))
 
@@ -510,7 +513,7 @@ def api_event(
     body: str | None = None,
     api_key_id: str | None = _API_KEY_ID,
 ) -> Json:
-    """What API Gateway hands over."""
+    """An event of API Gateway."""
     event = an_event("create_reservation.accepted")
     event |= {"httpMethod": method, "path": path, "resource": path, "body": body}
     event |= {
@@ -522,7 +525,7 @@ def api_event(
 
 
 def sqs_event(queue: str, message: Mapping[str, Any]) -> Json:
-    """What Lambda's poller hands over for one message."""
+    """The event of Lambda's poller for one message."""
     record = {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],

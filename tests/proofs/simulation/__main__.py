@@ -27,13 +27,13 @@ def main() -> int:
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.proofs.simulation")
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="live COUNT schedules through")
+    run = commands.add_parser("run", help="run COUNT schedules")
     run.add_argument("count", type=int)
     run.add_argument("--first", type=int, default=0, help="the first seed")
     run.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
-    replay = commands.add_parser("replay", help="tell one schedule")
+    replay = commands.add_parser("replay", help="print one schedule")
     replay.add_argument("seed", type=int)
-    replay.add_argument("--mutant", choices=MUTANTS, help="with this fault planted")
+    replay.add_argument("--mutant", choices=MUTANTS, help="plant this fault first")
     commands.add_parser("mutants", help=f"catch each planted fault within {WITHIN} schedules")
     return parser.parse_args()
 

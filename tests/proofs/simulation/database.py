@@ -1,4 +1,4 @@
-"""The unit of work of the fakes, with a hostile world between any two of its statements."""
+"""The unit of work of the fakes. Crashes and other workers may come between any two statements."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -19,19 +19,19 @@ from tests.worlds.fakes import (
     InMemoryWebhooks,
 )
 
-# The server's: a client that is frozen for longer loses its connection and its locks.
+# The server's setting: a client frozen for longer loses its connection and its locks.
 WAIT_TIMEOUT = timedelta(seconds=120)
-MOMENT = timedelta(microseconds=1)  # what passes between two transactions: no row has two at once
+MOMENT = timedelta(microseconds=1)  # between two transactions, so that no two share a time
 
 
 class Surroundings(Protocol):
-    """What the world does to a transaction."""
+    """The world's effects on a transaction."""
 
     database: InMemoryDatabase
     open_units: "set[SimulatedUnitOfWork]"
 
     def boundary(self, where: str) -> None:
-        """Here another may run, or this one may die."""
+        """Let another worker run here, or let this one die."""
 
     def wait_for_a_lock(self) -> None: ...
 
@@ -41,7 +41,7 @@ class Surroundings(Protocol):
     def committed(
         self, unit: "SimulatedUnitOfWork", before: dict[UUID, Reservation | None]
     ) -> None:
-        """What this unit wrote is stored."""
+        """Take note that the rows of this unit are stored."""
 
 
 class SimulatedUnitOfWork(InMemoryUnitOfWork):
@@ -49,7 +49,7 @@ class SimulatedUnitOfWork(InMemoryUnitOfWork):
 
     def __init__(self, world: Surroundings) -> None:
         self.world = world
-        self.saved: dict[UUID, datetime] = {}  # when, as the transaction saw it
+        self.saved: dict[UUID, datetime] = {}  # the transaction's time of each save
         self.staged: list[Hint] = []
         self._lost = False
         self._touched_at = world.database.now
@@ -86,10 +86,10 @@ class SimulatedUnitOfWork(InMemoryUnitOfWork):
         return super().now()
 
     def statement(self, where: str) -> None:
-        """Stand before a statement: whatever can happen may happen now.
+        """Pass the boundary before a statement.
 
         Raises:
-            DatabaseUnavailableError: the server hung up meanwhile.
+            DatabaseUnavailableError: the server closed the connection.
         """
         self.world.boundary(where)
         if self._lost:
@@ -112,7 +112,7 @@ class SimulatedUnitOfWork(InMemoryUnitOfWork):
         self.world.boundary("committed")
 
     def hang_up_if_idle(self, now: datetime) -> None:
-        """What the server does to a client that was frozen inside a transaction."""
+        """Roll back and lose the connection, as the server does after WAIT_TIMEOUT."""
         if now - self._touched_at > WAIT_TIMEOUT:
             self._lost = True
             self._begin()

@@ -35,7 +35,7 @@ DECISIONS = {
     Review.REFUND_REFUSED: Decision.REFUNDED,
     Review.CANCEL_REFUSED: Decision.CANCELLED,
 }
-# What a person can attest of a call, by how its provider has it; what still pends, nobody can.
+# Decisions that a person can attest about a call, by its status at the provider. Pending has none.
 SAID = {
     (Operation.CHARGE, Status.DECLINED): Decision.NOT_CHARGED,
     (Operation.CHARGE, Status.VOIDED): Decision.NOT_CHARGED,
@@ -46,7 +46,7 @@ SAID = {
 
 
 class Invocations:
-    """What starts in the world because somebody asked for it."""
+    """Starts the functions' invocations and the operators' actions in the world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -149,10 +149,10 @@ class Invocations:
             if not finished or self._world.now - began >= STANDARD.mail_repeat:
                 self._world.interrupted.add(to)
 
-    # --- what operators do
+    # --- operators
 
     def check_now(self, party: Party) -> None:
-        """An operator asks for another look."""
+        """Let an operator request another inquiry."""
 
         def body() -> None:
             cases, code = self._world.cases(actor="operator"), self._stored(party).code
@@ -162,7 +162,7 @@ class Invocations:
         self._world.start(f"operator {party.name}", body)
 
     def review(self, party: Party) -> bool:
-        """An operator answers what is in review, if anything is, and does by hand what they attest."""
+        """Let an operator resolve all reviews, and do by hand what the decision attests."""
         reasons = sorted(self._stored(party).standing.reviews(self._world.now))
         for reason in reasons:
             with self._world.at_once(f"operator {party.name}"):
@@ -181,7 +181,7 @@ class Invocations:
             self.cancel(party)
 
     def _tell_what_is_so(self, party: Party) -> None:
-        """The provider says on the phone what it has of a charge or a booking that it never answered for."""
+        """Attest overdue charges and bookings by the provider's ledger, as if by phone."""
         before = self._stored(party)
         ledgers = {
             Operation.CHARGE: self._world.providers.payments,
@@ -220,7 +220,7 @@ class Invocations:
         return True
 
     def _do_by_hand(self, before: Reservation, reason: Review, target: str | None) -> None:
-        """Send the money by transfer, or talk the supplier into it."""
+        """Refund by transfer, or have the supplier cancel."""
         providers = self._world.providers
         if reason is Review.REFUND_REFUSED:
             for charge in before.standing.held_charges:
@@ -240,7 +240,7 @@ def _is_of(row: Entry, call: Call) -> bool:
 
 
 def _in_question(reservation: Reservation, reason: Review) -> str | None:
-    """The first payment or booking that a review is about; one is answered at a time."""
+    """The first payment or booking of a review, as one is resolved at a time."""
     match reason:
         case Review.REFUND_REFUSED:
             calls, undoing = reservation.standing.held_charges, Operation.REFUND

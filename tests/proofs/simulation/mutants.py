@@ -1,4 +1,4 @@
-"""Faults planted in the real modules: each is caught within the first schedules of the hostile world."""
+"""Faults planted in the real modules. The first schedules of the hostile world catch each one."""
 
 import importlib.abc
 import importlib.machinery
@@ -29,7 +29,7 @@ _POLLER = "reservations.application.poll_outbox"
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A fault: in `module`, each `old` text, found exactly once, becomes `new`."""
+    """A fault. In `module`, each `old` text occurs exactly once and becomes `new`."""
 
     name: str
     module: str
@@ -41,7 +41,7 @@ def _of(name: str, module: str, old: str, new: str, *more: tuple[str, str]) -> M
 
 
 _ALL = (
-    # --- what to do now
+    # --- the plan
     _of("the money rule stops at closing", _PLAN,
         "if charge is not spared and _may_send(standing.facts, key, at):",
         "if charge is not spared and not standing.closed and _may_send(standing.facts, key, at):"),
@@ -115,7 +115,7 @@ _ALL = (
         "status is PublicStatus.CANCELADA and self.state not in {*FINAL_STATE.values(), State.REFUNDED}"),
     _of("another booking takes the place of the one on the voucher", _STANDING,
         "if kept is None or confirmed_at is None or", "if kept is None or True or"),
-    # --- what changes
+    # --- learning from answers
     _of("no look is planned when a call begins", _LEARNING,
         "        check_at=at.now + at.policy.rung(0),\n    )", "        check_at=None,\n    )"),
     _of("a timeout is taken for a refusal", _LEARNING,
@@ -225,7 +225,7 @@ WITHIN = 500  # schedules; most faults need ten
 def caught(names: Iterable[str]) -> "Iterator[tuple[str, Lived | None]]":
     """Plant each fault in a process of its own, where its module is not loaded yet.
 
-    Gives its name and the first schedule with a violation, or `None` if it survives.
+    Yield its name and the first schedule with a violation, or `None` if it survives.
     """
     names, jobs = list(names), os.cpu_count()
     spawn = multiprocessing.get_context("spawn")
@@ -244,7 +244,7 @@ def mutated(source: str, mutant: Mutant) -> str:
     """Apply the edits of a fault.
 
     Raises:
-        ValueError: a text is not found exactly once: the code has changed, and so must the table.
+        ValueError: a text does not occur exactly once. The code has changed, so the table must follow.
     """
     for old, new in mutant.edits:
         if source.count(old) != 1:
@@ -254,7 +254,7 @@ def mutated(source: str, mutant: Mutant) -> str:
 
 
 def plant(mutant: Mutant) -> None:
-    """Let the module be loaded with the fault in it; only before its first import."""
+    """Make the module load with the fault in it. Call this before its first import."""
     if mutant.module in sys.modules:
         raise RuntimeError(f"{mutant.module} is loaded already")
     sys.meta_path.insert(0, _Finder(mutant))
@@ -271,7 +271,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.origin is None:
-            raise ImportError(f"{fullname} is not there to be mutated")
+            raise ImportError(f"{fullname} cannot be mutated: it has no source file")
         return importlib.util.spec_from_file_location(
             fullname, spec.origin, loader=_Loader(self._mutant, fullname, spec.origin)
         )
@@ -283,6 +283,6 @@ class _Loader(importlib.machinery.SourceFileLoader):
         self._mutant = mutant
 
     def get_code(self, fullname: str) -> CodeType:
-        """Compile the mutated text; no compiled file is read or written."""
+        """Compile the mutated text, without reading or writing a compiled file."""
         source = mutated(self.get_data(self.path).decode(), self._mutant)
         return compile(source, self.path, "exec", dont_inherit=True)

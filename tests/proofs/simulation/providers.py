@@ -42,7 +42,7 @@ from reservations.domain.reservation import Customer, Offer
 from tests.proofs.simulation.rules import ViolationError
 
 LIMITS = {Provider.PAYMENTS: timedelta(seconds=14), Provider.SUPPLIER: timedelta(seconds=66)}
-"""Connect twice and read: how long one request may take."""
+"""Longest duration of one request: connect twice and read."""
 
 PENDING_FOR = (60, 600, 2400, 3 * 3600)  # seconds
 LAGS = (45, 175)  # seconds
@@ -50,19 +50,19 @@ LAGS = (45, 175)  # seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Personality:
-    """How a provider treats one reservation: odds of each of its ways."""
+    """The odds of each behaviour of a provider, for one reservation."""
 
-    refuses: float = 0  # nothing reaches it: connection refused, 429, 503
+    refuses: float = 0  # the request does not reach it: connection refused, 429, 503
     drops: float = 0  # the request is lost before it acts
     silences: float = 0  # it acts, and the answer is lost
     pends: float = 0.1
     declines: float = 0.08
-    resolves_well: float = 0.6  # what pends ends as we hope
-    lags: float = 0  # a listing does not show yet what was made
+    resolves_well: float = 0.6  # a pending entry succeeds
+    lags: float = 0  # a listing does not show a new entry yet
     cheats: float = 0  # another sum, or another currency
     repeats: float = 0  # it ignores the key once, and makes a second one
     clings: float = 0  # it refuses refunds and cancellations
-    slow: float = 0  # others run meanwhile
+    slow: float = 0  # other workers run meanwhile
 
 
 PERSONALITIES: dict[str, Personality] = {
@@ -87,7 +87,7 @@ PERSONALITIES: dict[str, Personality] = {
 
 @dataclass(slots=True, kw_only=True)
 class Party:
-    """One traveler's reservation as the outside knows it."""
+    """One traveler's reservation, as the outside sees it."""
 
     name: str
     customer: Customer
@@ -98,7 +98,7 @@ class Party:
     reservation_id: UUID | None = None
     asked_to_cancel: bool = False
     supplier_cancelled: bool = False
-    repeated: bool = False  # a provider made what we did not ask for
+    repeated: bool = False  # a provider made an entry without a request
 
 
 class Outside(Protocol):
@@ -120,7 +120,7 @@ class Outside(Protocol):
     def party(self, reservation_id: UUID) -> Party: ...
 
     def notify(self, provider: Provider, reference: UUID) -> None:
-        """Send webhooks, as reliably as webhooks come."""
+        """Send webhooks, which may be lost, repeated or late."""
 
     def outage_until(self, provider: Provider) -> datetime: ...
 
@@ -128,14 +128,14 @@ class Outside(Protocol):
 
 
 class Providers:
-    """The ledgers of both, and the ways of the wire to them."""
+    """The ledgers of both providers, and the unreliable network to them."""
 
     def __init__(self, outside: Outside) -> None:
         self.outside = outside
         self._ids = itertools.count(1)
         self.payments, self.refunds = self._ledger("pay"), self._ledger("ref")
         self.bookings = self._ledger("bkg")
-        self.by_hand: list[tuple[UUID, Money]] = []  # what operators gave back by transfer
+        self.by_hand: list[tuple[UUID, Money]] = []  # refunds by transfer
         self.calls = 0
         self._posted_at: dict[str, datetime] = {}
 
@@ -158,7 +158,7 @@ class Providers:
         *,
         provider: Provider,
     ) -> Reply:
-        """Carry a request to its provider and the answer back, if both arrive."""
+        """Carry a request to its provider and the answer back. Either may be lost."""
         world, mood = self.outside, self._mood(request.reference, provider)
         world.boundary(f"before {request.action.verb}", pause=mood.slow)
         outcome = self._outcome(request, act, provider=provider, mood=mood)
@@ -180,7 +180,7 @@ class Providers:
         world = self.outside
         self.calls += 1
         if world.now + LIMITS[provider] > request.not_after:
-            return NotSent()  # the adapter refuses to start a call that nobody would hear
+            return NotSent()  # the adapter refuses to start a call that could end too late
         if world.now < world.outage_until(provider) or self._happens(mood.refuses):
             return NotSent(retry_after_s=world.random.choice((None, None, 5, 900)))
         if isinstance(request.action, Send):
@@ -191,7 +191,7 @@ class Providers:
         return NoAnswer() if self._happens(mood.silences) else outcome
 
     def _happens(self, odds: float) -> bool:
-        """In calm times, no request and no answer is lost."""
+        """Draw an event with these odds. In calm times it never happens."""
         return bool(odds) and self.outside.hostile and self.outside.random.random() < odds
 
     def _check_pause(self, key: str) -> None:
@@ -200,7 +200,7 @@ class Providers:
             raise ViolationError("calls", f"{key} sent again after {now - last}")
         self._posted_at[key] = now
 
-    # --- what they make
+    # --- entries
 
     def make(
         self,
@@ -215,7 +215,7 @@ class Providers:
         sum_taken = {"amount": money.amount, "currency": money.currency} if money else {}
         fate = self._fate(ledger, reference)
         made = ledger.make(fate, reference=str(reference), key=key, target=target, **sum_taken)
-        self.outside.say(f"  truth: {made}{'' if key else ' (nobody asked for it)'}")
+        self.outside.say(f"  truth: {made}{'' if key else ' (unrequested)'}")
         if made.becomes:
             self.outside.later(
                 timedelta(seconds=fate.changes_after), lambda: self._resolve(ledger, made)
@@ -242,7 +242,7 @@ class Providers:
         self.outside.notify(self.provider_of(ledger), UUID(made.reference))
 
     def post(self, ledger: Ledger, reference: UUID, key: str, money: Money | None) -> Entry:
-        """The same key, the same answer; but a forgetful provider makes a second one, once."""
+        """Make an entry, or return the one with the same key. A forgetful provider once makes a second one."""
         made = ledger.under(key) or self.make(ledger, reference, key=key, money=money)
         party = self.outside.party(reference)
         if not party.repeated and self._happens(party.moods[self.provider_of(ledger)].repeats):

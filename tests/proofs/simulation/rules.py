@@ -1,8 +1,8 @@
-"""What a broken promise is."""
+"""The error of a broken promise."""
 
 
 class ViolationError(Exception):
-    """A promise was broken; `rule` names it."""
+    """A broken promise, named by `rule`."""
 
     def __init__(self, rule: str, detail: str) -> None:
         super().__init__(f"({rule}) {detail}")

@@ -1,4 +1,4 @@
-"""One schedule: hostile times, then calm until all rests, and an epilogue. A seed decides it all."""
+"""One schedule: hostile times, calm times until all rests, and an epilogue. The seed decides everything."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ from tests.proofs.simulation.world import World
 
 LEAPS = tuple(timedelta(seconds=seconds) for seconds in (31, 200, 1000, 7300))
 OUTAGES = tuple(timedelta(seconds=seconds) for seconds in (300, 1500, 9000))
-DAY = timedelta(days=1)  # what happens later than this, the last late look might miss
+DAY = timedelta(days=1)  # the last late inquiry might miss later changes
 MOST_STEPS = 4000
-MOST_REVIEWS = 3  # the answer to one may lead to the next
+MOST_REVIEWS = 3  # resolving one may lead to the next
 MOST_CALLS = 400  # to providers, for one reservation
 
 
 class Schedule:
-    """Everything that happens under one seed."""
+    """All events of one seed."""
 
     def __init__(self, seed: int, *, tell: Callable[[str], None] | None = None) -> None:
         self.world = World(seed, tell=tell)
@@ -36,7 +36,7 @@ class Schedule:
         self._steps = 0
 
     def run(self) -> None:
-        """Live a schedule through: hostile times, calm times until all rests, and an epilogue.
+        """Run a schedule: hostile times, calm times until all rests, and an epilogue.
 
         Raises:
             ViolationError: a promise was broken.
@@ -68,7 +68,7 @@ class Schedule:
         self.world.watch.nothing_in_review()
 
     def _drain(self) -> None:
-        """Go on fairly until nothing moves any more, and look whether all is as promised."""
+        """Make fair moves until nothing is due any more, and check the promises."""
         while self._fair_move():
             self._steps += 1
             if self._steps > MOST_STEPS:
@@ -80,13 +80,13 @@ class Schedule:
         self.world.watch.at_end()
 
     def _clean_up(self) -> None:
-        """Delete what was published, as `clean_up` does."""
+        """Delete published hints, as `clean_up` does."""
         outbox = self.world.database.outbox
         for row_id in [key for key, row in outbox.items() if row.status == "published"]:
             del outbox[row_id]
 
     def _epilogue(self) -> bool:
-        """Long after all rests, something changes once more, and only a webhook can tell."""
+        """Change something long after all rests, and announce it only by a webhook."""
         party = self._some_party()
         if party is None or party.reservation_id is None:
             return False
@@ -99,7 +99,7 @@ class Schedule:
         return True
 
     def _reviewed(self) -> bool:
-        """Operators answer whatever is in review at the end."""
+        """Let operators resolve all reviews at the end. Return true if there was one."""
         answered = [self._do.review(party) for party in self.world.created]
         return any(answered)
 
@@ -115,7 +115,7 @@ class Schedule:
 
     @contextmanager
     def _seeded_identifiers(self) -> Iterator[None]:
-        """Draw ids and codes from the seed: their order decides who is polled first."""
+        """Draw ids and codes from the seed: their order decides the order of polling."""
         drawing = (uuid7.__defaults__, new_code.__kwdefaults__)
         uuid7.__defaults__ = (self._random.getrandbits,)
         new_code.__kwdefaults__ = {"choice": self._random.choice}
@@ -127,7 +127,7 @@ class Schedule:
     # --- moves
 
     def _fair_move(self) -> bool:
-        """Do what a good day would do next; false when there is nothing left to do."""
+        """Make the move of a good day. Return false when nothing is left to do."""
         if self.world.workers:
             self.world.advance(self.world.workers[0])
         elif visible := self.world.queues.visible():
@@ -160,7 +160,7 @@ class Schedule:
             self._do.deliver(self._random.choice(visible))
 
     def _move_stray_hint(self) -> None:
-        """A hint that nobody sent now: a redrive, an operator, a duplicate from long ago."""
+        """Queue a stray hint, as from a redrive, an operator or an old duplicate."""
         if party := self._some_party():
             assert party.reservation_id is not None
             self.world.queues.put(
@@ -184,7 +184,7 @@ class Schedule:
         self.world.pass_time(self.world.now + leap)
 
     def _move_freeze(self) -> None:
-        """Those in flight stand still, as after SIGSTOP, and the world goes on without them."""
+        """Freeze the running workers, as SIGSTOP does, while the world goes on."""
         frozen, self.world.workers = self.world.workers, []
         for _ in range(self._random.choice((4, 12, 30))):
             self._fair_move()
@@ -238,10 +238,10 @@ class Schedule:
         _move_operator,
     )
 
-    # --- what the outside does by itself
+    # --- changes from outside
 
     def _supplier_cancels(self, party: Party) -> Provider | None:
-        """Who did it, if there was a booking to cancel."""
+        """Cancel a booking. Return the provider, or `None` without a booking."""
         assert party.reservation_id is not None
         for booking in self.world.providers.bookings.of(party.reservation_id):
             if booking.status == SUCCEEDED:
@@ -253,7 +253,7 @@ class Schedule:
         return None
 
     def _second_one_appears(self, party: Party) -> Provider | None:
-        """A provider, which one, makes once more what it made before under our reference."""
+        """Make a second payment or booking under our reference. Return its provider, or `None`."""
         assert party.reservation_id is not None
         providers = self.world.providers
         ledgers = [providers.payments, providers.bookings]

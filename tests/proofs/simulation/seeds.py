@@ -14,7 +14,7 @@ CHUNK = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lived:
-    """How one schedule ended; `ends` has the state and the reviews of each reservation."""
+    """The result of one schedule. `ends` has the state and the reviews of each reservation."""
 
     seed: int
     violation: str | None
@@ -23,7 +23,7 @@ class Lived:
 
 
 def live(seed: int) -> Lived:
-    """Run one schedule; an exception that no use case promises is a violation too."""
+    """Run one schedule. Any unexpected exception is a violation too."""
     schedule, violation = Schedule(seed), None
     world = schedule.world
     try:
@@ -42,7 +42,7 @@ def _ends(world: World) -> Iterator[str]:
 
 
 def tell(seed: int) -> list[str]:
-    """Run one schedule, line by line; the last line says how it ended."""
+    """Run one schedule and return its story, line by line. The last line says how it ended."""
     story: list[str] = []
     schedule = Schedule(seed, tell=story.append)
     try:
@@ -64,7 +64,7 @@ def live_all(first: int, count: int, *, jobs: int) -> Iterator[Lived]:
 
 @dataclass(slots=True)
 class Summary:
-    """What many schedules add up to."""
+    """Totals of many schedules."""
 
     schedules: int = 0
     most_calls: int = 0

@@ -1,4 +1,4 @@
-"""The queues, the document store and the mail service, with what goes wrong in each."""
+"""The queues, the document store and the mail service, with their failures."""
 
 import itertools
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ class Message:
 
 
 class Queues(MessagePublisher):
-    """SQS as it behaves on a bad day: at least once in theory, and here also less."""
+    """SQS on a bad day. Messages come repeated, late, or not at all."""
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside
@@ -59,7 +59,7 @@ class Queues(MessagePublisher):
         )
 
     def _take(self, hint: Hint) -> str:
-        """Whether it was accepted, refused, or not answered for: then it may have been taken."""
+        """The answer for a hint: accepted, refused or unanswered. An unanswered hint may be queued."""
         world = self._outside
         if not world.hostile:
             self.put(hint)
@@ -82,7 +82,7 @@ class Queues(MessagePublisher):
         return [message for message in self.messages if message.visible_at <= now]
 
     def receive(self, message: Message) -> None:
-        """Hide it while it is worked on; it comes back unless it is deleted."""
+        """Hide a message during its processing. It comes back unless it is deleted."""
         message.receives += 1
         message.visible_at = self._outside.now + VISIBILITY[message.hint.queue]
         if message.receives >= MAX_RECEIVES:
@@ -94,7 +94,7 @@ class Queues(MessagePublisher):
 
 
 class SimulatedStore(InMemoryDocumentStore):
-    """S3 with windows in which it is down, and answers that get lost."""
+    """S3 with outages and lost answers."""
 
     def __init__(self, outside: Outside) -> None:
         super().__init__()
@@ -127,7 +127,7 @@ class SimulatedStore(InMemoryDocumentStore):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A mail that is in somebody's inbox."""
+    """A mail in a traveler's inbox."""
 
     to: str
     kind: MailKind
@@ -135,7 +135,7 @@ class Delivery:
 
 
 class SimulatedMailer(Mailer):
-    """SES: no idempotency, and some of its answers get lost."""
+    """SES, without idempotency and with lost answers."""
 
     def __init__(self, outside: Outside) -> None:
         self._outside = outside

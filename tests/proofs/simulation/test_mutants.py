@@ -1,4 +1,4 @@
-"""The simulation bites: faults planted in the real code are caught by its first schedules."""
+"""The first schedules of the simulation catch faults planted in the real code."""
 
 from pathlib import Path
 

@@ -7,9 +7,9 @@ import pytest
 from tests.proofs.simulation.seeds import Lived, Summary, live_all, tell
 
 SCHEDULES = 400
-pytestmark = pytest.mark.timeout(900)  # for all of them, on a machine that does other things too
+pytestmark = pytest.mark.timeout(900)  # for all schedules on a busy machine
 
-FIRST = 1_000_000  # other seeds than those of `make simulate`
+FIRST = 1_000_000  # not the seeds of `make simulate`
 ENDS = {"SUPPLIER_CONFIRMED", "REFUNDED", "CANCELLED", "EXPIRED", "PAYMENT_FAILED"}
 
 
@@ -32,7 +32,7 @@ def test_the_schedules_end_in_every_way_a_reservation_can_end(lived: list[Lived]
 
 
 @pytest.mark.parametrize("seed", [FIRST, FIRST + 1, FIRST + 2])
-def test_a_seed_tells_the_same_story_twice(seed: int) -> None:
+def test_a_seed_replays_the_same_story(seed: int) -> None:
     story = tell(seed)
 
     assert len(story) > 20

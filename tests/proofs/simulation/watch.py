@@ -1,4 +1,4 @@
-"""What must hold after every commit and at the end, said again in other words than the code's."""
+"""The promises after every commit and at the end, written independently of the code."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -42,22 +42,22 @@ KNOWN_SENDS = (MailStatus.SENT, MailStatus.REFUSED)
 FORWARD = (Operation.CHARGE, Operation.BOOK)
 LISTED_LONG_AGO = timedelta(minutes=5)
 LEASE = timedelta(seconds=30)
-LONGEST_LEASE = timedelta(minutes=5)  # while nobody who was told has come
+LONGEST_LEASE = timedelta(minutes=5)  # while no worker has taken the hint
 A_WEEK = timedelta(days=7)
 QUARTER_OF_AN_HOUR = timedelta(minutes=15)
 
 
 class World(Protocol):
-    """What is watched."""
+    """The parts of the world that are watched."""
 
     database: InMemoryDatabase
     providers: Providers
     queues: Queues
     store: SimulatedStore
     mailer: SimulatedMailer
-    interrupted: set[str]  # who may get a mail twice: a crash fell inside a send
-    attested: set[str]  # the bookings that an operator said were made
-    nudged: Counter[str]  # who may get one more each time: an operator asked
+    interrupted: set[str]  # addresses that may get a mail twice: a crash fell inside a send
+    attested: set[str]  # bookings that an operator attested
+    nudged: Counter[str]  # nudges by address: each allows one more copy
 
     @property
     def now(self) -> datetime: ...
@@ -67,7 +67,7 @@ class World(Protocol):
 
 
 class Watch:
-    """Raises a violation at the first thing that is not as promised."""
+    """Raises a violation at the first broken promise."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -83,7 +83,7 @@ class Watch:
         *,
         saved_at: datetime | None,
     ) -> None:
-        """Look at one reservation that a transaction has just written; a lease is not a save."""
+        """Check a reservation that a transaction has just written. `saved_at` is `None` for a lease."""
         if old is not None:
             self._check_word(party, old, new)
         self._check_confirmation(party, new)
@@ -102,7 +102,7 @@ class Watch:
             fail("voucher", f"issued in {new.standing.state}, beside {len(old.documents)}")
 
     def hinted(self, party: Party, hints: Iterable[Hint]) -> None:
-        """Look at messages that a transaction has just stored."""
+        """Check hints that a transaction has just stored."""
         for hint in hints:
             if hint.reservation_id != party.reservation_id:
                 fail("privacy", "a hint about another reservation")
@@ -115,16 +115,16 @@ class Watch:
         if after not in MAY_BECOME.get(before, ()):
             fail("words", f"{before} became {after}")
         if before == "CONFIRMADA" and not (party.asked_to_cancel or party.supplier_cancelled):
-            fail("words", "no longer CONFIRMADA, and nobody cancelled")
+            fail("words", "no longer CONFIRMADA without a cancellation")
         if after == "EN CANCELACION" and not (party.asked_to_cancel or party.supplier_cancelled):
-            fail("words", "in cancellation, and nobody cancelled")
+            fail("words", "EN CANCELACION without a cancellation")
         if after in ("RECHAZADA", "EXPIRADA"):
             self._check_refusal(party, new)
 
     def _check_refusal(self, party: Party, new: Reservation) -> None:
-        """Nobody is refused who paid, or who has a booking, as far as could be known."""
+        """Check that no reservation with a listed payment or booking is refused."""
         if any(c.status is Status.UNKNOWN for c in new.facts.of(Operation.CHARGE)):
-            fail("words", "refused with a charge of which nothing is known")
+            fail("words", "refused with an unknown charge")
         rejected = new.facts.reason is Reason.SUPPLIER_REJECTED
         providers = self._world.providers
         ledger = providers.bookings if rejected else providers.payments
@@ -138,7 +138,7 @@ class Watch:
             fail("words", f"refused although {wrong[0]}")
 
     def _check_confirmation(self, party: Party, new: Reservation) -> None:
-        """CONFIRMADA if and only if we hold the money and a booking, and it stays the same one."""
+        """Check: CONFIRMADA if and only if we have the money and a booking, always the same one."""
         confirmed = new.standing.public_status == "CONFIRMADA"
         if confirmed != (new.standing.state is State.SUPPLIER_CONFIRMED):
             fail("confirmed", f"{new.standing.public_status} in {new.standing.state}")
@@ -153,12 +153,12 @@ class Watch:
         providers = self._world.providers
         payments = providers.payments.of(new.reservation_id)
         if not any(truth.status == Status.SUCCEEDED for truth in payments):
-            fail("confirmed", "and no payment was taken")
+            fail("confirmed", "without a payment")
         booking = new.standing.kept_booking
         shown = booking.provider_id if booking and booking.provider_id else ""
         before = self._shown.get(party.name)
         if before not in (None, shown) and self._booking(before).status == Status.SUCCEEDED:
-            fail("confirmed", f"the voucher says {before}, which is alive, and we show {shown}")
+            fail("confirmed", f"the voucher has {before}, which is alive, but we show {shown}")
         self._shown[party.name] = shown
         if self._booking(shown).status not in (Status.SUCCEEDED, Status.CANCELLED):
             fail("confirmed", f"by {self._booking(shown)}")
@@ -176,18 +176,18 @@ class Watch:
     def _check_begun(self, party: Party, call: Call, new: Reservation) -> None:
         closed = new.facts.reason is not None
         if closed and call.operation in FORWARD:
-            fail("closing", f"{call.key} begun after {new.facts.reason}")
+            fail("closing", f"{call.key} started after {new.facts.reason}")
         if call.operation is Operation.BOOK and not self._paid_in_full(new):
             fail("money", "booked without the money")
         if call.operation is Operation.REFUND and closed and self._known_alive(new):
             given_back = {refund.target for refund in new.facts.of(Operation.REFUND)}
             if all(charge.provider_id in given_back for charge in new.standing.held_charges):
-                fail("money", "all is refunded while a booking that we know is alive")
+                fail("money", "all is refunded while a known booking is alive")
         kept = new.standing.kept_charge
         right = _right_sums(new)
         gives_back = call.operation is Operation.REFUND and call.money in right
         if gives_back and kept is not None and kept.money not in right:
-            fail("money", f"gives the price back and keeps {kept.money}")
+            fail("money", f"refunds the price and keeps {kept.money}")
         confirmed = new.standing.state is State.SUPPLIER_CONFIRMED
         if (
             call.operation is Operation.CANCEL_BOOKING
@@ -212,12 +212,12 @@ class Watch:
             asked_now = call.void_asked and not (before and before.void_asked)
             wanted = new.facts.reason is None and new.standing.kept_charge is None
             if asked_now and wanted and self._world.now < call.sent_at + QUARTER_OF_AN_HOUR:
-                fail("hold", "voided before its quarter of an hour was over")
+                fail("hold", "voided before its quarter of an hour ended")
 
     # --- at the end
 
     def at_end(self) -> None:
-        """Look at the whole world once nothing moves any more."""
+        """Check the whole world once nothing is due any more."""
         database = self._world.database
         if any(row.status == "pending" for row in database.outbox.values()):
             fail("silence", "a hint is still in the outbox")
@@ -229,10 +229,10 @@ class Watch:
             self._check_end_of(party, reservation)
 
     def nothing_in_review(self) -> None:
-        """Look whether operators could answer all that was in review."""
+        """Check that operators could resolve every review."""
         for new in self._world.database.reservations.values():
             if reasons := new.standing.reviews(self._world.now):
-                fail("review", f"{sorted(reasons)} could not be answered")
+                fail("review", f"{sorted(reasons)} could not be resolved")
 
     def _check_end_of(self, party: Party, new: Reservation) -> None:
         state, reasons = new.standing.state, new.standing.reviews(self._world.now)
@@ -251,7 +251,7 @@ class Watch:
         self._check_history(new)
 
     def _check_money(self, new: Reservation, reasons: frozenset[Review]) -> None:
-        """Captured less refunded is what the reservation costs, or a review says why not."""
+        """Check that charges minus refunds equal the price due, unless a review explains the rest."""
         kept: Counter[str] = Counter()
         for truth in self._world.providers.payments.of(new.reservation_id):
             if truth.status == Status.SUCCEEDED:
@@ -287,7 +287,7 @@ class Watch:
         if new.standing.state is not State.SUPPLIER_CONFIRMED:
             return
         if not documents:
-            fail("voucher", "none for a confirmed reservation")
+            fail("voucher", "missing for a confirmed reservation")
         content = self._world.store.documents.get(documents[0].s3_key, b"")
         _check_privacy(documents[0].s3_key, party)
         if sha256(content).hexdigest() != documents[0].sha256:
@@ -295,11 +295,11 @@ class Watch:
         booking = new.standing.kept_booking
         known = booking.provider_id if booking else None
         names = {f"LOC-{known}"}
-        if known in self._world.attested:  # an operator knows the supplier's id, and no locator
+        if known in self._world.attested:  # an operator knows only the supplier's id
             names.add(str(known))
         right = {f"{new.code} {party.customer.full_name} {name}" for name in names}
         if content.decode() not in right:
-            fail("voucher", f"it says {content.decode()}, not {sorted(right)}")
+            fail("voucher", f"its text is {content.decode()}, not {sorted(right)}")
 
     def _check_mails(self, party: Party, new: Reservation) -> None:
         mailer, to = self._world.mailer, party.customer.email
@@ -313,7 +313,7 @@ class Watch:
             if send is None or send.check_at is not None:
                 fail("mail", f"{kind} is owed, and its send is {send}")
             elif send.status not in KNOWN_SENDS and send.attempts < 2:
-                fail("mail", f"nobody knows whether {kind} left, and it was not repeated")
+                fail("mail", f"{kind} is in doubt and was not retried")
             told = copies[kind] or (to, kind) in mailer.refused | mailer.unsure
             if not told and to not in self._world.interrupted:
                 fail("mail", f"{kind} never left")
@@ -337,7 +337,7 @@ class Watch:
         }
         for event, times in expected.items():
             if told[event] != times:
-                fail("history", f"{event} is told {told[event]} times, not {times}")
+                fail("history", f"{event} is recorded {told[event]} times, not {times}")
 
 
 def fail(rule: str, detail: str) -> NoReturn:
@@ -355,7 +355,7 @@ def _check_version(old: Reservation, new: Reservation, now: datetime) -> None:
 
 
 def _check_rest(new: Reservation, now: datetime, *, lease: timedelta = LEASE) -> None:
-    """Settled if and only if nothing is left, and never late for what is."""
+    """Check: settled if and only if nothing is due, and never woken late."""
     rests = _rests(new, now)
     if rests != (new.next_check_at is None):
         fail("silence", f"wakes at {new.next_check_at} in {new.standing.state}")
@@ -368,17 +368,17 @@ def _check_rest(new: Reservation, now: datetime, *, lease: timedelta = LEASE) ->
 
 
 def _check_token(new: Reservation, customer: Customer) -> None:
-    """The payment token lives exactly as long as a charge can need it."""
+    """Check that the payment token is kept exactly as long as a charge can need it."""
     over = {Status.SUCCEEDED, Status.DECLINED, Status.VOIDED}
     spent = new.facts.reason is not None or any(
         call.status in over for call in new.facts.of(Operation.CHARGE)
     )
     if spent != (customer.payment_token is None):
-        fail("token", "kept too long" if spent else "forgotten too early")
+        fail("token", "kept too long" if spent else "removed too early")
 
 
 def _begun(old: Reservation, new: Reservation) -> Iterator[Call]:
-    """The calls that this transaction wrote down to be sent."""
+    """The calls that this transaction recorded before sending them."""
     for call in new.facts.calls:
         before = old.facts.find(call.key)
         if call.status is Status.STARTED and (before is None or call.attempts > before.attempts):
@@ -416,13 +416,13 @@ def _paid_after(told: MailSend | None, new: Reservation) -> bool:
 
 
 def _right_sums(new: Reservation) -> set[Money | None]:
-    """The price, and the sum that an operator took in its place."""
+    """The price, and the sum that an operator accepted instead."""
     price, accepted = new.facts.price, new.facts.accepted_minor
     return {price, Money(accepted or price.minor, price.currency)}
 
 
 def _owed_money(new: Reservation, reasons: frozenset[Review]) -> Iterator[Money | None]:
-    """What we may keep: the price of what was confirmed, and what a review explains."""
+    """Sums that we may keep: the price of a confirmed reservation, and those that a review explains."""
     facts, kept = new.facts, new.standing.kept_charge
     if Standing(facts).state is State.SUPPLIER_CONFIRMED:
         yield Money(facts.accepted_minor or facts.price.minor, facts.price.currency)

@@ -1,11 +1,11 @@
-"""Workers that run one at a time: each keeps the baton until it pauses, ends or dies."""
+"""Workers that run one at a time, each until it pauses, ends or dies."""
 
-import _thread  # the plain start: threading waits for a handshake, which a thousand schedules feel
+import _thread  # `threading` waits for a handshake, which slows a thousand schedules
 from collections.abc import Callable
 
 
 class CrashError(BaseException):
-    """The process dies here: no handler of ours may catch it."""
+    """The death of a process, which no handler of ours may catch."""
 
 
 class Worker:
@@ -26,7 +26,7 @@ class Worker:
         """Let it run until it pauses or ends.
 
         Raises:
-            BaseException: whatever ended it.
+            BaseException: the error that ended the worker.
         """
         if self._started:
             self._go.release()
@@ -38,14 +38,14 @@ class Worker:
             raise self._failure
 
     def kill(self) -> None:
-        """Let it die where it stands."""
+        """Kill the worker at the port where it paused."""
         self._killed = True
         if self._started:
             self.advance()
         self.ended = True
 
     def pause(self) -> None:
-        """Give the baton back, from within; returns when it is advanced again."""
+        """Pause from within the worker, until it is advanced again."""
         self._back.release()
         self._go.acquire()
         if self._killed:

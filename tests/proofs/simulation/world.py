@@ -1,4 +1,4 @@
-"""A hostile world on a virtual clock: who runs, who dies, and what the providers do by themselves."""
+"""A hostile world on a virtual clock: it decides which worker runs or dies, and when events come."""
 
 import contextlib
 import heapq
@@ -32,7 +32,7 @@ Event = tuple[datetime, int, Callable[[], None]]
 
 
 class World:
-    """Everything outside the use cases, and who runs when."""
+    """Everything outside the use cases, and the scheduling of workers."""
 
     def __init__(self, seed: int, *, tell: Callable[[str], None] | None = None) -> None:
         self.random = Random(seed)
@@ -43,9 +43,9 @@ class World:
         self.restless = self.random.choice((0.02, 0.08, 0.2, 0.4))  # odds to pause at a port
         self.deadly = self.random.choice((0, 0.002, 0.01, 0.03))  # odds to die at a port
         self.trouble = self.random.choice((0.02, 0.1, 0.3))  # odds that a service of ours fails
-        self.interrupted: set[str] = set()  # to whom a send was cut off
+        self.interrupted: set[str] = set()  # addresses with a send that was cut off
         self.attested: set[str] = set()
-        self.nudged: Counter[str] = Counter()  # how often an operator asked for what is in doubt
+        self.nudged: Counter[str] = Counter()  # nudges by address
         self.providers = Providers(self)
         self.queues = Queues(self)
         self.store = SimulatedStore(self)
@@ -60,7 +60,7 @@ class World:
         self.workers: list[Worker] = []
         self.events: list[Event] = []
         self.down: dict[str, datetime] = {}
-        self._told: dict[UUID, int] = {}  # lines of each history that the story has told
+        self._told: dict[UUID, int] = {}  # lines of each history that the story has shown
         self.deliver_webhook: Callable[[WebhookEvent], None]
         self._numbers = itertools.count(1)
 
@@ -90,7 +90,7 @@ class World:
             mood_names=", ".join(f"{mood} {provider}" for provider, mood in moods.items()),
         )
 
-    # --- what the services around see
+    # --- the ports' view
 
     @property
     def now(self) -> datetime:
@@ -110,14 +110,14 @@ class World:
 
     def party(self, reservation_id: UUID) -> Party:
         if reservation_id not in self._by_id:
-            raise ViolationError("key", f"nobody reserved {reservation_id}")
+            raise ViolationError("key", f"no reservation {reservation_id}")
         return self._by_id[reservation_id]
 
     def name_of(self, reservation_id: UUID) -> str:
         return self.party(reservation_id).name
 
     def boundary(self, where: str, *, pause: float = 0) -> None:
-        """Stand at a port: another may run here, and this one may die."""
+        """Pass a port, where another worker may run and this one may die."""
         worker = self._running
         if worker is None or not self.hostile:
             return
@@ -138,7 +138,7 @@ class World:
         self._running, self._actor = worker, worker.name
 
     def commit_fate(self) -> str:
-        """A connection may break inside the commit: then the client cannot know."""
+        """Draw the fate of a commit. After a broken connection the client cannot know it."""
         chance = self.random.random() if self.hostile else 1
         if chance >= self.deadly:
             return "done"
@@ -189,14 +189,14 @@ class World:
     def service_down(self, service: str) -> bool:
         return self.now < self.down.get(service, self.began)
 
-    # --- who runs
+    # --- workers
 
     def cases(self, *, actor: str = "system") -> Cases:
         policy = self.random.choice(POLICIES)
         return Cases(uow=SimulatedUnitOfWork(self), policy=policy, actor=actor)
 
     def start(self, name: str, body: Callable[[], None]) -> None:
-        """Run an invocation: in hostile times as a worker that may be overtaken, else at once."""
+        """Run an invocation: in hostile times as a worker that others may overtake, else at once."""
         name = f"{name} #{self.number()}"
         if self.hostile:
             worker = Worker(name, lambda: self._survive(body))
@@ -208,7 +208,7 @@ class World:
             self._actor = "world"
 
     def _survive(self, body: Callable[[], None]) -> None:
-        """A crash and an outage of ours end an invocation, not the world."""
+        """Run an invocation. A crash or an outage ends it, not the world."""
         try:
             body()
         except CrashError:
@@ -233,7 +233,7 @@ class World:
 
     @contextlib.contextmanager
     def at_once(self, name: str) -> Iterator[None]:
-        """Do what nobody overtakes and what does not die half-way."""
+        """Run the block without crashes and without other workers between its steps."""
         hostile, self.hostile, self._actor = self.hostile, False, name
         try:
             yield
@@ -241,7 +241,7 @@ class World:
             self.hostile, self._actor = hostile, "world"
 
     def notify(self, provider: Provider, reference: UUID) -> None:
-        """Send a webhook, which may be lost, sent twice, or late; the repeat has the same id."""
+        """Send a webhook, which may be lost, late or sent twice. The repeat has the same id."""
         event = WebhookEvent(
             provider=provider,
             webhook_id=f"wh_{self.number()}",
@@ -253,7 +253,7 @@ class World:
             self.later(delay, lambda: self.deliver_webhook(event))
 
     def end_workers(self) -> None:
-        """Let no thread outlive its schedule, whatever became of it."""
+        """Kill all workers, so that no thread outlives its schedule."""
         self.hostile = False
         for worker in [*self.workers]:
             with contextlib.suppress(Exception):  # the schedule has failed already
@@ -262,7 +262,7 @@ class World:
     # --- time
 
     def next_moment(self) -> datetime | None:
-        """When something is due next, but for those that only a person can move."""
+        """The next due time, without reservations that wait for a person."""
         times = [event[0] for event in self.events[:1]]
         times += [message.visible_at for message in self.queues.messages]
         times += [
@@ -276,7 +276,7 @@ class World:
         return min(times, default=None)
 
     def _parked(self, reservation: Reservation) -> bool:
-        """Whether only a daily reminder for a person is left of it."""
+        """True if only the daily reminder for a person is left."""
         facts, at = reservation.facts, reservation.next_check_at
         quiet = not any(call.open or call.check_at is not None for call in facts.calls)
         sends = [reservation.send_of(kind) for kind in mails_owed(reservation)]
@@ -285,7 +285,7 @@ class World:
         return quiet and told and reminded and bool(Standing(facts).reviews(self.now))
 
     def pass_time(self, until: datetime) -> None:
-        """Move the clock, stopping wherever the outside acts by itself."""
+        """Move the clock, stopping at every event from outside."""
         while self.events and self.events[0][0] <= until:
             at, _, event = heapq.heappop(self.events)
             self._set_clock(at)

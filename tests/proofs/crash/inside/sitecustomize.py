@@ -1,4 +1,4 @@
-"""Python imports this before a function of the stack that `witnessed` prepared: its crossings are written down."""
+"""Log the crossings of a function of the stack. Python imports this first where `witnessed` put it."""
 
 import os
 
@@ -8,7 +8,7 @@ _LOG = os.open(os.environ["CROSSINGS_LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPE
 
 
 class _Witness(Tracer):
-    """Writes each kind of crossing down once: a process lives for many invocations."""
+    """Logs each kind of crossing once, as a process serves many invocations."""
 
     def __init__(self) -> None:
         super().__init__()
