@@ -1,4 +1,4 @@
-"""Cancelling: before, during and after each step, and what follows to give everything back."""
+"""Cancelling before, during and after each step, and the refunds that follow."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -88,7 +88,7 @@ def test_an_uncharged_reservation_is_cancelled_at_once(calls: list[Call]) -> Non
     cancelled = cancel(world)
 
     assert cancelled == world.stored
-    assert (world.state(), world.word()) == (State.CANCELLED, PublicStatus.CANCELADA)
+    assert (world.state(), world.public_status()) == (State.CANCELLED, PublicStatus.CANCELADA)
     assert world.stored.facts.ended_at == NOON
     world.pay(ScriptedPayments())  # a hint that comes late finds nothing to charge
 
@@ -136,7 +136,7 @@ def test_a_cancellation_is_accepted_and_in_progress_at_any_step(name: str) -> No
 
     cancel(world)
 
-    assert (world.state(), world.word()) == (state, PublicStatus.EN_CANCELACION)
+    assert (world.state(), world.public_status()) == (state, PublicStatus.EN_CANCELACION)
     assert world.stored.facts.reason is Reason.CUSTOMER_CANCELLED
     assert world.stored.facts.calls == tuple(calls)  # only the reason is new
     assert world.stored.next_check_at is not None
@@ -173,7 +173,7 @@ def test_after_the_confirmation_the_booking_is_cancelled_before_the_refund() -> 
     assert verbs(supplier) == [Verb.CANCEL_BOOKING]
     assert verbs(payments) == [Verb.REFUND]
     assert payments.requests[0].money == PRICE
-    assert (world.state(), world.word()) == (State.REFUNDED, PublicStatus.CANCELADA)
+    assert (world.state(), world.public_status()) == (State.REFUNDED, PublicStatus.CANCELADA)
 
 
 def test_a_pending_payment_is_voided_and_nothing_is_refunded() -> None:
@@ -184,7 +184,7 @@ def test_a_pending_payment_is_voided_and_nothing_is_refunded() -> None:
     world.pay(payments)
 
     assert verbs(payments) == [Verb.VOID]
-    assert (world.state(), world.word()) == (State.CANCELLED, PublicStatus.CANCELADA)
+    assert (world.state(), world.public_status()) == (State.CANCELLED, PublicStatus.CANCELADA)
 
 
 def test_a_void_that_comes_too_late_becomes_a_refund() -> None:
@@ -196,11 +196,11 @@ def test_a_void_that_comes_too_late_becomes_a_refund() -> None:
     world.pay(payments)
 
     assert verbs(payments) == [Verb.VOID, Verb.REFUND]
-    assert world.word() is PublicStatus.CANCELADA
+    assert world.public_status() is PublicStatus.CANCELADA
 
 
 def test_a_payment_answered_after_the_cancellation_is_refunded() -> None:
-    """The charge had left; its customer cancels; then the answer is recorded."""
+    """The charge has left, its customer cancels, and then the answer is recorded."""
     world = World()
 
     class WhileItRuns(ScriptedPayments):
@@ -210,10 +210,10 @@ def test_a_payment_answered_after_the_cancellation_is_refunded() -> None:
             return reply
 
     world.pay(WhileItRuns(PAID))
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
     world.pay(ScriptedPayments(REFUNDED))
 
-    assert (world.state(), world.word()) == (State.REFUNDED, PublicStatus.CANCELADA)
+    assert (world.state(), world.public_status()) == (State.REFUNDED, PublicStatus.CANCELADA)
 
 
 def test_a_booking_answered_after_the_cancellation_is_cancelled() -> None:
@@ -226,12 +226,12 @@ def test_a_booking_answered_after_the_cancellation_is_cancelled() -> None:
             return reply
 
     world.confirm(WhileItRuns(BOOKED))
-    assert world.word() is PublicStatus.EN_CANCELACION
-    assert world.stored.facts.confirmed_at is None  # the traveler was never told
+    assert world.public_status() is PublicStatus.EN_CANCELACION
+    assert world.stored.facts.confirmed_at is None  # no confirmation was ever sent
     world.confirm(ScriptedSupplier(ENDED))
     world.pay(ScriptedPayments(REFUNDED))
 
-    assert world.word() is PublicStatus.CANCELADA
+    assert world.public_status() is PublicStatus.CANCELADA
 
 
 def test_an_unknown_payment_that_proves_taken_is_refunded() -> None:
@@ -243,7 +243,7 @@ def test_an_unknown_payment_that_proves_taken_is_refunded() -> None:
     world.pay(payments)
 
     assert verbs(payments) == [Verb.INQUIRE, Verb.REFUND]
-    assert world.word() is PublicStatus.CANCELADA
+    assert world.public_status() is PublicStatus.CANCELADA
 
 
 def test_an_unknown_payment_that_never_arrived_ends_once_that_is_sure() -> None:
@@ -253,7 +253,7 @@ def test_an_unknown_payment_that_never_arrived_ends_once_that_is_sure() -> None:
         world.wait(STANDARD.call_limit + STANDARD.visibility)
         world.pay(ScriptedPayments(Listing(())))
 
-    assert (world.state(), world.word()) == (State.CANCELLED, PublicStatus.CANCELADA)
+    assert (world.state(), world.public_status()) == (State.CANCELLED, PublicStatus.CANCELADA)
     assert world.call(CHARGE_KEY).status is Status.NOT_FOUND
 
 
@@ -270,7 +270,7 @@ def test_no_money_is_refunded_while_a_booking_may_still_cost_us() -> None:
     world.pay(ScriptedPayments(REFUNDED))
 
     assert verbs(supplier) == [Verb.INQUIRE, Verb.CANCEL_BOOKING]
-    assert world.word() is PublicStatus.CANCELADA
+    assert world.public_status() is PublicStatus.CANCELADA
 
 
 def test_a_supplier_that_refuses_to_cancel_keeps_the_money_and_needs_a_person() -> None:
@@ -280,7 +280,7 @@ def test_a_supplier_that_refuses_to_cancel_keeps_the_money_and_needs_a_person() 
     world.confirm(ScriptedSupplier(Seen(provider_id="bkg_1", status=Status.DECLINED)))
     world.pay(ScriptedPayments())
 
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
     assert world.stored.standing.reviews(world.now) == {Review.CANCEL_REFUSED}
 
 
@@ -290,7 +290,7 @@ def test_a_refused_refund_is_in_review_and_its_cancellation_stays_in_progress() 
 
     world.pay(ScriptedPayments(Seen(provider_id="ref_1", status=Status.DECLINED)))
 
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
     assert world.stored.standing.reviews(world.now) == {Review.REFUND_REFUSED}
 
 
@@ -301,7 +301,7 @@ def test_a_cancellation_without_an_answer_stays_due(silence: NoAnswer | NotSent)
 
     world.confirm(ScriptedSupplier(silence))
 
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
     assert world.stored.next_check_at is not None
     assert world.stored.next_check_at <= world.now + 5 * MINUTE
 
@@ -329,7 +329,7 @@ def test_cancelling_a_cancelled_reservation_changes_nothing(reason: Reason) -> N
     before = world.stored
 
     assert cancel(world) == before
-    assert world.word() is PublicStatus.CANCELADA
+    assert world.public_status() is PublicStatus.CANCELADA
 
 
 @pytest.mark.parametrize(
@@ -368,7 +368,7 @@ def test_a_cancellation_is_too_late_from_the_first_day_by_utc(late_by: timedelta
     with pytest.raises(NotCancellableError):
         cancel(world)
 
-    assert world.word() is PublicStatus.CONFIRMADA
+    assert world.public_status() is PublicStatus.CONFIRMADA
 
 
 def test_a_cancellation_is_in_time_until_the_last_moment_before_the_first_day() -> None:
@@ -377,7 +377,7 @@ def test_a_cancellation_is_in_time_until_the_last_moment_before_the_first_day() 
 
     cancel(world)
 
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
 
 
 def test_a_cancellation_in_progress_goes_on_after_the_first_day() -> None:
@@ -388,7 +388,7 @@ def test_a_cancellation_in_progress_goes_on_after_the_first_day() -> None:
 
     cancel(world)
 
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
 
 
 # --- what is written ------------------------------------------------------------------------------
@@ -425,7 +425,7 @@ def test_without_a_commit_nothing_is_cancelled() -> None:
     with cases.uow:
         cancel_reservation(RESERVATION_ID, cases=cases)
 
-    assert world.word() is PublicStatus.CONFIRMADA
+    assert world.public_status() is PublicStatus.CONFIRMADA
     assert world.take_hints() == []
 
 

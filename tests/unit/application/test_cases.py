@@ -1,4 +1,4 @@
-"""A case: its end settles and stores, and only an exception or `leave` stores nothing."""
+"""The end of a case settles and stores. Only an exception or `leave` stores nothing."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -24,7 +24,7 @@ PAID = a_reservation(a_charge(check_at=None))
 
 
 def waiting(**changes: object) -> World:
-    """A new reservation whose charge is due, and whose hint is under way."""
+    """A new reservation with a due charge and its hint under way."""
     return World(replace(a_reservation(), next_check_at=NOON + SECOND, **changes))  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""Accepting a reservation: one transaction holds it and what sets it going."""
+"""Creating a reservation: one transaction stores it and its first hint."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The voucher: made once for who is confirmed, harmless to make twice."""
+"""The voucher is issued once, for confirmed reservations only. A repeat is harmless."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,7 +40,7 @@ def confirmed() -> Reservation:
 
 
 class InterruptedRenderer(PlainRenderer):
-    """Something else happens between looking and registering."""
+    """Runs another change between the check and the registration."""
 
     def __init__(self, meanwhile: Callable[[], object]) -> None:
         self._meanwhile = meanwhile
@@ -51,7 +51,7 @@ class InterruptedRenderer(PlainRenderer):
 
 
 class WatchedStore(InMemoryDocumentStore):
-    """Tells which documents were registered at the moment of storing one."""
+    """Records the documents that were registered at the moment of storing one."""
 
     def __init__(self, world: World) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The mails: each once, written down before it is sent, repeated once when nobody knows."""
+"""Each mail is sent once, written down before, and repeated once if its answer is unknown."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -58,7 +58,7 @@ def rejected(*, refunded: bool = False) -> Reservation:
 
 
 class WatchedMailer(RecordingMailer):
-    """Tells what was committed at the moment of sending."""
+    """Records the committed rows at the moment of sending."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -73,14 +73,14 @@ class WatchedMailer(RecordingMailer):
 
 
 class HangingStore(InMemoryDocumentStore):
-    """Does not answer while the function lives."""
+    """Gives no answer during the invocation."""
 
     def get(self, key: str) -> bytes | None:
         raise CrashError
 
 
 class InterruptedStore(InMemoryDocumentStore):
-    """Something else happens while the voucher is read."""
+    """Runs another change during the read of the voucher."""
 
     def __init__(self, meanwhile: Callable[[], object]) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class InterruptedStore(InMemoryDocumentStore):
 
 
 class DyingMailer(RecordingMailer):
-    """Takes the mail, and the process dies before it hears so."""
+    """Accepts the mail, and the process dies before the answer."""
 
     def send(self, mail: Mail) -> MailOutcome:
         super().send(mail)

@@ -1,4 +1,4 @@
-"""What operators do is done once, told in the history with its actor, and planned like anything else."""
+"""Each action of an operator is done once, logged with its actor, and planned like any other."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -52,14 +52,14 @@ ACTOR = "operator:on-call"
 NEW_KEYS = KeyRing(current="k2", keys={"k1": bytes(32), "k2": bytes([1] * 32)})
 
 
-def told(world: World) -> list[tuple[str, str, str | None]]:
-    """What operators added to the history."""
+def operator_lines(world: World) -> list[tuple[str, str, str | None]]:
+    """The history lines of operators."""
     lines = world.database.history[RESERVATION_ID]
     return [(line.event, line.actor, line.note) for line in lines if line.actor == ACTOR]
 
 
 def past(**changes: Any) -> Reservation:
-    """Confirmed, its papers sent, and its trip over."""
+    """A confirmed reservation with its papers sent and its trip over."""
     reservation = a_reservation(
         facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON),
         documents=(a_voucher(),),
@@ -87,7 +87,7 @@ def test_an_unknown_code_and_an_invalid_one_raise_different_errors() -> None:
             find_reservation("7KQ2M", uow=uow)
 
 
-# --- looking again
+# --- checking now
 
 
 def test_a_nudge_makes_a_resting_reservation_due_and_hints_to_its_step() -> None:
@@ -97,7 +97,7 @@ def test_a_nudge_makes_a_resting_reservation_due_and_hints_to_its_step() -> None
 
     assert nudged.next_check_at == NOON + STANDARD.hint_lease
     assert [row.hint.queue for row in world.database.outbox.values()] == [Queue.PAYMENT]
-    assert told(world) == [("operator.nudged", ACTOR, None)]
+    assert operator_lines(world) == [("operator.nudged", ACTOR, None)]
 
 
 # --- deciding
@@ -111,7 +111,7 @@ def test_a_decision_is_recorded_with_its_evidence() -> None:
     )
 
     assert resolved.facts.accepted_minor == 34000
-    assert told(world) == [
+    assert operator_lines(world) == [
         ("review.resolved", ACTOR, "paid TICKET-5"),
         ("review.sum_accepted", ACTOR, None),
     ]
@@ -127,7 +127,7 @@ def test_a_decision_that_is_refused_leaves_no_trace() -> None:
             CODE, Decision.PAID, cases=world.cases(actor=ACTOR), evidence="TICKET-5"
         )
 
-    assert told(world) == []
+    assert operator_lines(world) == []
 
 
 def test_an_operator_cancels_as_a_customer_would_under_their_own_name() -> None:
@@ -136,11 +136,11 @@ def test_an_operator_cancels_as_a_customer_would_under_their_own_name() -> None:
     cancelled = operate.cancel(CODE, cases=world.cases(actor=ACTOR))
 
     assert cancelled.standing.public_status is PublicStatus.EN_CANCELACION
-    assert ("reservation.closed.customer_cancelled", ACTOR, None) in told(world)
+    assert ("reservation.closed.customer_cancelled", ACTOR, None) in operator_lines(world)
 
 
 def test_a_paid_unconfirmed_reservation_can_be_cancelled_after_its_trip_began() -> None:
-    """Another currency is accepted by nobody: its money would stay with us for ever."""
+    """No operator can accept another currency: its money would stay with us for ever."""
     foreign = a_charge(money=Money(PRICE.minor, "USD"))
     today = an_offer(starts_on=NOON.date(), ends_on=date(2027, 2, 3))
     world = World(a_reservation(foreign, offer=today))
@@ -172,7 +172,7 @@ def test_a_reissued_token_opens_the_reservation_and_the_old_one_does_not() -> No
     assert NEW_KEYS.verify(
         new, world.database.reservations[RESERVATION_ID].token_kid, RESERVATION_ID
     )
-    assert told(world) == [("access_token.reissued", ACTOR, None)]
+    assert operator_lines(world) == [("access_token.reissued", ACTOR, None)]
 
 
 def test_a_token_of_the_current_key_cannot_be_reissued() -> None:
@@ -212,7 +212,10 @@ def test_erasure_deletes_the_person_and_the_documents_and_keeps_the_money() -> N
     stored = world.database.reservations[RESERVATION_ID]
     assert stored.facts == past().facts
     assert stored.next_check_at is None
-    assert told(world) == [("voucher.removed", ACTOR, None), ("customer.erased", ACTOR, None)]
+    assert operator_lines(world) == [
+        ("voucher.removed", ACTOR, None),
+        ("customer.erased", ACTOR, None),
+    ]
 
 
 def test_an_erased_voucher_is_neither_shown_nor_made_again() -> None:
@@ -232,7 +235,7 @@ def test_an_erased_voucher_is_neither_shown_nor_made_again() -> None:
 
 
 class StoreReadMeanwhile(InMemoryDocumentStore):
-    """Somebody asks for the voucher right after each time it is deleted."""
+    """A store where a reader requests the voucher right after each delete."""
 
     def __init__(self, read: Callable[[], object]) -> None:
         super().__init__()
@@ -254,7 +257,7 @@ def test_a_voucher_requested_during_its_erasure_is_not_stored_again() -> None:
 
 
 class EraserInTheRenderer(PlainRenderer):
-    """An operator erases the reservation while its voucher is made anew."""
+    """An operator erases the reservation during the new rendering of its voucher."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -276,10 +279,10 @@ def test_a_voucher_made_again_during_its_erasure_is_deleted() -> None:
 def test_a_second_erasure_finds_nothing_and_adds_no_history() -> None:
     world = World(past())
     erase(world)
-    before = told(world)
+    before = operator_lines(world)
 
     assert not erase(world)
-    assert told(world) == before
+    assert operator_lines(world) == before
 
 
 def test_nothing_is_erased_while_money_is_open() -> None:
@@ -289,7 +292,7 @@ def test_nothing_is_erased_while_money_is_open() -> None:
         erase(world)
 
     assert world.database.customers[RESERVATION_ID].full_name == world.customer.full_name
-    assert told(world) == []
+    assert operator_lines(world) == []
 
 
 def test_a_store_that_does_not_answer_keeps_everything() -> None:
@@ -300,7 +303,7 @@ def test_a_store_that_does_not_answer_keeps_everything() -> None:
         erase(world)
 
     assert world.database.customers[RESERVATION_ID] != ERASED
-    assert told(world) == []
+    assert operator_lines(world) == []
 
 
 def test_a_second_payment_found_after_erasure_is_still_refunded() -> None:
@@ -326,7 +329,7 @@ def test_a_second_payment_found_after_erasure_is_still_refunded() -> None:
 
 
 class Due(Retention):
-    """Has so many rows past their time, and gives them by batches."""
+    """Has a number of expired rows, and gives them in batches."""
 
     def __init__(self, *, hints: int = 0, forget: list[UUID] | None = None) -> None:
         self.hints, self.people, self.documents = hints, forget or [], list(forget or [])

@@ -1,4 +1,4 @@
-"""The poller: what is stored gets out, what is due wakes, nothing is lost and nothing spins."""
+"""The poller publishes stored hints and wakes due reservations, without loss or busy loops."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -219,7 +219,7 @@ def test_a_woken_reservation_whose_hint_is_lost_is_woken_again_after_the_lease(
 def wake_ups(
     database: InMemoryDatabase, publisher: RecordingPublisher, *, during: timedelta
 ) -> int:
-    """Poll every second while nobody reads the queues."""
+    """Poll every second while no worker reads the queues."""
     until = database.now + during
     while database.now < until:
         poll(database, publisher)
@@ -287,7 +287,7 @@ def test_two_pollers_at_once_wake_a_reservation_once(
 def test_waking_closes_nothing_by_itself(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:
-    """The step that gets the hint does, under the reservation's lock."""
+    """The step that gets the hint closes the reservation, under its lock."""
     long_ago = NOON - 3 * HOUR
     expired = replace(some_facts(), created_at=long_ago)
     store_reservation(database, a_reservation(facts=expired), due_at=NOON)
@@ -350,7 +350,7 @@ def test_work_ends_the_waiting_and_is_counted_over_the_whole_run(
 
 
 class Flickering(InMemoryUnitOfWork):
-    """A database that is away for the rounds in `away`."""
+    """A database that is down in the rounds of `away`."""
 
     def __init__(self, database: InMemoryDatabase, *, away: set[int]) -> None:
         super().__init__(database)
@@ -398,7 +398,7 @@ def test_a_run_that_ends_without_its_database_reports_it_and_keeps_its_counts(
 
 
 class CountingPublisher(RecordingPublisher):
-    """Counts what it was asked to send, taken or not."""
+    """Counts the hints that it was given, accepted or not."""
 
     asked = 0
 

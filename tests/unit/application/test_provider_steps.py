@@ -1,4 +1,4 @@
-"""The steps at the two providers: each answer, each silence, each crash."""
+"""The steps at the two providers after each answer, silence and crash."""
 
 from datetime import timedelta
 
@@ -42,7 +42,7 @@ def verbs(provider: ScriptedPayments | ScriptedSupplier) -> list[Verb]:
 
 
 def ask_until_believed_absent(world: World, payments: ScriptedPayments) -> None:
-    """Three looks, spread until "not found" is believed."""
+    """Make three inquiries, apart enough to believe "not found"."""
     for _ in range(3):
         world.wait(STANDARD.call_limit + STANDARD.visibility)
         world.pay(payments)
@@ -57,7 +57,7 @@ def test_a_payment_that_succeeds_is_handed_to_the_supplier() -> None:
     world.pay(payments)
 
     assert world.state() is State.PAID
-    assert world.word() is PublicStatus.EN_PROCESO
+    assert world.public_status() is PublicStatus.EN_PROCESO
     assert world.take_hints() == [Queue.SUPPLIER]
 
 
@@ -102,7 +102,7 @@ def test_a_declined_card_rejects_the_reservation_and_mails_the_traveler() -> Non
     world.pay(payments)
 
     assert world.state() is State.PAYMENT_FAILED
-    assert world.word() is PublicStatus.RECHAZADA
+    assert world.public_status() is PublicStatus.RECHAZADA
     assert world.stored.facts.reason is Reason.PAYMENT_DECLINED
     assert world.take_hints() == [Queue.NOTIFICATION]
 
@@ -218,7 +218,7 @@ def test_a_reservation_that_could_not_be_charged_expires_after_its_hold() -> Non
     step = world.pay(ScriptedPayments())
 
     assert step is None
-    assert world.word() is PublicStatus.EXPIRADA
+    assert world.public_status() is PublicStatus.EXPIRADA
     assert world.take_hints() == [Queue.NOTIFICATION]
 
 
@@ -231,7 +231,7 @@ def test_a_booking_confirms_a_paid_reservation_and_asks_for_its_voucher() -> Non
     world.confirm(supplier)
 
     assert world.state() is State.SUPPLIER_CONFIRMED
-    assert world.word() is PublicStatus.CONFIRMADA
+    assert world.public_status() is PublicStatus.CONFIRMADA
     assert world.call(BOOK_KEY).locator == "HOTEL-77"
     assert world.take_hints() == [Queue.VOUCHER]
 
@@ -260,7 +260,7 @@ def test_a_guest_whose_data_were_deleted_has_no_name_to_book_under() -> None:
     world.confirm(supplier)
 
     [request] = supplier.requests
-    assert request.lead_guest is None  # the adapter then sends nothing, and tells a person
+    assert request.lead_guest is None  # the adapter then sends nothing and raises an alarm
 
 
 def test_a_refused_booking_leads_to_a_refund() -> None:
@@ -279,7 +279,7 @@ def test_a_refused_booking_leads_to_a_refund() -> None:
     )
     assert request.money == PRICE
     assert world.state() is State.REFUNDED
-    assert world.word() is PublicStatus.RECHAZADA
+    assert world.public_status() is PublicStatus.RECHAZADA
 
 
 def test_a_second_booking_that_is_found_is_cancelled() -> None:
@@ -296,7 +296,7 @@ def test_a_second_booking_that_is_found_is_cancelled() -> None:
     assert world.state() is State.SUPPLIER_CONFIRMED
 
 
-# --- whatever hint comes --------------------------------------------------------------------------
+# --- hints ----------------------------------------------------------------------------------------
 
 
 def test_a_hint_for_the_other_provider_is_only_passed_on() -> None:
@@ -314,8 +314,8 @@ def test_a_hint_for_a_reservation_at_rest_changes_nothing() -> None:
         a_charge(), a_refund(), reason=Reason.SUPPLIER_REJECTED, next_check_at=None
     )
     world = World(reservation)
-    world.notify()  # of the rejection
-    world.notify()  # of the refund
+    world.notify()  # the rejection
+    world.notify()  # the refund
     before = world.stored
     world.take_hints()
 

@@ -1,4 +1,4 @@
-"""Reading: the owner sees it all, everybody else the same nothing."""
+"""The owner reads everything. All other readers get the same refusal."""
 
 import pytest
 
@@ -31,7 +31,7 @@ from tests.worlds.builders import (
 from tests.worlds.fakes import PlainRenderer
 
 OWNER = Reader(client_id="web", access_token=KEYS.issue("k1", RESERVATION_ID))
-ANOTHER_CODE = "23456-789AB-P"  # its check symbol is right, and nobody has it
+ANOTHER_CODE = "23456-789AB-P"  # a valid code of no reservation
 WRONG_CHECK = "7KQ2M-XD4RT-T"
 
 
@@ -116,7 +116,7 @@ def test_the_timeline_is_shown_to_its_owner_only() -> None:
 @pytest.mark.parametrize("event", sorted(INTERNAL))
 def test_operator_actions_on_our_messages_are_not_on_the_timeline(event: str) -> None:
     world = World()
-    told = world.events
+    shown = world.events
     with world.unit_of_work() as uow:
         entry = HistoryEntry(event=event, at=NOON, actor="operator:on-call")
         uow.reservations.add_history(RESERVATION_ID, entry)
@@ -124,8 +124,8 @@ def test_operator_actions_on_our_messages_are_not_on_the_timeline(event: str) ->
 
     _, history = read_timeline(CODE, reader=OWNER, uow=world.unit_of_work(), keys=KEYS)
 
-    assert [entry.event for entry in history] == told
-    assert world.events == [*told, event]
+    assert [entry.event for entry in history] == shown
+    assert world.events == [*shown, event]
 
 
 # --- the voucher ----------------------------------------------------------------------------------

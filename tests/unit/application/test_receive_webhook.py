@@ -1,4 +1,4 @@
-"""A webhook proves nothing: it is kept once, and makes us ask."""
+"""A webhook proves nothing. It is stored once and makes us inquire."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -53,7 +53,7 @@ def receive(world: World, event: WebhookEvent) -> Received:
 
 
 def confirmed() -> Reservation:
-    """At rest: voucher issued, mail sent, nothing due."""
+    """A reservation at rest: voucher issued, mail sent, nothing due."""
     return a_reservation(
         facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON),
         documents=(a_voucher(),),
@@ -89,7 +89,7 @@ def test_only_the_answer_to_an_inquiry_counts_not_the_webhook() -> None:
 
     world.pay(ScriptedPayments(Listing((Seen(provider_id="pay_1", status=Status.DECLINED),))))
 
-    assert world.word() is PublicStatus.RECHAZADA
+    assert world.public_status() is PublicStatus.RECHAZADA
 
 
 def test_a_webhook_makes_due_no_call_of_the_other_provider() -> None:
@@ -108,13 +108,13 @@ def test_a_supplier_cancellation_is_noticed_long_after_settlement() -> None:
     world.wait(timedelta(days=30))
 
     receive(world, from_supplier())
-    assert world.word() is PublicStatus.CONFIRMADA
+    assert world.public_status() is PublicStatus.CONFIRMADA
     assert world.take_hints() == [Queue.SUPPLIER]
     gone = Seen(provider_id="bkg_1", status=Status.CANCELLED)
     world.confirm(ScriptedSupplier(Listing((gone,))))
 
     assert world.stored.facts.reason is Reason.SUPPLIER_CANCELLED
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
     assert Queue.PAYMENT in world.take_hints()
 
 
@@ -126,7 +126,7 @@ def test_a_webhook_before_its_listing_changes_nothing_and_is_inquired_about_agai
     alive = Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="HOTEL-77")
     world.confirm(ScriptedSupplier(Listing((alive,))))
 
-    assert world.word() is PublicStatus.CONFIRMADA
+    assert world.public_status() is PublicStatus.CONFIRMADA
     assert only(world, Operation.BOOK).check_at == NOON + STANDARD.aftercare[0]
 
 
@@ -162,7 +162,7 @@ def test_a_webhook_about_no_reservation_is_stored_and_wakes_none(reference: obje
 
 
 def test_a_webhook_before_our_own_commit_is_harmless() -> None:
-    """The provider is quicker than our transaction: the reservation cannot be seen yet."""
+    """The provider is quicker than our commit: the reservation is not visible yet."""
     world = World()
     early = world.stored
     del world.database.reservations[RESERVATION_ID]

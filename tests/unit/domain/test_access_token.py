@@ -1,4 +1,4 @@
-"""The access token: only the bearer of the one that was issued may read a reservation."""
+"""Only the bearer of the issued access token may read a reservation."""
 
 import hmac
 from base64 import urlsafe_b64encode
@@ -68,7 +68,7 @@ def test_the_document_name_is_not_the_token() -> None:
 
 
 def test_a_document_name_is_the_documented_hmac() -> None:
-    # What is stored under it must be found again after any change of this code.
+    # A stored document must be found again after any change of this code.
     said = b"reservation-document:v1:00000000-0000-0000-0000-000000000001"
     expected = urlsafe_b64encode(hmac.digest(NEW, said, "sha256")).decode().rstrip("=")
 

@@ -1,4 +1,4 @@
-"""A change: the version, the history and the payment token that follow from it."""
+"""The version, the history and the payment token after a change."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What operators may attest, what follows from it, and what is refused."""
+"""Decisions of operators: their effects and their refusals."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -55,13 +55,13 @@ CANCEL_REFUSED = some_facts(
 def decide(
     facts: Facts, decision: Decision, evidence: str = "REF-1", *, target: str | None = None
 ) -> Facts:
-    """Resolve a review, and end the transaction as each one ends."""
+    """Resolve a review and settle."""
     at = Moment(LATER, STANDARD)
     resolved = resolve(facts, decision, evidence, at, target=target)
     return conclude(Standing(resolved), at).facts
 
 
-# --- looking again
+# --- nudges
 
 
 def test_a_nudge_makes_every_repeatable_call_due() -> None:
@@ -152,17 +152,17 @@ def test_an_attested_refund_covers_the_rest_of_a_partial_one(ours: Status) -> No
 
 
 def test_a_refund_keeps_the_id_its_provider_gave_it() -> None:
-    [told] = decide(REFUND_REFUSED, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
+    [attested] = decide(REFUND_REFUSED, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
     [silent] = decide(REFUND_SILENT, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
 
-    assert told.provider_id == "ref_pay_1"
+    assert attested.provider_id == "ref_pay_1"
     assert silent.provider_id == "evidence:SEPA-77:pay_1"
 
 
 def test_one_piece_of_evidence_attests_one_of_several_refunds() -> None:
     second = a_charge(provider_id="pay_2", key="seen:charge:pay_2")
-    unheard = a_refund(Status.DECLINED, of="pay_2")
-    facts = replace(REFUND_REFUSED, calls=(*REFUND_REFUSED.calls, second, unheard))
+    other = a_refund(Status.DECLINED, of="pay_2")
+    facts = replace(REFUND_REFUSED, calls=(*REFUND_REFUSED.calls, second, other))
     with pytest.raises(DecisionRefusedError, match="--target: pay_1, pay_2"):
         decide(facts, Decision.REFUNDED)
     with pytest.raises(DecisionRefusedError, match="of pay_3 is in question"):

@@ -1,4 +1,4 @@
-"""What is handed over once the saga has spoken: the voucher first, each mail once."""
+"""Documents and mails owed to the traveler: the voucher first, each mail once."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -143,13 +143,13 @@ def test_a_payment_found_after_the_cancellation_mail_gets_a_refund_mail() -> Non
 
     held = closed(Reason.CUSTOMER_CANCELLED, late, sends=(sent,))
     back = closed(Reason.CUSTOMER_CANCELLED, late, a_refund(), sends=(sent,))
-    told = closed(
+    mailed = closed(
         Reason.CUSTOMER_CANCELLED, late, a_refund(), sends=(sent, a_send(MailKind.REFUNDED))
     )
 
     assert fulfil(held, LATER) == Settled()
     assert fulfil(back, LATER) == SendMail(MailKind.REFUNDED)
-    assert fulfil(told, LATER) == Settled()
+    assert fulfil(mailed, LATER) == Settled()
 
 
 def test_a_refund_named_in_the_cancellation_mail_gets_no_mail_of_its_own() -> None:
@@ -195,8 +195,8 @@ def test_a_mail_that_is_not_to_be_repeated_rests(status: MailStatus) -> None:
 
 def test_every_kind_of_mail_has_a_rule_and_every_final_status_has_a_mail() -> None:
     assert {rule.kind for rule in MAIL_RULES} == set(MailKind)
-    told = {rule.status for rule in MAIL_RULES}
-    assert told == set(PublicStatus) - {PublicStatus.EN_PROCESO, PublicStatus.EN_CANCELACION}
+    mailed = {rule.status for rule in MAIL_RULES}
+    assert mailed == set(PublicStatus) - {PublicStatus.EN_PROCESO, PublicStatus.EN_CANCELACION}
 
 
 # --- the send ledger -------------------------------------------------------------------------------
@@ -207,10 +207,10 @@ def begun(reservation: Reservation) -> Reservation:
 
 
 def recorded(reservation: Reservation, status: MailStatus, ses_id: str | None = None) -> MailSend:
-    told = record_send(
+    recorded = record_send(
         reservation, MailKind.CONFIRMED, status, Moment(LATER, STANDARD), ses_id=ses_id
     )
-    send = told.send_of(MailKind.CONFIRMED)
+    send = recorded.send_of(MailKind.CONFIRMED)
     assert send is not None
     return send
 

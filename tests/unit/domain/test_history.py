@@ -162,11 +162,11 @@ def test_the_end_of_a_mail_makes_an_event_but_its_attempts_do_not(
     kind: MailKind, status: MailStatus
 ) -> None:
     started = a_reservation(sends=(a_send(kind, MailStatus.STARTED),))
-    told = a_reservation(sends=(a_send(kind, status),))
+    sent = a_reservation(sends=(a_send(kind, status),))
 
     assert changes(a_reservation(), started) == ()
-    assert changes(started, told) == (f"mail.{status}.{kind}",)
-    assert changes(told, told) == ()
+    assert changes(started, sent) == (f"mail.{status}.{kind}",)
+    assert changes(sent, sent) == ()
 
 
 # --- codes -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a call, an answer, a silence, a webhook or a cancellation changes in the facts."""
+"""Changes of the facts by calls, answers, silence, webhooks and cancellations."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -83,7 +83,7 @@ def inquired(
 
 
 def concluded(facts: Facts, now: datetime = LATER) -> Facts:
-    """The facts as the end of the transaction leaves them."""
+    """The facts after the end of the transaction."""
     return conclude(Standing(facts), Moment(now, STANDARD)).facts
 
 
@@ -724,7 +724,7 @@ def test_a_cancellation_that_was_answered_is_not_touched_by_a_listing(status: St
     assert inquired(facts, Listing.of([BOOKED]), key=BOOK_KEY).row("cancel:bkg_1") == answered
 
 
-# --- late looks -----------------------------------------------------------------------------------
+# --- late inquiries -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -773,7 +773,7 @@ def test_an_open_charge_is_inquired_about_less_and_less_often(looks: int, pause:
     assert (call.looks, call.check_at) == (looks + 1, LATER + pause)
 
 
-# --- what comes from outside --------------------------------------------------------------------
+# --- webhooks and cancellations -----------------------------------------------------------------
 
 
 def test_a_webhook_makes_the_calls_of_its_provider_due_and_nothing_else() -> None:
@@ -805,7 +805,7 @@ def test_an_inquiry_after_a_webhook_restarts_the_ladder() -> None:
         Operation.BOOK
     )
     assert look.check_at == LATER + STANDARD.ladder[0]
-    # Also if the answer was asked for before the webhook came.
+    # Also if the inquiry left before the webhook arrived.
     for asked_at in (NOON, LATER):
         lagged = inquired(woken, still, key=BOOK_KEY, asked_at=asked_at)
         assert lagged.row(BOOK_KEY).check_at == LATER + STANDARD.ladder[1]
@@ -831,7 +831,7 @@ def test_the_first_reason_stays() -> None:
     assert cancel(some_facts(reason=Reason.EXPIRED)).reason is Reason.EXPIRED
 
 
-# --- what is remembered ---------------------------------------------------------------------------
+# --- knowledge ------------------------------------------------------------------------------------
 
 
 def test_the_answer_that_leaves_no_way_forward_closes_the_reservation() -> None:

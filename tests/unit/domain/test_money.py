@@ -1,4 +1,4 @@
-"""Sums of money at the edge: what is read, what is refused, and that nothing is ever rounded."""
+"""Amounts at the edge are read exactly or refused, and never rounded."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What the facts add up to, and the one thing to do about them, rule by rule."""
+"""The standing of the facts and the next action, rule by rule."""
 
 from datetime import datetime, timedelta
 
@@ -75,7 +75,7 @@ def cancellation_of(booking: Call) -> Action:
     )
 
 
-# --- states and words -----------------------------------------------------------------------------
+# --- states and statuses --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_cancellation_is_in_progress_until_it_has_ended_once(reason: Reason) -
     assert Standing(late_payment).public_status is PublicStatus.CANCELADA
 
 
-# --- what is kept and what is held ---------------------------------------------------------------
+# --- kept and held -------------------------------------------------------------------------------
 
 
 def test_the_first_payment_in_time_is_kept_not_the_first_in_the_ledger() -> None:
@@ -236,9 +236,9 @@ def test_the_first_booking_in_time_is_kept_unless_we_began_to_cancel_it() -> Non
 def test_no_booking_after_the_confirmation_replaces_the_first_one(
     confirmed_late_by: timedelta, kept: bool
 ) -> None:
-    told = a_booking(Status.CANCELLED)
+    confirmed = a_booking(Status.CANCELLED)
     another = a_second_booking(at=NOON + confirmed_late_by)
-    facts = some_facts(a_charge(), told, another, confirmed_at=NOON)
+    facts = some_facts(a_charge(), confirmed, another, confirmed_at=NOON)
 
     assert Standing(facts).kept_booking == (another if kept else None)
     assert (planned(facts) == Reason.SUPPLIER_CANCELLED) is not kept
@@ -393,7 +393,7 @@ def test_losing_a_confirmed_booking_closes_the_reservation_as_cancelled_by_the_s
     assert planned(facts) == Reason.SUPPLIER_CANCELLED
 
 
-# --- step 1: look before you leap ---------------------------------------------------------------
+# --- step 1: inquire first ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
@@ -522,8 +522,8 @@ def test_of_two_payments_one_is_refunded_while_a_booking_may_cost_us_the_other()
         facts = some_facts(first, second, *REFUSED_TO_CANCEL, reason=Reason.CUSTOMER_CANCELLED)
         assert planned(facts) == refund_of(second)
 
-        given_back = facts.put(a_refund(of=str(second.provider_id)))
-        assert planned(given_back) == Wait(NOON + timedelta(days=1))
+        refunded = facts.put(a_refund(of=str(second.provider_id)))
+        assert planned(refunded) == Wait(NOON + timedelta(days=1))
 
 
 def test_a_payment_whose_refund_did_not_arrive_is_the_last_to_cover_a_booking() -> None:
@@ -538,7 +538,7 @@ def test_a_payment_whose_refund_did_not_arrive_is_the_last_to_cover_a_booking() 
 
 
 def test_a_blocked_refund_waits_no_longer_than_its_pause() -> None:
-    """While a booking lived it could not be sent again, and was looked after like what is closed."""
+    """A live booking blocked the refund, so aftercare rescheduled it like a closed call."""
     drifted = a_refund(Status.NOT_FOUND, check_at=NOON + timedelta(days=3))
     facts = some_facts(a_charge(), drifted, reason=Reason.CUSTOMER_CANCELLED)
 
@@ -669,7 +669,7 @@ def test_a_confirmed_reservation_with_nothing_due_is_settled() -> None:
     assert planned(some_facts(a_charge(), a_booking())) == Settled()
 
 
-# --- where the work goes --------------------------------------------------------------------------
+# --- queues ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How a transaction ends: something to do, a time to wake, or rest."""
+"""The end of a transaction: an action, a time to wake up, or rest."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -121,8 +121,8 @@ def test_a_reservation_wakes_when_a_call_becomes_late_so_that_the_review_shows(
 
 def test_a_reservation_wakes_when_a_refund_that_never_arrived_becomes_late() -> None:
     owed = a_refund(Status.NOT_FOUND, check_at=NOON + HOUR, deadline_at=NOON + MINUTE)
-    told = a_send(MailKind.EXPIRED)
-    reservation = a_reservation(a_charge(), owed, sends=(told,), reason=Reason.EXPIRED)
+    sent = a_send(MailKind.EXPIRED)
+    reservation = a_reservation(a_charge(), owed, sends=(sent,), reason=Reason.EXPIRED)
 
     assert settled(reservation).next_check_at == NOON + MINUTE
 

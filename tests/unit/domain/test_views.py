@@ -1,4 +1,4 @@
-"""What the traveler sees of a reservation."""
+"""The traveler's view of a reservation."""
 
 from datetime import datetime
 
