@@ -26,7 +26,7 @@ from reservations.domain.decisions import Decision
 @pass_desk
 def nudge(desk: Desk, code: str, actor: str) -> None:
     """Make every call due now, and every mail refused or of unknown outcome. The steps do the rest."""
-    nudged = operate.look_again(code, cases=desk.services.cases(actor=actor))
+    nudged = operate.check_now(code, cases=desk.services.cases(actor=actor))
     desk.show_changed("nudged", nudged)
 
 

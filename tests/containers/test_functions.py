@@ -78,7 +78,7 @@ def test_a_stack_that_cannot_be_notified_is_an_error(invoke: Invoke, event: str)
 
     assert (failed["errorType"], failed["errorMessage"]) == (
         "FunctionFailedError",
-        "StackNotToldError",
+        "StackNotNotifiedError",
     )
 
 

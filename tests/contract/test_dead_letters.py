@@ -67,7 +67,7 @@ class Station:
         return bodies
 
     def dead_letter(self, body: str, *, reason: str) -> None:
-        SqsDeadLetters(self.sqs, queue_url=self.pair.dead).bury(body, reason=reason)
+        SqsDeadLetters(self.sqs, queue_url=self.pair.dead).dead_letter(body, reason=reason)
 
     def held(self) -> int:
         """Return the number of dead letters received and not deleted."""

@@ -171,7 +171,7 @@ def test_a_dead_letter_keeps_its_body_and_its_reason() -> None:
     with mock_aws():
         client = a_client()
         url = client.create_queue(QueueName="dead")["QueueUrl"]
-        SqsDeadLetters(client, queue_url=url).bury("{", reason="not_json")
+        SqsDeadLetters(client, queue_url=url).dead_letter("{", reason="not_json")
 
         [letter] = client.receive_message(QueueUrl=url, MessageAttributeNames=["All"])["Messages"]
 
@@ -185,4 +185,4 @@ def test_a_dead_letter_that_is_not_taken_is_an_error_so_that_its_message_comes_a
         stubber.add_client_error("send_message", "ServiceUnavailable", http_status_code=503)
 
         with pytest.raises(QueueUnavailableError):
-            SqsDeadLetters(client, queue_url="https://queue").bury("{", reason="not_json")
+            SqsDeadLetters(client, queue_url="https://queue").dead_letter("{", reason="not_json")

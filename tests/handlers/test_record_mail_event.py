@@ -37,7 +37,7 @@ def test_a_returned_mail_is_recorded_on_the_timeline(
 
     assert timeline(around) == [(f"mail.{case}.confirmed", "ses")]
     assert around.logs.metrics == {metric}
-    [line] = around.logs.saying("mail came back")
+    [line] = around.logs.saying("mail feedback received")
     assert (line["reservation_id"], line["kind"]) == (str(RESERVATION_ID), "confirmed")
 
 
@@ -65,12 +65,12 @@ def test_a_batch_drops_the_greeting_and_dead_letters_an_unexpected_event(
     assert run(around, "batch") == []
 
     assert timeline(around) == [("mail.returned.confirmed", "ses")]
-    assert around.dead_letters.buried == [(delivery["body"], "not_a_mail_event")]
+    assert around.dead_letters.dead_lettered == [(delivery["body"], "not_a_mail_event")]
 
 
 def test_a_mail_event_of_an_unknown_reservation_is_dead_lettered(around: Surroundings) -> None:
     assert run(around, "bounced") == []
-    [(_, reason)] = around.dead_letters.buried
+    [(_, reason)] = around.dead_letters.dead_lettered
     assert reason == "unknown_reservation"
 
 
@@ -84,7 +84,7 @@ def test_a_failure_of_ours_returns_the_message_to_the_queue(
 
     assert len(run(around, "bounced")) == 1
 
-    assert around.dead_letters.buried == []
+    assert around.dead_letters.dead_lettered == []
     assert "MailEventFailed" in around.logs.metrics
     [line] = around.logs.saying("mail event not handled")
     assert type(error).__name__ in line["exception"]

@@ -204,7 +204,7 @@ def test_each_message_of_a_batch_gets_its_own_verdict(around: Surroundings) -> N
     assert run_event(around, "issue_voucher", event) == []
 
     assert around.stored.voucher is not None
-    assert around.dead_letters.buried == [
+    assert around.dead_letters.dead_lettered == [
         (unreadable["body"], "not_json"),
         (for_nobody["body"], "unknown_reservation"),
     ]
@@ -217,7 +217,7 @@ def test_only_the_failed_message_of_a_batch_returns(around: Surroundings) -> Non
 
     assert run(around, "issue_voucher", "batch") == [FIRST_MESSAGE.format(6)]
 
-    assert len(around.dead_letters.buried) == 2
+    assert len(around.dead_letters.dead_lettered) == 2
 
 
 def test_a_hint_of_an_unknown_version_is_dead_lettered_with_its_reason(
@@ -229,7 +229,7 @@ def test_a_hint_of_an_unknown_version_is_dead_lettered_with_its_reason(
     assert run_event(around, "process_payment", event) == []
 
     [record] = event["Records"]
-    assert around.dead_letters.buried == [(record["body"], "unknown_schema_version")]
+    assert around.dead_letters.dead_lettered == [(record["body"], "unknown_schema_version")]
     assert around.payments.requests == []
 
 
@@ -239,7 +239,7 @@ def test_a_hint_of_an_unknown_reservation_is_dead_lettered(
 ) -> None:
     assert run(around, step) == []
 
-    [(_, reason)] = around.dead_letters.buried
+    [(_, reason)] = around.dead_letters.dead_lettered
     assert reason == "unknown_reservation"
 
 
@@ -263,7 +263,7 @@ def test_a_failure_of_ours_returns_the_message_and_is_logged(
 
     assert run(around, step) != []
 
-    assert around.dead_letters.buried == []
+    assert around.dead_letters.dead_lettered == []
     [line] = around.logs.saying("hint not handled")
     assert type(error).__name__ in line["exception"]
     assert line["reservation_id"] == str(RESERVATION_ID)
@@ -292,7 +292,7 @@ def test_a_port_that_raises_costs_a_retry_and_no_message(
 
     assert len(run(around, step)) == 1
 
-    assert around.dead_letters.buried == []
+    assert around.dead_letters.dead_lettered == []
     assert around.stored.next_check_at is not None
 
 

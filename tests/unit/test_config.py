@@ -292,7 +292,7 @@ class Warm:
         self.away = False
         self.now = NOON
         self.reader = SettingsReader(
-            PATH, read=self.read, read_anew=self.read, now=lambda: self.now
+            PATH, read=self.read, read_again=self.read, now=lambda: self.now
         )
 
     def read(self, names: Collection[str]) -> Mapping[str, str]:
@@ -334,7 +334,7 @@ def test_a_cached_setting_survives_an_outage_of_its_source(
     warm.away = True
     assert warm.clients_after(RENEWED_AFTER) == ["old"]
     assert warm.clients_after(AGAIN_AFTER / 2) == ["old"]
-    assert caplog.messages == ["settings not read anew"]
+    assert caplog.messages == ["settings not read again"]
     assert len(warm.asked) == 2
 
     warm.away = False

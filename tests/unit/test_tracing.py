@@ -1,4 +1,4 @@
-"""One trace end to end: the caller's is continued, an unreadable one is replaced."""
+"""One trace end to end: the caller's trace goes on, an unreadable one is replaced."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""One reservation in a database in memory, and the steps that may come to it."""
+"""One reservation in a database in memory, and the steps that may run on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,12 +34,12 @@ TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
 class CrashError(Exception):
-    """The process dies here, for all that the code can tell."""
+    """A crash of the process at this point."""
 
 
 @dataclass(slots=True)
 class World:
-    """`now` is the database's clock; each step opens a unit of work of its own, as each invocation does."""
+    """A reservation and its steps. Each step opens its own unit of work, as each invocation does."""
 
     reservation: Reservation = field(default_factory=a_reservation)
     customer: Customer = field(default_factory=a_customer)
@@ -65,7 +65,7 @@ class World:
         self.database.now += time
 
     def wait_until_due(self) -> None:
-        """To the moment at which the poller would wake the reservation."""
+        """Wait until the poller would wake the reservation."""
         assert self.stored.next_check_at is not None
         self.database.now = max(self.now, self.stored.next_check_at)
 
@@ -76,7 +76,7 @@ class World:
     def state(self) -> State:
         return self.stored.standing.state
 
-    def word(self) -> PublicStatus:
+    def public_status(self) -> PublicStatus:
         return self.stored.standing.public_status
 
     def call(self, key: str) -> Call:
@@ -87,7 +87,7 @@ class World:
         return [line.event for line in self.database.history[RESERVATION_ID]]
 
     def take_hints(self) -> Sequence[Queue]:
-        """The queues that hints were stored for since the last look."""
+        """The queues of the hints stored since the last call."""
         queues = [row.hint.queue for row in self.database.outbox.values()]
         self.database.outbox.clear()
         return queues

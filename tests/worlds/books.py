@@ -13,7 +13,7 @@ _Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Books:
-    """Payments ever taken, money not refunded, bookings ever made, and bookings still alive."""
+    """Payments ever taken, money not refunded, bookings ever made, and bookings still live."""
 
     taken: int
     kept: Decimal

@@ -1,4 +1,4 @@
-"""Reservations and their parts for tests: a test names only the detail that matters to it."""
+"""Reservations and their parts for tests. A test names only the detail that matters."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -38,7 +38,7 @@ _NAMELESS = (Status.STARTED, Status.UNKNOWN, Status.NOT_FOUND)  # the provider's
 
 
 def a_call(operation: Operation, key: str, status: Status, at: datetime, **changes: Any) -> Call:
-    """A row begun at `at`, and closed at the same time if its status is closed."""
+    """A row begun at `at`, and closed at the same time if its status ends the call."""
     closed_at = None if status in OPEN else at
     row = Call(
         operation=operation,
@@ -147,14 +147,14 @@ def a_send(
 
 
 def a_creation(reservation: Reservation) -> Change:
-    """All that is stored of a new reservation."""
+    """The change that stores a new reservation."""
     return a_change(None, reservation, now=reservation.updated_at)
 
 
 def a_change(
     before: Reservation | None, after: Reservation, *, now: datetime, actor: str = "system"
 ) -> Change:
-    """All that is stored when a reservation becomes another, wake-up included."""
+    """The change from a reservation to another, wake-up included."""
     settled = Settlement(reservation=after, next_check_at=after.next_check_at)
     return Change.of(before, settled, Moment(now, STANDARD), actor=actor)
 

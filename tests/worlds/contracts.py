@@ -1,4 +1,4 @@
-"""A committed OpenAPI document, held against requests and answers."""
+"""Requests and answers compared with a committed OpenAPI document."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -68,7 +68,7 @@ class Contract:
         Draft202012Validator(within, format_checker=checker).validate(value)
 
     def path(self, path: str) -> dict[str, Any]:
-        """Return the operations of a path by method, or none of an unknown one."""
+        """The operations of a path by method; empty if the path is unknown."""
         parts = path.split("/")
         for template, operations in self.document["paths"].items():
             names = template.split("/")

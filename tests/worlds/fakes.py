@@ -1,4 +1,4 @@
-"""The outside world in memory, held by `tests/contract` to the promises of the real adapters."""
+"""The ports in memory. `tests/contract` holds them to the promises of the real adapters."""
 
 from collections import ChainMap
 from collections.abc import Collection, Iterator, MutableMapping, Sequence
@@ -84,7 +84,7 @@ class InMemoryDocumentStore(DocumentStore):
 
 
 class RecordingMailer(Mailer):
-    """Accepts every mail that can be written, unless `outcome` says otherwise."""
+    """Accepts every mail that can be composed, unless `outcome` is set."""
 
     def __init__(self, outcome: MailOutcome | None = None) -> None:
         self.outcome = outcome
@@ -100,9 +100,9 @@ class RecordingMailer(Mailer):
 
 
 class _Scripted(Generic[RequestT]):
-    """Gives answers in order; fails the test that asks for more.
+    """Gives scripted answers in order. A request too many fails the test.
 
-    An exception among them is raised after the request was taken: the process died before it heard the answer.
+    An exception among them is raised after the request: the process died before the answer.
     """
 
     def __init__(self, *answers: Outcome | Reply | BaseException) -> None:
@@ -121,39 +121,39 @@ class _Scripted(Generic[RequestT]):
 
 
 class ScriptedPayments(_Scripted[PaymentRequest], PaymentsApi):
-    """The payments API of a test that scripts its answers."""
+    """The payments API with scripted answers."""
 
 
 class ScriptedSupplier(_Scripted[SupplierRequest], SupplierApi):
-    """The supplier of a test that scripts its answers."""
+    """The supplier's API with scripted answers."""
 
 
 class PlainRenderer(VoucherRenderer):
-    """A voucher's content as text, where a test needs no real PDF."""
+    """Renders a voucher's content as text, for tests that need no real PDF."""
 
     def render(self, voucher: Voucher) -> bytes:
         return f"{voucher.code} {voucher.guest} {voucher.supplier_locator}".encode()
 
 
 class FailingRenderer(VoucherRenderer):
-    """Draws nothing, as for a text that no library can draw."""
+    """Fails, as for a text that no library can draw."""
 
     def render(self, voucher: Voucher) -> bytes:
         raise VoucherNotDrawnError
 
 
 class RecordingDeadLetters:
-    """Keeps what was set aside, with its reason."""
+    """Keeps the dead-lettered messages with their reasons."""
 
     def __init__(self) -> None:
-        self.buried: list[tuple[str, str]] = []
+        self.dead_lettered: list[tuple[str, str]] = []
 
-    def bury(self, body: str, *, reason: str) -> None:
-        self.buried.append((body, reason))
+    def dead_letter(self, body: str, *, reason: str) -> None:
+        self.dead_lettered.append((body, reason))
 
 
 class RecordingPublisher(MessagePublisher):
-    """Takes every hint, but those for a queue in `unreachable` and those it is told to refuse."""
+    """Accepts every hint, except for queues in `unreachable` or hints set to be refused."""
 
     def __init__(self) -> None:
         self.hints: list[Hint] = []
@@ -183,7 +183,7 @@ class StoredHint:
 
 @dataclass(slots=True)
 class InMemoryDatabase:
-    """What is committed, and who holds which row; `now` is its clock."""
+    """The committed rows and the holders of their locks; `now` is its clock."""
 
     now: datetime = NOON
     reservations: MutableMapping[UUID, Reservation] = field(default_factory=dict)
@@ -196,12 +196,12 @@ class InMemoryDatabase:
     row_ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     def hold(self, row: UUID | int, holder: object) -> bool:
-        """Lock a row, unless another holds it."""
+        """Lock a row, unless another transaction holds it."""
         return self.held.setdefault(row, holder) is holder
 
 
 class InMemoryUnitOfWork(UnitOfWork):
-    """Its writes lie over what is committed until they are committed themselves."""
+    """A transaction in memory. Its writes cover the committed rows until it commits."""
 
     def __init__(
         self,

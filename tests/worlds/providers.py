@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def eventually(look: Callable[[], T | None], *, seconds: float = 20) -> T:
-    """Look until there is something to see.
+    """Call `look` until it returns a result.
 
     Raises:
         AssertionError: nothing came within `seconds`.
@@ -42,7 +42,7 @@ def free_port() -> int:
 
 
 class Simulator:
-    """One simulator process, which may be killed and started again on its port and its ledger."""
+    """One simulator process. It may be killed and started again on its port and its ledger."""
 
     def __init__(
         self, provider: str, folder: Path, *, pending_seconds: float = 1, late_seconds: float = 3
@@ -91,11 +91,11 @@ class Simulator:
             return False
 
     def kill(self) -> None:
-        """kill -9: no goodbye."""
+        """Kill it with SIGKILL."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> int:
-        """Ask it to stop; return its exit code."""
+        """Stop it. Return its exit code."""
         return self._end(signal.SIGTERM)
 
     def _end(self, how: signal.Signals) -> int:
@@ -112,7 +112,7 @@ class Simulator:
         return self._http.post(path, json=body)
 
     def ledger(self, name: str, reference: object = None) -> list[dict[str, Any]]:
-        """The `charges`, `refunds` or `bookings` it made, all or under one reference."""
+        """Its `charges`, `refunds` or `bookings`, all or under one reference."""
         rows: list[dict[str, Any]] = self.get("/_sim/ledger")[name]
         return [row for row in rows if reference is None or row["reference"] == str(reference)]
 
@@ -125,14 +125,14 @@ class Simulator:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """A webhook as it came."""
+    """A received webhook."""
 
     headers: Mapping[str, str]
     body: bytes
 
 
 class Receiver:
-    """Listens for webhooks; refuses the first `refusals` of them."""
+    """Listens for webhooks and refuses the first `refusals` of them."""
 
     def __init__(self, *, refusals: int = 0) -> None:
         self.received: list[Received] = []
@@ -147,11 +147,11 @@ class Receiver:
                 self.end_headers()
 
             def do_PUT(self) -> None:
-                """As CloudFormation is told."""
+                """Receive an answer to CloudFormation as a webhook."""
                 self.do_POST()
 
             def log_message(self, *_: object) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/webhooks"
@@ -166,7 +166,7 @@ class Receiver:
 
 
 class Recorder(httpx.BaseTransport):
-    """The transport our clients use, keeping what went and came."""
+    """The transport of our clients. It keeps requests and answers."""
 
     def __init__(self) -> None:
         self.exchanges: list[tuple[httpx.Request, httpx.Response]] = []

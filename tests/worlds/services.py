@@ -1,4 +1,4 @@
-"""The composition root made of fakes, and functions built on it."""
+"""The composition root with fakes, and functions built on it."""
 
 import json
 from collections.abc import Callable

@@ -395,13 +395,13 @@ class SettingsReader:
         path: ParameterPath,
         *,
         read: ReadParameters,
-        read_anew: ReadParameters,
+        read_again: ReadParameters,
         now: Callable[[], datetime],
     ) -> None:
-        """`read_anew` must be quick: if it fails, the kept settings serve."""
+        """`read_again` must be quick: if it fails, the kept settings serve."""
         self._path = path
         self._read = read
-        self._read_anew = read_anew
+        self._read_again = read_again
         self._now = now
         self._held: Built = {}
         self._due: dict[type[Settings], datetime] = {}
@@ -419,9 +419,9 @@ class SettingsReader:
             self._take(unread, self._read, now)
         if old:
             try:
-                self._take(old, self._read_anew, now)
+                self._take(old, self._read_again, now)
             except SettingsError as error:
-                _logger.error("settings not read anew", extra={"detail": str(error)})
+                _logger.error("settings not read again", extra={"detail": str(error)})
                 self._due |= dict.fromkeys(old, now + _TRIED_AGAIN_AFTER)
 
     def of(self, model: type[S]) -> S:

@@ -91,7 +91,7 @@ class Services:
         read_again = partial(self.read_parameters, brief=True)
         path = self._variables(config.ParameterPath)
         return config.SettingsReader(
-            path, read=self.read_parameters, read_anew=read_again, now=self.now
+            path, read=self.read_parameters, read_again=read_again, now=self.now
         )
 
     def _settings(self, model: type[config.S]) -> config.S:

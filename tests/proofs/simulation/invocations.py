@@ -151,13 +151,13 @@ class Invocations:
 
     # --- operators
 
-    def look_again(self, party: Party) -> None:
+    def check_now(self, party: Party) -> None:
         """Let an operator request another inquiry."""
 
         def body() -> None:
             cases, code = self._world.cases(actor="operator"), self._stored(party).code
             self._world.nudged[party.customer.email] += 1
-            operate.look_again(code, cases=cases)
+            operate.check_now(code, cases=cases)
 
         self._world.start(f"operator {party.name}", body)
 

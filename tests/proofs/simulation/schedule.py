@@ -215,7 +215,7 @@ class Schedule:
             if self._random.random() < 0.7:
                 self._do.review(party)
             else:
-                self._do.look_again(party)
+                self._do.check_now(party)
 
     def _move_poll(self) -> None:
         self._do.poll()

@@ -1,4 +1,4 @@
-"""Cancelling: before, during and after each step, and what follows to give everything back."""
+"""Cancelling before, during and after each step, and the refunds that follow."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -88,12 +88,12 @@ def test_an_uncharged_reservation_is_cancelled_at_once(calls: list[Call]) -> Non
     cancelled = cancel(world)
 
     assert cancelled == world.stored
-    assert (world.state(), world.word()) == (State.CANCELLED, PublicStatus.CANCELADA)
+    assert (world.state(), world.public_status()) == (State.CANCELLED, PublicStatus.CANCELADA)
     assert world.stored.facts.ended_at == NOON
     world.pay(ScriptedPayments())  # a hint that comes late finds nothing to charge
 
 
-def test_nothing_is_charged_afterwards_even_if_it_was_next() -> None:
+def test_nothing_is_charged_after_the_cancellation() -> None:
     world = at(a_charge(Status.NOT_FOUND, check_at=NOON))
     cancel(world)
 
@@ -130,13 +130,13 @@ STEPS = {
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_at_any_step_it_is_accepted_and_told_to_be_on_its_way(name: str) -> None:
+def test_a_cancellation_is_accepted_and_in_progress_at_any_step(name: str) -> None:
     calls, state = STEPS[name]
     world = at(*calls)
 
     cancel(world)
 
-    assert (world.state(), world.word()) == (state, PublicStatus.EN_CANCELACION)
+    assert (world.state(), world.public_status()) == (state, PublicStatus.EN_CANCELACION)
     assert world.stored.facts.reason is Reason.CUSTOMER_CANCELLED
     assert world.stored.facts.calls == tuple(calls)  # only the reason is new
     assert world.stored.next_check_at is not None
@@ -151,14 +151,16 @@ def test_at_any_step_it_is_accepted_and_told_to_be_on_its_way(name: str) -> None
     ],
     ids=["void", "refund", "cancel the booking"],
 )
-def test_whoever_acts_next_is_told_in_the_same_transaction(calls: list[Call], queue: Queue) -> None:
+def test_the_hint_for_the_next_step_is_stored_in_the_same_transaction(
+    calls: list[Call], queue: Queue
+) -> None:
     world = at(*calls)
     cancel(world)
     assert world.take_hints() == [queue]
     assert world.stored.next_check_at == NOON + STANDARD.hint_lease
 
 
-def test_after_the_confirmation_the_booking_ends_first_and_then_the_money_goes_back() -> None:
+def test_after_the_confirmation_the_booking_is_cancelled_before_the_refund() -> None:
     world = confirmed()
     cancel(world)
     payments, supplier = ScriptedPayments(REFUNDED), ScriptedSupplier(ENDED)
@@ -171,7 +173,7 @@ def test_after_the_confirmation_the_booking_ends_first_and_then_the_money_goes_b
     assert verbs(supplier) == [Verb.CANCEL_BOOKING]
     assert verbs(payments) == [Verb.REFUND]
     assert payments.requests[0].money == PRICE
-    assert (world.state(), world.word()) == (State.REFUNDED, PublicStatus.CANCELADA)
+    assert (world.state(), world.public_status()) == (State.REFUNDED, PublicStatus.CANCELADA)
 
 
 def test_a_pending_payment_is_voided_and_nothing_is_refunded() -> None:
@@ -182,7 +184,7 @@ def test_a_pending_payment_is_voided_and_nothing_is_refunded() -> None:
     world.pay(payments)
 
     assert verbs(payments) == [Verb.VOID]
-    assert (world.state(), world.word()) == (State.CANCELLED, PublicStatus.CANCELADA)
+    assert (world.state(), world.public_status()) == (State.CANCELLED, PublicStatus.CANCELADA)
 
 
 def test_a_void_that_comes_too_late_becomes_a_refund() -> None:
@@ -194,11 +196,11 @@ def test_a_void_that_comes_too_late_becomes_a_refund() -> None:
     world.pay(payments)
 
     assert verbs(payments) == [Verb.VOID, Verb.REFUND]
-    assert world.word() is PublicStatus.CANCELADA
+    assert world.public_status() is PublicStatus.CANCELADA
 
 
-def test_an_answer_that_was_under_way_when_it_was_cancelled_is_given_back() -> None:
-    """The charge had left; its customer cancels; then the answer is recorded."""
+def test_a_payment_answered_after_the_cancellation_is_refunded() -> None:
+    """The charge has left, its customer cancels, and then the answer is recorded."""
     world = World()
 
     class WhileItRuns(ScriptedPayments):
@@ -208,13 +210,13 @@ def test_an_answer_that_was_under_way_when_it_was_cancelled_is_given_back() -> N
             return reply
 
     world.pay(WhileItRuns(PAID))
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
     world.pay(ScriptedPayments(REFUNDED))
 
-    assert (world.state(), world.word()) == (State.REFUNDED, PublicStatus.CANCELADA)
+    assert (world.state(), world.public_status()) == (State.REFUNDED, PublicStatus.CANCELADA)
 
 
-def test_a_booking_that_was_under_way_when_it_was_cancelled_is_ended() -> None:
+def test_a_booking_answered_after_the_cancellation_is_cancelled() -> None:
     world = at(a_charge())
 
     class WhileItRuns(ScriptedSupplier):
@@ -224,15 +226,15 @@ def test_a_booking_that_was_under_way_when_it_was_cancelled_is_ended() -> None:
             return reply
 
     world.confirm(WhileItRuns(BOOKED))
-    assert world.word() is PublicStatus.EN_CANCELACION
-    assert world.stored.facts.confirmed_at is None  # the traveler was never told
+    assert world.public_status() is PublicStatus.EN_CANCELACION
+    assert world.stored.facts.confirmed_at is None  # no confirmation was ever sent
     world.confirm(ScriptedSupplier(ENDED))
     world.pay(ScriptedPayments(REFUNDED))
 
-    assert world.word() is PublicStatus.CANCELADA
+    assert world.public_status() is PublicStatus.CANCELADA
 
 
-def test_an_unknown_payment_that_turns_out_to_be_taken_is_given_back() -> None:
+def test_an_unknown_payment_that_proves_taken_is_refunded() -> None:
     world = at(a_charge(Status.UNKNOWN, check_at=NOON))
     cancel(world)
     payments = ScriptedPayments(Listing((PAID,)), REFUNDED)
@@ -241,21 +243,21 @@ def test_an_unknown_payment_that_turns_out_to_be_taken_is_given_back() -> None:
     world.pay(payments)
 
     assert verbs(payments) == [Verb.INQUIRE, Verb.REFUND]
-    assert world.word() is PublicStatus.CANCELADA
+    assert world.public_status() is PublicStatus.CANCELADA
 
 
-def test_an_unknown_payment_that_was_never_taken_ends_once_that_is_sure() -> None:
+def test_an_unknown_payment_that_never_arrived_ends_once_that_is_sure() -> None:
     world = at(a_charge(Status.UNKNOWN, check_at=NOON))
     cancel(world)
     for _ in range(3):
         world.wait(STANDARD.call_limit + STANDARD.visibility)
         world.pay(ScriptedPayments(Listing(())))
 
-    assert (world.state(), world.word()) == (State.CANCELLED, PublicStatus.CANCELADA)
+    assert (world.state(), world.public_status()) == (State.CANCELLED, PublicStatus.CANCELADA)
     assert world.call(CHARGE_KEY).status is Status.NOT_FOUND
 
 
-def test_no_money_goes_back_while_a_booking_may_still_cost_us() -> None:
+def test_no_money_is_refunded_while_a_booking_may_still_cost_us() -> None:
     world = at(a_charge(), a_booking(Status.UNKNOWN, check_at=NOON))
     cancel(world)
     payments = ScriptedPayments()
@@ -268,38 +270,38 @@ def test_no_money_goes_back_while_a_booking_may_still_cost_us() -> None:
     world.pay(ScriptedPayments(REFUNDED))
 
     assert verbs(supplier) == [Verb.INQUIRE, Verb.CANCEL_BOOKING]
-    assert world.word() is PublicStatus.CANCELADA
+    assert world.public_status() is PublicStatus.CANCELADA
 
 
-def test_a_supplier_that_refuses_to_cancel_keeps_the_money_and_calls_a_person() -> None:
+def test_a_supplier_that_refuses_to_cancel_keeps_the_money_and_needs_a_person() -> None:
     world = confirmed()
     cancel(world)
 
     world.confirm(ScriptedSupplier(Seen(provider_id="bkg_1", status=Status.DECLINED)))
     world.pay(ScriptedPayments())
 
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
     assert world.stored.standing.reviews(world.now) == {Review.CANCEL_REFUSED}
 
 
-def test_a_refund_that_is_refused_calls_a_person_and_stays_a_cancellation() -> None:
+def test_a_refused_refund_is_in_review_and_its_cancellation_stays_in_progress() -> None:
     world = at(a_charge())
     cancel(world)
 
     world.pay(ScriptedPayments(Seen(provider_id="ref_1", status=Status.DECLINED)))
 
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
     assert world.stored.standing.reviews(world.now) == {Review.REFUND_REFUSED}
 
 
 @pytest.mark.parametrize("silence", [NoAnswer(), NotSent()], ids=["no answer", "not sent"])
-def test_what_is_not_taken_back_yet_is_never_forgotten(silence: NoAnswer | NotSent) -> None:
+def test_a_cancellation_without_an_answer_stays_due(silence: NoAnswer | NotSent) -> None:
     world = confirmed()
     cancel(world)
 
     world.confirm(ScriptedSupplier(silence))
 
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
     assert world.stored.next_check_at is not None
     assert world.stored.next_check_at <= world.now + 5 * MINUTE
 
@@ -307,7 +309,7 @@ def test_what_is_not_taken_back_yet_is_never_forgotten(silence: NoAnswer | NotSe
 # --- again, and too late --------------------------------------------------------------------------
 
 
-def test_asking_again_on_the_way_changes_nothing() -> None:
+def test_a_second_cancellation_in_progress_changes_nothing() -> None:
     world = confirmed()
     cancel(world)
     before = world.stored
@@ -321,13 +323,13 @@ def test_asking_again_on_the_way_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("reason", [Reason.CUSTOMER_CANCELLED, Reason.SUPPLIER_CANCELLED])
-def test_asking_for_what_is_cancelled_already_changes_nothing(reason: Reason) -> None:
+def test_cancelling_a_cancelled_reservation_changes_nothing(reason: Reason) -> None:
     calls = (a_charge(), a_booking(Status.CANCELLED), a_cancellation(), a_refund())
     world = at(*calls, reason=reason, confirmed_at=NOON, ended_at=NOON)
     before = world.stored
 
     assert cancel(world) == before
-    assert world.word() is PublicStatus.CANCELADA
+    assert world.public_status() is PublicStatus.CANCELADA
 
 
 @pytest.mark.parametrize(
@@ -343,7 +345,7 @@ def test_asking_for_what_is_cancelled_already_changes_nothing(reason: Reason) ->
     ],
     ids=["declined", "rejected, refund to come", "rejected", "expired", "expired, still pending"],
 )
-def test_what_ended_otherwise_cannot_be_cancelled(reservation: Reservation) -> None:
+def test_a_rejected_or_expired_reservation_cannot_be_cancelled(reservation: Reservation) -> None:
     world = World(reservation)
     before = world.stored
 
@@ -359,26 +361,26 @@ A_MOMENT = timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize("late_by", [timedelta(0), A_MOMENT, 24 * HOUR])
-def test_from_the_first_day_on_by_utc_it_is_too_late(late_by: timedelta) -> None:
+def test_a_cancellation_is_too_late_from_the_first_day_by_utc(late_by: timedelta) -> None:
     world = confirmed(offer=an_offer(starts_on=START.date()))
     world.database.now = START + late_by
 
     with pytest.raises(NotCancellableError):
         cancel(world)
 
-    assert world.word() is PublicStatus.CONFIRMADA
+    assert world.public_status() is PublicStatus.CONFIRMADA
 
 
-def test_until_the_last_moment_before_it_is_not() -> None:
+def test_a_cancellation_is_in_time_until_the_last_moment_before_the_first_day() -> None:
     world = confirmed(offer=an_offer(starts_on=START.date()))
     world.database.now = START - A_MOMENT
 
     cancel(world)
 
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
 
 
-def test_what_is_being_cancelled_stays_so_after_its_first_day() -> None:
+def test_a_cancellation_in_progress_goes_on_after_the_first_day() -> None:
     world = confirmed(offer=an_offer(starts_on=START.date()))
     world.database.now = START - A_MOMENT
     cancel(world)
@@ -386,7 +388,7 @@ def test_what_is_being_cancelled_stays_so_after_its_first_day() -> None:
 
     cancel(world)
 
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
 
 
 # --- what is written ------------------------------------------------------------------------------
@@ -395,7 +397,7 @@ def test_what_is_being_cancelled_stays_so_after_its_first_day() -> None:
 @pytest.mark.parametrize(
     ("actor", "cancels"), [("customer", cancel), ("operator:7", cancel_as_operator)]
 )
-def test_the_history_tells_who_did_it(actor: str, cancels: Callable[[World], Reservation]) -> None:
+def test_the_history_names_the_actor(actor: str, cancels: Callable[[World], Reservation]) -> None:
     world = at(a_charge())
     cancels(world)
     [line] = [
@@ -423,11 +425,11 @@ def test_without_a_commit_nothing_is_cancelled() -> None:
     with cases.uow:
         cancel_reservation(RESERVATION_ID, cases=cases)
 
-    assert world.word() is PublicStatus.CONFIRMADA
+    assert world.public_status() is PublicStatus.CONFIRMADA
     assert world.take_hints() == []
 
 
-def test_an_unknown_reservation_is_said_to_be() -> None:
+def test_an_unknown_reservation_raises_not_found() -> None:
     world = World()
     del world.database.reservations[RESERVATION_ID]
     with pytest.raises(ReservationNotFoundError):

@@ -1,4 +1,4 @@
-"""A case: its end settles and stores, and only an exception or `leave` stores nothing."""
+"""The end of a case settles and stores. Only an exception or `leave` stores nothing."""
 
 from contextlib import suppress
 from dataclasses import replace
@@ -24,7 +24,7 @@ PAID = a_reservation(a_charge(check_at=None))
 
 
 def waiting(**changes: object) -> World:
-    """A new reservation whose charge is due, and whose hint is under way."""
+    """A new reservation with a due charge and its hint under way."""
     return World(replace(a_reservation(), next_check_at=NOON + SECOND, **changes))  # type: ignore[arg-type]
 
 
@@ -59,7 +59,7 @@ def test_an_early_return_from_the_block_settles_too() -> None:
     assert world.take_hints() == [Queue.SUPPLIER]
 
 
-def test_an_exception_stores_nothing_and_lets_go_of_the_row() -> None:
+def test_an_exception_stores_nothing_and_releases_the_row() -> None:
     world = waiting()
 
     with suppress(ZeroDivisionError), world.cases().open(RESERVATION_ID) as case:
@@ -97,7 +97,7 @@ def test_a_case_without_a_change_repeats_no_hint_that_is_under_way() -> None:
 
 
 @pytest.mark.parametrize("change", ["put", "note"])
-def test_whatever_is_put_or_noted_is_stored_though_the_hint_is_under_way(change: str) -> None:
+def test_a_put_or_a_note_is_stored_even_while_the_hint_is_under_way(change: str) -> None:
     world = waiting()
 
     with world.cases().open(RESERVATION_ID) as case:
@@ -138,7 +138,7 @@ def test_a_joined_case_leaves_the_commit_to_the_owner_of_the_transaction() -> No
     assert world.stored == case.reservation
 
 
-def test_the_personal_data_come_with_a_case_that_asks_for_them() -> None:
+def test_the_personal_data_come_only_with_a_case_opened_with_them() -> None:
     with World().cases().open(RESERVATION_ID, customer=True) as case:
         assert case.customer == a_customer()
 

@@ -1,4 +1,4 @@
-"""Accepting a reservation: one transaction holds it and what sets it going."""
+"""Creating a reservation: one transaction stores it and its first hint."""
 
 import pytest
 
@@ -57,7 +57,7 @@ def take(database: InMemoryDatabase, code: str) -> None:
         uow.commit()
 
 
-def test_a_reservation_and_the_hint_that_sets_it_going_are_stored_together(
+def test_a_reservation_and_its_first_hint_are_stored_together(
     database: InMemoryDatabase,
 ) -> None:
     reservation = create(database)
@@ -70,7 +70,7 @@ def test_a_reservation_and_the_hint_that_sets_it_going_are_stored_together(
     assert row.hint.traceparent == TRACEPARENT
 
 
-def test_what_was_asked_for_is_what_is_kept(database: InMemoryDatabase) -> None:
+def test_a_new_reservation_keeps_the_request(database: InMemoryDatabase) -> None:
     reservation = create(database)
 
     assert reservation.offer == COMMAND.offer

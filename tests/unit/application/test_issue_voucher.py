@@ -1,4 +1,4 @@
-"""The voucher: made once for who is confirmed, harmless to make twice."""
+"""The voucher is issued once, for confirmed reservations only. A repeat is harmless."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,7 +40,7 @@ def confirmed() -> Reservation:
 
 
 class InterruptedRenderer(PlainRenderer):
-    """Something else happens between looking and registering."""
+    """Runs another change between the check and the registration."""
 
     def __init__(self, meanwhile: Callable[[], object]) -> None:
         self._meanwhile = meanwhile
@@ -51,7 +51,7 @@ class InterruptedRenderer(PlainRenderer):
 
 
 class WatchedStore(InMemoryDocumentStore):
-    """Tells which documents were registered at the moment of storing one."""
+    """Records the documents that were registered at the moment of storing one."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ def test_a_confirmed_reservation_gets_its_voucher_and_the_mail_is_asked_for() ->
     assert world.take_hints() == [Queue.NOTIFICATION]
 
 
-def test_the_voucher_tells_the_code_the_guest_and_the_hotels_own_reference() -> None:
+def test_the_voucher_shows_the_code_the_guest_and_the_hotels_own_reference() -> None:
     world = World(confirmed())
 
     world.issue()
@@ -85,7 +85,7 @@ def test_the_voucher_tells_the_code_the_guest_and_the_hotels_own_reference() -> 
     assert content.decode() == f"{world.reservation.code} Ana Pérez HOTEL-77"
 
 
-def test_the_name_of_the_voucher_cannot_be_guessed_and_tells_nothing() -> None:
+def test_the_name_of_the_voucher_cannot_be_guessed_and_has_no_personal_data() -> None:
     world = World(confirmed())
 
     world.issue()
@@ -117,7 +117,7 @@ def test_a_doubled_hint_makes_no_second_voucher() -> None:
     ],
     ids=["accepted", "paid", "rejected"],
 )
-def test_who_is_not_confirmed_gets_no_voucher(reservation: Reservation) -> None:
+def test_an_unconfirmed_reservation_gets_no_voucher(reservation: Reservation) -> None:
     world = World(reservation)
 
     assert not world.issue()
@@ -135,7 +135,7 @@ def test_of_two_workers_at_once_one_registers_and_stores() -> None:
     assert list(world.store.documents) == [each.s3_key for each in world.stored.documents]
 
 
-def test_nothing_lies_in_the_store_that_erasing_would_not_find() -> None:
+def test_every_stored_file_is_registered_for_erasure() -> None:
     world = World(confirmed())
     store = WatchedStore(world)
 
@@ -195,7 +195,7 @@ def test_a_voucher_that_cannot_be_drawn_lets_its_mail_go_without_it() -> None:
     assert [send.status for send in world.stored.sends] == [MailStatus.SENT]
 
 
-def test_a_voucher_that_could_not_be_drawn_stays_owed_after_its_mail() -> None:
+def test_a_voucher_that_could_not_be_drawn_is_still_due_after_its_mail() -> None:
     world, mailer = World(confirmed()), RecordingMailer(MailAccepted("ses-1"))
     fail_to_draw(world)
     world.wait_until_due()
@@ -209,7 +209,7 @@ def test_a_voucher_that_could_not_be_drawn_stays_owed_after_its_mail() -> None:
     assert len(mailer.mails) == 1
 
 
-def test_a_voucher_that_fails_again_asks_for_nothing_at_once() -> None:
+def test_a_voucher_that_fails_again_sends_no_hint_at_once() -> None:
     world = World(confirmed())
     fail_to_draw(world)
     world.wait_until_due()

@@ -1,4 +1,4 @@
-"""The mails: each once, written down before it is sent, repeated once when nobody knows."""
+"""Each mail is sent once, written down before, and repeated once if its answer is unknown."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reservations.application.notify_customer import Notified
-from reservations.application.operate import look_again
+from reservations.application.operate import check_now
 from reservations.application.ports import (
     Mail,
     MailAccepted,
@@ -58,7 +58,7 @@ def rejected(*, refunded: bool = False) -> Reservation:
 
 
 class WatchedMailer(RecordingMailer):
-    """Tells what was committed at the moment of sending."""
+    """Records the committed rows at the moment of sending."""
 
     def __init__(self, world: World) -> None:
         super().__init__()
@@ -73,14 +73,14 @@ class WatchedMailer(RecordingMailer):
 
 
 class HangingStore(InMemoryDocumentStore):
-    """Does not answer while the function lives."""
+    """Gives no answer during the invocation."""
 
     def get(self, key: str) -> bytes | None:
         raise CrashError
 
 
 class InterruptedStore(InMemoryDocumentStore):
-    """Something else happens while the voucher is read."""
+    """Runs another change during the read of the voucher."""
 
     def __init__(self, meanwhile: Callable[[], object]) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class InterruptedStore(InMemoryDocumentStore):
 
 
 class DyingMailer(RecordingMailer):
-    """Takes the mail, and the process dies before it hears so."""
+    """Accepts the mail, and the process dies before the answer."""
 
     def send(self, mail: Mail) -> MailOutcome:
         super().send(mail)
@@ -123,7 +123,7 @@ def test_the_confirmation_carries_the_voucher_and_all_a_traveler_needs() -> None
     assert (send.status, send.ses_id) == (MailStatus.SENT, "ses-1")
 
 
-def test_voucher_and_confirmation_tell_the_sum_that_was_accepted_in_place_of_the_price() -> None:
+def test_voucher_and_confirmation_show_the_amount_accepted_in_place_of_the_price() -> None:
     taken = Money(34000, "EUR")
     facts = some_facts(
         a_charge(money=taken), a_booking(), confirmed_at=NOON, accepted_minor=taken.minor
@@ -165,7 +165,7 @@ def test_a_doubled_hint_sends_no_second_mail() -> None:
     assert len(mailer.mails) == 1
 
 
-def test_a_traveler_is_written_to_in_the_language_they_spoke() -> None:
+def test_a_traveler_gets_mails_in_the_language_of_the_reservation() -> None:
     world, mailer = World(rejected(), a_customer(language=Language.ENGLISH)), RecordingMailer()
 
     world.notify(mailer)
@@ -203,7 +203,7 @@ def test_a_crash_in_the_send_costs_one_repeat() -> None:
     assert status(world) is MailStatus.SENT
 
 
-def test_what_surely_was_not_sent_is_sent_later() -> None:
+def test_a_charge_that_was_surely_not_sent_is_sent_later() -> None:
     world, mailer = confirmed(), RecordingMailer(MailNotSent())
 
     world.notify(mailer)
@@ -237,7 +237,7 @@ def test_a_voucher_the_store_has_lost_is_made_again() -> None:
     assert mail.voucher_pdf == world.store.documents[a_voucher().s3_key]
 
 
-def test_a_voucher_the_store_has_lost_and_nobody_can_draw_is_missing_from_its_mail() -> None:
+def test_a_lost_voucher_that_cannot_be_drawn_is_missing_from_its_mail() -> None:
     world, mailer = confirmed(), RecordingMailer()
     world.store.documents.clear()
 
@@ -259,7 +259,7 @@ def test_a_voucher_that_was_removed_is_not_made_again_for_a_mail() -> None:
     assert world.store.documents == {}
 
 
-def test_a_store_that_is_down_puts_the_confirmation_off() -> None:
+def test_a_store_that_is_down_postpones_the_confirmation() -> None:
     world, mailer = confirmed(), RecordingMailer()
     world.store.down = True
 
@@ -312,7 +312,7 @@ def test_of_two_workers_at_once_one_sends() -> None:
     assert (len(faster.mails), len(slower.mails)) == (1, 0)
 
 
-def test_a_store_that_fails_after_another_worker_sent_the_mail_puts_nothing_off() -> None:
+def test_a_store_failure_after_another_worker_sent_the_mail_postpones_nothing() -> None:
     world, mailer = confirmed(), RecordingMailer()
 
     def sent_and_down() -> None:
@@ -343,7 +343,7 @@ def test_a_trip_cancelled_while_its_voucher_is_read_is_not_confirmed_any_more() 
 
 
 @pytest.mark.parametrize("dies", [True, False])
-def test_a_mail_that_stays_in_doubt_asks_for_a_person_until_it_is_sent(dies: bool) -> None:
+def test_a_mail_that_stays_in_doubt_requires_support_until_it_is_sent(dies: bool) -> None:
     world = confirmed()
     for _ in range(2):
         assert not requires_support(world)
@@ -353,7 +353,7 @@ def test_a_mail_that_stays_in_doubt_asks_for_a_person_until_it_is_sent(dies: boo
     assert requires_support(world)
     version = world.stored.version
 
-    look_again(CODE, cases=world.cases(actor="ana"))
+    check_now(CODE, cases=world.cases(actor="ana"))
     assert not requires_support(world)
     world.notify()
 
@@ -362,39 +362,39 @@ def test_a_mail_that_stays_in_doubt_asks_for_a_person_until_it_is_sent(dies: boo
     assert world.stored.version > version
 
 
-def test_a_mail_that_may_still_be_on_its_way_is_not_sent_beside_it() -> None:
+def test_a_mail_that_may_still_be_on_its_way_is_not_sent_again() -> None:
     world, mailer = confirmed(), RecordingMailer(MailUnknown())
     world.notify(mailer)
     world.wait(STANDARD.mail_repeat)
     world.notify(mailer)
 
-    look_again(CODE, cases=world.cases(actor="ana"))
+    check_now(CODE, cases=world.cases(actor="ana"))
 
     assert world.notify(mailer) is None
 
 
-def test_a_nudge_sends_no_mail_again_that_was_taken() -> None:
+def test_a_nudge_sends_no_accepted_mail_again() -> None:
     world, mailer = confirmed(), RecordingMailer(MailAccepted("ses-1"))
     world.notify(mailer)
     world.wait(STANDARD.mail_repeat)
 
-    look_again(CODE, cases=world.cases(actor="ana"))
+    check_now(CODE, cases=world.cases(actor="ana"))
 
     assert world.notify(mailer) is None
 
 
-def test_a_nudge_sends_a_refused_mail_again_once_what_refused_it_is_mended() -> None:
+def test_a_nudge_sends_a_refused_mail_again_once_its_cause_is_fixed() -> None:
     world = confirmed()
     world.notify(RecordingMailer(MailRefused()))
 
-    look_again(CODE, cases=world.cases(actor="ana"))
+    check_now(CODE, cases=world.cases(actor="ana"))
     world.notify()
 
     assert status(world) is MailStatus.SENT
     assert not requires_support(world)
 
 
-def test_whose_data_were_erased_is_written_to_at_no_address_and_a_person_is_asked() -> None:
+def test_an_erased_traveler_gets_no_mail_and_support_is_required() -> None:
     world, mailer = World(rejected()), RecordingMailer()
     with world.unit_of_work() as uow:
         uow.reservations.erase_customer(RESERVATION_ID)
@@ -408,7 +408,7 @@ def test_whose_data_were_erased_is_written_to_at_no_address_and_a_person_is_aske
     assert requires_support(world)
 
 
-def test_a_rejection_says_that_the_money_is_on_its_way() -> None:
+def test_a_rejection_mail_announces_the_refund() -> None:
     world, mailer = World(rejected()), RecordingMailer()
 
     world.notify(mailer)
@@ -419,7 +419,7 @@ def test_a_rejection_says_that_the_money_is_on_its_way() -> None:
     assert mail.voucher_pdf is None
 
 
-def test_after_the_rejection_comes_the_mail_of_the_refund() -> None:
+def test_the_refund_mail_follows_the_rejection_mail() -> None:
     world, mailer = World(rejected(refunded=True)), RecordingMailer()
 
     world.notify(mailer)
@@ -430,7 +430,7 @@ def test_after_the_rejection_comes_the_mail_of_the_refund() -> None:
     assert mailer.mails[-1].refund_done
 
 
-def test_who_was_never_charged_is_promised_no_refund() -> None:
+def test_a_reservation_without_a_charge_is_promised_no_refund() -> None:
     world, mailer = World(a_reservation(reason=Reason.EXPIRED)), RecordingMailer()
 
     world.notify(mailer)
@@ -439,7 +439,7 @@ def test_who_was_never_charged_is_promised_no_refund() -> None:
     assert (mail.kind, mail.refund) == (MailKind.EXPIRED, None)
 
 
-def test_who_waits_for_an_answer_gets_no_mail() -> None:
+def test_a_reservation_in_process_gets_no_mail() -> None:
     world, mailer = World(a_reservation(a_charge())), RecordingMailer()
 
     assert world.notify(mailer) is None

@@ -1,4 +1,4 @@
-"""What operators do is done once, told in the history with its actor, and planned like anything else."""
+"""Each action of an operator is done once, logged with its actor, and planned like any other."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -52,14 +52,14 @@ ACTOR = "operator:on-call"
 NEW_KEYS = KeyRing(current="k2", keys={"k1": bytes(32), "k2": bytes([1] * 32)})
 
 
-def told(world: World) -> list[tuple[str, str, str | None]]:
-    """What operators added to the history."""
+def operator_lines(world: World) -> list[tuple[str, str, str | None]]:
+    """The history lines of operators."""
     lines = world.database.history[RESERVATION_ID]
     return [(line.event, line.actor, line.note) for line in lines if line.actor == ACTOR]
 
 
 def past(**changes: Any) -> Reservation:
-    """Confirmed, its papers sent, and its trip over."""
+    """A confirmed reservation with its papers sent and its trip over."""
     reservation = a_reservation(
         facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON),
         documents=(a_voucher(),),
@@ -79,7 +79,7 @@ def test_a_reservation_is_found_by_its_code_as_a_person_types_it(typed: str) -> 
         assert find_reservation(typed, uow=uow).code == CODE
 
 
-def test_an_unknown_code_and_one_that_is_none_are_told_apart() -> None:
+def test_an_unknown_code_and_an_invalid_one_raise_different_errors() -> None:
     with World(a_reservation(code="22222222222")).unit_of_work() as uow:
         with pytest.raises(ReservationNotFoundError):
             find_reservation(CODE, uow=uow)
@@ -87,17 +87,17 @@ def test_an_unknown_code_and_one_that_is_none_are_told_apart() -> None:
             find_reservation("7KQ2M", uow=uow)
 
 
-# --- looking again
+# --- checking now
 
 
 def test_a_nudge_makes_a_resting_reservation_due_and_hints_to_its_step() -> None:
     world = World(past())
 
-    nudged = operate.look_again(CODE, cases=world.cases(actor=ACTOR))
+    nudged = operate.check_now(CODE, cases=world.cases(actor=ACTOR))
 
     assert nudged.next_check_at == NOON + STANDARD.hint_lease
     assert [row.hint.queue for row in world.database.outbox.values()] == [Queue.PAYMENT]
-    assert told(world) == [("operator.nudged", ACTOR, None)]
+    assert operator_lines(world) == [("operator.nudged", ACTOR, None)]
 
 
 # --- deciding
@@ -111,7 +111,7 @@ def test_a_decision_is_recorded_with_its_evidence() -> None:
     )
 
     assert resolved.facts.accepted_minor == 34000
-    assert told(world) == [
+    assert operator_lines(world) == [
         ("review.resolved", ACTOR, "paid TICKET-5"),
         ("review.sum_accepted", ACTOR, None),
     ]
@@ -127,7 +127,7 @@ def test_a_decision_that_is_refused_leaves_no_trace() -> None:
             CODE, Decision.PAID, cases=world.cases(actor=ACTOR), evidence="TICKET-5"
         )
 
-    assert told(world) == []
+    assert operator_lines(world) == []
 
 
 def test_an_operator_cancels_as_a_customer_would_under_their_own_name() -> None:
@@ -136,11 +136,11 @@ def test_an_operator_cancels_as_a_customer_would_under_their_own_name() -> None:
     cancelled = operate.cancel(CODE, cases=world.cases(actor=ACTOR))
 
     assert cancelled.standing.public_status is PublicStatus.EN_CANCELACION
-    assert ("reservation.closed.customer_cancelled", ACTOR, None) in told(world)
+    assert ("reservation.closed.customer_cancelled", ACTOR, None) in operator_lines(world)
 
 
-def test_what_was_paid_and_never_confirmed_can_be_ended_even_when_its_trip_has_begun() -> None:
-    """Another currency is accepted by nobody: its money would stay with us for ever."""
+def test_a_paid_unconfirmed_reservation_can_be_cancelled_after_its_trip_began() -> None:
+    """No operator can accept another currency: its money would stay with us for ever."""
     foreign = a_charge(money=Money(PRICE.minor, "USD"))
     today = an_offer(starts_on=NOON.date(), ends_on=date(2027, 2, 3))
     world = World(a_reservation(foreign, offer=today))
@@ -172,7 +172,7 @@ def test_a_reissued_token_opens_the_reservation_and_the_old_one_does_not() -> No
     assert NEW_KEYS.verify(
         new, world.database.reservations[RESERVATION_ID].token_kid, RESERVATION_ID
     )
-    assert told(world) == [("access_token.reissued", ACTOR, None)]
+    assert operator_lines(world) == [("access_token.reissued", ACTOR, None)]
 
 
 def test_a_token_of_the_current_key_cannot_be_reissued() -> None:
@@ -201,7 +201,7 @@ def link(world: World, *, renderer: VoucherRenderer | None = None) -> str:
     )
 
 
-def test_erasing_takes_the_person_and_the_documents_and_leaves_the_money() -> None:
+def test_erasure_deletes_the_person_and_the_documents_and_keeps_the_money() -> None:
     world = World(past())
     world.store.put("vouchers/a.pdf", b"%PDF")
 
@@ -212,7 +212,10 @@ def test_erasing_takes_the_person_and_the_documents_and_leaves_the_money() -> No
     stored = world.database.reservations[RESERVATION_ID]
     assert stored.facts == past().facts
     assert stored.next_check_at is None
-    assert told(world) == [("voucher.removed", ACTOR, None), ("customer.erased", ACTOR, None)]
+    assert operator_lines(world) == [
+        ("voucher.removed", ACTOR, None),
+        ("customer.erased", ACTOR, None),
+    ]
 
 
 def test_an_erased_voucher_is_neither_shown_nor_made_again() -> None:
@@ -232,7 +235,7 @@ def test_an_erased_voucher_is_neither_shown_nor_made_again() -> None:
 
 
 class StoreReadMeanwhile(InMemoryDocumentStore):
-    """Somebody asks for the voucher right after each time it is deleted."""
+    """A store where a reader requests the voucher right after each delete."""
 
     def __init__(self, read: Callable[[], object]) -> None:
         super().__init__()
@@ -244,7 +247,7 @@ class StoreReadMeanwhile(InMemoryDocumentStore):
             self._read()
 
 
-def test_a_voucher_asked_for_while_it_is_erased_does_not_come_back() -> None:
+def test_a_voucher_requested_during_its_erasure_is_not_stored_again() -> None:
     world = World(past())
     world.store = StoreReadMeanwhile(lambda: link(world))
 
@@ -254,7 +257,7 @@ def test_a_voucher_asked_for_while_it_is_erased_does_not_come_back() -> None:
 
 
 class EraserInTheRenderer(PlainRenderer):
-    """An operator erases the reservation while its voucher is made anew."""
+    """An operator erases the reservation during the new rendering of its voucher."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -264,7 +267,7 @@ class EraserInTheRenderer(PlainRenderer):
         return super().render(voucher)
 
 
-def test_a_voucher_made_anew_while_it_was_erased_is_withdrawn() -> None:
+def test_a_voucher_made_again_during_its_erasure_is_deleted() -> None:
     world = World(past())
 
     with pytest.raises(ReservationNotFoundError):
@@ -273,13 +276,13 @@ def test_a_voucher_made_anew_while_it_was_erased_is_withdrawn() -> None:
     assert world.store.documents == {}
 
 
-def test_erasing_twice_finds_nothing_and_tells_nothing_more() -> None:
+def test_a_second_erasure_finds_nothing_and_adds_no_history() -> None:
     world = World(past())
     erase(world)
-    before = told(world)
+    before = operator_lines(world)
 
     assert not erase(world)
-    assert told(world) == before
+    assert operator_lines(world) == before
 
 
 def test_nothing_is_erased_while_money_is_open() -> None:
@@ -289,7 +292,7 @@ def test_nothing_is_erased_while_money_is_open() -> None:
         erase(world)
 
     assert world.database.customers[RESERVATION_ID].full_name == world.customer.full_name
-    assert told(world) == []
+    assert operator_lines(world) == []
 
 
 def test_a_store_that_does_not_answer_keeps_everything() -> None:
@@ -300,10 +303,10 @@ def test_a_store_that_does_not_answer_keeps_everything() -> None:
         erase(world)
 
     assert world.database.customers[RESERVATION_ID] != ERASED
-    assert told(world) == []
+    assert operator_lines(world) == []
 
 
-def test_a_second_payment_found_after_the_data_went_is_still_given_back() -> None:
+def test_a_second_payment_found_after_erasure_is_still_refunded() -> None:
     world = World(past())
     erase(world)
     late = a_charge(key="seen:charge:pay_2", provider_id="pay_2")
@@ -326,7 +329,7 @@ def test_a_second_payment_found_after_the_data_went_is_still_given_back() -> Non
 
 
 class Due(Retention):
-    """Has so many rows past their time, and gives them by batches."""
+    """Has a number of expired rows, and gives them in batches."""
 
     def __init__(self, *, hints: int = 0, forget: list[UUID] | None = None) -> None:
         self.hints, self.people, self.documents = hints, forget or [], list(forget or [])
@@ -382,7 +385,7 @@ def test_retention_goes_on_batch_by_batch_until_nothing_is_left() -> None:
     assert [name for name, _ in due.asked].count("hints") == 4
 
 
-def test_retention_asks_for_what_is_as_old_as_was_promised() -> None:
+def test_retention_uses_the_promised_ages() -> None:
     due = Due()
     clean(World(), due)
 
@@ -405,7 +408,7 @@ def test_retention_stops_when_its_time_is_up() -> None:
     assert cleaned == Cleaned(hints=cleaning.BATCH)
 
 
-def test_retention_forgets_the_person_and_removes_the_documents() -> None:
+def test_retention_erases_the_personal_data_and_removes_the_documents() -> None:
     world = World(past())
     world.store.put("vouchers/a.pdf", b"%PDF")
 
@@ -421,7 +424,7 @@ def test_retention_forgets_the_person_and_removes_the_documents() -> None:
     ]
 
 
-def test_retention_removes_again_what_a_reader_made_anew_meanwhile(
+def test_retention_removes_again_a_document_that_a_reader_re_created(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cleaning, "BATCH", 1)
@@ -435,7 +438,7 @@ def test_retention_removes_again_what_a_reader_made_anew_meanwhile(
     assert world.store.documents == {}
 
 
-def test_retention_forgets_people_even_while_the_store_is_down() -> None:
+def test_retention_erases_personal_data_even_while_the_store_is_down() -> None:
     world = World(past())
     world.store.down = True
 
@@ -445,7 +448,7 @@ def test_retention_forgets_people_even_while_the_store_is_down() -> None:
     assert world.database.customers[RESERVATION_ID] == ERASED
 
 
-def test_retention_forgets_nobody_who_is_needed_again_since_it_looked() -> None:
+def test_retention_keeps_the_data_of_a_reservation_that_reopened_since_the_query() -> None:
     world = World(past(next_check_at=NOON))
 
     assert clean(world, Due(forget=[RESERVATION_ID])).travelers == 0

@@ -1,4 +1,4 @@
-"""The poller: what is stored gets out, what is due wakes, nothing is lost and nothing spins."""
+"""The poller publishes stored hints and wakes due reservations, without loss or busy loops."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -122,7 +122,7 @@ def test_an_unreachable_queue_holds_back_no_other_and_loses_nothing(
     assert publisher.hints == [for_supplier, for_payment]
 
 
-def test_an_outage_of_a_queue_kills_no_hint_however_long_it_lasts(
+def test_a_queue_outage_of_any_length_makes_no_hint_dead(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:
     store_hints(database, Queue.PAYMENT)
@@ -172,7 +172,7 @@ def test_a_poller_that_dies_after_sending_costs_a_second_copy_and_no_loss(
 # --- due reservations -----------------------------------------------------------------------------
 
 
-def test_a_reservation_whose_time_has_come_is_sent_to_the_step_that_is_due(
+def test_a_due_reservation_is_sent_to_the_step_of_its_action(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:
     paid = store_reservation(database, a_reservation(a_charge()), due_at=NOON)
@@ -183,7 +183,7 @@ def test_a_reservation_whose_time_has_come_is_sent_to_the_step_that_is_due(
     assert (hint.queue, hint.reservation_id) == (Queue.SUPPLIER, paid.reservation_id)
 
 
-def test_a_reservation_whose_time_has_not_come_sleeps_on(
+def test_a_reservation_that_is_not_due_is_not_woken(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:
     store_reservation(database, a_reservation(a_charge()), due_at=NOON + MINUTE)
@@ -191,7 +191,7 @@ def test_a_reservation_whose_time_has_not_come_sleeps_on(
     assert poll(database, publisher) == Polled()
 
 
-def test_a_reservation_with_nothing_to_do_yet_is_still_looked_at(
+def test_a_due_reservation_without_an_action_is_still_checked(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:
     waiting = a_charge(Status.PENDING, check_at=NOON + HOUR, deadline_at=NOON + HOUR)
@@ -219,7 +219,7 @@ def test_a_woken_reservation_whose_hint_is_lost_is_woken_again_after_the_lease(
 def wake_ups(
     database: InMemoryDatabase, publisher: RecordingPublisher, *, during: timedelta
 ) -> int:
-    """Poll every second while nobody reads the queues."""
+    """Poll every second while no worker reads the queues."""
     until = database.now + during
     while database.now < until:
         poll(database, publisher)
@@ -239,7 +239,7 @@ def test_hints_do_not_pile_up_in_a_queue_that_is_behind(
     assert reservation.version == a_reservation().version
 
 
-def test_nor_do_those_for_whoever_comes_to_look_at_a_deadline_that_has_passed(
+def test_hints_for_a_passed_deadline_do_not_pile_up_either(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:
     late = a_charge(Status.PENDING, check_at=NOON + 2 * HOUR, deadline_at=NOON)
@@ -248,7 +248,7 @@ def test_nor_do_those_for_whoever_comes_to_look_at_a_deadline_that_has_passed(
     assert wake_ups(database, publisher, during=HOUR) <= 5 + HOUR / STANDARD.hint_lease_limit
 
 
-def test_a_look_that_was_due_an_hour_after_the_last_change_is_soon_told_again(
+def test_a_check_due_an_hour_after_the_last_change_repeats_its_hint_soon(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:
     due = a_charge(Status.PENDING, check_at=NOON + HOUR, deadline_at=NOON + 2 * HOUR)
@@ -258,7 +258,7 @@ def test_a_look_that_was_due_an_hour_after_the_last_change_is_soon_told_again(
     assert wake_ups(database, publisher, during=2 * STANDARD.hint_lease) == 2
 
 
-def test_a_longer_lease_passes_over_no_other_time_that_matters(
+def test_a_longer_lease_skips_no_earlier_wake_up(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:
     late = NOON + 40 * SECOND
@@ -287,7 +287,7 @@ def test_two_pollers_at_once_wake_a_reservation_once(
 def test_waking_closes_nothing_by_itself(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:
-    """The step that gets the hint does, under the reservation's lock."""
+    """The step that gets the hint closes the reservation, under its lock."""
     long_ago = NOON - 3 * HOUR
     expired = replace(some_facts(), created_at=long_ago)
     store_reservation(database, a_reservation(facts=expired), due_at=NOON)
@@ -350,7 +350,7 @@ def test_work_ends_the_waiting_and_is_counted_over_the_whole_run(
 
 
 class Flickering(InMemoryUnitOfWork):
-    """A database that is away for the rounds in `away`."""
+    """A database that is down in the rounds of `away`."""
 
     def __init__(self, database: InMemoryDatabase, *, away: set[int]) -> None:
         super().__init__(database)
@@ -380,7 +380,7 @@ def test_a_run_outlives_a_database_that_comes_back(
     assert publisher.hints == stored
 
 
-def test_a_run_that_ends_without_its_database_says_so_and_keeps_its_counts(
+def test_a_run_that_ends_without_its_database_reports_it_and_keeps_its_counts(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:
     store_hints(database, Queue.PAYMENT)
@@ -398,7 +398,7 @@ def test_a_run_that_ends_without_its_database_says_so_and_keeps_its_counts(
 
 
 class CountingPublisher(RecordingPublisher):
-    """Counts what it was asked to send, taken or not."""
+    """Counts the hints that it was given, accepted or not."""
 
     asked = 0
 
@@ -407,7 +407,7 @@ class CountingPublisher(RecordingPublisher):
         return super().publish(hints)
 
 
-def test_queues_that_come_back_after_an_hour_get_two_messages_a_reservation_at_most(
+def test_queues_back_after_an_hour_get_at_most_two_messages_per_reservation(
     database: InMemoryDatabase,
 ) -> None:
     publisher, several = CountingPublisher(), 5

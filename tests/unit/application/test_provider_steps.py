@@ -1,4 +1,4 @@
-"""The steps at the two providers: each answer, each silence, each crash."""
+"""The steps at the two providers after each answer, silence and crash."""
 
 from datetime import timedelta
 
@@ -42,7 +42,7 @@ def verbs(provider: ScriptedPayments | ScriptedSupplier) -> list[Verb]:
 
 
 def ask_until_believed_absent(world: World, payments: ScriptedPayments) -> None:
-    """Three looks, spread until "not found" is believed."""
+    """Make three inquiries, apart enough to believe "not found"."""
     for _ in range(3):
         world.wait(STANDARD.call_limit + STANDARD.visibility)
         world.pay(payments)
@@ -57,7 +57,7 @@ def test_a_payment_that_succeeds_is_handed_to_the_supplier() -> None:
     world.pay(payments)
 
     assert world.state() is State.PAID
-    assert world.word() is PublicStatus.EN_PROCESO
+    assert world.public_status() is PublicStatus.EN_PROCESO
     assert world.take_hints() == [Queue.SUPPLIER]
 
 
@@ -96,13 +96,13 @@ def test_the_payment_token_is_forgotten_once_it_is_spent() -> None:
     assert world.database.customers[RESERVATION_ID].payment_token is None
 
 
-def test_a_declined_card_refuses_the_reservation_and_tells_the_traveler() -> None:
+def test_a_declined_card_rejects_the_reservation_and_mails_the_traveler() -> None:
     world, payments = World(), ScriptedPayments(DECLINED)
 
     world.pay(payments)
 
     assert world.state() is State.PAYMENT_FAILED
-    assert world.word() is PublicStatus.RECHAZADA
+    assert world.public_status() is PublicStatus.RECHAZADA
     assert world.stored.facts.reason is Reason.PAYMENT_DECLINED
     assert world.take_hints() == [Queue.NOTIFICATION]
 
@@ -129,7 +129,7 @@ def test_every_answer_leaves_evidence() -> None:
     assert (attempt.outcome, attempt.http_status, attempt.elapsed_ms) == ("Seen", 201, 87)
 
 
-def test_an_unknown_answer_is_asked_about_and_not_repeated() -> None:
+def test_a_call_with_an_unknown_answer_is_inquired_about_not_repeated() -> None:
     world, payments = World(), ScriptedPayments(NoAnswer(), Listing((PAID,)))
 
     world.pay(payments)
@@ -141,7 +141,7 @@ def test_an_unknown_answer_is_asked_about_and_not_repeated() -> None:
     assert world.state() is State.PAID
 
 
-def test_a_hint_before_the_time_to_ask_does_nothing() -> None:
+def test_a_hint_before_an_inquiry_is_due_does_nothing() -> None:
     world, payments = World(), ScriptedPayments(NoAnswer())
     world.pay(payments)
 
@@ -152,7 +152,7 @@ def test_a_hint_before_the_time_to_ask_does_nothing() -> None:
     assert verbs(payments) == [Verb.CHARGE]
 
 
-def test_a_doubled_hint_does_nothing() -> None:
+def test_a_repeated_hint_does_nothing() -> None:
     world, payments = World(), ScriptedPayments(PAID)
 
     world.pay(payments)
@@ -161,9 +161,7 @@ def test_a_doubled_hint_does_nothing() -> None:
     assert verbs(payments) == [Verb.CHARGE]
 
 
-def test_a_crash_before_the_call_left_is_found_out_and_the_charge_sent_again_under_its_key() -> (
-    None
-):
+def test_a_charge_lost_in_a_crash_is_not_found_and_sent_again_under_its_key() -> None:
     world = World()
     with pytest.raises(CrashError):
         world.pay(ScriptedPayments(CrashError()))
@@ -190,7 +188,7 @@ def test_a_crash_after_the_call_costs_an_inquiry_and_no_second_charge() -> None:
     assert world.state() is State.PAID
 
 
-def test_what_was_surely_not_sent_is_sent_again_after_the_pause_asked_for() -> None:
+def test_an_unsent_call_is_sent_again_after_retry_after() -> None:
     world, payments = World(), ScriptedPayments(NotSent(retry_after_s=40), PAID)
 
     world.pay(payments)
@@ -202,7 +200,7 @@ def test_what_was_surely_not_sent_is_sent_again_after_the_pause_asked_for() -> N
     assert {request.action.key for request in payments.requests} == {CHARGE_KEY}
 
 
-def test_another_sum_than_the_price_is_kept_for_a_person_and_not_booked() -> None:
+def test_another_amount_than_the_price_waits_for_a_person_and_is_not_booked() -> None:
     world = World()
     less = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=Money(100, "EUR"))
     world.pay(ScriptedPayments(less))
@@ -213,14 +211,14 @@ def test_another_sum_than_the_price_is_kept_for_a_person_and_not_booked() -> Non
     assert world.stored.standing.reviews(world.now) == {Review.MONEY_MISMATCH}
 
 
-def test_a_reservation_nobody_could_charge_expires_when_its_time_is_over() -> None:
+def test_a_reservation_that_could_not_be_charged_expires_after_its_hold() -> None:
     world = World()
 
     world.wait(STANDARD.hold_limit + STANDARD.grace)
     step = world.pay(ScriptedPayments())
 
     assert step is None
-    assert world.word() is PublicStatus.EXPIRADA
+    assert world.public_status() is PublicStatus.EXPIRADA
     assert world.take_hints() == [Queue.NOTIFICATION]
 
 
@@ -233,12 +231,12 @@ def test_a_booking_confirms_a_paid_reservation_and_asks_for_its_voucher() -> Non
     world.confirm(supplier)
 
     assert world.state() is State.SUPPLIER_CONFIRMED
-    assert world.word() is PublicStatus.CONFIRMADA
+    assert world.public_status() is PublicStatus.CONFIRMADA
     assert world.call(BOOK_KEY).locator == "HOTEL-77"
     assert world.take_hints() == [Queue.VOUCHER]
 
 
-def test_the_supplier_is_told_the_offer_and_the_lead_guest_only() -> None:
+def test_the_supplier_gets_the_offer_and_the_lead_guest_only() -> None:
     world, supplier = World(a_reservation(a_charge())), ScriptedSupplier(BOOKED)
 
     world.confirm(supplier)
@@ -262,10 +260,10 @@ def test_a_guest_whose_data_were_deleted_has_no_name_to_book_under() -> None:
     world.confirm(supplier)
 
     [request] = supplier.requests
-    assert request.lead_guest is None  # the adapter then sends nothing, and tells a person
+    assert request.lead_guest is None  # the adapter then sends nothing and raises an alarm
 
 
-def test_a_refused_booking_gives_the_money_back() -> None:
+def test_a_refused_booking_leads_to_a_refund() -> None:
     world = World(a_reservation(a_charge()))
 
     world.confirm(ScriptedSupplier(REFUSED))
@@ -281,10 +279,10 @@ def test_a_refused_booking_gives_the_money_back() -> None:
     )
     assert request.money == PRICE
     assert world.state() is State.REFUNDED
-    assert world.word() is PublicStatus.RECHAZADA
+    assert world.public_status() is PublicStatus.RECHAZADA
 
 
-def test_a_second_booking_that_turns_up_is_cancelled() -> None:
+def test_a_second_booking_that_is_found_is_cancelled() -> None:
     world = World(a_reservation(a_charge(), a_booking(Status.UNKNOWN, check_at=NOON)))
     second = Seen(provider_id="bkg_2", status=Status.SUCCEEDED)
     cancelled = Seen(provider_id="bkg_2", status=Status.SUCCEEDED)
@@ -298,10 +296,10 @@ def test_a_second_booking_that_turns_up_is_cancelled() -> None:
     assert world.state() is State.SUPPLIER_CONFIRMED
 
 
-# --- whatever hint comes --------------------------------------------------------------------------
+# --- hints ----------------------------------------------------------------------------------------
 
 
-def test_a_hint_for_the_other_provider_only_passes_it_on() -> None:
+def test_a_hint_for_the_other_provider_is_only_passed_on() -> None:
     world, payments = World(a_reservation(a_charge())), ScriptedPayments()
 
     step = world.pay(payments)
@@ -316,8 +314,8 @@ def test_a_hint_for_a_reservation_at_rest_changes_nothing() -> None:
         a_charge(), a_refund(), reason=Reason.SUPPLIER_REJECTED, next_check_at=None
     )
     world = World(reservation)
-    world.notify()  # of the rejection
-    world.notify()  # of the refund
+    world.notify()  # the rejection
+    world.notify()  # the refund
     before = world.stored
     world.take_hints()
 
@@ -328,7 +326,7 @@ def test_a_hint_for_a_reservation_at_rest_changes_nothing() -> None:
     assert world.take_hints() == []
 
 
-def test_a_hint_for_no_reservation_calls_nobody() -> None:
+def test_a_hint_for_no_reservation_calls_no_provider() -> None:
     world, payments = World(), ScriptedPayments()
     world.database.reservations.clear()
 
@@ -338,7 +336,7 @@ def test_a_hint_for_no_reservation_calls_nobody() -> None:
     assert payments.requests == []
 
 
-def test_a_reservation_that_another_holds_is_left_for_later() -> None:
+def test_a_reservation_locked_by_another_worker_is_left_for_later() -> None:
     world, payments = World(), ScriptedPayments()
 
     with world.unit_of_work() as other:

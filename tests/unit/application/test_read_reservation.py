@@ -1,4 +1,4 @@
-"""Reading: the owner sees it all, everybody else the same nothing."""
+"""The owner reads everything. All other readers get the same refusal."""
 
 import pytest
 
@@ -31,7 +31,7 @@ from tests.worlds.builders import (
 from tests.worlds.fakes import PlainRenderer
 
 OWNER = Reader(client_id="web", access_token=KEYS.issue("k1", RESERVATION_ID))
-ANOTHER_CODE = "23456-789AB-P"  # its check symbol is right, and nobody has it
+ANOTHER_CODE = "23456-789AB-P"  # a valid code of no reservation
 WRONG_CHECK = "7KQ2M-XD4RT-T"
 
 
@@ -76,7 +76,7 @@ def test_the_owner_reads_by_the_code_however_it_is_written(code: str) -> None:
     ],
     ids=["unknown", "wrong check", "empty", "wrong token", "not ASCII", "another client"],
 )
-def test_everybody_else_finds_nothing(code: str, reader: Reader) -> None:
+def test_every_reader_but_the_owner_gets_not_found(code: str, reader: Reader) -> None:
     with pytest.raises(ReservationNotFoundError) as refusal:
         read(World(), code, reader)
     assert str(refusal.value) == ""
@@ -101,7 +101,7 @@ def test_reading_takes_no_lock_and_changes_nothing() -> None:
         assert read(world) == world.stored
 
 
-def test_the_timeline_tells_what_happened_to_its_owner_only() -> None:
+def test_the_timeline_is_shown_to_its_owner_only() -> None:
     world = World()
 
     reservation, history = read_timeline(CODE, reader=OWNER, uow=world.unit_of_work(), keys=KEYS)
@@ -114,9 +114,9 @@ def test_the_timeline_tells_what_happened_to_its_owner_only() -> None:
 
 
 @pytest.mark.parametrize("event", sorted(INTERNAL))
-def test_what_operators_do_to_our_messages_is_no_news_to_a_traveler(event: str) -> None:
+def test_operator_actions_on_our_messages_are_not_on_the_timeline(event: str) -> None:
     world = World()
-    told = world.events
+    shown = world.events
     with world.unit_of_work() as uow:
         entry = HistoryEntry(event=event, at=NOON, actor="operator:on-call")
         uow.reservations.add_history(RESERVATION_ID, entry)
@@ -124,8 +124,8 @@ def test_what_operators_do_to_our_messages_is_no_news_to_a_traveler(event: str) 
 
     _, history = read_timeline(CODE, reader=OWNER, uow=world.unit_of_work(), keys=KEYS)
 
-    assert [entry.event for entry in history] == told
-    assert world.events == [*told, event]
+    assert [entry.event for entry in history] == shown
+    assert world.events == [*shown, event]
 
 
 # --- the voucher ----------------------------------------------------------------------------------
@@ -177,7 +177,7 @@ def test_a_stranger_gets_no_link() -> None:
         link(world, Reader(client_id="partner", access_token=OWNER.access_token))
 
 
-def test_a_store_that_is_down_is_said_to_be() -> None:
+def test_a_store_that_is_down_raises_unavailable() -> None:
     world = World(with_voucher())
     world.store.down = True
 

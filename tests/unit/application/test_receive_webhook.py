@@ -1,4 +1,4 @@
-"""A webhook proves nothing: it is kept once, and makes us ask."""
+"""A webhook proves nothing. It is stored once and makes us inquire."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -53,7 +53,7 @@ def receive(world: World, event: WebhookEvent) -> Received:
 
 
 def confirmed() -> Reservation:
-    """At rest: voucher issued, mail sent, nothing due."""
+    """A reservation at rest: voucher issued, mail sent, nothing due."""
     return a_reservation(
         facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON),
         documents=(a_voucher(),),
@@ -67,7 +67,7 @@ def only(world: World, operation: Operation) -> Call:
     return call
 
 
-def test_it_speeds_up_what_is_pending() -> None:
+def test_a_webhook_makes_a_pending_charge_due_now() -> None:
     world = World(a_reservation(a_charge(Status.PENDING, check_at=LATER), next_check_at=LATER))
     world.wait(MINUTE)
 
@@ -83,16 +83,16 @@ def test_it_speeds_up_what_is_pending() -> None:
     assert world.state() is State.PAID
 
 
-def test_whatever_it_says_only_the_provider_s_own_answer_counts() -> None:
+def test_only_the_answer_to_an_inquiry_counts_not_the_webhook() -> None:
     world = World(a_reservation(a_charge(Status.PENDING, check_at=LATER), next_check_at=LATER))
     receive(world, from_payments())
 
     world.pay(ScriptedPayments(Listing((Seen(provider_id="pay_1", status=Status.DECLINED),))))
 
-    assert world.word() is PublicStatus.RECHAZADA
+    assert world.public_status() is PublicStatus.RECHAZADA
 
 
-def test_it_makes_due_what_its_sender_holds_and_nothing_of_the_other() -> None:
+def test_a_webhook_makes_due_no_call_of_the_other_provider() -> None:
     world = World(
         a_reservation(a_charge(check_at=LATER), a_booking(Status.PENDING, check_at=LATER))
     )
@@ -103,22 +103,22 @@ def test_it_makes_due_what_its_sender_holds_and_nothing_of_the_other() -> None:
     assert only(world, Operation.CHARGE).check_at == LATER
 
 
-def test_a_supplier_that_cancels_is_found_out_long_after_all_was_settled() -> None:
+def test_a_supplier_cancellation_is_noticed_long_after_settlement() -> None:
     world = World(confirmed())
     world.wait(timedelta(days=30))
 
     receive(world, from_supplier())
-    assert world.word() is PublicStatus.CONFIRMADA
+    assert world.public_status() is PublicStatus.CONFIRMADA
     assert world.take_hints() == [Queue.SUPPLIER]
     gone = Seen(provider_id="bkg_1", status=Status.CANCELLED)
     world.confirm(ScriptedSupplier(Listing((gone,))))
 
     assert world.stored.facts.reason is Reason.SUPPLIER_CANCELLED
-    assert world.word() is PublicStatus.EN_CANCELACION
+    assert world.public_status() is PublicStatus.EN_CANCELACION
     assert Queue.PAYMENT in world.take_hints()
 
 
-def test_a_false_alarm_leaves_a_settled_trip_as_it_was_and_is_looked_at_again() -> None:
+def test_a_webhook_before_its_listing_changes_nothing_and_is_inquired_about_again() -> None:
     """A listing may lag behind the webhook that announces it."""
     world = World(confirmed())
 
@@ -126,7 +126,7 @@ def test_a_false_alarm_leaves_a_settled_trip_as_it_was_and_is_looked_at_again() 
     alive = Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="HOTEL-77")
     world.confirm(ScriptedSupplier(Listing((alive,))))
 
-    assert world.word() is PublicStatus.CONFIRMADA
+    assert world.public_status() is PublicStatus.CONFIRMADA
     assert only(world, Operation.BOOK).check_at == NOON + STANDARD.aftercare[0]
 
 
@@ -143,14 +143,14 @@ def test_a_second_delivery_does_nothing() -> None:
     assert world.take_hints() == []
 
 
-def test_an_id_is_its_provider_s_own() -> None:
+def test_two_providers_may_use_the_same_webhook_id() -> None:
     world = World(confirmed())
     assert receive(world, from_payments("msg_1")) is Received.TAKEN
     assert receive(world, from_supplier("msg_1")) is Received.TAKEN
 
 
 @pytest.mark.parametrize("reference", [uuid4(), "not ours", "", "0195511f"])
-def test_one_about_nobody_is_kept_and_wakes_nobody(reference: object) -> None:
+def test_a_webhook_about_no_reservation_is_stored_and_wakes_none(reference: object) -> None:
     world = World(confirmed())
     before = world.stored
 
@@ -161,8 +161,8 @@ def test_one_about_nobody_is_kept_and_wakes_nobody(reference: object) -> None:
     assert world.take_hints() == []
 
 
-def test_one_that_comes_before_our_own_commit_is_harmless() -> None:
-    """The provider is quicker than our transaction: the reservation cannot be seen yet."""
+def test_a_webhook_before_our_own_commit_is_harmless() -> None:
+    """The provider is quicker than our commit: the reservation is not visible yet."""
     world = World()
     early = world.stored
     del world.database.reservations[RESERVATION_ID]
@@ -174,7 +174,7 @@ def test_one_that_comes_before_our_own_commit_is_harmless() -> None:
     assert world.state() is State.PAID
 
 
-def test_one_that_comes_during_the_call_makes_us_ask_before_the_answer_is_recorded() -> None:
+def test_a_webhook_during_the_call_makes_an_inquiry_due_before_the_answer() -> None:
     world = World(a_reservation(a_charge(Status.STARTED, check_at=LATER)))
     receive(world, from_payments())
 
@@ -185,7 +185,7 @@ def test_one_that_comes_during_the_call_makes_us_ask_before_the_answer_is_record
     assert len(world.stored.facts.of(Operation.CHARGE)) == 1
 
 
-def test_a_row_that_is_held_leaves_no_trace_of_the_webhook_so_that_it_can_come_again() -> None:
+def test_a_webhook_for_a_locked_reservation_is_not_stored_and_can_be_delivered_again() -> None:
     world = World(a_reservation(a_charge(Status.PENDING)))
     with world.unit_of_work() as worker:
         worker.open(RESERVATION_ID)
@@ -196,7 +196,7 @@ def test_a_row_that_is_held_leaves_no_trace_of_the_webhook_so_that_it_can_come_a
     assert receive(world, from_payments()) is Received.TAKEN
 
 
-def test_it_adds_no_line_to_what_the_traveler_reads() -> None:
+def test_a_webhook_adds_no_line_to_the_timeline() -> None:
     world = World(confirmed())
     before, version = world.events, world.stored.version
 

@@ -1,4 +1,4 @@
-"""Payments and a supplier as plain ledgers: what they made is the truth, whoever hears of it."""
+"""Payments and a supplier as plain ledgers, which are the truth even if an answer is lost."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -14,10 +14,10 @@ ALIVE = (Status.PENDING, Status.SUCCEEDED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """What a provider makes of a request, if it asks for something new."""
+    """The decision of a provider about a new request."""
 
     status: Status = Status.SUCCEEDED
-    ends_as: Status = Status.SUCCEEDED  # what it becomes when it is pending
+    ends_as: Status = Status.SUCCEEDED  # the end of a pending one
     listed_after: timedelta = timedelta(0)
 
 
@@ -26,7 +26,7 @@ HONEST = Fate()
 
 @dataclass(slots=True, kw_only=True)
 class Made:
-    """A payment, a refund or a booking as its provider has it; nobody asked for one without a key."""
+    """A payment, a refund or a booking of a provider. One without a key was made unasked."""
 
     provider_id: str
     key: str | None
@@ -35,33 +35,33 @@ class Made:
     listed_from: datetime
     money: Money | None = None
     target: str | None = None
-    ending: bool = False  # a booking whose cancellation takes its time
+    ending: bool = False  # a booking with a pending cancellation
 
     @property
     def moves(self) -> bool:
-        """Whether it will change by itself."""
+        """Return `True` if it will change by itself."""
         return self.status is Status.PENDING or (self.ending and self.status in ALIVE)
 
     def end(self) -> None:
         self.status = Status.CANCELLED if self.ending else self.ends_as
 
-    def told(self) -> Seen:
+    def as_seen(self) -> Seen:
         return Seen(provider_id=self.provider_id, status=self.status, money=self.money)
 
 
 @dataclass(slots=True)
 class PlainProviders:
-    """Both providers. The same key is the same thing: asking again makes nothing new."""
+    """Both providers. A repeated key makes nothing new."""
 
     takes: Money = PRICE  # for a charge
-    undoes: Status = Status.SUCCEEDED  # what comes of a refund, a void or a cancellation
+    undoes: Status = Status.SUCCEEDED  # the result of a refund, a void or a cancellation
     payments: list[Made] = field(default_factory=list)
     refunds: list[Made] = field(default_factory=list)
     bookings: list[Made] = field(default_factory=list)
-    by_hand: list[Money] = field(default_factory=list)  # what operators gave back by transfer
+    by_hand: list[Money] = field(default_factory=list)  # refunds of operators by bank transfer
 
     def perform(self, action: Action, now: datetime, fate: Fate) -> Outcome:
-        """Do what a request asks that arrives now, and answer."""
+        """Carry out a request that arrives now, and answer."""
         match action.verb:
             case Verb.CHARGE:
                 return _post(self.payments, action, now, fate, money=self.takes)
@@ -77,7 +77,7 @@ class PlainProviders:
                 return _cancel(_named(self.bookings, action.target), self.undoes)
             case Verb.INQUIRE:
                 return Listing.of(
-                    made.told() for made in self._asked_about(action) if made.listed_from <= now
+                    made.as_seen() for made in self._asked_about(action) if made.listed_from <= now
                 )
 
     def _asked_about(self, action: Action) -> list[Made]:
@@ -110,14 +110,14 @@ class PlainProviders:
         return {made.provider_id for made in self.bookings if made.status in ALIVE}
 
     def kept(self) -> Iterator[Made]:
-        """The payments whose money the provider has not given back."""
-        given_back = {made.target for made in self.refunds if made.status is Status.SUCCEEDED}
+        """The payments that the provider has not refunded."""
+        refunded = {made.target for made in self.refunds if made.status is Status.SUCCEEDED}
         for payment in self.payments:
-            if payment.status is Status.SUCCEEDED and payment.provider_id not in given_back:
+            if payment.status is Status.SUCCEEDED and payment.provider_id not in refunded:
                 yield payment
 
     def balance(self) -> dict[str, int]:
-        """What was taken less what was given back, by currency."""
+        """Payments less refunds, by currency."""
         signed = [(made.money, 1) for made in self.payments if made.status is Status.SUCCEEDED]
         signed += [(made.money, -1) for made in self.refunds if made.status is Status.SUCCEEDED]
         signed += [(money, -1) for money in self.by_hand]
@@ -125,7 +125,7 @@ class PlainProviders:
 
 
 def total(signed: list[tuple[Money | None, int]]) -> dict[str, int]:
-    """Add up sums of several currencies; one that comes to nothing is left out."""
+    """Total by currency, without totals of zero."""
     sums: dict[str, int] = {}
     for money, sign in signed:
         assert money is not None
@@ -142,7 +142,7 @@ def make(
     money: Money | None = None,
     target: str | None = None,
 ) -> Made:
-    """Add something to a ledger, under the provider's own id."""
+    """Add a row to a ledger, under the provider's own id."""
     made = Made(
         provider_id=f"{target or key or 'unasked'}/{len(ledger) + 1}",
         key=key,
@@ -161,7 +161,7 @@ def _post(
 ) -> Seen:
     before = next((made for made in ledger if made.key == action.key), None)
     made = before or make(ledger, now, fate, key=action.key, money=money, target=action.target)
-    return made.told()
+    return made.as_seen()
 
 
 def _named(ledger: list[Made], provider_id: str | None) -> Made:
@@ -169,10 +169,10 @@ def _named(ledger: list[Made], provider_id: str | None) -> Made:
 
 
 def _void(payment: Made, undoes: Status) -> Seen:
-    """It answers with the payment as it stands, as one that succeeded meanwhile does."""
+    """Void a pending payment. Answer with the current payment, even if it has succeeded."""
     if payment.status is Status.PENDING and undoes is Status.SUCCEEDED:
         payment.status = Status.VOIDED
-    return payment.told()
+    return payment.as_seen()
 
 
 def _cancel(booking: Made, undoes: Status) -> Seen:

@@ -1,4 +1,4 @@
-"""The access token: only the bearer of the one that was issued may read a reservation."""
+"""Only the bearer of the issued access token may read a reservation."""
 
 import hmac
 from base64 import urlsafe_b64encode
@@ -37,7 +37,7 @@ def test_a_token_is_the_documented_hmac() -> None:
 
 
 @pytest.mark.parametrize("token", ["", "k2.", "k2", "\u00e9" * 46, "\udc80", "A" * 10_000])
-def test_what_is_not_the_token_is_refused(token: str) -> None:
+def test_a_wrong_token_is_refused(token: str) -> None:
     assert not RING.verify(token, "k2", RESERVATION)
 
 
@@ -48,7 +48,7 @@ def test_a_token_whose_key_is_gone_is_refused() -> None:
 
 
 @pytest.mark.parametrize("compute", [KeyRing.issue, KeyRing.document_name])
-def test_what_needs_a_key_that_the_ring_lacks_is_told_which(
+def test_a_missing_key_is_named_in_the_error(
     compute: Callable[[KeyRing, str, UUID], str],
 ) -> None:
     with pytest.raises(SettingsError, match="the key ring lacks the key k3"):
@@ -68,7 +68,7 @@ def test_the_document_name_is_not_the_token() -> None:
 
 
 def test_a_document_name_is_the_documented_hmac() -> None:
-    # What is stored under it must be found again after any change of this code.
+    # A stored document must be found again after any change of this code.
     said = b"reservation-document:v1:00000000-0000-0000-0000-000000000001"
     expected = urlsafe_b64encode(hmac.digest(NEW, said, "sha256")).decode().rstrip("=")
 

@@ -1,8 +1,8 @@
-"""The saga beside providers that are two plain ledgers: whatever is lost, late or refused on the way.
+"""The saga against two plain ledgers of providers, with lost, late and refused requests.
 
-A machine interleaves requests, answers, time and what people do, and compares what the saga believes
-with what the providers did. At the end everybody is honest and can be reached, and each promise is
-due.
+A state machine interleaves requests, answers, time and actions of people. It compares the facts of
+the saga with the ledgers of the providers. At the end all providers are reachable and honest, and
+each promise is checked.
 """
 
 from collections.abc import Iterator
@@ -48,25 +48,25 @@ from reservations.domain.words import (
 from tests.unit.domain.plain_providers import HONEST, Fate, PlainProviders, make, total
 from tests.worlds.builders import HOUR, MINUTE, NOON, PRICE, SECOND, a_reservation, a_voucher
 
-# The looks at what is closed end after 72 hours: until then no webhook is needed to keep a promise.
+# Aftercare ends after 72 hours. Until then no webhook is needed to keep a promise.
 END = NOON + timedelta(days=2)
 
 
 class Wire(Enum):
-    """What becomes of a request and of its answer."""
+    """The fate of a request and of its answer."""
 
     ANSWERED = auto()
     LOST_ON_THE_WAY_THERE = auto()
     LOST_ON_THE_WAY_BACK = auto()
-    REFUSED = auto()  # surely nothing arrived
-    PUT_OFF = auto()  # nor here, and the provider says for how long
+    REFUSED = auto()  # the request surely did not arrive
+    PUT_OFF = auto()  # the same, with a `Retry-After`
     LATE_THERE = auto()
     LATE_BACK = auto()
-    NEVER_TOLD = auto()  # the worker dies with the answer
-    NEVER_SENT = auto()  # the worker dies before it asks
+    NEVER_RECORDED = auto()  # the worker dies with the answer
+    NEVER_SENT = auto()  # the worker dies before the request
 
 
-# Most things go well, or no journey would get far.
+# Most requests succeed, or no run would get far.
 WIRES = st.sampled_from((*[Wire.ANSWERED] * 8, *Wire))
 FATES = st.sampled_from(
     (
@@ -93,7 +93,7 @@ ANSWERS = {
     Review.REFUND_REFUSED: Decision.REFUNDED,
     Review.CANCEL_REFUSED: Decision.CANCELLED,
 }
-REPEATS = 2  # how often a mail is sent of which nobody knows whether it left
+REPEATS = 2  # sends of a mail without an answer
 UNSURE = (MailStatus.UNKNOWN, MailStatus.NOT_SENT)
 OWED_MAIL = {
     PublicStatus.CONFIRMADA: MailKind.CONFIRMED,
@@ -109,19 +109,19 @@ def settled(reservation: Reservation, now: datetime) -> Reservation:
 
 
 class OneReservation(RuleBasedStateMachine):
-    """One reservation from the request of the customer to its rest."""
+    """One reservation from its creation to its rest."""
 
     def __init__(self) -> None:
         super().__init__()
         self.now = NOON
         self.providers = PlainProviders()
         self.under_way: list[Sent] = []  # requests that may still arrive
-        self.unheard: list[tuple[Sent, Outcome]] = []  # answers that nobody has recorded yet
+        self.unrecorded: list[tuple[Sent, Outcome]] = []  # answers that are not recorded yet
         self.on_the_voucher: Call | None = None
         self.mails: dict[MailKind, list[MailStatus]] = {}
         self.keys: dict[tuple[Operation, str | None], str] = {}
         self.sent_at: dict[tuple[Verb, str], datetime] = {}
-        self.doubled = False  # a provider made what nobody asked for
+        self.doubled = False  # a provider made a row unasked
         self.somebody_cancelled = False
         self.reservation = settled(a_reservation(), self.now)
 
@@ -131,7 +131,7 @@ class OneReservation(RuleBasedStateMachine):
 
     @initialize(takes=SUMS, undoes=UNDOES, steps=st.sampled_from((0, 0, 1, 2)))
     def it_begins(self, takes: Money, undoes: Status, steps: int) -> None:
-        """With some providers, and perhaps well: with two steps it is confirmed."""
+        """Choose the providers, and take up to two steps without a fault."""
         self.providers = PlainProviders(takes=takes, undoes=undoes)
         for _ in range(steps):
             self._work(Wire.ANSWERED, HONEST)
@@ -153,16 +153,16 @@ class OneReservation(RuleBasedStateMachine):
     @rule(which=st.integers(0, 3), fate=FATES)
     def a_late_request_arrives(self, which: int, fate: Fate) -> None:
         sent = self.under_way.pop(which % len(self.under_way))
-        self.unheard.append((sent, self._arrive(sent, fate)))
+        self.unrecorded.append((sent, self._arrive(sent, fate)))
 
-    @precondition(lambda self: self.unheard)
+    @precondition(lambda self: self.unrecorded)
     @rule(which=st.integers(0, 3))
     def a_late_answer_is_recorded(self, which: int) -> None:
-        self._record(*self.unheard.pop(which % len(self.unheard)))
+        self._record(*self.unrecorded.pop(which % len(self.unrecorded)))
 
     @precondition(lambda self: not self._all_handed_over())
     @rule(status=MAIL_ANSWERS, cut_off=FEW)
-    def something_is_handed_over(self, status: MailStatus, cut_off: bool) -> None:
+    def a_document_or_mail_is_handed_over(self, status: MailStatus, cut_off: bool) -> None:
         self._hand_over(MailStatus.UNKNOWN if cut_off else status, cut_off=cut_off)
 
     @rule(step=STEPS_OF_TIME)
@@ -177,7 +177,7 @@ class OneReservation(RuleBasedStateMachine):
             self._cancel()
 
     @rule()
-    def an_operator_asks_for_another_look(self) -> None:
+    def an_operator_nudges(self) -> None:
         self.sent_at.clear()  # a person may be impatient
         self._commit(nudge(self.facts, self.now))
 
@@ -186,7 +186,7 @@ class OneReservation(RuleBasedStateMachine):
     def an_operator_answers_a_review(self) -> None:
         self._answer(min(self._answerable()))
 
-    # --- what providers do by themselves
+    # --- changes by providers
 
     @rule(provider=st.sampled_from(Provider))
     def a_webhook_comes(self, provider: Provider) -> None:
@@ -195,7 +195,7 @@ class OneReservation(RuleBasedStateMachine):
 
     @precondition(lambda self: self.providers.moving())
     @rule(which=st.integers(0, 3))
-    def what_was_pending_ends(self, which: int) -> None:
+    def a_pending_row_ends(self, which: int) -> None:
         moving = self.providers.moving()
         moving[which % len(moving)].end()
 
@@ -218,7 +218,7 @@ class OneReservation(RuleBasedStateMachine):
         self.doubled = True
         make(self.providers.bookings, self.now, fate)
 
-    # --- what holds after every step
+    # --- invariants
 
     @invariant()
     def one_charge_of_ours_at_most_is_ever_taken(self) -> None:
@@ -227,7 +227,7 @@ class OneReservation(RuleBasedStateMachine):
         assert len([made for made in self.providers.bookings if made.key is not None]) <= 1
 
     @invariant()
-    def nothing_is_given_back_twice(self) -> None:
+    def nothing_is_refunded_twice(self) -> None:
         targets = [made.target for made in self.providers.refunds]
         assert len(targets) == len(set(targets))
         assert all(minor > 0 for minor in self.providers.balance().values())
@@ -243,28 +243,28 @@ class OneReservation(RuleBasedStateMachine):
         assert canonical(self.reservation.code) == self.reservation.code
         assert any(made.money in self._right_sums() for made in self.providers.kept())
         made = self.providers.booking(booking.provider_id)
-        assert made.status in (Status.SUCCEEDED, Status.CANCELLED)  # that it ended may not be known
+        assert made.status in (Status.SUCCEEDED, Status.CANCELLED)  # its end may not be known
 
     @invariant()
-    def a_mail_is_sent_again_only_while_nobody_knows(self) -> None:
+    def a_mail_is_sent_again_only_while_its_answer_is_unknown(self) -> None:
         for answers in self.mails.values():
             assert all(answer in UNSURE for answer in answers[:-1])
             assert answers[:-1].count(MailStatus.UNKNOWN) < REPEATS
 
     @invariant()
-    def what_is_not_known_is_looked_at_again(self) -> None:
+    def an_open_call_is_inquired_about_again(self) -> None:
         unknown = any(call.open or call.check_at is not None for call in self.facts.calls)
         at_rest = self.reservation.standing.state in {*FINAL, State.SUPPLIER_CONFIRMED}
         if unknown or not at_rest or self._reviews() or not self._all_handed_over():
             assert self.reservation.next_check_at is not None
 
-    # --- what is due at the end
+    # --- promises at the end
 
     def teardown(self) -> None:
-        """Let everybody be within reach, what is pending end, and time go on."""
-        for sent, outcome in self.unheard:
+        """Let providers be reachable, pending rows end, and time go on."""
+        for sent, outcome in self.unrecorded:
             self._record(sent, outcome)
-        self.under_way, self.unheard = [], []
+        self.under_way, self.unrecorded = [], []
         self._live_on()
         self._check_the_end()
         while decisions := self._answerable():
@@ -275,7 +275,7 @@ class OneReservation(RuleBasedStateMachine):
         assert self.reservation.next_check_at is None
 
     def _live_on(self) -> None:
-        """Until rest, or until only a person can go on."""
+        """Take steps until rest, or until only a person can go on."""
         for _ in range(100):
             while not self._all_handed_over():
                 self._hand_over(MailStatus.SENT)
@@ -289,8 +289,8 @@ class OneReservation(RuleBasedStateMachine):
         raise AssertionError(f"no rest: {self.reservation}")
 
     def _only_a_person_can_go_on(self) -> bool:
-        asks_nobody = all(call.check_at is None for call in self.facts.calls)
-        return bool(self._reviews()) and asks_nobody and self._owes_no_mail()
+        no_call_is_due = all(call.check_at is None for call in self.facts.calls)
+        return bool(self._reviews()) and no_call_is_due and self._owes_no_mail()
 
     def _owes_no_mail(self) -> bool:
         return isinstance(fulfil(self.reservation, self.now), Settled)
@@ -319,7 +319,7 @@ class OneReservation(RuleBasedStateMachine):
             assert sure or self.mails[kind].count(MailStatus.UNKNOWN) == REPEATS, kind
 
     def _money_we_may_keep(self) -> Iterator[Money | None]:
-        """The price of what is confirmed; what else is kept, a review must explain."""
+        """The price of a confirmed trip. Money kept beside it needs a review."""
         in_review, kept = self._reviews(), self.reservation.standing.kept_charge
         if self.reservation.standing.state is State.SUPPLIER_CONFIRMED:
             yield Money(self.facts.accepted_minor or PRICE.minor, PRICE.currency)
@@ -337,10 +337,10 @@ class OneReservation(RuleBasedStateMachine):
         if Review.CANCEL_REFUSED in in_review and self.facts.reason is not None:
             yield from (charge.money for charge in others[:1])  # it takes one payment, not all
 
-    # --- how it goes on
+    # --- steps and transactions
 
     def _work(self, wire: Wire, fate: Fate) -> None:
-        """Do what is due at a provider as a step does: plan, write down, send, record."""
+        """Do the action that is due as a step does: plan, write down, send, record."""
         before = self.facts
         at = Moment(self.now, STANDARD)
         concluded = conclude(self.reservation.standing, at)
@@ -371,8 +371,8 @@ class OneReservation(RuleBasedStateMachine):
             case Wire.LATE_THERE:
                 self.under_way.append(sent)
             case Wire.LATE_BACK:
-                self.unheard.append((sent, self._arrive(sent, fate)))
-            case Wire.NEVER_TOLD:
+                self.unrecorded.append((sent, self._arrive(sent, fate)))
+            case Wire.NEVER_RECORDED:
                 self._arrive(sent, fate)
             case Wire.NEVER_SENT:
                 pass
@@ -384,7 +384,7 @@ class OneReservation(RuleBasedStateMachine):
         self._commit(record(self.facts, sent, outcome, Moment(self.now, STANDARD)))
 
     def _advance_to(self, moment: datetime) -> None:
-        """A request that is still on its way when its time is over never arrives."""
+        """Drop the requests that are still on their way after their time limit."""
         self.now = max(self.now, moment)
         oldest = self.now - STANDARD.call_limit
         self.under_way = [sent for sent in self.under_way if sent.at >= oldest]
@@ -408,26 +408,26 @@ class OneReservation(RuleBasedStateMachine):
         self._keep(replace(self.reservation, facts=facts))
 
     def _keep(self, reservation: Reservation) -> None:
-        """End a transaction as each one ends."""
+        """Settle and check the change, at the end of each transaction."""
         before = self.facts
         self.reservation = settled(reservation, self.now)
         self._check_growth(before, self.facts)
         self._check_timer()
 
-    # --- what operators do
+    # --- operators
 
     def _reviews(self) -> frozenset[Review]:
         return self.reservation.standing.reviews(self.now)
 
     def _answerable(self) -> list[Decision]:
-        """What an operator can attest; not while the provider may still answer in their place."""
+        """The decisions open to an operator. None while the provider may still answer."""
         in_review = self._reviews()
         if Review.DEADLINE in in_review:
             return []
         return [decision for review, decision in ANSWERS.items() if review in in_review]
 
     def _answer(self, decision: Decision) -> None:
-        """Decide, and do by hand what that attests; what cannot be accepted is cancelled."""
+        """Decide, and do by hand what the decision attests. Cancel if it cannot be accepted."""
         question = self._in_question(decision)
         target = question.provider_id if question else None
         try:
@@ -442,7 +442,7 @@ class OneReservation(RuleBasedStateMachine):
         self._commit(facts)
 
     def _in_question(self, decision: Decision) -> Call | None:
-        """The payment or booking whose undoing was refused; one is answered at a time."""
+        """The first payment or booking with a refused undoing."""
         match decision:
             case Decision.REFUNDED:
                 standing, undoing = self.reservation.standing.held_charges, Operation.REFUND
@@ -462,10 +462,10 @@ class OneReservation(RuleBasedStateMachine):
         calls = self.facts.of(operation)
         return {call.target for call in calls if call.status is Status.DECLINED}
 
-    # --- what a transaction may do
+    # --- rules of a transaction
 
     def _check_growth(self, before: Facts, after: Facts) -> None:
-        """Knowledge only grows, and words and states change only as declared."""
+        """Knowledge only grows. Statuses and states change only as declared."""
         for old in before.calls:
             new = after.row(old.key)
             _check_call(old, new)
@@ -480,10 +480,10 @@ class OneReservation(RuleBasedStateMachine):
         if says is not said and says in (PublicStatus.RECHAZADA, PublicStatus.EXPIRADA):
             self._check_refusal(after)
         unsaid = said is PublicStatus.CONFIRMADA and says is not said
-        assert self.somebody_cancelled or not unsaid, "confirmed no more, and nobody cancelled"
+        assert self.somebody_cancelled or not unsaid, "no longer confirmed without a cancellation"
 
     def _check_refusal(self, facts: Facts) -> None:
-        """Nobody is refused who paid, or who has a booking, as far as could be known."""
+        """A reservation with a known payment or booking is not rejected and does not expire."""
         assert all(call.status is not Status.UNKNOWN for call in facts.of(Operation.CHARGE))
         rejected = facts.reason is Reason.SUPPLIER_REJECTED
         ledger = self.providers.bookings if rejected else self.providers.payments
@@ -511,7 +511,7 @@ class OneReservation(RuleBasedStateMachine):
                 assert any(made.money in self._right_sums() for made in self.providers.kept())
             case Verb.REFUND if closed:
                 known = {call.provider_id for call in self.facts.of(Operation.BOOK)}
-                assert not known & self.providers.alive(), "pays back what is still served"
+                assert not known & self.providers.alive(), "refunds a live booking"
             case Verb.REFUND:
                 self._check_surplus(action)
             case Verb.CANCEL_BOOKING if self.on_the_voucher is not None:
@@ -520,7 +520,7 @@ class OneReservation(RuleBasedStateMachine):
                 assert self.now >= self.facts.row(action.key).sent_at + STANDARD.hold
 
     def _check_key(self, action: Action) -> None:
-        """One thing is asked for under one key of its own, and not again without a pause."""
+        """Each operation has one key, and no request is repeated without a pause."""
         if action.verb is not Verb.VOID:
             assert action.key.endswith(f":{action.target or self.facts.reservation_id}")
         assert self.keys.setdefault((action.operation, action.target), action.key) == action.key
@@ -529,14 +529,14 @@ class OneReservation(RuleBasedStateMachine):
         self.sent_at[action.verb, action.key] = self.now
 
     def _check_surplus(self, action: Action) -> None:
-        """While the trip stands, what goes back is not what pays for it."""
+        """While the trip is confirmed, the charge that pays for it is not refunded."""
         stays = [made for made in self.providers.kept() if made.provider_id != action.target]
-        assert stays, "gives all the money back"
+        assert stays, "refunds all the money"
         if action.money in self._right_sums():
             assert any(made.money in self._right_sums() for made in stays)
 
     def _right_sums(self) -> set[Money]:
-        """The price, and what an operator accepted in its place."""
+        """The price, and the amount that an operator accepted in its place."""
         return {PRICE, Money(self.facts.accepted_minor or PRICE.minor, PRICE.currency)}
 
 
@@ -547,7 +547,7 @@ def _check_call(old: Call, new: Call) -> None:
 
 
 TestOneReservation = OneReservation.TestCase
-# Told as it was found: to shrink a story of thirty steps takes longer than a test may.
+# Without shrinking: a run of thirty steps takes longer to shrink than a test may last.
 TestOneReservation.settings = settings(
     max_examples=200,
     stateful_step_count=30,

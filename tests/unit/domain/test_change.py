@@ -1,4 +1,4 @@
-"""A change: the version, the history and the payment token that follow from it."""
+"""The version, the history and the payment token after a change."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -52,7 +52,7 @@ def test_a_deadline_that_passes_raises_the_version_with_nothing_else_changed(
     assert second.reviews == {Review.DEADLINE}
 
 
-def test_the_history_tells_what_changed_and_who_changed_it() -> None:
+def test_the_history_names_each_change_and_its_actor() -> None:
     change = changed(WAITING, facts=some_facts(a_charge()))
 
     lines = [(line.event, line.at, line.actor) for line in change.history]

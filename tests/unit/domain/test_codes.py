@@ -1,4 +1,4 @@
-"""The reservation code: what a slip of the finger or of the ear can do to it."""
+"""The reservation code survives slips of the finger and of the ear."""
 
 import random
 from itertools import cycle
@@ -44,7 +44,7 @@ def test_a_code_is_shown_in_groups() -> None:
 
 
 @given(SEEDS, st.integers(0, 10), st.sampled_from(ALPHABET))
-def test_one_wrong_symbol_is_always_noticed(seed: int, position: int, symbol: str) -> None:
+def test_a_wrong_symbol_is_always_noticed(seed: int, position: int, symbol: str) -> None:
     code = a_code(seed)
     assume(code[position] != symbol)
 
@@ -70,11 +70,11 @@ def test_two_swapped_neighbors_are_always_noticed(seed: int, position: int) -> N
         "1KQ2M-XD4RT-S",
         "OKQ2M-XD4RT-S",
         "7KQ2M_XD4RT_S",
-        "ß7KQ2MXD4R",  # ß is SS in upper case: eleven symbols, but not what was typed
+        "ß7KQ2MXD4R",  # ß is SS in upper case: eleven symbols, but not the typed ones
         "\u0661KQ2MXD4RTS",
     ],
 )
-def test_what_is_not_a_code_is_refused(text: str) -> None:
+def test_an_invalid_code_is_refused(text: str) -> None:
     assert refused(text)
 
 

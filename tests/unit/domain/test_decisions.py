@@ -1,4 +1,4 @@
-"""What operators may attest, what follows from it, and what is refused."""
+"""Decisions of operators: their effects and their refusals."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -55,16 +55,16 @@ CANCEL_REFUSED = some_facts(
 def decide(
     facts: Facts, decision: Decision, evidence: str = "REF-1", *, target: str | None = None
 ) -> Facts:
-    """Resolve a review, and end the transaction as each one ends."""
+    """Resolve a review and settle."""
     at = Moment(LATER, STANDARD)
     resolved = resolve(facts, decision, evidence, at, target=target)
     return conclude(Standing(resolved), at).facts
 
 
-# --- looking again
+# --- nudges
 
 
-def test_a_nudge_makes_everything_due_that_can_be_asked_or_sent_again() -> None:
+def test_a_nudge_makes_every_repeatable_call_due() -> None:
     later = NOON + HOUR
     facts = some_facts(
         a_charge(check_at=later),
@@ -79,7 +79,7 @@ def test_a_nudge_makes_everything_due_that_can_be_asked_or_sent_again() -> None:
     assert cancellation.check_at is None
 
 
-def test_a_nudge_changes_no_status_and_begins_aftercare_anew() -> None:
+def test_a_nudge_changes_no_status_and_restarts_aftercare() -> None:
     facts = some_facts(a_charge(), a_booking())
 
     nudged = nudge(facts, NOON + MINUTE)
@@ -94,7 +94,7 @@ def test_a_nudge_changes_no_status_and_begins_aftercare_anew() -> None:
 # --- decisions
 
 
-def test_an_accepted_sum_lets_the_reservation_go_on() -> None:
+def test_an_accepted_amount_lets_the_reservation_go_on() -> None:
     assert Standing(MISMATCH).reviews(LATER) == {Review.MONEY_MISMATCH}
 
     accepted = decide(MISMATCH, Decision.PAID)
@@ -140,7 +140,7 @@ def test_a_refund_that_may_still_be_answered_in_time_is_not_attested_beside_anot
 
 
 @pytest.mark.parametrize("ours", [Status.UNKNOWN, Status.NOT_FOUND, Status.DECLINED])
-def test_an_attested_refund_gave_back_what_a_partial_one_had_left(ours: Status) -> None:
+def test_an_attested_refund_covers_the_rest_of_a_partial_one(ours: Status) -> None:
     part = a_refund(key="seen:refund:ref_x", provider_id="ref_x", money=Money(10000, "EUR"))
     facts = some_facts(a_charge(), part, a_refund(ours), reason=Reason.CUSTOMER_CANCELLED)
 
@@ -152,17 +152,17 @@ def test_an_attested_refund_gave_back_what_a_partial_one_had_left(ours: Status) 
 
 
 def test_a_refund_keeps_the_id_its_provider_gave_it() -> None:
-    [told] = decide(REFUND_REFUSED, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
+    [attested] = decide(REFUND_REFUSED, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
     [silent] = decide(REFUND_SILENT, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
 
-    assert told.provider_id == "ref_pay_1"
+    assert attested.provider_id == "ref_pay_1"
     assert silent.provider_id == "evidence:SEPA-77:pay_1"
 
 
 def test_one_piece_of_evidence_attests_one_of_several_refunds() -> None:
     second = a_charge(provider_id="pay_2", key="seen:charge:pay_2")
-    unheard = a_refund(Status.DECLINED, of="pay_2")
-    facts = replace(REFUND_REFUSED, calls=(*REFUND_REFUSED.calls, second, unheard))
+    other = a_refund(Status.DECLINED, of="pay_2")
+    facts = replace(REFUND_REFUSED, calls=(*REFUND_REFUSED.calls, second, other))
     with pytest.raises(DecisionRefusedError, match="--target: pay_1, pay_2"):
         decide(facts, Decision.REFUNDED)
     with pytest.raises(DecisionRefusedError, match="of pay_3 is in question"):
@@ -183,7 +183,7 @@ def test_one_piece_of_evidence_attests_one_of_several_refunds() -> None:
     ("reason", "ends"),
     [(None, State.PAYMENT_FAILED), (Reason.CUSTOMER_CANCELLED, State.CANCELLED)],
 )
-def test_a_charge_that_took_nothing_ends_the_reservation(
+def test_a_charge_attested_as_not_made_ends_the_reservation(
     status: Status, reason: Reason | None, ends: State
 ) -> None:
     facts = some_facts(a_charge(status), reason=reason)
@@ -195,7 +195,7 @@ def test_a_charge_that_took_nothing_ends_the_reservation(
     assert not Standing(decided).reviews(LATER)
 
 
-def test_a_charge_is_said_to_have_taken_nothing_only_past_its_deadline() -> None:
+def test_a_charge_is_attested_as_not_made_only_past_its_deadline() -> None:
     in_time = some_facts(a_charge(Status.UNKNOWN, deadline_at=LATER + HOUR))
 
     with pytest.raises(DecisionRefusedError, match="in review: nothing"):
@@ -203,7 +203,7 @@ def test_a_charge_is_said_to_have_taken_nothing_only_past_its_deadline() -> None
 
 
 @pytest.mark.parametrize("status", [Status.UNKNOWN, Status.PENDING])
-def test_a_payment_that_was_said_not_to_be_is_found_by_a_late_look_and_given_back(
+def test_a_payment_attested_as_not_made_is_found_by_a_late_inquiry_and_refunded(
     status: Status,
 ) -> None:
     decided = decide(some_facts(a_charge(status)), Decision.NOT_CHARGED, "TICKET-1")
@@ -226,7 +226,7 @@ def test_a_payment_that_was_said_not_to_be_is_found_by_a_late_look_and_given_bac
     ("reason", "ends"),
     [(None, Reason.SUPPLIER_REJECTED), (Reason.CUSTOMER_CANCELLED, Reason.CUSTOMER_CANCELLED)],
 )
-def test_a_booking_that_was_not_made_gives_the_money_back(
+def test_a_booking_that_was_not_made_leads_to_a_refund(
     status: Status, reason: Reason | None, ends: Reason
 ) -> None:
     facts = some_facts(a_charge(), a_booking(status), reason=reason)
@@ -241,7 +241,7 @@ def test_a_booking_that_was_not_made_gives_the_money_back(
 
 
 @pytest.mark.parametrize("status", [Status.UNKNOWN, Status.PENDING])
-def test_a_booking_that_was_said_not_to_be_is_found_by_a_late_look_and_cancelled(
+def test_a_booking_attested_as_not_made_is_found_by_a_late_inquiry_and_cancelled(
     status: Status,
 ) -> None:
     facts = some_facts(a_charge(), a_booking(status), a_refund(), reason=Reason.CUSTOMER_CANCELLED)
@@ -260,7 +260,7 @@ def test_a_booking_that_was_said_not_to_be_is_found_by_a_late_look_and_cancelled
     assert (cancellation.verb, cancellation.target) == (Verb.CANCEL_BOOKING, "bkg_1")
 
 
-def test_of_two_payments_that_stay_open_the_one_that_took_nothing_is_named() -> None:
+def test_of_two_open_payments_a_decision_names_the_one_that_was_not_made() -> None:
     second = a_charge(Status.PENDING, provider_id="pay_2", key="seen:charge:pay_2")
     facts = some_facts(a_charge(Status.UNKNOWN), second)
 
@@ -294,7 +294,7 @@ def test_a_booking_is_never_attested_under_another_id_than_the_supplier_gave() -
     assert Standing(decide(pending, Decision.BOOKED, "bkg_1")).state is State.SUPPLIER_CONFIRMED
 
 
-def test_an_attested_cancellation_lets_the_money_go_back() -> None:
+def test_an_attested_cancellation_lets_the_refund_begin() -> None:
     cancelled = decide(CANCEL_REFUSED, Decision.CANCELLED, "TICKET-5")
 
     [booking] = cancelled.of(Operation.BOOK)
@@ -305,7 +305,7 @@ def test_an_attested_cancellation_lets_the_money_go_back() -> None:
     assert planned.verb is Verb.REFUND
 
 
-def test_a_cancellation_that_stayed_silent_is_attested_by_the_booking_it_ends() -> None:
+def test_a_cancellation_without_an_answer_is_attested_by_its_booking() -> None:
     silent = replace(
         CANCEL_REFUSED, calls=(a_charge(), a_booking(), a_cancellation(Status.UNKNOWN))
     )
@@ -328,7 +328,7 @@ def test_a_call_can_be_attested_from_its_deadline_on() -> None:
         (a_cancellation(Status.NOT_FOUND, deadline_at=LATER), Decision.CANCELLED),
     ],
 )
-def test_what_a_provider_never_takes_can_be_done_by_hand_from_its_deadline_on(
+def test_an_undoing_that_never_arrives_can_be_attested_from_its_deadline_on(
     undoing: Call, decision: Decision
 ) -> None:
     facts = some_facts(a_charge(), a_booking(), undoing, reason=Reason.CUSTOMER_CANCELLED)
@@ -347,7 +347,7 @@ IN_REVIEW = {
 
 
 @pytest.mark.parametrize("decision", Decision)
-def test_only_what_is_in_review_can_be_decided(decision: Decision) -> None:
+def test_only_an_open_review_can_be_decided(decision: Decision) -> None:
     with pytest.raises(DecisionRefusedError, match="in review: nothing"):
         decide(some_facts(a_charge(), a_booking(), confirmed_at=NOON), decision)
     for review, facts in IN_REVIEW.items():

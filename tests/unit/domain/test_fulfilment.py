@@ -1,4 +1,4 @@
-"""What is handed over once the saga has spoken: the voucher first, each mail once."""
+"""Documents and mails owed to the traveler: the voucher first, each mail once."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -53,7 +53,7 @@ def closed(
     "calls",
     [[], [a_charge(Status.UNKNOWN)], [a_charge()], [a_charge(), a_booking(Status.PENDING)]],
 )
-def test_nothing_is_owed_while_in_process(calls: list[Call]) -> None:
+def test_no_mail_is_due_while_in_process(calls: list[Call]) -> None:
     assert fulfil(a_reservation(*calls), NOON) == Settled()
 
 
@@ -77,7 +77,9 @@ def test_a_mail_that_goes_without_its_voucher_is_tried_until_it_rests() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.PENDING])
-def test_no_voucher_names_a_booking_whose_place_another_may_still_take(status: Status) -> None:
+def test_no_voucher_is_issued_while_another_booking_may_replace_the_kept_one(
+    status: Status,
+) -> None:
     another = a_booking(status, key="seen:book:bkg_2", provider_id="bkg_2")
     ending = a_cancellation(Status.STARTED, of="bkg_2")
 
@@ -95,18 +97,18 @@ def test_no_voucher_names_a_booking_whose_place_another_may_still_take(status: S
         (Reason.CUSTOMER_CANCELLED, MailKind.CANCELLED),
     ],
 )
-def test_each_end_has_its_mail(reason: Reason, kind: MailKind) -> None:
+def test_each_final_status_has_its_mail(reason: Reason, kind: MailKind) -> None:
     assert fulfil(closed(reason), NOON) == SendMail(kind)
     assert fulfil(closed(reason, sends=(a_send(kind),)), NOON) == Settled()
 
 
-def test_a_rejection_is_told_before_the_money_is_back() -> None:
+def test_a_rejection_mail_is_sent_before_the_refund() -> None:
     rejected = closed(Reason.SUPPLIER_REJECTED, a_charge(), ended=False)
 
     assert fulfil(rejected, NOON) == SendMail(MailKind.REJECTED)
 
 
-def test_a_cancellation_is_told_once_it_has_ended() -> None:
+def test_a_cancellation_mail_is_sent_once_it_has_ended() -> None:
     assert fulfil(closed(Reason.CUSTOMER_CANCELLED, a_charge(), ended=False), NOON) == Settled()
 
 
@@ -118,7 +120,7 @@ def test_a_cancellation_is_told_once_it_has_ended() -> None:
         (Reason.EXPIRED, MailKind.EXPIRED),
     ],
 )
-def test_the_refund_is_told_after_the_bad_news(reason: Reason, first: MailKind) -> None:
+def test_the_refund_mail_waits_for_the_rejection_mail(reason: Reason, first: MailKind) -> None:
     back = (a_charge(), a_refund())
     sent = a_send(first)
 
@@ -128,29 +130,29 @@ def test_the_refund_is_told_after_the_bad_news(reason: Reason, first: MailKind) 
     assert fulfil(closed(reason, *back, sends=both), NOON) == Settled()
 
 
-def test_the_refund_of_a_cancellation_is_told_in_its_one_mail() -> None:
+def test_the_cancellation_mail_includes_the_refund() -> None:
     sends = (a_send(MailKind.CANCELLED),)
     cancelled = closed(Reason.CUSTOMER_CANCELLED, a_charge(), a_refund(), sends=sends)
 
     assert fulfil(cancelled, NOON) == Settled()
 
 
-def test_a_payment_found_after_the_mail_of_a_cancellation_has_a_mail_of_its_refund() -> None:
+def test_a_payment_found_after_the_cancellation_mail_gets_a_refund_mail() -> None:
     sent = a_send(MailKind.CANCELLED, sent_at=NOON)
     late = a_charge(closed_at=LATER)
 
     held = closed(Reason.CUSTOMER_CANCELLED, late, sends=(sent,))
     back = closed(Reason.CUSTOMER_CANCELLED, late, a_refund(), sends=(sent,))
-    told = closed(
+    mailed = closed(
         Reason.CUSTOMER_CANCELLED, late, a_refund(), sends=(sent, a_send(MailKind.REFUNDED))
     )
 
     assert fulfil(held, LATER) == Settled()
     assert fulfil(back, LATER) == SendMail(MailKind.REFUNDED)
-    assert fulfil(told, LATER) == Settled()
+    assert fulfil(mailed, LATER) == Settled()
 
 
-def test_a_refund_begun_after_the_mail_of_a_cancellation_that_told_of_it_has_no_other() -> None:
+def test_a_refund_named_in_the_cancellation_mail_gets_no_mail_of_its_own() -> None:
     sent = a_send(MailKind.CANCELLED, sent_at=LATER)
     begun_later = a_refund(at=LATER + MINUTE)
 
@@ -160,7 +162,7 @@ def test_a_refund_begun_after_the_mail_of_a_cancellation_that_told_of_it_has_no_
 
 
 @pytest.mark.parametrize("sends", [(), (a_send(status=MailStatus.NOT_SENT, check_at=NOON),)])
-def test_a_confirmation_that_was_not_sent_lapses_when_the_trip_no_longer_stands(
+def test_an_unsent_confirmation_lapses_when_the_trip_is_cancelled(
     sends: tuple[MailSend, ...],
 ) -> None:
     cancelled = closed(Reason.CUSTOMER_CANCELLED, sends=sends)
@@ -176,7 +178,7 @@ def test_a_later_mail_waits_for_the_earlier_one() -> None:
 
 
 @pytest.mark.parametrize("status", [MailStatus.STARTED, MailStatus.UNKNOWN, MailStatus.NOT_SENT])
-def test_a_mail_whose_time_has_come_is_sent_again(status: MailStatus) -> None:
+def test_a_due_mail_is_sent_again(status: MailStatus) -> None:
     trying = confirmed(a_send(status=status, check_at=NOON + MINUTE))
 
     assert fulfil(trying, NOON + MINUTE - SECOND) == Wait(NOON + MINUTE)
@@ -191,10 +193,10 @@ def test_a_mail_that_is_not_to_be_repeated_rests(status: MailStatus) -> None:
     assert fulfil(confirmed(a_send(status=status, check_at=None)), NOON) == Settled()
 
 
-def test_every_kind_of_mail_has_a_rule_and_every_final_word_has_a_mail() -> None:
+def test_every_kind_of_mail_has_a_rule_and_every_final_status_has_a_mail() -> None:
     assert {rule.kind for rule in MAIL_RULES} == set(MailKind)
-    told = {rule.status for rule in MAIL_RULES}
-    assert told == set(PublicStatus) - {PublicStatus.EN_PROCESO, PublicStatus.EN_CANCELACION}
+    mailed = {rule.status for rule in MAIL_RULES}
+    assert mailed == set(PublicStatus) - {PublicStatus.EN_PROCESO, PublicStatus.EN_CANCELACION}
 
 
 # --- the send ledger -------------------------------------------------------------------------------
@@ -205,10 +207,10 @@ def begun(reservation: Reservation) -> Reservation:
 
 
 def recorded(reservation: Reservation, status: MailStatus, ses_id: str | None = None) -> MailSend:
-    told = record_send(
+    recorded = record_send(
         reservation, MailKind.CONFIRMED, status, Moment(LATER, STANDARD), ses_id=ses_id
     )
-    send = told.send_of(MailKind.CONFIRMED)
+    send = recorded.send_of(MailKind.CONFIRMED)
     assert send is not None
     return send
 
@@ -243,7 +245,7 @@ def test_a_send_that_did_not_leave_costs_no_repeat() -> None:
         ((a_send(status=MailStatus.UNKNOWN, check_at=NOON),), MailStatus.UNKNOWN),
     ],
 )
-def test_a_send_that_could_not_be_begun_is_put_off_and_no_more_in_doubt_than_before(
+def test_a_postponed_send_is_no_more_in_doubt_than_before(
     before: tuple[MailSend, ...], status: MailStatus
 ) -> None:
     [send] = put_off(confirmed(*before), MailKind.CONFIRMED, Moment(NOON, STANDARD)).sends
@@ -253,7 +255,7 @@ def test_a_send_that_could_not_be_begun_is_put_off_and_no_more_in_doubt_than_bef
     assert send.check_at > NOON
 
 
-def test_only_a_mail_that_is_still_owed_is_asked_for_again() -> None:
+def test_only_a_mail_that_is_still_due_is_repeated() -> None:
     lapsed = a_send(MailKind.REJECTED, MailStatus.UNKNOWN, attempts=2)
     doubtful = a_send(status=MailStatus.UNKNOWN, attempts=2)
     later = NOON + STANDARD.mail_repeat
@@ -263,7 +265,7 @@ def test_only_a_mail_that_is_still_owed_is_asked_for_again() -> None:
     assert asked.sends == (lapsed, replace(doubtful, check_at=later))
 
 
-def test_a_refused_mail_is_asked_for_again_at_once() -> None:
+def test_a_refused_mail_is_due_again_at_once() -> None:
     refused = a_send(status=MailStatus.REFUSED)
 
     asked = ask_again(confirmed(refused), Moment(LATER, STANDARD))
@@ -271,7 +273,7 @@ def test_a_refused_mail_is_asked_for_again_at_once() -> None:
     assert fulfil(asked, LATER) == SendMail(MailKind.CONFIRMED)
 
 
-def test_a_send_that_was_taken_keeps_the_id_the_mail_service_gave() -> None:
+def test_an_accepted_mail_keeps_the_id_of_the_mail_service() -> None:
     send = recorded(begun(confirmed()), MailStatus.SENT, ses_id="ses-1")
 
     assert (send.status, send.ses_id, send.check_at) == (MailStatus.SENT, "ses-1", None)
@@ -290,7 +292,7 @@ def test_an_unknown_send_keeps_the_time_of_its_repeat() -> None:
 
 
 @pytest.mark.parametrize(("attempts", "pause"), [(0, 30 * SECOND), (1, MINUTE), (9, 5 * MINUTE)])
-def test_a_send_that_did_not_leave_is_tried_again_up_the_ladder(
+def test_a_send_that_did_not_leave_is_retried_up_the_ladder(
     attempts: int, pause: timedelta
 ) -> None:
     tried = a_send(status=MailStatus.NOT_SENT, attempts=attempts, check_at=NOON)
@@ -320,7 +322,7 @@ def test_the_answer_to_a_send_that_was_never_begun_is_a_defect() -> None:
         recorded(confirmed(), MailStatus.SENT)
 
 
-def test_one_kind_of_mail_does_not_touch_another() -> None:
+def test_one_kind_of_mail_does_not_change_another() -> None:
     other = a_send(MailKind.CANCELLED)
 
     assert begun(confirmed(other)).send_of(MailKind.CANCELLED) == other

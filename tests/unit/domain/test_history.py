@@ -27,13 +27,13 @@ def test_a_new_reservation_was_accepted() -> None:
     assert changes(None, a_reservation()) == ("reservation.accepted",)
 
 
-def test_that_it_was_closed_is_news_once() -> None:
+def test_a_closing_makes_one_event() -> None:
     closed = a_reservation(reason=Reason.EXPIRED)
 
     assert changes(closed, replace(closed, version=2)) == ()
 
 
-def test_what_did_not_change_is_no_news() -> None:
+def test_an_inquiry_without_news_makes_no_event() -> None:
     looked = a_reservation(a_charge(Status.UNKNOWN, looks=4))
 
     assert changes(a_reservation(a_charge(Status.UNKNOWN)), looked) == ()
@@ -61,7 +61,7 @@ def test_what_did_not_change_is_no_news() -> None:
         (a_cancellation(Status.SUCCEEDED), "booking_cancellation.succeeded"),
     ],
 )
-def test_a_call_that_is_new_or_has_moved_is_news(call: Call, event: str) -> None:
+def test_a_new_call_or_a_new_status_of_a_call_makes_an_event(call: Call, event: str) -> None:
     other = Status.UNKNOWN if call.status is not Status.UNKNOWN else Status.STARTED
     nothing, before, after = (
         a_reservation(*calls, reason=Reason.CUSTOMER_CANCELLED)
@@ -79,9 +79,7 @@ def test_a_call_that_is_new_or_has_moved_is_news(call: Call, event: str) -> None
         (a_cancellation(Status.STARTED, of="bkg_2"), "booking_cancellation.started"),
     ],
 )
-def test_what_is_undone_of_a_reservation_that_stands_is_told_to_be_too_much(
-    undoing: Call, event: str
-) -> None:
+def test_undoing_in_an_open_reservation_makes_a_duplicate_event(undoing: Call, event: str) -> None:
     confirmed = a_reservation(a_charge(), a_booking())
     undone = a_reservation(a_charge(), a_booking(), undoing)
 
@@ -89,7 +87,7 @@ def test_what_is_undone_of_a_reservation_that_stands_is_told_to_be_too_much(
     assert changes(undone, undone) == ()
 
 
-def test_that_another_sum_than_the_price_was_taken_is_news_once() -> None:
+def test_a_payment_of_another_amount_than_the_price_makes_one_event() -> None:
     taken = a_reservation(a_charge(money=Money(100, "EUR")))
     accepted = a_reservation(
         facts=some_facts(a_charge(money=Money(100, "EUR")), accepted_minor=100)
@@ -104,7 +102,7 @@ def test_that_another_sum_than_the_price_was_taken_is_news_once() -> None:
     ("before", "after"),
     [(Status.NOT_FOUND, Status.STARTED), (Status.STARTED, Status.NOT_FOUND)],
 )
-def test_sending_again_in_vain_is_news_only_the_first_time(before: Status, after: Status) -> None:
+def test_repeated_failed_sends_make_one_event(before: Status, after: Status) -> None:
     def reservation(status: Status, attempts: int) -> Reservation:
         return a_reservation(a_charge(status, attempts=attempts))
 
@@ -112,7 +110,7 @@ def test_sending_again_in_vain_is_news_only_the_first_time(before: Status, after
     assert changes(reservation(before, 2), reservation(after, 2)) == ()
 
 
-def test_asking_to_void_a_payment_is_news_once() -> None:
+def test_a_void_of_a_payment_makes_one_event() -> None:
     pending = a_reservation(a_charge(Status.PENDING))
     asked = a_reservation(a_charge(Status.PENDING, void_asked=True))
 
@@ -127,7 +125,7 @@ def test_a_confirmation_follows_the_booking_that_caused_it() -> None:
     assert changes(paid, confirmed) == ("booking.confirmed", "reservation.confirmed")
 
 
-def test_a_refusal_is_told_with_its_cause_and_its_end() -> None:
+def test_a_refusal_is_logged_with_its_cause_and_its_end() -> None:
     declined = some_facts(a_charge(Status.DECLINED), reason=Reason.PAYMENT_DECLINED, ended_at=NOON)
 
     assert changes(a_reservation(a_charge(Status.STARTED)), a_reservation(facts=declined)) == (
@@ -137,20 +135,20 @@ def test_a_refusal_is_told_with_its_cause_and_its_end() -> None:
     )
 
 
-def test_an_accepted_sum_is_news() -> None:
+def test_an_accepted_amount_makes_an_event() -> None:
     accepted = a_reservation(facts=some_facts(accepted_minor=100))
 
     assert changes(a_reservation(), accepted) == ("review.sum_accepted",)
 
 
-def test_a_voucher_is_news_once() -> None:
+def test_an_issued_voucher_makes_one_event() -> None:
     issued = a_reservation(documents=(a_voucher(),))
 
     assert changes(a_reservation(), issued) == ("voucher.issued",)
     assert changes(issued, issued) == ()
 
 
-def test_the_removal_of_a_voucher_is_news_once() -> None:
+def test_a_removed_voucher_makes_one_event() -> None:
     issued = a_reservation(documents=(a_voucher(),))
     removed = a_reservation(documents=(a_voucher(removed_at=NOON),))
 
@@ -160,15 +158,15 @@ def test_the_removal_of_a_voucher_is_news_once() -> None:
 
 @pytest.mark.parametrize("status", [MailStatus.SENT, MailStatus.REFUSED, MailStatus.UNKNOWN])
 @pytest.mark.parametrize("kind", list(MailKind))
-def test_the_fate_of_a_mail_is_news_but_not_its_attempts(
+def test_the_end_of_a_mail_makes_an_event_but_its_attempts_do_not(
     kind: MailKind, status: MailStatus
 ) -> None:
     started = a_reservation(sends=(a_send(kind, MailStatus.STARTED),))
-    told = a_reservation(sends=(a_send(kind, status),))
+    sent = a_reservation(sends=(a_send(kind, status),))
 
     assert changes(a_reservation(), started) == ()
-    assert changes(started, told) == (f"mail.{status}.{kind}",)
-    assert changes(told, told) == ()
+    assert changes(started, sent) == (f"mail.{status}.{kind}",)
+    assert changes(sent, sent) == ()
 
 
 # --- codes -----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Whatever providers answer, in whatever order: nothing that is known is ever taken back."""
+"""No known fact is ever taken back, for any answers of providers in any order."""
 
 import random
 from datetime import timedelta
@@ -43,7 +43,7 @@ ANSWERS = {
 
 
 class Walk:
-    """One reservation among providers that say anything, late, twice or never."""
+    """One reservation among providers that answer anything, late, twice or never."""
 
     def __init__(self, seed: int, policy: Policy) -> None:
         self.random = random.Random(seed)
@@ -53,11 +53,11 @@ class Walk:
         self.in_flight: list[Sent] = []
 
     def run(self) -> list[Facts]:
-        told = [self.facts]
+        states = [self.facts]
         for _ in range(STEPS):
             self.step()
-            told.append(self.facts)
-        return told
+            states.append(self.facts)
+        return states
 
     def step(self) -> None:
         move = self.random.randrange(10)
@@ -118,9 +118,9 @@ class Walk:
         )
 
 
-def told_by(seed: int, policy: Policy) -> list[tuple[Facts, Facts]]:
-    told = Walk(seed, policy).run()
-    return list(pairwise(told))
+def changes_of(seed: int, policy: Policy) -> list[tuple[Facts, Facts]]:
+    states = Walk(seed, policy).run()
+    return list(pairwise(states))
 
 
 def grew(before: Call, after: Call) -> bool:
@@ -129,8 +129,8 @@ def grew(before: Call, after: Call) -> bool:
 
 
 @given(SEEDS, POLICIES)
-def test_a_row_never_vanishes_and_only_grows(seed: int, policy: Policy) -> None:
-    for before, after in told_by(seed, policy):
+def test_a_row_never_disappears_and_only_grows(seed: int, policy: Policy) -> None:
+    for before, after in changes_of(seed, policy):
         for call in before.calls:
             row = after.row(call.key)
             assert row.status is call.status or grew(call, row)
@@ -139,8 +139,8 @@ def test_a_row_never_vanishes_and_only_grows(seed: int, policy: Policy) -> None:
 
 
 @given(SEEDS, POLICIES)
-def test_a_provider_s_id_never_changes_and_never_repeats(seed: int, policy: Policy) -> None:
-    for before, after in told_by(seed, policy):
+def test_a_provider_id_never_changes_and_never_repeats(seed: int, policy: Policy) -> None:
+    for before, after in changes_of(seed, policy):
         for call in before.calls:
             assert call.provider_id in (None, after.row(call.key).provider_id)
         named = [(call.operation, call.provider_id) for call in after.calls if call.provider_id]
@@ -149,51 +149,49 @@ def test_a_provider_s_id_never_changes_and_never_repeats(seed: int, policy: Poli
 
 @given(SEEDS, POLICIES)
 def test_the_reason_and_the_stamps_are_set_once(seed: int, policy: Policy) -> None:
-    for before, after in told_by(seed, policy):
+    for before, after in changes_of(seed, policy):
         assert before.reason in (None, after.reason)
         assert before.confirmed_at in (None, after.confirmed_at)
         assert before.ended_at in (None, after.ended_at)
 
 
 @given(SEEDS, POLICIES)
-def test_a_closed_row_knows_when_it_closed_and_an_open_one_when_to_look(
+def test_a_closed_row_has_its_closing_time_and_an_open_one_its_next_inquiry(
     seed: int, policy: Policy
 ) -> None:
-    for _, facts in told_by(seed, policy):
+    for _, facts in changes_of(seed, policy):
         for call in facts.calls:
             assert call.open == (call.closed_at is None)
             assert call.check_at is not None or not call.open
 
 
 @given(SEEDS, POLICIES)
-def test_the_public_word_changes_only_as_declared(seed: int, policy: Policy) -> None:
-    for before, after in told_by(seed, policy):
+def test_the_public_status_changes_only_as_declared(seed: int, policy: Policy) -> None:
+    for before, after in changes_of(seed, policy):
         was, is_now = Standing(before).public_status, Standing(after).public_status
         assert was is is_now or is_now in NEXT_PUBLIC_STATUSES[was]
 
 
 @given(SEEDS, POLICIES)
 def test_the_state_changes_only_as_declared(seed: int, policy: Policy) -> None:
-    for before, after in told_by(seed, policy):
+    for before, after in changes_of(seed, policy):
         was, is_now = Standing(before).state, Standing(after).state
         assert was is is_now or is_now in NEXT_STATES[was]
 
 
 @given(SEEDS, POLICIES)
-def test_there_is_never_more_than_one_request_of_a_kind_for_one_thing(
-    seed: int, policy: Policy
-) -> None:
+def test_no_thing_has_two_requests_of_one_kind_at_a_provider(seed: int, policy: Policy) -> None:
     facts = Walk(seed, policy).run()[-1]
     ours = [call for call in facts.calls if not call.key.startswith("seen:")]
 
     assert len([call for call in ours if call.operation is Operation.CHARGE]) <= 1
     assert len([call for call in ours if call.operation is Operation.BOOK]) <= 1
-    given_back = [call.target for call in ours if call.operation is Operation.REFUND]
-    assert len(given_back) == len(set(given_back))
+    refunded = [call.target for call in ours if call.operation is Operation.REFUND]
+    assert len(refunded) == len(set(refunded))
 
 
 @given(SEEDS)
-def test_a_look_is_never_planned_in_the_past(seed: int) -> None:
+def test_no_wait_ends_in_the_past(seed: int) -> None:
     walk = Walk(seed, STANDARD)
     for _ in range(STEPS):
         walk.step()

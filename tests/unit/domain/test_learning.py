@@ -1,4 +1,4 @@
-"""What a call, an answer, a silence, a webhook or a cancellation changes in the facts."""
+"""Changes of the facts by calls, answers, silence, webhooks and cancellations."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -83,14 +83,14 @@ def inquired(
 
 
 def concluded(facts: Facts, now: datetime = LATER) -> Facts:
-    """The facts as the end of the transaction leaves them."""
+    """The facts after the end of the transaction."""
     return conclude(Standing(facts), Moment(now, STANDARD)).facts
 
 
 # --- begin ----------------------------------------------------------------------------------------
 
 
-def test_a_first_call_is_written_as_started_with_its_deadline_and_its_first_look() -> None:
+def test_a_first_call_is_written_as_started_with_its_deadline_and_first_inquiry() -> None:
     facts = some_facts()
     action = plan(Standing(facts), Moment(NOON, STANDARD))
     assert isinstance(action, Action)
@@ -124,7 +124,7 @@ def test_a_refund_has_a_day() -> None:
         (a_cancellation(Status.NOT_FOUND), Verb.CANCEL_BOOKING),
     ],
 )
-def test_what_is_due_back_gets_no_new_time_by_being_sent_again(before: Call, verb: Verb) -> None:
+def test_a_refund_or_cancellation_sent_again_keeps_its_deadline(before: Call, verb: Verb) -> None:
     again = begin(some_facts(before), about(before, verb), Moment(NOON + HOUR, STANDARD)).row(
         before.key
     )
@@ -155,7 +155,7 @@ def test_a_call_sent_again_keeps_its_key_and_its_beginning_and_counts_its_attemp
 
 
 @pytest.mark.parametrize(("verb", "void_asked"), [(Verb.INQUIRE, False), (Verb.VOID, True)])
-def test_a_look_only_leases_the_time_of_the_next(verb: Verb, void_asked: bool) -> None:
+def test_an_inquiry_only_schedules_the_next_one(verb: Verb, void_asked: bool) -> None:
     pending = a_charge(Status.PENDING, looks=2, check_at=NOON)
 
     [call] = begin(some_facts(pending), about(pending, verb), Moment(NOON, STANDARD)).calls
@@ -163,7 +163,7 @@ def test_a_look_only_leases_the_time_of_the_next(verb: Verb, void_asked: bool) -
     assert call == replace(pending, void_asked=void_asked, check_at=NOON + 2 * MINUTE)
 
 
-def test_an_inquiry_does_not_forget_that_a_void_was_asked() -> None:
+def test_an_inquiry_keeps_the_record_of_a_void() -> None:
     pending = a_charge(Status.PENDING, void_asked=True)
 
     [call] = begin(some_facts(pending), about(pending, Verb.INQUIRE), Moment(NOON, STANDARD)).calls
@@ -171,7 +171,7 @@ def test_an_inquiry_does_not_forget_that_a_void_was_asked() -> None:
     assert call.void_asked
 
 
-def test_a_look_at_a_call_that_was_never_begun_is_a_defect() -> None:
+def test_an_inquiry_about_a_call_that_was_never_begun_is_a_defect() -> None:
     with pytest.raises(LookupError, match="charge:"):
         begin(some_facts(), about(a_charge(), Verb.INQUIRE), Moment(NOON, STANDARD))
 
@@ -196,7 +196,7 @@ def test_an_answer_becomes_a_fact(status: Status) -> None:
         (Status.PENDING, None, LATER + 30 * SECOND),
     ],
 )
-def test_an_answer_sets_the_next_look(
+def test_an_answer_sets_the_next_inquiry(
     status: Status, closed_at: datetime | None, check_at: datetime
 ) -> None:
     unknown = a_charge(Status.UNKNOWN, looks=4, missing_since=NOON)
@@ -207,7 +207,7 @@ def test_an_answer_sets_the_next_look(
     assert (call.looks, call.missing_since) == (0, None)
 
 
-def test_a_stale_answer_changes_nothing_but_the_looks() -> None:
+def test_a_stale_answer_changes_only_the_inquiry_count() -> None:
     paid = a_charge(check_at=None)
 
     facts = learnt(some_facts(paid), Verb.CHARGE, replace(PAID, status=Status.PENDING))
@@ -215,7 +215,7 @@ def test_a_stale_answer_changes_nothing_but_the_looks() -> None:
     assert facts.row(CHARGE_KEY) == replace(paid, check_at=NOON + 10 * MINUTE)
 
 
-def test_another_sum_is_learnt_as_it_is() -> None:
+def test_another_amount_is_recorded_unchanged() -> None:
     dollars = Money(PRICE.minor, "USD")
 
     facts = learnt(some_facts(a_charge(Status.STARTED)), Verb.CHARGE, replace(PAID, money=dollars))
@@ -223,7 +223,7 @@ def test_another_sum_is_learnt_as_it_is() -> None:
     assert facts.row(CHARGE_KEY).money == dollars
 
 
-def test_the_locator_is_learnt_with_the_booking_and_kept() -> None:
+def test_the_locator_is_recorded_with_the_booking_and_kept() -> None:
     facts = some_facts(a_charge(), a_booking(Status.STARTED))
 
     facts = learnt(facts, Verb.BOOK, BOOKED, key=BOOK_KEY)
@@ -247,7 +247,7 @@ def test_an_answer_under_another_id_gets_a_row_of_its_own() -> None:
     assert (second.started_at, second.sent_at) == (LATER, LATER)
 
 
-def test_what_was_found_has_as_long_as_what_was_sent() -> None:
+def test_a_found_call_has_the_deadline_of_a_sent_one() -> None:
     pending = Seen(provider_id="other", status=Status.PENDING, money=PRICE)
     facts = some_facts(a_charge(), a_refund(Status.PENDING), reason=Reason.EXPIRED)
 
@@ -280,7 +280,7 @@ def test_the_answer_to_a_refund_becomes_a_fact(status: Status) -> None:
     assert (refund.status, refund.provider_id, refund.money) == (status, "ref_1", PRICE)
 
 
-def test_a_refund_that_is_done_is_never_looked_at_again() -> None:
+def test_a_refund_that_succeeded_is_never_inquired_about_again() -> None:
     facts = some_facts(a_charge(), a_refund(Status.STARTED), reason=Reason.EXPIRED)
 
     facts = learnt(
@@ -293,7 +293,7 @@ def test_a_refund_that_is_done_is_never_looked_at_again() -> None:
     assert facts.row("refund:pay_1").check_at is None
 
 
-def test_a_cancellation_that_succeeds_tells_of_its_booking() -> None:
+def test_a_cancellation_that_succeeds_ends_its_booking() -> None:
     facts = some_facts(
         a_booking(), a_cancellation(Status.STARTED), reason=Reason.CUSTOMER_CANCELLED
     )
@@ -310,7 +310,7 @@ def test_a_cancellation_that_succeeds_tells_of_its_booking() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.DECLINED, Status.PENDING])
-def test_a_cancellation_that_does_not_succeed_leaves_its_booking_alive(status: Status) -> None:
+def test_a_cancellation_that_does_not_succeed_leaves_its_booking_live(status: Status) -> None:
     facts = some_facts(
         a_booking(), a_cancellation(Status.STARTED), reason=Reason.CUSTOMER_CANCELLED
     )
@@ -323,7 +323,7 @@ def test_a_cancellation_that_does_not_succeed_leaves_its_booking_alive(status: S
     assert facts.row(BOOK_KEY) == a_booking()
 
 
-def test_a_void_answers_with_the_payment_as_it_stands() -> None:
+def test_the_answer_to_a_void_is_the_current_payment() -> None:
     pending = a_charge(Status.PENDING, void_asked=True)
     facts = some_facts(pending, reason=Reason.CUSTOMER_CANCELLED)
 
@@ -333,7 +333,7 @@ def test_a_void_answers_with_the_payment_as_it_stands() -> None:
 # --- no answer ------------------------------------------------------------------------------------
 
 
-def test_a_call_without_an_answer_is_unknown_and_asked_about_soon() -> None:
+def test_a_call_without_an_answer_is_unknown_and_inquired_about_soon() -> None:
     [call] = learnt(some_facts(a_charge(Status.STARTED)), Verb.CHARGE, NoAnswer()).calls
 
     assert call == a_charge(Status.UNKNOWN, check_at=LATER + 30 * SECOND)
@@ -359,7 +359,7 @@ def test_a_call_that_was_not_sent_is_sent_again_after_a_growing_pause(
     [(0, 30 * SECOND), (90, 90 * SECOND), (300, 5 * MINUTE), (86400, 5 * MINUTE)],
 )
 @pytest.mark.parametrize("kind", [NotSent, NoAnswer])
-def test_a_provider_that_says_when_to_come_back_is_obeyed_within_bounds(
+def test_a_retry_after_of_a_provider_is_obeyed_within_bounds(
     kind: type[NotSent] | type[NoAnswer], retry_after_s: int, pause: timedelta
 ) -> None:
     facts = some_facts(a_charge(Status.STARTED))
@@ -367,7 +367,7 @@ def test_a_provider_that_says_when_to_come_back_is_obeyed_within_bounds(
     assert learnt(facts, Verb.CHARGE, kind(retry_after_s)).row(CHARGE_KEY).check_at == LATER + pause
 
 
-def test_an_attempt_that_was_not_sent_says_nothing_of_a_later_one() -> None:
+def test_an_unsent_attempt_changes_nothing_of_a_later_one() -> None:
     again = a_charge(Status.STARTED, attempts=2)
 
     [call] = learnt(some_facts(again), Verb.CHARGE, NotSent(), attempt=1).calls
@@ -376,7 +376,7 @@ def test_an_attempt_that_was_not_sent_says_nothing_of_a_later_one() -> None:
 
 
 @pytest.mark.parametrize("outcome", [NotSent(), NoAnswer()])
-def test_silence_says_nothing_of_a_call_that_is_known_better(outcome: NotSent | NoAnswer) -> None:
+def test_a_void_without_an_answer_keeps_a_known_status(outcome: NotSent | NoAnswer) -> None:
     pending = a_charge(Status.PENDING, void_asked=True)
     facts = some_facts(pending, reason=Reason.CUSTOMER_CANCELLED)
 
@@ -386,7 +386,7 @@ def test_silence_says_nothing_of_a_call_that_is_known_better(outcome: NotSent | 
 
 
 @pytest.mark.parametrize("outcome", [NotSent(), NoAnswer()])
-def test_silence_about_a_call_says_nothing_against_a_look_that_found_it(
+def test_a_call_without_an_answer_keeps_the_status_of_a_later_inquiry(
     outcome: NotSent | NoAnswer,
 ) -> None:
     found = a_booking(Status.PENDING)
@@ -410,7 +410,7 @@ def test_an_inquiry_without_an_answer_is_repeated_within_five_minutes(
 
 
 @pytest.mark.parametrize("outcome", [NotSent(90), NoAnswer(90)])
-def test_an_inquiry_that_is_put_off_is_made_when_the_provider_says(
+def test_a_postponed_inquiry_is_made_after_retry_after(
     outcome: NotSent | NoAnswer,
 ) -> None:
     [call] = inquired(some_facts(a_charge(Status.UNKNOWN)), outcome).calls
@@ -419,7 +419,7 @@ def test_an_inquiry_that_is_put_off_is_made_when_the_provider_says(
 
 
 @pytest.mark.parametrize("outcome", [NotSent(), NoAnswer()])
-def test_a_void_without_an_answer_is_repeated_within_five_minutes_or_when_the_provider_says(
+def test_a_void_without_an_answer_is_repeated_within_five_minutes_or_after_retry_after(
     outcome: NotSent | NoAnswer,
 ) -> None:
     pending = a_charge(Status.PENDING, void_asked=True, looks=9)
@@ -432,7 +432,7 @@ def test_a_void_without_an_answer_is_repeated_within_five_minutes_or_when_the_pr
 
 
 @pytest.mark.parametrize(("check_at", "next_at"), [(NOON, LATER + 10 * MINUTE), (None, None)])
-def test_a_late_look_without_an_answer_is_repeated_only_if_one_was_due(
+def test_a_late_inquiry_without_an_answer_is_repeated_only_if_one_was_due(
     check_at: datetime | None, next_at: datetime | None
 ) -> None:
     facts = inquired(some_facts(a_charge(check_at=check_at)), NoAnswer())
@@ -443,7 +443,7 @@ def test_a_late_look_without_an_answer_is_repeated_only_if_one_was_due(
 # --- listings -------------------------------------------------------------------------------------
 
 
-def test_a_listing_is_filed_whole_best_news_first() -> None:
+def test_a_listing_is_filed_whole_highest_rank_first() -> None:
     refused = Seen(provider_id="pay_9", status=Status.DECLINED, money=PRICE)
 
     facts = inquired(some_facts(a_charge(Status.UNKNOWN)), Listing.of([refused, PAID]))
@@ -462,7 +462,7 @@ def test_a_listing_gives_each_known_id_to_its_row() -> None:
     assert facts.row("seen:charge:pay_1").status is Status.SUCCEEDED
 
 
-def test_a_known_id_is_filed_before_a_better_one_that_nobody_knows() -> None:
+def test_a_known_id_is_filed_before_an_unknown_one_of_higher_rank() -> None:
     nameless = a_charge(Status.UNKNOWN)
     other = a_charge(Status.PENDING, provider_id="pay_9", key="seen:charge:pay_9")
     news = Seen(provider_id="pay_9", status=Status.DECLINED, money=PRICE)
@@ -494,7 +494,7 @@ def test_not_being_listed_once_is_only_evidence() -> None:
         (SURE_AT, SURE_AT + 60 * SECOND, Status.NOT_FOUND),
     ],
 )
-def test_a_call_is_not_found_after_two_listings_apart_long_after_it_was_sent(
+def test_a_call_is_closed_as_not_found_after_two_late_listings_without_it(
     missing_since: datetime, asked_at: datetime, status: Status
 ) -> None:
     unknown = a_charge(Status.UNKNOWN, missing_since=missing_since)
@@ -508,7 +508,7 @@ def test_a_call_is_not_found_after_two_listings_apart_long_after_it_was_sent(
     ("asking", "asked_at", "waits"),
     [(BOOK_KEY, LATER, True), ("cancel:bkg_2", NOON, True), ("cancel:bkg_2", LATER, False)],
 )
-def test_only_a_later_look_of_its_own_moves_the_time_at_which_a_call_is_sent_again(
+def test_only_a_later_inquiry_of_its_own_moves_the_retry_of_a_call(
     asking: str, asked_at: datetime, waits: bool
 ) -> None:
     send_at = NOON + 30 * SECOND
@@ -536,7 +536,7 @@ def test_a_call_that_is_not_found_may_be_sent_again_at_once() -> None:
     assert facts.row(CHARGE_KEY).check_at == SURE_AT
 
 
-def test_a_late_look_at_what_was_not_found_brings_on_the_next() -> None:
+def test_a_late_inquiry_about_a_missing_call_schedules_the_next() -> None:
     facts = some_facts(a_charge(Status.NOT_FOUND, check_at=NOON), reason=Reason.EXPIRED)
 
     facts = inquired(facts, NOTHING, asked_at=LATER, now=LATER + SECOND)
@@ -544,7 +544,7 @@ def test_a_late_look_at_what_was_not_found_brings_on_the_next() -> None:
     assert facts.row(CHARGE_KEY).check_at == NOON + 10 * MINUTE
 
 
-def test_a_call_that_is_not_found_is_closed_and_its_looks_begin_anew() -> None:
+def test_a_call_that_is_not_found_is_closed_and_its_ladder_restarts() -> None:
     unknown = a_charge(Status.UNKNOWN, missing_since=NOON, looks=4)
 
     [call] = inquired(some_facts(unknown), NOTHING, asked_at=SURE_AT, now=SURE_AT + SECOND).calls
@@ -555,7 +555,7 @@ def test_a_call_that_is_not_found_is_closed_and_its_looks_begin_anew() -> None:
     )
 
 
-def test_the_look_that_makes_it_sure_comes_as_soon_as_it_can() -> None:
+def test_the_deciding_inquiry_comes_as_soon_as_it_can() -> None:
     unknown = a_charge(Status.UNKNOWN, looks=5)
 
     [call] = inquired(some_facts(unknown), NOTHING, asked_at=SURE_AT, now=SURE_AT).calls
@@ -572,7 +572,7 @@ def test_the_look_that_makes_it_sure_comes_as_soon_as_it_can() -> None:
         (7 * MINUTE - 10 * SECOND, 5, MINUTE),
     ],
 )
-def test_the_next_look_for_what_is_not_listed_is_never_later_than_the_ladder_or_certainty(
+def test_the_next_inquiry_about_an_unlisted_call_is_never_later_than_the_ladder_or_certainty(
     asked_after: timedelta, looks: int, pause: timedelta
 ) -> None:
     asked_at = NOON + asked_after
@@ -585,7 +585,7 @@ def test_the_next_look_for_what_is_not_listed_is_never_later_than_the_ladder_or_
     assert (call.looks, call.missing_since) == (looks + 1, asked_at)
 
 
-def test_the_look_that_could_make_it_sure_at_once_still_pauses() -> None:
+def test_a_deciding_inquiry_that_is_due_at_once_still_pauses() -> None:
     unknown = a_charge(Status.UNKNOWN, looks=5, missing_since=NOON)
 
     [call] = inquired(
@@ -595,13 +595,13 @@ def test_the_look_that_could_make_it_sure_at_once_still_pauses() -> None:
     assert call.check_at == SURE_AT + SECOND + 30 * SECOND
 
 
-def test_a_listing_asked_for_in_the_moment_of_the_send_is_evidence() -> None:
+def test_a_listing_requested_in_the_moment_of_the_send_is_evidence() -> None:
     [call] = inquired(some_facts(a_charge(Status.UNKNOWN)), NOTHING, asked_at=NOON).calls
 
     assert call.missing_since == NOON
 
 
-def test_a_listing_asked_for_before_the_last_send_is_no_evidence() -> None:
+def test_a_listing_requested_before_the_last_send_is_no_evidence() -> None:
     again = a_charge(Status.UNKNOWN, missing_since=NOON, sent_at=SURE_AT + SECOND)
 
     [call] = inquired(some_facts(again), NOTHING, asked_at=SURE_AT, now=SURE_AT).calls
@@ -610,13 +610,13 @@ def test_a_listing_asked_for_before_the_last_send_is_no_evidence() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.PENDING, Status.SUCCEEDED, Status.DECLINED])
-def test_what_a_provider_has_told_of_does_not_vanish_by_not_being_listed(status: Status) -> None:
+def test_a_call_the_provider_once_reported_stays_when_it_is_not_listed(status: Status) -> None:
     facts = inquired(some_facts(a_charge(status)), NOTHING, asked_at=SURE_AT, now=SURE_AT)
 
     assert facts.row(CHARGE_KEY).status is status
 
 
-def test_the_refunds_of_one_payment_say_nothing_of_another() -> None:
+def test_the_refunds_of_one_payment_do_not_count_for_another() -> None:
     facts = some_facts(
         a_charge(),
         a_charge(provider_id="pay_2", key="seen:charge:pay_2"),
@@ -632,7 +632,7 @@ def test_the_refunds_of_one_payment_say_nothing_of_another() -> None:
     assert facts.row("refund:pay_2") == a_refund(Status.UNKNOWN, of="pay_2")
 
 
-def test_a_refund_of_another_sum_is_one_that_somebody_made_elsewhere() -> None:
+def test_a_refund_of_another_amount_was_made_elsewhere() -> None:
     facts = some_facts(a_charge(), a_refund(Status.UNKNOWN), reason=Reason.CUSTOMER_CANCELLED)
     part = Seen(provider_id="ref_x", status=Status.SUCCEEDED, money=Money(100, "EUR"))
 
@@ -644,7 +644,7 @@ def test_a_refund_of_another_sum_is_one_that_somebody_made_elsewhere() -> None:
     assert Standing(facts).state is State.REFUND_IN_PROGRESS
 
 
-def test_a_refund_of_our_sum_is_ours_also_beside_another() -> None:
+def test_a_refund_of_our_amount_is_ours_also_beside_another() -> None:
     facts = some_facts(a_charge(), a_refund(Status.UNKNOWN), reason=Reason.CUSTOMER_CANCELLED)
     part = Seen(provider_id="ref_x", status=Status.DECLINED, money=Money(100, "EUR"))
     ours = Seen(provider_id="ref_1", status=Status.SUCCEEDED, money=PRICE)
@@ -655,7 +655,7 @@ def test_a_refund_of_our_sum_is_ours_also_beside_another() -> None:
     assert Standing(facts).state is State.REFUNDED
 
 
-def test_a_refund_that_is_not_listed_is_found_not_to_have_arrived() -> None:
+def test_a_refund_that_is_not_listed_is_not_found() -> None:
     lost = a_refund(Status.UNKNOWN, missing_since=NOON)
     facts = some_facts(a_charge(), lost, reason=Reason.EXPIRED)
 
@@ -664,7 +664,7 @@ def test_a_refund_that_is_not_listed_is_found_not_to_have_arrived() -> None:
     assert facts.row("refund:pay_1").status is Status.NOT_FOUND
 
 
-def test_a_refund_somebody_made_by_hand_counts_for_its_payment() -> None:
+def test_a_refund_made_by_hand_counts_for_its_payment() -> None:
     facts = some_facts(a_charge(), a_refund(Status.PENDING), reason=Reason.EXPIRED)
     listing = Listing.of(
         [
@@ -691,7 +691,7 @@ def test_a_cancellation_is_done_when_its_booking_is_listed_as_cancelled(status: 
     assert cancellation.check_at is None
 
 
-def test_a_listing_tells_of_every_cancellation_after_one_that_was_answered() -> None:
+def test_a_listing_concludes_every_cancellation_after_an_answered_one() -> None:
     facts = some_facts(
         a_booking(),
         a_booking(provider_id="bkg_2", key="seen:book:bkg_2"),
@@ -707,7 +707,7 @@ def test_a_listing_tells_of_every_cancellation_after_one_that_was_answered() -> 
     assert facts.row("cancel:bkg_2").status is Status.SUCCEEDED
 
 
-def test_a_cancellation_whose_booking_stays_alive_is_found_not_to_have_arrived() -> None:
+def test_a_cancellation_whose_booking_stays_live_is_not_found() -> None:
     lost = a_cancellation(Status.UNKNOWN, missing_since=NOON)
     facts = some_facts(a_booking(), lost, reason=Reason.CUSTOMER_CANCELLED)
 
@@ -724,7 +724,7 @@ def test_a_cancellation_that_was_answered_is_not_touched_by_a_listing(status: St
     assert inquired(facts, Listing.of([BOOKED]), key=BOOK_KEY).row("cancel:bkg_1") == answered
 
 
-# --- late looks -----------------------------------------------------------------------------------
+# --- late inquiries -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -739,7 +739,7 @@ def test_a_cancellation_that_was_answered_is_not_touched_by_a_listing(status: St
         (72 * HOUR, None),
     ],
 )
-def test_a_closed_charge_is_looked_at_by_the_clock_and_then_rests(
+def test_a_closed_charge_is_inquired_about_on_schedule_and_then_rests(
     asked_after: timedelta, next_after: timedelta | None
 ) -> None:
     asked_at = NOON + asked_after
@@ -764,7 +764,7 @@ def test_a_closed_charge_is_looked_at_by_the_clock_and_then_rests(
         (50, HOUR),
     ],
 )
-def test_an_open_charge_is_looked_at_less_and_less(looks: int, pause: timedelta) -> None:
+def test_an_open_charge_is_inquired_about_less_and_less_often(looks: int, pause: timedelta) -> None:
     pending = a_charge(Status.PENDING, looks=looks)
     still = Listing.of([replace(PAID, status=Status.PENDING)])
 
@@ -773,10 +773,10 @@ def test_an_open_charge_is_looked_at_less_and_less(looks: int, pause: timedelta)
     assert (call.looks, call.check_at) == (looks + 1, LATER + pause)
 
 
-# --- what comes from outside --------------------------------------------------------------------
+# --- webhooks and cancellations -----------------------------------------------------------------
 
 
-def test_a_webhook_makes_all_that_its_sender_holds_due_and_nothing_else() -> None:
+def test_a_webhook_makes_the_calls_of_its_provider_due_and_nothing_else() -> None:
     facts = some_facts(
         a_charge(),
         a_refund(Status.PENDING),
@@ -795,7 +795,7 @@ def test_a_webhook_makes_all_that_its_sender_holds_due_and_nothing_else() -> Non
     assert woken.of(Operation.BOOK) == facts.of(Operation.BOOK)
 
 
-def test_what_a_webhook_told_of_and_a_listing_does_not_have_yet_is_asked_about_soon_again() -> None:
+def test_an_inquiry_after_a_webhook_restarts_the_ladder() -> None:
     facts = some_facts(a_charge(), a_booking(Status.PENDING, looks=9))
     still = Listing((Seen(provider_id="bkg_1", status=Status.PENDING),))
 
@@ -805,7 +805,7 @@ def test_what_a_webhook_told_of_and_a_listing_does_not_have_yet_is_asked_about_s
         Operation.BOOK
     )
     assert look.check_at == LATER + STANDARD.ladder[0]
-    # Also if the answer was asked for before the webhook came.
+    # Also if the inquiry left before the webhook arrived.
     for asked_at in (NOON, LATER):
         lagged = inquired(woken, still, key=BOOK_KEY, asked_at=asked_at)
         assert lagged.row(BOOK_KEY).check_at == LATER + STANDARD.ladder[1]
@@ -831,7 +831,7 @@ def test_the_first_reason_stays() -> None:
     assert cancel(some_facts(reason=Reason.EXPIRED)).reason is Reason.EXPIRED
 
 
-# --- what is remembered ---------------------------------------------------------------------------
+# --- knowledge ------------------------------------------------------------------------------------
 
 
 def test_the_answer_that_leaves_no_way_forward_closes_the_reservation() -> None:

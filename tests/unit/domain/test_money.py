@@ -1,4 +1,4 @@
-"""Sums of money at the edge: what is read, what is refused, and that nothing is ever rounded."""
+"""Amounts at the edge are read exactly or refused, and never rounded."""
 
 import pytest
 from hypothesis import given
@@ -58,7 +58,7 @@ def test_a_decimal_is_read_in_the_minor_units_of_its_currency(
         ("1000000000.00", "EUR", "out_of_range"),
     ],
 )
-def test_what_is_not_a_sum_is_refused_with_a_reason(
+def test_an_invalid_amount_is_refused_with_a_reason(
     amount: str, currency: str, reason: str
 ) -> None:
     with pytest.raises(InvalidMoneyError) as refused:
@@ -81,7 +81,7 @@ def test_money_of_a_currency_out_of_use_does_not_exist() -> None:
 
 
 @given(SUMS)
-def test_what_is_written_reads_back_the_same(paid: Money) -> None:
+def test_a_written_amount_reads_back_the_same(paid: Money) -> None:
     assert Money.parse(paid.amount, paid.currency) == paid
 
 

@@ -17,7 +17,7 @@ def test_ladders_climb(policy: Policy) -> None:
 
 
 @pytest.mark.parametrize("policy", PROFILES)
-def test_what_could_not_be_sent_or_asked_never_climbs_to_the_end_of_the_ladder(
+def test_unsent_calls_and_failed_inquiries_never_climb_to_the_end_of_the_ladder(
     policy: Policy,
 ) -> None:
     assert policy.rung(policy.unasked_ladder_limit) < policy.ladder_end
@@ -31,7 +31,7 @@ def test_a_mail_is_not_repeated_while_its_first_hint_may_still_be_worked_on(
 
 
 @pytest.mark.parametrize("policy", PROFILES)
-def test_a_call_is_found_missing_before_a_person_is_asked(policy: Policy) -> None:
+def test_a_call_is_found_missing_before_its_deadline_review(policy: Policy) -> None:
     assert policy.call_limit + policy.visibility + policy.not_found_gap < policy.deadline
 
 

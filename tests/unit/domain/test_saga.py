@@ -1,4 +1,4 @@
-"""What the facts add up to, and the one thing to do about them, rule by rule."""
+"""The standing of the facts and the next action, rule by rule."""
 
 from datetime import datetime, timedelta
 
@@ -75,7 +75,7 @@ def cancellation_of(booking: Call) -> Action:
     )
 
 
-# --- states and words -----------------------------------------------------------------------------
+# --- states and statuses --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_closed_reservation_cancels_then_refunds_then_ends(
         (Reason.CUSTOMER_CANCELLED, State.CANCELLED, PublicStatus.CANCELADA),
     ],
 )
-def test_the_reason_gives_the_last_state_and_the_last_word(
+def test_the_reason_gives_the_final_state_and_the_final_status(
     reason: Reason, state: State, word: PublicStatus
 ) -> None:
     facts = some_facts(reason=reason, ended_at=NOON)
@@ -144,7 +144,7 @@ def test_a_cancellation_is_in_progress_until_it_has_ended_once(reason: Reason) -
     assert Standing(late_payment).public_status is PublicStatus.CANCELADA
 
 
-# --- what is kept and what is held ---------------------------------------------------------------
+# --- kept and held -------------------------------------------------------------------------------
 
 
 def test_the_first_payment_in_time_is_kept_not_the_first_in_the_ledger() -> None:
@@ -154,13 +154,13 @@ def test_the_first_payment_in_time_is_kept_not_the_first_in_the_ledger() -> None
 
 
 @pytest.mark.parametrize("wrong", [ANOTHER_SUM, ANOTHER_CURRENCY])
-def test_a_payment_of_the_right_sum_is_kept_before_an_earlier_wrong_one(wrong: Money) -> None:
+def test_a_payment_of_the_right_amount_is_kept_before_an_earlier_wrong_one(wrong: Money) -> None:
     right = a_second_charge()
 
     assert Standing(some_facts(a_charge(money=wrong), right)).kept_charge == right
 
 
-def test_a_sum_that_an_operator_accepted_is_a_right_one() -> None:
+def test_an_amount_that_an_operator_accepted_is_a_right_one() -> None:
     accepted = a_charge(money=ANOTHER_SUM)
 
     facts = some_facts(accepted, a_second_charge(), accepted_minor=ANOTHER_SUM.minor)
@@ -168,21 +168,21 @@ def test_a_sum_that_an_operator_accepted_is_a_right_one() -> None:
     assert Standing(facts).kept_charge == accepted
 
 
-def test_an_accepted_sum_is_one_of_the_currency_of_the_price() -> None:
+def test_an_accepted_amount_has_the_currency_of_the_price() -> None:
     facts = some_facts(a_charge(money=ANOTHER_CURRENCY), accepted_minor=ANOTHER_CURRENCY.minor)
 
     assert Standing(facts).reviews(NOON) == {Review.MONEY_MISMATCH}
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.NOT_FOUND, Status.DECLINED])
-def test_a_payment_that_we_began_to_give_back_is_not_kept_but_held(status: Status) -> None:
+def test_a_payment_with_a_refund_begun_is_held_but_not_kept(status: Status) -> None:
     facts = some_facts(a_charge(), a_refund(status))
 
     assert Standing(facts).kept_charge is None
     assert Standing(facts).held_charges == (a_charge(),)
 
 
-def test_money_given_back_is_no_longer_held() -> None:
+def test_refunded_money_is_no_longer_held() -> None:
     assert Standing(some_facts(a_charge(), a_refund(), a_second_charge())).held_charges == (
         a_second_charge(),
     )
@@ -213,7 +213,7 @@ def test_a_payment_is_held_until_its_refunds_add_up_to_it(
 
 
 @pytest.mark.parametrize("status", [Status.UNKNOWN, Status.NOT_FOUND])
-def test_what_is_left_of_a_payment_after_a_partial_refund_comes_to_a_person(
+def test_the_rest_of_a_partly_refunded_payment_is_in_review_after_its_deadline(
     status: Status,
 ) -> None:
     part = a_refund(key="seen:refund:ref_x", provider_id="ref_x", money=Money(10000, "EUR"))
@@ -233,12 +233,12 @@ def test_the_first_booking_in_time_is_kept_unless_we_began_to_cancel_it() -> Non
 @pytest.mark.parametrize(
     ("confirmed_late_by", "kept"), [(timedelta(0), True), (SECOND, False), (HOUR, False)]
 )
-def test_no_later_booking_takes_the_place_of_the_one_the_traveler_was_told(
+def test_no_booking_after_the_confirmation_replaces_the_first_one(
     confirmed_late_by: timedelta, kept: bool
 ) -> None:
-    told = a_booking(Status.CANCELLED)
+    confirmed = a_booking(Status.CANCELLED)
     another = a_second_booking(at=NOON + confirmed_late_by)
-    facts = some_facts(a_charge(), told, another, confirmed_at=NOON)
+    facts = some_facts(a_charge(), confirmed, another, confirmed_at=NOON)
 
     assert Standing(facts).kept_booking == (another if kept else None)
     assert (planned(facts) == Reason.SUPPLIER_CANCELLED) is not kept
@@ -279,13 +279,11 @@ def test_the_hold_counts_from_the_last_charge_that_may_have_arrived(
         ([a_charge(), a_booking(Status.CANCELLED), a_cancellation(Status.DECLINED)], set()),
     ],
 )
-def test_a_person_must_look_while_something_is_wrong(
-    calls: list[Call], expected: set[Review]
-) -> None:
+def test_a_fault_is_in_review_while_it_lasts(calls: list[Call], expected: set[Review]) -> None:
     assert Standing(some_facts(*calls)).reviews(NOON) == expected
 
 
-def test_a_refused_refund_whose_money_went_back_another_way_needs_nobody() -> None:
+def test_a_refused_refund_whose_money_was_refunded_otherwise_needs_no_person() -> None:
     by_hand = a_refund(key="seen:refund:ref_9", provider_id="ref_9")
 
     assert not Standing(some_facts(a_charge(), a_refund(Status.DECLINED), by_hand)).reviews(NOON)
@@ -306,7 +304,7 @@ def test_a_call_that_is_open_at_its_deadline_needs_a_person(
     ("undone", "undoing"),
     [(a_charge(), a_refund(Status.NOT_FOUND)), (a_booking(), a_cancellation(Status.NOT_FOUND))],
 )
-def test_what_is_due_back_and_never_taken_by_the_provider_needs_a_person(
+def test_a_refund_or_cancellation_that_never_arrives_needs_a_person(
     undone: Call, undoing: Call
 ) -> None:
     owed = some_facts(undone, undoing, reason=Reason.CUSTOMER_CANCELLED)
@@ -317,11 +315,11 @@ def test_what_is_due_back_and_never_taken_by_the_provider_needs_a_person(
     assert not Standing(gone).reviews(undoing.deadline_at)
 
 
-def test_a_charge_that_never_arrived_ends_with_the_hold_and_needs_nobody() -> None:
+def test_a_charge_that_never_arrived_ends_with_the_hold_and_needs_no_person() -> None:
     assert not Standing(some_facts(a_charge(Status.NOT_FOUND))).reviews(NOON + STANDARD.deadline)
 
 
-def test_an_accepted_sum_needs_nobody() -> None:
+def test_an_accepted_amount_needs_no_person() -> None:
     facts = some_facts(a_charge(money=ANOTHER_SUM), accepted_minor=ANOTHER_SUM.minor)
 
     assert not Standing(facts).reviews(NOON)
@@ -395,11 +393,11 @@ def test_losing_a_confirmed_booking_closes_the_reservation_as_cancelled_by_the_s
     assert planned(facts) == Reason.SUPPLIER_CANCELLED
 
 
-# --- step 1: look before you leap ---------------------------------------------------------------
+# --- step 1: inquire first ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN, Status.PENDING])
-def test_an_open_call_is_asked_about_when_due(status: Status) -> None:
+def test_an_open_call_is_inquired_about_when_due(status: Status) -> None:
     charge = a_charge(status)
     due_at = NOON + STANDARD.ladder[0]
 
@@ -407,7 +405,7 @@ def test_an_open_call_is_asked_about_when_due(status: Status) -> None:
     assert planned(some_facts(charge), due_at) == Inquire(charge)
 
 
-def test_a_refund_is_asked_about_with_its_payment() -> None:
+def test_an_inquiry_about_a_refund_names_its_payment() -> None:
     refund = a_refund(Status.UNKNOWN, check_at=NOON)
     facts = some_facts(a_charge(), refund, reason=Reason.CUSTOMER_CANCELLED)
 
@@ -426,12 +424,12 @@ OVER = NOON + STANDARD.hold + STANDARD.grace
         (some_facts(a_charge(Status.PENDING, check_at=OVER + HOUR)), OVER),
     ],
 )
-def test_a_pending_payment_that_nobody_wants_is_voided_at_once(facts: Facts, now: datetime) -> None:
+def test_an_unwanted_pending_payment_is_voided_at_once(facts: Facts, now: datetime) -> None:
     assert planned(facts, now) == Void(facts.row(CHARGE_KEY))
     assert Void(facts.row(CHARGE_KEY)).target == "pay_1"
 
 
-def test_a_void_is_asked_again_only_when_due() -> None:
+def test_a_void_is_repeated_only_when_due() -> None:
     asked = a_charge(Status.PENDING, void_asked=True, check_at=NOON + MINUTE)
     facts = some_facts(asked, reason=Reason.CUSTOMER_CANCELLED)
 
@@ -455,14 +453,14 @@ def test_a_second_booking_is_cancelled(status: Status) -> None:
     assert planned(some_facts(a_charge(), a_booking(), second)) == cancellation_of(second)
 
 
-def test_a_pending_booking_is_left_alone_while_it_may_be_the_one() -> None:
+def test_a_pending_booking_is_not_cancelled_while_it_may_be_kept() -> None:
     pending = a_booking(Status.PENDING)
 
     assert planned(some_facts(a_charge(), pending)) == Wait(NOON + STANDARD.ladder[0])
 
 
 @pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.PENDING])
-def test_the_booking_of_a_closed_reservation_is_cancelled_before_the_money_goes_back(
+def test_the_booking_of_a_closed_reservation_is_cancelled_before_the_refund(
     status: Status,
 ) -> None:
     booking = a_booking(status)
@@ -482,13 +480,13 @@ def test_a_cancellation_that_did_not_arrive_is_sent_again_after_its_pause() -> N
 # --- step 3: the money rule -----------------------------------------------------------------------
 
 
-def test_a_second_payment_goes_back_while_the_trip_stands() -> None:
+def test_a_second_payment_is_refunded_while_the_trip_stays_confirmed() -> None:
     facts = some_facts(a_charge(), a_booking(), a_second_charge())
 
     assert planned(facts) == refund_of(a_second_charge())
 
 
-def test_a_payment_of_another_sum_goes_back_as_it_came() -> None:
+def test_a_payment_of_another_amount_is_refunded_in_full() -> None:
     wrong = a_charge(money=ANOTHER_SUM)
     facts = some_facts(wrong, a_booking(), a_second_charge())
 
@@ -497,7 +495,7 @@ def test_a_payment_of_another_sum_goes_back_as_it_came() -> None:
 
 @pytest.mark.parametrize("reason", list(Reason))
 @pytest.mark.parametrize("late_by", [timedelta(0), timedelta(days=1)])
-def test_a_payment_that_succeeds_after_closing_goes_back(
+def test_a_payment_that_succeeds_after_closing_is_refunded(
     reason: Reason, late_by: timedelta
 ) -> None:
     late = a_charge(at=NOON + late_by)
@@ -506,7 +504,9 @@ def test_a_payment_that_succeeds_after_closing_goes_back(
 
 
 @pytest.mark.parametrize("status", [Status.STARTED, Status.UNKNOWN])
-def test_the_money_of_a_closed_reservation_waits_while_a_booking_may_live(status: Status) -> None:
+def test_the_refund_of_a_closed_reservation_waits_while_a_booking_may_be_live(
+    status: Status,
+) -> None:
     facts = some_facts(a_charge(), a_booking(status), reason=Reason.CUSTOMER_CANCELLED)
 
     assert planned(facts) == Wait(NOON + STANDARD.ladder[0])
@@ -515,15 +515,15 @@ def test_the_money_of_a_closed_reservation_waits_while_a_booking_may_live(status
 REFUSED_TO_CANCEL = (a_booking(), a_cancellation(Status.DECLINED))
 
 
-def test_of_two_payments_one_goes_back_while_a_booking_may_cost_us_the_other() -> None:
+def test_of_two_payments_one_is_refunded_while_a_booking_may_cost_us_the_other() -> None:
     """A supplier that keeps the booking takes one price, not two."""
     wrong = a_charge(money=ANOTHER_SUM)
     for first, second in ((a_charge(), a_second_charge()), (a_second_charge(), wrong)):
         facts = some_facts(first, second, *REFUSED_TO_CANCEL, reason=Reason.CUSTOMER_CANCELLED)
         assert planned(facts) == refund_of(second)
 
-        given_back = facts.put(a_refund(of=str(second.provider_id)))
-        assert planned(given_back) == Wait(NOON + timedelta(days=1))
+        refunded = facts.put(a_refund(of=str(second.provider_id)))
+        assert planned(refunded) == Wait(NOON + timedelta(days=1))
 
 
 def test_a_payment_whose_refund_did_not_arrive_is_the_last_to_cover_a_booking() -> None:
@@ -537,8 +537,8 @@ def test_a_payment_whose_refund_did_not_arrive_is_the_last_to_cover_a_booking() 
     assert planned(beside) == refund_of(a_charge())
 
 
-def test_what_was_in_the_way_of_a_refund_costs_it_no_more_than_its_pause() -> None:
-    """While a booking lived it could not be sent again, and was looked after like what is closed."""
+def test_a_blocked_refund_waits_no_longer_than_its_pause() -> None:
+    """A live booking blocked the refund, so aftercare rescheduled it like a closed call."""
     drifted = a_refund(Status.NOT_FOUND, check_at=NOON + timedelta(days=3))
     facts = some_facts(a_charge(), drifted, reason=Reason.CUSTOMER_CANCELLED)
 
@@ -571,7 +571,7 @@ def test_nothing_is_charged_again_while_another_payment_may_still_succeed() -> N
     assert isinstance(planned(some_facts(a_charge(Status.NOT_FOUND), other)), Wait)
 
 
-def test_what_did_not_arrive_is_sent_again_only_after_its_pause() -> None:
+def test_a_call_that_did_not_arrive_is_sent_again_only_after_its_pause() -> None:
     send_at = NOON + MINUTE
     booking = some_facts(a_charge(), a_booking(Status.NOT_FOUND, check_at=send_at))
     refund = some_facts(
@@ -608,13 +608,13 @@ def test_a_paid_reservation_is_booked() -> None:
 
 
 @pytest.mark.parametrize("wrong", [ANOTHER_SUM, ANOTHER_CURRENCY])
-def test_a_wrong_sum_is_not_booked_until_a_person_accepts_it(wrong: Money) -> None:
+def test_a_wrong_amount_is_not_booked_until_a_person_accepts_it(wrong: Money) -> None:
     facts = some_facts(a_charge(money=wrong))
 
     assert planned(facts) == Wait(NOON + timedelta(days=1))
 
 
-def test_an_accepted_sum_is_booked() -> None:
+def test_an_accepted_amount_is_booked() -> None:
     facts = some_facts(a_charge(money=ANOTHER_SUM), accepted_minor=ANOTHER_SUM.minor)
 
     assert planned(facts) == BOOK
@@ -636,7 +636,7 @@ def test_nothing_goes_forward_once_closed(reason: Reason) -> None:
 # --- steps 5 and 6: aftercare and rest --------------------------------------------------------
 
 
-def test_a_closed_charge_is_looked_at_again_later() -> None:
+def test_a_closed_charge_is_inquired_about_again_later() -> None:
     declined = a_charge(Status.DECLINED, check_at=NOON + 10 * MINUTE)
     facts = some_facts(declined, reason=Reason.PAYMENT_DECLINED, ended_at=NOON)
 
@@ -644,15 +644,13 @@ def test_a_closed_charge_is_looked_at_again_later() -> None:
     assert planned(facts, NOON + 10 * MINUTE) == Inquire(declined)
 
 
-def test_a_charge_that_did_not_arrive_is_looked_for_once_closed_instead_of_sent() -> None:
+def test_a_lost_charge_of_a_closed_reservation_is_inquired_about_not_sent() -> None:
     lost = a_charge(Status.NOT_FOUND, check_at=NOON)
 
     assert planned(some_facts(lost, reason=Reason.EXPIRED)) == Inquire(lost)
 
 
-def test_a_cancellation_that_did_not_arrive_is_looked_for_by_its_booking_once_that_is_gone() -> (
-    None
-):
+def test_a_lost_cancellation_is_inquired_about_once_its_booking_is_gone() -> None:
     gone, lost = a_booking(Status.CANCELLED), a_cancellation(Status.NOT_FOUND, check_at=NOON)
 
     assert planned(some_facts(gone, lost, reason=Reason.CUSTOMER_CANCELLED)) == Inquire(lost)
@@ -667,11 +665,11 @@ def test_a_confirmed_reservation_in_review_is_never_settled() -> None:
     assert planned(facts) == Wait(NOON + timedelta(days=1))
 
 
-def test_a_confirmed_reservation_with_nothing_to_look_at_is_settled() -> None:
+def test_a_confirmed_reservation_with_nothing_due_is_settled() -> None:
     assert planned(some_facts(a_charge(), a_booking())) == Settled()
 
 
-# --- where the work goes --------------------------------------------------------------------------
+# --- queues ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

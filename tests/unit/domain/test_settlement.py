@@ -1,4 +1,4 @@
-"""How a transaction ends: something to do, a time to wake, or rest."""
+"""The end of a transaction: an action, a time to wake up, or rest."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -7,7 +7,7 @@ import pytest
 
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.messages import Queue
-from reservations.domain.plan import Settlement, patient, settle
+from reservations.domain.plan import Settlement, settle, with_longer_lease
 from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.verdict import conclude
@@ -32,7 +32,7 @@ def settled(reservation: Reservation, policy: Policy = STANDARD) -> Settlement:
 
 
 @pytest.mark.parametrize("policy", [STANDARD, SHORT])
-def test_a_new_reservation_tells_the_payment_step_and_is_told_again_if_that_is_lost(
+def test_a_new_reservation_hints_to_the_payment_step_and_repeats_a_lost_hint(
     policy: Policy,
 ) -> None:
     result = settled(a_reservation(), policy)
@@ -41,7 +41,7 @@ def test_a_new_reservation_tells_the_payment_step_and_is_told_again_if_that_is_l
     assert result.next_check_at == NOON + policy.hint_lease
 
 
-def test_a_paid_reservation_tells_the_supplier_step() -> None:
+def test_a_paid_reservation_hints_to_the_supplier_step() -> None:
     result = settled(a_reservation(a_charge()))
 
     assert result.hints == ((Queue.SUPPLIER, "supplier.due"),)
@@ -54,14 +54,14 @@ def test_a_call_in_flight_only_sets_the_timer() -> None:
     assert result.next_check_at == NOON + 30 * SECOND
 
 
-def test_a_confirmed_reservation_tells_the_voucher_step() -> None:
+def test_a_confirmed_reservation_hints_to_the_voucher_step() -> None:
     result = settled(a_reservation(a_charge(), a_booking()))
 
     assert result.hints == ((Queue.VOUCHER, "voucher.due"),)
     assert result.next_check_at == NOON + STANDARD.hint_lease
 
 
-def test_money_and_mail_are_told_together() -> None:
+def test_money_and_mail_get_their_hints_together() -> None:
     result = settled(a_reservation(a_charge(), reason=Reason.SUPPLIER_REJECTED))
 
     assert result.hints == (
@@ -82,7 +82,7 @@ def test_a_reservation_that_is_done_rests() -> None:
     ("look_after", "mail_after", "wakes_after"),
     [(HOUR, MINUTE, MINUTE), (MINUTE, HOUR, MINUTE)],
 )
-def test_the_earlier_of_the_two_wishes_wins(
+def test_the_earlier_of_the_two_timers_wins(
     look_after: timedelta, mail_after: timedelta, wakes_after: timedelta
 ) -> None:
     waiting = a_reservation(
@@ -119,15 +119,15 @@ def test_a_reservation_wakes_when_a_call_becomes_late_so_that_the_review_shows(
     assert settled(a_reservation(call)).next_check_at == NOON + wakes_after
 
 
-def test_a_reservation_wakes_when_a_refund_that_was_never_taken_becomes_late() -> None:
+def test_a_reservation_wakes_when_a_refund_that_never_arrived_becomes_late() -> None:
     owed = a_refund(Status.NOT_FOUND, check_at=NOON + HOUR, deadline_at=NOON + MINUTE)
-    told = a_send(MailKind.EXPIRED)
-    reservation = a_reservation(a_charge(), owed, sends=(told,), reason=Reason.EXPIRED)
+    sent = a_send(MailKind.EXPIRED)
+    reservation = a_reservation(a_charge(), owed, sends=(sent,), reason=Reason.EXPIRED)
 
     assert settled(reservation).next_check_at == NOON + MINUTE
 
 
-def test_what_the_facts_close_is_closed_on_the_way() -> None:
+def test_a_case_takes_the_verdict_before_its_action() -> None:
     lapsed = a_reservation(facts=some_facts(created_at=NOON - STANDARD.hold_limit - STANDARD.grace))
 
     result = settled(lapsed)
@@ -146,7 +146,7 @@ def test_a_rejected_booking_closes_and_the_refund_is_due_at_once() -> None:
     assert (Queue.PAYMENT, "payment.due") in result.hints
 
 
-def test_what_is_not_concluded_by_its_facts_keeps_its_standing() -> None:
+def test_open_facts_conclude_nothing() -> None:
     waiting = a_reservation(a_charge(Status.STARTED)).standing
 
     assert conclude(waiting, Moment(NOON, STANDARD)) is waiting
@@ -161,9 +161,7 @@ def test_what_is_not_concluded_by_its_facts_keeps_its_standing() -> None:
         (HOUR, 5 * MINUTE),
     ],
 )
-def test_who_was_told_and_has_not_come_is_told_again_after_as_long_as_the_matter_waits(
-    waited: timedelta, lease: timedelta
-) -> None:
+def test_the_hint_lease_grows_with_the_time_overdue(waited: timedelta, lease: timedelta) -> None:
     begun = a_charge(Status.STARTED, check_at=NOON)
     mail = a_send(status=MailStatus.UNKNOWN, check_at=NOON)
 
@@ -172,12 +170,12 @@ def test_who_was_told_and_has_not_come_is_told_again_after_as_long_as_the_matter
         a_reservation(a_charge(), a_booking(), sends=(mail,), updated_at=NOON + waited),
         a_reservation(),
     ):
-        assert patient(waiting, Moment(NOON + waited, STANDARD)).policy == replace(
+        assert with_longer_lease(waiting, Moment(NOON + waited, STANDARD)).policy == replace(
             STANDARD, hint_lease=lease
         )
 
 
-def test_a_matter_waits_since_the_first_thing_that_was_due() -> None:
+def test_the_lease_grows_with_the_time_since_the_first_due_call() -> None:
     waiting = a_reservation(
         a_charge(check_at=NOON + MINUTE),
         a_booking(check_at=NOON),
@@ -185,4 +183,7 @@ def test_a_matter_waits_since_the_first_thing_that_was_due() -> None:
         updated_at=NOON + MINUTE,
     )
 
-    assert patient(waiting, Moment(NOON + 2 * MINUTE, STANDARD)).policy.hint_lease == 2 * MINUTE
+    assert (
+        with_longer_lease(waiting, Moment(NOON + 2 * MINUTE, STANDARD)).policy.hint_lease
+        == 2 * MINUTE
+    )

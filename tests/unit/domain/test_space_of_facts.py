@@ -1,4 +1,4 @@
-"""Every small combination of facts has a state, a word, a plan and a view: none is a mystery."""
+"""Every small combination of facts has a state, a status, a plan and a view."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -38,14 +38,14 @@ SIDE_STATUSES = [
     Status.NOT_FOUND,
 ]
 
-# Just now, before and after the hold and its grace, the booking window and the last late look.
+# Times before and after the hold and its grace, the booking window and the last late inquiry.
 MOMENTS = [NOON + seconds * SECOND for seconds in (1, 700, 1021, 7500, 300_000)]
 
 
 def rows(
     a_row: Callable[..., Call], statuses: Iterable[Status], **changes: Any
 ) -> list[Call | None]:
-    """No such row, or one in each status with its next look set, as the saga would leave it."""
+    """No row, or a row in each status with its next inquiry set, as the saga leaves it."""
     built = [a_row(status, **changes) for status in statuses]
     return [
         None,
@@ -124,7 +124,7 @@ def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])
-def test_every_point_has_a_word_that_is_true(reason: Reason | None) -> None:
+def test_every_confirmed_point_is_paid_and_booked(reason: Reason | None) -> None:
     for facts in points(reason):
         if Standing(facts).public_status is PublicStatus.CONFIRMADA:
             assert has_succeeded(facts, Operation.CHARGE), facts

@@ -1,4 +1,4 @@
-"""What the traveler sees of a reservation."""
+"""The traveler's view of a reservation."""
 
 from datetime import datetime
 
@@ -116,9 +116,7 @@ THE_REST = a_refund(money=Money(PRICE.minor - 10000, "EUR"))
         ([a_charge(), A_PART, THE_REST], Refund(RefundStatus.DONE, PRICE)),
     ],
 )
-def test_a_closed_reservation_shows_what_it_gives_back(
-    calls: list[Call], refund: Refund | None
-) -> None:
+def test_a_closed_reservation_shows_its_refund(calls: list[Call], refund: Refund | None) -> None:
     assert seen(a_reservation(*calls, reason=Reason.CUSTOMER_CANCELLED)).refund == refund
 
 
@@ -131,7 +129,7 @@ def test_a_closed_reservation_shows_what_it_gives_back(
         (Status.SUCCEEDED, Status.DECLINED, RefundStatus.FAILED),
     ],
 )
-def test_two_refunds_are_told_as_one_by_the_worst_of_them(
+def test_two_refunds_are_shown_as_one_with_the_worst_status(
     first: Status, second: Status, status: RefundStatus
 ) -> None:
     shown = seen(
@@ -147,7 +145,7 @@ def test_two_refunds_are_told_as_one_by_the_worst_of_them(
     assert shown.refund == Refund(status, Money(2 * PRICE.minor, "EUR"))
 
 
-def test_sums_in_two_currencies_are_not_added() -> None:
+def test_amounts_in_two_currencies_are_not_added() -> None:
     shown = seen(
         a_reservation(
             a_charge(), a_second_charge(Money(100, "USD")), reason=Reason.CUSTOMER_CANCELLED
@@ -166,7 +164,7 @@ def test_a_refund_refused_and_made_by_hand_is_done() -> None:
     assert shown.refund == Refund(RefundStatus.DONE, PRICE)
 
 
-def test_the_return_of_a_second_payment_is_not_shown_beside_a_confirmed_trip() -> None:
+def test_the_refund_of_a_second_payment_is_not_shown_beside_a_confirmed_trip() -> None:
     surplus = (a_second_charge(), a_refund(Status.PENDING, of="pay_2"))
 
     assert seen(a_reservation(a_charge(), *surplus)).refund is not None
@@ -176,7 +174,7 @@ def test_the_return_of_a_second_payment_is_not_shown_beside_a_confirmed_trip() -
 # --- the rest --------------------------------------------------------------------------------------
 
 
-def test_the_voucher_is_shown_while_the_trip_stands() -> None:
+def test_the_voucher_is_shown_while_the_trip_is_confirmed() -> None:
     issued = (a_voucher(),)
     standing = a_reservation(a_charge(), a_booking(), documents=issued)
     cancelled = a_reservation(documents=issued, reason=Reason.CUSTOMER_CANCELLED)
@@ -211,9 +209,7 @@ def test_only_an_offer_that_waits_to_be_paid_expires(
         (a_reservation(sends=(a_send(status=MailStatus.SENT),)), False),
     ],
 )
-def test_support_is_required_when_a_person_must_look(
-    reservation: Reservation, expected: bool
-) -> None:
+def test_support_is_required_during_a_review(reservation: Reservation, expected: bool) -> None:
     assert seen(reservation).requires_support is expected
 
 
@@ -253,7 +249,7 @@ def test_a_reservation_reads_differently_once_its_deadline_has_passed() -> None:
         ),
     ],
 )
-def test_a_reader_may_stop_asking_once_nothing_more_is_expected(
+def test_a_reader_may_stop_polling_once_nothing_more_is_expected(
     reservation: Reservation, expected: bool
 ) -> None:
     assert at_rest(reservation) is expected

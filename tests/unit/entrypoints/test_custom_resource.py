@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reservations.entrypoints.custom_resource import Made, StackNotToldError, make
+from reservations.entrypoints.custom_resource import Made, StackNotNotifiedError, make
 from tests.worlds.providers import Receiver
 
 SECRET = "CANARY-p4ssw0rd"
@@ -100,12 +100,12 @@ def test_an_update_keeps_the_name_of_the_resource(stack: Receiver) -> None:
 
 
 def test_a_refused_answer_fails_the_invocation_without_the_signed_url() -> None:
-    with Receiver(refusals=1) as stack, pytest.raises(StackNotToldError) as untold:
+    with Receiver(refusals=1) as stack, pytest.raises(StackNotNotifiedError) as failure:
         make(a_request("Create", stack.url), migrate)
 
-    assert str(untold.value) == "HTTPStatusError"
-    assert untold.value.__suppress_context__
-    assert untold.value.__cause__ is None
+    assert str(failure.value) == "HTTPStatusError"
+    assert failure.value.__suppress_context__
+    assert failure.value.__cause__ is None
 
 
 def test_an_unreachable_stack_fails_the_invocation() -> None:
@@ -113,7 +113,7 @@ def test_an_unreachable_stack_fails_the_invocation() -> None:
         held.bind(("127.0.0.1", 0))  # bound without listening: every connection is refused
         url = f"http://127.0.0.1:{held.getsockname()[1]}/answer"
 
-        with pytest.raises(StackNotToldError, match="ConnectError"):
+        with pytest.raises(StackNotNotifiedError, match="ConnectError"):
             make(a_request("Create", url), migrate)
 
 
@@ -129,7 +129,7 @@ def test_an_invalid_or_unencrypted_answer_url_is_refused_before_any_work(
         done.append("migrated")
         return {}
 
-    with pytest.raises(StackNotToldError, match="not "):
+    with pytest.raises(StackNotNotifiedError, match="not "):
         make(a_request("Create", url), work)
 
     assert not done

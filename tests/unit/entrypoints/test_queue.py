@@ -94,7 +94,7 @@ def test_every_hint_of_a_batch_is_handled(services: FakeServices) -> None:
     assert consume(services, records(*map(encode_hint, hints)), handled) == []
 
     assert handled.hints == hints
-    assert services.dead_letters.buried == []
+    assert services.dead_letters.dead_lettered == []
 
 
 def test_only_the_failed_message_returns_to_the_queue(
@@ -106,7 +106,7 @@ def test_only_the_failed_message_returns_to_the_queue(
     assert consume(services, records(*map(encode_hint, hints)), handled) == ["message-1"]
 
     assert handled.hints == hints
-    assert services.dead_letters.buried == []
+    assert services.dead_letters.dead_lettered == []
     [line] = logs.saying("hint not handled")
     assert line["reservation_id"] == str(hints[1].reservation_id)
     assert "DatabaseUnavailableError" in line["exception"]
@@ -158,8 +158,8 @@ def test_an_unreadable_message_is_dead_lettered_unchanged(
     assert consume(services, records(body), handled) == []
 
     assert handled.hints == []
-    assert services.dead_letters.buried == [(body, reason)]
-    [line] = logs.saying("hint set aside")
+    assert services.dead_letters.dead_lettered == [(body, reason)]
+    [line] = logs.saying("message dead-lettered")
     assert line["reason"] == reason
 
 
@@ -171,7 +171,7 @@ def test_a_hint_without_its_reservation_is_dead_lettered(
 
     assert consume(services, records(encode_hint(hint)), handled) == []
 
-    assert services.dead_letters.buried == [(encode_hint(hint), "unknown_reservation")]
+    assert services.dead_letters.dead_lettered == [(encode_hint(hint), "unknown_reservation")]
 
 
 def test_a_message_that_cannot_be_dead_lettered_returns(
@@ -180,7 +180,7 @@ def test_a_message_that_cannot_be_dead_lettered_returns(
     def unreachable(body: str, *, reason: str) -> None:
         raise QueueUnavailableError("dead letter not taken")
 
-    monkeypatch.setattr(services.dead_letters, "bury", unreachable)
+    monkeypatch.setattr(services.dead_letters, "dead_letter", unreachable)
 
     assert consume(services, records("poison"), Handled()) == ["message-0"]
 
@@ -194,7 +194,7 @@ def test_each_line_names_its_own_message_and_trace(services: FakeServices, logs:
 
     consume(services, records(encode_hint(hint), "poison"), handled)
 
-    [failed], [aside] = logs.saying("hint not handled"), logs.saying("hint set aside")
+    [failed], [aside] = logs.saying("hint not handled"), logs.saying("message dead-lettered")
     assert failed["message_id"] == str(hint.message_id)
     assert failed["trace_id"] == TRACE_ID
     assert {"message_id", "reservation_id"}.isdisjoint(aside)

@@ -15,7 +15,7 @@ OVER = frozenset({PublicStatus.RECHAZADA, PublicStatus.EXPIRADA})
 
 
 def cancel_reservation(reservation_id: UUID, *, cases: Cases) -> Reservation:
-    """Close a reservation as its customer asks, in the caller's transaction.
+    """Close a reservation for its customer, in the caller's transaction.
 
     Raises:
         NotCancellableError: see `close_case`.
@@ -27,7 +27,7 @@ def cancel_reservation(reservation_id: UUID, *, cases: Cases) -> Reservation:
 
 
 def close_case(case: Case, *, by_operator: bool = False) -> None:
-    """Close a reservation, or leave one that is being cancelled: a repeat is harmless.
+    """Close a reservation. Leave one that is being cancelled, so that a repeat is harmless.
 
     An operator may end an unconfirmed trip on any day: otherwise its money would stay with us.
 

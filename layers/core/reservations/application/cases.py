@@ -1,10 +1,10 @@
-"""A reservation under its lock: one read, one write, and a plan in between that cannot be forgotten.
+"""A reservation under its lock: one read, one write, and a plan that no use case can forget.
 
     with cases.open(reservation_id) as case:
         case.put(...)
 
 The block is the transaction. Its end settles the reservation, stores the change with its hints and
-commits. An exception rolls everything back. A call to the outside stands between two blocks.
+commits. An exception rolls everything back. Make a network call between two blocks, never inside.
 """
 
 from collections.abc import Callable, Iterator
@@ -54,7 +54,7 @@ class Case:
         return action if isinstance(action, Action) and wanted_queue(action) is queue else None
 
     def put(self, reservation: Reservation) -> None:
-        """Replace the reservation. From here on it is stored, and its hints too."""
+        """Replace the reservation. The end of the block stores it, with its hints."""
         self.reservation = reservation
         self._changed = True
 
@@ -70,7 +70,7 @@ class Case:
         self._changed = True
 
     def leave(self) -> None:
-        """Store nothing: a later case records what is done now."""
+        """Store nothing: a later case records the work."""
         self.left = True
 
     def end(self) -> Change | None:
@@ -95,7 +95,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cases:
-    """Opens reservations for a use case: in which unit of work, under which policy, for whom."""
+    """Opens reservations for a use case, with its unit of work, policy and actor."""
 
     uow: UnitOfWork
     policy: Policy
@@ -114,8 +114,8 @@ class Cases:
         """Lock the reservation with the code that a person typed; see `open`.
 
         Raises:
-            InvalidReservationCodeError: it is no code.
-            ReservationNotFoundError: there is none.
+            InvalidReservationCodeError: the text is no code.
+            ReservationNotFoundError: there is no such reservation.
         """
         return self._begin(lambda: find_reservation(code, uow=self.uow).reservation_id)
 
@@ -142,8 +142,8 @@ def find_reservation(code: str, *, uow: UnitOfWork) -> Reservation:
     """Read a reservation by the code that a person typed.
 
     Raises:
-        InvalidReservationCodeError: it is no code.
-        ReservationNotFoundError: there is none.
+        InvalidReservationCodeError: the text is no code.
+        ReservationNotFoundError: there is no such reservation.
     """
     reservation = uow.reservations.find(canonical(code))
     if reservation is None:

@@ -10,7 +10,7 @@ from reservations.application.operate import forget, remove_documents
 from reservations.application.ports import DocumentStore, Retention
 
 BATCH = 500  # rows a statement
-# After they were published; dead ones stay until a person has looked.
+# After they were published. Dead hints stay until a person has checked them.
 HINTS_KEPT = timedelta(days=14)
 WEBHOOKS_KEPT = timedelta(days=30)  # longer than any provider delivers one again
 DOCUMENTS_KEPT = timedelta(days=180)  # after the trip
@@ -88,7 +88,7 @@ def _forget(reservation_id: UUID, *, cases: Cases) -> bool:
     with cases.uow as uow:
         opened = uow.open(reservation_id)
         if opened.reservation.next_check_at is not None:
-            return False  # a case that reopened since it was chosen still needs the traveler
+            return False  # a reservation that reopened since the query still needs the traveler
         forgotten = forget(opened, cases=cases)
         uow.commit()
         return forgotten

@@ -38,7 +38,7 @@ def issue_voucher(
     Raises:
         ReservationNotFoundError: there is no such reservation.
         UnavailableError: the database or the store did not answer; a retry is safe.
-        VoucherNotDrawnError: the voucher cannot be drawn; its mail goes without it.
+        VoucherNotDrawnError: the voucher cannot be rendered; its mail goes without it.
     """
     owed = _look(reservation_id, cases=cases, support_contact=support_contact)
     if owed is None:

@@ -74,7 +74,7 @@ def notify_customer(
     vouchers: Vouchers,
     support_contact: str,
 ) -> Notified | None:
-    """Send the next due mail. Return `None` if there is none.
+    """Send the next due mail. Return `None` if no mail is due.
 
     The send is written down before it is made, as the mail service has no idempotency key. A crash in
     between costs one repeat, never a silent loss. An outage of the document store costs no send.
@@ -169,9 +169,9 @@ def _attachment(
         return None
     document = reservation.voucher
     if document is None:
-        return None  # its drawing failed for good
+        return None  # its rendering failed for good
     if document.removed_at is not None:
-        return None  # a nudge may repeat a mail after the retention: what was removed is not made again
+        return None  # a nudge repeats a mail after the retention: a removed voucher stays removed
     content = voucher_of(reservation, customer, support_contact=support_contact)
     try:
         return vouchers.read(document.s3_key, content)

@@ -42,8 +42,8 @@ class Reconciled:
     supplier_calls: int
 
 
-def look_again(code: str, *, cases: Cases) -> Reservation:
-    """Make every call of a reservation due now, and each mail that was given up.
+def check_now(code: str, *, cases: Cases) -> Reservation:
+    """Make due now every call of a reservation, and each mail that was given up.
 
     Raises:
         ReservationNotFoundError: see `Cases.find`.
@@ -61,7 +61,7 @@ def _nudge(case: Case) -> None:
 
 
 def reconcile(since: datetime, *, cases: Cases, oversight: Oversight) -> Reconciled:
-    """Make every reservation due that has a call open, or sent `since`: the steps then inquire."""
+    """Make due every reservation with a call open or sent `since`. The steps then inquire."""
     looked = [_look_at(each, cases=cases) for each in _to_reconcile(oversight, since=since)]
     calls = [PROVIDER_OF[call.operation] for each in looked for call in each.facts.calls]
     return Reconciled(
@@ -92,7 +92,7 @@ def resolve_review(
     cases: Cases,
     target: str | None = None,
 ) -> Reservation:
-    """Record what an operator attests, with the reference that proves it.
+    """Record an operator's decision, with the reference that proves it.
 
     Raises:
         DecisionRefusedError: see `decisions.resolve`.
@@ -106,7 +106,7 @@ def resolve_review(
 
 
 def cancel(code: str, *, cases: Cases) -> Reservation:
-    """Cancel for a customer who cannot. An unconfirmed trip can be cancelled on any day.
+    """Cancel in place of the customer. An unconfirmed trip can be cancelled on any day.
 
     Raises:
         NotCancellableError: see `close_case`.
@@ -118,10 +118,10 @@ def cancel(code: str, *, cases: Cases) -> Reservation:
 
 
 def reissue_token(code: str, *, cases: Cases, keys: KeyRing) -> Reservation:
-    """Move a reservation to the current key, so that its old access token opens nothing any more.
+    """Move a reservation to the current key, which revokes its old access token.
 
     Raises:
-        DecisionRefusedError: it is on the current key already, where its token would be the same.
+        DecisionRefusedError: it is on the current key already, so its token would not change.
         ReservationNotFoundError: see `Cases.find`.
     """
     with cases.find(code) as case:
@@ -136,13 +136,13 @@ def reissue_token(code: str, *, cases: Cases, keys: KeyRing) -> Reservation:
 
 
 def erase(code: str, *, cases: Cases, store: DocumentStore) -> bool:
-    """Delete the personal data and the documents. The money's history stays.
+    """Delete the personal data and the documents. The history of the money stays.
 
-    Return `False` if there were none.
+    Return `False` if they were deleted before.
 
     Raises:
-        DecisionRefusedError: money or mail may still need them.
-        DocumentStoreUnavailableError: a document may be left; repeating is harmless.
+        DecisionRefusedError: money or a mail may still need them.
+        DocumentStoreUnavailableError: a document may be left; a retry is safe.
         ReservationNotFoundError: see `find_reservation`.
     """
     with cases.uow as uow:
@@ -158,7 +158,7 @@ def erase(code: str, *, cases: Cases, store: DocumentStore) -> bool:
 
 
 def forget(opened: Opened, *, cases: Cases) -> bool:
-    """Delete the personal data of a locked reservation. Return `False` if there were none."""
+    """Delete the personal data of a locked reservation. Return `False` if it has no such data."""
     reservation_id = opened.reservation.reservation_id
     erased = cases.uow.reservations.erase_customer(reservation_id)
     if erased:
@@ -168,12 +168,13 @@ def forget(opened: Opened, *, cases: Cases) -> bool:
 
 
 def remove_documents(reservation_id: UUID, *, cases: Cases, store: DocumentStore) -> bool:
-    """Delete the objects before they are marked: a marked object is never looked for again.
+    """Delete the objects, mark them, and delete them again.
 
-    Delete them once more after that: a reader may have stored one again in between.
+    Retention does not search for a marked object, so the first delete precedes the mark. A reader
+    may have stored one again in between.
 
     Raises:
-        DocumentStoreUnavailableError: repeating is harmless.
+        DocumentStoreUnavailableError: a retry is safe.
     """
     with cases.uow as uow:
         reservation = uow.open(reservation_id).reservation
@@ -196,10 +197,10 @@ def remove_documents(reservation_id: UUID, *, cases: Cases, store: DocumentStore
 def redrive(
     queue: Source, *, rate: float, letters: DeadLetters, retention: Retention, actor: str
 ) -> int:
-    """Send the dead letters of a queue again; return how many.
+    """Send the dead letters of a queue again. Return their number.
 
     Raises:
-        QueueUnavailableError: the rest is still there; repeating is harmless.
+        QueueUnavailableError: the other letters are still there; a retry is safe.
     """
     tell = _teller(history.MESSAGE_REDRIVEN, retention=retention, actor=actor)
     return letters.redrive(queue, rate=rate, tell=tell)
@@ -208,10 +209,10 @@ def redrive(
 def drop(
     queue: Source, *, rate: float, letters: DeadLetters, retention: Retention, actor: str
 ) -> int:
-    """Delete the dead letters of a queue for good; return how many.
+    """Delete the dead letters of a queue for good. Return their number.
 
     Raises:
-        QueueUnavailableError: the rest is still there; repeating is harmless.
+        QueueUnavailableError: the other letters are still there; a retry is safe.
     """
     tell = _teller(history.MESSAGE_DROPPED, retention=retention, actor=actor)
     return letters.drop(queue, rate=rate, tell=tell)
@@ -219,7 +220,7 @@ def drop(
 
 def _teller(event: str, *, retention: Retention, actor: str) -> Callable[[DeadLetter], None]:
     def tell(letter: DeadLetter) -> None:
-        if letter.reservation_id is not None:  # what cannot be read is of no reservation
+        if letter.reservation_id is not None:  # an unreadable letter has no reservation
             retention.tell(letter.reservation_id, event, actor=actor)
 
     return tell

@@ -10,13 +10,13 @@ from reservations.domain.policy import Moment, Policy
 from reservations.domain.words import Review
 
 PAGE = 200  # reservations read at once
-RECENT = timedelta(days=7)  # of the frequent check; a settled reservation does not change by itself
+RECENT = timedelta(days=7)  # for the frequent check: a settled reservation does not change itself
 PROJECTIONS = "projections_differ"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invariant:
-    """One thing that must never be found, and what to do when it is."""
+    """A condition that must never occur, and its remedy."""
 
     meaning: str
     remedy: str
@@ -36,24 +36,24 @@ INVARIANTS: Mapping[str, Invariant] = {
         remedy="`ops nudge`; if it stays, refund by hand and `ops review resolve`",
     ),
     PROJECTIONS: Invariant(
-        meaning="the stored state, review or rest is not what its facts add up to",
-        remedy="`ops nudge` writes it anew; look for what changed the row by hand",
+        meaning="the stored state, review or rest differs from the one that its facts give",
+        remedy="`ops nudge` writes it again; find the change that was made by hand",
     ),
     "shared_provider_id": Invariant(
-        meaning="one payment, booking or refund of a provider stands under two reservations",
-        remedy="tell the provider: it answers for another reservation",
+        meaning="two reservations have the same payment, booking or refund of a provider",
+        remedy="report it to the provider: it answers for another reservation",
     ),
     "two_kept": Invariant(
-        meaning="two charges or bookings that nobody gives back",
+        meaning="two charges or bookings, and neither is being undone",
         remedy="`ops nudge`; if it stays, stop deployments: the money rule is broken",
     ),
     "overdue": Invariant(
         meaning="not settled, and due for more than 10 minutes",
-        remedy="look whether the poller and the queues run (`ops outbox lag`)",
+        remedy="check that the poller and the queues run (`ops outbox lag`)",
     ),
     "confirmed_without_papers": Invariant(
         meaning="confirmed for more than 10 minutes without voucher or mail",
-        remedy="look at issue_voucher and notify_customer; `ops nudge` when they run",
+        remedy="check issue_voucher and notify_customer; `ops nudge` when they run",
     ),
 }
 
@@ -61,7 +61,7 @@ INVARIANTS: Mapping[str, Invariant] = {
 def check_invariants(
     oversight: Oversight, *, policy: Policy, since: datetime | None = None
 ) -> dict[str, list[Finding]]:
-    """Find what breaks each invariant, of reservations made `since` and of all not settled.
+    """Find the violations of each invariant, in reservations made `since` and in all not settled.
 
     Raises:
         UnavailableError: the database did not answer.
@@ -70,7 +70,7 @@ def check_invariants(
         name: oversight.broken(name, since=since) for name in INVARIANTS if name != PROJECTIONS
     }
     now = oversight.now()
-    # Most are read while steps work: only what differs when it is held still is a finding.
+    # Steps may change a reservation during the first read. Only a difference under lock counts.
     suspects = [
         oversight.projected_now(stored.reservation.reservation_id)
         for stored in _pages(oversight, since=since)
@@ -108,7 +108,7 @@ def _state(stored: Projected, now: datetime, policy: Policy) -> str | None:
 def _review(stored: Projected, now: datetime, policy: Policy) -> str | None:
     kept = set(filter(None, stored.review.split(",")))
     derived = set(stored.reservation.standing.reviews(now))
-    # A deadline that has just passed is written when the reservation, due at it, is looked at.
+    # A reservation is due at its deadline. Its review is stored by the step that follows.
     if kept <= derived <= kept | {Review.DEADLINE}:
         return None
     return f"review {sorted(kept)}, by its facts {sorted(derived)}"

@@ -9,12 +9,12 @@ from reservations.domain.change import Change
 from reservations.domain.errors import UnavailableError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue, hints_for
-from reservations.domain.plan import Settlement, patient, settle
+from reservations.domain.plan import Settlement, settle, with_longer_lease
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
 
 BATCH = 100  # rows a claim
-DEAD_AFTER = 5  # refusals that are our own fault, before a message is set aside for a person
+DEAD_AFTER = 5  # refusals by our own fault before a hint is dead and waits for a person
 IDLE_WAITS_S = (0.2, 0.4, 0.8, 1.6, 2.0)
 
 
@@ -46,9 +46,9 @@ def poll_until(
     policy: Policy,
     pause: Callable[[float], None],
 ) -> Polled:
-    """Poll round after round until `finished`, waiting longer (seconds) the longer there is nothing to do.
+    """Poll in rounds until `finished`, with growing pauses (seconds) between idle rounds.
 
-    A round that finds the database away is an idle one: another run begins only a minute later.
+    A round without a database counts as idle, as the next run begins only a minute later.
     """
     total, idle = Polled(), 0
     while not finished():
@@ -61,12 +61,12 @@ def poll_until(
 
 
 def poll_outbox(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -> Polled:
-    """Publish the hints that are stored, then wake the reservations whose time has come; one round of each."""
+    """Publish a batch of stored hints, then wake a batch of due reservations."""
     done = Polled()
     for half in (_publish_stored, _wake_due):
         try:
             done += half(uow=uow, publisher=publisher, policy=policy)
-        except UnavailableError as error:  # what was done before it counts all the same
+        except UnavailableError as error:  # the work of the first half still counts
             return replace(done, outage=error)
     return done
 
@@ -96,7 +96,7 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
         due = uow.reservations.claim_due(limit=BATCH, lease=policy.hint_lease)
         at = Moment(uow.now(), policy)
         for reservation in due:
-            waiting = patient(reservation, at)
+            waiting = with_longer_lease(reservation, at)
             settlement = settle(reservation, waiting)
             wanted = settlement.hints
             told = hints_for(reservation.reservation_id, wanted, now=at.now, traceparent=None)
@@ -113,7 +113,7 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
 
 
 def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, at: Moment) -> None:
-    """Save only the time of the plan. The step that gets the hint plans again under its lock."""
+    """Store only the time of the plan. The step that gets the hint plans again under its lock."""
     if leased.next_check_at is not None and until > leased.next_check_at:
         longer = Settlement(reservation=leased, next_check_at=until)
         uow.store(Change.of(leased, longer, at, actor="system"))

@@ -48,28 +48,30 @@ class Reservations(Protocol):
         """Read by canonical code, without a lock."""
 
     def customer(self, reservation_id: UUID) -> Customer:
-        """Read the personal data, or `ERASED`; only the step that needs it asks.
+        """Read the personal data, or `ERASED`. Only the step that needs them reads them.
 
         Raises:
             ReservationNotFoundError: there is no such reservation.
         """
 
     def erase_customer(self, reservation_id: UUID) -> bool:
-        """Delete the personal data. Return `False` if there were none."""
+        """Delete the personal data. Return `False` if they were deleted before."""
 
     def history(self, reservation_id: UUID) -> list[HistoryEntry]: ...
 
     def add_history(self, reservation_id: UUID, entry: HistoryEntry) -> None:
-        """Stage a line where nothing else is stored."""
+        """Stage a history line without a change of the reservation."""
 
     def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
-        """Take up to `limit` reservations whose time has come, skipping those others hold, and move their
-        `next_check_at` on by `lease`."""
+        """Claim up to `limit` due reservations, and move their `next_check_at` on by `lease`.
+
+        Skip the rows that another worker has locked.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMessage:
-    """A stored hint, claimed under a lease; `row_id` is the outbox's own."""
+    """A stored hint, claimed under a lease; `row_id` is its id in the outbox."""
 
     row_id: int
     hint: Hint
@@ -81,13 +83,19 @@ class Outbox(Protocol):
     def add(self, hint: Hint) -> None: ...
 
     def claim(self, *, limit: int, lease: timedelta) -> list[OutboxMessage]:
-        """Take up to `limit` due messages, skipping those others hold; they come back when the lease ends."""
+        """Claim up to `limit` due messages, without rows that another worker has locked.
+
+        A message that is not marked is due again when its lease ends.
+        """
 
     def mark_published(self, messages: Collection[OutboxMessage]) -> None:
-        """Only those still under this unit's lease are marked."""
+        """Mark the messages that are still under this unit's lease."""
 
     def mark_refused(self, messages: Collection[OutboxMessage], *, dead_after: int) -> int:
-        """Count a refusal that is the sender's fault; return how many died of it (the `dead_after`th refusal)."""
+        """Count a refusal that is the sender's fault. At the `dead_after`th a message is dead.
+
+        Return the number of messages that are dead now.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +138,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
         Its row lock is held until the unit of work ends.
 
         Raises:
-            ReservationNotFoundError: there is none.
+            ReservationNotFoundError: there is no such reservation.
             DatabaseBusyError: the lock was not granted within the server's lock wait.
         """
 
@@ -141,7 +149,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
         forgotten.
 
         Raises:
-            KnowledgeLostError: the change would lower a call's status, change a provider's id or a stamp.
+            KnowledgeLostError: it would lower a call's status, or change a provider id or a timestamp.
         """
 
     def add(self, creation: Change, customer: Customer) -> None:
@@ -166,9 +174,9 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentRequest:
-    """One request to the payments API; its key is the same on every attempt of an operation.
+    """One request to the payments API. Its key is the same on every attempt of an operation.
 
-    `not_after`: the request is refused, as not sent, when its own time limit would end later.
+    A request whose time limit would end after `not_after` is not sent.
     """
 
     action: Action
@@ -214,7 +222,7 @@ class SupplierApi(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """A reservation in a list: what an operator needs to choose one."""
+    """A reservation in a list of operators."""
 
     code: str
     state: State
@@ -226,7 +234,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLag:
-    """Hints of one queue and status that are stored; `oldest_s` is how long the first has been due, in seconds."""
+    """Stored hints of one queue and status; `oldest_s` counts the seconds since the first was due."""
 
     queue: str  # a release beside this one may have one more
     status: str
@@ -236,7 +244,7 @@ class QueueLag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A row that breaks an invariant; `code` is the reservation's, `detail` holds codes and sums only."""
+    """A row that breaks an invariant; `code` is the reservation's, `detail` has no personal data."""
 
     invariant: str
     code: str
@@ -256,7 +264,7 @@ class Oversight(Protocol):
     """Reads across reservations; each method is a transaction of its own."""
 
     def stuck(self, *, limit: int) -> list[Overview]:
-        """Those not looked at 10 minutes after they were due, or on their way without a change for 30."""
+        """Reservations due for 10 minutes without a check, or under way for 30 without a change."""
 
     def in_review(self, *, limit: int) -> list[Overview]: ...
 
@@ -266,12 +274,15 @@ class Oversight(Protocol):
         """The evidence of every request to a provider, oldest first."""
 
     def broken(self, invariant: str, *, since: datetime | None) -> list[Finding]:
-        """The rows that break a named invariant: of reservations made `since`, and of all that are not settled."""
+        """The violations of an invariant, in reservations made `since` and in all not settled."""
 
     def projected(
         self, *, since: datetime | None, after: UUID | None, limit: int
     ) -> list[Projected]:
-        """A page of reservations by id, made `since` or not settled; a step may change one while it is read."""
+        """A page of reservations by id, made `since` or not settled.
+
+        A step may change one of them during the read.
+        """
 
     def projected_now(self, reservation_id: UUID) -> Projected:
         """One reservation, read under a shared lock."""
@@ -282,14 +293,14 @@ class Oversight(Protocol):
     def outbox(self) -> list[QueueLag]: ...
 
     def oldest_due_s(self) -> float:
-        """For how many seconds the reservation that waits longest has been due."""
+        """The seconds since the longest overdue reservation was due."""
 
     def now(self) -> datetime:
         """The database's clock."""
 
 
 class Retention(Protocol):
-    """Keeps the tables in order, in bounded batches; each method is a transaction of its own."""
+    """Deletes in bounded batches. Each method is a transaction of its own."""
 
     def delete_published_hints(self, *, older_than: timedelta, limit: int) -> int: ...
 
@@ -298,10 +309,10 @@ class Retention(Protocol):
     def delete_expired_keys(self, *, limit: int) -> int: ...
 
     def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
-        """Settled reservations whose trip ended that long ago and whose personal data are still there."""
+        """Settled reservations with personal data whose trip ended that long ago."""
 
     def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
-        """Reservations whose trip ended that long ago and whose documents are still there."""
+        """Reservations with documents whose trip ended that long ago."""
 
     def removed_documents(
         self, *, within: timedelta, after: int, limit: int
@@ -312,10 +323,10 @@ class Retention(Protocol):
         """Revive dead hints, with a line in the history of each reservation. Return their number."""
 
     def tell(self, reservation_id: UUID, event: str, *, actor: str) -> None:
-        """Add a line to a reservation's history. The reservation is not read, as it may be unreadable."""
+        """Add a line to a reservation's history, if it exists. It is not read: it may be unreadable."""
 
 
-# Where messages may be set aside: the steps' queues, and the one of what SES says about our mails.
+# The queues with a dead-letter queue: one for each step, and one for the mail events of SES.
 MAIL_EVENT: Final = "mail-event"
 Source: TypeAlias = Queue | Literal["mail-event"]
 
@@ -338,18 +349,19 @@ class DeadLetters(Protocol):
     def count(self, queue: Source) -> int: ...
 
     def peek(self, queue: Source, *, limit: int) -> list[DeadLetter]:
-        """Look without taking."""
+        """Read letters without removing them."""
 
     def redrive(self, queue: Source, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
-        """Send each message to its queue again, at most `rate` a second; harmless, as none acts twice.
+        """Send each letter to its queue again, at most `rate` a second. A copy does no harm.
 
-        `tell` hears of each before it moves: cut off in between, one line is too many, none too few.
+        `tell` is called with each letter before it moves. A crash in between leaves a history line
+        too many, never one too few.
         """
 
     def drop(self, queue: Source, *, rate: float, tell: Callable[[DeadLetter], None]) -> int:
-        """Delete each message, at most `rate` a second.
+        """Delete each letter, at most `rate` a second; for `tell` see `redrive`.
 
-        The reservation of a hint comes back by its own `next_check_at`; a mail event is gone. `tell`: see `redrive`.
+        The reservation of a hint is due again at its `next_check_at`. A mail event is lost.
         """
 
 
@@ -361,12 +373,12 @@ class Published:
     """The queue's answer to a batch. A hint in neither set got no answer and stays pending."""
 
     accepted: frozenset[UUID]
-    refused: frozenset[UUID]  # the sender's fault: sending the same again cannot help
+    refused: frozenset[UUID]  # the sender's fault: a retry cannot help
 
 
 class MessagePublisher(Protocol):
     def publish(self, hints: Sequence[Hint]) -> Published:
-        """Send each hint to its queue; an unreachable queue leaves its hints in neither set."""
+        """Send each hint to its queue. An unreachable queue leaves its hints in neither set."""
 
 
 class DocumentStore(Protocol):

@@ -1,4 +1,4 @@
-"""Carry out what is due about the customer's money."""
+"""Carry out the next action about the customer's money."""
 
 from datetime import datetime
 from uuid import UUID
@@ -18,7 +18,7 @@ def process_payment(
     payments: PaymentsApi,
     not_after: datetime,
 ) -> StepTaken | None:
-    """Charge, inquire, void or refund, whichever is due. Return `None` if nothing is.
+    """Charge, inquire, void or refund: the action that is due. Return `None` if no action is.
 
     Do not start a call that could outlast `not_after`: this invocation would end before the answer.
     """

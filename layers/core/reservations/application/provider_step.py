@@ -26,13 +26,13 @@ Perform = Callable[[Reservation, Customer, Action], Reply]
 def take_provider_step(
     reservation_id: UUID, *, cases: Cases, queue: Queue, perform: Perform
 ) -> StepTaken | None:
-    """Do the one thing that is due at the provider behind `queue`. Return `None` if nothing is.
+    """Do the action that is due at the provider behind `queue`. Return `None` if no action is.
 
     `perform` never raises for a provider's answer or silence.
 
     Raises:
         ReservationNotFoundError: there is no such reservation.
-        UnavailableError: the database did not answer; what was written stays true, so a retry is safe.
+        UnavailableError: the database did not answer; the stored facts stay true, a retry is safe.
     """
     with cases.open(reservation_id, customer=True) as case:
         action = case.due(queue)

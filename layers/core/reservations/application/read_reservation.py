@@ -1,4 +1,4 @@
-"""What its owner may read of a reservation."""
+"""The queries of a reservation's owner."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,7 +17,7 @@ LINK_LIFETIME = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Who asks: an API client that holds a reservation's access token."""
+    """The API client of a request, with the access token that it sent."""
 
     client_id: str
     access_token: str = field(repr=False)
@@ -26,11 +26,12 @@ class Reader:
 def find_owned(code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing) -> Reservation:
     """Read a reservation for its owner.
 
-    An unknown code, a wrong check symbol, a wrong token and another client's reservation are answered alike, and each
-    costs one HMAC (CWE-204, CWE-208). A code that exists costs some reads more, which whoever tries codes may notice.
+    An unknown code, a wrong check symbol, a wrong token and another client's reservation get the
+    same answer, and each costs one HMAC (CWE-204, CWE-208). An existing code costs some more reads,
+    which an attacker who tries codes may notice.
 
     Raises:
-        ReservationNotFoundError: any of the four.
+        ReservationNotFoundError: in any of the four cases.
     """
     reservation = _find(code, uow=uow)
     if reservation is None:
@@ -61,7 +62,7 @@ def read_reservation(code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRin
 def read_timeline(
     code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing
 ) -> tuple[Reservation, list[HistoryEntry]]:
-    """What happened, but for what operators did to our messages about it.
+    """Read a reservation and its history, without the operators' actions on our messages.
 
     Raises:
         ReservationNotFoundError: see `find_owned`.
@@ -82,12 +83,12 @@ def link_to_voucher(
     renderer: VoucherRenderer,
     support_contact: str,
 ) -> str:
-    """A link that serves the voucher for `LINK_LIFETIME`; a voucher the store has lost is made again.
+    """Make a link that serves the voucher for `LINK_LIFETIME`. Render a lost voucher again.
 
     Raises:
         ReservationNotFoundError: see `find_owned`, or there is no valid voucher.
         DocumentStoreUnavailableError: the store did not answer.
-        VoucherNotDrawnError: the store has lost it, and it cannot be drawn again.
+        VoucherNotDrawnError: the store has lost the voucher, and it cannot be rendered again.
     """
     with uow:
         reservation = find_owned(code, reader=reader, uow=uow, keys=keys)
@@ -111,7 +112,7 @@ def _valid_voucher(reservation: Reservation) -> Document:
 def _withdraw_if_removed(
     code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing, store: DocumentStore
 ) -> None:
-    """The store may have lacked it because it was being erased: what was made anew goes too."""
+    """Delete the voucher again if it was missing because of an erasure."""
     with uow:
         document = find_owned(code, reader=reader, uow=uow, keys=keys).voucher
     if document is not None and document.removed_at is not None:

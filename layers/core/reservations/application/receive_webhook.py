@@ -22,7 +22,7 @@ def receive_webhook(event: WebhookEvent, *, cases: Cases) -> Received:
     """Store a webhook once, and make the calls of its sender due now.
 
     Raises:
-        UnavailableError: nothing was stored; the provider will send it again.
+        UnavailableError: nothing was stored; the provider sends the webhook again.
     """
     with cases.uow as uow:
         if not uow.webhooks.add(event):

@@ -1,4 +1,4 @@
-"""The access token: proof that its bearer made the reservation. It is not stored, but computed."""
+"""The access token: proof that its bearer made the reservation. It is computed, never stored."""
 
 import hmac
 from base64 import urlsafe_b64encode
@@ -10,13 +10,13 @@ from reservations.domain.errors import SettingsError
 
 _ACCESS = "reservation-access:v1:"
 _DOCUMENT = "reservation-document:v1:"
-_NOBODY = UUID(int=0)
+_UNUSED = UUID(int=0)  # an id that no reservation has
 _MINIMUM_KEY_BYTES = 32  # RFC 2104, section 3: not shorter than the hash
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeyRing:
-    """Secrets by key id; `current` is the one that new reservations get, the others still verify.
+    """Secrets by key id. New reservations get `current`; the others still verify.
 
     Raises:
         ValueError: the current key is missing, or a key is shorter than 32 bytes.
@@ -32,7 +32,7 @@ class KeyRing:
             raise ValueError(f"every access-token key needs at least {_MINIMUM_KEY_BYTES} bytes")
 
     def issue(self, kid: str, reservation_id: UUID) -> str:
-        """Compute a reservation's token; always the same, so that a replayed answer can show it.
+        """Compute a reservation's token. It never changes, so a replayed answer can show it.
 
         Raises:
             SettingsError: the ring has no such key, not yet or not any more.
@@ -40,7 +40,7 @@ class KeyRing:
         return f"{kid}.{self._derive(kid, _ACCESS, reservation_id)}"
 
     def document_name(self, kid: str, reservation_id: UUID) -> str:
-        """Compute a document name that nobody else can guess; the same every time.
+        """Compute the reservation's document name, which no one without the key can guess.
 
         Raises:
             SettingsError: the ring has no such key, not yet or not any more.
@@ -48,14 +48,14 @@ class KeyRing:
         return self._derive(kid, _DOCUMENT, reservation_id)
 
     def verify(self, token: str, kid: str, reservation_id: UUID) -> bool:
-        """Whether the token is the reservation's, in a time that tells nothing about it."""
+        """Compare the token with the reservation's, in constant time."""
         if kid not in self.keys:
             return self.verify_nothing(token)
         return _same(token, self.issue(kid, reservation_id))
 
     def verify_nothing(self, token: str) -> bool:
         """Refuse a token for a code that does not exist, as slowly as for one that does."""
-        _same(token, self.issue(self.current, _NOBODY))
+        _same(token, self.issue(self.current, _UNUSED))
         return False
 
     def _derive(self, kid: str, subject: str, reservation_id: UUID) -> str:

@@ -66,7 +66,7 @@ class Inquire(_AboutCall):
 
 
 class Void(_AboutCall):
-    """A request to end a pending charge. Its answer is the payment as it stands."""
+    """A request to end a pending charge. Its answer is the current payment."""
 
     __slots__ = ()
     verb = Verb.VOID
@@ -88,7 +88,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """Nothing to do, unless somebody from outside asks for it."""
+    """Nothing to do until a request from outside."""
 
 
 Plan = Action | Wait | Settled
@@ -96,7 +96,7 @@ Plan = Action | Wait | Settled
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """A request that left: what, when it was written down, and which attempt of its row it is."""
+    """A request that left. `at` is when it was written down, `attempt` its number in the row."""
 
     action: Action
     at: datetime
@@ -110,5 +110,5 @@ QUEUE_OF: Mapping[Provider, Queue] = {
 
 
 def wanted_queue(action: Action) -> Queue:
-    """Where the worker listens that can carry out the action."""
+    """The queue of the worker that can carry out the action."""
     return QUEUE_OF[PROVIDER_OF[action.operation]]

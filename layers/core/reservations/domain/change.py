@@ -18,7 +18,7 @@ _CHARGE_IS_OVER = frozenset({Status.SUCCEEDED, Status.DECLINED, Status.VOIDED})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A reservation before and after a transaction, and what is stored beside the difference."""
+    """A reservation before and after a transaction, and the rows stored beside the difference."""
 
     before: Reservation | None  # `None` for a new one
     after: Reservation
@@ -35,7 +35,7 @@ class Change:
     ) -> "Change":
         """Compare a settled reservation with the one that was read.
 
-        The version grows, and its time moves, when a reader would see another answer.
+        The version and its time change only when a reader would see another answer.
         """
         after, standing = settlement.reservation, settlement.reservation.standing
         version, updated_at = after.version, after.updated_at

@@ -1,8 +1,8 @@
 """The reservation code: read out on the phone, it identifies and does not authenticate.
 
-Ten random symbols (49.5 bits) and a check symbol, the weighted sum of the ten modulo 31. As 31 is
-prime, one wrong symbol and two swapped ones are always noticed. No I, L, O, 0 or 1: they are
-misread.
+Ten random symbols (49.5 bits) and a check symbol: the weighted sum of the ten modulo 31. As 31 is
+prime, a wrong symbol or two swapped ones are always noticed. I, L, O, 0 and 1 are left out: people
+misread them.
 """
 
 import re
@@ -16,7 +16,7 @@ ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 _RANDOM_SYMBOLS = 10
 _SEPARATORS = str.maketrans("", "", " -")
 
-# What the alphabet can spell in Spanish or English, with digits read as the letters they resemble.
+# Words that the alphabet can spell in Spanish or English. Digits are read as similar letters.
 _LOOKALIKES = str.maketrans("23456789", "ZEASGTBG")
 _OFFENSIVE = re.compile(
     "ANUS|ARSE|ASS|CACA|CAGA|CRAP|CUNT|DAMN|ETARRA|FAG|FART|FUCK|GUARRA|KKK|MAMADA|MEADA|MUERE|MUERTA|"
@@ -38,11 +38,10 @@ def canonical(text: str) -> str:
     """Read a code as a person types it: any case, with or without hyphens and spaces.
 
     Raises:
-        InvalidReservationCodeError: it has not eleven symbols of the alphabet, or its check symbol
-        is wrong.
+        InvalidReservationCodeError: not eleven symbols of the alphabet, or a wrong check symbol.
     """
     code = text.translate(_SEPARATORS).upper()
-    # Upper-casing may turn one foreign letter into two of ours (ß into SS): such text is no code.
+    # Upper-casing may turn one foreign letter into two ASCII ones (ß into SS).
     well_formed = text.isascii() and len(code) == _RANDOM_SYMBOLS + 1 and set(code) <= set(ALPHABET)
     if not well_formed or code[-1] != _check_symbol(code[:-1]):
         raise InvalidReservationCodeError("not a reservation code")

@@ -41,7 +41,7 @@ ANSWERS: Mapping[Decision, frozenset[Review]] = {
     Decision.NOT_BOOKED: frozenset({Review.DEADLINE}),
     Decision.CANCELLED: frozenset({Review.CANCEL_REFUSED, Review.DEADLINE}),
 }
-"""Which reviews a decision can answer."""
+"""The reviews that each decision can answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ def resolve(
 
 def _accept_sum(standing: Standing) -> Facts:
     facts, charge = standing.facts, standing.kept_charge
-    assert charge is not None  # the review is about it
+    assert charge is not None  # a `MONEY_MISMATCH` review implies it
     if charge.money is None or charge.money.currency != facts.price.currency:
         raise DecisionRefusedError("the payment is in another currency: cancel the reservation")
     return replace(facts, accepted_minor=charge.money.minor)
@@ -185,10 +185,10 @@ def _asked(call: Call, now: datetime) -> Sent:
 
 
 def refuse_to_erase(reservation: Reservation, now: datetime) -> None:
-    """Let the personal data go only when neither money nor a mail can still need them.
+    """Refuse to erase personal data that money, a mail or a document still need.
 
     Raises:
-        DecisionRefusedError: naming all that still needs them.
+        DecisionRefusedError: its text names all that still needs them.
     """
     needs = list(_needs(reservation, now))
     if needs:

@@ -1,17 +1,17 @@
-"""What can go wrong, by one question: may a retry help?
+"""The error tree. Each branch answers one question: may a retry help?
 
 ReservationsError
-├── RefusedError        the request or the rules say no; a retry cannot help
+├── RefusedError        the request or a rule forbids it: a retry cannot help
 │   ├── ReservationNotFoundError
 │   ├── NotCancellableError
 │   ├── IdempotencyKeyReusedError
 │   └── InvalidReservationCodeError
-├── DefectError         we broke a rule of our own; a retry is safe, and somebody has to look
+├── DefectError         our own code broke a rule: a retry is safe, a person must check
 │   ├── InvalidMoneyError
 │   ├── DuplicateCodeError
 │   ├── KnowledgeLostError
 │   └── VoucherNotDrawnError
-└── UnavailableError    our own infrastructure did not answer; a retry is safe
+└── UnavailableError    our own infrastructure did not answer: a retry is safe
     ├── RequestInFlightError
     ├── DatabaseBusyError
     ├── DatabaseUnavailableError
@@ -20,18 +20,18 @@ ReservationsError
     ├── DocumentStoreUnavailableError
     └── SettingsError
 
-What a provider or the mail service answers, or does not, is an outcome, never an error.
+An answer or a silence of a provider or of the mail service is an outcome, never an error.
 """
 
 
 class ReservationsError(Exception):
-    """Carries a stable code for logs and metrics."""
+    """The root of the tree. `code` is stable, for logs and metrics."""
 
     code = "reservations_error"
 
 
 class RefusedError(ReservationsError):
-    """The request or the rules say no."""
+    """The request or a rule forbids it."""
 
 
 class ReservationNotFoundError(RefusedError):
@@ -51,11 +51,11 @@ class InvalidReservationCodeError(RefusedError):
 
 
 class DefectError(ReservationsError):
-    """We broke a rule of our own, unless whoever called expects it and catches it."""
+    """Our own code broke a rule. A caller that expects the error may catch it."""
 
 
 class InvalidMoneyError(DefectError):
-    """`reason` says what is wrong, for machines; a body's sum is judged where it is read."""
+    """An invalid amount; `reason` is a code. Amounts of request bodies are validated at the edge."""
 
     code = "invalid_money"
 
@@ -65,19 +65,19 @@ class InvalidMoneyError(DefectError):
 
 
 class DuplicateCodeError(DefectError):
-    """A new reservation's code is taken: draw another."""
+    """The code of a new reservation is taken: draw another."""
 
     code = "duplicate_code"
 
 
 class KnowledgeLostError(DefectError):
-    """A write would forget: a lower status, another provider id, a second stamp."""
+    """A write would lose knowledge: a lower status, another provider id, a second timestamp."""
 
     code = "knowledge_lost"
 
 
 class VoucherNotDrawnError(DefectError):
-    """No drawing of the voucher succeeded, not even the plain one with boxes."""
+    """No rendering of the voucher succeeded, not even the plain one with boxes."""
 
     code = "voucher_not_drawn"
 
@@ -93,7 +93,7 @@ class RequestInFlightError(UnavailableError):
 
 
 class DatabaseBusyError(UnavailableError):
-    """A lock was not granted; the transaction is rolled back, and may run again if `deadlock`."""
+    """A lock was not granted and the transaction rolled back. It may run again if `deadlock`."""
 
     code = "busy_try_again"
 
@@ -103,7 +103,7 @@ class DatabaseBusyError(UnavailableError):
 
 
 class DatabaseUnavailableError(UnavailableError):
-    """The connection failed; `effect_unknown` if it failed inside the commit."""
+    """The connection failed. `effect_unknown` is set if it failed inside the commit."""
 
     code = "database_unavailable"
 
@@ -113,7 +113,7 @@ class DatabaseUnavailableError(UnavailableError):
 
 
 class SchemaOutdatedError(UnavailableError):
-    """The database was not migrated to what this code needs, or is configured against its rules."""
+    """The database lacks a migration that this code needs, or breaks one of its settings."""
 
     code = "schema_outdated"
 
@@ -127,6 +127,6 @@ class DocumentStoreUnavailableError(UnavailableError):
 
 
 class SettingsError(UnavailableError):
-    """Settings are missing or malformed; the message names every one of them, and no value."""
+    """Settings are missing or malformed. The message names each of them and shows no value."""
 
     code = "settings_invalid"

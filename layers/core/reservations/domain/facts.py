@@ -59,8 +59,7 @@ class Reason(StrEnum):
 OPEN = frozenset({Status.STARTED, Status.UNKNOWN, Status.PENDING})
 LIVE = frozenset({Status.PENDING, Status.SUCCEEDED})
 
-# Knowledge only grows: an answer moves a call to a higher rank or changes nothing, so a stale one
-# is harmless.
+# Knowledge only grows: an answer raises a call's rank or changes nothing. A stale one is harmless.
 RANK = {
     Status.STARTED: 0,
     Status.UNKNOWN: 1,
@@ -122,7 +121,7 @@ class Facts:
     created_at: datetime
     calls: tuple[Call, ...] = ()
     reason: Reason | None = None
-    accepted_minor: int | None = None  # the sum an operator took in place of the price
+    accepted_minor: int | None = None  # the amount an operator accepted in place of the price
     confirmed_at: datetime | None = None  # stamped once
     ended_at: datetime | None = None  # stamped once
 
@@ -136,7 +135,7 @@ class Facts:
         """The call with that key, which must exist.
 
         Raises:
-            LookupError: it was never begun: a defect of ours.
+            LookupError: the call was never begun: a defect of ours.
         """
         call = self.find(key)
         if call is None:

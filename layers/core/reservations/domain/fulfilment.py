@@ -121,7 +121,7 @@ def put_off(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation
 
 
 def let_mail_go(reservation: Reservation, at: Moment) -> Reservation | None:
-    """Let the confirmation go without its voucher, whose drawing failed for good.
+    """Let the confirmation go without its voucher, whose rendering failed for good.
 
     An entry in the send ledger is the mark. The voucher is owed again once the mail rests.
     Return `None` if no mail waits for the voucher.

@@ -1,6 +1,6 @@
 """Events that follow from a change of facts.
 
-The codes are stable: they are stored, and operators see them as they are. Their texts are in `reservations.texts`.
+The codes are stable: they are stored and shown to operators. `reservations.texts` has their texts.
 """
 
 from collections.abc import Iterator, Mapping
@@ -58,7 +58,7 @@ CALLS: Mapping[tuple[Operation, Status], str] = {
     for status in Status
 }
 
-# A send in progress is no news: its end is.
+# A send is logged when it ends, not while it is in progress.
 _TOLD_SENDS = (MailStatus.SENT, MailStatus.REFUSED, MailStatus.UNKNOWN)
 MAILS: Mapping[tuple[MailKind, MailStatus], str] = {
     (kind, status): f"mail.{status}.{kind}" for kind in MailKind for status in _TOLD_SENDS

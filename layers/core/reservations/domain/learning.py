@@ -184,7 +184,7 @@ class _Answer:
         )
 
     def learn(self, call: Call, seen: Seen) -> Call:
-        """Take the provider's status, unless the known one ranks higher."""
+        """Take the provider's status, unless the known one ranks as high or higher."""
         if RANK[seen.status] <= RANK[call.status]:
             return self.looked(call)
         closed_at = None if seen.status in OPEN else self.at.now
@@ -268,7 +268,7 @@ def _late_looks(call: Call, policy: Policy) -> Iterator[datetime]:
 
 
 def cancel(facts: Facts) -> Facts:
-    """Close a reservation as its customer asks. The first reason stays for ever."""
+    """Close a reservation for its customer. The first reason stays for ever."""
     return replace(facts, reason=facts.reason or Reason.CUSTOMER_CANCELLED)
 
 

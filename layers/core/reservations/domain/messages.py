@@ -39,7 +39,7 @@ def hints_for(
     now: datetime,
     traceparent: str | None,
 ) -> list[Hint]:
-    """Make a hint of each (queue, message type) pair."""
+    """Make a hint for each (queue, message type) pair."""
     return [
         Hint(
             message_id=uuid7(now),

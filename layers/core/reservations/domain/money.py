@@ -1,4 +1,4 @@
-"""Money in whole minor units, so that no sum is ever rounded."""
+"""Money in whole minor units, so that no amount is ever rounded."""
 
 import re
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _INTEGER_DIGITS = 9  # far above any trip, far below what a BIGINT of minor unit
 _DECIMAL = re.compile(r"(0|[1-9][0-9]*)(?:\.([0-9]+))?", re.ASCII)
 
 # ISO 4217, list one (SIX Financial Information, the maintenance agency): national currencies in
-# use, by minor digits. Funds, metals and testing codes are left out: nobody pays a trip with them.
+# use, by minor digits. Funds, metals and testing codes are left out: no trip is paid with them.
 _WITHOUT_MINOR_UNIT = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF"
 _IN_HUNDREDTHS = """
     AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF
@@ -31,11 +31,11 @@ MINOR_DIGITS = {
 
 @dataclass(frozen=True, slots=True)
 class Money:
-    """A sum of a currency; `minor` counts its smallest unit (cents of EUR, yen of JPY).
+    """An amount in a currency; `minor` counts its smallest unit (cents of EUR, yen of JPY).
 
     Raises:
-        InvalidMoneyError: the sum is not positive (`out_of_range`), or the currency is not in use
-        (`unknown_currency`).
+        InvalidMoneyError: the amount is not positive (`out_of_range`), or the currency is not in
+        use (`unknown_currency`).
     """
 
     minor: int
@@ -52,8 +52,8 @@ class Money:
         """Read a decimal such as "342.50", written with exactly the minor digits of its currency.
 
         Raises:
-            InvalidMoneyError: its `reason` is `unknown_currency`, `not_a_decimal`, `wrong_decimals`
-            or `out_of_range`.
+            InvalidMoneyError: `reason` is `unknown_currency`, `not_a_decimal`, `wrong_decimals` or
+            `out_of_range`.
         """
         if currency not in MINOR_DIGITS:
             raise InvalidMoneyError("unknown_currency")

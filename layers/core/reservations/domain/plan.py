@@ -1,4 +1,4 @@
-"""The one thing to do about a reservation now, and the end of each transaction.
+"""The next action of a reservation, and the end of each transaction.
 
 Pure: no clock, no database, no network. Messages, webhooks and timers only ask to plan again. The
 next step follows from the ledger alone, so a lost, repeated or late message changes nothing.
@@ -44,7 +44,7 @@ class Settlement:
 
 
 def settle(reservation: Reservation, at: Moment) -> Settlement:
-    """Take the verdict and plan. `next_check_at` is `None` only if nothing will be due."""
+    """Take the verdict and plan. `next_check_at` is `None` only if no action will be due."""
     standing = conclude(reservation.standing, at)
     if standing.facts is not reservation.facts:
         reservation = replace(reservation, facts=standing.facts)
@@ -58,7 +58,7 @@ def settle(reservation: Reservation, at: Moment) -> Settlement:
     )
 
 
-def patient(reservation: Reservation, at: Moment) -> Moment:
+def with_longer_lease(reservation: Reservation, at: Moment) -> Moment:
     """Grow the hint lease with the time the reservation has been overdue, up to `hint_lease_limit`.
 
     A queue that is behind still holds the last hint. Repeating it at a fixed pace would fill the
@@ -73,18 +73,18 @@ def patient(reservation: Reservation, at: Moment) -> Moment:
 
 
 def _wish(planned: Plan | Errand, at: Moment) -> datetime | None:
-    """The time to wake up for it."""
+    """The time to wake up for a plan or an errand."""
     match planned:
         case Wait(until):
             return until
         case Settled():
             return None
-        case _:  # a hint leaves now; if it is lost, another one follows
+        case _:  # a hint leaves now; if it is lost, another follows
             return at.now + at.policy.hint_lease
 
 
 def _next_deadline(standing: Standing, now: datetime) -> datetime | None:
-    """The time at which a call will be late: its review must show at once."""
+    """The next time at which a call becomes late, so that its review shows at once."""
     deadlines = (call.deadline_at for call in standing.awaited)
     return min((time for time in deadlines if time > now), default=None)
 
@@ -103,7 +103,7 @@ def _queue_of(todo: Action | Errand) -> Queue:
 
 
 def plan(standing: Standing, at: Moment) -> Plan:
-    """The first action of the first rule with one, else a rest. The verdict comes before it."""
+    """The first action of the first rule that has one, else a rest. Take the verdict before."""
     actions = (action for rule in RULES for action in rule(standing, at))
     return next(actions, None) or _rest(standing, at)
 
@@ -111,7 +111,7 @@ def plan(standing: Standing, at: Moment) -> Plan:
 def _inquire_first(standing: Standing, at: Moment) -> Iterator[Action]:
     """Inquire about each call that is due. Void a pending charge that is not wanted any more.
 
-    A void is answered with the payment as it stands, so it is an inquiry too.
+    The answer to a void is the current payment, so a void is an inquiry too.
     """
     for call in standing.facts.calls:
         due = call.due(at.now)
@@ -128,7 +128,7 @@ def _is_unwanted(standing: Standing, at: Moment) -> bool:
 
 
 def _service_rule(standing: Standing, at: Moment) -> Iterator[Action]:
-    """Cancel every live booking beside the kept one, and every one once closed."""
+    """Cancel every live booking but the kept one. Once closed, cancel them all."""
     kept = standing.kept_booking
     if not standing.closed and kept is None:
         return
@@ -139,7 +139,7 @@ def _service_rule(standing: Standing, at: Moment) -> Iterator[Action]:
 
 
 def _money_rule(standing: Standing, at: Moment) -> Iterator[Action]:
-    """Refund all but one charge: the kept one or, once closed, the one that a booking may cost us."""
+    """Refund all charges but one: the kept one or, once closed, the cover of a possible booking."""
     costs = standing.closed and standing.may_be_booked
     spared = standing.covering_charge if costs else standing.kept_charge
     for charge in standing.held_charges:
@@ -170,7 +170,7 @@ def _forward(standing: Standing, at: Moment) -> Iterator[Action]:
 
 
 def _aftercare(standing: Standing, at: Moment) -> Iterator[Action]:
-    """Inquire about what was not found and is not sent again: it may turn up late."""
+    """Inquire about a call that was not found and is not sent again: it may turn up late."""
     for call in standing.facts.calls:
         if call.due(at.now):
             yield Inquire(call)

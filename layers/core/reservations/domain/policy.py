@@ -1,4 +1,4 @@
-"""Every duration the saga obeys; a setting, so that a test or a small stack can shorten them."""
+"""All durations of the saga. They are settings, so that tests and small stacks can shorten them."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -66,14 +66,14 @@ class Policy:
         return self.ladder[looks] if looks < len(self.ladder) else self.ladder_end
 
     def jittered(self, factor: float) -> "Policy":
-        """Stretch the ladder, so that those who failed together do not come back together."""
+        """Stretch the ladder, so that calls that failed together do not return together."""
         stretched = tuple(rung * factor for rung in self.ladder)
         return replace(self, ladder=stretched, ladder_end=self.ladder_end * factor)
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A time of the database's clock, and the durations that hold at it."""
+    """A time of the database's clock, and the policy in force."""
 
     now: datetime
     policy: Policy

@@ -20,7 +20,7 @@ class DocumentType(StrEnum):
 
 
 class MailKind(StrEnum):
-    """Each is due once to a reservation; one without an answer is sent a second time."""
+    """A kind of mail: due once per reservation. A send without an answer is repeated once."""
 
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
@@ -32,9 +32,9 @@ class MailKind(StrEnum):
 class MailStatus(StrEnum):
     STARTED = "started"
     UNKNOWN = "unknown"  # the request left and no answer came
-    NOT_SENT = "not_sent"  # surely not sent: to be tried again
+    NOT_SENT = "not_sent"  # surely not sent: it is retried
     SENT = "sent"
-    REFUSED = "refused"  # the mail service will never take it: a person must look
+    REFUSED = "refused"  # the mail service will never take it: a person must check
 
 
 class MailFeedback(StrEnum):
@@ -58,7 +58,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Customer:
-    """Personal data, and the payment token; kept in one table, shown in no log."""
+    """Personal data and the payment token. One table stores them, and no log shows them."""
 
     full_name: str = field(repr=False)
     email: str = field(repr=False)
@@ -72,7 +72,7 @@ ERASED = Customer(full_name="", email="")  # a customer whose data were deleted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """`removed_at`: its object was deleted, and is not made again."""
+    """A stored document. After `removed_at` its object is gone and is not made again."""
 
     type: DocumentType
     s3_key: str
@@ -83,7 +83,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailSend:
-    """The send ledger: written before the send, since the mail service has no idempotency key."""
+    """One row of the send ledger, written before the send: mails have no idempotency key."""
 
     kind: MailKind
     status: MailStatus
@@ -100,7 +100,7 @@ class MailSend:
 
 @dataclass(frozen=True, kw_only=True)  # no slots: it keeps its standing
 class Reservation:
-    """One reservation as stored; replaced inside the transaction that holds its row lock."""
+    """One reservation as stored. It is replaced inside the transaction that locks its row."""
 
     reservation_id: UUID
     code: str

@@ -26,7 +26,7 @@ from reservations.domain.words import (
 
 @dataclass(frozen=True)  # no slots: a cached property keeps its answer in `__dict__`
 class Standing:
-    """A ledger and all that it adds up to. Each question is answered once."""
+    """A ledger and all that follows from it. Each answer is computed once."""
 
     facts: Facts
 
@@ -61,7 +61,7 @@ class Standing:
 
     @cached_property
     def held_charges(self) -> tuple[Call, ...]:
-        """The charges whose money we have, all of it or a part."""
+        """The charges of which we hold all or a part of the money."""
         return tuple(
             charge
             for charge in self.charges
@@ -85,13 +85,13 @@ class Standing:
 
     @cached_property
     def kept_charge(self) -> Call | None:
-        """The first to succeed, the right sum before another. Never one whose refund was begun."""
+        """The first charge to succeed, the right amount before others, without a refund begun."""
         charge = None if self.closed else self.covering_charge
         return charge if charge and charge.provider_id not in self._refunding else None
 
     @cached_property
     def covering_charge(self) -> Call | None:
-        """The one held charge that is enough for a service, if possible one without a refund."""
+        """The held charge that pays for a service, if possible one without a refund begun."""
 
         def rank(charge: Call) -> tuple[bool, bool, datetime]:
             begun = charge.provider_id in self._refunding
@@ -106,7 +106,7 @@ class Standing:
 
     @cached_property
     def _of_another_sum(self) -> frozenset[str]:
-        """Keys of the held charges that are neither of the price nor of the accepted sum."""
+        """Keys of the held charges whose amount is neither the price nor the accepted one."""
         price = self.facts.price
         right = (price.minor, self.facts.accepted_minor)
 
@@ -122,15 +122,14 @@ class Standing:
 
     @property
     def paid(self) -> Money:
-        """The sum of the kept charge, else the price."""
+        """The amount of the kept charge, else the price."""
         charge = self.kept_charge
         return charge.money if charge and charge.money else self.facts.price
 
     def hold_ends_at(self, policy: Policy) -> datetime:
         """The end of the hold: from the last send, or from creation while no charge has arrived.
 
-        An outage is not the traveler's fault, and a charge that left late must have its time to be
-        answered.
+        An outage is not the traveler's fault. A charge that left late gets its time for an answer.
         """
         sent = [charge.sent_at for charge in self.charges if charge.status is not Status.NOT_FOUND]
         return max(sent) + policy.hold if sent else self.facts.created_at + policy.hold_limit
@@ -152,9 +151,9 @@ class Standing:
 
     @cached_property
     def kept_booking(self) -> Call | None:
-        """The first to be confirmed, by time and not by row. Never one whose cancellation was begun.
+        """The booking that was confirmed first, by time, without a cancellation begun.
 
-        Once the traveler was told, no later one takes its place: the voucher names the first.
+        After the confirmation no later booking takes its place: the voucher names the first.
         """
         if self.closed:
             return None
@@ -199,7 +198,7 @@ class Standing:
         )
 
     def reviews(self, now: datetime) -> frozenset[Review]:
-        """The reasons for a person to look. They are derived, so they clear themselves."""
+        """The reasons for a person to check. They are derived, so they clear themselves."""
         late = self._first_deadline is not None and self._first_deadline <= now
         return self._timeless_reviews | {Review.DEADLINE} if late else self._timeless_reviews
 

@@ -9,7 +9,7 @@ from reservations.domain.words import FINAL, State
 
 
 def conclude(standing: Standing, at: Moment) -> Standing:
-    """Close what cannot go on, and stamp the first confirmation and the first end."""
+    """Close a reservation that cannot go on. Stamp its first confirmation and its first end."""
     reason = verdict(standing, at)
     if reason is not None:
         standing = Standing(replace(standing.facts, reason=reason))

@@ -52,7 +52,7 @@ class View:
     progress: Progress
     refund: Refund | None
     documents: tuple[DocumentType, ...]  # those that are valid now
-    expires_at: datetime | None  # when an offer that is not paid lapses
+    expires_at: datetime | None  # the end of the hold of an unpaid offer
     requires_support: bool
 
 
@@ -70,7 +70,7 @@ PROGRESS: Mapping[State, Progress] = {
     State.EXPIRED: Progress(payment=StepStatus.FAILED, supplier=StepStatus.FAILED),
     State.CANCELLED: Progress(payment=StepStatus.FAILED, supplier=StepStatus.FAILED),
 }
-"""One exception: while a cancellation is in progress, money that we hold shows a payment done."""
+"""One exception: during a cancellation, a held charge shows the payment as done."""
 
 _SPEAKING_ORDER = (RefundStatus.FAILED, RefundStatus.PENDING, RefundStatus.DONE)
 
@@ -136,7 +136,7 @@ def _refund(standing: Standing) -> Refund | None:
 
 
 def _return_of(charge: Call, standing: Standing) -> RefundStatus | None:
-    """The status of a charge's refund. Return `None` while none is due."""
+    """The status of a charge's refund, or `None` while no refund is due."""
     refunds = {refund.status for refund in standing.refunds if refund.target == charge.provider_id}
     if Status.SUCCEEDED in refunds and charge not in standing.held_charges:
         return RefundStatus.DONE
@@ -147,7 +147,7 @@ def _return_of(charge: Call, standing: Standing) -> RefundStatus | None:
 
 
 def _total(sums: Iterable[Money | None]) -> Money | None:
-    """The sum in the currency of the first: sums in two currencies do not add up."""
+    """The total in the currency of the first amount. Other currencies are left out."""
     known = [money for money in sums if money is not None]
     if not known:
         return None

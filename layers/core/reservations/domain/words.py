@@ -1,4 +1,4 @@
-"""The words that describe a reservation, and the declared tables of how one leads to another.
+"""States, statuses and reviews of a reservation, and the tables of their transitions.
 
 Documents, constraints and tests are made from these tables.
 """
@@ -51,7 +51,7 @@ FINAL_STATE: Mapping[Reason, State] = {
     Reason.CUSTOMER_CANCELLED: State.CANCELLED,
     Reason.EXPIRED: State.EXPIRED,
 }
-"""How a closed reservation ends when no money was ever given back; otherwise it ends REFUNDED."""
+"""Final state of a closed reservation without a refund. With one, it ends REFUNDED."""
 
 FINAL = frozenset({*FINAL_STATE.values(), State.REFUNDED})
 RESTING = FINAL | {State.SUPPLIER_CONFIRMED}
@@ -94,7 +94,7 @@ PUBLIC_STATUS_OF_REASON: Mapping[Reason, PublicStatus] = {
     Reason.SUPPLIER_CANCELLED: PublicStatus.CANCELADA,
     Reason.CUSTOMER_CANCELLED: PublicStatus.CANCELADA,
 }
-"""A reservation on its way to CANCELADA is EN CANCELACION until it has ended once."""
+"""A reservation that becomes CANCELADA is EN CANCELACION until it has ended once."""
 
 NEXT_PUBLIC_STATUSES: Mapping[PublicStatus, frozenset[PublicStatus]] = {
     PublicStatus.EN_PROCESO: frozenset(PublicStatus) - {PublicStatus.EN_PROCESO},
@@ -104,4 +104,4 @@ NEXT_PUBLIC_STATUSES: Mapping[PublicStatus, frozenset[PublicStatus]] = {
     PublicStatus.EXPIRADA: frozenset(),
     PublicStatus.CANCELADA: frozenset(),
 }
-"""What the public word may become: it never flips back."""
+"""The statuses that each public status may become. It never flips back."""

@@ -20,7 +20,7 @@ _RETRIES = 2  # of the connection only; Lambda retries a failed asynchronous inv
 Made = dict[str, Any]
 
 
-class StackNotToldError(Exception):
+class StackNotNotifiedError(Exception):
     """The stack did not get the answer. The cause is left out, as it would hold the signed URL."""
 
 
@@ -30,7 +30,7 @@ def make(event: dict[str, Any], action: Callable[[], Made]) -> Made:
     Deleting the resource needs no action: the result stays.
 
     Raises:
-        StackNotToldError: the stack did not get the answer, and still waits.
+        StackNotNotifiedError: the stack did not get the answer, and still waits.
     """
     if "ResponseURL" not in event:
         return action()
@@ -53,9 +53,9 @@ def _refuse_plain(address: str) -> None:
     try:
         url = httpx.URL(address)
     except httpx.InvalidURL:
-        raise StackNotToldError("not an address") from None
+        raise StackNotNotifiedError("not an address") from None
     if url.scheme != "https" and url.host not in _THIS_MACHINE:
-        raise StackNotToldError("not https")
+        raise StackNotNotifiedError("not https")
 
 
 def _tell(request: CloudFormationCustomResourceEvent, verdict: dict[str, Any]) -> None:
@@ -76,7 +76,7 @@ def _tell(request: CloudFormationCustomResourceEvent, verdict: dict[str, Any]) -
                 headers={"Content-Type": ""},  # the URL is signed for an empty one
             ).raise_for_status()
     except httpx.HTTPError as error:
-        raise StackNotToldError(type(error).__name__) from None
+        raise StackNotNotifiedError(type(error).__name__) from None
 
 
 def _physical_id(request: CloudFormationCustomResourceEvent) -> str:

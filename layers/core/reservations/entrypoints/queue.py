@@ -41,7 +41,7 @@ class NoTimeLeftError(Exception):
 class DeadLetterSink(Protocol):
     """Takes a message that can never be handled."""
 
-    def bury(self, body: str, *, reason: str) -> None: ...
+    def dead_letter(self, body: str, *, reason: str) -> None: ...
 
 
 class Services(Protocol):
@@ -162,6 +162,6 @@ def _read_or_bury(record: SQSRecord, read: Callable[[SQSRecord], None], services
 
 
 def _bury(record: SQSRecord, reason: str, services: Services) -> None:
-    services.dead_letters.bury(record.body, reason=reason)
-    logger.error("hint set aside", extra={"reason": reason})
+    services.dead_letters.dead_letter(record.body, reason=reason)
+    logger.error("message dead-lettered", extra={"reason": reason})
     count("HintSetAside")

@@ -76,7 +76,7 @@ class SqsDeadLetters:
         self._sqs = sqs
         self._queue_url = queue_url
 
-    def bury(self, body: str, *, reason: str) -> None:
+    def dead_letter(self, body: str, *, reason: str) -> None:
         """
         Raises:
             QueueUnavailableError: SQS did not accept it, so the message must be received again.

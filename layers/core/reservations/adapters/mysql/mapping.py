@@ -61,7 +61,7 @@ def reservation_from(
 
 
 def fixed_values(reservation: Reservation) -> Values:
-    """Return what is written once, when the reservation is made."""
+    """The columns that are written once, with a new reservation."""
     facts = reservation.facts
     return {
         "id": reservation.reservation_id,
@@ -127,7 +127,7 @@ def call_values(reservation_id: UUID, call: Call) -> Values:
 
 
 def changing_call_values(call: Call) -> Values:
-    """Return all but what a ledger row keeps from its beginning."""
+    """The columns of a ledger row that change."""
     return {
         "status": call.status,
         "provider_id": call.provider_id,

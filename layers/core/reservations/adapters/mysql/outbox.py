@@ -34,7 +34,7 @@ _CLAIM = (
     .where(
         OUTBOX.c.status == OutboxStatus.PENDING,
         OUTBOX.c.available_at <= _NOW,
-        OUTBOX.c.queue.in_(list(Queue)),  # another release's waits for it, and stops no other
+        OUTBOX.c.queue.in_(list(Queue)),  # a queue of another release waits for that release
     )
     .order_by(OUTBOX.c.available_at, OUTBOX.c.id)
     .limit(bindparam("limit", type_=Integer))
@@ -67,9 +67,9 @@ _REFUSE = (
 
 
 class MySqlOutbox(Outbox):
-    """Claims and marks under one token: a slow publisher cannot mark what another took over.
+    """Claims and marks under one token: a slow publisher cannot mark rows that another took over.
 
-    Never paged by "id above the last seen": a transaction that commits late would be skipped.
+    Never page by "id above the last seen": a transaction that commits late would be skipped.
     """
 
     def __init__(self, database: Database) -> None:

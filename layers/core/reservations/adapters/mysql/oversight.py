@@ -25,7 +25,7 @@ from reservations.domain.words import RESTING, State
 ANSWER_SECONDS = 60  # whole tables are read
 FOUND_AT_MOST = 50  # rows of one invariant: more would show nothing new
 
-_NOBODY = UUID(int=0)
+_LOWEST_ID = UUID(int=0)
 _RESTING = ", ".join(f"'{state}'" for state in sorted(RESTING))
 
 _OVERVIEW = (
@@ -57,7 +57,7 @@ _NET_OWN = _NET.format(currency="c.currency = r.currency")
 _NET_FOREIGN = _NET.format(currency="c.currency <> r.currency")
 
 # The next step refunds a second payment: only then may the sum differ for a moment.
-_BEING_GIVEN_BACK = """
+_BEING_REFUNDED = """
     (SELECT COUNT(*) FROM provider_call c WHERE c.reservation_id = r.id
         AND c.operation = 'charge' AND c.status = 'succeeded') > 1
     AND EXISTS (SELECT 1 FROM provider_call c WHERE c.reservation_id = r.id
@@ -85,7 +85,7 @@ _BROKEN: Final[Mapping[str, str]] = {
          WHERE r.state = 'SUPPLIER_CONFIRMED' AND {{scope}}
            AND ({_NET_OWN} NOT IN (r.price_minor, COALESCE(r.accepted_minor, r.price_minor))
                 OR {_NET_FOREIGN} <> 0)
-           AND NOT ({_BEING_GIVEN_BACK})""",
+           AND NOT ({_BEING_REFUNDED})""",
     "money_left": f"""
         SELECT r.code, CONCAT({_NET_OWN}, ' ', r.currency) AS detail FROM reservation r
          WHERE r.settled = 1 AND r.state <> 'SUPPLIER_CONFIRMED' AND {{scope}}
@@ -105,7 +105,7 @@ _BROKEN: Final[Mapping[str, str]] = {
     "overdue": """
         SELECT r.code, CONCAT('due ', r.next_check_at) AS detail FROM reservation r
          WHERE r.next_check_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE AND {scope}""",
-    # A mail that was refused pages by a metric of its own; one that stays in doubt pages here.
+    # A refused mail raises the alarm of its own metric. A mail in doubt is reported here.
     "confirmed_without_papers": """
         SELECT r.code, CONCAT('confirmed ', r.confirmed_at) AS detail FROM reservation r
          WHERE r.state = 'SUPPLIER_CONFIRMED' AND {scope}
@@ -195,7 +195,7 @@ class MySqlOversight(Oversight):
     def projected(
         self, *, since: datetime | None, after: UUID | None, limit: int
     ) -> list[Projected]:
-        values = {"after": after or _NOBODY, "first": _first_id(since), "limit": limit}
+        values = {"after": after or _LOWEST_ID, "first": _first_id(since), "limit": limit}
         return self._projected(_PAGE, values)
 
     def projected_now(self, reservation_id: UUID) -> Projected:
@@ -215,7 +215,7 @@ class MySqlOversight(Oversight):
         ]
 
     def to_reconcile(self, *, since: datetime, after: UUID | None, limit: int) -> list[UUID]:
-        rows = self._rows(_TO_RECONCILE, since=since, after=after or _NOBODY, limit=limit)
+        rows = self._rows(_TO_RECONCILE, since=since, after=after or _LOWEST_ID, limit=limit)
         return [row.reservation_id for row in rows]
 
     def outbox(self) -> list[QueueLag]:
@@ -267,4 +267,4 @@ def _utc(value: datetime) -> datetime:
 
 def _first_id(since: datetime | None) -> UUID:
     """The lowest id of a reservation made `since`: ids begin with the time (RFC 9562, section 5.7)."""
-    return _NOBODY if since is None else uuid7(since, random_bits=lambda _: 0)
+    return _LOWEST_ID if since is None else uuid7(since, random_bits=lambda _: 0)

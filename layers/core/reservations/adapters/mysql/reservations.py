@@ -53,7 +53,7 @@ from reservations.domain.reservation import ERASED, Customer, MailStatus, Reserv
 _BY_ID = select(RESERVATION).where(RESERVATION.c.id == bindparam("id"))
 _LOCK = _BY_ID.with_for_update()
 _READINGS = 5
-# A word that no enum has, a currency that is not ours.
+# A value that is in no enum, or a currency out of use.
 _UNREADABLE = (ValueError, InvalidMoneyError)
 _logger = logging.getLogger(__name__)
 _BY_CODE = select(RESERVATION).where(RESERVATION.c.code == bindparam("code"))
@@ -139,7 +139,7 @@ class MySqlReservations(Reservations):
         return reservation
 
     def find(self, code: str) -> Reservation | None:
-        """Row and ledger are read one after the other: again, if the row has changed meanwhile."""
+        """Read the row, the ledger and the row again. Repeat if the row has changed."""
         row = self._database.execute(_BY_CODE, {"code": code}).one_or_none()
         for _ in range(_READINGS):
             if row is None:

@@ -1,4 +1,4 @@
-"""Deletes what is past its time; ordered and bounded, so that no statement locks much or long."""
+"""Deletes expired rows, ordered and bounded, so that no statement locks many rows or for long."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -13,7 +13,7 @@ from reservations.domain.messages import Queue
 
 _TOO_OLD = "UTC_TIMESTAMP(6) - INTERVAL :seconds SECOND"
 
-# A hint is published within the lease it was claimed under; `available_at` is the end of that lease.
+# A hint is published within the lease of its claim; `available_at` is the end of that lease.
 _HINTS = text(
     f"DELETE FROM outbox WHERE status = 'published' AND available_at < {_TOO_OLD}"
     " ORDER BY available_at, id LIMIT :limit"

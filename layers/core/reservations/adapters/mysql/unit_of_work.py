@@ -16,7 +16,7 @@ from reservations.domain.reservation import Customer
 
 
 class MySqlUnitOfWork(UnitOfWork):
-    """A transaction of its own, READ COMMITTED; it may be entered again after it was left."""
+    """A READ COMMITTED transaction. It may be entered again after it was left."""
 
     def __init__(self, database: Database, *, traceparent: str | None = None) -> None:
         self._database = database
@@ -67,7 +67,7 @@ class MySqlUnitOfWork(UnitOfWork):
 
 
 class JoinedUnitOfWork(MySqlUnitOfWork):
-    """Takes part in the transaction of an idempotency store, which alone commits and rolls back."""
+    """Joins the transaction of an idempotency store, which alone commits and rolls back."""
 
     def __enter__(self) -> Self:
         """

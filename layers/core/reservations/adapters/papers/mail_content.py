@@ -1,4 +1,4 @@
-"""What each mail says, in text and in HTML, with the voucher attached when there is one."""
+"""The content of each mail, as text and as HTML, with the voucher if there is one."""
 
 from dataclasses import dataclass
 from email.errors import MessageError
@@ -15,7 +15,7 @@ from reservations.texts.compiled import MAILS
 
 
 class UnmailableAddressError(ValueError):
-    """The recipient's address cannot stand in a mail; SES takes ASCII addresses only."""
+    """The recipient's address cannot be written in a mail. SES takes ASCII addresses only."""
 
     def __init__(self) -> None:
         super().__init__("the address cannot be written in a mail header")
@@ -23,7 +23,7 @@ class UnmailableAddressError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Letter:
-    """One kind of mail: `now` is what happened, `next` what to do; the refund stands between."""
+    """One kind of mail: `now` is the news, `next` the advice. The refund comes in between."""
 
     subject: str
     headline: str
@@ -33,7 +33,7 @@ class _Letter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Words:
-    """What the mails in one language share."""
+    """The texts that all mails in one language share."""
 
     greeting: str
     code: str
@@ -64,7 +64,7 @@ _NEWS_FOLLOWS = {MailKind.REJECTED, MailKind.EXPIRED}  # a mail of kind REFUNDED
 
 
 def compose(mail: Mail, *, sender: str) -> EmailMessage:
-    """Write the mail whole, headers and parts; nothing in it can add a header or a recipient.
+    """Compose the mail, headers and parts. No text in it can add a header or a recipient.
 
     Raises:
         UnmailableAddressError: `mail.to` is no single ASCII address.
@@ -153,7 +153,7 @@ def _as_text(mail: Mail, words: _Words) -> str:
     )
 
 
-# Tables and inline styles only, no image, no link: what every mail program shows alike.
+# Tables and inline styles only, no image, no link: all mail programs show these alike.
 _FONT = "font-family:Helvetica,Arial,sans-serif"
 _PAGE = """\
 <!DOCTYPE html>

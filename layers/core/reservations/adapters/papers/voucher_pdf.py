@@ -25,7 +25,7 @@ _FONTS = files("voucher_fonts")  # a package of the PDF layer
 _TEXT = "text"
 # Loaded in this order, and only for a text that needs them: other scripts, Chinese to Korean, emoj
 _WIDE, *_EXTRAS = "wide", "cjk", "emoji"
-# Stands for what no font has; left to itself, fpdf2 would log the character, part of a name.
+# Replaces a character that no font has. Without it fpdf2 would log the character, part of a name.
 _NO_GLYPH = "\N{WHITE SQUARE}"
 _KEPT_FORMAT_CHARACTERS = "\N{ZERO WIDTH JOINER}\N{ZERO WIDTH NON-JOINER}"
 _SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))  # of the variation of a sign
@@ -34,12 +34,12 @@ _PRODUCER = "Reservations API"
 
 # The texts that others wrote.
 _GIVEN = ("description", "guest", "supplier_locator", "support_contact")
-# Texts with boxes in each drawing; the next one is made if one fails.
+# The texts with boxes in each attempt. The next attempt is made if one fails.
 _BOXED = ((), ("description",), ("guest",), _GIVEN)
 
 _logger = logging.getLogger(__name__)
 
-# At INFO the subsetter lists the characters it keeps, those of a name among them.
+# At INFO the subsetter logs the characters it keeps, among them those of a name.
 logging.getLogger("fontTools").setLevel(logging.WARNING)
 
 _INK, _MUTED, _WHITE = "#17252A", "#5B6B73", "#FFFFFF"
@@ -84,14 +84,14 @@ _WORDS = {language: _Words(**VOUCHER[language]) for language in Language}
 
 
 class _Sheet:
-    """One page that never grows: text too long for its place gets smaller, then an ellipsis."""
+    """One page that never grows: a text that is too long gets smaller, then an ellipsis."""
 
     def __init__(self) -> None:
         self._pdf = pdf = FPDF(format="A4")
         pdf.set_auto_page_break(False)
         pdf.set_margin(0)
         pdf.c_margin = 0
-        pdf.alias_nb_pages("")  # or a guest named "{nb}" becomes the page count
+        pdf.alias_nb_pages("")  # else a guest named "{nb}" becomes the page count
         # The subsetter changes a parsed font, so each document parses its own.
         self._text_points = self._load(_TEXT)
         pdf.add_font(_TEXT, "B", str(_FONTS / "text-bold.ttf"))
@@ -114,7 +114,7 @@ class _Sheet:
         return bytes(self._pdf.output())
 
     def close(self) -> None:
-        """Free the fonts: fpdf2 holds them in caches of the process until a document's output."""
+        """Free the fonts: fpdf2 keeps them in caches of the process until a document's output."""
         SubsetMap.pick.cache_clear()
         SubsetMap.get_glyph.cache_clear()
         for font in self._pdf.fonts.values():
@@ -151,7 +151,7 @@ class _Sheet:
         max_lines: int = 1,
         align: str = "L",
     ) -> float:
-        """Write within `width` and `max_lines`; return where the text ends, from the page's top."""
+        """Write within `width` and `max_lines`. Return the end of the text, from the page's top."""
         text = self._ready(text, bold=bold, size=size)
         self._pdf.set_text_color(color)
         while len(lines := self._lines(text, width)) > max_lines and size > _SMALLEST:
@@ -181,7 +181,7 @@ class _Sheet:
         return text + "…"
 
     def _ready(self, text: str, *, bold: bool, size: float) -> str:
-        """Choose the font that can show `text`, and return it as it can be shown."""
+        """Set a font that can show `text`. Return the text, with boxes if characters are missing."""
         text = _printable(text)
         plain = self._text_points.issuperset(map(ord, text))
         if not plain:
@@ -191,7 +191,7 @@ class _Sheet:
         return text
 
     def _with_fallbacks(self, text: str) -> str:
-        """Load fonts until every character has one, and put a box for each that has none."""
+        """Load fonts until every character has one. Put a box for each missing character."""
         missing = set(map(ord, text))
         for family in (_WIDE, *_EXTRAS):
             if family not in self._fallbacks:
@@ -204,7 +204,7 @@ class _Sheet:
 
 
 def _printable(text: str) -> str:
-    """Compose characters, on one line, without controls that could turn the text around them."""
+    """Compose characters on one line, without controls that could reorder the text around them."""
     composed = unicodedata.normalize("NFC", " ".join(text.split()))
     return "".join(
         c
@@ -214,10 +214,12 @@ def _printable(text: str) -> str:
 
 
 class FpdfVoucherRenderer(VoucherRenderer):
-    """Shows Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew and Arabic script, everyday Chinese,
-    Japanese and Korean, and the usual emoji; any other character as an empty box.
+    """Shows Latin, Greek, Cyrillic, Armenian, Georgian, Hebrew and Arabic script.
 
-    A text that the libraries cannot draw gets boxes for all that the plain font lacks."""
+    It also shows everyday Chinese, Japanese and Korean and the usual emoji. Any other character is
+    an empty box. A text that the libraries cannot draw gets boxes for all characters that the plain
+    font lacks.
+    """
 
     def render(self, voucher: Voucher) -> bytes:
         for names in _BOXED:
@@ -275,7 +277,7 @@ def _plain_points() -> frozenset[int]:
 
 
 def _log(error: Exception, voucher: Voucher) -> None:
-    """Log the signs that may be the cause, but no letter or mark: those may spell a name."""
+    """Log the signs that may be the cause, but no letter or mark, which may spell a name."""
     texts = {c for text in _given(voucher).values() for c in _printable(text)}
     signs = (c for c in texts if c in _INVISIBLE or unicodedata.category(c)[0] in "CS")
     points = " ".join(f"U+{ord(c):04X}" for c in sorted(signs) if ord(c) not in _plain_points())
@@ -366,7 +368,7 @@ def _draw_steps(sheet: _Sheet, words: _Words, *, y: float) -> float:
 
 def _draw_conditions(sheet: _Sheet, voucher: Voucher, words: _Words, *, y: float) -> None:
     y = sheet.write(words.conditions, x=_LEFT, y=y, size=12, bold=True, color=_BRAND) + 2
-    # Cancelling ends with the day before the first one, in UTC.
+    # The last day to cancel is the day before the first one, in UTC.
     last_day = written_date(voucher.offer.starts_on - timedelta(days=1), voucher.language)
     cancellable = voucher.issued_on < voucher.offer.starts_on
     terms = words.cancellable.format(day=last_day) if cancellable else words.started

@@ -1,4 +1,4 @@
-"""Dates and money as a traveler reads them, without locales: Lambda installs none."""
+"""Dates and money as a traveler reads them, without locales: Lambda has none installed."""
 
 from datetime import date
 
@@ -6,7 +6,7 @@ from reservations.domain.money import Money
 from reservations.domain.reservation import Language
 from reservations.texts.compiled import DATES
 
-# Only signs that cannot be mistaken: "$" is a dozen currencies, each written by its code.
+# Only unambiguous signs: "$" is a dozen currencies, each written by its code.
 _SIGNS = {"EUR": "€", "GBP": "£"}
 _NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 
