@@ -31,6 +31,10 @@ up: bootstrap ## Start (or heal) the stack without making a reservation
 test: bootstrap ## Run every test on the stack; ARGS go to pytest (make test ARGS="-k voucher")
 	@exec $(stack) test $(ARGS)
 
+.PHONY: test-fast
+test-fast: bootstrap ## Run the tests without stack and database, for the edit loop; ARGS go to pytest
+	@$(tools)/python -m pytest -q --numprocesses=auto --dist=loadfile -m "not mysql" tests/unit tests/handlers $(ARGS)
+
 covered = tests/unit tests/handlers tests/contract tests/database
 
 .PHONY: coverage
@@ -66,20 +70,37 @@ mutation-tools:
 chaos: bootstrap ## Kill every process of the stack in turn under load, and print the figures
 	@PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.e2e.chaos $(ARGS)
 
+proofs = simulate simulate-mutants crash-matrix mutation chaos
+
+.PHONY: proofs
+proofs: bootstrap ## Run the long proofs one after another (hours), each with its progress
+	@for proof in $(proofs); do echo "== make $$proof"; $(MAKE) --no-print-directory $$proof || failed="$$failed $$proof"; done; \
+		test -z "$$failed" || { echo "✗ Failed:$$failed"; exit 1; }
+
 .PHONY: bench
 bench: bootstrap ## Time 50 reservations on the running stack, until the answer and until CONFIRMADA
 	@$(tools)/python -m tools.bench $(ARGS)
 
 .PHONY: check
-check: bootstrap secrets ## Check format, lint, types, import contracts and template, as CI does
+check: bootstrap ## Check format, lint, types, import contracts, template and secrets, as CI does
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going check-types check-code check-files check-template secrets
+
+.PHONY: check-types check-code check-files check-template
+check-types:
+	$(tools)/mypy
+
+check-code:
 	$(tools)/ruff format --check .
 	$(tools)/ruff check .
-	$(tools)/mypy
 	PYTHONPATH=layers/core $(tools)/lint-imports
+
+check-files:
 	$(schema)compose-spec docker-compose.yml
 	$(schema)github-workflows .github/workflows/*.yml
 	$(schema)dependabot .github/dependabot.yml
 	$(containers) config
+
+check-template:
 	AWS_DEFAULT_REGION=eu-west-1 $(sam) validate --lint
 	$(tools)/cfn-lint --non-zero-exit-code informational template.yaml
 
