@@ -2,6 +2,8 @@
 PYTHON ?= python3
 export PYTHON
 STAGE ?= dev
+# A process without bytecode compiles all its packages again: the suite would take half as long again.
+unexport PYTHONDONTWRITEBYTECODE
 
 tools := .venv/bin
 stack := $(tools)/python -m local.stack

@@ -14,14 +14,14 @@ import sys
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 if __name__ == "__main__":
     # Until `main` takes over: packages take a second to load, and Ctrl-C then needs no traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-import httpx
 
 from local import database, deployment, journey, processes
 from local.credentials import Secrets, stack_secrets
@@ -31,7 +31,21 @@ from local.progress import complain, done, note, step
 
 _DEPLOYED = STATE / "deployed.json"
 _LOCALSTACK_STATE = STATE / "localstack"
+_CLEANING_SECONDS = 30
+# A listing shows a late charge after that: past two looks, and well within the minute of a hold in tests.
+_LATE = 25
 _SIMULATORS = ("payments", "supplier")
+
+# Two more processes than cores, as many tests wait. A file shares what is expensive to make, and the first are long.
+_STACKLESS = (
+    "--deselect=tests/e2e",
+    f"--numprocesses={(os.cpu_count() or 1) + 2}",
+    "--dist=loadfile",
+    "--no-loadscope-reorder",
+)
+# Trips wait for the clock, so three modules at once cost two cores little more than one.
+_TRIPS = ("tests/e2e", "--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder", "--witness")
+_TOGETHER = "not disruptive and not alone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +99,7 @@ def _localstack(port: int) -> Service:
     return Service(
         name="localstack",
         command=[str(part) for part in (*launcher, _LOCALSTACK_STATE, port, python)],
-        healthy=lambda: _answers(f"http://127.0.0.1:{port}/_localstack/health"),
+        healthy=lambda: _answers(port, "/_localstack/health"),
         # It talks to itself only, under several names.
         environment={"PYTHONPATH": str(ROOT), "NO_PROXY": "*", "no_proxy": "*"},
         start_seconds=180,  # 3 s on an idle machine; a saturated one must not fail for that
@@ -94,20 +108,32 @@ def _localstack(port: int) -> Service:
 
 def _simulator(name: str, port: int) -> Service:
     ledger = STATE / "simulators" / f"{name}.sqlite"
-    command = [sys.executable, "-m", "local.simulators", name, "--port", port, "--state", ledger]
+    command = [
+        sys.executable,
+        "-m",
+        "local.simulators",
+        name,
+        "--port",
+        port,
+        "--late-seconds",
+        _LATE,
+    ]
     return Service(
         name=name,
-        command=[str(part) for part in command],
-        healthy=lambda: _answers(f"http://127.0.0.1:{port}/_sim/health"),
+        command=[str(part) for part in (*command, "--state", ledger)],
+        healthy=lambda: _answers(port, "/_sim/health"),
         environment={"PYTHONPATH": str(ROOT)},
     )
 
 
-def _answers(url: str) -> bool:
-    try:
-        return httpx.get(url, timeout=5).status_code == httpx.codes.OK
-    except httpx.HTTPError:
-        return False
+def _answers(port: int, path: str) -> bool:
+    """Ask without httpx, which would read all trusted roots at every attempt."""
+    with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == HTTPStatus.OK
+        except (OSError, HTTPException):
+            return False
 
 
 def up() -> dict[str, Any]:
@@ -189,7 +215,7 @@ def _raise_anew(blueprint: _Blueprint) -> str:
     for service in dead:
         Path(service.command[-1]).parent.mkdir(parents=True, exist_ok=True)
         processes.start(service)
-    with _database_in_background(blueprint.engine):
+    with _meanwhile("local.database", "up", blueprint.engine):
         if not keep:
             with step("Functions and layers built"):
                 deployment.build(blueprint.fingerprint["sources"])
@@ -225,12 +251,12 @@ def _raise_anew(blueprint: _Blueprint) -> str:
 
 
 @contextlib.contextmanager
-def _database_in_background(engine: database.Engine) -> Iterator[None]:
-    """Fetch and start the database meanwhile; `database.ensure` then finds it, or what failed."""
+def _meanwhile(*command: str) -> Iterator[None]:
+    """Run one of our modules in the background. Its work is found afterwards, or done again where it failed."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    with (LOGS / "database.log").open("wb") as log:
+    with (LOGS / f"{'-'.join(command)}.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "local.database", "up", engine],
+            [sys.executable, "-m", *command],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -240,8 +266,9 @@ def _database_in_background(engine: database.Engine) -> Iterator[None]:
         yield
     except BaseException:
         process.terminate()
-        process.wait()
         raise
+    finally:
+        process.wait()
 
 
 def _description(blueprint: _Blueprint, api_url: str) -> dict[str, Any]:
@@ -272,13 +299,15 @@ def test(arguments: list[str]) -> int:
             up()
             with _expiry_in_a_minute():
                 return _pytest(*arguments)
-        # By file: the tests of one share what is dear to make. Before the stack is up, which takes part of the cores.
-        apart = _pytest("--deselect=tests/e2e", "--numprocesses=auto", "--dist=loadfile")
+        with contextlib.ExitStack() as background:
+            background.enter_context(_meanwhile("local.stack", "up"))
+            for engine in get_args(database.Engine):
+                background.enter_context(_meanwhile("local.database", "up", engine))
+            stackless = _pytest(*_STACKLESS)
         up()
-        # Trips obey real clocks: on a busy machine their offers expire. What kills parts of the stack comes last.
         with _expiry_in_a_minute():
-            whole = _pytest("tests/e2e", "-m", "not disruptive", "--witness")
-        return max(apart, whole, _pytest("tests/e2e", "-m", "disruptive"))
+            together = _pytest(*_TRIPS, "-m", _TOGETHER)
+        return max(stackless, together, _pytest("tests/e2e", "-m", f"not ({_TOGETHER})"))
     finally:
         if not was_up:
             down()
@@ -303,7 +332,15 @@ def _change_saga_policy(policy: str) -> None:
 
 def _pytest(*arguments: str) -> int:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(command, cwd=ROOT).returncode
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_CLEANING_SECONDS)  # Ctrl-C reached it too: it restores the functions
+            raise
+        finally:
+            process.kill()
 
 
 def status() -> int:

@@ -163,14 +163,12 @@ class Backstage:
         ]
 
     def waiting_messages(self) -> list[str]:
-        """The messages of every queue, dead letters included. They are read without being received."""
-        endpoint = self._stack["aws_endpoint_url"]
-        return [
-            self._http.get(f"{endpoint}/_aws/sqs/messages", params={"QueueUrl": url})
-            .raise_for_status()
-            .text
-            for url in self.aws("sqs").list_queues()["QueueUrls"]
-        ]
+        """What waits in every queue, dead letters among it; nothing is received, so nothing is taken away."""
+        return [self._messages(url) for url in self.aws("sqs").list_queues()["QueueUrls"]]
+
+    def dead_letters(self) -> list[str]:
+        """The messages of each dead-letter queue; none is received."""
+        return [self._messages(url) for url in self._dead_letter_queues()]
 
     def messages_set_aside(self) -> dict[str, int]:
         """Number of messages in each dead-letter queue that is not empty."""
@@ -182,8 +180,15 @@ class Backstage:
                     attribute
                 ]
             )
-            for url in sqs.list_queues()["QueueUrls"]
-            if "DeadLetter" in url
+            for url in self._dead_letter_queues()
         }
-        assert counts
         return {url: count for url, count in counts.items() if count}
+
+    def _messages(self, url: str) -> str:
+        endpoint = f"{self._stack['aws_endpoint_url']}/_aws/sqs/messages"
+        return self._http.get(endpoint, params={"QueueUrl": url}).raise_for_status().text
+
+    def _dead_letter_queues(self) -> list[str]:
+        urls = [url for url in self.aws("sqs").list_queues()["QueueUrls"] if "DeadLetter" in url]
+        assert urls
+        return urls

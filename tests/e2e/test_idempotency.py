@@ -133,7 +133,8 @@ def test_a_new_key_is_a_new_reservation(api: httpx.Client, backstage: Backstage)
     assert reservations_of(backstage, request) == 2
 
 
-@pytest.mark.embedded  # the embedded gateway has our 503 for a late function
+@pytest.mark.alone  # fifty functions that start at once leave no core to other trips
+@pytest.mark.embedded  # the gateway answers 503 for a function that is late, where it has our answers
 def test_fifty_requests_at_once_with_one_key_make_one_reservation(
     api: httpx.Client, backstage: Backstage
 ) -> None:
@@ -166,6 +167,7 @@ def stampede(
         return list(pool.map(lambda _: post(api, request, key=key), range(crowd)))
 
 
+@pytest.mark.alone  # no provider answers anybody meanwhile
 def test_a_reservation_is_accepted_while_both_providers_are_down_and_goes_on_when_they_return(
     api: httpx.Client, backstage: Backstage
 ) -> None:

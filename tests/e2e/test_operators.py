@@ -30,11 +30,6 @@ def operator(steady_stack: Json) -> Operator:
     return Operator(steady_stack)
 
 
-@pytest.fixture(scope="module")
-def hand(steady_stack: Json) -> Hand:
-    return Hand(steady_stack)
-
-
 REQUESTS: dict[str, Json] = {
     "confirmed": a_request(customer={"full_name": NAME, "phone": PHONE}),
     "to cancel": a_request(),
@@ -250,7 +245,7 @@ def test_a_reissued_token_revokes_the_old_one(
 
 
 def test_reconcile_makes_the_recent_calls_due(operator: Operator, confirmed: Trip) -> None:
-    minutes = round((time.monotonic() - confirmed.began) / 60) + 1  # without trips of other tests
+    minutes = int((time.monotonic() - confirmed.began) / 60) + 1  # few of other tests' trips
     page = operator.page("reconcile", "--since", f"{minutes}m", "--as", "guardia")
 
     assert page["made due"]["reservations"] >= 1

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain, repeat
 from typing import Any, TypeVar
 
 import httpx
@@ -18,8 +19,8 @@ T = TypeVar("T")
 SENT: Json = {}  # personal data and secrets of the accepted requests of this session
 TOLD: list[str] = []  # bodies of the problems that this session received
 
-PATIENCE_SECONDS = 150  # three times a normal trip, for saturated machines
-_PAUSE_SECONDS = 0.25  # each poll costs a function call
+PATIENCE_SECONDS = 150  # trips take a third of it; a saturated machine must not fail for that
+_PAUSES_SECONDS = (0.1, 0.2, 0.3, 0.5, 1.0)  # the last for ever: each look costs a function call
 _AT_REST = {"CONFIRMADA", "CANCELADA", "RECHAZADA", "EXPIRADA"}
 
 
@@ -30,11 +31,11 @@ def eventually(look: Callable[[], T | None], *, of: str, until: float | None = N
         AssertionError: nothing came until `until`, in monotonic seconds.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS if until is None else until
-    while True:
-        if seen := look():
-            return seen
+    pauses = chain(_PAUSES_SECONDS, repeat(_PAUSES_SECONDS[-1]))
+    while not (seen := look()):
         assert time.monotonic() < deadline, f"nothing came of {of}"
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(next(pauses))
+    return seen
 
 
 def api_client(stack: Json, name: str) -> httpx.Client:

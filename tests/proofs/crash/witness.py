@@ -12,6 +12,7 @@ from local.paths import ROOT
 from local.template import resources
 
 _INSIDE = Path(__file__).with_name("inside")
+_OURS = ("PYTHONPATH", "CROSSINGS_OF", "CROSSINGS_LOG")
 
 
 @contextmanager
@@ -27,8 +28,7 @@ def witnessed(endpoint: str) -> Iterator[Path]:
         before = {name: _variables(aws, name) for name in functions}
         path = os.pathsep.join(map(str, (_INSIDE, ROOT)))
         witnesses = {
-            name: before[name]
-            | {"PYTHONPATH": path, "CROSSINGS_OF": function, "CROSSINGS_LOG": str(log)}
+            name: before[name] | dict(zip(_OURS, (path, function, str(log)), strict=True))
             for name, function in functions.items()
         }
         [poller] = (name for name, function in functions.items() if function == "poll_outbox")
@@ -54,8 +54,10 @@ def _functions(endpoint: str) -> dict[str, str]:
 
 
 def _variables(aws: Any, name: str) -> dict[str, str]:
+    """The variables of a function, without those that an interrupted run left."""
     configuration = aws.get_function_configuration(FunctionName=name)
-    return dict(configuration.get("Environment", {}).get("Variables", {}))
+    variables = configuration.get("Environment", {}).get("Variables", {})
+    return {name: value for name, value in variables.items() if name not in _OURS}
 
 
 def _replace(aws: Any, variables_of: dict[str, dict[str, str]], *, poller: str) -> None:
