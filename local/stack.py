@@ -1,8 +1,7 @@
 """The embedded stack: `python -m local.stack up|run|test|status|logs|down|clean`.
 
-Whatever is missing or dead is started; what runs is reused. LocalStack keeps nothing over a restart,
-so it is either the very process that was deployed to, with the same sources and settings, or it starts
-anew.
+Missing or dead parts are started, running ones are reused. LocalStack keeps nothing over a restart, so
+it is reused only if it is the process that was deployed to, with the same sources and settings.
 """
 
 import contextlib
@@ -50,7 +49,7 @@ _TOGETHER = "not disruptive and not alone"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Blueprint:
-    """What the stack should be, before looking at what of it runs."""
+    """The stack as it should be, before checking which parts run."""
 
     engine: database.Engine
     secrets: Secrets
@@ -185,14 +184,14 @@ def _url_of_the_living(blueprint: _Blueprint) -> str | None:
         and processes.identity(blueprint.engine)
         and all(processes.is_healthy(service) for service in services)
     ):
-        server = database.ensure(blueprint.engine)  # it runs, as a query tells
+        server = database.ensure(blueprint.engine)  # it runs: a query succeeded
         done(f"Everything runs already: {server.engine} {server.version}, LocalStack, simulators")
         return str(deployed["api_url"])
     return None
 
 
 def _is_current(blueprint: _Blueprint, deployed: dict[str, Any]) -> bool:
-    """Return whether this LocalStack process has these sources and settings, and its functions still lie there."""
+    """Return whether this LocalStack process has these sources and settings, and still its functions."""
     identity = processes.identity("localstack")
     wanted = {**blueprint.fingerprint, "localstack": identity, "api_url": deployed.get("api_url")}
     built = deployment.is_built(blueprint.fingerprint["sources"])
@@ -344,7 +343,7 @@ def _pytest(*arguments: str) -> int:
 
 
 def status() -> int:
-    """Say what runs; the exit code tells whether all of it does."""
+    """Print the running parts. The exit code is 0 only if all run."""
     pids = {
         name: processes.pid_of(name)
         for name in (database.chosen_engine(), "localstack", *_SIMULATORS)
@@ -391,7 +390,7 @@ def clean() -> None:
 
 
 def leave_the_cloud_and_proxies_out() -> None:
-    """Keep a developer's own AWS account, and a proxy, out of what talks to this machine only."""
+    """Remove the developer's own AWS account and proxy from the environment."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     direct = [
@@ -410,7 +409,7 @@ def _interrupted(number: int, frame: object) -> NoReturn:
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out one command; a failure is told as what happened and what to do."""
+    """Carry out one command. A failure is printed with its remedy."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     leave_the_cloud_and_proxies_out()

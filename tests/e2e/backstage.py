@@ -163,11 +163,11 @@ class Backstage:
         ]
 
     def waiting_messages(self) -> list[str]:
-        """What waits in every queue, dead letters among it; nothing is received, so nothing is taken away."""
+        """The messages of every queue, dead letters included. They are read without being received."""
         return [self._messages(url) for url in self.aws("sqs").list_queues()["QueueUrls"]]
 
     def dead_letters(self) -> list[str]:
-        """The messages of each dead-letter queue; none is received."""
+        """The messages of each dead-letter queue, read without being received."""
         return [self._messages(url) for url in self._dead_letter_queues()]
 
     def messages_set_aside(self) -> dict[str, int]:

@@ -94,7 +94,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def _assert_nothing_personal_is_left_anywhere() -> None:
-    """None of the data that travelers sent is where it does not belong."""
+    """Find no personal data or secret outside its place."""
     if not SENT:
         return
     search = Search(SENT)
@@ -130,7 +130,7 @@ def _assert_every_boundary_is_in_the_list(crossings: Path) -> None:
 # --- fixtures
 
 
-# Read anew for each test: a test that heals the stack changes the API's address.
+# Read again for each test: a test that repairs the stack changes the API's address.
 @pytest.fixture
 def stack() -> dict[str, Any]:
     return _description()
