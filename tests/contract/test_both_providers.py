@@ -16,6 +16,7 @@ from reservations.domain.facts import Listing, NoAnswer, NotSent, Seen, Status
 from reservations.domain.money import Money
 from tests.contract import test_payments_api as payments
 from tests.contract import test_supplier_api as supplier
+from tests.worlds.builders import an_offer
 from tests.worlds.contracts import Contract
 from tests.worlds.providers import Simulator, eventually
 
@@ -34,7 +35,7 @@ _TERMS: Mapping[str, dict[str, Any]] = {
         "ledger": "bookings",
         "order": lambda mood: supplier.a_booking(f"{_OFFERS[mood]}-MAD-001"),
         "inquiry": supplier.an_inquiry,
-        "another": {"guests": 3},
+        "another": {"offer": an_offer(guests=3)},
         "complete": lambda seen: seen.locator is not None,
     },
 }

@@ -68,7 +68,9 @@ def test_a_job_calls_only_existing_targets(name: str) -> None:
     if name == PUBLISH:
         return
     for command in commands(name):
-        called = re.fullmatch(r"""make ([a-z-]+)( ARGS=[a-z-]+| ARGS="--seed \d+"| proofs="\$PROOF")?""", command)
+        called = re.fullmatch(
+            r"""make ([a-z-]+)( ARGS=[a-z-]+| ARGS="--seed \d+"| proofs="\$PROOF")?""", command
+        )
         assert called, command
         assert called[1] in TARGETS
 
