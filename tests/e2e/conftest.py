@@ -14,7 +14,7 @@ from local.paths import STACK_FILE, read_json
 from reservations.adapters.mysql.tables import METADATA
 from tests.e2e.backstage import Backstage
 from tests.e2e.operators import Hand
-from tests.e2e.travel import SENT, TOLD, api_client
+from tests.e2e.travel import SENT, TOLD, a_request, api_client, depart, eventually
 from tests.proofs.crash import matrix
 from tests.proofs.crash.environment import FUNCTIONS
 from tests.proofs.crash.witness import witnessed
@@ -65,6 +65,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         config.stash[WITNESS] = ExitStack()
         witness = witnessed(_description()["aws_endpoint_url"])
         config.stash[CROSSINGS] = config.stash[WITNESS].enter_context(witness)
+        _take_a_first_trip()
+
+
+def _take_a_first_trip() -> None:
+    """Wait for poller and cold starts: with a hold of a minute, they would expire the first trips."""
+    with api_client(_description(), "web") as api:
+        trip = depart(api, a_request())
+        eventually(lambda: trip.read()["status"] != "EN PROCESO", of="a first trip")
 
 
 @pytest.hookimpl(optionalhook=True)
