@@ -288,7 +288,7 @@ def _edges(origins: list[State], ends: list[State]) -> Iterator[str]:
 
 
 def error_examples() -> str:
-    """The examples of the OpenAPI document, indented as they stand there."""
+    """The examples of the OpenAPI document, with the indentation of the document."""
     examples = {problem.code: _example(problem) for problem in CATALOGUE.values()}
     text = yaml.safe_dump(examples, allow_unicode=True, sort_keys=False, width=_YAML_WIDTH)
     return "".join(f"    {line}\n" for line in text.splitlines())
@@ -374,7 +374,7 @@ def documents() -> dict[Path, str]:
 
 
 def outdated() -> list[Path]:
-    """The documents that differ from what code declares."""
+    """The documents that differ from the declarations in the code."""
     return [
         path
         for path, text in documents().items()
