@@ -10,6 +10,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError
 
 from local.database import Engine
+from reservations.adapters.mysql import engine as mysql_engine
 from reservations.adapters.mysql import readiness
 from reservations.adapters.mysql.engine import Database, engine_for
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
@@ -176,8 +177,8 @@ def test_a_commit_on_a_dead_connection_is_unknown(database: Database, engine_nam
     assert caught.value.effect_unknown
 
 
-@pytest.mark.parametrize("number", [1290, 1792, 1836])
-def test_an_error_of_a_read_only_server_drops_the_connection(
+@pytest.mark.parametrize("number", [1290, 1792, 1836, 9501])
+def test_an_error_of_a_read_only_server_or_of_the_proxy_drops_the_connection(
     database: Database, number: int
 ) -> None:
     before = connection_id(database)
@@ -230,6 +231,35 @@ def test_a_server_that_does_not_answer_in_time_is_not_asked_twice(url: str) -> N
 
     assert len(opened) == 1
     database.close()
+
+
+def test_a_statement_that_waited_for_the_proxy_in_vain_is_not_sent_twice(url: str) -> None:
+    engine = engine_for(url)
+    opened: list[Any] = []
+    event.listen(engine, "connect", lambda connection, _: opened.append(connection))
+    database = Database(engine)
+    database.now()
+    database.rollback()
+
+    with pytest.raises(DatabaseUnavailableError):
+        database.execute(text("SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 9501"))
+
+    assert len(opened) == 1
+    database.close()
+
+
+def test_an_old_connection_is_replaced_between_two_transactions_only(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = connection_id(database)
+
+    monkeypatch.setattr(mysql_engine, "KEPT_SECONDS", 0)
+    database.now()
+    number = text("SELECT CONNECTION_ID()")
+    ids = {database.execute(number).scalar_one() for _ in range(2)}
+
+    assert len(ids) == 1
+    assert before not in ids
 
 
 def test_a_defect_of_ours_keeps_its_error_and_leaves_no_transaction(database: Database) -> None:

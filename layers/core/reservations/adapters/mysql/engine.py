@@ -1,6 +1,7 @@
 """One connection per execution environment, opened at first use and again after a loss."""
 
 import ssl
+import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,9 @@ from reservations.domain.errors import DatabaseBusyError, DatabaseUnavailableErr
 
 CONNECT_SECONDS = 1
 ANSWER_SECONDS = 5  # above the server's lock wait, below an API function's time
+# A function that only reads gets no error from a server that a failover made a reader. Only a new
+# connection follows the address.
+KEPT_SECONDS = 60
 
 # Error numbers, the same on MySQL and MariaDB where both have them.
 DUPLICATE = 1062
@@ -32,6 +36,11 @@ _DEADLOCKS = {1213, 1020}  # 1020: MariaDB with innodb_snapshot_isolation
 _LOCKED = {1205, 3572}  # 3572: MySQL's answer to NOWAIT, where MariaDB gives 1205
 _LOST = {1053, 1927, 2006, 2013, 2055, 4031}  # 4031: MySQL closed an idle connection and says so
 _DEMOTED = {1290, 1792, 1836}  # read-only since a failover; the address leads to another server now
+# RDS Proxy had no connection to a server for the statement within its ConnectionBorrowTimeout
+# (docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy.troubleshooting.html).
+_UNSERVED = {9501}
+# Both engines check read_only first, and roll back (https://bugs.mysql.com/bug.php?id=11733).
+_COMMIT_REFUSED = {1290}
 
 _NOW = text("SELECT UTC_TIMESTAMP(6)")
 
@@ -101,6 +110,7 @@ class Database:
     """The environment's connection. A transaction begins with its first statement.
 
     A connection that died while idle is replaced, and the first statement is repeated without loss.
+    A connection older than `KEPT_SECONDS` is replaced between two transactions.
     With `ping` it is tested before each transaction. The schema and the server's settings are
     checked once.
     """
@@ -109,6 +119,7 @@ class Database:
         self._engine = engine
         self._ping = ping
         self._connection: Connection | None = None
+        self._opened_at = 0.0
         self._checked = False
 
     @property
@@ -138,7 +149,7 @@ class Database:
         try:
             return self._connected().execute(statement, parameters)
         except DBAPIError as error:
-            if not first or not _is_lost(error) or _timed_out(error):
+            if not first or not _is_lost(error) or _waited(error):
                 self._fail(error)
         self._drop()
         try:
@@ -153,7 +164,7 @@ class Database:
     def commit(self) -> None:
         """
         Raises:
-            DatabaseUnavailableError: with `effect_unknown`, as the server may have committed.
+            DatabaseUnavailableError: with `effect_unknown`, unless the server refused as read-only.
         """
         if self._connection is None:
             return
@@ -161,8 +172,11 @@ class Database:
             self._connection.commit()
         except DBAPIError as error:
             self._drop()
-            message = "the connection was lost during the commit"
-            raise DatabaseUnavailableError(message, effect_unknown=True) from error
+            refused = error_number(error) in _COMMIT_REFUSED
+            message = (
+                "the commit was refused" if refused else "the connection was lost during the commit"
+            )
+            raise DatabaseUnavailableError(message, effect_unknown=not refused) from error
         except BaseException:
             self._drop()  # a rollback would not reach the server: to SQLAlchemy the transaction is over
             raise
@@ -182,9 +196,11 @@ class Database:
         self._drop()
 
     def _connected(self) -> Connection:
-        if self._connection is None or self._connection.invalidated:
+        old = time.monotonic() - self._opened_at >= KEPT_SECONDS and not self.in_transaction
+        if self._connection is None or self._connection.invalidated or old:
             self._drop()
             self._connection = self._opened()
+            self._opened_at = time.monotonic()
         if not self._checked:
             try:
                 check(self._connection)
@@ -225,7 +241,14 @@ class Database:
 
 
 def _is_lost(error: DBAPIError) -> bool:
-    return error.connection_invalidated or error_number(error) in _LOST | _DEMOTED
+    """True if the connection is of no use any more."""
+    number = error_number(error)
+    return error.connection_invalidated or number in _LOST | _DEMOTED | _UNSERVED
+
+
+def _waited(error: DBAPIError) -> bool:
+    """True if the time for an answer is used up. A repeat would wait as long again."""
+    return error_number(error) in _UNSERVED or _timed_out(error)
 
 
 def _timed_out(error: DBAPIError) -> bool:
