@@ -97,10 +97,15 @@ def ensure(engine: Engine) -> DatabaseServer:
     """
     with exclusive(engine):
         folder = STATE / engine
-        program = _program(engine)
-        _initialize(engine, program, folder)
         port = port_of(engine)
-        service = _service(engine, program, folder, port)
+        service = Service(
+            name=engine,
+            command=[
+                *server_command(engine, folder, port),
+                f"--init-file={_accounts_file(folder)}",
+            ],
+            healthy=lambda: _version(port) is not None,
+        )
         if not is_healthy(service):
             # Left by a killed MySQL: once another process has its pid, MySQL does not start.
             (folder / "data" / "server.sock.lock").unlink(missing_ok=True)
@@ -110,6 +115,27 @@ def ensure(engine: Engine) -> DatabaseServer:
     if engine == chosen_engine():
         write_json(STATE / "database.json", asdict(server))
     return server
+
+
+def server_command(engine: Engine, folder: Path, port: int) -> list[str]:
+    """Return the command of a server on the data in `folder`. Make them the first time.
+
+    Raises:
+        StackError: there is no server program, or it could not make its data.
+    """
+    program = _program(engine)
+    _initialize(engine, program, folder)
+    return [
+        *program.command,
+        *_COMMON_FLAGS,
+        *(_MYSQL_FLAGS if engine == "mysql" else []),
+        *_running_user(),
+        f"--datadir={folder / 'data'}",
+        f"--port={port}",
+        # Relative to the data folder: the full path of a socket may have 107 bytes at most.
+        "--socket=server.sock",
+        "--pid-file=server.pid",
+    ]
 
 
 def application_url(port: int) -> str:
@@ -175,26 +201,11 @@ def _initialize(engine: Engine, program: _Program, folder: Path) -> None:
     draft.rename(folder / "data")
 
 
-def _service(engine: Engine, program: _Program, folder: Path, port: int) -> Service:
-    accounts = folder / "accounts.sql"
-    accounts.touch(mode=0o600)
-    accounts.write_text(_accounts())
-    return Service(
-        name=engine,
-        command=[
-            *program.command,
-            *_COMMON_FLAGS,
-            *(_MYSQL_FLAGS if engine == "mysql" else []),
-            *_running_user(),
-            f"--datadir={folder / 'data'}",
-            f"--port={port}",
-            f"--init-file={accounts}",
-            # Relative to the data folder: the full path of a socket may have 107 bytes at most.
-            "--socket=server.sock",
-            "--pid-file=server.pid",
-        ],
-        healthy=lambda: _version(port) is not None,
-    )
+def _accounts_file(folder: Path) -> Path:
+    path = folder / "accounts.sql"
+    path.touch(mode=0o600)
+    path.write_text(_accounts())
+    return path
 
 
 def _accounts() -> str:

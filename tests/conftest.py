@@ -5,7 +5,12 @@ import os
 import pytest
 
 # Started last, the long ones would keep one process busy while the others idle.
-FIRST = ("tests/proofs/", "tests/e2e/test_failures.py", "tests/e2e/test_journey.py")
+FIRST = (
+    "tests/proofs/",
+    "tests/e2e/test_failures.py",
+    "tests/e2e/test_journey.py",
+    "tests/handlers/test_failover.py",
+)
 # `ops reconcile` makes the functions inquire about every recent trip: late, few are recent.
 LAST = ("tests/e2e/test_operators.py", "tests/e2e/test_runbooks.py", "tests/e2e/test_webhooks.py")
 
