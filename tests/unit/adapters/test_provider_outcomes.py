@@ -21,6 +21,8 @@ from reservations.adapters.providers.supplier_api import HttpSupplierApi
 from reservations.application.ports import PaymentRequest, Reply, SupplierRequest
 from reservations.domain.actions import Inquire, Send, Void
 from reservations.domain.facts import (
+    Dispute,
+    DisputeStatus,
     Listing,
     NoAnswer,
     NotSent,
@@ -88,6 +90,11 @@ def provider(
 
 def charge(answer: Answer) -> Reply:
     return HttpPaymentsApi(provider(answer)).perform(CHARGE)
+
+
+def rows(reply: Reply) -> tuple[Seen, ...]:
+    assert isinstance(reply.outcome, Listing)
+    return reply.outcome.seen
 
 
 def a_payment(**changes: Any) -> dict[str, Any]:
@@ -300,6 +307,10 @@ def test_a_2xx_is_read(status: int) -> None:
         (a_payment(payment_id="pay\r\n1"), "contract"),
         (a_payment(payment_id="p" * 129), "contract"),
         (a_payment(payment_id="pay_١"), "contract"),
+        (a_payment(refunded_amount=None), "contract"),
+        (a_payment(refunded_amount="0,00"), "contract"),
+        (a_payment(refunded_amount="1.5"), "contract"),
+        (a_payment(refunded_amount=0), "contract"),
         ({}, "contract"),
         ([a_payment()], "contract"),
         ("succeeded", "contract"),
@@ -335,6 +346,116 @@ def test_a_wrong_amount_is_reported_as_seen() -> None:
     assert reply.outcome == Seen(
         provider_id="pay_1", status=Status.SUCCEEDED, money=Money(900, "JPY")
     )
+
+
+@pytest.mark.parametrize(
+    ("amount", "refunded"),
+    [("0.00", None), ("0", None), ("0.01", Money(1, "EUR")), ("342.50", PRICE)],
+)
+def test_the_refunded_part_of_a_payment_is_read(amount: str, refunded: Money | None) -> None:
+    listing = {"payments": [a_payment(refunded_amount=amount)]}
+    api = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json=listing)))
+
+    [seen] = rows(api.perform(ASK_FOR_CHARGE))
+
+    assert seen.refunded == refunded
+
+
+@pytest.mark.parametrize(
+    ("told", "dispute", "alarm"),
+    [
+        (None, None, None),
+        ({"status": "open", "amount": "342.50"}, Dispute(DisputeStatus.OPEN, PRICE), None),
+        ({"status": "lost", "amount": "60.00", "by": "a bank"},
+         Dispute(DisputeStatus.LOST, Money(6000, "EUR")), None),
+        ({"status": "won", "amount": "342.50"}, Dispute(DisputeStatus.WON, PRICE), None),
+        # Unreadable: it may be an open one, so no refund leaves beside it, and an alarm rings.
+        ({"status": "needs_response", "amount": "342.50"}, Dispute(DisputeStatus.OPEN, PRICE), "contract"),
+        ({"status": "won", "amount": "342,50"}, Dispute(DisputeStatus.OPEN, PRICE), "contract"),
+        ({"status": "won", "amount": "0.00"}, Dispute(DisputeStatus.OPEN, PRICE), "contract"),
+        ({"status": "won"}, Dispute(DisputeStatus.OPEN, PRICE), "contract"),
+        ({}, Dispute(DisputeStatus.OPEN, PRICE), "contract"),
+        ([], Dispute(DisputeStatus.OPEN, PRICE), "contract"),
+        (False, Dispute(DisputeStatus.OPEN, PRICE), "contract"),
+        ("none", Dispute(DisputeStatus.OPEN, PRICE), "contract"),
+    ],
+)  # fmt: skip
+def test_a_dispute_is_read_and_an_unreadable_one_counts_as_open(
+    told: object, dispute: Dispute | None, alarm: str | None
+) -> None:
+    payment = a_payment(dispute=told)
+    api = HttpPaymentsApi(provider(lambda _: httpx.Response(201, json=payment)))
+    listing = {"payments": [a_payment(payment_id="pay_0"), payment]}
+    listed = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json=listing)))
+
+    answers = [api.perform(CHARGE), api.perform(VOID)]
+    inquiry = listed.perform(ASK_FOR_CHARGE)
+
+    expected = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE, dispute=dispute)
+    assert [(reply.outcome, reply.alarm) for reply in answers] == [(expected, alarm)] * 2
+    assert (rows(inquiry)[1], inquiry.alarm) == (expected, alarm)
+    assert rows(inquiry)[0].dispute is None
+
+
+AS_ASKED = {
+    "starts_on": BOOK.offer.starts_on.isoformat(),
+    "ends_on": BOOK.offer.ends_on.isoformat(),
+}
+A_PRICE = {"amount": "342.50", "currency": "EUR"}
+
+
+@pytest.mark.parametrize(
+    ("told", "as_asked", "price", "alarm"),
+    [
+        ({}, True, None, None),
+        (AS_ASKED, True, None, None),
+        ({"starts_on": None, "ends_on": None, "price": None}, True, None, None),
+        ({**AS_ASKED, "price": A_PRICE}, True, PRICE, None),
+        ({"price": {"amount": "900", "currency": "JPY"}}, True, Money(900, "JPY"), None),
+        ({**AS_ASKED, "starts_on": "2030-01-01"}, False, None, None),
+        ({"ends_on": "2030-01-01", "price": A_PRICE}, False, PRICE, None),
+        # Unreadable terms are not what we asked for, and an alarm rings.
+        ({**AS_ASKED, "starts_on": "01/05/2027"}, False, None, "contract"),
+        ({**AS_ASKED, "ends_on": 20270501}, False, None, "contract"),
+        ({**AS_ASKED, "price": {"amount": "342.5", "currency": "EUR"}}, False, None, "contract"),
+        ({**AS_ASKED, "price": {"amount": "342.50", "currency": "EURO"}}, False, None, "contract"),
+        ({**AS_ASKED, "price": "342.50 EUR"}, False, None, "contract"),
+        ({**AS_ASKED, "price": {}}, False, None, "contract"),
+    ],
+    ids=str,
+)
+def test_the_terms_of_a_booking_are_compared_with_ours(
+    told: dict[str, Any], as_asked: bool, price: Money | None, alarm: str | None
+) -> None:
+    booking = a_booking(**told)
+    api = HttpSupplierApi(provider(lambda _: httpx.Response(201, json=booking)))
+    listing = {"bookings": [booking]}
+    listed = HttpSupplierApi(provider(lambda _: httpx.Response(200, json=listing)))
+
+    answer, inquiry = api.perform(BOOK), listed.perform(ASK_FOR_BOOKING)
+
+    expected = Seen(
+        provider_id="bkg_1", status=Status.SUCCEEDED, money=price, locator="LOC1", as_asked=as_asked
+    )
+    assert (answer.outcome, answer.alarm) == (expected, alarm)
+    assert (rows(inquiry), inquiry.alarm) == ((expected,), alarm)
+
+
+def test_a_cancellation_does_not_depend_on_the_terms() -> None:
+    booking = a_booking(status="cancelled", starts_on="soon", price=[])
+    api = HttpSupplierApi(provider(lambda _: httpx.Response(200, json=booking)))
+
+    reply = api.perform(CANCEL)
+
+    ended = Seen(provider_id="bkg_1", status=Status.SUCCEEDED)
+    assert (reply.outcome, reply.alarm) == (ended, None)
+
+
+def test_ids_that_differ_by_case_are_two() -> None:
+    payments = {"payments": [a_payment(), a_payment(payment_id="PAY_1")]}
+    api = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json=payments)))
+
+    assert [seen.provider_id for seen in rows(api.perform(ASK_FOR_CHARGE))] == ["pay_1", "PAY_1"]
 
 
 def test_unknown_members_are_ignored() -> None:

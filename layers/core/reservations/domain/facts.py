@@ -151,14 +151,38 @@ class Facts:
         )
 
 
+class DisputeStatus(StrEnum):
+    """The stage of a dispute. A lost one has returned its money to the payer."""
+
+    OPEN = "open"
+    LOST = "lost"
+    WON = "won"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispute:
+    """A payer's claim at their bank, as payments reports it."""
+
+    status: DisputeStatus
+    money: Money
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A payment, a booking or a refund as its provider reports it."""
+    """A payment, a booking or a refund as its provider reports it.
+
+    `money` of a booking is its price, if the supplier tells it. `refunded` is the part of a payment
+    that was returned, `None` for nothing. `as_asked` is `False` for a booking with other dates than
+    we asked for, or with unreadable dates or price.
+    """
 
     provider_id: str
     status: Status
     money: Money | None = None
     locator: str | None = None
+    refunded: Money | None = None
+    dispute: Dispute | None = None
+    as_asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)

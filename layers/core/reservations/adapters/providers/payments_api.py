@@ -1,19 +1,32 @@
 """The payments API of `docs/contratos/payments-openapi.yaml`, over HTTP."""
 
+import re
 from typing import Any, Literal
 from urllib.parse import quote
+
+from pydantic import ValidationError
 
 from reservations.adapters.providers.provider_http import (
     Alarm,
     ProviderAnswer,
     ProviderHttp,
     ProviderId,
+    Reading,
     UnusableAnswerError,
+    listed,
 )
 from reservations.application.ports import PaymentRequest, PaymentsApi, Reply
 from reservations.domain.actions import Inquire, Send, Void
-from reservations.domain.facts import Listing, NotSent, Operation, Seen, Status
+from reservations.domain.errors import InvalidMoneyError
+from reservations.domain.facts import Dispute, DisputeStatus, NotSent, Operation, Seen, Status
 from reservations.domain.money import Money
+
+_ZERO = re.compile(r"0(\.0{1,3})?")
+
+
+class _Dispute(ProviderAnswer):
+    status: Literal["open", "lost", "won"]
+    amount: str
 
 
 class _Payment(ProviderAnswer):
@@ -22,12 +35,38 @@ class _Payment(ProviderAnswer):
     amount: str
     currency: str
     reference: str
+    refunded_amount: str
+    dispute: Any = None
 
-    def seen(self, request: PaymentRequest) -> Seen:
+    def seen(self, request: PaymentRequest) -> tuple[Seen, Alarm | None]:
         if self.reference != str(request.reference):
             raise UnusableAnswerError(Alarm.FOREIGN_REFERENCE)
         money = Money.parse(self.amount, self.currency)
-        return Seen(provider_id=self.payment_id, status=Status(self.status), money=money)
+        dispute, alarm = self._disputed(money)
+        seen = Seen(
+            provider_id=self.payment_id,
+            status=Status(self.status),
+            money=money,
+            refunded=self._refunded(),
+            dispute=dispute,
+        )
+        return seen, alarm
+
+    def _refunded(self) -> Money | None:
+        if _ZERO.fullmatch(self.refunded_amount):
+            return None
+        return Money.parse(self.refunded_amount, self.currency)
+
+    def _disputed(self, money: Money) -> tuple[Dispute | None, Alarm | None]:
+        """Read an unreadable dispute as an open one of the whole payment: it only stops refunds."""
+        if self.dispute is None:
+            return None, None
+        try:
+            told = _Dispute.model_validate(self.dispute)
+            amount = Money.parse(told.amount, self.currency)
+        except (ValidationError, InvalidMoneyError):
+            return Dispute(DisputeStatus.OPEN, money), Alarm.CONTRACT
+        return Dispute(DisputeStatus(told.status), amount), None
 
 
 class _Payments(ProviderAnswer):
@@ -47,9 +86,10 @@ class _Refund(ProviderAnswer):
     amount: str
     currency: str
 
-    def seen(self) -> Seen:
+    def seen(self) -> tuple[Seen, Alarm | None]:
         money = Money.parse(self.amount, self.currency)
-        return Seen(provider_id=self.refund_id, status=_REFUND_STATUS[self.status], money=money)
+        status = _REFUND_STATUS[self.status]
+        return Seen(provider_id=self.refund_id, status=status, money=money), None
 
 
 class _Refunds(ProviderAnswer):
@@ -96,7 +136,7 @@ class HttpPaymentsApi(PaymentsApi):
         )
 
     def _void(self, request: PaymentRequest) -> Reply:
-        def read(answer: bytes) -> Seen:
+        def read(answer: bytes) -> Reading:
             payment = _Payment.model_validate_json(answer)
             if payment.payment_id != request.action.target:
                 raise UnusableAnswerError(Alarm.CONTRACT)
@@ -117,18 +157,16 @@ class HttpPaymentsApi(PaymentsApi):
         )
 
     def _list_refunds(self, request: PaymentRequest) -> Reply:
-        def read(answer: bytes) -> Listing:
-            return Listing.of(
-                refund.seen() for refund in _Refunds.model_validate_json(answer).refunds
-            )
+        def read(answer: bytes) -> Reading:
+            return listed(refund.seen() for refund in _Refunds.model_validate_json(answer).refunds)
 
         path = f"{_payment_path(request)}/refunds"
         return self._http.ask(method="GET", path=path, read=read, not_after=request.not_after)
 
     def _list_payments(self, request: PaymentRequest) -> Reply:
-        def read(answer: bytes) -> Listing:
+        def read(answer: bytes) -> Reading:
             payments = _Payments.model_validate_json(answer).payments
-            return Listing.of(payment.seen(request) for payment in payments)
+            return listed(payment.seen(request) for payment in payments)
 
         return self._http.ask(
             method="GET",

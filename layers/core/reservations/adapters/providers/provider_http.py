@@ -4,7 +4,7 @@ import math
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -18,7 +18,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt
 from reservations.application.ports import Reply
 from reservations.config import CONNECT_ATTEMPTS
 from reservations.domain.errors import InvalidMoneyError
-from reservations.domain.facts import NoAnswer, NotSent, Outcome
+from reservations.domain.facts import Listing, NoAnswer, NotSent, Outcome, Seen
 
 _BODY_LIMIT = 1024 * 1024  # bytes
 _CONNECT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout)
@@ -41,6 +41,17 @@ class ProviderAnswer(BaseModel):
     """An answer of the contract. Types are exact, and unknown members are allowed."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+Reading = tuple[Outcome, Alarm | None]
+"""The outcome in a 2xx, and the alarm of an optional member that could not be read."""
+
+
+def listed(rows: Iterable[tuple[Seen, Alarm | None]]) -> Reading:
+    """Join the rows of a listing, with the first of their alarms."""
+    rows = list(rows)
+    alarms = (alarm for _, alarm in rows if alarm)
+    return Listing.of(seen for seen, _ in rows), next(alarms, None)
 
 
 class UnusableAnswerError(Exception):
@@ -98,7 +109,7 @@ class ProviderHttp:
         *,
         method: str,
         path: str,
-        read: Callable[[bytes], Outcome],
+        read: Callable[[bytes], Reading],
         not_after: datetime,
         key: str | None = None,
         query: Mapping[str, str] | None = None,
@@ -124,7 +135,7 @@ class ProviderHttp:
         return {name: value for name, value in headers.items() if value}
 
     def _exchange(
-        self, request: httpx.Request, read: Callable[[bytes], Outcome]
+        self, request: httpx.Request, read: Callable[[bytes], Reading]
     ) -> tuple[Outcome, int | None, Alarm | None]:
         status = None
         with _Deadline(self._limit_seconds) as deadline:
@@ -147,15 +158,13 @@ class ProviderHttp:
     def _send(self, request: httpx.Request) -> httpx.Response:
         return self._client.send(request, stream=True)
 
-    def _judge(
-        self, response: httpx.Response, read: Callable[[bytes], Outcome]
-    ) -> tuple[Outcome, Alarm | None]:
+    def _judge(self, response: httpx.Response, read: Callable[[bytes], Reading]) -> Reading:
         retry_after_s = self._retry_after_s(response.headers.get("Retry-After", ""))
         failure = failure_of(response.status_code, retry_after_s)
         if failure is not None:
             return failure
         try:
-            return read(_body(response)), None
+            return read(_body(response))
         except UnusableAnswerError as error:
             return NoAnswer(), error.alarm
         except (ValidationError, InvalidMoneyError):

@@ -1,6 +1,7 @@
 """The supplier's API of `docs/contratos/supplier-openapi.yaml`, over HTTP."""
 
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from pydantic import Field
@@ -10,11 +11,16 @@ from reservations.adapters.providers.provider_http import (
     ProviderAnswer,
     ProviderHttp,
     ProviderId,
+    Reading,
     UnusableAnswerError,
+    listed,
 )
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest
 from reservations.domain.actions import Inquire, Send
-from reservations.domain.facts import Listing, NotSent, Operation, Seen, Status
+from reservations.domain.errors import InvalidMoneyError
+from reservations.domain.facts import NotSent, Operation, Seen, Status
+from reservations.domain.money import Money
+from reservations.domain.reservation import Offer
 
 _STATUS = {
     "confirmed": Status.SUCCEEDED,
@@ -31,23 +37,64 @@ _CANCELLATION_STATUS = {
 }
 
 
+class _Price(ProviderAnswer):
+    amount: str
+    currency: str
+
+
 class _Booking(ProviderAnswer):
     booking_id: ProviderId
     locator: Annotated[str, Field(max_length=64)] | None
     status: Literal["confirmed", "pending", "rejected", "cancelled"]
     reference: str
+    starts_on: Any = None
+    ends_on: Any = None
+    price: Any = None
 
-    def seen(self, request: SupplierRequest) -> Seen:
+    def seen(self, request: SupplierRequest) -> tuple[Seen, Alarm | None]:
         self._check_reference(request)
         # A hotel needs something to find the guest by: without a locator, the booking's own id.
         locator = self.locator or (self.booking_id if self.status == "confirmed" else None)
-        return Seen(provider_id=self.booking_id, status=_STATUS[self.status], locator=locator)
+        alarm: Alarm | None = None
+        try:
+            as_asked, price = self._dates_are_of(request.offer), self._price()
+        except (TypeError, ValueError, InvalidMoneyError):
+            # Terms that nobody can read are not the terms that we asked for.
+            as_asked, price, alarm = False, None, Alarm.CONTRACT
+        seen = Seen(
+            provider_id=self.booking_id,
+            status=_STATUS[self.status],
+            money=price,
+            locator=locator,
+            as_asked=as_asked,
+        )
+        return seen, alarm
 
     def cancellation_seen(self, request: SupplierRequest) -> Seen:
         self._check_reference(request)
         if self.booking_id != request.action.target:
             raise UnusableAnswerError(Alarm.CONTRACT)
         return Seen(provider_id=self.booking_id, status=_CANCELLATION_STATUS[self.status])
+
+    def _dates_are_of(self, offer: Offer) -> bool:
+        """
+        Raises:
+            TypeError: a date is no string.
+            ValueError: a date is no ISO date.
+        """
+        told = ((self.starts_on, offer.starts_on), (self.ends_on, offer.ends_on))
+        return all(date.fromisoformat(day) == asked for day, asked in told if day is not None)
+
+    def _price(self) -> Money | None:
+        """
+        Raises:
+            ValueError: the price has another shape.
+            InvalidMoneyError: there is no such money.
+        """
+        if self.price is None:
+            return None
+        price = _Price.model_validate(self.price)
+        return Money.parse(price.amount, price.currency)
 
     def _check_reference(self, request: SupplierRequest) -> None:
         if self.reference != str(request.reference):
@@ -96,6 +143,9 @@ class HttpSupplierApi(SupplierApi):
         )
 
     def _cancel(self, request: SupplierRequest) -> Reply:
+        def read(answer: bytes) -> Reading:
+            return _Booking.model_validate_json(answer).cancellation_seen(request), None
+
         booking_id = request.action.target
         if booking_id is None:
             raise ValueError("a cancellation without a booking")
@@ -103,14 +153,14 @@ class HttpSupplierApi(SupplierApi):
             method="POST",
             path=f"/bookings/{quote(booking_id, safe='')}/cancel",
             key=request.action.key,
-            read=lambda answer: _Booking.model_validate_json(answer).cancellation_seen(request),
+            read=read,
             not_after=request.not_after,
         )
 
     def _list_bookings(self, request: SupplierRequest) -> Reply:
-        def read(answer: bytes) -> Listing:
+        def read(answer: bytes) -> Reading:
             bookings = _Bookings.model_validate_json(answer).bookings
-            return Listing.of(booking.seen(request) for booking in bookings)
+            return listed(booking.seen(request) for booking in bookings)
 
         return self._http.ask(
             method="GET",
