@@ -30,7 +30,7 @@ def post_webhook(app: APIGatewayRestResolver, services: Services, provider: str)
         now=services.now(),
     )
     if event is None:
-        observability.report("webhook of an unknown type", metric="WebhookUnknownType")
+        observability.report("webhook without reference", metric="WebhookWithoutReference")
         return Response(HTTPStatus.OK)
     received = receive_webhook(event, cases=services.cases())
     observability.report(
