@@ -30,6 +30,7 @@ _EPILOG = """payments is programmed by the token:
   tok_refund_pending   a refund is pending, then made and announced by a webhook
   tok_refund_rejected  refuses a refund
   tok_refund_timeout   makes a refund and never answers
+  tok_refund_late_failure  makes a refund, then fails it and announces that by a webhook
 supplier is programmed by how the offer begins:
   HTL-  confirms
   REJ-  rejects, as it does any offer not listed here
@@ -43,6 +44,15 @@ supplier is programmed by how the offer begins:
 control:
   GET  /_sim/health
   GET  /_sim/ledger
+  GET  /_sim/rows?reference=...
+       all rows under a reference, also removed ones
+  POST /_sim/rows {{"kind": "payment|refund|booking", "id": "...", "set": {{"status": "voided"}}}}
+  POST /_sim/rows {{"kind": "payment|refund|booking", "id": "...", "remove": true}}
+       The provider changes its word by hand, and announces it by a webhook unless "silent": true.
+       Members of a payment: id, status, amount, currency, refunded_amount, dispute. Of a refund: id,
+       status, amount, currency. Of a booking: id, status, locator, starts_on, ends_on, price.
+       A new id is exact. Null unsets an optional member. A set brings a removed row back. An unknown
+       refund is made if its payment_id is set: of the whole payment, unless an amount is set too.
   POST /_sim/faults {{"mode": "ok|outage|slow", "latency_ms": 0}}
   POST /_sim/webhook {{"url": "...", "secret": "whsec_..."}}
   POST /_sim/reset   (the webhook stays)"""

@@ -25,7 +25,11 @@ class Fate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A payment, a refund or a booking. Its `key` is `None` if no request asked for it."""
+    """A payment, a refund or a booking. Its `key` is `None` if no request asked for it.
+
+    A removed one is kept, but neither listed nor found. `refunded_amount` stands for the sum of the
+    refunds. `dispute` and `price` are members as the contracts write them.
+    """
 
     provider_id: str
     reference: str
@@ -39,13 +43,19 @@ class Entry:
     currency: str = ""
     target: str | None = None  # the payment of a refund
     mood: str = ""  # the token or the offer that programs what follows
+    starts_on: str | None = None
+    ends_on: str | None = None
+    price: dict[str, str] | None = None
+    refunded_amount: str | None = None
+    dispute: dict[str, str] | None = None
+    removed: bool = False
 
     def __str__(self) -> str:
         return f"{self.provider_id} {self.status} {self.amount} {self.currency}".rstrip()
 
 
 class NoSuchEntryError(LookupError):
-    """The provider never had it."""
+    """The provider never had it, or it was removed by hand."""
 
 
 class Ledger:
@@ -67,9 +77,10 @@ class Ledger:
     def get(self, provider_id: str | None) -> Entry:
         """
         Raises:
-            NoSuchEntryError: the provider never had it.
+            NoSuchEntryError: the provider never had it, or it was removed.
         """
-        if (entry := self.rows.get(provider_id or "")) is None:
+        entry = self.rows.get(provider_id or "")
+        if entry is None or entry.removed:
             raise NoSuchEntryError(f"there is no {provider_id}")
         return entry
 
@@ -80,8 +91,9 @@ class Ledger:
         return [entry for entry in self.rows.values() if entry.target == target]
 
     def listed(self, entries: list[Entry]) -> list[Entry]:
-        """Leave out the entries that a listing does not show yet."""
-        return [entry for entry in entries if entry.listed_at <= self._clock()]
+        """Leave out the entries that a listing does not show yet, or no more."""
+        now = self._clock()
+        return [entry for entry in entries if entry.listed_at <= now and not entry.removed]
 
     def under(self, key: str) -> Entry | None:
         return next((entry for entry in self.rows.values() if entry.key == key), None)
@@ -114,6 +126,17 @@ class Ledger:
 
     def change(self, entry: Entry) -> Entry:
         return self.put(replace(entry, status=entry.becomes or entry.status, becomes=None))
+
+    def rename(self, entry: Entry, provider_id: str) -> Entry:
+        """Give an entry another id, and keep its place in the listing."""
+        rows = list(self.rows.values())
+        renamed = replace(entry, provider_id=provider_id)
+        place = [row.provider_id for row in rows].index(entry.provider_id)
+        for row in rows[place:]:
+            del self.rows[row.provider_id]
+        for row in (renamed, *rows[place + 1 :]):
+            self.rows[row.provider_id] = row
+        return renamed
 
     def put(self, entry: Entry) -> Entry:
         if entry.status == SUCCEEDED and entry.locator is None:

@@ -4,7 +4,7 @@ import math
 import uuid
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -14,12 +14,14 @@ from local.simulators.provider import (
     Answer,
     Behavior,
     Body,
+    Kind,
     Provider,
     RefusedError,
     Request,
     Route,
     Times,
 )
+from local.simulators.rows import Amount, Currency, Identifier
 from local.simulators.storage import Storage
 
 _PENDING = Behavior(status=PENDING, becomes=SUCCEEDED)
@@ -40,8 +42,10 @@ TOKENS: Mapping[str, Behavior] = {
     "tok_refund_pending": Behavior(refund=_PENDING),
     "tok_refund_rejected": Behavior(refund=Behavior(status=DECLINED)),
     "tok_refund_timeout": Behavior(refund=Behavior(silent=True)),
+    "tok_refund_late_failure": Behavior(refund=Behavior(becomes=DECLINED)),
 }
 _UNKNOWN_TOKEN = Behavior(status=DECLINED)
+_REFUND_WORDS = {DECLINED: "rejected"}
 
 
 def _behavior(token: str) -> Behavior:
@@ -49,18 +53,37 @@ def _behavior(token: str) -> Behavior:
     return TOKENS.get(token.partition("-")[0], _UNKNOWN_TOKEN)
 
 
-Amount = Annotated[str, Field(pattern=r"^(0|[1-9]\d{0,11})(\.\d{1,3})?$")]
-
-
 class Charge(Body):
     reference: str = Field(min_length=1, max_length=64)
     amount: Amount
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    currency: Currency
     token: str = Field(min_length=1, max_length=255)
 
 
 class Refund(Body):
     amount: Amount
+
+
+class Dispute(Body):
+    status: Literal["open", "lost", "won"]
+    amount: Amount
+
+
+class PaymentMembers(Body):
+    id: Identifier = ""
+    status: Literal["succeeded", "declined", "pending", "voided"] = "pending"
+    amount: Amount = ""
+    currency: Currency = ""
+    refunded_amount: Amount | None = None
+    dispute: Dispute | None = None
+
+
+class RefundMembers(Body):
+    id: Identifier = ""
+    status: Literal["succeeded", "pending", "rejected"] = "pending"
+    amount: Amount = ""
+    currency: Currency = ""
+    payment_id: Identifier = ""
 
 
 class Payments(Provider):
@@ -72,6 +95,22 @@ class Payments(Provider):
         super().__init__(times, storage)
         self._payments = self._ledger("pay")
         self._refunds = self._ledger("ref")
+        self.kinds = {
+            "payment": Kind(
+                ledger=self._payments,
+                members=PaymentMembers,
+                show=self._shown,
+                about=lambda payment: {"payment_id": payment.provider_id},
+            ),
+            "refund": Kind(
+                ledger=self._refunds,
+                members=RefundMembers,
+                show=_shown_refund,
+                about=lambda refund: {"payment_id": refund.target or ""},
+                words=_REFUND_WORDS,
+                make=self._refund_by_hand,
+            ),
+        }
 
     def charge(self, request: Request) -> Answer:
         body = request.parse(Charge)
@@ -107,8 +146,7 @@ class Payments(Provider):
         payment = self._payment(request)
         if payment.status != SUCCEEDED:
             raise RefusedError(422, "not_refundable", "only a payment that succeeded is refunded")
-        left = Decimal(payment.amount) - self._refunded(payment, SUCCEEDED, PENDING)
-        if Decimal(body.amount) > left:
+        if Decimal(body.amount) > self._left(payment):
             raise RefusedError(422, "refund_too_large", "more than is left of the payment")
         behavior = _behavior(payment.mood).refund or Behavior()
         refund = self._refunds.make(
@@ -122,7 +160,7 @@ class Payments(Provider):
         return Answer(status=201, body=_shown_refund(refund), silent=behavior.silent)
 
     def refunds(self, request: Request) -> Answer:
-        refunds = self._refunds.of_payment(self._payment(request).provider_id)
+        refunds = self._refunds_of(self._payment(request))
         return Answer(status=200, body={"refunds": [_shown_refund(row) for row in refunds]})
 
     routes = (
@@ -132,15 +170,6 @@ class Payments(Provider):
         Route("POST", "/payments/{payment_id}/refunds", refund, keyed=True),
         Route("GET", "/payments/{payment_id}/refunds", refunds),
     )
-
-    def settle(self) -> None:
-        for kind, ledger in (("payment", self._payments), ("refund", self._refunds)):
-            for changed in ledger.settle():
-                payment_id = changed.target or changed.provider_id
-                reference = changed.reference
-                self.announce(
-                    f"{kind}.{changed.status}", reference=reference, payment_id=payment_id
-                )
 
     def books(self) -> dict[str, Any]:
         return {
@@ -153,37 +182,66 @@ class Payments(Provider):
                     "status": charge.status,
                 }
                 for charge in self._payments.rows.values()
+                if not charge.removed
             ],
             "refunds": [
                 {"refund_id": made.provider_id, "payment_id": made.target, "amount": made.amount}
                 for made in self._refunds.rows.values()
-                if made.status == SUCCEEDED
+                if made.status == SUCCEEDED and not made.removed
             ],
         }
 
     def _payment(self, request: Request) -> Entry:
         return self._payments.get(request.ids["payment_id"])
 
+    def _refund_by_hand(self, refund_id: str, members: Mapping[str, Any]) -> Entry:
+        """Make a refund that nobody requested: of the whole payment, unless its amount is set."""
+        if "payment_id" not in members:
+            raise RefusedError(422, "validation_failed", "payment_id: a new refund needs it")
+        payment = self._payments.get(members["payment_id"])
+        now = self.storage.clock()
+        return Entry(
+            provider_id=refund_id,
+            reference=payment.reference,
+            key=None,
+            status=SUCCEEDED,
+            listed_at=now,
+            becomes=None,
+            changes_at=now,
+            target=payment.provider_id,
+            amount=payment.amount,
+            currency=payment.currency,
+        )
+
+    def _refunds_of(self, payment: Entry) -> list[Entry]:
+        return self._refunds.listed(self._refunds.of_payment(payment.provider_id))
+
     def _refunded(self, payment: Entry, *statuses: str) -> Decimal:
-        refunds = self._refunds.of_payment(payment.provider_id)
+        refunds = self._refunds_of(payment)
         total = sum((Decimal(r.amount) for r in refunds if r.status in statuses), Decimal(0))
         return total.quantize(Decimal(payment.amount))
 
+    def _left(self, payment: Entry) -> Decimal:
+        refunded = self._refunded(payment, SUCCEEDED, PENDING)
+        return Decimal(payment.amount) - max(refunded, Decimal(payment.refunded_amount or 0))
+
     def _shown(self, payment: Entry) -> dict[str, Any]:
-        return {
+        refunded = payment.refunded_amount or str(self._refunded(payment, SUCCEEDED))
+        shown = {
             "payment_id": payment.provider_id,
             "status": payment.status,
             "amount": payment.amount,
             "currency": payment.currency,
             "reference": payment.reference,
-            "refunded_amount": str(self._refunded(payment, SUCCEEDED)),
+            "refunded_amount": refunded,
         }
+        return shown | ({"dispute": payment.dispute} if payment.dispute else {})
 
 
 def _shown_refund(refund: Entry) -> dict[str, Any]:
     return {
         "refund_id": refund.provider_id,
-        "status": "rejected" if refund.status == DECLINED else refund.status,
+        "status": _REFUND_WORDS.get(refund.status, refund.status),
         "amount": refund.amount,
         "currency": refund.currency,
     }

@@ -148,11 +148,31 @@ class Route:
         return found.groupdict() if found else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """The payments, the refunds or the bookings.
+
+    `members` can be set by hand. `words` has the contract's statuses that differ from ours. `about`
+    gives the ids in a webhook. `make` prepares an entry by hand, under an id and with its first members.
+    """
+
+    ledger: Ledger
+    members: type[Body]
+    show: Callable[[Entry], dict[str, Any]]
+    about: Callable[[Entry], dict[str, str]]
+    words: Mapping[str, str] = field(default_factory=dict)
+    make: Callable[[str, Mapping[str, Any]], Entry] | None = None
+
+    def word(self, entry: Entry) -> str:
+        return self.words.get(entry.status, entry.status)
+
+
 class Provider(ABC):
     """One of the two APIs: its routes over its stored ledgers, answers, webhooks and settings."""
 
     name: ClassVar[str]
     routes: ClassVar[tuple[Route, ...]]
+    kinds: Mapping[str, Kind]
 
     def __init__(self, times: Times | None = None, storage: Storage | None = None) -> None:
         self.storage = storage or Storage()
@@ -169,10 +189,6 @@ class Provider(ABC):
             number=lambda: secrets.token_hex(10),
             rows=self.storage.table(prefix, Entry),
         )
-
-    @abstractmethod
-    def settle(self) -> None:
-        """Decide the pending operations that are due, and announce them."""
 
     @abstractmethod
     def books(self) -> dict[str, Any]:
@@ -201,12 +217,19 @@ class Provider(ABC):
         self.failures[key] = self.failures.get(key, 0) + 1
         return self.failures[key]
 
-    def announce(self, kind: str, **content: str) -> None:
-        """Queue a webhook if a target is set."""
+    def settle(self) -> None:
+        """Decide the pending operations that are due, and announce them."""
+        for name, kind in self.kinds.items():
+            for changed in kind.ledger.settle():
+                self.announce(f"{name}.{kind.word(changed)}", kind, changed)
+
+    def announce(self, event: str, kind: Kind, entry: Entry) -> None:
+        """Queue a webhook about an entry if a target is set."""
         if "webhook" not in self.settings:
             return
+        content = {"reference": entry.reference, **kind.about(entry)}
         now = self.storage.clock()
         timestamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="seconds")
-        body = {"type": kind, "timestamp": timestamp.replace("+00:00", "Z"), "data": content}
+        body = {"type": event, "timestamp": timestamp.replace("+00:00", "Z"), "data": content}
         owed = Owed(webhook_id=f"msg_{secrets.token_hex(12)}", body=json.dumps(body), due_at=now)
         self.owed[owed.webhook_id] = owed

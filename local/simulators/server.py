@@ -21,6 +21,7 @@ from local.simulators.provider import (
     Route,
     failure,
 )
+from local.simulators.rows import change_row, rows_of
 from local.simulators.storage import Kept
 from local.simulators.webhooks import key_of
 
@@ -51,6 +52,8 @@ class Desk:
         self._control = (
             Route("GET", "/_sim/health", Desk._health),
             Route("GET", "/_sim/ledger", Desk._books),
+            Route("GET", "/_sim/rows", Desk._rows),
+            Route("POST", "/_sim/rows", Desk._change_row),
             Route("POST", "/_sim/faults", Desk._set_faults),
             Route("POST", "/_sim/webhook", Desk._set_webhook),
             Route("POST", "/_sim/reset", Desk._reset),
@@ -94,6 +97,12 @@ class Desk:
 
     def _books(self, _: Request) -> Answer:
         return Answer(status=200, body=self._provider.books())
+
+    def _rows(self, request: Request) -> Answer:
+        return Answer(status=200, body={"rows": rows_of(self._provider, request.reference())})
+
+    def _change_row(self, request: Request) -> Answer:
+        return Answer(status=200, body=change_row(self._provider, request))
 
     def _set_faults(self, request: Request) -> Answer:
         faults = request.parse(Faults).model_dump()

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from local.simulators.ledger import CANCELLED, DECLINED, PENDING, SUCCEEDED, Entry
 from local.simulators.provider import (
@@ -12,12 +12,14 @@ from local.simulators.provider import (
     Answer,
     Behavior,
     Body,
+    Kind,
     Provider,
     RefusedError,
     Request,
     Route,
     Times,
 )
+from local.simulators.rows import Amount, Currency, Identifier
 from local.simulators.storage import Storage
 
 OFFERS: Mapping[str, Behavior] = {
@@ -45,6 +47,28 @@ class Booking(Body):
     lead_guest: str = Field(min_length=1, max_length=200)
 
 
+def _checked(day: str) -> str:
+    date.fromisoformat(day)
+    return day
+
+
+Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_checked)]
+
+
+class Price(Body):
+    amount: Amount
+    currency: Currency
+
+
+class BookingMembers(Body):
+    id: Identifier = ""
+    status: Literal["confirmed", "pending", "rejected", "cancelled"] = "pending"
+    locator: str = Field(default="", min_length=1, max_length=64)
+    starts_on: Day | None = None
+    ends_on: Day | None = None
+    price: Price | None = None
+
+
 class Supplier(Provider):
     """Books rooms that do not exist."""
 
@@ -53,6 +77,15 @@ class Supplier(Provider):
     def __init__(self, times: Times | None = None, storage: Storage | None = None) -> None:
         super().__init__(times, storage)
         self._bookings = self._ledger("bkg")
+        self.kinds = {
+            "booking": Kind(
+                ledger=self._bookings,
+                members=BookingMembers,
+                show=_shown,
+                about=lambda booking: {"booking_id": booking.provider_id},
+                words=_WORDS,
+            )
+        }
 
     def book(self, request: Request) -> Answer:
         body = request.parse(Booking)
@@ -61,7 +94,13 @@ class Supplier(Provider):
         behavior = _behavior(body.offer_id)
         # The guest's name is not kept: nothing here needs it.
         made = self.make(
-            self._bookings, behavior, request, reference=body.reference, mood=body.offer_id
+            self._bookings,
+            behavior,
+            request,
+            reference=body.reference,
+            mood=body.offer_id,
+            starts_on=body.starts_on.isoformat(),
+            ends_on=body.ends_on.isoformat(),
         )
         if isinstance(made, Answer):
             return made
@@ -83,14 +122,6 @@ class Supplier(Provider):
         Route("POST", "/bookings/{booking_id}/cancel", cancel, keyed=True),
     )
 
-    def settle(self) -> None:
-        for changed in self._bookings.settle():
-            self.announce(
-                f"booking.{_word(changed)}",
-                reference=changed.reference,
-                booking_id=changed.provider_id,
-            )
-
     def books(self) -> dict[str, Any]:
         return {
             "bookings": [
@@ -101,6 +132,7 @@ class Supplier(Provider):
                     "status": _word(booking),
                 }
                 for booking in self._bookings.rows.values()
+                if not booking.removed
             ]
         }
 
@@ -110,11 +142,15 @@ def _behavior(offer_id: str) -> Behavior:
 
 
 def _shown(booking: Entry) -> dict[str, Any]:
+    """Show a price only if it was set, and no date that was set to null."""
+    terms = ("starts_on", "ends_on", "price")
+    told = {name: getattr(booking, name) for name in terms if getattr(booking, name)}
     return {
         "booking_id": booking.provider_id,
         "locator": booking.locator,
         "status": _word(booking),
         "reference": booking.reference,
+        **told,
     }
 
 

@@ -108,13 +108,34 @@ class Simulator:
     def get(self, path: str) -> Any:
         return self._http.get(path).raise_for_status().json()
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> httpx.Response:
-        return self._http.post(path, json=body)
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        return self._http.post(path, json=body, headers=headers)
 
     def ledger(self, name: str, reference: object = None) -> list[dict[str, Any]]:
         """Its `charges`, `refunds` or `bookings`, all or under one reference."""
         rows: list[dict[str, Any]] = self.get("/_sim/ledger")[name]
         return [row for row in rows if reference is None or row["reference"] == str(reference)]
+
+    def rows(self, reference: object) -> list[dict[str, Any]]:
+        """All rows under a reference, also removed ones."""
+        found: list[dict[str, Any]] = self.get(f"/_sim/rows?reference={reference}")["rows"]
+        return found
+
+    def set_row(self, kind: str, row_id: str, *, silent: bool = False, **members: object) -> None:
+        """Change its word about a payment, a refund or a booking by hand."""
+        change = {"kind": kind, "id": row_id, "set": members, "silent": silent}
+        self.post("/_sim/rows", change).raise_for_status()
+
+    def remove_row(self, kind: str, row_id: str, *, silent: bool = False) -> None:
+        """Drop a row from listings and paths."""
+        change = {"kind": kind, "id": row_id, "remove": True, "silent": silent}
+        self.post("/_sim/rows", change).raise_for_status()
 
     def faults(self, mode: str, latency_ms: int = 0) -> None:
         self.post("/_sim/faults", {"mode": mode, "latency_ms": latency_ms}).raise_for_status()
