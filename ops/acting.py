@@ -17,7 +17,7 @@ from ops.desk import (
 )
 from reservations.application import operate
 from reservations.domain.codes import display
-from reservations.domain.decisions import Decision
+from reservations.domain.facts import Decision
 
 
 @click.command
@@ -68,19 +68,22 @@ def review() -> None:
     type=Values(Decision),
     required=True,
     help="paid: accept the charged sum. not_charged, not_booked: the provider has no record of it."
-    " refunded, booked, cancelled: the evidence shows that it was done.",
+    " refunded, booked, cancelled: the evidence shows that it was done."
+    " stands: nothing changed. gone: the booking does not exist; it is cancelled and refunded."
+    " rebooked: it has another id. honoured: keep the trip as it is, and accept the loss."
+    " refund_again: send one more refund. returned: the traveler has the money by another way.",
 )
 @click.option(
     "--evidence",
     required=True,
     metavar="REF",
     callback=reference,
-    help="A bank or ticket reference to check it by; for booked, the supplier's booking id.",
+    help="A bank or ticket reference to check it by; for booked and rebooked, the supplier's booking id.",
 )
 @click.option(
     "--target",
     metavar="ID",
-    help="The payment or booking, if several are in question.",
+    help="The payment, booking or refund, if several are in question.",
 )
 @acts
 @pass_desk

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from reservations.application.ports import Attempt, Overview
 from reservations.domain.codes import display
-from reservations.domain.facts import Call, Facts, Operation, Status
+from reservations.domain.facts import Call, Contradiction, Facts, Operation, Status
 from reservations.domain.history import HistoryEntry
 from reservations.domain.reservation import ERASED, Customer, Reservation
 
@@ -118,9 +118,11 @@ def whole(
             "created_at": facts.created_at,
             "confirmed_at": facts.confirmed_at,
             "ended_at": facts.ended_at,
+            "next_look_at": reservation.next_look_at,
             "version": reservation.version,
         },
         "calls": [_call(call) for call in facts.calls],
+        "contradictions": [_contradiction(row) for row in facts.contradictions],
         "attempts": [_attempt(attempt) for attempt in attempts],
         "documents": [
             {"type": d.type, "issued_at": d.issued_at, "removed_at": d.removed_at}
@@ -162,6 +164,22 @@ def _call(call: Call) -> Row:
         "closed_at": call.closed_at,
         "check_at": call.check_at,
         "deadline_at": call.deadline_at,
+    }
+
+
+def _contradiction(row: Contradiction) -> Row:
+    return {
+        "kind": row.kind,
+        "subject": row.subject,
+        "seen": row.seen,
+        "number": row.number,
+        "looks": row.looks,
+        "first_at": row.first_at,
+        "opened_at": row.opened_at,
+        "over_at": row.over_at,
+        "decision": row.decision,
+        "evidence": row.evidence,
+        "check_at": row.check_at,
     }
 
 

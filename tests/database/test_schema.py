@@ -24,19 +24,29 @@ CONTRACTING: frozenset[str] = frozenset()
 """Revisions that may remove parts of the schema, if no release reads them. Others may only add."""
 
 _LITERAL = re.compile(r"_(ascii|utf8mb4)'")
+_NAMED = re.compile(r"  (UNIQUE )?(KEY|CONSTRAINT) ")
 
 
 def definitions(connection: Connection) -> dict[str, str]:
-    """Return the server's definition of each table, without the character set of a check's literals.
+    """Return the server's definition of each table, its lines in order but for indexes and checks.
 
-    MySQL reports another one after a separate statement has added an index.
+    A separate statement that adds an index or a check puts it last, and MySQL then reports another
+    character set of a check's literals.
     """
     tables = [name for (name,) in connection.execute(text("SHOW TABLES"))]
     return {
-        table: _LITERAL.sub("'", connection.execute(text(f"SHOW CREATE TABLE {table}")).one()[1])
+        table: _in_order(
+            _LITERAL.sub("'", connection.execute(text(f"SHOW CREATE TABLE {table}")).one()[1])
+        )
         for table in tables
         if table != "alembic_version"
     }
+
+
+def _in_order(definition: str) -> str:
+    """Put the columns first, as they are, and all keys and constraints after them by name."""
+    lines = [line.rstrip(",") for line in definition.splitlines()]
+    return "\n".join(sorted(lines, key=lambda line: line if _NAMED.match(line) else ""))
 
 
 def test_alembic_finds_no_difference(url: str) -> None:

@@ -23,8 +23,7 @@ from reservations.application.cases import Cases
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.application.operate import resolve_review
 from reservations.application.poll_outbox import poll_outbox
-from reservations.domain.decisions import Decision
-from reservations.domain.facts import Operation, Status
+from reservations.domain.facts import Decision, Operation, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import PublicStatus, Review
@@ -37,7 +36,9 @@ from tests.worlds.services import handler_of
 READ_LIMIT = timedelta(seconds=10)
 _FUNCTION_OF = {
     Queue.PAYMENT: "process_payment",
+    Queue.PAYMENT_LOOK: "process_payment",
     Queue.SUPPLIER: "confirm_supplier",
+    Queue.SUPPLIER_LOOK: "confirm_supplier",
     Queue.VOUCHER: "issue_voucher",
     Queue.NOTIFICATION: "notify_customer",
 }

@@ -16,9 +16,8 @@ from local.simulators.provider import Times
 from local.simulators.supplier import Supplier
 from reservations.adapters.providers.payments_api import HttpPaymentsApi
 from reservations.adapters.providers.supplier_api import HttpSupplierApi
-from reservations.domain.decisions import Decision
 from reservations.domain.errors import NotCancellableError
-from reservations.domain.facts import Operation, Reason, Status
+from reservations.domain.facts import Decision, Operation, Reason, Status
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.words import PublicStatus, Review, State

@@ -16,9 +16,9 @@ from reservations.application.poll_outbox import poll_outbox
 from reservations.application.ports import WebhookEvent
 from reservations.application.process_payment import process_payment
 from reservations.application.receive_webhook import receive_webhook
-from reservations.domain.decisions import Decision, DecisionRefusedError
+from reservations.domain.decisions import DecisionRefusedError
 from reservations.domain.errors import NotCancellableError, UnavailableError
-from reservations.domain.facts import Call, Operation, Status
+from reservations.domain.facts import Call, Decision, Operation, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation

@@ -98,7 +98,7 @@ def test_the_html_fetches_nothing_and_is_well_formed(mail: Mail) -> None:
 
 
 def test_each_kind_of_mail_has_its_own_subject() -> None:
-    assert len({compose(mail, sender=SENDER)["Subject"] for mail in EVERY_KIND}) == 10
+    assert len({compose(mail, sender=SENDER)["Subject"] for mail in EVERY_KIND}) == 12
 
 
 @pytest.mark.parametrize(

@@ -282,7 +282,7 @@ def test_the_outcome_of_each_connection_failure(
 def test_a_2xx_is_read(status: int) -> None:
     reply = charge(lambda _: httpx.Response(status, json=a_payment()))
 
-    expected = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
+    expected = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE, refunded_minor=0)
     assert (reply.outcome, reply.http_status, reply.alarm) == (expected, status, None)
 
 
@@ -344,21 +344,21 @@ def test_a_wrong_amount_is_reported_as_seen() -> None:
     reply = charge(lambda _: httpx.Response(201, json=a_payment(amount="900", currency="JPY")))
 
     assert reply.outcome == Seen(
-        provider_id="pay_1", status=Status.SUCCEEDED, money=Money(900, "JPY")
+        provider_id="pay_1", status=Status.SUCCEEDED, money=Money(900, "JPY"), refunded_minor=0
     )
 
 
 @pytest.mark.parametrize(
     ("amount", "refunded"),
-    [("0.00", None), ("0", None), ("0.01", Money(1, "EUR")), ("342.50", PRICE)],
+    [("0.00", 0), ("0", 0), ("0.01", 1), ("342.50", PRICE.minor)],
 )
-def test_the_refunded_part_of_a_payment_is_read(amount: str, refunded: Money | None) -> None:
+def test_the_refunded_part_of_a_payment_is_read(amount: str, refunded: int) -> None:
     listing = {"payments": [a_payment(refunded_amount=amount)]}
     api = HttpPaymentsApi(provider(lambda _: httpx.Response(200, json=listing)))
 
     [seen] = rows(api.perform(ASK_FOR_CHARGE))
 
-    assert seen.refunded == refunded
+    assert seen.refunded_minor == refunded
 
 
 @pytest.mark.parametrize(
@@ -391,7 +391,13 @@ def test_a_dispute_is_read_and_an_unreadable_one_counts_as_open(
     answers = [api.perform(CHARGE), api.perform(VOID)]
     inquiry = listed.perform(ASK_FOR_CHARGE)
 
-    expected = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE, dispute=dispute)
+    expected = Seen(
+        provider_id="pay_1",
+        status=Status.SUCCEEDED,
+        money=PRICE,
+        refunded_minor=0,
+        dispute=dispute,
+    )
     assert [(reply.outcome, reply.alarm) for reply in answers] == [(expected, alarm)] * 2
     assert (rows(inquiry)[1], inquiry.alarm) == (expected, alarm)
     assert rows(inquiry)[0].dispute is None

@@ -7,6 +7,7 @@ import pytest
 
 from reservations.application.cases import Case, Cases
 from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
+from reservations.domain.facts import Provider
 from reservations.domain.messages import Queue
 from tests.worlds.application import World
 from tests.worlds.builders import (
@@ -143,10 +144,10 @@ def test_the_personal_data_come_only_with_a_case_opened_with_them() -> None:
         assert case.customer == a_customer()
 
 
-def test_only_the_action_for_the_queue_is_due() -> None:
+def test_only_the_action_at_the_provider_is_due() -> None:
     with World(PAID).cases().open(RESERVATION_ID) as case:
-        assert case.due(Queue.PAYMENT) is None
-        assert case.due(Queue.SUPPLIER) is not None
+        assert case.due(Provider.PAYMENTS) is None
+        assert case.due(Provider.SUPPLIER) is not None
 
 
 def test_a_case_is_found_by_the_code_that_a_person_types() -> None:

@@ -17,14 +17,14 @@ from reservations.application.ports import Retention, Voucher, VoucherRenderer
 from reservations.application.read_reservation import Reader, link_to_voucher
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
-from reservations.domain.decisions import Decision, DecisionRefusedError
+from reservations.domain.decisions import DecisionRefusedError
 from reservations.domain.errors import (
     DocumentStoreUnavailableError,
     InvalidReservationCodeError,
     NotCancellableError,
     ReservationNotFoundError,
 )
-from reservations.domain.facts import Seen, Status
+from reservations.domain.facts import Decision, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD, Moment
@@ -96,7 +96,7 @@ def test_a_nudge_makes_a_resting_reservation_due_and_hints_to_its_step() -> None
     nudged = operate.check_now(CODE, cases=world.cases(actor=ACTOR))
 
     assert nudged.next_check_at == NOON + STANDARD.hint_lease
-    assert [row.hint.queue for row in world.database.outbox.values()] == [Queue.PAYMENT]
+    assert [row.hint.queue for row in world.database.outbox.values()] == [Queue.PAYMENT_LOOK]
     assert operator_lines(world) == [("operator.nudged", ACTOR, None)]
 
 

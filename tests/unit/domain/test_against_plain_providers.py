@@ -16,10 +16,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from reservations.domain.actions import Action, Sent, Settled, Verb, Wait
 from reservations.domain.codes import canonical
-from reservations.domain.decisions import Decision, DecisionRefusedError, nudge, resolve
+from reservations.domain.decisions import DecisionRefusedError, nudge, resolve
 from reservations.domain.facts import (
     RANK,
     Call,
+    Decision,
     Facts,
     NoAnswer,
     NotSent,
@@ -31,6 +32,7 @@ from reservations.domain.facts import (
 )
 from reservations.domain.fulfilment import IssueVoucher, SendMail, begin_send, fulfil, record_send
 from reservations.domain.learning import begin, cancel, record, wake
+from reservations.domain.looks import take_far_look
 from reservations.domain.money import Money
 from reservations.domain.plan import plan, settle
 from reservations.domain.policy import STANDARD, Moment
@@ -271,7 +273,7 @@ class OneReservation(RuleBasedStateMachine):
             self._answer(min(decisions))
             self._live_on()
         self._check_the_end()
-        assert not self._reviews()
+        assert not self._reviews(), self.facts
         assert self.reservation.next_check_at is None
 
     def _live_on(self) -> None:
@@ -279,14 +281,25 @@ class OneReservation(RuleBasedStateMachine):
         for _ in range(100):
             while not self._all_handed_over():
                 self._hand_over(MailStatus.SENT)
-            wakes_at = self.reservation.next_check_at
-            if wakes_at is None or self._only_a_person_can_go_on():
+            if self._only_a_person_can_go_on():
                 return
+            wakes_at = self.reservation.next_check_at
+            if wakes_at is None and self.reservation.next_look_at is None:
+                return
+            if wakes_at is None:
+                self._take_far_look()
+                continue
             self.now = max(self.now, wakes_at)
             for made in self.providers.moving():
                 made.end()
             self._work(Wire.ANSWERED, HONEST)
         raise AssertionError(f"no rest: {self.reservation}")
+
+    def _take_far_look(self) -> None:
+        assert self.reservation.next_look_at is not None
+        self.now = max(self.now, self.reservation.next_look_at)
+        self.reservation = take_far_look(self.reservation, Moment(self.now, STANDARD))
+        self._commit(self.facts)
 
     def _only_a_person_can_go_on(self) -> bool:
         no_call_is_due = all(call.check_at is None for call in self.facts.calls)
@@ -511,7 +524,9 @@ class OneReservation(RuleBasedStateMachine):
                 assert any(made.money in self._right_sums() for made in self.providers.kept())
             case Verb.REFUND if closed:
                 known = {call.provider_id for call in self.facts.of(Operation.BOOK)}
-                assert not known & self.providers.alive(), "refunds a live booking"
+                spared = {c.provider_id for c in self.reservation.standing.held_charges}
+                spared -= {refund.target for refund in self.facts.of(Operation.REFUND)}
+                assert spared or not known & self.providers.alive(), "refunds a live booking"
             case Verb.REFUND:
                 self._check_surplus(action)
             case Verb.CANCEL_BOOKING if self.on_the_voucher is not None:

@@ -9,13 +9,21 @@ import pytest
 from reservations.domain.actions import Action, Sent, Verb
 from reservations.domain.decisions import (
     ANSWERS,
-    Decision,
     DecisionRefusedError,
     nudge,
     refuse_to_erase,
     resolve,
 )
-from reservations.domain.facts import Call, Facts, Listing, Operation, Reason, Seen, Status
+from reservations.domain.facts import (
+    Call,
+    Decision,
+    Facts,
+    Listing,
+    Operation,
+    Reason,
+    Seen,
+    Status,
+)
 from reservations.domain.learning import record
 from reservations.domain.money import Money
 from reservations.domain.plan import plan
@@ -119,7 +127,7 @@ def test_an_attested_refund_ends_the_reservation(facts: Facts) -> None:
 
     refunded = decide(facts, Decision.REFUNDED, "SEPA-77")
 
-    [refund] = refunded.of(Operation.REFUND)
+    refund = refunded.of(Operation.REFUND)[-1]
     assert refund.status is Status.SUCCEEDED
     assert Standing(refunded).state is State.REFUNDED
     assert refunded.ended_at == LATER
@@ -134,9 +142,10 @@ def test_a_refund_that_may_still_be_answered_in_time_is_not_attested_beside_anot
     second = a_charge(provider_id="pay_2", key="seen:charge:pay_2")
     facts = replace(REFUND_REFUSED, calls=(*REFUND_REFUSED.calls, second, in_time))
 
-    refused, other = decide(facts, Decision.REFUNDED).of(Operation.REFUND)
+    refused, other, attested = decide(facts, Decision.REFUNDED).of(Operation.REFUND)
 
-    assert (refused.status, other) == (Status.SUCCEEDED, in_time)
+    assert (refused.status, other) == (Status.DECLINED, in_time)
+    assert (attested.status, attested.target) == (Status.SUCCEEDED, "pay_1")
 
 
 @pytest.mark.parametrize("ours", [Status.UNKNOWN, Status.NOT_FOUND, Status.DECLINED])
@@ -146,17 +155,18 @@ def test_an_attested_refund_covers_the_rest_of_a_partial_one(ours: Status) -> No
 
     refunded = decide(facts, Decision.REFUNDED, "SEPA-77")
 
-    assert refunded.row("refund:pay_1").money == Money(PRICE.minor - 10000, "EUR")
+    attested = next(c for c in refunded.calls if c.provider_id == "evidence:SEPA-77:pay_1")
+    assert attested.money == Money(PRICE.minor - 10000, "EUR")
     assert Standing(refunded).state is State.REFUNDED
     assert not Standing(refunded).reviews(LATER)
 
 
-def test_a_refund_keeps_the_id_its_provider_gave_it() -> None:
-    [attested] = decide(REFUND_REFUSED, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
+def test_a_refund_that_its_provider_knows_keeps_its_status_beside_the_attested_one() -> None:
+    refused, attested = decide(REFUND_REFUSED, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
     [silent] = decide(REFUND_SILENT, Decision.REFUNDED, "SEPA-77").of(Operation.REFUND)
 
-    assert attested.provider_id == "ref_pay_1"
-    assert silent.provider_id == "evidence:SEPA-77:pay_1"
+    assert (refused.provider_id, refused.status) == ("ref_pay_1", Status.DECLINED)
+    assert attested.provider_id == silent.provider_id == "evidence:SEPA-77:pay_1"
 
 
 def test_one_piece_of_evidence_attests_one_of_several_refunds() -> None:
@@ -170,10 +180,8 @@ def test_one_piece_of_evidence_attests_one_of_several_refunds() -> None:
 
     half = decide(facts, Decision.REFUNDED, target="pay_2")
 
-    assert [call.status for call in half.of(Operation.REFUND)] == [
-        Status.DECLINED,
-        Status.SUCCEEDED,
-    ]
+    attested = half.of(Operation.REFUND)[-1]
+    assert (attested.status, attested.target) == (Status.SUCCEEDED, "pay_2")
     assert Standing(half).reviews(LATER) == {Review.REFUND_REFUSED}
     assert Standing(decide(half, Decision.REFUNDED)).state is State.REFUNDED
 

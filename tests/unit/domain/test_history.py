@@ -176,7 +176,9 @@ SINGLE = {
     for name, value in vars(history).items()
     if name.isupper() and not name.startswith("_") and isinstance(value, str)
 }
-EVENTS = SINGLE.union(CALLS.values(), CLOSED.values(), MAILS.values(), FEEDBACK.values())
+EVENTS = SINGLE.union(CALLS.values(), CLOSED.values(), MAILS.values(), FEEDBACK.values()).union(
+    history.CONTRADICTIONS.values(), history.OVER.values(), {history.DISPUTE_LOST}
+)
 
 
 def test_internal_events_are_events() -> None:

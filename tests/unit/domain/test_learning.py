@@ -9,6 +9,7 @@ from reservations.domain.actions import Action, Inquire, Send, Sent, Verb, Void
 from reservations.domain.facts import (
     Call,
     Facts,
+    Kind,
     Listing,
     NoAnswer,
     NotSent,
@@ -192,7 +193,7 @@ def test_an_answer_becomes_a_fact(status: Status) -> None:
 @pytest.mark.parametrize(
     ("status", "closed_at", "check_at"),
     [
-        (Status.SUCCEEDED, LATER, LATER + 10 * MINUTE),
+        (Status.SUCCEEDED, LATER, LATER + HOUR),
         (Status.PENDING, None, LATER + 30 * SECOND),
     ],
 )
@@ -212,7 +213,7 @@ def test_a_stale_answer_changes_only_the_inquiry_count() -> None:
 
     facts = learnt(some_facts(paid), Verb.CHARGE, replace(PAID, status=Status.PENDING))
 
-    assert facts.row(CHARGE_KEY) == replace(paid, check_at=NOON + 10 * MINUTE)
+    assert facts.row(CHARGE_KEY) == replace(paid, check_at=NOON + HOUR)
 
 
 def test_another_amount_is_recorded_unchanged() -> None:
@@ -249,13 +250,11 @@ def test_an_answer_under_another_id_gets_a_row_of_its_own() -> None:
 
 def test_a_found_call_has_the_deadline_of_a_sent_one() -> None:
     pending = Seen(provider_id="other", status=Status.PENDING, money=PRICE)
-    facts = some_facts(a_charge(), a_refund(Status.PENDING), reason=Reason.EXPIRED)
+    facts = some_facts(a_charge(), reason=Reason.EXPIRED)
 
     facts = learnt(facts, Verb.CHARGE, pending)
-    facts = learnt(facts, Verb.REFUND, pending, key="refund:pay_1")
 
     assert facts.row("seen:charge:other").deadline_at == LATER + STANDARD.deadline
-    assert facts.row("seen:refund:other").deadline_at == LATER + STANDARD.refund_deadline
 
 
 def test_an_answer_to_one_row_is_filed_under_the_row_that_has_its_id() -> None:
@@ -336,7 +335,7 @@ def test_the_answer_to_a_void_is_the_current_payment() -> None:
 def test_a_call_without_an_answer_is_unknown_and_inquired_about_soon() -> None:
     [call] = learnt(some_facts(a_charge(Status.STARTED)), Verb.CHARGE, NoAnswer()).calls
 
-    assert call == a_charge(Status.UNKNOWN, check_at=LATER + 30 * SECOND)
+    assert call == a_charge(Status.UNKNOWN, check_at=LATER + 30 * SECOND, doubted=True)
 
 
 @pytest.mark.parametrize(
@@ -544,14 +543,19 @@ def test_a_late_inquiry_about_a_missing_call_schedules_the_next() -> None:
     assert facts.row(CHARGE_KEY).check_at == NOON + 10 * MINUTE
 
 
-def test_a_call_that_is_not_found_is_closed_and_its_ladder_restarts() -> None:
+def test_a_call_that_is_not_found_is_closed_and_its_ladder_goes_on() -> None:
     unknown = a_charge(Status.UNKNOWN, missing_since=NOON, looks=4)
 
     [call] = inquired(some_facts(unknown), NOTHING, asked_at=SURE_AT, now=SURE_AT + SECOND).calls
 
     closed_at = SURE_AT + SECOND
     assert call == a_charge(
-        Status.NOT_FOUND, closed_at=closed_at, quiet_from=closed_at, check_at=closed_at
+        Status.NOT_FOUND,
+        closed_at=closed_at,
+        quiet_from=closed_at,
+        check_at=closed_at,
+        looks=4,
+        doubted=True,
     )
 
 
@@ -638,9 +642,10 @@ def test_a_refund_of_another_amount_was_made_elsewhere() -> None:
 
     facts = inquired(facts, Listing.of([part]), key="refund:pay_1")
 
-    elsewhere = facts.row("seen:refund:ref_x")
-    assert (elsewhere.money, elsewhere.target) == (part.money, "pay_1")
+    [elsewhere] = facts.contradictions
+    assert (elsewhere.matter, elsewhere.payment) == ((Kind.FOREIGN_REFUND, "ref_x"), "pay_1")
     assert facts.row("refund:pay_1").status is Status.UNKNOWN
+    assert Standing(facts).left_of(facts.row(CHARGE_KEY)) == PRICE.minor - 100
     assert Standing(facts).state is State.REFUND_IN_PROGRESS
 
 
@@ -669,13 +674,13 @@ def test_a_refund_made_by_hand_counts_for_its_payment() -> None:
     listing = Listing.of(
         [
             Seen(provider_id="ref_pay_1", status=Status.DECLINED),
-            Seen(provider_id="ref_9", status=Status.SUCCEEDED),
+            Seen(provider_id="ref_9", status=Status.SUCCEEDED, money=PRICE),
         ]
     )
 
     facts = inquired(facts, listing, key="refund:pay_1")
 
-    assert facts.row("seen:refund:ref_9").target == "pay_1"
+    assert [call.key for call in facts.of(Operation.REFUND)] == ["refund:pay_1"]
     assert Standing(facts).state is State.REFUNDED
 
 
@@ -739,17 +744,31 @@ def test_a_cancellation_that_was_answered_is_not_touched_by_a_listing(status: St
         (72 * HOUR, None),
     ],
 )
-def test_a_closed_charge_is_inquired_about_on_schedule_and_then_rests(
+def test_a_charge_that_was_in_doubt_is_inquired_about_on_schedule_and_then_rests(
     asked_after: timedelta, next_after: timedelta | None
 ) -> None:
+    asked_at = NOON + asked_after
+
+    facts = inquired(
+        some_facts(a_charge(doubted=True)),
+        Listing.of([PAID]),
+        asked_at=asked_at,
+        now=asked_at + SECOND,
+    )
+
+    expected = None if next_after is None else NOON + next_after
+    assert facts.row(CHARGE_KEY).check_at == expected
+
+
+@pytest.mark.parametrize("asked_after", [timedelta(0), HOUR])
+def test_a_charge_that_was_never_in_doubt_is_inquired_about_once(asked_after: timedelta) -> None:
     asked_at = NOON + asked_after
 
     facts = inquired(
         some_facts(a_charge()), Listing.of([PAID]), asked_at=asked_at, now=asked_at + SECOND
     )
 
-    expected = None if next_after is None else NOON + next_after
-    assert facts.row(CHARGE_KEY).check_at == expected
+    assert facts.row(CHARGE_KEY).check_at == (None if asked_after else NOON + HOUR)
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from ops.__main__ import ops
 from ops.desk import ADVICE, SOURCES, Desk
 from reservations.application.oversee import INVARIANTS
 from reservations.application.ports import DeadLetter, DeadLetters, Finding, Source
-from reservations.domain.decisions import Decision
 from reservations.domain.errors import UnavailableError
+from reservations.domain.facts import Decision
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import ERASED, Reservation

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from reservations.application.ports import Attempt, Opened, UnitOfWork
-from reservations.domain.actions import Action, wanted_queue
+from reservations.domain.actions import Action, provider_of
 from reservations.domain.change import Change
 from reservations.domain.codes import canonical
 from reservations.domain.errors import ReservationNotFoundError
+from reservations.domain.facts import Provider
 from reservations.domain.history import HistoryEntry
-from reservations.domain.messages import Queue
 from reservations.domain.plan import Settlement, plan, settle
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Customer, Reservation
@@ -45,13 +45,13 @@ class Case:
         assert customer is not None
         return customer
 
-    def due(self, queue: Queue) -> Action | None:
-        """The next action, if it is for the worker behind `queue`. The verdict is taken first."""
+    def due(self, provider: Provider) -> Action | None:
+        """The next action, if it is at `provider`. The verdict is taken first."""
         standing = conclude(self.reservation.standing, self.at)
         if standing.facts is not self.reservation.facts:
             self.reservation = replace(self.reservation, facts=standing.facts)
         action = plan(standing, self.at)
-        return action if isinstance(action, Action) and wanted_queue(action) is queue else None
+        return action if isinstance(action, Action) and provider_of(action) is provider else None
 
     def put(self, reservation: Reservation) -> None:
         """Replace the reservation. The end of the block stores it, with its hints."""

@@ -7,7 +7,7 @@ from reservations.application.cases import Cases
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest
 from reservations.application.provider_step import StepTaken, take_provider_step
 from reservations.domain.actions import Action
-from reservations.domain.messages import Queue
+from reservations.domain.facts import Provider
 from reservations.domain.reservation import Customer, Reservation
 
 
@@ -31,4 +31,6 @@ def confirm_supplier(
             )
         )
 
-    return take_provider_step(reservation_id, cases=cases, queue=Queue.SUPPLIER, perform=perform)
+    return take_provider_step(
+        reservation_id, cases=cases, provider=Provider.SUPPLIER, perform=perform
+    )

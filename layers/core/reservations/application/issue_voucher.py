@@ -90,4 +90,5 @@ def _with_voucher(
     voucher = Document(
         type=DocumentType.VOUCHER, s3_key=key, sha256=sha256(content).hexdigest(), issued_at=now
     )
-    return replace(reservation, documents=(*reservation.documents, voucher))
+    documents = {document.type: document for document in (*reservation.documents, voucher)}
+    return replace(reservation, documents=tuple(documents.values()))

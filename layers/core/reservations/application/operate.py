@@ -19,13 +19,12 @@ from reservations.application.ports import (
 from reservations.domain import history
 from reservations.domain.access_token import KeyRing
 from reservations.domain.decisions import (
-    Decision,
     DecisionRefusedError,
     nudge,
     refuse_to_erase,
     resolve,
 )
-from reservations.domain.facts import PROVIDER_OF, Provider
+from reservations.domain.facts import PROVIDER_OF, Decision, Provider
 from reservations.domain.fulfilment import ask_again
 from reservations.domain.history import HistoryEntry
 from reservations.domain.reservation import Reservation

@@ -7,7 +7,7 @@ from reservations.application.cases import Cases
 from reservations.application.ports import PaymentRequest, PaymentsApi, Reply
 from reservations.application.provider_step import StepTaken, take_provider_step
 from reservations.domain.actions import Action
-from reservations.domain.messages import Queue
+from reservations.domain.facts import Provider
 from reservations.domain.reservation import Customer, Reservation
 
 
@@ -34,4 +34,6 @@ def process_payment(
             )
         )
 
-    return take_provider_step(reservation_id, cases=cases, queue=Queue.PAYMENT, perform=perform)
+    return take_provider_step(
+        reservation_id, cases=cases, provider=Provider.PAYMENTS, perform=perform
+    )

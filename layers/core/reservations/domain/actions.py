@@ -65,6 +65,20 @@ class Inquire(_AboutCall):
         return self.call.target
 
 
+class InquireRefunds(Inquire):
+    """A request for all refunds of a charge, whoever made them."""
+
+    __slots__ = ()
+
+    @property
+    def operation(self) -> Operation:
+        return Operation.REFUND
+
+    @property
+    def target(self) -> str | None:
+        return self.call.provider_id
+
+
 class Void(_AboutCall):
     """A request to end a pending charge. Its answer is the current payment."""
 
@@ -107,8 +121,17 @@ QUEUE_OF: Mapping[Provider, Queue] = {
     Provider.PAYMENTS: Queue.PAYMENT,
     Provider.SUPPLIER: Queue.SUPPLIER,
 }
+LOOK_QUEUE_OF: Mapping[Provider, Queue] = {
+    Provider.PAYMENTS: Queue.PAYMENT_LOOK,
+    Provider.SUPPLIER: Queue.SUPPLIER_LOOK,
+}
+
+
+def provider_of(action: Action) -> Provider:
+    return PROVIDER_OF[action.operation]
 
 
 def wanted_queue(action: Action) -> Queue:
-    """The queue of the worker that can carry out the action."""
-    return QUEUE_OF[PROVIDER_OF[action.operation]]
+    """The queue for the hint of an action. A look at what is closed has places of its own."""
+    late = isinstance(action, Inquire) and not action.call.open
+    return (LOOK_QUEUE_OF if late else QUEUE_OF)[provider_of(action)]

@@ -1,45 +1,66 @@
 """Decisions of a person about a reservation. A decision is one more fact, under the same rules.
 
 Nothing is withdrawn. An operator's evidence raises the status of a call as a provider's answer does,
-and the saga goes on from there.
+or closes a contradiction, and the saga goes on from there.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import StrEnum
 
 from reservations.domain.actions import Inquire, Sent, Settled
-from reservations.domain.facts import Call, Facts, Operation, Provider, Seen, Status
+from reservations.domain.contradictions import decide, latest
+from reservations.domain.facts import (
+    ATTESTED_BY_EVIDENCE,
+    Call,
+    Contradiction,
+    Decision,
+    Facts,
+    Kind,
+    Operation,
+    Provider,
+    Seen,
+    Status,
+)
 from reservations.domain.fulfilment import fulfil
 from reservations.domain.learning import record, wake
 from reservations.domain.money import Money
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
-from reservations.domain.standing import Standing
+from reservations.domain.standing import Standing, refund_key
 from reservations.domain.words import RESTING, Review, State
 
-
-class Decision(StrEnum):
-    """The end of a review: evidence that an operator has seen."""
-
-    PAID = "paid"  # the sum of the payment is accepted in place of the price
-    NOT_CHARGED = "not_charged"  # no payment was made; if that was wrong, a late inquiry finds it
-    REFUNDED = "refunded"
-    BOOKED = "booked"
-    NOT_BOOKED = (
-        "not_booked"  # the supplier has no booking; if that was wrong, a late inquiry finds it
-    )
-    CANCELLED = "cancelled"
-
-
 ANSWERS: Mapping[Decision, frozenset[Review]] = {
-    Decision.PAID: frozenset({Review.MONEY_MISMATCH}),
+    Decision.PAID: frozenset({Review.MONEY_MISMATCH, Review.OTHER_SUM}),
     Decision.NOT_CHARGED: frozenset({Review.DEADLINE}),
     Decision.REFUNDED: frozenset({Review.REFUND_REFUSED, Review.DEADLINE}),
     Decision.BOOKED: frozenset({Review.DEADLINE}),
     Decision.NOT_BOOKED: frozenset({Review.DEADLINE}),
     Decision.CANCELLED: frozenset({Review.CANCEL_REFUSED, Review.DEADLINE}),
+    Decision.STANDS: frozenset(
+        {Review.BOOKING_ABSENT, Review.BOOKING_CHANGED, Review.PAYMENT_CHANGED}
+    ),
+    Decision.GONE: frozenset({Review.BOOKING_ABSENT, Review.BOOKING_CHANGED}),
+    Decision.REBOOKED: frozenset({Review.BOOKING_ABSENT, Review.BOOKING_CHANGED}),
+    Decision.HONOURED: frozenset(
+        {
+            Review.BOOKING_ALIVE,
+            Review.FOREIGN_REFUND,
+            Review.PAYMENT_ABSENT,
+            Review.PAYMENT_CHANGED,
+            Review.DISPUTE,
+        }
+    ),
+    Decision.REFUND_AGAIN: frozenset({Review.REFUND_FAILED, Review.REFUND_REFUSED}),
+    Decision.RETURNED: frozenset(
+        {
+            Review.REFUND_FAILED,
+            Review.OTHER_SUM,
+            Review.PAYMENT_ABSENT,
+            Review.DISPUTE,
+            Review.FOREIGN_REFUND,
+        }
+    ),
 }
 """The reviews that each decision can answer."""
 
@@ -55,7 +76,7 @@ class Attestation:
 
 def _ours(_: Call, evidence: str) -> str:
     """Unlike any id of a provider, so that a later listing is filed apart."""
-    return f"evidence:{evidence}"
+    return f"{ATTESTED_BY_EVIDENCE}{evidence}"
 
 
 def _of_its_payment(call: Call, evidence: str) -> str:
@@ -103,8 +124,8 @@ def resolve(
 ) -> Facts:
     """Answer a review. `evidence` is a reference outside this system; for a booking, the supplier's id.
 
-    `target` is the payment or booking in question. It is needed where there are several, as one
-    piece of evidence proves one.
+    `target` is the payment, booking or refund in question. It is needed where there are several, as
+    one piece of evidence proves one. A decision about a contradiction closes that one time of it.
 
     Raises:
         DecisionRefusedError: no review, or more than one, is answered by this decision.
@@ -114,12 +135,135 @@ def resolve(
     if not open_reviews & ANSWERS[decision]:
         found = ", ".join(sorted(open_reviews)) or "nothing"
         raise DecisionRefusedError(f"in review: {found}; `{decision}` does not answer it")
+    row = _contradiction_in_question(standing, decision, target)
+    if row is not None:
+        return _decide(standing, row, decision, evidence, at)
     if decision is Decision.PAID:
         return _accept_sum(standing)
+    if decision is Decision.REFUND_AGAIN:
+        return _refund_again(standing, _held_charge(standing, target), at)
+    if decision is Decision.HONOURED and standing.over_refunded:
+        return _accept_loss(standing, evidence, at)
+    if decision not in ATTESTED:
+        raise DecisionRefusedError("nothing of this is open: nudge it, and look again")
     call = _the_one_in_question(standing, ATTESTED[decision].operation, at.now, target)
     if decision is Decision.BOOKED and call.provider_id not in (None, evidence):
         raise DecisionRefusedError(f"the supplier knows this booking as {call.provider_id}")
     return _attest(standing, call, ATTESTED[decision], evidence, at)
+
+
+def _contradiction_in_question(
+    standing: Standing, decision: Decision, target: str | None
+) -> Contradiction | None:
+    rows = [
+        row
+        for row in standing.lasting
+        if row.open
+        and Review(row.kind) in ANSWERS[decision]
+        and _may_answer(standing, row, decision)
+    ]
+    named = [row for row in rows if target in (None, row.subject, row.payment)]
+    if len(named) > 1:
+        subjects = ", ".join(row.subject for row in named)
+        raise DecisionRefusedError(
+            f"several are in question: say which, one at a time, by --target: {subjects}"
+        )
+    return named[0] if named else None
+
+
+def _may_answer(standing: Standing, row: Contradiction, decision: Decision) -> bool:
+    """Return `False` for a decision about money that the reservation still stands on."""
+    if decision is Decision.PAID:
+        return row.payment is None  # a refund's sum cannot be accepted in place of the price
+    if decision is Decision.RETURNED and row.payment is None:
+        return standing.closed
+    return True
+
+
+def _decide(
+    standing: Standing, row: Contradiction, decision: Decision, evidence: str, at: Moment
+) -> Facts:
+    if decision is Decision.PAID and row.money and row.money.currency != standing.paid.currency:
+        raise DecisionRefusedError("the payment is in another currency: cancel the reservation")
+    facts = standing.facts.put_contradiction(decide(row, decision, evidence, at))
+    if decision is Decision.REBOOKED:
+        return _rebooked(facts, row, evidence, at)
+    if decision is Decision.REFUND_AGAIN:
+        return _refund_again(Standing(facts), _held_charge(Standing(facts), row.payment), at)
+    return facts
+
+
+def _accept_loss(standing: Standing, evidence: str, at: Moment) -> Facts:
+    """Keep that more was returned than was taken, and that nobody asks for it back."""
+    charge = standing.over_refunded[0]
+    before = latest(standing.facts, Kind.FOREIGN_REFUND, charge.provider_id or "")
+    row = Contradiction(
+        kind=Kind.FOREIGN_REFUND,
+        subject=charge.provider_id or "",
+        seen="returned more than was taken",
+        number=before.number + 1 if before else 1,
+        payment=charge.provider_id,
+        first_at=at.now,
+        last_at=at.now,
+        opened_at=at.now,
+    )
+    return standing.facts.put_contradiction(decide(row, Decision.HONOURED, evidence, at))
+
+
+def _rebooked(facts: Facts, row: Contradiction, evidence: str, at: Moment) -> Facts:
+    """File the booking under its new id. A listing tells its locator."""
+    if evidence == row.subject:
+        raise DecisionRefusedError("this is its old id: use `stands` if nothing changed")
+    known = any(call.provider_id == evidence for call in facts.of(Operation.BOOK))
+    if known:
+        return facts
+    call = Call(
+        operation=Operation.BOOK,
+        key=f"seen:{Operation.BOOK}:{evidence}",
+        started_at=at.now,
+        sent_at=at.now,
+        deadline_at=at.now + at.policy.deadline,
+    )
+    seen = Seen(provider_id=evidence, status=Status.SUCCEEDED)
+    facts = record(facts.put(call), _asked(call, at.now), seen, at)
+    return facts.put(replace(facts.row(call.key), check_at=at.now))
+
+
+def _held_charge(standing: Standing, target: str | None) -> Call:
+    held = [c for c in standing.held_charges if target in (None, c.provider_id)]
+    if len(held) != 1:
+        names = ", ".join(charge.provider_id or "" for charge in held) or "none"
+        raise DecisionRefusedError(f"say by --target which payment to refund; held: {names}")
+    return held[0]
+
+
+def _refund_again(standing: Standing, charge: Call, at: Moment) -> Facts:
+    """Let the next refund of a charge go: a row that waits to be sent.
+
+    A new key is safe only when every earlier refund failed or was refused, and beside no dispute.
+    """
+    earlier = [refund for refund in standing.refunds if refund.target == charge.provider_id]
+    for refund in earlier:
+        if refund.status is not Status.DECLINED and not standing.has_failed(refund):
+            raise DecisionRefusedError(f"{refund.provider_id or refund.key} may still succeed")
+    if not standing.may_refund(charge):
+        raise DecisionRefusedError("a contradiction freezes its refund: end that review first")
+    call = Call(
+        operation=Operation.REFUND,
+        key=refund_key(charge, len(earlier) + 1),
+        status=Status.NOT_FOUND,
+        money=Money(standing.left_of(charge), standing.taken_of(charge).currency),
+        target=charge.provider_id,
+        attempts=0,
+        started_at=at.now,
+        sent_at=at.now,
+        deadline_at=at.now + at.policy.refund_deadline,
+        closed_at=at.now,
+        quiet_from=at.now,
+        check_at=at.now,
+        doubted=True,
+    )
+    return standing.facts.put(call)
 
 
 def _accept_sum(standing: Standing) -> Facts:
@@ -157,6 +301,8 @@ def _named(call: Call) -> str | None:
 
 def _attest(standing: Standing, call: Call, said: Attestation, evidence: str, at: Moment) -> Facts:
     call = replace(call, money=_what_was_left(standing, call))
+    if call.operation is Operation.REFUND and call.provider_id is not None:
+        return standing.facts.put(_returned_elsewhere(call, said.name(call, evidence), at))
     facts = standing.facts.put(call)
     seen = Seen(
         provider_id=call.provider_id or said.name(call, evidence),
@@ -164,6 +310,20 @@ def _attest(standing: Standing, call: Call, said: Attestation, evidence: str, at
         money=call.money,
     )
     return record(facts, _asked(call, at.now), seen, at)
+
+
+def _returned_elsewhere(refund: Call, name: str, at: Moment) -> Call:
+    """A row of its own for money returned by another way: the provider's refund stays refused."""
+    return replace(
+        refund,
+        key=name,
+        provider_id=name,
+        status=Status.SUCCEEDED,
+        attempts=1,
+        closed_at=at.now,
+        quiet_from=at.now,
+        check_at=None,
+    )
 
 
 def _what_was_left(standing: Standing, call: Call) -> Money | None:
@@ -176,7 +336,8 @@ def _what_was_left(standing: Standing, call: Call) -> Money | None:
 
 def _in_question(standing: Standing, call: Call, now: datetime) -> bool:
     """Return `True` if a review is about the call. One that may still be answered in time is not."""
-    refused = call.status is Status.DECLINED and call.operation is not Operation.CHARGE
+    due_back = {c.provider_id for c in (*standing.held_charges, *standing.live_bookings)}
+    refused = call.status is Status.DECLINED and call.target in due_back - {None}
     return refused or (call in standing.awaited and call.deadline_at <= now)
 
 

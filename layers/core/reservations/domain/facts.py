@@ -46,6 +46,49 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
 
 
+class DisputeStatus(StrEnum):
+    """The stage of a dispute. A lost one has returned its money to the payer."""
+
+    OPEN = "open"
+    LOST = "lost"
+    WON = "won"
+
+
+class Kind(StrEnum):
+    """The kind of a contradiction: what a provider says that does not fit the ledger."""
+
+    BOOKING_ABSENT = "booking_absent"
+    BOOKING_CHANGED = "booking_changed"  # a lower status, other dates or price, an id in other case
+    BOOKING_ALIVE = "booking_alive"  # although it was cancelled
+    PAYMENT_ABSENT = "payment_absent"  # or voided
+    PAYMENT_CHANGED = "payment_changed"  # a lower status, an id in other case
+    FOREIGN_REFUND = "foreign_refund"  # we did not ask for it
+    REFUND_FAILED = "refund_failed"  # although it had succeeded
+    DISPUTE = "dispute"
+    OTHER_SUM = "other_sum"  # of a payment or of a refund
+
+
+OF_BOOKINGS = frozenset({Kind.BOOKING_ABSENT, Kind.BOOKING_CHANGED, Kind.BOOKING_ALIVE})
+OF_PAYMENTS = frozenset(Kind) - OF_BOOKINGS
+
+
+class Decision(StrEnum):
+    """The end of a review: evidence that an operator has seen."""
+
+    PAID = "paid"  # the sum of the payment is accepted in place of the price
+    NOT_CHARGED = "not_charged"  # no payment was made; if that was wrong, a late inquiry finds it
+    REFUNDED = "refunded"
+    BOOKED = "booked"
+    NOT_BOOKED = "not_booked"  # no booking was made; if that was wrong, a late inquiry finds it
+    CANCELLED = "cancelled"
+    STANDS = "stands"  # the provider confirmed by other means that nothing changed
+    GONE = "gone"  # the booking does not exist any more
+    REBOOKED = "rebooked"  # the booking lives on under another id
+    HONOURED = "honoured"  # the reservation stays as it is, and the loss is accepted
+    REFUND_AGAIN = "refund_again"
+    RETURNED = "returned"  # the traveler has the money back by another way
+
+
 class Reason(StrEnum):
     """The reason why a reservation is closed. An open one has `None`."""
 
@@ -55,6 +98,8 @@ class Reason(StrEnum):
     CUSTOMER_CANCELLED = "customer_cancelled"
     EXPIRED = "expired"
 
+
+ATTESTED_BY_EVIDENCE = "evidence:"  # begins the id that an operator's evidence gives to a call
 
 OPEN = frozenset({Status.STARTED, Status.UNKNOWN, Status.PENDING})
 LIVE = frozenset({Status.PENDING, Status.SUCCEEDED})
@@ -97,6 +142,9 @@ class Call:
     missing_since: datetime | None = None
     void_asked: bool = False
     check_at: datetime | None = None
+    doubted: bool = False  # it was unknown, not found or sent again at some time
+    refunded_minor: int | None = None  # of a charge: the provider's last word
+    refunds_at: datetime | None = None  # of a charge: the time to list its refunds
 
     @property
     def open(self) -> bool:
@@ -113,6 +161,55 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """One time that a provider did not fit the ledger: suspected at first, open once believed.
+
+    `subject` is the provider's id of the payment, booking or refund in question, `seen` the provider's
+    word about it. It is over once the provider agrees again, and closed then or by a decision.
+    """
+
+    kind: Kind
+    subject: str
+    seen: str
+    number: int = 1  # counts the times of the same kind and subject
+    payment: str | None = None  # of a refund
+    money: Money | None = None
+    looks: int = 1
+    first_at: datetime
+    last_at: datetime
+    check_at: datetime | None = None
+    opened_at: datetime | None = None
+    over_at: datetime | None = None
+    closed_at: datetime | None = None
+    sticky: bool = False  # only a decision closes it
+    decision: Decision | None = None
+    evidence: str | None = None
+
+    @property
+    def lasts(self) -> bool:
+        """`True` while suspected or open."""
+        return self.closed_at is None
+
+    @property
+    def open(self) -> bool:
+        return self.opened_at is not None and self.closed_at is None
+
+    @property
+    def matter(self) -> tuple[Kind, str]:
+        return self.kind, self.subject
+
+    @property
+    def about(self) -> tuple[Operation, str]:
+        """The charge or the booking that a look at it inquires about."""
+        if self.kind in OF_BOOKINGS:
+            return Operation.BOOK, self.subject
+        return Operation.CHARGE, self.payment or self.subject
+
+    def due(self, now: datetime) -> bool:
+        return self.check_at is not None and self.check_at <= now
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """The input of every decision of the saga."""
 
@@ -120,6 +217,7 @@ class Facts:
     price: Money
     created_at: datetime
     calls: tuple[Call, ...] = ()
+    contradictions: tuple[Contradiction, ...] = ()  # in the order of their first looks
     reason: Reason | None = None
     accepted_minor: int | None = None  # the amount an operator accepted in place of the price
     confirmed_at: datetime | None = None  # stamped once
@@ -150,13 +248,15 @@ class Facts:
             self, calls=tuple(call if old.key == call.key else old for old in self.calls)
         )
 
-
-class DisputeStatus(StrEnum):
-    """The stage of a dispute. A lost one has returned its money to the payer."""
-
-    OPEN = "open"
-    LOST = "lost"
-    WON = "won"
+    def put_contradiction(self, row: Contradiction) -> "Facts":
+        """Replace the contradiction with the same matter and number, or add it at the end."""
+        rows = self.contradictions
+        if not any((old.matter, old.number) == (row.matter, row.number) for old in rows):
+            return replace(self, contradictions=(*rows, row))
+        kept = (
+            row if (old.matter, old.number) == (row.matter, row.number) else old for old in rows
+        )
+        return replace(self, contradictions=tuple(kept))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,16 +271,16 @@ class Dispute:
 class Seen:
     """A payment, a booking or a refund as its provider reports it.
 
-    `money` of a booking is its price, if the supplier tells it. `refunded` is the part of a payment
-    that was returned, `None` for nothing. `as_asked` is `False` for a booking with other dates than
-    we asked for, or with unreadable dates or price.
+    `money` of a booking is its price, if the supplier tells it. `refunded_minor` is the part of a
+    payment that was returned, in minor units. `as_asked` is `False` for a booking with other dates
+    than we asked for, or with unreadable dates or price.
     """
 
     provider_id: str
     status: Status
     money: Money | None = None
     locator: str | None = None
-    refunded: Money | None = None
+    refunded_minor: int | None = None
     dispute: Dispute | None = None
     as_asked: bool = True
 

@@ -38,6 +38,7 @@ class MailRule:
     kind: MailKind
     state: State | None = None
     untold: bool = False  # only if a payment was found after the mail of the cancellation
+    failed: bool = False  # only if a refund failed after it had succeeded
 
 
 MAIL_RULES = (
@@ -50,6 +51,9 @@ MAIL_RULES = (
     MailRule(
         status=PublicStatus.CANCELADA, kind=MailKind.REFUNDED, state=State.REFUNDED, untold=True
     ),
+    MailRule(status=PublicStatus.RECHAZADA, kind=MailKind.REFUND_FAILED, failed=True),
+    MailRule(status=PublicStatus.EXPIRADA, kind=MailKind.REFUND_FAILED, failed=True),
+    MailRule(status=PublicStatus.CANCELADA, kind=MailKind.REFUND_FAILED, failed=True),
 )
 """In order: a later mail waits for an earlier one. A mail is no longer due once the status changes."""
 
@@ -61,7 +65,7 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
     confirmation let go without its voucher is sent first.
     """
     standing = reservation.standing
-    if standing.state is State.SUPPLIER_CONFIRMED and reservation.voucher is None:
+    if standing.state is State.SUPPLIER_CONFIRMED and _lacks_voucher(reservation):
         if standing.rivals:
             return Settled()
         mail = reservation.send_of(MailKind.CONFIRMED)
@@ -71,13 +75,25 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
     return next((wish for wish in wishes if wish is not None), Settled())
 
 
+def _lacks_voucher(reservation: Reservation) -> bool:
+    """Return `True` without a voucher, or with one of a booking that has another id now."""
+    voucher, rebooked_at = reservation.voucher, reservation.standing.rebooked_at
+    if voucher is None:
+        return True
+    outdated = rebooked_at is not None and voucher.issued_at < rebooked_at
+    return outdated and voucher.removed_at is None
+
+
 def _owed(reservation: Reservation) -> Iterator[MailKind]:
     status, state = reservation.standing.public_status, reservation.standing.state
-    untold = _untold_payment(reservation)
+    untold, failed = _untold_payment(reservation), reservation.standing.a_refund_failed
     return (
         rule.kind
         for rule in MAIL_RULES
-        if rule.status is status and rule.state in (None, state) and (untold or not rule.untold)
+        if rule.status is status
+        and rule.state in (None, state)
+        and (untold or not rule.untold)
+        and (failed or not rule.failed)
     )
 
 

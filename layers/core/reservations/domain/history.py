@@ -7,7 +7,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from reservations.domain.facts import Call, Operation, Reason, Status
+from reservations.domain.facts import (
+    Call,
+    Contradiction,
+    DisputeStatus,
+    Facts,
+    Kind,
+    Operation,
+    Reason,
+    Status,
+)
 from reservations.domain.reservation import (
     MailFeedback,
     MailKind,
@@ -35,8 +44,6 @@ REVIEW_RESOLVED = "review.resolved"
 TOKEN_REISSUED = "access_token.reissued"  # noqa: S105  # the name of an event
 CUSTOMER_ERASED = "customer.erased"
 
-# About our messages, which change no reservation: shown to operators, not to travelers.
-INTERNAL = frozenset({HINT_REVIVED, MESSAGE_REDRIVEN, MESSAGE_DROPPED})
 
 CLOSED: Mapping[Reason, str] = {reason: f"reservation.closed.{reason}" for reason in Reason}
 
@@ -57,6 +64,22 @@ CALLS: Mapping[tuple[Operation, Status], str] = {
     for operation, noun in _NOUNS.items()
     for status in Status
 }
+
+CONTRADICTIONS: Mapping[Kind, str] = {kind: f"contradiction.{kind}" for kind in Kind}
+OVER: Mapping[Kind, str] = {kind: f"contradiction.{kind}.over" for kind in Kind}
+DISPUTE_LOST = "contradiction.dispute.lost"
+
+# Shown to operators, not to travelers: our messages, and the bank's dispute with us.
+INTERNAL = frozenset(
+    {
+        HINT_REVIVED,
+        MESSAGE_REDRIVEN,
+        MESSAGE_DROPPED,
+        CONTRADICTIONS[Kind.DISPUTE],
+        OVER[Kind.DISPUTE],
+        DISPUTE_LOST,
+    }
+)
 
 # A send is logged when it ends, not while it is in progress.
 _TOLD_SENDS = (MailStatus.SENT, MailStatus.REFUSED, MailStatus.UNKNOWN)
@@ -90,6 +113,8 @@ def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
         yield DUPLICATE
     for call in new.calls:
         yield from _call_changes(old.find(call.key), call)
+    for row in new.contradictions:
+        yield from _contradiction_changes(_earlier(old, row), row)
     if after.standing.sum_differs and not before.standing.sum_differs:
         yield SUM_DIFFERS
     if new.accepted_minor != old.accepted_minor:
@@ -122,8 +147,27 @@ def _removed(reservation: Reservation) -> bool:
 def _call_changes(old: Call | None, new: Call) -> Iterator[str]:
     if new.void_asked and not (old and old.void_asked):
         yield VOID_ASKED
+    if old is None and new.attempts == 0:
+        return  # a refund that waits for its send, after an operator's decision
     if old is None or (old.status is not new.status and not _only_repeated(old, new)):
         yield CALLS[new.operation, new.status]
+
+
+def _earlier(facts: Facts, row: Contradiction) -> Contradiction | None:
+    same = (old for old in facts.contradictions if old.matter == row.matter)
+    return next((old for old in same if old.number == row.number), None)
+
+
+def _contradiction_changes(old: Contradiction | None, new: Contradiction) -> Iterator[str]:
+    if new.opened_at is None:
+        return
+    if old is None or old.opened_at is None:
+        yield CONTRADICTIONS[new.kind]
+    lost = new.kind is Kind.DISPUTE and new.seen == DisputeStatus.LOST
+    if lost and (old is None or old.seen != new.seen):
+        yield DISPUTE_LOST
+    if new.over_at is not None and (old is None or old.over_at is None):
+        yield OVER[new.kind]
 
 
 def _only_repeated(old: Call, new: Call) -> bool:

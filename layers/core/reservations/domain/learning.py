@@ -2,14 +2,18 @@
 
 Knowledge only grows. Every answer is filed under the provider's own id, a higher-ranked status
 replaces a lower one, and nothing is withdrawn. Answers may come late, twice or out of order.
+What contradicts the ledger is kept beside it: see `contradictions`.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from reservations.domain.actions import Action, Send, Sent, Void
+from reservations.domain import contradictions
+from reservations.domain.actions import Action, InquireRefunds, Send, Sent, Void
 from reservations.domain.facts import (
+    OF_BOOKINGS,
+    OF_PAYMENTS,
     OPEN,
     PROVIDER_OF,
     RANK,
@@ -26,9 +30,14 @@ from reservations.domain.facts import (
     Status,
 )
 from reservations.domain.policy import Moment, Policy
+from reservations.domain.standing import Standing
 
-# Inquired about long after they closed. A refund or a cancellation that succeeded stays so.
+# Inquired about long after they closed. They show the ends of refunds and cancellations too.
 _LOOKED_AFTER = frozenset({Operation.CHARGE, Operation.BOOK})
+_KINDS_AT = {
+    Provider.PAYMENTS: OF_PAYMENTS,
+    Provider.SUPPLIER: OF_BOOKINGS,
+}
 
 
 def begin(facts: Facts, action: Action, at: Moment) -> Facts:
@@ -36,28 +45,33 @@ def begin(facts: Facts, action: Action, at: Moment) -> Facts:
     if isinstance(action, Send):
         return facts.put(_sent(facts.find(action.key), action, at))
     call = facts.row(action.key)
+    look_at = at.now + at.policy.rung(call.looks)
+    if isinstance(action, InquireRefunds):
+        return facts.put(replace(call, refunds_at=look_at))
     void_asked = call.void_asked or isinstance(action, Void)
-    return facts.put(
-        replace(call, void_asked=void_asked, check_at=at.now + at.policy.rung(call.looks))
-    )
+    return facts.put(replace(call, void_asked=void_asked, check_at=look_at))
 
 
 def _sent(before: Call | None, action: Send, at: Moment) -> Call:
     """A new row, or the one that was not found, sent again under the same key.
 
     A refund or a cancellation keeps its deadline when it is sent again: it is due since the first.
+    The pause before the next inquiry goes on growing: it counts for the matter, not for the attempt.
     """
     deadline_at = at.now + _patience(action.operation, at.policy)
+    looks = before.looks if before else 0
     return Call(
         operation=action.operation,
         key=action.key,
         money=action.money,
         target=action.target,
         attempts=before.attempts + 1 if before else 1,
+        looks=looks,
         started_at=before.started_at if before else at.now,
         sent_at=at.now,
         deadline_at=before.deadline_at if before and action.target else deadline_at,
-        check_at=at.now + at.policy.rung(0),
+        check_at=at.now + at.policy.rung(looks),
+        doubted=before is not None,
     )
 
 
@@ -70,17 +84,24 @@ def record(facts: Facts, sent: Sent, outcome: Outcome, at: Moment) -> Facts:
     call = facts.row(sent.action.key)
     answer = _Answer(asked_at=sent.at, at=at)
     match outcome:
+        case Listing() if sent.action.operation is Operation.REFUND:
+            return answer.file_refunds(facts, call, outcome)
         case Listing():
             return answer.file_listing(facts, call, outcome)
+        case Seen() if isinstance(sent.action, Send) and call.operation is Operation.REFUND:
+            return answer.file_own_refund(facts, call, outcome)
         case Seen():
             return answer.file_answer(facts, call, outcome)
+        case NotSent() | NoAnswer() if isinstance(sent.action, InquireRefunds):
+            return facts.put(_not_listed(facts, call, at))
         case NotSent() | NoAnswer() if not isinstance(sent.action, Send):
+            facts = contradictions.put_off(facts, _KINDS_AT[PROVIDER_OF[call.operation]], at)
             return facts.put(_not_asked(call, outcome, at))
         case NotSent() if call.status is Status.STARTED and sent.attempt == call.attempts:
             return facts.put(_not_sent(call, outcome, at))
         case NotSent() | NoAnswer() if call.status is Status.STARTED:
             check_at = at.now + _pause(outcome, at.policy.rung(call.looks), at.policy)
-            return facts.put(replace(call, status=Status.UNKNOWN, check_at=check_at))
+            return facts.put(replace(call, status=Status.UNKNOWN, check_at=check_at, doubted=True))
         case _:
             return facts.put(answer.looked(call))
 
@@ -95,12 +116,23 @@ def _not_asked(call: Call, outcome: NotSent | NoAnswer, at: Moment) -> Call:
     )
 
 
+def _not_listed(facts: Facts, charge: Call, at: Moment) -> Call:
+    """List the refunds of a charge later, for as long as something about them is in doubt."""
+    doubtful = any(row.payment == charge.provider_id for row in Standing(facts).lasting)
+    return replace(charge, refunds_at=at.now + at.policy.ladder_end if doubtful else None)
+
+
 def _not_sent(call: Call, outcome: NotSent, at: Moment) -> Call:
     """Let it be sent again after a pause that grows, but stays below an hour."""
     rung = at.policy.rung(min(call.attempts - 1, at.policy.unasked_ladder_limit))
     send_at = at.now + _pause(outcome, rung, at.policy)
     return replace(
-        call, status=Status.NOT_FOUND, closed_at=at.now, quiet_from=at.now, check_at=send_at
+        call,
+        status=Status.NOT_FOUND,
+        closed_at=at.now,
+        quiet_from=at.now,
+        check_at=send_at,
+        doubted=True,
     )
 
 
@@ -130,13 +162,124 @@ class _Answer:
         ):
             cancelled = Seen(provider_id=call.target, status=Status.CANCELLED)
             facts = self.file(facts, Operation.BOOK, None, cancelled)
+        if call.operation is Operation.BOOK and not seen.as_asked:
+            told = Listing.of([seen])
+            found = contradictions.of_bookings(facts, told, self.at.now)
+            return contradictions.note(facts, found, asked_at=self.asked_at, at=self.at)
         return facts
 
+    def file_own_refund(self, facts: Facts, call: Call, seen: Seen) -> Facts:
+        """File the answer to a refund of ours. It is ours whatever its sum, and another sum is news.
+
+        A second id under one key is a second refund: the provider has forgotten the first.
+        """
+        rows = facts.of(Operation.REFUND)
+        if any(row.provider_id == seen.provider_id and row != call for row in rows):
+            return self.file(facts, Operation.REFUND, call.target, seen)
+        if call.provider_id not in (None, seen.provider_id):
+            found = contradictions.foreign_refund(seen, call.target)
+        elif seen.money and call.money and seen.money != call.money:
+            facts = facts.put(self.learn(call, seen))
+            found = contradictions.other_sum_of_refund(call, seen)
+        else:
+            return self.settle_refunds(facts.put(self.learn(call, seen)), call.target)
+        facts = contradictions.note(facts, [found], asked_at=self.asked_at, at=self.at)
+        return self.settle_refunds(facts, call.target)
+
     def file_listing(self, facts: Facts, call: Call, listing: Listing) -> Facts:
-        """File all that a provider lists. A row that is not listed gathers evidence of its absence."""
+        """File all payments or bookings that a provider lists, and what they contradict."""
         # A supplier lists bookings only: its booking shows whether a cancellation succeeded.
-        ending = call.operation is Operation.CANCEL_BOOKING
-        operation, target = (Operation.BOOK, None) if ending else (call.operation, call.target)
+        operation = Operation.CHARGE if call.operation is Operation.CHARGE else Operation.BOOK
+        known = contradictions.without_twins(facts, operation, listing)
+        facts = self.file_all(facts, operation, None, known, asked_about=call.key)
+        if operation is Operation.CHARGE:
+            return self.contradict_payments(facts, listing)
+        facts = self.conclude_cancellations(facts, asked_about=call.key)
+        facts = contradictions.note(
+            facts,
+            contradictions.of_bookings(facts, listing, self.asked_at),
+            covered=contradictions.covered(facts, OF_BOOKINGS, listing),
+            asked_at=self.asked_at,
+            at=self.at,
+        )
+        return contradictions.put_off(facts, OF_BOOKINGS, self.at)
+
+    def file_refunds(self, facts: Facts, call: Call, listing: Listing) -> Facts:
+        """File the refunds of a payment. Those that are not ours stay out of the ledger."""
+        target = call.target if call.operation is Operation.REFUND else call.provider_id
+        known = contradictions.without_twins(facts, Operation.REFUND, listing)
+        facts = self.file_all(facts, Operation.REFUND, target, known, asked_about=call.key)
+        payment = next((c for c in facts.of(Operation.CHARGE) if c.provider_id == target), None)
+        if payment is None:
+            return facts
+        facts = contradictions.note(
+            facts,
+            contradictions.of_refunds(facts, payment, listing, self.asked_at),
+            covered=contradictions.covered(facts, OF_PAYMENTS, listing, payment=target),
+            asked_at=self.asked_at,
+            at=self.at,
+        )
+        facts = facts.put(replace(facts.row(payment.key), refunds_at=None))
+        return self.settle_refunds(facts, target)
+
+    def settle_refunds(self, facts: Facts, payment: str | None) -> Facts:
+        """Look at a charge again once a refund of it has succeeded: a bank may send it back."""
+        facts = contradictions.close_made_good(facts, self.at)
+        for charge in facts.of(Operation.CHARGE):
+            done = [
+                refund.closed_at
+                for refund in facts.of(Operation.REFUND)
+                if refund.target == payment and refund.status is Status.SUCCEEDED
+            ]
+            if charge.provider_id == payment and self.at.now in done:
+                again = replace(charge, quiet_from=self.at.now)
+                again = replace(again, check_at=next_look(again, self.at.now, self.at))
+                facts = facts.put(again)
+        return facts
+
+    def contradict_payments(self, facts: Facts, listing: Listing) -> Facts:
+        """Keep what each payment shows as refunded. List its refunds when that is news."""
+        found = list(contradictions.of_payments(facts, listing, self.asked_at))
+        doubtful = {row.payment for row in facts.contradictions if row.due(self.at.now)}
+        told = {seen.provider_id: seen.refunded_minor for seen in listing.seen}
+        for charge in facts.of(Operation.CHARGE):
+            refunded = told.get(charge.provider_id or "")
+            rest = self.unexplained(facts, charge, refunded)
+            found += contradictions.unexplained_refund(charge, rest)
+            listed = self.at.now if rest or charge.provider_id in doubtful else charge.refunds_at
+            facts = facts.put(
+                replace(
+                    charge,
+                    refunded_minor=charge.refunded_minor if refunded is None else refunded,
+                    refunds_at=listed,
+                )
+            )
+        facts = contradictions.note(
+            facts,
+            found,
+            covered=contradictions.covered(facts, OF_PAYMENTS, listing),
+            asked_at=self.asked_at,
+            at=self.at,
+        )
+        return contradictions.put_off(facts, OF_PAYMENTS, self.at)
+
+    def unexplained(self, facts: Facts, charge: Call, refunded: int | None) -> int:
+        """The part of a refunded amount that is news. An open refund of ours may explain any."""
+        standing = Standing(facts)
+        if refunded is None or charge.status is not Status.SUCCEEDED:
+            return 0
+        return 0 if standing.is_refunding(charge) else refunded - standing.refunded_of(charge)
+
+    def file_all(
+        self,
+        facts: Facts,
+        operation: Operation,
+        target: str | None,
+        listing: Listing,
+        *,
+        asked_about: str,
+    ) -> Facts:
+        """File each entry. A row that is not listed gathers evidence of its absence."""
         known = {row.provider_id for row in _rows(facts, operation, target)}
         for seen in sorted(
             listing.seen, key=lambda seen: (seen.provider_id not in known, -RANK[seen.status])
@@ -145,10 +288,8 @@ class _Answer:
         listed = {seen.provider_id for seen in listing.seen}
         for row in _rows(facts, operation, target):
             if row.provider_id not in listed:
-                facts = facts.put(self.missing(row, asked_about=call.key))
-        if operation is not Operation.BOOK:
-            return facts
-        return self.conclude_cancellations(facts, asked_about=call.key)
+                facts = facts.put(self.missing(row, asked_about=asked_about))
+        return facts
 
     def conclude_cancellations(self, facts: Facts, *, asked_about: str) -> Facts:
         gone = {booking.provider_id for booking in facts.of(Operation.BOOK) if not booking.live}
@@ -170,6 +311,8 @@ class _Answer:
             if row.target == target and row.provider_id is None and _may_be(row, seen)
         )
         row = row or next(nameless, None)
+        if row is None and operation is Operation.REFUND:
+            return facts  # a refund that is not ours is no part of our ledger
         return facts.put(self.learn(row or self.found(operation, target, seen), seen))
 
     def found(self, operation: Operation, target: str | None, seen: Seen) -> Call:
@@ -223,14 +366,16 @@ class _Answer:
         return replace(call, looks=call.looks + 1, missing_since=since, check_at=look_at)
 
     def absent(self, call: Call) -> Call:
+        """Send it again: at once the first time, then with the pauses of the ladder."""
+        again = self.at.policy.rung(call.attempts) if call.attempts > 1 else timedelta(0)
         return replace(
             call,
             status=Status.NOT_FOUND,
             closed_at=self.at.now,
             quiet_from=self.at.now,
-            check_at=self.at.now,
-            looks=0,
+            check_at=self.at.now + again,
             missing_since=None,
+            doubted=True,
         )
 
     def looked(self, call: Call) -> Call:
@@ -263,7 +408,8 @@ def next_look(call: Call, asked_at: datetime, at: Moment) -> datetime | None:
 
 def _late_looks(call: Call, policy: Policy) -> Iterator[datetime]:
     assert call.quiet_from is not None  # set whenever a call closes
-    for after in policy.aftercare:
+    doubted = call.doubted or call.status is Status.NOT_FOUND
+    for after in policy.aftercare if doubted else (policy.one_look,):
         yield call.quiet_from + after
 
 
@@ -273,11 +419,33 @@ def cancel(facts: Facts) -> Facts:
 
 
 def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
-    """Inquire about all calls of a provider now, and restart the ladder: its listing may lag."""
+    """Inquire about all calls of a provider now, and restart the ladder: its listing may lag.
+
+    A call at rest is in doubt then: why would its provider speak of it? The refunds of a charge are
+    listed too if there were any, as the charge may not show their end.
+    """
+    refunded = {refund.target for refund in facts.of(Operation.REFUND) if not refund.open}
     for call in facts.calls:
         if PROVIDER_OF[call.operation] is provider and (
             call.open or call.operation in _LOOKED_AFTER
         ):
-            quiet_from = None if call.open else now
-            facts = facts.put(replace(call, check_at=now, looks=0, quiet_from=quiet_from))
+            facts = facts.put(
+                replace(
+                    call,
+                    check_at=now,
+                    looks=0,
+                    quiet_from=None if call.open else now,
+                    doubted=call.doubted or call.check_at is None,
+                    refunds_at=now if call.provider_id in refunded - {None} else call.refunds_at,
+                )
+            )
+    return facts
+
+
+def look(facts: Facts, provider: Provider, now: datetime) -> Facts:
+    """Inquire now about what a provider has given, long after: a far look."""
+    for call in facts.calls:
+        given = call.operation in _LOOKED_AFTER and call.status is Status.SUCCEEDED
+        if given and PROVIDER_OF[call.operation] is provider:
+            facts = facts.put(replace(call, check_at=now))
     return facts

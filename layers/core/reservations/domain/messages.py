@@ -12,10 +12,15 @@ SCHEMA_VERSION = 1
 
 
 class Queue(StrEnum):
-    """The destination of a hint: one queue per step."""
+    """The destination of a hint: one queue per step, and one for the late looks at each provider.
+
+    Late looks have places of their own, so that none delays a charge or a booking.
+    """
 
     PAYMENT = "payment"
+    PAYMENT_LOOK = "payment_look"
     SUPPLIER = "supplier"
+    SUPPLIER_LOOK = "supplier_look"
     VOUCHER = "voucher"
     NOTIFICATION = "notification"
 

@@ -6,6 +6,7 @@ next step follows from the ledger alone, so a lost, repeated or late message cha
 
 Two rules carry the rest. The service rule cancels every live booking but the kept one. The money
 rule refunds every held charge but the kept one. They hold after late, doubled and refused calls too.
+A contradiction freezes them, until the provider agrees again or a person decides.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from datetime import datetime
 from reservations.domain.actions import (
     Action,
     Inquire,
+    InquireRefunds,
     Plan,
     Send,
     Settled,
@@ -24,6 +26,7 @@ from reservations.domain.actions import (
 )
 from reservations.domain.facts import Facts, Operation, Status
 from reservations.domain.fulfilment import Errand, IssueVoucher, SendMail, fulfil
+from reservations.domain.looks import next_far_look
 from reservations.domain.messages import Queue
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
@@ -48,11 +51,16 @@ def settle(reservation: Reservation, at: Moment) -> Settlement:
     standing = conclude(reservation.standing, at)
     if standing.facts is not reservation.facts:
         reservation = replace(reservation, facts=standing.facts)
+    look_at = next_far_look(reservation, at)
     planned, owed = plan(standing, at), fulfil(reservation, at.now)
     wishes = [_wish(planned, at), _wish(owed, at), _next_deadline(standing, at.now)]
     todo = [thing for thing in (planned, owed) if not isinstance(thing, Wait | Settled)]
     return Settlement(
-        reservation=reservation,
+        reservation=(
+            reservation
+            if look_at == reservation.next_look_at
+            else replace(reservation, next_look_at=look_at)
+        ),
         next_check_at=min((time for time in wishes if time is not None), default=None),
         hints=tuple((queue, f"{queue}.due") for queue in map(_queue_of, todo)),
     )
@@ -64,8 +72,7 @@ def with_longer_lease(reservation: Reservation, at: Moment) -> Moment:
     A queue that is behind still holds the last hint. Repeating it at a fixed pace would fill the
     queue faster than it empties.
     """
-    timers = [call.check_at for call in reservation.facts.calls]
-    timers += [send.check_at for send in reservation.sends]
+    timers = [*_timers(reservation.facts), *(send.check_at for send in reservation.sends)]
     due = (time for time in timers if time is not None and time <= at.now)
     waited = at.now - min(due, default=reservation.updated_at)
     lease = min(max(waited, at.policy.hint_lease), at.policy.hint_lease_limit)
@@ -108,8 +115,8 @@ def plan(standing: Standing, at: Moment) -> Plan:
     return next(actions, None) or _rest(standing, at)
 
 
-def _inquire_first(standing: Standing, at: Moment) -> Iterator[Action]:
-    """Inquire about each call that is due. Void a pending charge that is not wanted any more.
+def _inquire_open(standing: Standing, at: Moment) -> Iterator[Action]:
+    """Inquire about each open call that is due. Void a pending charge that is not wanted any more.
 
     The answer to a void is the current payment, so a void is an inquiry too.
     """
@@ -118,8 +125,23 @@ def _inquire_first(standing: Standing, at: Moment) -> Iterator[Action]:
         pending_charge = call.operation is Operation.CHARGE and call.status is Status.PENDING
         if pending_charge and (due or not call.void_asked) and _is_unwanted(standing, at):
             yield Void(call)
-        elif due and call.status is not Status.NOT_FOUND:
+        elif due and call.open:
             yield Inquire(call)
+
+
+def _look(standing: Standing, at: Moment) -> Iterator[Action]:
+    """Look again at what is closed, and at what a contradiction is about.
+
+    A look comes after a charge or a booking, and before anything is undone.
+    """
+    facts = standing.facts
+    doubtful = {row.about for row in facts.contradictions if row.due(at.now)}
+    for call in facts.calls:
+        closed = not call.open and call.status is not Status.NOT_FOUND
+        if closed and (call.due(at.now) or (call.operation, call.provider_id) in doubtful):
+            yield Inquire(call)
+        if call.refunds_at is not None and call.refunds_at <= at.now:
+            yield InquireRefunds(call)
 
 
 def _is_unwanted(standing: Standing, at: Moment) -> bool:
@@ -130,7 +152,7 @@ def _is_unwanted(standing: Standing, at: Moment) -> bool:
 def _service_rule(standing: Standing, at: Moment) -> Iterator[Action]:
     """Cancel every live booking but the kept one. Once closed, cancel them all."""
     kept = standing.kept_booking
-    if not standing.closed and kept is None:
+    if not standing.closed and (kept is None or not standing.may_cancel_rivals):
         return
     for booking in standing.live_bookings:
         key = f"cancel:{booking.provider_id}"
@@ -143,13 +165,15 @@ def _money_rule(standing: Standing, at: Moment) -> Iterator[Action]:
     costs = standing.closed and standing.may_be_booked
     spared = standing.covering_charge if costs else standing.kept_charge
     for charge in standing.held_charges:
-        key = f"refund:{charge.provider_id}"
-        if charge is not spared and _may_send(standing.facts, key, at):
+        if charge is spared or not standing.may_refund(charge):
+            continue
+        refund = standing.next_refund(charge)
+        if refund is not None and _may_send(standing.facts, refund.key, at):
             yield Send(
                 operation=Operation.REFUND,
-                key=key,
+                key=refund.key,
                 target=charge.provider_id,
-                money=charge.money,
+                money=refund.money,
             )
 
 
@@ -163,7 +187,7 @@ def _forward(standing: Standing, at: Moment) -> Iterator[Action]:
         in_time = at.now < standing.hold_ends_at(at.policy)
         if not standing.charging and in_time and _may_send(facts, key, at):
             yield Send(operation=Operation.CHARGE, key=key, money=facts.price)
-    elif not standing.sum_differs and not standing.may_be_booked:
+    elif standing.may_book and not standing.may_be_booked:
         key = f"book:{facts.reservation_id}"
         if _may_send(facts, key, at):
             yield Send(operation=Operation.BOOK, key=key)
@@ -178,7 +202,14 @@ def _aftercare(standing: Standing, at: Moment) -> Iterator[Action]:
 
 Rule = Callable[[Standing, Moment], Iterator[Action]]
 
-RULES: tuple[Rule, ...] = (_inquire_first, _service_rule, _money_rule, _forward, _aftercare)
+RULES: tuple[Rule, ...] = (
+    _inquire_open,
+    _forward,
+    _look,
+    _service_rule,
+    _money_rule,
+    _aftercare,
+)
 
 
 def _may_send(facts: Facts, key: str, at: Moment) -> bool:
@@ -190,13 +221,22 @@ def _may_send(facts: Facts, key: str, at: Moment) -> bool:
     call = facts.find(key)
     if call is None or call.status is not Status.NOT_FOUND:
         return call is None
-    longest = at.policy.rung(at.policy.unasked_ladder_limit)
+    longest = at.policy.rung(max(call.attempts, at.policy.unasked_ladder_limit))
     paused = call.closed_at is not None and at.now < call.closed_at + longest
     return call.check_at is None or call.due(at.now) or not paused
 
 
+def _timers(facts: Facts) -> Iterator[datetime | None]:
+    """All times that are due by themselves."""
+    for call in facts.calls:
+        yield call.check_at
+        yield call.refunds_at
+    for row in facts.contradictions:
+        yield row.check_at
+
+
 def _rest(standing: Standing, at: Moment) -> Wait | Settled:
-    times = [call.check_at for call in standing.facts.calls if call.check_at is not None]
+    times = [time for time in _timers(standing.facts) if time is not None]
     if not standing.closed and standing.kept_charge is None:
         hold_ends = standing.hold_ends_at(at.policy)
         times += [time for time in (hold_ends, hold_ends + at.policy.grace) if time > at.now]

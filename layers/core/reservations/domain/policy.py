@@ -24,8 +24,35 @@ class Policy:
         timedelta, "máximo que se obedece el `Retry-After` de un proveedor"
     ] = timedelta(seconds=300)
     aftercare: Annotated[
-        tuple[timedelta, ...], "consultas de lo ya cerrado, desde el cierre o el último webhook"
+        tuple[timedelta, ...],
+        "consultas de lo ya cerrado que fue dudoso, desde el cierre o el último webhook",
     ] = _minutes(10, 60, 6 * 60, 24 * 60, 72 * 60)
+    one_look: Annotated[timedelta, "consulta de lo ya cerrado que nunca fue dudoso"] = timedelta(
+        hours=1
+    )
+    payment_looks: Annotated[
+        tuple[timedelta, ...], "consultas lejanas a pagos, antes de `starts_on`"
+    ] = (timedelta(days=1),)
+    supplier_looks: Annotated[
+        tuple[timedelta, ...], "consultas lejanas al proveedor, antes de `starts_on`"
+    ] = (timedelta(days=7), timedelta(days=1))
+    looks_spread: Annotated[timedelta, "las consultas lejanas se reparten en este tiempo"] = (
+        timedelta(hours=12)
+    )
+    suspicion: Annotated[
+        tuple[timedelta, ...], "consultas propias de una contradicción, desde que se ve"
+    ] = _minutes(1, 5, 15, 60)
+    absence_believed: Annotated[
+        timedelta, "tiempo tras el que se cree que falta un pago o plaza"
+    ] = timedelta(minutes=15)
+    change_believed: Annotated[
+        timedelta, "tiempo tras el que se cree otro estado, fecha o precio"
+    ] = timedelta(minutes=5)
+    refund_believed: Annotated[
+        timedelta, "tiempo tras el que se cree un reembolso ajeno o uno nuestro que falla"
+    ] = timedelta(minutes=10)
+    sticky_after: Annotated[int, "veces en `sticky_within` tras las que decide una persona"] = 3
+    sticky_within: Annotated[timedelta, "plazo en que se cuentan esas veces"] = timedelta(days=7)
     hold: Annotated[timedelta, "retención, desde el último envío del cargo"] = timedelta(minutes=15)
     hold_limit: Annotated[
         timedelta, "retención desde la creación, si ningún cargo llegó a pagos"
@@ -85,6 +112,11 @@ SHORT = Policy(
     ladder=tuple(timedelta(seconds=s) for s in (1, 2, 4, 8, 15, 30)),
     ladder_end=timedelta(seconds=60),
     aftercare=(timedelta(seconds=20), *_minutes(1, 2, 5, 10)),
+    one_look=timedelta(seconds=20),
+    suspicion=tuple(timedelta(seconds=s) for s in (3, 12, 30, 120)),
+    absence_believed=timedelta(seconds=30),
+    change_believed=timedelta(seconds=10),
+    refund_believed=timedelta(seconds=20),
     hold=timedelta(seconds=90),
     hold_limit=timedelta(seconds=60),
     grace=timedelta(seconds=5),

@@ -27,6 +27,7 @@ class MailKind(StrEnum):
     EXPIRED = "expired"
     CANCELLED = "cancelled"
     REFUNDED = "refunded"
+    REFUND_FAILED = "refund_failed"
 
 
 class MailStatus(StrEnum):
@@ -111,6 +112,9 @@ class Reservation:
     documents: tuple[Document, ...] = ()
     sends: tuple[MailSend, ...] = ()
     next_check_at: datetime | None
+    next_look_at: datetime | None = (
+        None  # the next far look, which leaves a settled reservation settled
+    )
     version: int = 1
     updated_at: datetime
 

@@ -88,7 +88,7 @@ def view(reservation: Reservation, at: Moment) -> View:
         # The voucher of a trip that is not confirmed any more is not shown.
         documents=tuple(_available(reservation)) if confirmed else (),
         expires_at=_expires_at(standing, at.policy),
-        requires_support=untold or bool(standing.reviews(at.now)),
+        requires_support=untold or standing.needs_support(at.now),
     )
 
 
@@ -137,12 +137,16 @@ def _refund(standing: Standing) -> Refund | None:
 
 def _return_of(charge: Call, standing: Standing) -> RefundStatus | None:
     """The status of a charge's refund, or `None` while no refund is due."""
-    refunds = {refund.status for refund in standing.refunds if refund.target == charge.provider_id}
-    if Status.SUCCEEDED in refunds and charge not in standing.held_charges:
+    refunds = {
+        refund.status
+        for refund in standing.refunds
+        if refund.target == charge.provider_id and not standing.has_failed(refund)
+    }
+    owed = standing.closed and charge.status is Status.SUCCEEDED
+    if (owed or Status.SUCCEEDED in refunds) and charge not in standing.held_charges:
         return RefundStatus.DONE
     if Status.DECLINED in refunds:
         return RefundStatus.FAILED
-    owed = standing.closed and charge.status is Status.SUCCEEDED
     return RefundStatus.PENDING if refunds or owed else None
 
 

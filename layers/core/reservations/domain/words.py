@@ -6,7 +6,7 @@ Documents, constraints and tests are made from these tables.
 from collections.abc import Mapping
 from enum import StrEnum
 
-from reservations.domain.facts import Reason
+from reservations.domain.facts import Kind, Reason
 
 
 class State(StrEnum):
@@ -42,6 +42,16 @@ class Review(StrEnum):
     MONEY_MISMATCH = "money_mismatch"  # the payment is of another sum than the price
     REFUND_REFUSED = "refund_refused"
     CANCEL_REFUSED = "cancel_refused"  # and the booking is still live
+    # An open contradiction of this kind
+    BOOKING_ABSENT = Kind.BOOKING_ABSENT
+    BOOKING_CHANGED = Kind.BOOKING_CHANGED
+    BOOKING_ALIVE = Kind.BOOKING_ALIVE
+    PAYMENT_ABSENT = Kind.PAYMENT_ABSENT
+    PAYMENT_CHANGED = Kind.PAYMENT_CHANGED
+    FOREIGN_REFUND = Kind.FOREIGN_REFUND
+    REFUND_FAILED = Kind.REFUND_FAILED
+    DISPUTE = Kind.DISPUTE
+    OTHER_SUM = Kind.OTHER_SUM
 
 
 FINAL_STATE: Mapping[Reason, State] = {

@@ -139,6 +139,9 @@ def report_step(step: StepTaken | None) -> None:
     if step.reply.alarm:
         logger.error("provider answer needs a person", extra={**facts, "alarm": step.reply.alarm})
         count("ProviderAlarm")
+    for row in step.opened:
+        logger.error("contradiction opened", extra={"type": row.kind.value})
+        count("ContradictionOpened")
 
 
 def function(handler: Handler) -> Handler:

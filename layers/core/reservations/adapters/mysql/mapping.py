@@ -8,7 +8,16 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from reservations.domain.change import Change
-from reservations.domain.facts import Call, Facts, Operation, Reason, Status
+from reservations.domain.facts import (
+    Call,
+    Contradiction,
+    Decision,
+    Facts,
+    Kind,
+    Operation,
+    Reason,
+    Status,
+)
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import (
@@ -32,10 +41,11 @@ def reservation_from(
     row: Row[Any],
     *,
     calls: Sequence[Call],
+    contradictions: Sequence[Contradiction],
     documents: Sequence[Document],
     sends: Sequence[MailSend],
 ) -> Reservation:
-    """Put a reservation together from the rows of four tables."""
+    """Put a reservation together from the rows of five tables."""
     return Reservation(
         reservation_id=row.id,
         code=row.code,
@@ -47,6 +57,7 @@ def reservation_from(
             price=Money(row.price_minor, row.currency),
             created_at=row.created_at,
             calls=tuple(calls),
+            contradictions=tuple(contradictions),
             reason=None if row.reason is None else Reason(row.reason),
             accepted_minor=row.accepted_minor,
             confirmed_at=row.confirmed_at,
@@ -55,6 +66,7 @@ def reservation_from(
         documents=tuple(documents),
         sends=tuple(sends),
         next_check_at=row.next_check_at,
+        next_look_at=row.next_look_at,
         version=row.version,
         updated_at=row.updated_at,
     )
@@ -87,6 +99,8 @@ def changing_values(change: Change) -> Values:
         "confirmed_at": facts.confirmed_at,
         "ended_at": facts.ended_at,
         "next_check_at": reservation.next_check_at,
+        "next_look_at": reservation.next_look_at,
+        "contradictions": len(facts.contradictions),
         "lease_token": None,
         "version": reservation.version,
         "updated_at": reservation.updated_at,
@@ -112,6 +126,9 @@ def call_from(row: Row[Any]) -> Call:
         missing_since=row.missing_since,
         void_asked=row.void_asked,
         check_at=row.check_at,
+        doubted=row.doubted,
+        refunded_minor=row.refunded_minor,
+        refunds_at=row.refunds_at,
     )
 
 
@@ -143,6 +160,41 @@ def changing_call_values(call: Call) -> Values:
         "void_asked": call.void_asked,
         "check_at": call.check_at,
         "deadline_at": call.deadline_at,
+        "doubted": call.doubted,
+        "refunded_minor": call.refunded_minor,
+        "refunds_at": call.refunds_at,
+    }
+
+
+def contradiction_from(row: Row[Any]) -> Contradiction:
+    return Contradiction(
+        kind=Kind(row.kind),
+        subject=row.subject,
+        seen=row.seen,
+        number=row.number,
+        payment=row.payment,
+        money=None if row.money_minor is None else Money(row.money_minor, row.currency),
+        looks=row.looks,
+        first_at=row.first_at,
+        last_at=row.last_at,
+        check_at=row.check_at,
+        opened_at=row.opened_at,
+        over_at=row.over_at,
+        closed_at=row.closed_at,
+        sticky=row.sticky,
+        decision=None if row.decision is None else Decision(row.decision),
+        evidence=row.evidence,
+    )
+
+
+def contradiction_values(reservation_id: UUID, row: Contradiction) -> Values:
+    values = asdict(row)
+    del values["money"]
+    return {
+        "reservation_id": reservation_id,
+        **values,
+        "money_minor": row.money.minor if row.money else None,
+        "currency": row.money.currency if row.money else None,
     }
 
 

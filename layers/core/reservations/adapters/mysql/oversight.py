@@ -47,12 +47,20 @@ _ATTEMPTS = text(
     " WHERE c.reservation_id = :id ORDER BY a.id"
 ).bindparams(bindparam("id", type_=Uuid))
 
-# The money of a reservation in one currency: charges less refunds.
+# The money of a reservation in one currency: charges less the refunds that did not fail later.
 _NET = """
     (SELECT COALESCE(SUM(CASE c.operation WHEN 'charge' THEN c.money_minor ELSE -c.money_minor END), 0)
        FROM provider_call c
       WHERE c.reservation_id = r.id AND c.status = 'succeeded'
-        AND c.operation IN ('charge', 'refund') AND {currency})"""
+        AND c.operation IN ('charge', 'refund') AND {currency}
+        AND NOT (c.operation = 'refund' AND EXISTS (SELECT 1 FROM contradiction x
+            WHERE x.reservation_id = r.id AND x.kind = 'refund_failed' AND x.subject = c.provider_id
+              AND x.opened_at IS NOT NULL AND x.over_at IS NULL
+              AND (x.decision IS NULL OR x.decision <> 'returned'))))"""
+# What a contradiction explains of the money: a person or a look of its own is on it, or was.
+_EXPLAINED = """
+    EXISTS (SELECT 1 FROM contradiction x WHERE x.reservation_id = r.id AND x.over_at IS NULL
+        AND (x.closed_at IS NULL OR x.kind <> 'refund_failed'))"""
 _NET_OWN = _NET.format(currency="c.currency = r.currency")
 _NET_FOREIGN = _NET.format(currency="c.currency <> r.currency")
 
@@ -85,11 +93,11 @@ _BROKEN: Final[Mapping[str, str]] = {
          WHERE r.state = 'SUPPLIER_CONFIRMED' AND {{scope}}
            AND ({_NET_OWN} NOT IN (r.price_minor, COALESCE(r.accepted_minor, r.price_minor))
                 OR {_NET_FOREIGN} <> 0)
-           AND NOT ({_BEING_REFUNDED})""",
+           AND NOT ({_BEING_REFUNDED}) AND NOT ({_EXPLAINED})""",
     "money_left": f"""
         SELECT r.code, CONCAT({_NET_OWN}, ' ', r.currency) AS detail FROM reservation r
          WHERE r.settled = 1 AND r.state <> 'SUPPLIER_CONFIRMED' AND {{scope}}
-           AND ({_NET_OWN} <> 0 OR {_NET_FOREIGN} <> 0)""",
+           AND ({_NET_OWN} <> 0 OR {_NET_FOREIGN} <> 0) AND NOT ({_EXPLAINED})""",
     "shared_provider_id": """
         SELECT DISTINCT r.code, CONCAT(c.operation, ' ', c.provider_id) AS detail
           FROM reservation r
@@ -100,7 +108,7 @@ _BROKEN: Final[Mapping[str, str]] = {
     "two_kept": f"""
         SELECT r.code, CONCAT(COUNT(*), ' of ', k.operation) AS detail
           FROM reservation r JOIN ({_KEPT}) k ON k.reservation_id = r.id
-         WHERE r.reason IS NULL AND {{scope}}
+         WHERE r.reason IS NULL AND {{scope}} AND NOT ({_EXPLAINED})
          GROUP BY r.id, r.code, k.operation HAVING COUNT(*) > 1""",
     "overdue": """
         SELECT r.code, CONCAT('due ', r.next_check_at) AS detail FROM reservation r
@@ -110,6 +118,8 @@ _BROKEN: Final[Mapping[str, str]] = {
         SELECT r.code, CONCAT('confirmed ', r.confirmed_at) AS detail FROM reservation r
          WHERE r.state = 'SUPPLIER_CONFIRMED' AND {scope}
            AND r.confirmed_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE
+           AND NOT EXISTS (SELECT 1 FROM contradiction x
+                WHERE x.reservation_id = r.id AND x.closed_at IS NULL)
            AND (NOT EXISTS (SELECT 1 FROM document d
                      WHERE d.reservation_id = r.id AND d.type = 'voucher')
                 OR NOT EXISTS (SELECT 1 FROM mail_send m

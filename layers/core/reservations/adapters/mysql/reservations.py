@@ -29,6 +29,7 @@ from sqlalchemy.exc import IntegrityError
 from reservations.adapters.mysql import mapping
 from reservations.adapters.mysql.engine import DUPLICATE, Database, error_number
 from reservations.adapters.mysql.tables import (
+    CONTRADICTION,
     CUSTOMER,
     DOCUMENT,
     HISTORY,
@@ -104,6 +105,7 @@ def _children(table: Table) -> Select[Any]:
 
 
 _CALLS, _DOCUMENTS, _SENDS = _children(PROVIDER_CALL), _children(DOCUMENT), _children(MAIL_SEND)
+_CONTRADICTIONS = _children(CONTRADICTION)
 
 
 class MySqlReservations(Reservations):
@@ -246,11 +248,18 @@ class MySqlReservations(Reservations):
         calls, documents, sends = (
             self._grouped(statement, ids) for statement in (_CALLS, _DOCUMENTS, _SENDS)
         )
+        # Few reservations have any, so most reads need no fourth query.
+        contradictions = self._grouped(
+            _CONTRADICTIONS, [row.id for row in rows if row.contradictions]
+        )
 
         def read(row: Row[Any]) -> Reservation:
             return mapping.reservation_from(
                 row,
                 calls=[mapping.call_from(call) for call in calls[row.id]],
+                contradictions=[
+                    mapping.contradiction_from(found) for found in contradictions[row.id]
+                ],
                 documents=[mapping.document_from(document) for document in documents[row.id]],
                 sends=[mapping.send_from(send) for send in sends[row.id]],
             )
@@ -259,6 +268,8 @@ class MySqlReservations(Reservations):
 
     def _grouped(self, statement: Select[Any], ids: list[UUID]) -> dict[UUID, list[Row[Any]]]:
         groups: dict[UUID, list[Row[Any]]] = defaultdict(list)
+        if not ids:
+            return groups
         for row in self._database.execute(statement, {"ids": ids}):
             groups[row.reservation_id].append(row)
         return groups
@@ -287,6 +298,7 @@ class MySqlReservations(Reservations):
 
     def _write_difference(self, before: Reservation, after: Reservation) -> None:
         self._write_calls(before.facts, after.facts)
+        self._write_contradictions(before.facts, after.facts)
         self._write_documents(before, after)
         self._write_sends(before, after)
 
@@ -305,6 +317,24 @@ class MySqlReservations(Reservations):
                     statement.values(mapping.changing_call_values(call)),
                     "a call's status only grows, and its provider's id never changes",
                 )
+
+    def _write_contradictions(self, before: Facts, after: Facts) -> None:
+        known = {(row.matter, row.number): row for row in before.contradictions}
+        for new in after.contradictions:
+            values = mapping.contradiction_values(after.reservation_id, new)
+            old = known.get((new.matter, new.number))
+            if old is None:
+                self._database.execute(insert(CONTRADICTION), values)
+            elif new != old:
+                row = CONTRADICTION.c
+                statement = update(CONTRADICTION).where(
+                    row.reservation_id == after.reservation_id,
+                    row.kind == new.kind,
+                    row.subject == new.subject,
+                    row.number == new.number,
+                    or_(row.decision.is_(None), row.decision == new.decision),
+                )
+                self._change_one(statement.values(values), "a decision is taken once")
 
     def _write_documents(self, before: Reservation, after: Reservation) -> None:
         issued = {document.type: document for document in before.documents}

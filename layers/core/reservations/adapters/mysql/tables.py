@@ -22,13 +22,14 @@ from sqlalchemy import (
     Integer,
     Table,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.mysql import CHAR, DATETIME, TEXT, VARCHAR
 from sqlalchemy.types import TypeDecorator, TypeEngine
 from sqlmodel import Field, SQLModel
 
 from reservations.domain.actions import Verb
-from reservations.domain.facts import OPEN, Operation, Reason, Status
+from reservations.domain.facts import OPEN, Decision, Kind, Operation, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.reservation import DocumentType, Language, MailKind, MailStatus
 from reservations.domain.words import PUBLIC_STATUS_OF_STATE, State
@@ -129,6 +130,7 @@ class ReservationRow(SQLModel, table=True):
     __table_args__ = (
         UniqueConstraint("code", name="uq_reservation_code"),
         Index("ix_reservation_next_check_at", "next_check_at", "id"),
+        Index("ix_reservation_next_look_at", "next_look_at", "id"),
         CheckConstraint(_one_of("state", State), name="ck_reservation_state"),
         CheckConstraint(
             f"reason IS NULL OR {_one_of('reason', Reason)}", name="ck_reservation_reason"
@@ -172,6 +174,8 @@ class ReservationRow(SQLModel, table=True):
     version: int = _required(Integer)
     created_at: datetime = _required(Utc)
     updated_at: datetime = _required(Utc)
+    next_look_at: datetime | None = _optional(Utc)
+    contradictions: int = _required(Integer, server_default=text("0"))  # its rows; 0 saves a read
 
 
 class CustomerRow(SQLModel, table=True):
@@ -245,6 +249,49 @@ class ProviderCallRow(SQLModel, table=True):
     void_asked: bool = _required(Boolean)
     check_at: datetime | None = _optional(Utc)
     deadline_at: datetime = _required(Utc)
+    doubted: bool = _required(Boolean, server_default=text("0"))
+    refunded_minor: int | None = _optional(BIGINT)
+    refunds_at: datetime | None = _optional(Utc)
+
+
+class ContradictionRow(SQLModel, table=True):
+    """Words of a provider that do not fit the ledger. They freeze what is undone, and change nothing."""
+
+    __tablename__ = "contradiction"
+    __table_args__ = (
+        UniqueConstraint(
+            "reservation_id", "kind", "subject", "number", name="uq_contradiction_matter"
+        ),
+        CheckConstraint(_one_of("kind", Kind), name="ck_contradiction_kind"),
+        CheckConstraint(
+            f"decision IS NULL OR {_one_of('decision', Decision)}", name="ck_contradiction_decision"
+        ),
+        CheckConstraint(
+            "(money_minor IS NULL) = (currency IS NULL)", name="ck_contradiction_money"
+        ),
+        CheckConstraint("looks >= 0 AND number > 0", name="ck_contradiction_counts"),
+        _options("lo que un proveedor dice y no casa con el libro", kept=_FOR_EVER),
+    )
+
+    id: int | None = _number()
+    reservation_id: UUID = _reservation()
+    kind: str = _required(_ascii(32))
+    subject: str = _required(_text(255))
+    number: int = _required(Integer)
+    seen: str = _required(_text(255))
+    payment: str | None = _optional(_text(255))
+    money_minor: int | None = _optional(BIGINT)
+    currency: str | None = _optional(_fixed_ascii(3))
+    looks: int = _required(Integer)
+    first_at: datetime = _required(Utc)
+    last_at: datetime = _required(Utc)
+    check_at: datetime | None = _optional(Utc)
+    opened_at: datetime | None = _optional(Utc)
+    over_at: datetime | None = _optional(Utc)
+    closed_at: datetime | None = _optional(Utc)
+    sticky: bool = _required(Boolean)
+    decision: str | None = _optional(_ascii(16))
+    evidence: str | None = _optional(_ascii(128))
 
 
 class ProviderAttemptRow(SQLModel, table=True):
@@ -391,6 +438,7 @@ METADATA = SQLModel.metadata
 RESERVATION: Table = METADATA.tables["reservation"]
 CUSTOMER: Table = METADATA.tables["customer"]
 PROVIDER_CALL: Table = METADATA.tables["provider_call"]
+CONTRADICTION: Table = METADATA.tables["contradiction"]
 PROVIDER_ATTEMPT: Table = METADATA.tables["provider_attempt"]
 HISTORY: Table = METADATA.tables["history"]
 OUTBOX: Table = METADATA.tables["outbox"]

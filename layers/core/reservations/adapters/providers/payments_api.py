@@ -47,15 +47,15 @@ class _Payment(ProviderAnswer):
             provider_id=self.payment_id,
             status=Status(self.status),
             money=money,
-            refunded=self._refunded(),
+            refunded_minor=self._refunded_minor(),
             dispute=dispute,
         )
         return seen, alarm
 
-    def _refunded(self) -> Money | None:
+    def _refunded_minor(self) -> int:
         if _ZERO.fullmatch(self.refunded_amount):
-            return None
-        return Money.parse(self.refunded_amount, self.currency)
+            return 0
+        return Money.parse(self.refunded_amount, self.currency).minor
 
     def _disputed(self, money: Money) -> tuple[Dispute | None, Alarm | None]:
         """Read an unreadable dispute as an open one of the whole payment: it only stops refunds."""
