@@ -27,7 +27,7 @@ from reservations.domain.learning import record, wake
 from reservations.domain.money import Money
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation
-from reservations.domain.standing import Standing, refund_key
+from reservations.domain.standing import Standing
 from reservations.domain.words import RESTING, Review, State
 
 ANSWERS: Mapping[Decision, frozenset[Review]] = {
@@ -242,17 +242,17 @@ def _refund_again(standing: Standing, charge: Call, at: Moment) -> Facts:
 
     A new key is safe only when every earlier refund failed or was refused, and beside no dispute.
     """
-    earlier = [refund for refund in standing.refunds if refund.target == charge.provider_id]
-    for refund in earlier:
-        if refund.status is not Status.DECLINED and not standing.has_failed(refund):
+    account = standing.account_of(charge)
+    for refund in account.refunds:
+        if refund.status is not Status.DECLINED and not account.has_failed(refund):
             raise DecisionRefusedError(f"{refund.provider_id or refund.key} may still succeed")
     if not standing.may_refund(charge):
         raise DecisionRefusedError("a contradiction freezes its refund: end that review first")
     call = Call(
         operation=Operation.REFUND,
-        key=refund_key(charge, len(earlier) + 1),
+        key=account.refund_key(len(account.refunds) + 1),
         status=Status.NOT_FOUND,
-        money=Money(standing.left_of(charge), standing.taken_of(charge).currency),
+        money=Money(account.left, account.taken.currency),
         target=charge.provider_id,
         attempts=0,
         started_at=at.now,

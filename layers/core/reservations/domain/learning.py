@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from reservations.domain import contradictions
+from reservations.domain.account import Account
 from reservations.domain.actions import Action, InquireRefunds, Send, Sent, Void
 from reservations.domain.facts import (
     OF_BOOKINGS,
@@ -265,10 +266,10 @@ class _Answer:
 
     def unexplained(self, facts: Facts, charge: Call, refunded: int | None) -> int:
         """The part of a refunded amount that is news. An open refund of ours may explain any."""
-        standing = Standing(facts)
+        account = Account(facts, charge)
         if refunded is None or charge.status is not Status.SUCCEEDED:
             return 0
-        return 0 if standing.is_refunding(charge) else refunded - standing.refunded_of(charge)
+        return 0 if account.refunding else refunded - account.explained
 
     def file_all(
         self,

@@ -167,7 +167,7 @@ def _money_rule(standing: Standing, at: Moment) -> Iterator[Action]:
     for charge in standing.held_charges:
         if charge is spared or not standing.may_refund(charge):
             continue
-        refund = standing.next_refund(charge)
+        refund = standing.account_of(charge).next_refund
         if refund is not None and _may_send(standing.facts, refund.key, at):
             yield Send(
                 operation=Operation.REFUND,

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from reservations.domain.account import OF_CHARGE, Account, is_unexplained
 from reservations.domain.facts import (
     Call,
     Contradiction,
     Decision,
-    DisputeStatus,
     Facts,
     Kind,
     Operation,
@@ -32,10 +32,7 @@ from reservations.domain.words import (
     State,
 )
 
-# Contradictions about a charge itself.
-_OF_CHARGE = frozenset({Kind.PAYMENT_ABSENT, Kind.PAYMENT_CHANGED, Kind.OTHER_SUM})
 _UNHEALTHY = frozenset({Kind.PAYMENT_ABSENT, Kind.PAYMENT_CHANGED})
-_MAY_BE_WRITTEN_OFF = _OF_CHARGE | {Kind.DISPUTE}
 # Reviews that the traveler hears of. The others are between the providers and us.
 _FOR_TRAVELERS = frozenset(Review) - {
     Review.BOOKING_ALIVE,
@@ -44,20 +41,6 @@ _FOR_TRAVELERS = frozenset(Review) - {
     Review.DISPUTE,
     Review.OTHER_SUM,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Refund:
-    """A refund to send: its idempotency key and its amount."""
-
-    key: str
-    money: Money
-
-
-def refund_key(charge: Call, number: int) -> str:
-    """The idempotency key of the first, the second... refund of a charge."""
-    key = f"refund:{charge.provider_id}"
-    return key if number == 1 else f"{key}:{number}"
 
 
 @dataclass(frozen=True)  # no slots: a cached property keeps its answer in `__dict__`
@@ -105,118 +88,15 @@ class Standing:
         )
 
     def left_of(self, charge: Call) -> int:
-        """Amount of a charge not yet returned, in minor units.
+        """Amount of a charge not yet returned, in minor units; see `Account.left`."""
+        return self.account_of(charge).left
 
-        A charge without an amount counts as the price, a refund without one as the whole charge.
-        What others returned counts only once the reservation is closed: before, it stands.
-        """
-        taken = self.taken_of(charge)
-        returned = [refund.money or taken for refund in self._good_refunds(charge)]
-        if self.closed:
-            if self._is_written_off(charge):
-                return 0
-            returned += self._returned_by_others(charge)
-        return taken.minor - sum(
-            money.minor for money in returned if money.currency == taken.currency
-        )
+    def account_of(self, charge: Call) -> Account:
+        return self._accounts.setdefault(charge.key, Account(self.facts, charge))
 
-    def taken_of(self, charge: Call) -> Money:
-        """The amount of a charge: once closed or accepted by a person, the last one that was told."""
-        other = self._last(Kind.OTHER_SUM, charge.provider_id)
-        if other is not None and other.over_at is None and other.money is not None:
-            accepted = other.decision is Decision.PAID or (self.closed and other.lasts)
-            if accepted and other.money.currency == self.facts.price.currency:
-                return other.money
-        return charge.money or self.facts.price
-
-    def _good_refunds(self, charge: Call) -> list[Call]:
-        """Our refunds of a charge that succeeded and did not fail later."""
-        return [
-            refund
-            for refund in self.refunds
-            if refund.status is Status.SUCCEEDED
-            and refund.target == charge.provider_id
-            and not self.has_failed(refund)
-        ]
-
-    def _returned_by_others(self, charge: Call) -> list[Money]:
-        """Refunds that we did not ask for, and what a lost dispute took back."""
-        rows = (
-            row
-            for row in self.facts.contradictions
-            if row.over_at is None and row.money is not None
-        )
-        return [
-            row.money
-            for row in rows
-            if row.money is not None
-            and (
-                (row.kind is Kind.FOREIGN_REFUND and row.payment == charge.provider_id)
-                or (row.matter == (Kind.DISPUTE, charge.provider_id) and _is_lost(row))
-            )
-        ]
-
-    def _is_written_off(self, charge: Call) -> bool:
-        """`True` if a person said that the money of a charge is not ours any more."""
-        return any(
-            row.decision in (Decision.HONOURED, Decision.RETURNED) and row.over_at is None
-            for row in self.facts.contradictions
-            if (row.kind in _MAY_BE_WRITTEN_OFF or _is_unexplained(row))
-            and charge.provider_id in (row.subject, row.payment)
-        )
-
-    def has_failed(self, refund: Call) -> bool:
-        """`True` if a refund that had succeeded failed later, and no person says it was returned."""
-        row = self._last(Kind.REFUND_FAILED, refund.provider_id, opened=True)
-        return row is not None and row.over_at is None and row.decision is not Decision.RETURNED
-
-    def refunded_of(self, charge: Call) -> int:
-        """The refunds of a charge that the ledger and its contradictions explain, in minor units."""
-        doubtful = {row.subject for row in self.lasting if row.kind is Kind.REFUND_FAILED}
-        known = [
-            refund.money or self.taken_of(charge)
-            for refund in self._good_refunds(charge)
-            if refund.provider_id not in doubtful
-        ]
-        known += [
-            row.money
-            for row in self.facts.contradictions
-            if row.kind is Kind.FOREIGN_REFUND
-            and row.over_at is None
-            and row.payment == charge.provider_id
-            and row.money is not None
-        ]
-        return sum(money.minor for money in known)
-
-    def _last(
-        self, kind: Kind, subject: str | None, *, opened: bool = False
-    ) -> Contradiction | None:
-        rows = [
-            row
-            for row in self.facts.contradictions
-            if row.matter == (kind, subject) and (not opened or row.opened_at is not None)
-        ]
-        return max(rows, key=lambda row: row.number, default=None)
-
-    def next_refund(self, charge: Call) -> "Refund | None":
-        """The refund that a held charge needs. `None` while one is under way.
-
-        A refund that did not arrive goes again as it was. A second one leaves only when the first
-        failed later, as both its looks and the payment's refunded amount show. There is no third.
-        """
-        rows = [refund for refund in self.refunds if refund.target == charge.provider_id]
-        left = Money(self.left_of(charge), self.taken_of(charge).currency)
-        if waiting := [row for row in rows if row.status is Status.NOT_FOUND]:
-            return Refund(waiting[-1].key, waiting[-1].money or left)
-        if not rows:
-            return Refund(refund_key(charge, 1), left)
-        again = len(rows) == 1 and self._is_rejected_later(rows[0], charge)
-        return Refund(refund_key(charge, 2), left) if again else None
-
-    def _is_rejected_later(self, refund: Call, charge: Call) -> bool:
-        row = self._last(Kind.REFUND_FAILED, refund.provider_id)
-        rejected = row is not None and row.open and row.seen == Status.DECLINED
-        return rejected and charge.refunded_minor == self.refunded_of(charge)
+    @cached_property
+    def _accounts(self) -> dict[str, Account]:
+        return {}
 
     # --- contradictions
 
@@ -227,23 +107,16 @@ class Standing:
 
     def may_refund(self, charge: Call) -> bool:
         """`False` while a contradiction freezes the refund of a charge."""
-        if self._is_disputed(charge):
+        if self.account_of(charge).disputed:
             return False
         frozen = {charge.provider_id}
         if self.kept_charge is not None:
             frozen.add(self.kept_charge.provider_id)
         return not any(
             row.kind is Kind.BOOKING_ALIVE
-            or ((row.kind in _UNHEALTHY or _is_unexplained(row)) and row.subject in frozen)
+            or ((row.kind in _UNHEALTHY or is_unexplained(row)) and row.subject in frozen)
             or (row.kind is Kind.OTHER_SUM and not self.closed and row.subject in frozen)
             for row in self.lasting
-        )
-
-    def _is_disputed(self, charge: Call) -> bool:
-        """`True` until the dispute is won, whatever a person decided: the bank may pay it back."""
-        return any(
-            row.matter == (Kind.DISPUTE, charge.provider_id) and row.over_at is None
-            for row in self.facts.contradictions
         )
 
     @property
@@ -282,7 +155,7 @@ class Standing:
         return not self.sum_differs and not any(
             row.open and kept is not None and row.subject == kept.provider_id
             for row in self.lasting
-            if row.kind in _OF_CHARGE
+            if row.kind in OF_CHARGE
         )
 
     @cached_property
@@ -451,8 +324,8 @@ class Standing:
         if reviews & _FOR_TRAVELERS or self._is_refunded_by_others:
             return True
         return Review.REFUND_FAILED in reviews and any(
-            self.next_refund(charge) is None and not self.is_refunding(charge)
-            for charge in self.held_charges
+            account.next_refund is None and not account.refunding
+            for account in map(self.account_of, self.held_charges)
         )
 
     @property
@@ -461,14 +334,7 @@ class Standing:
         kept = self.kept_charge
         if kept is None or Review.FOREIGN_REFUND not in self._timeless_reviews:
             return False
-        foreign = self.refunded_of(kept) - sum(
-            (refund.money or self.taken_of(kept)).minor for refund in self._good_refunds(kept)
-        )
-        return foreign >= self.taken_of(kept).minor
-
-    def is_refunding(self, charge: Call) -> bool:
-        """`True` while a refund of ours of the charge is open."""
-        return any(refund.open for refund in self.refunds if refund.target == charge.provider_id)
+        return self.account_of(kept).is_returned_by_others
 
     def reviews(self, now: datetime) -> frozenset[Review]:
         """The reasons for a person to check. They are derived, so they clear themselves."""
@@ -491,7 +357,7 @@ class Standing:
         if self.sum_differs:
             yield Review.MONEY_MISMATCH
         for row in self.lasting:
-            explained = row.kind is Kind.FOREIGN_REFUND and not _is_unexplained(row)
+            explained = row.kind is Kind.FOREIGN_REFUND and not is_unexplained(row)
             if row.open and not (explained and self.closed):
                 yield Review(row.kind)
         if self.over_refunded:
@@ -509,10 +375,10 @@ class Standing:
         """`True` if our refunds are over and a part of a charge is still held: nothing else would tell."""
         refused = _refused(self.refunds)
         return any(
-            self.next_refund(charge) is None
-            and not self.is_refunding(charge)
-            and charge.provider_id not in refused
-            for charge in self.held_charges
+            account.next_refund is None
+            and not account.refunding
+            and account.charge.provider_id not in refused
+            for account in map(self.account_of, self.held_charges)
         )
 
     # --- words
@@ -544,15 +410,6 @@ class Standing:
 def _closed_at(call: Call) -> datetime:
     assert call.closed_at is not None  # a call that succeeded is closed
     return call.closed_at
-
-
-def _is_unexplained(row: Contradiction) -> bool:
-    """A refunded amount without the refunds that make it up."""
-    return row.kind is Kind.FOREIGN_REFUND and row.money is None
-
-
-def _is_lost(row: Contradiction) -> bool:
-    return row.seen == DisputeStatus.LOST
 
 
 def _refused(calls: tuple[Call, ...]) -> set[str | None]:

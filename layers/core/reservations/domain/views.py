@@ -137,11 +137,8 @@ def _refund(standing: Standing) -> Refund | None:
 
 def _return_of(charge: Call, standing: Standing) -> RefundStatus | None:
     """The status of a charge's refund, or `None` while no refund is due."""
-    refunds = {
-        refund.status
-        for refund in standing.refunds
-        if refund.target == charge.provider_id and not standing.has_failed(refund)
-    }
+    account = standing.account_of(charge)
+    refunds = {refund.status for refund in account.refunds if not account.has_failed(refund)}
     owed = standing.closed and charge.status is Status.SUCCEEDED
     if (owed or Status.SUCCEEDED in refunds) and charge not in standing.held_charges:
         return RefundStatus.DONE

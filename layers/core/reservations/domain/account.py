@@ -1,0 +1,208 @@
+"""The account of one charge: what was taken, what went back, and the refund that is due."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from reservations.domain.facts import (
+    Call,
+    Contradiction,
+    Decision,
+    DisputeStatus,
+    Facts,
+    Kind,
+    Operation,
+    Status,
+)
+from reservations.domain.money import Money
+
+OF_CHARGE = frozenset({Kind.PAYMENT_ABSENT, Kind.PAYMENT_CHANGED, Kind.OTHER_SUM})
+"""Contradictions about a charge itself."""
+_MAY_BE_WRITTEN_OFF = OF_CHARGE | {Kind.DISPUTE}
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """A refund to send: its idempotency key and its amount."""
+
+    key: str
+    money: Money
+
+
+@dataclass(frozen=True)  # no slots: a cached property keeps its answer in `__dict__`
+class Account:
+    """A charge and all that its ledger and its contradictions say about its money."""
+
+    facts: Facts
+    charge: Call
+
+    @property
+    def closed(self) -> bool:
+        return self.facts.reason is not None
+
+    @cached_property
+    def taken(self) -> Money:
+        """The amount of the charge, or the price if none was told.
+
+        It is the last amount that was told, once a person accepted it or the reservation is closed.
+        """
+        told = self._last(Kind.OTHER_SUM, self.charge.provider_id)
+        if told is not None and told.over_at is None and told.money is not None:
+            accepted = told.decision is Decision.PAID or (self.closed and told.lasts)
+            if accepted and told.money.currency == self.facts.price.currency:
+                return told.money
+        return self.charge.money or self.facts.price
+
+    # --- what went back
+
+    @cached_property
+    def refunds(self) -> tuple[Call, ...]:
+        """Our refunds of the charge, whatever became of them."""
+        refunds = self.facts.of(Operation.REFUND)
+        return tuple(refund for refund in refunds if refund.target == self.charge.provider_id)
+
+    @cached_property
+    def sent(self) -> tuple[Call, ...]:
+        """The refunds under a key of ours. Others were found, or attested by a person."""
+        return tuple(refund for refund in self.refunds if refund.key.startswith("refund:"))
+
+    @property
+    def refunding(self) -> bool:
+        """`True` while a refund of ours is open."""
+        return any(refund.open for refund in self.refunds)
+
+    @cached_property
+    def left(self) -> int:
+        """Amount not yet returned, in minor units; negative if more was returned than was taken.
+
+        What others returned counts only once the reservation is closed: before, it stands.
+        """
+        returned = [refund.money or self.taken for refund in self._good_refunds]
+        if self.closed:
+            if self._is_written_off:
+                return 0
+            returned += [*self._foreign_refunds, *self._lost_disputes]
+        return self.taken.minor - self._sum(returned)
+
+    @property
+    def is_returned_by_others(self) -> bool:
+        """`True` if refunds that we did not ask for amount to all that was taken."""
+        return self._sum(self._foreign_refunds) >= self.taken.minor
+
+    @property
+    def explained(self) -> int:
+        """The refunded amount that we can explain, in minor units: our refunds and foreign ones."""
+        doubtful = {
+            row.subject
+            for row in self.facts.contradictions
+            if row.kind is Kind.REFUND_FAILED and row.lasts
+        }
+        sure = [refund for refund in self._good_refunds if refund.provider_id not in doubtful]
+        return self._sum([*(refund.money or self.taken for refund in sure), *self._foreign_refunds])
+
+    def has_failed(self, refund: Call) -> bool:
+        """`True` if a refund that had succeeded failed later, and no person says it was returned."""
+        row = self._last(Kind.REFUND_FAILED, refund.provider_id, opened=True)
+        return row is not None and row.over_at is None and row.decision is not Decision.RETURNED
+
+    @cached_property
+    def _good_refunds(self) -> list[Call]:
+        """Our refunds that succeeded and did not fail later."""
+        return [
+            refund
+            for refund in self.refunds
+            if refund.status is Status.SUCCEEDED and not self.has_failed(refund)
+        ]
+
+    @property
+    def _foreign_refunds(self) -> list[Money]:
+        return [
+            row.money
+            for row in self.facts.contradictions
+            if row.kind is Kind.FOREIGN_REFUND
+            and row.payment == self.charge.provider_id
+            and row.over_at is None
+            and row.money is not None
+        ]
+
+    @property
+    def _lost_disputes(self) -> list[Money]:
+        return [
+            row.money
+            for row in self._disputes
+            if row.seen == DisputeStatus.LOST and row.money is not None
+        ]
+
+    @property
+    def disputed(self) -> bool:
+        """`True` until the dispute is won, whatever a person decided: the bank may pay it back."""
+        return bool(self._disputes)
+
+    @property
+    def _disputes(self) -> list[Contradiction]:
+        about = (Kind.DISPUTE, self.charge.provider_id)
+        rows = self.facts.contradictions
+        return [row for row in rows if row.matter == about and row.over_at is None]
+
+    @property
+    def _is_written_off(self) -> bool:
+        """`True` if a person said that the money is not ours any more."""
+        return any(
+            row.decision in (Decision.HONOURED, Decision.RETURNED) and row.over_at is None
+            for row in self.facts.contradictions
+            if (row.kind in _MAY_BE_WRITTEN_OFF or is_unexplained(row))
+            and self.charge.provider_id in (row.subject, row.payment)
+        )
+
+    def _sum(self, amounts: list[Money]) -> int:
+        return sum(money.minor for money in amounts if money.currency == self.taken.currency)
+
+    def _last(
+        self, kind: Kind, subject: str | None, *, opened: bool = False
+    ) -> Contradiction | None:
+        rows = [
+            row
+            for row in self.facts.contradictions
+            if row.matter == (kind, subject) and (not opened or row.opened_at is not None)
+        ]
+        return max(rows, key=lambda row: row.number, default=None)
+
+    # --- what is due
+
+    @property
+    def next_refund(self) -> Refund | None:
+        """The refund of what is left. `None` while one is under way, or when a person must decide.
+
+        A refund that did not arrive goes again as it was. A second one leaves only when the first
+        failed later, or when others left too little for it. There is no third.
+        """
+        left = Money(self.left, self.taken.currency)
+        for refund in self.sent:
+            if refund.status is Status.NOT_FOUND and not self._is_too_large(refund):
+                return Refund(refund.key, refund.money or left)
+        match self.sent:
+            case ():
+                return Refund(self.refund_key(1), left)
+            case (only,) if self._is_rejected_later(only) or self._is_too_large(only):
+                return Refund(self.refund_key(2), left)
+        return None
+
+    def refund_key(self, number: int) -> str:
+        """The idempotency key of the first, the second... refund."""
+        key = f"refund:{self.charge.provider_id}"
+        return key if number == 1 else f"{key}:{number}"
+
+    def _is_too_large(self, refund: Call) -> bool:
+        """`True` for a refund that never arrived, and no longer fits."""
+        asked = refund.money or self.taken
+        return refund.status is Status.NOT_FOUND and asked.minor > self.left
+
+    def _is_rejected_later(self, refund: Call) -> bool:
+        """`True` if both looks at a refund, and the payment's refunded amount, show its failure."""
+        row = self._last(Kind.REFUND_FAILED, refund.provider_id)
+        rejected = row is not None and row.open and row.seen == Status.DECLINED
+        return rejected and self.charge.refunded_minor == self.explained
+
+
+def is_unexplained(row: Contradiction) -> bool:
+    """Return `True` for a refunded amount without the refunds that make it up."""
+    return row.kind is Kind.FOREIGN_REFUND and row.money is None
