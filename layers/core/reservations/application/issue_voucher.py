@@ -7,7 +7,7 @@ from uuid import UUID
 
 from reservations.application.cases import Cases
 from reservations.application.ports import DocumentStore, Voucher, VoucherRenderer
-from reservations.application.vouchers import voucher_key, voucher_of
+from reservations.application.vouchers import next_key, voucher_key, voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.errors import VoucherNotDrawnError
 from reservations.domain.fulfilment import IssueVoucher, fulfil, let_mail_go
@@ -32,7 +32,8 @@ def issue_voucher(
 ) -> Issued | None:
     """Render, register and store the voucher, if one is due. Return `None` if it was not issued now.
 
-    Register before storing, so that erasure finds every file. A registered voucher that is missing
+    Register before storing, so that erasure finds every file. One of another booking gets a key of
+    its own, and erasure deletes the one before too. A registered voucher that is missing
     in the store is rendered again at its next use, byte for byte.
 
     Raises:
@@ -44,7 +45,8 @@ def issue_voucher(
     if owed is None:
         return None
     reservation, voucher = owed
-    key = voucher_key(reservation, keys=keys)
+    replaced = reservation.voucher
+    key = next_key(replaced.s3_key) if replaced else voucher_key(reservation, keys=keys)
     try:
         content = renderer.render(voucher)
     except VoucherNotDrawnError:

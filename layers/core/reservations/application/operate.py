@@ -16,6 +16,7 @@ from reservations.application.ports import (
     Retention,
     Source,
 )
+from reservations.application.vouchers import earlier_keys
 from reservations.domain import history
 from reservations.domain.access_token import KeyRing
 from reservations.domain.decisions import (
@@ -177,7 +178,12 @@ def remove_documents(reservation_id: UUID, *, cases: Cases, store: DocumentStore
     """
     with cases.uow as uow:
         reservation = uow.open(reservation_id).reservation
-    kept = [document.s3_key for document in reservation.documents if document.removed_at is None]
+    kept = [
+        key
+        for document in reservation.documents
+        if document.removed_at is None
+        for key in (*earlier_keys(document.s3_key), document.s3_key)
+    ]
     for key in kept:
         store.delete(key)
     if not kept:

@@ -4,6 +4,8 @@ from reservations.application.ports import DocumentStore, Voucher, VoucherRender
 from reservations.domain.access_token import KeyRing
 from reservations.domain.reservation import Customer, Reservation
 
+_AGAIN = "."  # before the number of a voucher that was made again; in no document name
+
 
 def voucher_of(reservation: Reservation, customer: Customer, *, support_contact: str) -> Voucher:
     """The content of a confirmed reservation's voucher."""
@@ -26,6 +28,23 @@ def voucher_of(reservation: Reservation, customer: Customer, *, support_contact:
 def voucher_key(reservation: Reservation, *, keys: KeyRing) -> str:
     """The key of the voucher: it cannot be guessed, and holds no personal data."""
     return f"vouchers/{keys.document_name(reservation.token_kid, reservation.reservation_id)}.pdf"
+
+
+def next_key(key: str) -> str:
+    """The key of the voucher that takes the place of the one under `key`."""
+    base, number = _numbered(key)
+    return f"{base}{_AGAIN}{number + 1}.pdf"
+
+
+def earlier_keys(key: str) -> list[str]:
+    """The keys of the vouchers that the one under `key` took the place of."""
+    base, number = _numbered(key)
+    return [f"{base}{_AGAIN}{each}.pdf" if each > 1 else f"{base}.pdf" for each in range(1, number)]
+
+
+def _numbered(key: str) -> tuple[str, int]:
+    base, _, number = key.removesuffix(".pdf").partition(_AGAIN)
+    return base, int(number or 1)
 
 
 def stored_voucher(

@@ -142,8 +142,12 @@ def resolve(
         return _accept_sum(standing)
     if decision is Decision.REFUND_AGAIN:
         return _refund_again(standing, _held_charge(standing, target), at)
-    if decision is Decision.HONOURED and standing.over_refunded:
-        return _accept_loss(standing, evidence, at)
+    wrongly_refunded = {
+        Decision.HONOURED: standing.over_refunded,
+        Decision.RETURNED: standing.short_refunded,
+    }.get(decision)
+    if wrongly_refunded:
+        return _settle_account(standing, wrongly_refunded[0], decision, evidence, at)
     if decision not in ATTESTED:
         raise DecisionRefusedError("nothing of this is open: nudge it, and look again")
     call = _the_one_in_question(standing, ATTESTED[decision].operation, at.now, target)
@@ -193,21 +197,23 @@ def _decide(
     return facts
 
 
-def _accept_loss(standing: Standing, evidence: str, at: Moment) -> Facts:
-    """Keep that more was returned than was taken, and that nobody asks for it back."""
-    charge = standing.over_refunded[0]
-    before = latest(standing.facts, Kind.FOREIGN_REFUND, charge.provider_id or "")
+def _settle_account(
+    standing: Standing, charge: Call, decision: Decision, evidence: str, at: Moment
+) -> Facts:
+    """Keep that no more money of a charge is due, to either side."""
+    about = charge.provider_id or ""
+    before = latest(standing.facts, Kind.FOREIGN_REFUND, about)
     row = Contradiction(
         kind=Kind.FOREIGN_REFUND,
-        subject=charge.provider_id or "",
-        seen="returned more than was taken",
+        subject=about,
+        seen=f"left {standing.left_of(charge)}",
         number=before.number + 1 if before else 1,
-        payment=charge.provider_id,
+        payment=about,
         first_at=at.now,
         last_at=at.now,
         opened_at=at.now,
     )
-    return standing.facts.put_contradiction(decide(row, Decision.HONOURED, evidence, at))
+    return standing.facts.put_contradiction(decide(row, decision, evidence, at))
 
 
 def _rebooked(facts: Facts, row: Contradiction, evidence: str, at: Moment) -> Facts:

@@ -107,7 +107,8 @@ class Standing:
 
     def may_refund(self, charge: Call) -> bool:
         """`False` while a contradiction freezes the refund of a charge."""
-        if self.account_of(charge).disputed:
+        account = self.account_of(charge)
+        if account.disputed or (charge.refunded_minor or 0) > account.explained:
             return False
         frozen = {charge.provider_id}
         if self.kept_charge is not None:
@@ -362,7 +363,7 @@ class Standing:
                 yield Review(row.kind)
         if self.over_refunded:
             yield Review.FOREIGN_REFUND
-        if self.closed and not self.lasting and self._has_an_unending_refund:
+        if self.short_refunded and not self.lasting:
             yield Review.REFUND_FAILED
 
     @cached_property
@@ -370,15 +371,17 @@ class Standing:
         """The charges of a closed reservation of which more was returned than was taken."""
         return tuple(charge for charge in self.charges if self.closed and self.left_of(charge) < 0)
 
-    @property
-    def _has_an_unending_refund(self) -> bool:
-        """`True` if our refunds are over and a part of a charge is still held: nothing else would tell."""
+    @cached_property
+    def short_refunded(self) -> tuple[Call, ...]:
+        """The charges of which a part is still held although our refunds are over."""
         refused = _refused(self.refunds)
-        return any(
-            account.next_refund is None
+        return tuple(
+            account.charge
+            for account in map(self.account_of, self.held_charges)
+            if self.closed
+            and account.next_refund is None
             and not account.refunding
             and account.charge.provider_id not in refused
-            for account in map(self.account_of, self.held_charges)
         )
 
     # --- words
