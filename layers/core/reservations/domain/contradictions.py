@@ -115,17 +115,23 @@ def _of_live_booking(row: Call, seen: Seen | None, twin: Seen | None) -> Iterato
 def of_payments(facts: Facts, listing: Listing, asked_at: datetime) -> Iterator[Observation]:
     """Compare a listing of payments with the charges that were closed before it was asked for."""
     standing = Standing(facts)
-    for row in _settled(standing.charges, asked_at):
-        seen, twin = _told(listing, row), _twin(listing, row)
-        if seen is not None and seen.dispute and seen.dispute.status is not DisputeStatus.WON:
+    yield from _of_disputes(standing.charges, listing)
+    for row in _settled(standing.held_charges, asked_at):
+        yield from _of_held_charge(row, _told(listing, row), _twin(listing, row))
+
+
+def _of_disputes(charges: Iterable[Call], listing: Listing) -> Iterator[Observation]:
+    """A dispute is told with the payment, however new it is to us."""
+    known = {charge.provider_id for charge in charges}
+    for seen in listing.seen:
+        dispute = seen.dispute if seen.provider_id in known else None
+        if dispute is not None and dispute.status is not DisputeStatus.WON:
             yield Observation(
                 kind=Kind.DISPUTE,
-                subject=_id(row),
-                seen=seen.dispute.status,
-                money=seen.dispute.money,
+                subject=seen.provider_id,
+                seen=dispute.status,
+                money=dispute.money,
             )
-        if row in standing.held_charges:
-            yield from _of_held_charge(row, seen, twin)
 
 
 def _of_held_charge(row: Call, seen: Seen | None, twin: Seen | None) -> Iterator[Observation]:
