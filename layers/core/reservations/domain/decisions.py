@@ -256,7 +256,7 @@ def _refund_again(standing: Standing, charge: Call, at: Moment) -> Facts:
         raise DecisionRefusedError("a contradiction freezes its refund: end that review first")
     call = Call(
         operation=Operation.REFUND,
-        key=account.refund_key(len(account.refunds) + 1),
+        key=account.refund_key(len(account.sent) + 1),
         status=Status.NOT_FOUND,
         money=Money(account.left, account.taken.currency),
         target=charge.provider_id,
