@@ -282,12 +282,12 @@ def prepare() -> None:
 
 def _queues() -> dict[str, str]:
     sqs = deployment.client("sqs", AWS_ON_THIS_MACHINE)
-    names = ("payment", "supplier", "voucher", "notification", "dead-letter")
+    steps = ("payment", "payment-look", "supplier", "supplier-look", "voucher", "notification")
     return {
         f"{name.upper().replace('-', '_')}_QUEUE_URL": sqs.create_queue(QueueName=f"sam-{name}")[
             "QueueUrl"
         ]
-        for name in names
+        for name in (*steps, "dead-letter")
     }
 
 

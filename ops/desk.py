@@ -17,6 +17,7 @@ from ops.cloudformation import CLOUDFORMATION_CONFIG, resources_of
 from reservations.adapters.aws.dead_letters import Pair, SqsDeadLetterQueues
 from reservations.adapters.aws.sqs import SQS_CONFIG
 from reservations.application import ports
+from reservations.domain.actions import LOOK_QUEUE_OF
 from reservations.domain.decisions import DecisionRefusedError
 from reservations.domain.errors import (
     DatabaseBusyError,
@@ -42,9 +43,14 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 # No blanks, no @: a reference, not prose.
 _EVIDENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#-]{2,99}")
 _ROLE = re.compile(r"[a-z][a-z0-9._-]{0,39}")
+_WITHOUT_DASHES = str.maketrans("", "", "-_")  # as in logical ids of the template
 _FAILED = 2  # exit status; 1 says that an invariant is broken
 
-SOURCES: tuple[ports.Source, ...] = (*Queue, ports.MAIL_EVENT)
+# A late look is dead-lettered beside the hints of its provider, and comes back through their queue.
+SOURCES: tuple[ports.Source, ...] = (
+    *(queue for queue in Queue if queue not in LOOK_QUEUE_OF.values()),
+    ports.MAIL_EVENT,
+)
 
 # The cause of a failure, and the next step.
 ADVICE: Mapping[type[Exception], str] = {
@@ -128,7 +134,7 @@ class Desk:
         return replace(self.services, environment={**self.services.environment, **variables})
 
     def _url(self, queue: ports.Source, kind: str) -> str:
-        return self.resources[f"{queue.title().replace('-', '')}{kind}"]
+        return self.resources[f"{queue.title().translate(_WITHOUT_DASHES)}{kind}"]
 
 
 pass_desk = click.make_pass_decorator(Desk)

@@ -1,4 +1,4 @@
-"""Journey step 2, from the supplier queue: book, cancel or inquire."""
+"""Journey step 2, from the two supplier queues: book, cancel or inquire."""
 
 import os
 from datetime import datetime

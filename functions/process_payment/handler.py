@@ -1,4 +1,4 @@
-"""Journey step 1, from the payment queue: charge, void, refund or inquire."""
+"""Journey step 1, from the two payment queues: charge, void, refund or inquire."""
 
 import os
 from datetime import datetime

@@ -343,7 +343,7 @@ def test_a_function_that_reads_a_queue_reads_no_other(folder: str) -> None:
         if event["Type"] == "SQS"
     ]
     denials = [s for s in statements(properties) if s["Effect"] == "Deny"]
-    assert [denial["NotResource"] for denial in denials] == read
+    assert [listed(denial["NotResource"]) for denial in denials] == ([read] if read else [])
     for denial in denials:
         actions = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
         assert denial["Action"] == actions

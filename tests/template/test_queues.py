@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from reservations.domain.actions import LOOK_QUEUE_OF, QUEUE_OF
 from reservations.domain.messages import Queue
 from tests.template.resources import functions, name_of, resources
 
@@ -17,6 +18,14 @@ DEAD = {name: queue for name, queue in QUEUES.items() if name not in LIVE}
 every_queue = pytest.mark.parametrize(("name", "queue"), LIVE.items(), ids=LIVE)
 
 
+def queue_name(queue: Queue) -> str:
+    """The logical id of a queue in the template."""
+    return f"{queue.name.title().replace('_', '')}Queue"
+
+
+LOOKS = {queue_name(LOOK_QUEUE_OF[at]): queue_name(QUEUE_OF[at]) for at in LOOK_QUEUE_OF}
+
+
 def consumer(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The properties of the one function that reads a queue, and of its event source."""
     [found] = [
@@ -28,18 +37,28 @@ def consumer(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return found
 
 
-def test_there_is_a_queue_for_each_step_and_dead_letters_for_each_queue() -> None:
-    assert set(LIVE) == {f"{queue.name.title()}Queue" for queue in Queue} | {"MailEventQueue"}
-    assert len(DEAD) == len(LIVE)
+def sources(function: dict[str, Any]) -> list[dict[str, Any]]:
+    events = function.get("Events", {}).values()
+    return [event["Properties"] for event in events if event["Type"] == "SQS"]
+
+
+def test_there_is_a_queue_for_each_step_and_dead_letters_for_each_function() -> None:
+    assert set(LIVE) == {*map(queue_name, Queue), "MailEventQueue"}
+    assert len(DEAD) == sum(bool(sources(function)) for function in functions().values())
+
+
+@pytest.mark.parametrize(("look", "step"), LOOKS.items())
+def test_the_function_of_a_provider_reads_its_late_looks_too(look: str, step: str) -> None:
+    assert consumer(look)[0] == consumer(step)[0]
 
 
 @every_queue
-def test_unhandled_messages_go_to_the_dead_letter_queue_of_their_queue(
+def test_unhandled_messages_go_to_the_dead_letter_queue_of_their_step(
     name: str, queue: dict[str, Any]
 ) -> None:
     policy = queue["RedrivePolicy"]
     dead = name_of(policy["deadLetterTargetArn"])
-    assert dead == name.replace("Queue", "DeadLetterQueue")
+    assert dead == LOOKS.get(name, name).replace("Queue", "DeadLetterQueue")
     assert policy["maxReceiveCount"] == RECEIVES
     assert DEAD[dead]["MessageRetentionPeriod"] == 14 * 24 * 60 * 60  # the longest SQS keeps
 
@@ -70,18 +89,22 @@ def test_a_batch_is_answered_message_by_message(name: str, queue: dict[str, Any]
     assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
-@every_queue
-def test_a_queue_never_invokes_more_than_the_reserved_concurrency(
-    name: str, queue: dict[str, Any]
+@pytest.mark.parametrize("folder", functions())
+def test_the_queues_of_a_function_never_invoke_more_than_its_reserved_concurrency(
+    folder: str,
 ) -> None:
-    """A throttled message counts as received, and would be dead-lettered unread."""
-    function, event = consumer(name)
-    wanted = event["ScalingConfig"]["MaximumConcurrency"]
-    assert 2 <= wanted <= function["ReservedConcurrentExecutions"]
+    """A throttled message counts as received, and would be dead-lettered unread.
+
+    So each queue has places of its own too: late looks never take those of a charge or a booking.
+    """
+    function = functions()[folder]
+    wanted = [event["ScalingConfig"]["MaximumConcurrency"] for event in sources(function)]
+    assert all(each >= 2 for each in wanted)  # the least that SQS allows
+    assert sum(wanted) <= function.get("ReservedConcurrentExecutions", 0)
 
 
 @every_queue
-def test_a_function_sends_dead_letters_to_those_of_its_own_queue(
+def test_a_function_sends_dead_letters_to_those_of_its_own_queues(
     name: str, queue: dict[str, Any]
 ) -> None:
     function, _ = consumer(name)
@@ -92,7 +115,7 @@ def test_a_function_sends_dead_letters_to_those_of_its_own_queue(
 def test_the_poller_knows_every_queue_by_its_own_name() -> None:
     variables = functions()["poll_outbox"]["Environment"]["Variables"]
     addresses = {k: name_of(v) for k, v in variables.items() if k.endswith("_QUEUE_URL")}
-    assert addresses == {f"{queue.name}_QUEUE_URL": f"{queue.name.title()}Queue" for queue in Queue}
+    assert addresses == {f"{queue.name}_QUEUE_URL": queue_name(queue) for queue in Queue}
 
 
 def test_only_ses_of_this_account_may_send_mail_events_and_only_through_its_topic() -> None:
@@ -146,9 +169,17 @@ def test_a_queue_is_encrypted(name: str) -> None:
 
 def test_a_queue_without_a_reader_raises_an_alarm() -> None:
     """A repeated hint moves the due time, so neither the oldest due row nor the outbox shows the delay."""
-    _, *watched = resources("AWS::CloudWatch::Alarm")["QueueBehindAlarm"]["Metrics"]
-    metrics = [each["MetricStat"]["Metric"] for each in watched]
+    assert queues_watched_by("QueueBehindAlarm") == set(LIVE) - set(LOOKS)
+    assert queues_watched_by("LooksBehindAlarm") == set(LOOKS)
 
+
+def test_a_late_look_that_keeps_failing_is_dead_lettered_before_its_queue_is_behind() -> None:
+    longest = max(QUEUES[name]["VisibilityTimeout"] for name in LOOKS) * RECEIVES
+    assert resources("AWS::CloudWatch::Alarm")["LooksBehindAlarm"]["Threshold"] > longest
+
+
+def queues_watched_by(alarm: str) -> set[str]:
+    _, *watched = resources("AWS::CloudWatch::Alarm")[alarm]["Metrics"]
+    metrics = [each["MetricStat"]["Metric"] for each in watched]
     assert {metric["MetricName"] for metric in metrics} == {"ApproximateAgeOfOldestMessage"}
-    names = [metric["Dimensions"][0]["Value"] for metric in metrics]
-    assert {name_of(name) for name in names} == set(LIVE)
+    return {name_of(metric["Dimensions"][0]["Value"]) for metric in metrics}

@@ -88,7 +88,8 @@ def test_every_missing_variable_is_named_at_once() -> None:
     with pytest.raises(SettingsError) as refused:
         from_environment(QueueSettings, {"PAYMENT_QUEUE_URL": "https://sqs.example/1/payment"})
     assert str(refused.value) == (
-        "missing settings: NOTIFICATION_QUEUE_URL, SUPPLIER_QUEUE_URL, VOUCHER_QUEUE_URL"
+        "missing settings: NOTIFICATION_QUEUE_URL, PAYMENT_LOOK_QUEUE_URL,"
+        " SUPPLIER_LOOK_QUEUE_URL, SUPPLIER_QUEUE_URL, VOUCHER_QUEUE_URL"
     )
 
 

@@ -43,7 +43,9 @@ PARAMETERS = {
 ENVIRONMENT = {
     "SETTINGS_PATH": "/reservations/test",
     "PAYMENT_QUEUE_URL": "https://sqs.example/1/payment",
+    "PAYMENT_LOOK_QUEUE_URL": "https://sqs.example/1/payment-look",
     "SUPPLIER_QUEUE_URL": "https://sqs.example/1/supplier",
+    "SUPPLIER_LOOK_QUEUE_URL": "https://sqs.example/1/supplier-look",
     "VOUCHER_QUEUE_URL": "https://sqs.example/1/voucher",
     "NOTIFICATION_QUEUE_URL": "https://sqs.example/1/notification",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.example/1/dead",

@@ -293,7 +293,9 @@ class EnvironmentSettings(Settings):
 
 class QueueSettings(EnvironmentSettings):
     payment_queue_url: Url = Field(description="cola de pago")
+    payment_look_queue_url: Url = Field(description="cola de consultas tardías a pagos")
     supplier_queue_url: Url = Field(description="cola del proveedor")
+    supplier_look_queue_url: Url = Field(description="cola de consultas tardías al proveedor")
     voucher_queue_url: Url = Field(description="cola de bonos")
     notification_queue_url: Url = Field(description="cola de correos")
 

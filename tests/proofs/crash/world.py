@@ -61,7 +61,9 @@ SAGA_POLICY: Mapping[str, object] = {
 MAIL_EVENTS = "mail-events"
 CONSUMERS: dict[str, str] = {
     Queue.PAYMENT: "process_payment",
+    Queue.PAYMENT_LOOK: "process_payment",
     Queue.SUPPLIER: "confirm_supplier",
+    Queue.SUPPLIER_LOOK: "confirm_supplier",
     Queue.VOUCHER: "issue_voucher",
     Queue.NOTIFICATION: "notify_customer",
     MAIL_EVENTS: "record_mail_event",

@@ -29,7 +29,7 @@ from tests.proofs.simulation.world import World
 from tests.worlds.application import KEYS, SUPPORT
 from tests.worlds.fakes import PlainRenderer
 
-OWN_LIMITS = {Queue.PAYMENT: timedelta(seconds=28), Queue.SUPPLIER: timedelta(seconds=73)}
+PAYMENT_LIMIT, SUPPLIER_LIMIT = timedelta(seconds=28), timedelta(seconds=73)
 DECISIONS = {
     Review.MONEY_MISMATCH: Decision.PAID,
     Review.REFUND_REFUSED: Decision.REFUNDED,
@@ -107,19 +107,19 @@ class Invocations:
     def _step(self, hint: Hint) -> None:
         cases = self._world.cases()
         match hint.queue:
-            case Queue.PAYMENT:
+            case Queue.PAYMENT | Queue.PAYMENT_LOOK:
                 process_payment(
                     hint.reservation_id,
                     cases=cases,
                     payments=SimulatedPayments(self._world.providers),
-                    not_after=self._world.now + OWN_LIMITS[hint.queue],
+                    not_after=self._world.now + PAYMENT_LIMIT,
                 )
-            case Queue.SUPPLIER:
+            case Queue.SUPPLIER | Queue.SUPPLIER_LOOK:
                 confirm_supplier(
                     hint.reservation_id,
                     cases=cases,
                     supplier=SimulatedSupplier(self._world.providers),
-                    not_after=self._world.now + OWN_LIMITS[hint.queue],
+                    not_after=self._world.now + SUPPLIER_LIMIT,
                 )
             case Queue.VOUCHER:
                 issue_voucher(

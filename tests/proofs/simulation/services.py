@@ -26,7 +26,9 @@ from tests.worlds.fakes import InMemoryDocumentStore
 
 VISIBILITY = {
     Queue.PAYMENT: timedelta(seconds=180),
+    Queue.PAYMENT_LOOK: timedelta(seconds=180),
     Queue.SUPPLIER: timedelta(seconds=450),
+    Queue.SUPPLIER_LOOK: timedelta(seconds=450),
     Queue.VOUCHER: timedelta(seconds=180),
     Queue.NOTIFICATION: timedelta(seconds=120),
 }

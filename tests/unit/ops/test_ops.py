@@ -351,7 +351,8 @@ def test_every_queue_of_dead_letters_has_its_commands(
 
     Deployed(services, stack="any").dead_letters()
 
-    assert sorted(asked) == sorted(resources("AWS::SQS::Queue"))
+    late = {"PaymentLookQueue", "SupplierLookQueue"}  # dead-lettered beside those of their provider
+    assert sorted(asked) == sorted(resources("AWS::SQS::Queue").keys() - late)
 
 
 @pytest.mark.parametrize("command", ["redrive", "drop"])
