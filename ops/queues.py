@@ -61,7 +61,7 @@ def publish(desk: Desk) -> None:
     """Do the poller's work until no hint waits. Use it when the poller does not run."""
     uow, publisher, policy = desk.services.unit_of_work(), desk.publisher(), desk.services.policy()
     total = done = poll_outbox(uow=uow, publisher=publisher, policy=policy)
-    while done.published or done.woken:
+    while not done.idle:
         done = poll_outbox(uow=uow, publisher=publisher, policy=policy)
         total += done
     desk.say({"published": total.published, "woken": total.woken, "unanswered": total.unanswered})

@@ -519,6 +519,58 @@ def test_claims_skip_locked_rows_and_take_the_longest_due_first(
     assert [r.reservation_id for r in theirs] == [due[2].reservation_id, due[0].reservation_id]
 
 
+# --- far looks
+
+
+def test_far_looks_are_locked_one_after_another_and_the_oldest_first(uow: UnitOfWork) -> None:
+    with uow:
+        now = uow.now()
+        times = {"due": 1, "oldest": 3, "older": 2, "later": -1}
+        looks = {name: now - age * MINUTE for name, age in times.items()} | {"none": None}
+        rows = {name: another_reservation(next_look_at=at) for name, at in looks.items()}
+        for reservation in rows.values():
+            uow.add(a_creation(reservation), a_customer())
+        uow.commit()
+
+    found, look = [], None
+    with uow:
+        while (look := uow.reservations.lock_due_look(after=look)) is not None:
+            found.append((look.reservation_id, look.at))
+
+    assert found == [(rows[n].reservation_id, looks[n]) for n in ("oldest", "older", "due")]
+
+
+def test_a_far_look_is_not_waited_for_while_another_has_its_row(
+    uow: UnitOfWork, another_unit: AnotherUnit
+) -> None:
+    with uow:
+        at = uow.now() - MINUTE
+        twins = [another_reservation(next_look_at=at) for _ in range(2)]
+        for reservation in twins:
+            uow.add(a_creation(reservation), a_customer())
+        uow.commit()
+
+    with uow, another_unit() as other:
+        mine = uow.reservations.lock_due_look(after=None)
+        theirs = other.reservations.lock_due_look(after=None)
+        none_left = other.reservations.lock_due_look(after=theirs)
+
+    assert mine is not None
+    assert theirs is not None
+    assert {mine.reservation_id, theirs.reservation_id} == {r.reservation_id for r in twins}
+    assert none_left is None
+
+
+def test_a_far_look_and_what_it_brings_are_stored_with_its_reservation(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(a_charge(), next_look_at=LATER))
+
+    saved = save(uow, next_look_at=LATER + HOUR)
+    assert stored(uow) == saved
+
+    save(uow, next_look_at=None)
+    assert stored(uow).next_look_at is None
+
+
 # --- the outbox
 
 

@@ -16,9 +16,11 @@ from reservations.adapters.mysql import outbox, oversight, reservations
 from reservations.adapters.mysql.engine import Database, Parameters, engine_for
 from reservations.adapters.mysql.tables import OUTBOX, RESERVATION, OutboxStatus
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
+from reservations.application.poll_outbox import poll_outbox
 from reservations.domain.facts import Reason, Status
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
+from reservations.domain.policy import STANDARD
 from tests.database.waiting import DEADLINE_SECONDS, at_once
 from tests.worlds.builders import (
     MINUTE,
@@ -33,6 +35,7 @@ from tests.worlds.builders import (
     some_facts,
 )
 from tests.worlds.databases import Connect
+from tests.worlds.fakes import RecordingPublisher
 
 LEASE = timedelta(hours=1)
 
@@ -118,6 +121,24 @@ def test_an_unreadable_row_stops_no_other(
     [row] = database.execute(text("SELECT id, code FROM reservation WHERE next_check_at < NOW(6)"))
     assert row.code[-1] == "1"
     assert [UUID(logged) for logged in line.reservation_ids] == [UUID(bytes=row.id)]  # type: ignore[attr-defined]
+
+
+def test_a_far_look_of_an_unreadable_row_stops_no_other(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    fill_the_reservations(database, due=0, settled=3)
+    database.execute(text("UPDATE reservation SET next_look_at = NOW(6) - INTERVAL 1 HOUR"))
+    database.execute(text("UPDATE reservation SET currency = 'ZZZ' WHERE code LIKE '%1'"))
+    database.commit()
+
+    polled = poll_outbox(
+        uow=MySqlUnitOfWork(database), publisher=RecordingPublisher(), policy=STANDARD
+    )
+
+    assert polled.looked == 2
+    [row] = database.execute(text("SELECT code FROM reservation WHERE next_look_at < NOW(6)"))
+    assert row.code[-1] == "1"
+    assert "far look not taken" in {record.getMessage() for record in caplog.records}
 
 
 def test_more_unreadable_rows_than_a_claim_takes_stop_no_other(database: Database) -> None:
@@ -313,6 +334,23 @@ def test_due_reservations_are_claimed_by_their_index_in_order(database: Database
         database,
         reservations._DUE,
         limit=100,
+        now=database.now(),
+        **reservations._FIRST,
+    )
+
+
+def test_a_due_far_look_is_found_by_its_index_in_order(database: Database) -> None:
+    fill_the_reservations(database, due=50, settled=1000)
+    database.execute(
+        text("UPDATE reservation SET next_look_at = NOW(6) + INTERVAL CRC32(code) SECOND")
+    )
+    database.commit()
+
+    assert_claims_by(
+        "ix_reservation_next_look_at",
+        "reservation",
+        database,
+        reservations._DUE_LOOK,
         now=database.now(),
         **reservations._FIRST,
     )

@@ -312,6 +312,18 @@ def test_an_overdue_reservation_is_found_after_ten_minutes(
     assert stored.found() == (expected("overdue", reservation) if is_found else {})
 
 
+@pytest.mark.parametrize(("late_by", "is_found"), [("23", False), ("25", True)])
+def test_a_far_look_that_nobody_takes_is_found_after_a_day_although_it_is_settled(
+    stored: Stored, late_by: str, is_found: bool
+) -> None:
+    reservation = stored.confirmed()
+    stored.change(
+        f"UPDATE reservation SET next_look_at = UTC_TIMESTAMP(6) - INTERVAL {late_by} HOUR"
+    )
+
+    assert stored.found() == (expected("overdue", reservation) if is_found else {})
+
+
 @pytest.mark.parametrize("lost", ["DELETE FROM document", "DELETE FROM mail_send"])
 def test_a_confirmation_without_its_papers_is_found_after_ten_minutes(
     stored: Stored, lost: str

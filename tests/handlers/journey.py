@@ -138,7 +138,8 @@ class Journey:
 
     def _moves(self, *, before: datetime) -> bool:
         """Deliver the next hint or advance to the next wake-up. Return `False` if there is neither."""
-        due = self.stored.next_check_at
+        times = (self.stored.next_check_at, self.stored.next_look_at)
+        due = min(filter(None, times), default=None)
         if self._next_hint():
             return True
         if due is None or due > before:
@@ -231,11 +232,13 @@ def departed(
     *,
     token: str = "tok_ok",
     offer: str = "HTL-MAD-001",
+    days_ahead: int = 60,
 ) -> Journey:
     """A reservation that was just accepted; `token` and `offer` program the providers."""
+    starts_on = around.database.now.date() + timedelta(days=days_ahead)
     command = CreateReservation(
         client_id="web",
-        offer=an_offer(offer_id=offer),
+        offer=an_offer(offer_id=offer, starts_on=starts_on, ends_on=starts_on + timedelta(days=3)),
         price=PRICE,
         customer=a_customer(payment_token=token),
     )

@@ -61,10 +61,10 @@ def test_stored_hints_and_due_reservations_become_messages(around: Surroundings)
     stored = store_hints(around, Queue)
     around.keep(a_reservation())
 
-    assert poll(around) == {"published": 4, "woken": 1, "unanswered": 0, "dead": 0}
+    assert poll(around) == {"published": 6, "woken": 1, "looked": 0, "unanswered": 0, "dead": 0}
 
-    assert around.publisher.hints[:4] == stored
-    assert around.publisher.hints[4].queue is Queue.PAYMENT
+    assert around.publisher.hints[:6] == stored
+    assert around.publisher.hints[6].queue is Queue.PAYMENT
 
 
 def test_a_run_without_time_for_a_round_begins_none(around: Surroundings) -> None:
@@ -84,7 +84,7 @@ def test_a_hint_that_the_queue_does_not_answer_is_counted(around: Surroundings) 
     store_hints(around, [Queue.PAYMENT, Queue.SUPPLIER])
     around.publisher.unreachable = {Queue.PAYMENT}
 
-    assert poll(around) == {"published": 1, "woken": 0, "unanswered": 1, "dead": 0}
+    assert poll(around) == {"published": 1, "woken": 0, "looked": 0, "unanswered": 1, "dead": 0}
 
 
 def test_a_dead_hint_has_its_own_metric(around: Surroundings) -> None:

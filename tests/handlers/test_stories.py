@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from math import ceil
 
 import pytest
 
@@ -16,6 +17,7 @@ from local.simulators.provider import Times
 from local.simulators.supplier import Supplier
 from reservations.adapters.providers.payments_api import HttpPaymentsApi
 from reservations.adapters.providers.supplier_api import HttpSupplierApi
+from reservations.domain.actions import Verb
 from reservations.domain.errors import NotCancellableError
 from reservations.domain.facts import Decision, Operation, Reason, Status
 from reservations.domain.money import Money
@@ -48,12 +50,19 @@ def depart(around: Surroundings, monkeypatch: pytest.MonkeyPatch) -> Iterator[De
     """Make a reservation at providers that keep the given times."""
     with ExitStack() as opened:
 
-        def make(token: str = "tok_ok", offer: str = "HTL-MAD-001", at: Times = SOON) -> Journey:
+        def make(
+            token: str = "tok_ok",
+            offer: str = "HTL-MAD-001",
+            at: Times = SOON,
+            days_ahead: int = 60,
+        ) -> Journey:
             payments = opened.enter_context(next_door(Payments, at, around))
             supplier = opened.enter_context(next_door(Supplier, at, around))
             monkeypatch.setattr(around, "payments_api", lambda: HttpPaymentsApi(payments.client()))
             monkeypatch.setattr(around, "supplier_api", lambda: HttpSupplierApi(supplier.client()))
-            return departed(around, payments, supplier, token=token, offer=offer)
+            return departed(
+                around, payments, supplier, token=token, offer=offer, days_ahead=days_ahead
+            )
 
         yield make
 
@@ -347,11 +356,13 @@ def test_cancelling_a_trip_paid_and_booked_twice_leaves_nothing(
 # --- unexpected acts of providers -----------------------------------------------------------------
 
 
+@pytest.mark.parametrize("after", [HOUR / 2, 10 * DAY])
 def test_a_confirmed_booking_cancelled_by_the_supplier_cancels_and_refunds_the_trip(
-    depart: Depart,
+    depart: Depart, after: timedelta
 ) -> None:
-    trip = depart(offer="CXL-MAD-001", at=times(pending=2 * HOUR))
-    trip.travel_for(HOUR)
+    """Without a webhook, the look after an hour finds it, or the far look a week before the trip."""
+    trip = depart(offer="CXL-MAD-001", at=times(pending=after), days_ahead=20)
+    trip.travel_for(after - MINUTE)
     assert trip.word is PublicStatus.CONFIRMADA
 
     assert_ended(trip, PublicStatus.CANCELADA, ALL_GIVEN_BACK)
@@ -428,13 +439,55 @@ def test_a_pending_refund_is_awaited(depart: Depart) -> None:
 # --- aftercare ------------------------------------------------------------------------------------
 
 
-def test_a_confirmed_trip_is_checked_for_three_days_and_no_longer(
-    depart: Depart,
+@pytest.mark.parametrize(
+    ("days_ahead", "looks"),
+    [
+        (40, ["charge", "book", "book -7", "book -1", "charge -1"]),
+        (7, ["charge", "book", "book -1", "charge -1"]),
+        (1, ["charge", "book"]),
+    ],
+    ids=lambda value: value if isinstance(value, int) else f"{len(value) + 2} requests",
+)
+def test_an_ordinary_trip_costs_a_charge_a_booking_and_few_looks(
+    depart: Depart, days_ahead: int, looks: list[str]
 ) -> None:
-    trip = depart()
+    """One look each after an hour, and far looks shortly before the trip, unless that time is past."""
+    trip = depart(days_ahead=days_ahead)
+    accepted_at, starts_at = trip.now, trip.now.replace(hour=0) + days_ahead * DAY
+
+    trip.travel_for((days_ahead + 1) * DAY)
+
+    made = trip.around.database.attempts[trip.reservation_id]
+    charge, book, *later = [(attempt.verb, attempt.call_key, attempt.sent_at) for attempt in made]
+    assert (charge[0], book[0]) == (Verb.CHARGE, Verb.BOOK)
+    seen = []
+    for verb, key, at in later:
+        assert verb is Verb.INQUIRE
+        soon = at < accepted_at + 2 * HOUR
+        seen.append(key.split(":")[0] + ("" if soon else f" -{ceil((starts_at - at) / DAY)}"))
+    assert sorted(seen) == sorted(looks)
+    assert_ended(trip, PublicStatus.CONFIRMADA, PAID_AND_BOOKED)
+
+
+@pytest.mark.parametrize(
+    ("token", "offer", "operation"),
+    [
+        ("tok_timeout", "HTL-MAD-001", Operation.CHARGE),
+        ("tok_ok", "TMO-MAD-001", Operation.BOOK),
+    ],
+)
+def test_a_charge_or_booking_that_was_in_doubt_is_looked_at_five_times(
+    depart: Depart, token: str, offer: str, operation: Operation
+) -> None:
+    trip = depart(token, offer)
 
     assert_ended(trip, PublicStatus.CONFIRMADA, PAID_AND_BOOKED)
 
-    looks = trip.times_of("inquire")
-    both = sorted(STANDARD.aftercare * 2)  # the charge and the booking
-    assert [round(at / MINUTE) for at in looks] == [round(at / MINUTE) for at in both]
+    [call] = trip.stored.facts.of(operation)
+    assert call.closed_at is not None
+    looks = [
+        round((attempt.sent_at - call.closed_at) / MINUTE)
+        for attempt in trip.around.database.attempts[trip.reservation_id]
+        if attempt.call_key == call.key and attempt.sent_at > call.closed_at
+    ]
+    assert looks == [round(after / MINUTE) for after in STANDARD.aftercare]

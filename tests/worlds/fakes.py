@@ -13,6 +13,7 @@ from reservations.adapters.papers.mail_content import UnmailableAddressError, co
 from reservations.application.ports import (
     Attempt,
     DocumentStore,
+    DueLook,
     Mail,
     MailAccepted,
     Mailer,
@@ -357,6 +358,15 @@ class InMemoryReservations(Reservations):
             rows[reservation.reservation_id] = reservation
             self.locked.add(reservation.reservation_id)
         return claimed
+
+    def lock_due_look(self, *, after: DueLook | None) -> DueLook | None:
+        now, (written, committed) = self._unit.now(), self._unit.rows.maps
+        waiting = [(r.next_look_at, key) for key, r in {**committed, **written}.items()]
+        due = sorted((at, key) for at, key in waiting if at is not None and at <= now)
+        later = (it for it in due if after is None or it > (after.at, after.reservation_id))
+        free = (it for it in later if self._unit.database.hold(it[1], self._unit))
+        found = next(free, None)
+        return DueLook(at=found[0], reservation_id=found[1]) if found else None
 
     def _write(self, change: Change) -> None:
         reservation_id = change.after.reservation_id

@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
-from reservations.application.ports import Attempt, Opened, OutboxMessage, WebhookEvent
+from reservations.application.ports import Attempt, DueLook, Opened, OutboxMessage, WebhookEvent
 from reservations.domain.change import Change
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.messages import Hint
@@ -164,6 +164,10 @@ class _Reservations(InMemoryReservations):
     def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
         self._simulated.statement("claim due")
         return super().claim_due(limit=limit, lease=lease)
+
+    def lock_due_look(self, *, after: DueLook | None) -> DueLook | None:
+        self._simulated.statement("lock due look")
+        return super().lock_due_look(after=after)
 
 
 class _Outbox(InMemoryOutbox):

@@ -4,20 +4,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Self
+from uuid import UUID
 
 import pytest
 
 from reservations.application.poll_outbox import (
     BATCH,
     DEAD_AFTER,
+    FAR_LOOKS,
     IDLE_WAITS_S,
     Polled,
     poll_outbox,
     poll_until,
 )
-from reservations.application.ports import Published
+from reservations.application.ports import Attempt, Published
+from reservations.domain.change import Change
 from reservations.domain.codes import new_code
-from reservations.domain.errors import DatabaseUnavailableError
+from reservations.domain.errors import DatabaseUnavailableError, KnowledgeLostError
 from reservations.domain.facts import Status
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
@@ -28,10 +31,14 @@ from tests.worlds.builders import (
     MINUTE,
     NOON,
     SECOND,
+    a_booking,
     a_charge,
     a_creation,
     a_customer,
     a_reservation,
+    a_send,
+    a_voucher,
+    an_offer,
     some_facts,
 )
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
@@ -296,6 +303,121 @@ def test_waking_closes_nothing_by_itself(
 
     [reservation] = database.reservations.values()
     assert reservation.facts == expired
+
+
+# --- far looks --------------------------------------------------------------------------------------
+
+
+def store_far_looks(
+    database: InMemoryDatabase, *due_at: datetime, of: Reservation | None = None
+) -> list[Reservation]:
+    """Store settled reservations that are paid and booked, each with its next far look."""
+    stored = []
+    with InMemoryUnitOfWork(database) as uow:
+        for at in due_at:
+            confirmed = of or a_reservation(a_charge(check_at=None), a_booking(check_at=None))
+            reservation_id = uuid7(NOON)
+            reservation = replace(
+                confirmed,
+                reservation_id=reservation_id,
+                facts=replace(confirmed.facts, reservation_id=reservation_id, confirmed_at=NOON),
+                code=new_code(),
+                offer=an_offer(starts_on=at.date() + timedelta(days=1)),
+                documents=(a_voucher(),),
+                sends=(a_send(),),
+                next_check_at=None,
+                next_look_at=at,
+            )
+            uow.add(a_creation(reservation), a_customer())
+            stored.append(reservation)
+        uow.commit()
+    return stored
+
+
+def test_a_far_look_inquires_at_its_provider_through_the_queue_of_late_looks(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    [stored] = store_far_looks(database, NOON - 12 * HOUR)
+
+    assert poll(database, publisher) == Polled(looked=1)
+    assert poll(database, publisher).published == 1
+
+    [hint] = publisher.hints
+    assert hint.queue in {Queue.PAYMENT_LOOK, Queue.SUPPLIER_LOOK}
+    looked_at = database.reservations[stored.reservation_id]
+    assert {call.check_at for call in looked_at.facts.calls} == {NOON}
+    assert looked_at.next_look_at is None
+
+
+def test_a_far_look_is_taken_once_and_not_before_its_time(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    store_far_looks(database, NOON + MINUTE)
+
+    assert poll(database, publisher) == Polled()
+    database.now += MINUTE
+    assert [poll(database, publisher).looked for _ in range(3)] == [1, 0, 0]
+
+
+def test_far_looks_wait_while_more_hints_or_due_reservations_may_wait(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    store_far_looks(database, NOON)
+    store_hints(database, *[Queue.PAYMENT] * (BATCH + 1))
+
+    assert [poll(database, publisher).looked for _ in range(2)] == [0, 1]
+
+
+def test_far_looks_wait_while_a_queue_does_not_answer(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    """Otherwise a long outage would put them before the charges that are stored after them."""
+    store_far_looks(database, NOON)
+    store_hints(database, Queue.PAYMENT)
+    publisher.unreachable = {Queue.PAYMENT}
+
+    assert poll(database, publisher) == Polled(unanswered=1)
+
+
+def test_a_round_takes_few_far_looks_and_the_oldest_first(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    times = [NOON - age * SECOND for age in range(FAR_LOOKS + 1)]
+    newest, *older = store_far_looks(database, *times)
+
+    assert poll(database, publisher).looked == FAR_LOOKS
+    waiting = {r.reservation_id for r in database.reservations.values() if r.next_look_at == NOON}
+    assert waiting == {newest.reservation_id}
+    assert len(older) == FAR_LOOKS
+    assert poll(database, publisher).looked == 1
+
+
+class FailingUnitOfWork(InMemoryUnitOfWork):
+    """Refuses to store some reservations, as the database does with a write that breaks a rule."""
+
+    def __init__(self, database: InMemoryDatabase, *, failing: set[UUID]) -> None:
+        super().__init__(database)
+        self._failing = failing
+
+    def store(self, change: Change, *, attempts: Sequence[Attempt] = ()) -> None:
+        super().store(change, attempts=attempts)
+        if change.after.reservation_id in self._failing:
+            raise KnowledgeLostError("a stamp is set once")
+
+
+def test_far_looks_that_fail_stop_no_other_and_stay_due(
+    database: InMemoryDatabase, publisher: RecordingPublisher, caplog: pytest.LogCaptureFixture
+) -> None:
+    failing = store_far_looks(database, *[NOON - HOUR] * (FAR_LOOKS + 1))
+    store_far_looks(database, NOON)
+    uow = FailingUnitOfWork(database, failing={r.reservation_id for r in failing})
+
+    assert poll_outbox(uow=uow, publisher=publisher, policy=STANDARD) == Polled(looked=1)
+
+    assert all(database.reservations[r.reservation_id] == r for r in failing)
+    assert len([r for r in caplog.records if r.getMessage() == "far look not taken"]) == len(
+        failing
+    )
 
 
 # --- round after round ------------------------------------------------------------------------------

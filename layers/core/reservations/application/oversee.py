@@ -48,7 +48,7 @@ INVARIANTS: Mapping[str, Invariant] = {
         remedy="`ops nudge`; if it stays, stop deployments: the money rule is broken",
     ),
     "overdue": Invariant(
-        meaning="not settled, and due for more than 10 minutes",
+        meaning="not settled and due for more than 10 minutes, or a far look due for more than a day",
         remedy="check that the poller and the queues run (`ops outbox lag`)",
     ),
     "confirmed_without_papers": Invariant(

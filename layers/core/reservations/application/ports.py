@@ -41,6 +41,14 @@ class Opened:
     customer: Customer | None = None  # unless it was asked for
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueLook:
+    """A far look that is due: its time and its reservation."""
+
+    at: datetime
+    reservation_id: UUID
+
+
 class Reservations(Protocol):
     """The reservations of one unit of work, beside the one that it opens."""
 
@@ -64,6 +72,12 @@ class Reservations(Protocol):
 
     def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
         """Claim up to `limit` due reservations, and move their `next_check_at` on by `lease`.
+
+        Skip the rows that another worker has locked.
+        """
+
+    def lock_due_look(self, *, after: DueLook | None) -> DueLook | None:
+        """Lock the reservation of the oldest far look that is due, or of the first `after` another.
 
         Skip the rows that another worker has locked.
         """
@@ -326,7 +340,7 @@ class Retention(Protocol):
         """Add a line to a reservation's history, if it exists. It is not read: it may be unreadable."""
 
 
-# The queues with a dead-letter queue: one for each step, and one for the mail events of SES.
+# The queues with a dead-letter queue of their own: one for each step, and one for the mail events of SES.
 MAIL_EVENT: Final = "mail-event"
 Source: TypeAlias = Queue | Literal["mail-event"]
 

@@ -34,7 +34,7 @@ _POWERTOOLS = (
 _FACTS = (
     "trace_id message_id reservation_id reservation_ids reservation_code verb outcome http_status"
     " elapsed_ms alarm code type kind reason queue error detail invariant remedy revision"
-    " published woken unanswered dead hints webhooks idempotency_keys documents travelers"
+    " published woken looked unanswered dead hints webhooks idempotency_keys documents travelers"
 )
 FIELDS = frozenset(f"{_POWERTOOLS} {_FACTS}".split())
 

@@ -110,9 +110,14 @@ _BROKEN: Final[Mapping[str, str]] = {
           FROM reservation r JOIN ({_KEPT}) k ON k.reservation_id = r.id
          WHERE r.reason IS NULL AND {{scope}} AND NOT ({_EXPLAINED})
          GROUP BY r.id, r.code, k.operation HAVING COUNT(*) > 1""",
+    # A far look waits outside the scope, as its reservation is settled. Its index finds it.
     "overdue": """
-        SELECT r.code, CONCAT('due ', r.next_check_at) AS detail FROM reservation r
-         WHERE r.next_check_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE AND {scope}""",
+        SELECT r.code, CASE WHEN r.next_check_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE
+                            THEN CONCAT('due ', r.next_check_at)
+                            ELSE CONCAT('far look due ', r.next_look_at) END AS detail
+          FROM reservation r
+         WHERE (r.next_check_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE AND {scope})
+            OR r.next_look_at < UTC_TIMESTAMP(6) - INTERVAL 1 DAY""",
     # A refused mail raises the alarm of its own metric. A mail in doubt is reported here.
     "confirmed_without_papers": """
         SELECT r.code, CONCAT('confirmed ', r.confirmed_at) AS detail FROM reservation r

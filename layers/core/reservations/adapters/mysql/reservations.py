@@ -38,7 +38,7 @@ from reservations.adapters.mysql.tables import (
     PROVIDER_CALL,
     RESERVATION,
 )
-from reservations.application.ports import Attempt, Reservations
+from reservations.application.ports import Attempt, DueLook, Reservations
 from reservations.domain.change import Change
 from reservations.domain.errors import (
     DatabaseBusyError,
@@ -81,6 +81,20 @@ _DUE = (
     )
     .order_by(RESERVATION.c.next_check_at, RESERVATION.c.id)
     .limit(bindparam("limit", type_=Integer))
+    .with_for_update(skip_locked=True)
+)
+# The same order as its index, and one row: a lock that is not needed would hold up a step.
+_DUE_LOOK = (
+    select(RESERVATION.c.next_look_at, RESERVATION.c.id)
+    .where(
+        RESERVATION.c.next_look_at <= bindparam("now"),
+        or_(
+            RESERVATION.c.next_look_at > bindparam("at"),
+            and_(RESERVATION.c.next_look_at == bindparam("at"), RESERVATION.c.id > bindparam("id")),
+        ),
+    )
+    .order_by(RESERVATION.c.next_look_at, RESERVATION.c.id)
+    .limit(1)
     .with_for_update(skip_locked=True)
 )
 _FIRST = {"at": datetime(1970, 1, 1, tzinfo=UTC), "id": UUID(int=0)}
@@ -208,6 +222,11 @@ class MySqlReservations(Reservations):
         leased = [replace(r, next_check_at=until) for r in due]
         self._locked.update(r.reservation_id for r in leased)
         return leased
+
+    def lock_due_look(self, *, after: DueLook | None) -> DueLook | None:
+        last = {"at": after.at, "id": after.reservation_id} if after else _FIRST
+        row = self._database.execute(_DUE_LOOK, {"now": self._database.now(), **last}).one_or_none()
+        return DueLook(at=row.next_look_at, reservation_id=row.id) if row else None
 
     # --- reading
 
