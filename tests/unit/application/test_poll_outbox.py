@@ -255,6 +255,19 @@ def test_hints_for_a_passed_deadline_do_not_pile_up_either(
     assert wake_ups(database, publisher, during=HOUR) <= 5 + HOUR / STANDARD.hint_lease_limit
 
 
+def test_the_queue_of_late_looks_may_be_behind_for_hours_without_filling_up(
+    database: InMemoryDatabase, publisher: RecordingPublisher
+) -> None:
+    confirmed = a_reservation(a_charge(check_at=NOON), a_booking(), documents=(a_voucher(),))
+    store_reservation(database, replace(confirmed, sends=(a_send(),)), due_at=NOON)
+
+    assert (
+        wake_ups(database, publisher, during=3 * HOUR) <= 8 + 3 * HOUR / STANDARD.look_lease_limit
+    )
+
+    assert {hint.queue for hint in publisher.hints} == {Queue.PAYMENT_LOOK}
+
+
 def test_a_check_due_an_hour_after_the_last_change_repeats_its_hint_soon(
     database: InMemoryDatabase, publisher: RecordingPublisher
 ) -> None:

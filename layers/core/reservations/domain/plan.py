@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reservations.domain.actions import (
+    LOOK_QUEUE_OF,
     Action,
     Inquire,
     InquireRefunds,
@@ -67,15 +68,18 @@ def settle(reservation: Reservation, at: Moment) -> Settlement:
 
 
 def with_longer_lease(reservation: Reservation, at: Moment) -> Moment:
-    """Grow the hint lease with the time the reservation has been overdue, up to `hint_lease_limit`.
+    """Grow the hint lease with the time the reservation has been overdue, up to a limit.
 
     A queue that is behind still holds the last hint. Repeating it at a fixed pace would fill the
-    queue faster than it empties.
+    queue faster than it empties. Late looks may wait for hours, so their hints repeat least often.
     """
     timers = [*_timers(reservation.facts), *(send.check_at for send in reservation.sends)]
     due = (time for time in timers if time is not None and time <= at.now)
     waited = at.now - min(due, default=reservation.updated_at)
-    lease = min(max(waited, at.policy.hint_lease), at.policy.hint_lease_limit)
+    hints = settle(reservation, at).hints
+    late = bool(hints) and all(queue in LOOK_QUEUE_OF.values() for queue, _ in hints)
+    limit = at.policy.look_lease_limit if late else at.policy.hint_lease_limit
+    lease = min(max(waited, at.policy.hint_lease), limit)
     return replace(at, policy=replace(at.policy, hint_lease=lease))
 
 

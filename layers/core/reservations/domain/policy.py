@@ -82,6 +82,9 @@ class Policy:
     hint_lease_limit: Annotated[
         timedelta, "máximo de ese arriendo, que crece con la espera de la reserva"
     ] = timedelta(minutes=5)
+    look_lease_limit: Annotated[
+        timedelta, "máximo de ese arriendo cuando solo espera una consulta tardía"
+    ] = timedelta(hours=1)
     mail_repeat: Annotated[timedelta, "espera antes de repetir un correo sin respuesta"] = (
         timedelta(minutes=10)
     )
@@ -128,5 +131,6 @@ SHORT = Policy(
     refund_deadline=timedelta(seconds=90),
     hint_lease=timedelta(seconds=3),
     hint_lease_limit=timedelta(seconds=30),
+    look_lease_limit=timedelta(seconds=60),
     mail_repeat=timedelta(seconds=20),
 )
