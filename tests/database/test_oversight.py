@@ -313,7 +313,7 @@ def test_an_overdue_reservation_is_found_after_ten_minutes(
 
 
 @pytest.mark.parametrize(("late_by", "is_found"), [("23", False), ("25", True)])
-def test_a_far_look_that_nobody_takes_is_found_after_a_day_although_it_is_settled(
+def test_a_far_look_due_for_a_day_is_found_although_its_reservation_is_settled(
     stored: Stored, late_by: str, is_found: bool
 ) -> None:
     reservation = stored.confirmed()
