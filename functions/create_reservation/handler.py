@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from reservations import config
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.entrypoints import answers, http, idempotency, observability
-from reservations.entrypoints.bodies import parse_reservation, refuse_past
+from reservations.entrypoints.bodies import parse_reservation, refuse_outdated
 from reservations.services import Services
 
 OPERATION = "POST /v1/reservations"
@@ -44,7 +44,7 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
 
 def _create(services: Services, command: CreateReservation) -> dict[str, Any]:
     # Checked only on the key's first use: a repeat after midnight gets the stored answer.
-    refuse_past(command.offer.starts_on, today=services.now().date())
+    refuse_outdated(command, today=services.now().date())
     # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
     cases = services.joined_cases()
     with cases.uow:

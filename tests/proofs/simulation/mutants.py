@@ -125,7 +125,7 @@ _ALL = (
         "return facts.put(_not_asked(call, outcome, at))",
         "return answer.file_listing(facts, call, Listing(()))"),
     _of("the last answer wins, stale or not", _LEARNING,
-        "if RANK[seen.status] <= RANK[call.status]:", "if seen.status is call.status:"),
+        "if rank_of(seen.status) <= rank_of(call.status):", "if seen.status is call.status:"),
     _of("an answer goes to the row that asked", _LEARNING,
         "        row = next((row for row in rows if row.provider_id == seen.provider_id), None)\n",
         "        row = None\n"),

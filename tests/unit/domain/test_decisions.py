@@ -370,8 +370,8 @@ def test_a_deadline_is_answered_by_the_call_that_is_late(decision: Decision) -> 
         decide(BOOKING_SILENT, decision)
 
 
-def test_every_review_has_a_decision() -> None:
-    assert set().union(*ANSWERS.values()) == set(Review)
+def test_every_review_has_a_decision_but_that_of_another_release() -> None:
+    assert set().union(*ANSWERS.values()) == set(Review) - {Review.UNKNOWN_WORD}
     assert set(ANSWERS) == set(Decision)
 
 

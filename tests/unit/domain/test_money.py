@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from reservations.domain import money
 from reservations.domain.errors import InvalidMoneyError
-from reservations.domain.money import MINOR_DIGITS, Money
+from reservations.domain.money import IN_USE, MINOR_DIGITS, Money
 
 SUMS = st.builds(
     Money, st.integers(min_value=1, max_value=10**9 - 1), st.sampled_from(sorted(MINOR_DIGITS))
@@ -73,7 +73,12 @@ def test_money_is_always_more_than_nothing(minor: int) -> None:
         Money(minor, "EUR")
 
 
-def test_money_of_a_currency_out_of_use_does_not_exist() -> None:
+def test_money_of_a_currency_out_of_use_is_read_and_shown() -> None:
+    assert "BGN" not in IN_USE
+    assert str(Money.parse("12.30", "BGN")) == "12.30 BGN"
+
+
+def test_money_of_a_currency_that_was_never_in_use_here_does_not_exist() -> None:
     with pytest.raises(InvalidMoneyError) as refused:
         Money(1, "DEM")
 
@@ -101,5 +106,6 @@ def test_money_is_shown_with_its_currency() -> None:
 def test_the_table_holds_each_currency_once_under_a_three_letter_code() -> None:
     listed = f"{money._WITHOUT_MINOR_UNIT} {money._IN_HUNDREDTHS} {money._IN_THOUSANDTHS}".split()
 
-    assert sorted(listed) == sorted(MINOR_DIGITS)
+    assert sorted(listed) == sorted(IN_USE)
+    assert sorted([*listed, *money._OUT_OF_USE]) == sorted(MINOR_DIGITS)
     assert all(len(code) == 3 and code.isalpha() and code.isupper() for code in listed)

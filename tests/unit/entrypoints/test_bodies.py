@@ -24,7 +24,7 @@ from reservations.entrypoints.bodies import (
     ReservationBody,
     parse_json,
     parse_reservation,
-    refuse_past,
+    refuse_outdated,
 )
 from reservations.entrypoints.problems import ProblemError
 from reservations.texts.compiled import FAULTS
@@ -82,7 +82,8 @@ def without_member(path: tuple[str, ...]) -> dict[str, Any]:
 
 def parse(body: Any) -> ReservationBody:
     parsed = parse_reservation(json.dumps(body).encode(), today=TODAY)
-    refuse_past(parsed.offer.starts_on, today=TODAY)
+    command = parsed.to_command(client_id="web", language=Language.SPANISH)
+    refuse_outdated(command, today=TODAY)
     return parsed
 
 
@@ -193,10 +194,27 @@ def test_a_start_in_the_past_is_reported_with_the_other_faults() -> None:
     ]
 
 
+def test_a_currency_out_of_use_is_refused_alone_and_with_the_other_faults() -> None:
+    body = with_member(("price", "currency"), "BGN")
+    assert faults(body) == [("/price/currency", "unknown_currency")]
+
+    body["customer"]["email"] = "?"
+    assert faults(body) == [
+        ("/customer/email", "malformed_email"),
+        ("/price/currency", "unknown_currency"),
+    ]
+
+
 def test_a_body_can_be_read_after_its_start_date() -> None:
     body = json.dumps(A_BODY).encode()
 
     assert parse_reservation(body, today=date(2027, 5, 2)) == parse(A_BODY)
+
+
+def test_a_body_can_be_read_after_its_currency_went_out_of_use() -> None:
+    body = json.dumps(with_member(("price", "currency"), "BGN")).encode()
+
+    assert parse_reservation(body, today=TODAY).price.currency == "BGN"
 
 
 @pytest.mark.parametrize("path", [path for path in MEMBERS if path[-1] != "phone"])

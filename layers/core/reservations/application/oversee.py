@@ -92,6 +92,8 @@ def _pages(oversight: Oversight, *, since: datetime | None) -> Iterator[Projecte
 
 
 def _difference(stored: Projected, now: datetime, policy: Policy) -> str | None:
+    if stored.reservation.facts.frozen:
+        return None  # the release that knows its words derives them
     checks: tuple[Callable[[Projected, datetime, Policy], str | None], ...] = (
         _state,
         _review,

@@ -7,7 +7,11 @@ from reservations.application.ports import DocumentStore, UnitOfWork, VoucherRen
 from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import canonical
-from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
+from reservations.domain.errors import (
+    DocumentStoreUnavailableError,
+    InvalidReservationCodeError,
+    ReservationNotFoundError,
+)
 from reservations.domain.history import INTERNAL, HistoryEntry
 from reservations.domain.reservation import Document, Reservation
 from reservations.domain.words import State
@@ -87,7 +91,8 @@ def link_to_voucher(
 
     Raises:
         ReservationNotFoundError: see `find_owned`, or there is no valid voucher.
-        DocumentStoreUnavailableError: the store did not answer.
+        DocumentStoreUnavailableError: the store did not answer, or has lost the voucher of a frozen
+        reservation.
         VoucherNotDrawnError: the store has lost the voucher, and it cannot be rendered again.
     """
     with uow:
@@ -95,6 +100,8 @@ def link_to_voucher(
         document = _valid_voucher(reservation)
         customer = uow.reservations.customer(reservation.reservation_id)
     if not store.exists(document.s3_key):
+        if reservation.standing.kept_booking is None:
+            raise DocumentStoreUnavailableError("frozen: the release that knows its words draws it")
         content = voucher_of(reservation, customer, support_contact=support_contact)
         stored_voucher(document.s3_key, content, store=store, renderer=renderer)
         _withdraw_if_removed(code, reader=reader, uow=uow, keys=keys, store=store)

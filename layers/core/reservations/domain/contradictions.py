@@ -13,7 +13,6 @@ from reservations.domain.facts import (
     ATTESTED_BY_EVIDENCE,
     LIVE,
     OF_BOOKINGS,
-    RANK,
     Call,
     Contradiction,
     Decision,
@@ -24,6 +23,7 @@ from reservations.domain.facts import (
     Operation,
     Seen,
     Status,
+    rank_of,
 )
 from reservations.domain.money import Money
 from reservations.domain.policy import Moment, Policy
@@ -247,7 +247,7 @@ def _change_of(row: Call, seen: Seen | None, twin: Seen | None) -> str | None:
     """A lower status, or an id that differs by case."""
     if twin is not None:
         return twin.provider_id
-    if seen is not None and RANK[seen.status] < RANK[row.status]:
+    if seen is not None and rank_of(seen.status) < rank_of(row.status):
         return seen.status
     return None
 

@@ -128,8 +128,12 @@ def resolve(
     one piece of evidence proves one. A decision about a contradiction closes that one time of it.
 
     Raises:
-        DecisionRefusedError: no review, or more than one, is answered by this decision.
+        DecisionRefusedError: no review, or more than one, is answered by this decision. A frozen
+        reservation takes none.
     """
+    if facts.frozen:
+        words = ", ".join(map(str, facts.unknown_words))
+        raise DecisionRefusedError(f"this release does not know {words}: deploy one that does")
     standing = Standing(facts)
     open_reviews = standing.reviews(at.now)
     if not open_reviews & ANSWERS[decision]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from reservations.domain.money import Money
+from reservations.domain.stored_words import UnknownWord
 
 
 class Operation(StrEnum):
@@ -102,6 +103,7 @@ class Reason(StrEnum):
 ATTESTED_BY_EVIDENCE = "evidence:"  # begins the id that an operator's evidence gives to a call
 
 OPEN = frozenset({Status.STARTED, Status.UNKNOWN, Status.PENDING})
+ENDED = frozenset(Status) - OPEN
 LIVE = frozenset({Status.PENDING, Status.SUCCEEDED})
 
 # Knowledge only grows: an answer raises a call's rank or changes nothing. A stale one is harmless.
@@ -115,6 +117,11 @@ RANK = {
     Status.SUCCEEDED: 5,
     Status.CANCELLED: 6,
 }
+
+
+def rank_of(status: Status) -> int:
+    """The rank of a status. One of another release is above ours: it is never replaced."""
+    return RANK.get(status, len(RANK))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +155,8 @@ class Call:
 
     @property
     def open(self) -> bool:
-        """`True` until its end is known."""
-        return self.status in OPEN
+        """`True` until its end is known. A status of another release tells no end."""
+        return self.status not in ENDED
 
     @property
     def live(self) -> bool:
@@ -222,6 +229,12 @@ class Facts:
     accepted_minor: int | None = None  # the amount an operator accepted in place of the price
     confirmed_at: datetime | None = None  # stamped once
     ended_at: datetime | None = None  # stamped once
+    unknown_words: tuple[UnknownWord, ...] = ()  # of another release: nothing is decided meanwhile
+
+    @property
+    def frozen(self) -> bool:
+        """`True` while another release has to go on: see `stored_words`."""
+        return bool(self.unknown_words)
 
     def of(self, operation: Operation) -> tuple[Call, ...]:
         return tuple(call for call in self.calls if call.operation is operation)

@@ -65,6 +65,8 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
     confirmation let go without its voucher is sent first.
     """
     standing = reservation.standing
+    if standing.facts.frozen:
+        return Settled()
     if standing.state is State.SUPPLIER_CONFIRMED and _lacks_voucher(reservation):
         if standing.rivals:
             return Settled()
@@ -111,7 +113,7 @@ def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail |
     send = reservation.send_of(kind)
     if send is None:
         return SendMail(kind)
-    if send.check_at is None:
+    if send.check_at is None or not send.known:
         return None
     return SendMail(kind) if send.check_at <= now else Wait(send.check_at)
 
@@ -183,7 +185,7 @@ def record_send(
 
 
 def _learnt(send: MailSend, status: MailStatus, ses_id: str | None, at: Moment) -> MailSend:
-    if send.status is MailStatus.SENT:
+    if send.status is MailStatus.SENT or not send.known:
         return send
     match status:
         case MailStatus.SENT | MailStatus.REFUSED:

@@ -29,6 +29,7 @@ from reservations.domain.facts import (
     Reason,
     Seen,
     Status,
+    rank_of,
 )
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.standing import Standing
@@ -295,7 +296,7 @@ class _Answer:
     def conclude_cancellations(self, facts: Facts, *, asked_about: str) -> Facts:
         gone = {booking.provider_id for booking in facts.of(Operation.BOOK) if not booking.live}
         for row in facts.of(Operation.CANCEL_BOOKING):
-            if row.status in (Status.SUCCEEDED, Status.DECLINED):
+            if row.status in (Status.SUCCEEDED, Status.DECLINED) or row.status not in RANK:
                 continue
             done = replace(row, status=Status.SUCCEEDED, closed_at=self.at.now, check_at=None)
             missing = self.missing(row, asked_about=asked_about)
@@ -329,7 +330,7 @@ class _Answer:
 
     def learn(self, call: Call, seen: Seen) -> Call:
         """Take the provider's status, unless the known one ranks as high or higher."""
-        if RANK[seen.status] <= RANK[call.status]:
+        if rank_of(seen.status) <= rank_of(call.status):
             return self.looked(call)
         closed_at = None if seen.status in OPEN else self.at.now
         changed = replace(
@@ -435,7 +436,7 @@ def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
                     call,
                     check_at=now,
                     looks=0,
-                    quiet_from=None if call.open else now,
+                    quiet_from=now if call.closed_at else None,
                     doubted=call.doubted or call.check_at is None,
                     refunds_at=now if call.provider_id in refunded - {None} else call.refunds_at,
                 )

@@ -9,7 +9,7 @@ rule refunds every held charge but the kept one. They hold after late, doubled a
 A contradiction freezes them, until the provider agrees again or a person decides.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -49,12 +49,15 @@ class Settlement:
 
 def settle(reservation: Reservation, at: Moment) -> Settlement:
     """Take the verdict and plan. `next_check_at` is `None` only if no action will be due."""
+    if reservation.facts.frozen:
+        return Settlement(reservation=reservation, next_check_at=_left_until(reservation, at))
     standing = conclude(reservation.standing, at)
     if standing.facts is not reservation.facts:
         reservation = replace(reservation, facts=standing.facts)
     look_at = next_far_look(reservation, at)
     planned, owed = plan(standing, at), fulfil(reservation, at.now)
     wishes = [_wish(planned, at), _wish(owed, at), _next_deadline(standing, at.now)]
+    wishes.append(_leave(_timers_of_unknown_mails(reservation), at))
     todo = [thing for thing in (planned, owed) if not isinstance(thing, Wait | Settled)]
     return Settlement(
         reservation=(
@@ -65,6 +68,25 @@ def settle(reservation: Reservation, at: Moment) -> Settlement:
         next_check_at=min((time for time in wishes if time is not None), default=None),
         hints=tuple((queue, f"{queue}.due") for queue in map(_queue_of, todo)),
     )
+
+
+def _left_until(reservation: Reservation, at: Moment) -> datetime | None:
+    """The time to look again whether a frozen reservation may go on. One that rested still rests."""
+    facts = reservation.facts
+    timers = [reservation.next_check_at, *(call.check_at for call in facts.calls)]
+    if facts.reason is not None and facts.ended_at is None:
+        timers.append(at.now)
+    return _leave(timers, at)
+
+
+def _timers_of_unknown_mails(reservation: Reservation) -> list[datetime | None]:
+    return [send.check_at for send in reservation.sends if not send.known]
+
+
+def _leave(timers: Iterable[datetime | None], at: Moment) -> datetime | None:
+    """The first of the timers that another release set. Its work is offered again, but not at once."""
+    first = min((time for time in timers if time is not None), default=None)
+    return first and max(first, at.now + at.policy.hint_lease_limit)
 
 
 def with_longer_lease(reservation: Reservation, at: Moment) -> Moment:
@@ -115,6 +137,8 @@ def _queue_of(todo: Action | Errand) -> Queue:
 
 def plan(standing: Standing, at: Moment) -> Plan:
     """The first action of the first rule that has one, else a rest. Take the verdict before."""
+    if standing.facts.frozen:
+        return Settled()
     actions = (action for rule in RULES for action in rule(standing, at))
     return next(actions, None) or _rest(standing, at)
 

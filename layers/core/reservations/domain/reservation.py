@@ -8,6 +8,7 @@ from uuid import UUID
 
 from reservations.domain.facts import Facts
 from reservations.domain.standing import Standing
+from reservations.domain.stored_words import is_known
 
 
 class Language(StrEnum):
@@ -92,6 +93,11 @@ class MailSend:
     sent_at: datetime
     check_at: datetime | None = None
     ses_id: str | None = None
+
+    @property
+    def known(self) -> bool:
+        """`False` for a mail of another release, which alone may touch it."""
+        return is_known(self.kind) and is_known(self.status)
 
     @property
     def in_doubt(self) -> bool:

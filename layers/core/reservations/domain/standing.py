@@ -357,6 +357,8 @@ class Standing:
             yield Review.CANCEL_REFUSED
         if self.sum_differs:
             yield Review.MONEY_MISMATCH
+        if self.facts.frozen:
+            yield Review.UNKNOWN_WORD
         for row in self.lasting:
             explained = row.kind is Kind.FOREIGN_REFUND and not is_unexplained(row)
             if row.open and not (explained and self.closed):
@@ -390,21 +392,24 @@ class Standing:
     def state(self) -> State:
         reason = self.facts.reason
         if reason is None:
+            if self.facts.frozen and self.facts.confirmed_at is not None:
+                return State.SUPPLIER_CONFIRMED
             if self.kept_charge is None:
                 return State.PAYMENT_IN_PROGRESS if self.charges else State.CREATED
             return State.PAID if self.kept_booking is None else State.SUPPLIER_CONFIRMED
-        if self.charging or self.may_be_booked:
+        unended = self.facts.frozen and self.facts.ended_at is None
+        if unended or self.charging or self.may_be_booked:
             return State.CANCELLATION_IN_PROGRESS
         if self.held_charges:
             return State.REFUND_IN_PROGRESS
         paid = any(charge.status is Status.SUCCEEDED for charge in self.charges)
-        return State.REFUNDED if paid else FINAL_STATE[reason]
+        return State.REFUNDED if paid else FINAL_STATE.get(reason, State.CANCELLED)
 
     @cached_property
     def public_status(self) -> PublicStatus:
         if self.facts.reason is None:
             return PUBLIC_STATUS_OF_STATE[self.state]
-        status = PUBLIC_STATUS_OF_REASON[self.facts.reason]
+        status = PUBLIC_STATUS_OF_REASON.get(self.facts.reason, PublicStatus.CANCELADA)
         if status is PublicStatus.CANCELADA and self.facts.ended_at is None:
             return PublicStatus.EN_CANCELACION
         return status

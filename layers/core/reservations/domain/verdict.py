@@ -10,6 +10,8 @@ from reservations.domain.words import FINAL, State
 
 def conclude(standing: Standing, at: Moment) -> Standing:
     """Close a reservation that cannot go on. Stamp its first confirmation and its first end."""
+    if standing.facts.frozen:
+        return standing
     reason = verdict(standing, at)
     if reason is not None:
         standing = Standing(replace(standing.facts, reason=reason))

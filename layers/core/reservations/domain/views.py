@@ -10,6 +10,7 @@ from reservations.domain.money import Money
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import DocumentType, MailStatus, Reservation
 from reservations.domain.standing import Standing
+from reservations.domain.stored_words import is_known
 from reservations.domain.words import FINAL, PublicStatus, State
 
 
@@ -93,7 +94,11 @@ def view(reservation: Reservation, at: Moment) -> View:
 
 
 def _available(reservation: Reservation) -> Iterator[DocumentType]:
-    return (document.type for document in reservation.documents if document.removed_at is None)
+    return (
+        document.type
+        for document in reservation.documents
+        if document.removed_at is None and is_known(document.type)
+    )
 
 
 def at_rest(reservation: Reservation) -> bool:

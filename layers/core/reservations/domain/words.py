@@ -42,6 +42,7 @@ class Review(StrEnum):
     MONEY_MISMATCH = "money_mismatch"  # the payment is of another sum than the price
     REFUND_REFUSED = "refund_refused"
     CANCEL_REFUSED = "cancel_refused"  # and the booking is still live
+    UNKNOWN_WORD = "unknown_word"  # of another release: see `stored_words`
     # An open contradiction of this kind
     BOOKING_ABSENT = Kind.BOOKING_ABSENT
     BOOKING_CHANGED = Kind.BOOKING_CHANGED

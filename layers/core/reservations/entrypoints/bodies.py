@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from reservations.application.create_reservation import CreateReservation
 from reservations.domain.errors import InvalidMoneyError
-from reservations.domain.money import Money
+from reservations.domain.money import IN_USE, Money
 from reservations.domain.reservation import Customer, Language, Offer
 from reservations.entrypoints.problems import FieldError, ProblemError
 from reservations.strict_json import without_duplicates
@@ -142,7 +142,9 @@ class PriceBody(_Body):
     currency: str
 
     @model_validator(mode="after")
-    def _is_money(self) -> Self:
+    def _is_money(self, info: ValidationInfo) -> Self:
+        if info.context and self.currency not in IN_USE:
+            raise _error("unknown_currency", member="currency")
         try:
             Money.parse(self.amount, self.currency)
         except InvalidMoneyError as error:
@@ -184,9 +186,9 @@ class ReservationBody(_Body):
 
 
 def parse_reservation(body: bytes, *, today: date) -> ReservationBody:
-    """Read a body strictly. A start before `today` (UTC) is reported only beside other faults.
+    """Read a body strictly. What time alone makes invalid is reported only beside other faults.
 
-    A body accepted yesterday may be repeated today, so that fault alone is left to `refuse_past`.
+    A body accepted yesterday may be repeated today, so those faults are left to `refuse_outdated`.
 
     Raises:
         ProblemError: `malformed_json`, `body_too_large` or `validation_failed` with the first `MAX_FAULTS` faults.
@@ -202,14 +204,19 @@ def parse_reservation(body: bytes, *, today: date) -> ReservationBody:
         ) from None  # the cause holds the input
 
 
-def refuse_past(starts_on: date, *, today: date) -> None:
+def refuse_outdated(command: CreateReservation, *, today: date) -> None:
     """
     Raises:
-        ProblemError: `validation_failed`, as a trip may not start before `today` (UTC).
+        ProblemError: `validation_failed`, as a trip may not start before `today` (UTC), nor its
+        currency be out of use.
     """
-    if starts_on < today:
-        fault = FieldError("/offer/starts_on", "in_the_past")
-        raise ProblemError("validation_failed", errors=(fault,))
+    faults = []
+    if command.offer.starts_on < today:
+        faults.append(FieldError("/offer/starts_on", "in_the_past"))
+    if command.price.currency not in IN_USE:
+        faults.append(FieldError("/price/currency", "unknown_currency"))
+    if faults:
+        raise ProblemError("validation_failed", errors=tuple(faults))
 
 
 def parse_json(body: bytes) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """Rows to reservations and back."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -31,9 +32,12 @@ from reservations.domain.reservation import (
     Offer,
     Reservation,
 )
+from reservations.domain.stored_words import UnknownWord, is_known, read_word
+from reservations.domain.words import Review, State
 
 Values = dict[str, Any]
 
+_REVIEW, _KIND = "review", "kind"
 _OFFER = [field.name for field in fields(Offer)]  # its columns have the names of its members
 
 
@@ -56,12 +60,13 @@ def reservation_from(
             reservation_id=row.id,
             price=Money(row.price_minor, row.currency),
             created_at=row.created_at,
-            calls=tuple(calls),
-            contradictions=tuple(contradictions),
-            reason=None if row.reason is None else Reason(row.reason),
+            calls=tuple(call for call in calls if is_known(call.operation)),
+            contradictions=tuple(each for each in contradictions if is_known(each.kind)),
+            reason=None if row.reason is None else read_word(Reason, row.reason),
             accepted_minor=row.accepted_minor,
             confirmed_at=row.confirmed_at,
             ended_at=row.ended_at,
+            unknown_words=tuple(_unknown_words(row, calls, contradictions)),
         ),
         documents=tuple(documents),
         sends=tuple(sends),
@@ -70,6 +75,22 @@ def reservation_from(
         version=row.version,
         updated_at=row.updated_at,
     )
+
+
+def _unknown_words(
+    row: Row[Any], calls: Sequence[Call], contradictions: Sequence[Contradiction]
+) -> Iterator[UnknownWord]:
+    """The words that freeze a reservation."""
+    words: list[tuple[str, StrEnum]] = [("state", read_word(State, row.state))]
+    words += [(_REVIEW, read_word(Review, word)) for word in filter(None, row.review.split(","))]
+    words += [("reason", read_word(Reason, row.reason))] if row.reason else []
+    words += [("operation", call.operation) for call in calls]
+    words += [("status", call.status) for call in calls]
+    words += [(_KIND, each.kind) for each in contradictions]
+    words += [("decision", each.decision) for each in contradictions if each.decision]
+    for column, word in words:
+        if not is_known(word):
+            yield UnknownWord(column=column, word=word)
 
 
 def fixed_values(reservation: Reservation) -> Values:
@@ -89,32 +110,40 @@ def fixed_values(reservation: Reservation) -> Values:
 def changing_values(change: Change) -> Values:
     """The columns that change. Writing them ends a poller's lease."""
     reservation, facts = change.after, change.after.facts
+    others = {word.word for word in facts.unknown_words if word.column == _REVIEW}
+    set_aside = sum(word.column == _KIND for word in facts.unknown_words)
     return {
         "token_kid": reservation.token_kid,
         "reason": facts.reason,
         "accepted_minor": facts.accepted_minor,
-        "state": change.state,
+        **({} if _keeps_its_state(change) else {"state": change.state}),
         "settled": reservation.next_check_at is None,
-        "review": ",".join(sorted(change.reviews)),
+        "review": ",".join(sorted(change.reviews | others)),
         "confirmed_at": facts.confirmed_at,
         "ended_at": facts.ended_at,
         "next_check_at": reservation.next_check_at,
         "next_look_at": reservation.next_look_at,
-        "contradictions": len(facts.contradictions),
+        "contradictions": len(facts.contradictions) + set_aside,
         "lease_token": None,
         "version": reservation.version,
         "updated_at": reservation.updated_at,
     }
 
 
+def _keeps_its_state(change: Change) -> bool:
+    """Return `True` for a frozen reservation, unless it is closed now."""
+    before, facts = change.before, change.after.facts
+    return facts.frozen and before is not None and before.facts.reason == facts.reason
+
+
 def call_from(row: Row[Any]) -> Call:
     return Call(
-        operation=Operation(row.operation),
+        operation=read_word(Operation, row.operation),
         key=row.call_key,
         started_at=row.started_at,
         sent_at=row.sent_at,
         deadline_at=row.deadline_at,
-        status=Status(row.status),
+        status=read_word(Status, row.status),
         money=None if row.money_minor is None else Money(row.money_minor, row.currency),
         target=row.target,
         provider_id=row.provider_id,
@@ -168,7 +197,7 @@ def changing_call_values(call: Call) -> Values:
 
 def contradiction_from(row: Row[Any]) -> Contradiction:
     return Contradiction(
-        kind=Kind(row.kind),
+        kind=read_word(Kind, row.kind),
         subject=row.subject,
         seen=row.seen,
         number=row.number,
@@ -182,7 +211,7 @@ def contradiction_from(row: Row[Any]) -> Contradiction:
         over_at=row.over_at,
         closed_at=row.closed_at,
         sticky=row.sticky,
-        decision=None if row.decision is None else Decision(row.decision),
+        decision=None if row.decision is None else read_word(Decision, row.decision),
         evidence=row.evidence,
     )
 
@@ -200,7 +229,7 @@ def contradiction_values(reservation_id: UUID, row: Contradiction) -> Values:
 
 def document_from(row: Row[Any]) -> Document:
     return Document(
-        type=DocumentType(row.type),
+        type=read_word(DocumentType, row.type),
         s3_key=row.s3_key,
         sha256=row.sha256,
         issued_at=row.issued_at,
@@ -221,8 +250,8 @@ def document_values(reservation_id: UUID, document: Document) -> Values:
 
 def send_from(row: Row[Any]) -> MailSend:
     return MailSend(
-        kind=MailKind(row.kind),
-        status=MailStatus(row.status),
+        kind=read_word(MailKind, row.kind),
+        status=read_word(MailStatus, row.status),
         attempts=row.attempts,
         sent_at=row.sent_at,
         check_at=row.check_at,
@@ -248,7 +277,7 @@ def customer_from(row: Row[Any]) -> Customer:
         email=row.email,
         phone=row.phone,
         payment_token=row.payment_token,
-        language=Language(row.language),
+        language=Language(row.language) if row.language in set(Language) else Language.SPANISH,
     )
 
 

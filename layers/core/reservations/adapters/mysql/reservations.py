@@ -47,14 +47,14 @@ from reservations.domain.errors import (
     KnowledgeLostError,
     ReservationNotFoundError,
 )
-from reservations.domain.facts import RANK, Call, Facts, Status
+from reservations.domain.facts import Call, Facts, Status, rank_of
 from reservations.domain.history import HistoryEntry
 from reservations.domain.reservation import ERASED, Customer, MailStatus, Reservation
 
 _BY_ID = select(RESERVATION).where(RESERVATION.c.id == bindparam("id"))
 _LOCK = _BY_ID.with_for_update()
 _READINGS = 5
-# A value that is in no enum, or a currency out of use.
+# A currency that this release has never known, or a row that no release wrote.
 _UNREADABLE = (ValueError, InvalidMoneyError)
 _logger = logging.getLogger(__name__)
 _BY_CODE = select(RESERVATION).where(RESERVATION.c.code == bindparam("code"))
@@ -233,23 +233,24 @@ class MySqlReservations(Reservations):
     def _due(self, now: datetime, *, limit: int) -> list[Reservation]:
         """Lock the due reservations, oldest first. Skip unreadable rows and keep reading.
 
-        A row that another release wrote and this one cannot read stays due, which rings an alarm.
+        An unreadable row, as of a currency never known here, stays due, which rings an alarm.
         """
         due: list[Reservation] = []
         last = _FIRST
         while len(due) < limit:
             rows = self._database.execute(_DUE, {"now": now, "limit": limit, **last}).all()
-            due += self._readable(rows)
+            due += [reservation for _, reservation in self.readable(rows)]
             if len(rows) < limit:
                 break
             last = {"at": rows[-1].next_check_at, "id": rows[-1].id}
         return due[:limit]
 
-    def _readable(self, rows: Sequence[Row[Any]]) -> Iterator[Reservation]:
+    def readable(self, rows: Sequence[Row[Any]]) -> Iterator[tuple[Row[Any], Reservation]]:
+        """Pair each row with its reservation. Skip and log those that no release of ours could write."""
         unreadable = []
         for row, read in zip(rows, self._readers(rows), strict=True):
             try:
-                yield read()
+                yield row, read()
             except _UNREADABLE:
                 unreadable.append(str(row.id))
         if unreadable:
@@ -397,7 +398,7 @@ def _takes(reservation_id: UUID, call: Call) -> tuple[ColumnElement[bool], ...]:
     Only a call that was not found goes back to the start: our own retry, one attempt more.
     """
     row = PROVIDER_CALL.c
-    lower = [s for s in Status if RANK[s] < RANK[call.status] or s is call.status]
+    lower = [s for s in Status if rank_of(s) < rank_of(call.status)]
     again = (
         and_(row.status == Status.NOT_FOUND, row.attempts < call.attempts)
         if call.status is Status.STARTED
@@ -406,7 +407,7 @@ def _takes(reservation_id: UUID, call: Call) -> tuple[ColumnElement[bool], ...]:
     return (
         row.reservation_id == reservation_id,
         row.call_key == call.key,
-        or_(row.status.in_(lower), again),
+        or_(row.status.in_([*lower, call.status]), again),
         or_(row.provider_id.is_(None), row.provider_id == call.provider_id),
         row.attempts <= call.attempts,
     )
