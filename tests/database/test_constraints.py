@@ -1,5 +1,7 @@
 """Changes that the database itself refuses."""
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import CheckConstraint, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -10,6 +12,7 @@ from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application.ports import Attempt
 from reservations.domain.actions import Verb
 from reservations.domain.errors import KnowledgeLostError
+from reservations.domain.facts import Contradiction, Kind
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from tests.worlds.builders import (
@@ -54,6 +57,10 @@ BREAKS = {
     "ck_mail_send_kind": "mail_send SET kind = 'love'",
     "ck_mail_send_status": "mail_send SET status = 'lost'",
     "ck_mail_send_attempts": "mail_send SET attempts = -1",
+    "ck_contradiction_kind": "contradiction SET kind = 'quarrel'",
+    "ck_contradiction_decision": "contradiction SET decision = 'perhaps'",
+    "ck_contradiction_money": "contradiction SET money_minor = 1",
+    "ck_contradiction_counts": "contradiction SET looks = -1",
 }
 
 
@@ -63,6 +70,10 @@ def filled(database: Database) -> Database:
     reservation = a_reservation(
         a_charge(), documents=(a_voucher(),), sends=(a_send(ses_id="0102"),)
     )
+    absent = Contradiction(
+        kind=Kind.PAYMENT_ABSENT, subject="pay_1", seen="absent", first_at=NOON, last_at=NOON
+    )
+    doubtful = replace(reservation, facts=reservation.facts.put_contradiction(absent))
     attempt = Attempt(
         call_key=CHARGE_KEY,
         verb=Verb.CHARGE,
@@ -79,7 +90,7 @@ def filled(database: Database) -> Database:
         occurred_at=NOON,
     )
     with MySqlUnitOfWork(database) as uow:
-        uow.add(a_creation(reservation), a_customer())
+        uow.add(a_creation(doubtful), a_customer())
         uow.reservations.add_attempt(RESERVATION_ID, attempt)
         uow.outbox.add(hint)
         uow.commit()

@@ -145,9 +145,13 @@ class Account:
 
     @property
     def _is_written_off(self) -> bool:
-        """`True` if a person said that the money is not ours any more."""
+        """`True` if a person said that the money is not ours any more.
+
+        What was returned by another way stays returned. A loss ends when the provider agrees again.
+        """
         return any(
-            row.decision in (Decision.HONOURED, Decision.RETURNED) and row.over_at is None
+            row.decision is Decision.RETURNED
+            or (row.decision is Decision.HONOURED and row.over_at is None)
             for row in self.facts.contradictions
             if (row.kind in _MAY_BE_WRITTEN_OFF or is_unexplained(row))
             and self.charge.provider_id in (row.subject, row.payment)

@@ -5,31 +5,20 @@ until the provider agrees again or the person decides. One look is not enough to
 as listings lag: `Policy` has the looks and the time between the first and the last.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from reservations.domain.comparison import Comparison, Observation
 from reservations.domain.facts import (
-    ATTESTED_BY_EVIDENCE,
-    LIVE,
-    OF_BOOKINGS,
-    Call,
     Contradiction,
     Decision,
     DisputeStatus,
     Facts,
     Kind,
-    Listing,
-    Operation,
-    Seen,
-    Status,
-    rank_of,
 )
-from reservations.domain.money import Money
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.standing import Standing
-
-ABSENT = "absent"
 
 _LOOKS: Mapping[Kind, int] = {
     Kind.BOOKING_ABSENT: 3,
@@ -44,8 +33,14 @@ _LOOKS: Mapping[Kind, int] = {
 }
 """Looks after which a contradiction is believed."""
 
-# Ways in which one row may differ. A look that shows one of them is no agreement about another.
-_UNHEALTHY = OF_BOOKINGS | {Kind.PAYMENT_ABSENT, Kind.PAYMENT_CHANGED}
+_UNHEALTHY = frozenset(
+    {
+        Kind.BOOKING_ABSENT,
+        Kind.BOOKING_CHANGED,
+        Kind.PAYMENT_ABSENT,
+        Kind.PAYMENT_CHANGED,
+    }
+)
 
 
 def _time_over(kind: Kind, policy: Policy) -> timedelta:
@@ -61,245 +56,18 @@ def _time_over(kind: Kind, policy: Policy) -> timedelta:
             return policy.change_believed
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Observation:
-    """One contradiction in one answer."""
-
-    kind: Kind
-    subject: str
-    seen: str
-    payment: str | None = None
-    money: Money | None = None
-
-
-# --- what an answer contradicts
-
-
-def without_twins(facts: Facts, operation: Operation, listing: Listing) -> Listing:
-    """Leave out ids that differ only by case from one of ours: a second id is not a second booking."""
-    known = {call.provider_id for call in facts.of(operation) if call.provider_id}
-    folded = {provider_id.casefold() for provider_id in known}
-    return Listing.of(
-        seen
-        for seen in listing.seen
-        if seen.provider_id in known or seen.provider_id.casefold() not in folded
-    )
-
-
-def of_bookings(facts: Facts, listing: Listing, asked_at: datetime) -> Iterator[Observation]:
-    """Compare a listing of bookings with the rows that were closed before it was asked for."""
-    standing = Standing(facts)
-    for row in _settled(standing.bookings, asked_at):
-        seen, twin = _told(listing, row), _twin(listing, row)
-        if row in standing.ended_bookings:
-            if seen is not None and seen.status in LIVE:
-                yield Observation(kind=Kind.BOOKING_ALIVE, subject=_id(row), seen=seen.status)
-        elif row.status is Status.SUCCEEDED and (standing.closed or row is standing.kept_booking):
-            yield from _of_live_booking(row, seen, twin)
-
-
-def _of_live_booking(row: Call, seen: Seen | None, twin: Seen | None) -> Iterator[Observation]:
-    change = _change_of(row, seen, twin)
-    if change is not None:
-        yield Observation(kind=Kind.BOOKING_CHANGED, subject=_id(row), seen=change)
-    elif seen is None:
-        yield Observation(kind=Kind.BOOKING_ABSENT, subject=_id(row), seen=ABSENT)
-    elif not seen.as_asked:
-        yield Observation(kind=Kind.BOOKING_CHANGED, subject=_id(row), seen="other dates")
-    elif row.money and seen.money and seen.money != row.money:
-        yield Observation(
-            kind=Kind.BOOKING_CHANGED, subject=_id(row), seen=str(seen.money), money=seen.money
-        )
-
-
-def of_payments(facts: Facts, listing: Listing, asked_at: datetime) -> Iterator[Observation]:
-    """Compare a listing of payments with the charges that were closed before it was asked for."""
-    standing = Standing(facts)
-    yield from _of_disputes(standing.charges, listing)
-    for row in _settled(standing.held_charges, asked_at):
-        yield from _of_held_charge(row, _told(listing, row), _twin(listing, row))
-
-
-def _of_disputes(charges: Iterable[Call], listing: Listing) -> Iterator[Observation]:
-    """A dispute is told with the payment, however new it is to us."""
-    known = {charge.provider_id for charge in charges}
-    for seen in listing.seen:
-        dispute = seen.dispute if seen.provider_id in known else None
-        if dispute is not None and dispute.status is not DisputeStatus.WON:
-            yield Observation(
-                kind=Kind.DISPUTE,
-                subject=seen.provider_id,
-                seen=dispute.status,
-                money=dispute.money,
-            )
-
-
-def _of_held_charge(row: Call, seen: Seen | None, twin: Seen | None) -> Iterator[Observation]:
-    change = _change_of(row, seen, twin)
-    if seen is None and twin is None:
-        yield Observation(kind=Kind.PAYMENT_ABSENT, subject=_id(row), seen=ABSENT)
-    elif change == Status.VOIDED:
-        yield Observation(kind=Kind.PAYMENT_ABSENT, subject=_id(row), seen=change)
-    elif change is not None:
-        yield Observation(kind=Kind.PAYMENT_CHANGED, subject=_id(row), seen=change)
-    if seen is not None and row.money and seen.money and seen.money != row.money:
-        yield Observation(
-            kind=Kind.OTHER_SUM, subject=_id(row), seen=str(seen.money), money=seen.money
-        )
-
-
-def of_refunds(
-    facts: Facts, payment: Call, listing: Listing, asked_at: datetime
-) -> Iterator[Observation]:
-    """Compare the refunds of a payment with ours. A refund of unknown origin is foreign."""
-    about = _id(payment)
-    ours = [row for row in facts.of(Operation.REFUND) if row.target == about]
-    for row in _settled(ours, asked_at):
-        if row.status is Status.SUCCEEDED:
-            yield from _of_refund(row, _told(listing, row), _twin(listing, row), about)
-    known = {_id(row).casefold() for row in ours if row.provider_id}
-    for seen in listing.seen:
-        if seen.status in LIVE and seen.provider_id.casefold() not in known:
-            yield foreign_refund(seen, about)
-    yield from _unexplained(payment, listing)
-
-
-def _of_refund(
-    row: Call, seen: Seen | None, twin: Seen | None, payment: str
-) -> Iterator[Observation]:
-    change = _change_of(row, seen, twin) or (ABSENT if seen is None else None)
-    if change is not None:
-        yield Observation(
-            kind=Kind.REFUND_FAILED, subject=_id(row), seen=change, payment=payment, money=row.money
-        )
-    elif seen is not None and seen.money and row.money and seen.money != row.money:
-        yield other_sum_of_refund(row, seen)
-
-
-def other_sum_of_refund(row: Call, seen: Seen) -> Observation:
-    """A refund of another sum than we asked for, or than the one that was told before."""
-    return Observation(
-        kind=Kind.OTHER_SUM,
-        subject=seen.provider_id,
-        seen=str(seen.money),
-        payment=row.target,
-        money=seen.money,
-    )
-
-
-def foreign_refund(seen: Seen, payment: str | None) -> Observation:
-    """A refund that we did not ask for."""
-    return Observation(
-        kind=Kind.FOREIGN_REFUND,
-        subject=seen.provider_id,
-        seen=f"{seen.status} {seen.money}",
-        payment=payment,
-        money=seen.money,
-    )
-
-
-def _unexplained(payment: Call, listing: Listing) -> Iterator[Observation]:
-    """The sum that a payment shows as refunded, when its refunds do not add up to it."""
-    told, money = payment.refunded_minor, payment.money
-    if told is None or money is None:
-        return
-    done = [seen.money for seen in listing.seen if seen.status is Status.SUCCEEDED and seen.money]
-    rest = told - sum(each.minor for each in done if each.currency == money.currency)
-    yield from unexplained_refund(payment, rest)
-
-
-def unexplained_refund(payment: Call, rest: int) -> Iterator[Observation]:
-    """A refunded amount that no known refund explains, in minor units."""
-    if rest and payment.money:
-        yield Observation(
-            kind=Kind.FOREIGN_REFUND,
-            subject=_id(payment),
-            seen=f"unexplained {'-' if rest < 0 else ''}{Money(abs(rest), payment.money.currency)}",
-            payment=payment.provider_id,
-        )
-
-
-def _settled(rows: Iterable[Call], asked_at: datetime) -> Iterator[Call]:
-    """The rows whose end was known before the question. What an operator attested is not listed."""
-    for row in rows:
-        known = row.provider_id is not None and not _id(row).startswith(ATTESTED_BY_EVIDENCE)
-        if known and row.closed_at is not None and row.closed_at <= asked_at:
-            yield row
-
-
-def _id(row: Call) -> str:
-    assert row.provider_id is not None  # `_settled` leaves the others out
-    return row.provider_id
-
-
-def _told(listing: Listing, row: Call) -> Seen | None:
-    return next((seen for seen in listing.seen if seen.provider_id == row.provider_id), None)
-
-
-def _twin(listing: Listing, row: Call) -> Seen | None:
-    """The entry whose id differs from the row's by case only."""
-    folded = _id(row).casefold()
-    same = (seen for seen in listing.seen if seen.provider_id.casefold() == folded)
-    return next((seen for seen in same if seen.provider_id != row.provider_id), None)
-
-
-def _change_of(row: Call, seen: Seen | None, twin: Seen | None) -> str | None:
-    """A lower status, or an id that differs by case."""
-    if twin is not None:
-        return twin.provider_id
-    if seen is not None and rank_of(seen.status) < rank_of(row.status):
-        return seen.status
-    return None
-
-
 # --- the life of a contradiction
 
 
-def note(
-    facts: Facts,
-    observed: Iterable[Observation],
-    *,
-    covered: Iterable[Contradiction] = (),
-    asked_at: datetime,
-    at: Moment,
-) -> Facts:
-    """Keep what an answer contradicts. Of the `covered` ones, those it does not mention are over."""
-    observed = list(observed)
-    for observation in observed:
-        facts = _observe(facts, observation, asked_at, at)
-    mentioned = {(_family(seen.kind), seen.subject) for seen in observed}
-    for row in covered:
-        still = (_family(row.kind), row.subject) in mentioned
-        if not still and row.over_at is None and row.last_at <= asked_at:
+def note(facts: Facts, found: Comparison, at: Moment) -> Facts:
+    """Keep what an answer contradicts. What it judges and does not contradict is over."""
+    for observation in found.observed:
+        facts = _observe(facts, observation, found.asked_at, at)
+    for row in facts.contradictions:
+        agreed = row.matter in found.judged and not found.contradicts(*row.matter)
+        if agreed and row.over_at is None and row.last_at <= found.asked_at:
             facts = facts.put_contradiction(_agreed(row, at))
     return facts
-
-
-def _family(kind: Kind) -> str:
-    return "unhealthy" if kind in _UNHEALTHY else kind
-
-
-def covered(
-    facts: Facts, kinds: Iterable[Kind], listing: Listing, *, payment: str | None = None
-) -> list[Contradiction]:
-    """The contradictions that a listing can end.
-
-    A row that it leaves out shows no sum, and a dispute ends by a word, not by its absence.
-    """
-    listed = {seen.provider_id for seen in listing.seen}
-    won = {
-        seen.provider_id
-        for seen in listing.seen
-        if seen.dispute and seen.dispute.status is DisputeStatus.WON
-    }
-    ends = {Kind.DISPUTE: won, Kind.OTHER_SUM: listed}
-    return [
-        row
-        for row in facts.contradictions
-        if row.kind in kinds
-        and row.payment == payment
-        and row.subject in ends.get(row.kind, {row.subject})
-    ]
 
 
 def _observe(facts: Facts, seen: Observation, asked_at: datetime, at: Moment) -> Facts:
@@ -309,12 +77,22 @@ def _observe(facts: Facts, seen: Observation, asked_at: datetime, at: Moment) ->
     if row.lasts:
         if asked_at <= row.last_at:
             return facts
-        return facts.put_contradiction(_again(facts, row, seen, asked_at, at))
+        row = _again(facts, row, seen, asked_at, at)
+        return _replace_suspicions(facts.put_contradiction(row), row, at)
     if row.opened_at is None:  # a suspicion that had passed
         return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number))
     if row.over_at is None and row.seen == seen.seen:
         return facts.put_contradiction(_watched(row, at))  # a decision answered this
     return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number + 1))
+
+
+def _replace_suspicions(facts: Facts, opened: Contradiction, at: Moment) -> Facts:
+    """An open contradiction takes the place of suspicions about the same row: nobody looks at both."""
+    for row in facts.contradictions:
+        beside = row.kind in _UNHEALTHY and row.subject == opened.subject and row != opened
+        if opened.open and opened.kind in _UNHEALTHY and beside and row.lasts and not row.open:
+            facts = facts.put_contradiction(_agreed(row, at))
+    return facts
 
 
 def latest(facts: Facts, kind: Kind, subject: str) -> Contradiction | None:
@@ -409,12 +187,12 @@ def decide(row: Contradiction, decision: Decision, evidence: str, at: Moment) ->
     )
 
 
-def put_off(facts: Facts, kinds: frozenset[Kind], at: Moment) -> Facts:
-    """Look again later at what is due, as the provider did not answer or told nothing about it."""
+def look_later(facts: Facts, kinds: frozenset[Kind], at: Moment) -> Facts:
+    """Put off what is due: the provider did not answer, or told nothing about it."""
     for row in facts.contradictions:
         if row.kind in kinds and row.due(at.now):
-            pause = at.policy.rung(at.policy.unasked_ladder_limit)
-            facts = facts.put_contradiction(replace(row, check_at=at.now + pause))
+            later = _scheduled(facts, row, at) if row.lasts else _watched(row, at)
+            facts = facts.put_contradiction(later)
     return facts
 
 

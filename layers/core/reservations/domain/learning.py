@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from reservations.domain import contradictions
-from reservations.domain.account import Account
+from reservations.domain import comparison, contradictions
 from reservations.domain.actions import Action, InquireRefunds, Send, Sent, Void
 from reservations.domain.facts import (
     OF_BOOKINGS,
@@ -20,6 +19,7 @@ from reservations.domain.facts import (
     RANK,
     Call,
     Facts,
+    Kind,
     Listing,
     NoAnswer,
     NotSent,
@@ -97,7 +97,7 @@ def record(facts: Facts, sent: Sent, outcome: Outcome, at: Moment) -> Facts:
         case NotSent() | NoAnswer() if isinstance(sent.action, InquireRefunds):
             return facts.put(_not_listed(facts, call, at))
         case NotSent() | NoAnswer() if not isinstance(sent.action, Send):
-            facts = contradictions.put_off(facts, _KINDS_AT[PROVIDER_OF[call.operation]], at)
+            facts = contradictions.look_later(facts, _KINDS_AT[PROVIDER_OF[call.operation]], at)
             return facts.put(_not_asked(call, outcome, at))
         case NotSent() if call.status is Status.STARTED and sent.attempt == call.attempts:
             return facts.put(_not_sent(call, outcome, at))
@@ -165,9 +165,8 @@ class _Answer:
             cancelled = Seen(provider_id=call.target, status=Status.CANCELLED)
             facts = self.file(facts, Operation.BOOK, None, cancelled)
         if call.operation is Operation.BOOK and not seen.as_asked:
-            told = Listing.of([seen])
-            found = contradictions.of_bookings(facts, told, self.at.now)
-            return contradictions.note(facts, found, asked_at=self.asked_at, at=self.at)
+            found = comparison.compare_bookings(facts, Listing.of([seen]), self.at.now)
+            return contradictions.note(facts, found, self.at)
         return facts
 
     def file_own_refund(self, facts: Facts, call: Call, seen: Seen) -> Facts:
@@ -178,49 +177,39 @@ class _Answer:
         rows = facts.of(Operation.REFUND)
         if any(row.provider_id == seen.provider_id and row != call for row in rows):
             return self.file(facts, Operation.REFUND, call.target, seen)
+        found = comparison.Comparison(self.asked_at)
         if call.provider_id not in (None, seen.provider_id):
-            found = contradictions.foreign_refund(seen, call.target)
-        elif seen.money and call.money and seen.money != call.money:
-            facts = facts.put(self.learn(call, seen))
-            found = contradictions.other_sum_of_refund(call, seen)
+            comparison.observe_foreign_refund(found, seen, call.target)
         else:
-            return self.settle_refunds(facts.put(self.learn(call, seen)), call.target)
-        facts = contradictions.note(facts, [found], asked_at=self.asked_at, at=self.at)
+            facts = facts.put(self.learn(call, seen))
+            if seen.money and call.money and seen.money != call.money:
+                comparison.observe_other_sum(found, call, seen)
+        facts = contradictions.note(facts, found, self.at)
         return self.settle_refunds(facts, call.target)
 
     def file_listing(self, facts: Facts, call: Call, listing: Listing) -> Facts:
         """File all payments or bookings that a provider lists, and what they contradict."""
         # A supplier lists bookings only: its booking shows whether a cancellation succeeded.
         operation = Operation.CHARGE if call.operation is Operation.CHARGE else Operation.BOOK
-        known = contradictions.without_twins(facts, operation, listing)
+        known = comparison.as_known(facts, operation, listing)
         facts = self.file_all(facts, operation, None, known, asked_about=call.key)
         if operation is Operation.CHARGE:
             return self.contradict_payments(facts, listing)
         facts = self.conclude_cancellations(facts, asked_about=call.key)
-        facts = contradictions.note(
-            facts,
-            contradictions.of_bookings(facts, listing, self.asked_at),
-            covered=contradictions.covered(facts, OF_BOOKINGS, listing),
-            asked_at=self.asked_at,
-            at=self.at,
-        )
-        return contradictions.put_off(facts, OF_BOOKINGS, self.at)
+        found = comparison.compare_bookings(facts, listing, self.asked_at)
+        facts = contradictions.note(facts, found, self.at)
+        return contradictions.look_later(facts, OF_BOOKINGS, self.at)
 
     def file_refunds(self, facts: Facts, call: Call, listing: Listing) -> Facts:
         """File the refunds of a payment. Those that are not ours stay out of the ledger."""
         target = call.target if call.operation is Operation.REFUND else call.provider_id
-        known = contradictions.without_twins(facts, Operation.REFUND, listing)
+        known = comparison.as_known(facts, Operation.REFUND, listing)
         facts = self.file_all(facts, Operation.REFUND, target, known, asked_about=call.key)
         payment = next((c for c in facts.of(Operation.CHARGE) if c.provider_id == target), None)
         if payment is None:
             return facts
-        facts = contradictions.note(
-            facts,
-            contradictions.of_refunds(facts, payment, listing, self.asked_at),
-            covered=contradictions.covered(facts, OF_PAYMENTS, listing, payment=target),
-            asked_at=self.asked_at,
-            at=self.at,
-        )
+        found = comparison.compare_refunds(facts, payment, listing, self.asked_at)
+        facts = contradictions.note(facts, found, self.at)
         facts = facts.put(replace(facts.row(payment.key), refunds_at=None))
         return self.settle_refunds(facts, target)
 
@@ -241,36 +230,22 @@ class _Answer:
 
     def contradict_payments(self, facts: Facts, listing: Listing) -> Facts:
         """Keep what each payment shows as refunded. List its refunds when that is news."""
-        found = list(contradictions.of_payments(facts, listing, self.asked_at))
+        found = comparison.compare_payments(facts, listing, self.asked_at)
         doubtful = {row.payment for row in facts.contradictions if row.due(self.at.now)}
         told = {seen.provider_id: seen.refunded_minor for seen in listing.seen}
         for charge in facts.of(Operation.CHARGE):
-            refunded = told.get(charge.provider_id or "")
-            rest = self.unexplained(facts, charge, refunded)
-            found += contradictions.unexplained_refund(charge, rest)
-            listed = self.at.now if rest or charge.provider_id in doubtful else charge.refunds_at
+            about = charge.provider_id or ""
+            refunded = told.get(about)
+            news = found.contradicts(Kind.FOREIGN_REFUND, about) or about in doubtful
             facts = facts.put(
                 replace(
                     charge,
                     refunded_minor=charge.refunded_minor if refunded is None else refunded,
-                    refunds_at=listed,
+                    refunds_at=self.at.now if news else charge.refunds_at,
                 )
             )
-        facts = contradictions.note(
-            facts,
-            found,
-            covered=contradictions.covered(facts, OF_PAYMENTS, listing),
-            asked_at=self.asked_at,
-            at=self.at,
-        )
-        return contradictions.put_off(facts, OF_PAYMENTS, self.at)
-
-    def unexplained(self, facts: Facts, charge: Call, refunded: int | None) -> int:
-        """The part of a refunded amount that is news. An open refund of ours may explain any."""
-        account = Account(facts, charge)
-        if refunded is None or charge.status is not Status.SUCCEEDED:
-            return 0
-        return 0 if account.refunding else refunded - account.explained
+        facts = contradictions.note(facts, found, self.at)
+        return contradictions.look_later(facts, OF_PAYMENTS, self.at)
 
     def file_all(
         self,

@@ -375,16 +375,21 @@ class Standing:
 
     @cached_property
     def short_refunded(self) -> tuple[Call, ...]:
-        """The charges of which a part is still held although our refunds are over."""
+        """The charges of a closed reservation that no refund of ours will return any more."""
+        spared = self.covering_charge if self.may_be_booked else None
         refused = _refused(self.refunds)
         return tuple(
-            account.charge
-            for account in map(self.account_of, self.held_charges)
+            charge
+            for charge in self.held_charges
             if self.closed
-            and account.next_refund is None
-            and not account.refunding
-            and account.charge.provider_id not in refused
+            and charge is not spared
+            and charge.provider_id not in refused
+            and not self._is_being_refunded(charge)
         )
+
+    def _is_being_refunded(self, charge: Call) -> bool:
+        account = self.account_of(charge)
+        return account.refunding or (account.next_refund is not None and self.may_refund(charge))
 
     # --- words
 

@@ -1,0 +1,272 @@
+"""What an answer of a provider contradicts.
+
+A comparison judges only rows whose end was known before the question. What it cannot judge it leaves
+as it was: an absent payment says nothing about its sum, and a dispute ends by a word, not by silence.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from reservations.domain.account import OF_CHARGE, Account
+from reservations.domain.facts import (
+    ATTESTED_BY_EVIDENCE,
+    LIVE,
+    OF_BOOKINGS,
+    Call,
+    DisputeStatus,
+    Facts,
+    Kind,
+    Listing,
+    Operation,
+    Seen,
+    Status,
+    rank_of,
+)
+from reservations.domain.money import Money
+from reservations.domain.standing import Standing
+
+ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One contradiction in one answer."""
+
+    kind: Kind
+    subject: str
+    seen: str
+    payment: str | None = None
+    money: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The matters that an answer asked for at `asked_at` can judge, and those it contradicts."""
+
+    asked_at: datetime
+    observed: list[Observation] = field(default_factory=list)
+    judged: set[tuple[Kind, str]] = field(default_factory=set)
+
+    def judge(self, subject: str, *kinds: Kind) -> None:
+        self.judged.update((kind, subject) for kind in kinds)
+
+    def observe(
+        self,
+        kind: Kind,
+        subject: str,
+        seen: str,
+        *,
+        payment: str | None = None,
+        money: Money | None = None,
+    ) -> None:
+        self.observed.append(
+            Observation(kind=kind, subject=subject, seen=seen, payment=payment, money=money)
+        )
+
+    def contradicts(self, kind: Kind, subject: str) -> bool:
+        return any((seen.kind, seen.subject) == (kind, subject) for seen in self.observed)
+
+
+def as_known(facts: Facts, operation: Operation, listing: Listing) -> Listing:
+    """Give an id that differs by case from one of ours our spelling: a second id is no second call."""
+    ours = {call.provider_id for call in facts.of(operation)} - {None}
+    spelt = {known.casefold(): known for known in ours if known}
+    return Listing.of(
+        seen
+        if seen.provider_id in ours
+        else replace(seen, provider_id=spelt.get(seen.provider_id.casefold(), seen.provider_id))
+        for seen in listing.seen
+    )
+
+
+# --- bookings
+
+
+def compare_bookings(facts: Facts, listing: Listing, asked_at: datetime) -> Comparison:
+    found, standing = Comparison(asked_at), Standing(facts)
+    doubtful = {row.subject for row in facts.contradictions if row.kind in OF_BOOKINGS}
+    for row in _settled(standing.bookings, asked_at):
+        about, seen, twin = _id(row), _told(listing, row), _twin(listing, row)
+        if row in standing.ended_bookings:
+            found.judge(about, Kind.BOOKING_ALIVE)
+            if seen is not None and seen.status in LIVE:
+                found.observe(Kind.BOOKING_ALIVE, about, seen.status)
+        elif row.status is Status.SUCCEEDED and (
+            standing.closed or row is standing.kept_booking or about in doubtful
+        ):
+            _compare_booking(found, row, seen, twin)
+    return found
+
+
+def _compare_booking(found: Comparison, row: Call, seen: Seen | None, twin: Seen | None) -> None:
+    about, change = _id(row), _change_of(row, seen, twin)
+    found.judge(about, Kind.BOOKING_ABSENT)
+    if seen is None and twin is None:
+        found.observe(Kind.BOOKING_ABSENT, about, ABSENT)
+        return
+    found.judge(about, Kind.BOOKING_CHANGED)
+    if change is not None:
+        found.observe(Kind.BOOKING_CHANGED, about, change)
+    elif seen is not None and not seen.as_asked:
+        found.observe(Kind.BOOKING_CHANGED, about, "other dates")
+    elif seen is not None and row.money and seen.money and seen.money != row.money:
+        found.observe(Kind.BOOKING_CHANGED, about, str(seen.money), money=seen.money)
+
+
+# --- payments
+
+
+def compare_payments(facts: Facts, listing: Listing, asked_at: datetime) -> Comparison:
+    found, standing = Comparison(asked_at), Standing(facts)
+    doubtful = {row.subject for row in facts.contradictions if row.kind in OF_CHARGE}
+    known = {charge.provider_id: charge for charge in standing.charges if charge.provider_id}
+    for seen in listing.seen:
+        if seen.provider_id in known:
+            _compare_dispute(found, seen)
+            _compare_refunded(found, Account(facts, known[seen.provider_id]), seen)
+    for row in _settled(standing.charges, asked_at):
+        looked_at = row in standing.held_charges or row.provider_id in doubtful
+        if row.status is Status.SUCCEEDED and looked_at:
+            _compare_charge(found, row, _told(listing, row), _twin(listing, row))
+    return found
+
+
+def _compare_dispute(found: Comparison, seen: Seen) -> None:
+    """A dispute is told with its payment, however new that is to us."""
+    if seen.dispute is None:
+        return
+    found.judge(seen.provider_id, Kind.DISPUTE)
+    if seen.dispute.status is not DisputeStatus.WON:
+        found.observe(Kind.DISPUTE, seen.provider_id, seen.dispute.status, money=seen.dispute.money)
+
+
+def _compare_refunded(found: Comparison, account: Account, seen: Seen) -> None:
+    """Compare the refunded amount with the refunds that we know. An open one of ours may be in it."""
+    if seen.refunded_minor is None or account.refunding:
+        return
+    if account.charge.status is Status.SUCCEEDED:
+        _compare_sum_of_refunds(found, account.charge, seen.refunded_minor - account.explained)
+
+
+def _compare_sum_of_refunds(found: Comparison, charge: Call, rest: int) -> None:
+    """Observe the part of a refunded amount that no refund explains, in minor units."""
+    about = _id(charge)
+    found.judge(about, Kind.FOREIGN_REFUND)
+    if rest and charge.money:
+        money = Money(abs(rest), charge.money.currency)
+        seen = f"unexplained {'-' if rest < 0 else ''}{money}"
+        found.observe(Kind.FOREIGN_REFUND, about, seen, payment=about)
+
+
+def _compare_charge(found: Comparison, row: Call, seen: Seen | None, twin: Seen | None) -> None:
+    about, change = _id(row), _change_of(row, seen, twin)
+    found.judge(about, Kind.PAYMENT_ABSENT)
+    if seen is None and twin is None:
+        found.observe(Kind.PAYMENT_ABSENT, about, ABSENT)
+        return
+    found.judge(about, Kind.PAYMENT_CHANGED)
+    if change == Status.VOIDED:
+        found.observe(Kind.PAYMENT_ABSENT, about, change)
+    elif change is not None:
+        found.observe(Kind.PAYMENT_CHANGED, about, change)
+    if seen is not None and row.money and seen.money:
+        found.judge(about, Kind.OTHER_SUM)
+        if seen.money != row.money:
+            found.observe(Kind.OTHER_SUM, about, str(seen.money), money=seen.money)
+
+
+# --- refunds
+
+
+def compare_refunds(
+    facts: Facts, payment: Call, listing: Listing, asked_at: datetime
+) -> Comparison:
+    """Compare the refunds of a payment with ours. A refund of unknown origin is foreign."""
+    found, about = Comparison(asked_at), _id(payment)
+    ours = [row for row in facts.of(Operation.REFUND) if row.target == about]
+    for row in _settled(ours, asked_at):
+        if row.status is Status.SUCCEEDED:
+            _compare_refund(found, row, _told(listing, row), _twin(listing, row))
+    for known in facts.contradictions:
+        if known.kind is Kind.FOREIGN_REFUND and known.payment == about:
+            found.judge(known.subject, known.kind)
+    spelt = {_id(row).casefold() for row in ours if row.provider_id}
+    for seen in listing.seen:
+        if seen.status in LIVE and seen.provider_id.casefold() not in spelt:
+            observe_foreign_refund(found, seen, about)
+    told, money = payment.refunded_minor, payment.money
+    if told is not None and money is not None:
+        done = (seen.money for seen in listing.seen if seen.status is Status.SUCCEEDED)
+        listed = sum(each.minor for each in done if each and each.currency == money.currency)
+        _compare_sum_of_refunds(found, payment, told - listed)
+    return found
+
+
+def observe_foreign_refund(found: Comparison, seen: Seen, payment: str | None) -> None:
+    found.observe(
+        Kind.FOREIGN_REFUND,
+        seen.provider_id,
+        f"{seen.status} {seen.money}",
+        payment=payment,
+        money=seen.money,
+    )
+
+
+def _compare_refund(found: Comparison, row: Call, seen: Seen | None, twin: Seen | None) -> None:
+    about, change = _id(row), _change_of(row, seen, twin)
+    found.judge(about, Kind.REFUND_FAILED)
+    if change is not None or seen is None:
+        failed = change or ABSENT
+        found.observe(Kind.REFUND_FAILED, about, failed, payment=row.target, money=row.money)
+    elif seen.money and row.money:
+        found.judge(about, Kind.OTHER_SUM)
+        if seen.money != row.money:
+            observe_other_sum(found, row, seen)
+
+
+def observe_other_sum(found: Comparison, refund: Call, seen: Seen) -> None:
+    """A refund of another sum than we asked for, or than the one that was told before."""
+    found.observe(
+        Kind.OTHER_SUM,
+        seen.provider_id,
+        str(seen.money),
+        payment=refund.target,
+        money=seen.money,
+    )
+
+
+# --- rows and entries
+
+
+def _settled(rows: Iterable[Call], asked_at: datetime) -> Iterator[Call]:
+    """The rows whose end was known before the question. What an operator attested is not listed."""
+    for row in rows:
+        known = row.provider_id is not None and not _id(row).startswith(ATTESTED_BY_EVIDENCE)
+        if known and row.closed_at is not None and row.closed_at <= asked_at:
+            yield row
+
+
+def _id(row: Call) -> str:
+    assert row.provider_id is not None  # the callers leave the others out
+    return row.provider_id
+
+
+def _told(listing: Listing, row: Call) -> Seen | None:
+    return next((seen for seen in listing.seen if seen.provider_id == row.provider_id), None)
+
+
+def _twin(listing: Listing, row: Call) -> Seen | None:
+    """The entry whose id differs from the row's by case only."""
+    folded = _id(row).casefold()
+    same = (seen for seen in listing.seen if seen.provider_id.casefold() == folded)
+    return next((seen for seen in same if seen.provider_id != row.provider_id), None)
+
+
+def _change_of(row: Call, seen: Seen | None, twin: Seen | None) -> str | None:
+    """A lower status, or an id that differs by case."""
+    if twin is not None:
+        return twin.provider_id
+    if seen is not None and rank_of(seen.status) < rank_of(row.status):
+        return seen.status
+    return None
