@@ -340,6 +340,10 @@ def describe(
         "database_url": database_url,
         "payments_url": provider_urls["payments"],
         "supplier_url": provider_urls["supplier"],
+        "provider_keys": {
+            "payments": known.payments_api_key,
+            "supplier": known.supplier_api_key,
+        },
         "web_origin": origin,
         "webhook_secrets": {
             "payments": known.payments_webhook_secret,

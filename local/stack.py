@@ -88,7 +88,10 @@ def _blueprint() -> _Blueprint:
         ),
         origin=deployment.web_origin(),
         localstack=_localstack(ports["localstack"]),
-        simulators=[_simulator(name, ports[name]) for name in _SIMULATORS],
+        simulators=[
+            _simulator("payments", ports["payments"], secrets.payments_api_key),
+            _simulator("supplier", ports["supplier"], secrets.supplier_api_key),
+        ],
     )
 
 
@@ -105,7 +108,7 @@ def _localstack(port: int) -> Service:
     )
 
 
-def _simulator(name: str, port: int) -> Service:
+def _simulator(name: str, port: int, api_key: str) -> Service:
     ledger = STATE / "simulators" / f"{name}.sqlite"
     command = [
         sys.executable,
@@ -121,7 +124,7 @@ def _simulator(name: str, port: int) -> Service:
         name=name,
         command=[str(part) for part in (*command, "--state", ledger)],
         healthy=lambda: _answers(port, "/_sim/health"),
-        environment={"PYTHONPATH": str(ROOT)},
+        environment={"PYTHONPATH": str(ROOT), "SIMULATOR_API_KEY": api_key},
     )
 
 

@@ -1,11 +1,14 @@
 """Serve the payments or the supplier simulator until SIGTERM."""
 
 import argparse
+import os
 import signal
 import sys
+import textwrap
 import threading
 from pathlib import Path
 
+from local.simulators.moods import MOODS
 from local.simulators.payments import Payments
 from local.simulators.provider import Times
 from local.simulators.server import Desk, Server
@@ -46,23 +49,33 @@ control:
   GET  /_sim/ledger
   GET  /_sim/rows?reference=...
        all rows under a reference, also removed ones
-  POST /_sim/rows {{"kind": "payment|refund|booking", "id": "...", "set": {{"status": "voided"}}}}
-  POST /_sim/rows {{"kind": "payment|refund|booking", "id": "...", "remove": true}}
+  POST /_sim/rows {"kind": "payment|refund|booking", "id": "...", "set": {"status": "voided"}}
+  POST /_sim/rows {"kind": "payment|refund|booking", "id": "...", "remove": true}
        The provider changes its word by hand, and announces it by a webhook unless "silent": true.
        Members of a payment: id, status, amount, currency, refunded_amount, dispute. Of a refund: id,
        status, amount, currency. Of a booking: id, status, locator, starts_on, ends_on, price.
        A new id is exact. Null unsets an optional member. A set brings a removed row back. An unknown
        refund is made if its payment_id is set: of the whole payment, unless an amount is set too.
-  POST /_sim/faults {{"mode": "ok|outage|slow", "latency_ms": 0}}
-  POST /_sim/webhook {{"url": "...", "secret": "whsec_..."}}
-  POST /_sim/reset   (the webhook stays)"""
+  POST /_sim/faults {"mode": "ok|outage|slow", "latency_ms": 0}
+  POST /_sim/mood {"mood": "NAME"}   (null keeps every promise):
+{moods}
+  POST /_sim/webhook {"url": "...", "secret": "whsec_..."}
+  POST /_sim/reset   (the webhook stays)
+environment:
+  SIMULATOR_API_KEY    the only key that it takes; without it any"""
+
+
+def _moods() -> str:
+    indent = " " * 7
+    names = ", ".join(sorted(MOODS))
+    return textwrap.fill(names, 100, initial_indent=indent, subsequent_indent=indent)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m local.simulators",
         description=__doc__,
-        epilog=_EPILOG,
+        epilog=_EPILOG.replace("{moods}", _moods()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("provider", choices=_PROVIDERS)
@@ -96,7 +109,7 @@ def main() -> int:
     try:
         server = Server(
             (arguments.host, arguments.port),
-            desk=Desk(provider),
+            desk=Desk(provider, api_key=os.environ.get("SIMULATOR_API_KEY")),
             silence_seconds=arguments.silence_seconds,
             stopping=stopping,
         )

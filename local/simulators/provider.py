@@ -39,12 +39,13 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An HTTP answer. `silent`: the effect is kept and the caller gets no answer."""
+    """An HTTP answer. `silent`: the effect is kept and the caller gets no answer. `page`: HTML instead of the body."""
 
     status: int
     body: dict[str, Any]
     headers: Mapping[str, str] = field(default_factory=dict)
     silent: bool = False
+    page: str = ""
 
 
 def failure(status: int, code: str, message: str, **headers: str) -> Answer:

@@ -2,9 +2,12 @@
 
 import json
 import re
+import select
+import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Literal, cast
 from urllib.parse import parse_qsl, urlsplit
@@ -12,6 +15,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pydantic import Field, HttpUrl, TypeAdapter, ValidationError
 
 from local.simulators.ledger import NoSuchEntryError
+from local.simulators.moods import MOODS, Asked, Mood, kind
 from local.simulators.provider import (
     Answer,
     Body,
@@ -44,25 +48,56 @@ class WebhookTarget(Body):
     secret: str = Field(min_length=1, max_length=255)
 
 
-class Desk:
-    """Answers requests for one provider."""
+class MoodSetting(Body):
+    """A hostile mood of `moods.py`, or `None`: keep every promise."""
 
-    def __init__(self, provider: Provider) -> None:
+    mood: str | None
+
+
+class Desk:
+    """Answers requests for one provider. Without an `api_key` any key is right."""
+
+    def __init__(self, provider: Provider, *, api_key: str | None = None) -> None:
         self._provider = provider
+        self._api_key = api_key
+        self._mood = _mood_of(provider.settings.get("mood", {}).get("mood"))
         self._control = (
             Route("GET", "/_sim/health", Desk._health),
             Route("GET", "/_sim/ledger", Desk._books),
             Route("GET", "/_sim/rows", Desk._rows),
             Route("POST", "/_sim/rows", Desk._change_row),
             Route("POST", "/_sim/faults", Desk._set_faults),
+            Route("POST", "/_sim/mood", Desk._set_mood),
             Route("POST", "/_sim/webhook", Desk._set_webhook),
             Route("POST", "/_sim/reset", Desk._reset),
         )
 
     def answer(
-        self, *, method: str, target: str, headers: dict[str, str], body: bytes
+        self,
+        *,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: bytes,
+        gone: Callable[[], bool] = lambda: False,
     ) -> tuple[Answer, float]:
-        """Return the answer, and the seconds to wait before giving it."""
+        """Return the answer, and the seconds to wait before giving it. `gone`: the caller has hung up."""
+        delay = 0.0
+
+        def act(asked: Asked) -> Answer:
+            nonlocal delay
+            answer, delay = self._plainly(
+                asked.method, asked.target, dict(asked.headers), asked.body
+            )
+            return answer
+
+        mood = kind if target.startswith("/_sim/") else self._mood
+        asked = Asked(method=method, target=target, headers=headers, body=body, gone=gone)
+        return mood(asked, act), delay
+
+    def _plainly(
+        self, method: str, target: str, headers: dict[str, str], body: bytes
+    ) -> tuple[Answer, float]:
         try:
             if urlsplit(target).path.startswith("/_sim/"):
                 return self._controlled(method, target, body), 0
@@ -84,7 +119,8 @@ class Desk:
             faults = Faults(**self._provider.settings.get("faults", {"mode": "ok"}))
             if faults.mode == "outage":
                 return _OUTAGE, 0
-            if not re.fullmatch(r"Bearer \S+", headers.get("authorization", "")):
+            expected = re.escape(self._api_key) if self._api_key else r"\S+"
+            if not re.fullmatch(f"Bearer {expected}", headers.get("authorization", "")):
                 raise RefusedError(401, "unauthorized", "Authorization: Bearer is required")
             key = headers.get("idempotency-key", "")
             route, request = _routed(self._provider.routes, method, target, body, key=key)
@@ -109,6 +145,14 @@ class Desk:
         self._provider.settings["faults"] = faults
         return Answer(status=200, body=faults)
 
+    def _set_mood(self, request: Request) -> Answer:
+        setting = request.parse(MoodSetting).model_dump()
+        if setting["mood"] not in (None, *MOODS):
+            raise RefusedError(422, "validation_failed", f"mood: one of {', '.join(MOODS)}")
+        self._provider.settings["mood"] = setting
+        self._mood = _mood_of(setting["mood"])
+        return Answer(status=200, body=setting)
+
     def _set_webhook(self, request: Request) -> Answer:
         webhook = request.parse(WebhookTarget)
         try:
@@ -123,7 +167,12 @@ class Desk:
 
     def _reset(self, _: Request) -> Answer:
         self._provider.reset()
+        self._mood = kind
         return Answer(status=200, body={"status": "ok"})
+
+
+def _mood_of(name: str | None) -> Mood:
+    return MOODS[name]() if name and name in MOODS else kind
 
 
 def _routed(
@@ -215,7 +264,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(length))
         headers = {name.lower(): value for name, value in self.headers.items()}
         answer, delay = server.desk.answer(
-            method=self.command, target=self.path, headers=headers, body=body
+            method=self.command, target=self.path, headers=headers, body=body, gone=self._gone
         )
         if answer.silent:
             server.stopping.wait(server.silence_seconds)
@@ -225,11 +274,20 @@ class _Handler(BaseHTTPRequestHandler):
             server.stopping.wait(delay)
         return self._send(answer, began)
 
+    def _gone(self) -> bool:
+        """Return whether the caller has hung up: its connection is readable, and at its end."""
+        if not select.select([self.connection], [], [], 0)[0]:
+            return False
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK)
+        except ConnectionError:
+            return True
+
     def _send(self, answer: Answer, began: float) -> None:
-        content = json.dumps(answer.body).encode()
+        content = (answer.page or json.dumps(answer.body)).encode()
         self.send_response_only(answer.status)
         self.send_header("Date", self.date_time_string())
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", "text/html" if answer.page else "application/json")
         self.send_header("Content-Length", str(len(content)))
         for name, value in answer.headers.items():
             self.send_header(name, value)

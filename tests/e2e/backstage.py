@@ -59,7 +59,7 @@ class Backstage:
         answer = self._http.get(
             f"{self._stack['supplier_url']}/bookings",
             params={"reference": self.reference(trip)},
-            headers={"Authorization": "Bearer backstage"},
+            headers={"Authorization": f"Bearer {self._stack['provider_keys']['supplier']}"},
         )
         [booking] = answer.raise_for_status().json()["bookings"]
         return str(booking["locator"])

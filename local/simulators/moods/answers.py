@@ -1,0 +1,92 @@
+"""Moods that break promises about single answers."""
+
+import uuid
+from dataclasses import replace
+from decimal import Decimal
+
+from local.simulators.moods.exchange import Act, Asked, Row, changed
+from local.simulators.provider import Answer, failure
+
+
+def declines_by_4xx(asked: Asked, act: Act) -> Answer:
+    answer = act(asked)
+    if asked.orders and answer.body.get("status") in ("declined", "rejected"):
+        return failure(402, "declined", "the bank or the hotel says no")
+    return answer
+
+
+def html_200(asked: Asked, act: Act) -> Answer:
+    """Answer a page with status 200 where nothing is."""
+    answer = act(asked)
+    return (
+        replace(answer, status=200, page="<h1>Not found</h1>") if answer.status == 404 else answer
+    )
+
+
+def error_in_200(asked: Asked, act: Act) -> Answer:
+    """Refuse by an error inside a 200."""
+    answer = act(asked)
+    return replace(answer, status=200) if answer.status == 422 else answer
+
+
+def over_refunds(asked: Asked, act: Act) -> Answer:
+    """Refund more than is left."""
+    answer = act(asked)
+    if answer.body.get("error", {}).get("code") != "refund_too_large":
+        return answer
+    made = {"refund_id": f"ref_{uuid.uuid4().hex}", "status": "succeeded", "currency": "EUR"}
+    return Answer(status=201, body=made | {"amount": asked.content()["amount"]})
+
+
+def miscounts_refunds(asked: Asked, act: Act) -> Answer:
+    """Show every payment as not refunded."""
+
+    def zero(row: Row) -> Row:
+        if "refunded_amount" in row:
+            row["refunded_amount"] = str(Decimal(0).quantize(Decimal(row["amount"])))
+        return row
+
+    return changed(act(asked), zero)
+
+
+def voids_taken(asked: Asked, act: Act) -> Answer:
+    answer = act(asked)
+    if asked.path.endswith("/void") and answer.body.get("status") == "succeeded":
+        return replace(answer, body=answer.body | {"status": "voided"})
+    return answer
+
+
+def wrong_decimals(asked: Asked, act: Act) -> Answer:
+    """Drop the zeros at the end of an amount: 3.00 is shown as 3."""
+
+    def short(row: Row) -> Row:
+        return row | {
+            name: _short(row[name]) for name in ("amount", "refunded_amount") if name in row
+        }
+
+    return changed(act(asked), short)
+
+
+def _short(amount: str) -> str:
+    return amount.rstrip("0").rstrip(".") or "0" if "." in amount else amount
+
+
+class Revives:
+    """A cancellation repeated under another key brings the booking back."""
+
+    def __init__(self) -> None:
+        self._cancelled: dict[str, str] = {}
+
+    def __call__(self, asked: Asked, act: Act) -> Answer:
+        answer = act(asked)
+        if asked.path.endswith("/cancel") and answer.body.get("status") == "cancelled":
+            first = self._cancelled.setdefault(answer.body["booking_id"], asked.key)
+            if first != asked.key:
+                return replace(answer, body=answer.body | {"status": "confirmed"})
+        return answer
+
+
+def other_dates(asked: Asked, act: Act) -> Answer:
+    """Show a booking of other dates than were asked for."""
+    shifted = {"starts_on": "2001-01-01", "ends_on": "2001-01-02"}
+    return changed(act(asked), lambda row: row | shifted if "booking_id" in row else row)
