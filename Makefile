@@ -147,6 +147,10 @@ audit: security-tools ## Check every pinned package for advisories; fails on a f
 fuzz: security-tools ## Test the running stack against the contract with schemathesis for three minutes (ARGS are its options)
 	@PYTHONPATH=. $(tools)/python -m tools.fuzz $(ARGS)
 
+.PHONY: conformance
+conformance: security-tools ## Test other teams' APIs: PAYMENTS_URL=, SUPPLIER_URL= or both, keys in the environment (ARGS="--help")
+	@PYTHONPATH=. $(tools)/python -m tools.conformance --payments-url "$(PAYMENTS_URL)" --supplier-url "$(SUPPLIER_URL)" $(ARGS)
+
 .PHONY: sbom
 sbom: security-tools ## Write the CycloneDX bill of materials of the deployed layers under .local/
 	@for layer in dependencies pdf; do \

@@ -1,0 +1,379 @@
+"""The conformance kit against the simulators: a good one keeps every promise, and each hostile mood breaks its own."""
+
+import re
+import socket
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+
+from local.paths import ROOT
+from local.simulators.moods import MOODS
+from local.simulators.payments import Payments
+from local.simulators.provider import Provider
+from local.simulators.server import Desk, Server
+from local.simulators.storage import Storage
+from local.simulators.supplier import Supplier
+from tools.conformance.__main__ import Examination, examine, main, promises_of
+from tools.conformance.api import Api, trusted_roots
+from tools.conformance.contract import Contract
+from tools.conformance.inputs import Inputs
+from tools.conformance.orders import Orders
+from tools.conformance.payments import Charges
+from tools.conformance.supplier import Bookings
+from tools.conformance.verdicts import Promise, Verdict
+
+KEY = "the-right-key"
+_INPUTS = Inputs(many=11, rest=0)  # one more than a page of the mood hides_rows
+TABLE = "We lose without it"
+ORDERS: Mapping[str, type[Orders]] = {"payments": Charges, "supplier": Bookings}
+SIMULATED: Mapping[str, type[Provider]] = {"payments": Payments, "supplier": Supplier}
+CONTRACTS: Mapping[str, Contract] = {name: Contract(name) for name in ORDERS}
+NOT_OBSERVABLE = {
+    "dispute",
+    "refund_final",
+    "key_kept_a_day",
+    "webhooks",
+    "schemathesis",
+    "as_asked",
+}
+
+# The promises that each mood breaks: its own first, then those that cannot hold without it.
+BOTH: Mapping[str, tuple[str, ...]] = {
+    "accepts_other_body": ("same_key_other_body",),
+    "acts_and_denies": ("postponed_did_nothing",),
+    "acts_on_other_body": ("same_key_other_body",),
+    "changes_case": ("exact_case",),
+    "changes_ids": ("id_stays", "final_stays"),
+    "changes_its_word": ("final_stays",),
+    "chokes_on_extras": ("extra_members",),
+    "declines_by_4xx": ("refused_in_2xx", "as_declared"),
+    "empty_is_404": ("empty_listing", "as_declared"),
+    "error_in_200": ("same_key_other_body", "extra_members", "as_declared"),
+    "forgets_keys": (
+        *("same_key_in_turn", "same_key_at_once", "same_key_after_silence"),
+        *("same_key_other_body", "failure_not_kept", "id_stays", "final_stays"),
+    ),
+    "forgets_unanswered": ("same_key_after_silence",),
+    "hides_rows": ("all_listed",),
+    "html_200": ("unknown_id", "as_declared"),
+    "ignores_case": ("exact_case",),
+    "ignores_reference": (
+        *("all_listed", "empty_listing", "id_stays", "exact_case", "extra_members"),
+        *("same_key_at_once", "same_key_after_silence", "same_key_other_body"),
+        *("postponed_did_nothing", "refused_in_2xx", "final_stays"),
+    ),
+    "keeps_5xx": ("failure_not_kept",),
+    "lists_late": ("soon_listed", "all_listed", "final_stays"),
+    "needs_no_credentials": ("credentials",),
+    "needs_no_key": ("key_required",),
+    "needs_no_reference": ("reference_required",),
+    "races": ("same_key_at_once",),
+}
+OWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "payments": {
+        "accepts_other_body": ("refund_key",),
+        "acts_on_other_body": ("refund_key",),
+        "error_in_200": ("refund_limit", "refund_key", "void_of_pending"),
+        "forgets_keys": ("refund_key",),
+        "ignores_reference": ("decimals",),
+        "miscounts_refunds": ("refund_sum",),
+        "over_refunds": ("refund_limit",),
+        "races": ("refund_key",),
+        "voids_taken": ("void_of_taken",),
+        "wrong_decimals": ("decimals",),
+    },
+    "supplier": {
+        "changes_locators": ("locator_stays",),
+        "ignores_reference": ("locator_stays",),
+        "needs_no_key": ("cancel_key",),
+        "other_dates": ("as_asked",),
+        "revives": ("cancel_repeated",),
+    },
+}
+SLOW = ("forgets_unanswered", "lists_late", "races")  # each delays all requests
+CASES = [
+    (provider, mood, (*BOTH.get(mood, ()), *OWN[provider].get(mood, ())))
+    for provider in ORDERS
+    for mood in sorted({*BOTH, *OWN[provider]})
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A simulator in this process, on a port of its own."""
+
+    provider: str
+    url: str
+
+    def set_mood(self, mood: str | None) -> None:
+        self.control("mood", {"mood": mood})
+
+    def control(self, what: str, body: dict[str, Any] | None = None) -> None:
+        url = f"{self.url}/_sim/{what}"
+        httpx.post(url, json=body, verify=trusted_roots()).raise_for_status()
+
+    def books(self) -> dict[str, list[dict[str, Any]]]:
+        books: dict[str, list[dict[str, Any]]] = httpx.get(
+            f"{self.url}/_sim/ledger", verify=trusted_roots()
+        ).json()
+        return books
+
+    def is_undone(self) -> bool:
+        """Whether no money is held, and no booking lives."""
+        books = self.books()
+        if self.provider == "supplier":
+            return all(row["status"] in ("cancelled", "rejected") for row in books["bookings"])
+        refunded: dict[str, Decimal] = {}
+        for row in books["refunds"]:
+            payment_id = row["payment_id"]
+            refunded[payment_id] = refunded.get(payment_id, Decimal(0)) + Decimal(row["amount"])
+        return all(
+            row["status"] in ("declined", "voided")
+            or refunded.get(row["payment_id"]) == Decimal(row["amount"])
+            for row in books["charges"]
+        )
+
+
+@contextmanager
+def sandbox_of(provider: str) -> Iterator[Sandbox]:
+    storage, stopping = Storage(), threading.Event()
+    desk = Desk(SIMULATED[provider](storage=storage), api_key=KEY)
+    server = Server(("127.0.0.1", 0), desk=desk, silence_seconds=1, stopping=stopping)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield Sandbox(provider, f"http://127.0.0.1:{server.server_port}")
+    finally:
+        stopping.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        storage.close()
+
+
+@pytest.fixture(params=ORDERS)
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    with sandbox_of(request.param) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(autouse=True)
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAYMENTS_KEY", KEY)
+    monkeypatch.setenv("SUPPLIER_KEY", KEY)
+
+
+def examined(
+    sandbox: Sandbox,
+    *,
+    patience_s: float = 10,
+    only: Collection[str] = (),
+    more: Sequence[Promise] = (),
+    inputs: Inputs = _INPUTS,
+) -> Examination:
+    promises = [*promises_of(sandbox.provider, fuzz_seconds=0, fuzz_examples=0), *more]
+    chosen = [promise for promise in promises if not only or promise.name in only]
+    with Api(
+        CONTRACTS[sandbox.provider], sandbox.url, KEY, timeout_s=10, patience_s=patience_s
+    ) as api:
+        orders = ORDERS[sandbox.provider](api, inputs)
+        return examine(orders, chosen)
+
+
+def rows_with(found: Examination, verdict: Verdict) -> set[str]:
+    return {row.promise.name for row in found.rows if row.verdict is verdict}
+
+
+def test_a_good_provider_keeps_every_promise_that_can_be_observed(sandbox: Sandbox) -> None:
+    found = examined(sandbox)
+
+    assert rows_with(found, Verdict.BROKEN) == set()
+    assert rows_with(found, Verdict.NOT_OBSERVABLE) <= NOT_OBSERVABLE
+    assert (found.code, found.left) == (0, [])
+    assert sandbox.is_undone()
+
+
+@pytest.mark.parametrize(("provider", "mood", "broken"), CASES)
+def test_a_hostile_mood_breaks_its_promise(
+    provider: str, mood: str, broken: tuple[str, ...]
+) -> None:
+    with sandbox_of(provider) as sandbox:
+        sandbox.set_mood(mood)
+        found = examined(sandbox, patience_s=0.2, only=broken if mood in SLOW else ())
+
+        assert rows_with(found, Verdict.BROKEN) == set(broken)
+        assert found.code == 1
+        assert sandbox.is_undone() or found.left
+
+
+def test_every_promise_is_documented() -> None:
+    document = (ROOT / "docs" / "contratos" / "conformidad.md").read_text("utf-8")
+    names = {
+        promise.name
+        for provider in ORDERS
+        for promise in promises_of(provider, fuzz_seconds=0, fuzz_examples=0)
+    }
+
+    assert set(re.findall(r"^\| `(\w+)`", document, re.MULTILINE)) == names
+
+
+def test_every_mood_is_tried() -> None:
+    assert {mood for _, mood, _ in CASES} == set(MOODS)
+
+
+def test_a_reset_ends_a_mood(sandbox: Sandbox) -> None:
+    sandbox.set_mood("empty_is_404")
+    sandbox.control("reset")
+
+    listing = httpx.get(
+        f"{sandbox.url}{ORDERS[sandbox.provider].path}",
+        params={"reference": "none"},
+        headers={"Authorization": f"Bearer {KEY}"},
+    )
+
+    assert listing.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("provider", "inputs", "remains"),
+    [
+        ("payments", Inputs(token="tok_refund_rejected"), "refund rejected"),
+        ("payments", Inputs(token="tok_refund_pending"), "refund pending"),
+        ("supplier", Inputs(offer="NOC-KIT-001"), "still confirmed"),
+    ],
+)
+def test_everything_that_cannot_be_undone_is_named(
+    provider: str, inputs: Inputs, remains: str
+) -> None:
+    with sandbox_of(provider) as sandbox:
+        found = examined(sandbox, only=["same_key_in_turn"], inputs=inputs)
+
+    assert found.code == 0
+    assert [line.partition(": ")[2] for line in found.left] == [remains]
+
+
+def test_a_row_of_another_client_is_left_alone() -> None:
+    with (
+        sandbox_of("payments") as sandbox,
+        Api(CONTRACTS["payments"], sandbox.url, KEY, 10, 0) as api,
+    ):
+        sandbox.set_mood("ignores_reference")
+        body = {"reference": "theirs", "amount": "7.00", "currency": "EUR", "token": "tok_ok"}
+        theirs = api.ask("POST", "/payments", key="theirs", body=body).row("payment_id")
+        found = examined(sandbox, patience_s=0, only=["same_key_in_turn"])
+        books = sandbox.books()
+
+    assert found.left == [f"payment {theirs['payment_id']}: its reference is not ours"]
+    assert len(books["charges"]) == 2
+    assert theirs["payment_id"] not in {refund["payment_id"] for refund in books["refunds"]}
+
+
+def test_an_interrupted_run_is_undone(sandbox: Sandbox) -> None:
+    def interrupted(orders: Orders) -> str:
+        orders.make()
+        raise KeyboardInterrupt
+
+    found = examined(
+        sandbox,
+        only=["same_key_in_turn", "interrupted"],
+        more=[Promise("interrupted", "", "", interrupted)],
+    )
+
+    assert (found.code, found.left) == (130, [])
+    assert sandbox.is_undone()
+
+
+def test_one_provider_alone_is_tested_and_its_key_is_never_shown(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main([f"--{sandbox.provider}-url", sandbox.url, "--fuzz-seconds", "0", "--rest", "0"])
+
+    printed = capsys.readouterr()
+    assert code == 0
+    assert TABLE in printed.out
+    assert "0 BROKEN" in printed.out
+    assert KEY not in printed.out + printed.err
+
+
+def test_a_broken_promise_is_the_exit_code(sandbox: Sandbox) -> None:
+    sandbox.set_mood("empty_is_404")
+
+    assert main([f"--{sandbox.provider}-url", sandbox.url, "--only", "empty_listing"]) == 1
+
+
+def test_a_wrong_key_is_a_sentence_and_no_table(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"{sandbox.provider.upper()}_KEY"
+    monkeypatch.setenv(name, "another")
+
+    code = main([f"--{sandbox.provider}-url", sandbox.url])
+
+    printed = capsys.readouterr()
+    assert code == 3
+    assert TABLE not in printed.out
+    assert f"refuses the key of {name} (401)" in printed.err
+
+
+def test_an_unreachable_provider_is_a_sentence_and_no_table(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{held.getsockname()[1]}"
+        code = main(["--payments-url", url])
+
+    printed = capsys.readouterr()
+    assert code == 3
+    assert TABLE not in printed.out
+    assert f"no connection to {url}" in printed.err
+
+
+def test_an_outage_is_a_sentence_and_no_table(
+    sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandbox.control("faults", {"mode": "outage"})
+
+    code = main([f"--{sandbox.provider}-url", sandbox.url, "--patience", "0"])
+
+    printed = capsys.readouterr()
+    assert code == 3
+    assert TABLE not in printed.out
+    assert "out of service (503)" in printed.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "give --payments-url"),
+        (["--payments-url", "sandbox.example"], "http://"),
+        (["--payments-url", "http://127.0.0.1:1", "--amount", "0.05"], "smallest units"),
+        (["--payments-url", "http://127.0.0.1:1", "--only", "all"], "no promise all"),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+
+    assert ended.value.code == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_missing_key_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SUPPLIER_KEY")
+
+    with pytest.raises(SystemExit) as ended:
+        main(["--supplier-url", "http://127.0.0.1:1"])
+
+    assert ended.value.code == 2
+    assert "SUPPLIER_KEY is not set" in capsys.readouterr().err

@@ -1,0 +1,191 @@
+"""Test providers against the promises of docs/contratos, and print a table for each."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from decimal import Decimal, InvalidOperation
+from urllib.parse import urlsplit
+
+from tools.conformance import fuzzing, keys, payments, report, rows, supplier
+from tools.conformance.api import Answer, Api, UnreachableError
+from tools.conformance.contract import Contract
+from tools.conformance.inputs import Inputs
+from tools.conformance.orders import Orders
+from tools.conformance.verdicts import BrokenError, Promise, Row, Verdict, judge
+
+_HOLDS, _BROKEN, _USAGE, _NO_PROVIDER, _INTERRUPTED = 0, 1, 2, 3, 130
+_SIDES: dict[str, tuple[type[Orders], tuple[Promise, ...]]] = {
+    "payments": (payments.Charges, payments.PROMISES),
+    "supplier": (supplier.Bookings, supplier.PROMISES),
+}
+_EPILOG = f"""environment:
+  PAYMENTS_KEY, SUPPLIER_KEY   our keys in the two APIs
+
+Give it a sandbox: it charges, refunds, books and cancels for real. It undoes everything that it made, and names
+everything that it could not undo.
+
+exit codes:
+  {_HOLDS}    no promise is broken; some may be not observable, which is never a pass
+  {_BROKEN}    at least one promise is broken
+  {_USAGE}    wrong arguments, or a key is missing
+  {_NO_PROVIDER}    a provider cannot be reached, refuses our key, or is another service
+  {_INTERRUPTED}  interrupted; what was made by then is undone"""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """One provider's rows, everything that could not be undone, and the exit code."""
+
+    rows: Sequence[Row]
+    left: Sequence[str]
+    code: int
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Test the providers whose address is given. Return the exit code."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    inputs = Inputs(**{one.name: getattr(given, one.name) for one in fields(Inputs)})
+    urls = {name: getattr(given, f"{name}_url") for name in _SIDES}
+    if problem := _problem(urls, inputs, given.only):
+        parser.error(problem)
+    codes = [_tested(name, url, given, inputs) for name, url in urls.items() if url]
+    return max(codes, key=[_HOLDS, _BROKEN, _NO_PROVIDER, _INTERRUPTED].index)
+
+
+def promises_of(name: str, *, fuzz_seconds: int, fuzz_examples: int) -> list[Promise]:
+    last = fuzzing.promise(seconds=fuzz_seconds, examples=fuzz_examples)
+    return [*keys.PROMISES, *rows.PROMISES, *_SIDES[name][1], *rows.ENDING, last]
+
+
+def examine(orders: Orders, promises: Sequence[Promise]) -> Examination:
+    """Test promises, then undo everything that was made."""
+    tested: list[Row] = []
+    code = None
+    try:
+        _greet(orders)
+        _test(orders, promises, tested)
+    except UnreachableError as error:
+        report.note(f"✗ {orders.provider}: {error}")
+        code = _NO_PROVIDER
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    if orders.references:
+        report.note(f"{orders.provider}: undoing {len(orders.references)} references")
+    left = orders.undo()
+    broken = any(row.verdict is Verdict.BROKEN for row in tested)
+    return Examination(tested, left, code or (_BROKEN if broken else _HOLDS))
+
+
+def _tested(name: str, url: str, given: argparse.Namespace, inputs: Inputs) -> int:
+    key, contract = os.environ[_key_name(name)], Contract(name)
+    with Api(contract, url, key, timeout_s=given.timeout, patience_s=given.patience) as api:
+        promises = promises_of(
+            name, fuzz_seconds=given.fuzz_seconds, fuzz_examples=given.fuzz_examples
+        )
+        chosen = [one for one in promises if not given.only or one.name in given.only]
+        orders = _SIDES[name][0](api, inputs)
+        found = examine(orders, chosen)
+    if found.rows or found.left:
+        report.print_table(orders, found.rows, found.left)
+    return found.code
+
+
+def _test(orders: Orders, promises: Sequence[Promise], tested: list[Row]) -> None:
+    for number, promise in enumerate(promises, start=1):
+        row = judge(promise, orders)
+        tested.append(row)
+        report.progress(orders.provider, number, len(promises), row)
+
+
+def _greet(orders: Orders) -> None:
+    """
+    Raises:
+        UnreachableError: there is no such provider there, or it does not know us.
+    """
+    url, key = orders.api.url, _key_name(orders.provider)
+    try:
+        answer = orders.api.ask("GET", orders.path, query={"reference": "kit"})
+    except BrokenError as error:
+        raise UnreachableError(f"{url} does not answer: {error}") from None
+    except UnreachableError as error:
+        raise UnreachableError(f"no connection to {url}: {error}") from None
+    if answer.status in (401, 403):
+        raise UnreachableError(f"{url} refuses the key of {key} ({answer.status})")
+    if answer.status >= 500 or answer.status == 429:
+        raise UnreachableError(f"{url} is out of service ({answer.status}): try again later")
+    if not _is_ours(answer):
+        raise UnreachableError(
+            f"{url}{orders.path} is another service: {answer.status}, no JSON of the contract"
+        )
+
+
+def _is_ours(answer: Answer) -> bool:
+    return isinstance(answer.body, dict) and not 300 <= answer.status < 400
+
+
+def _key_name(provider: str) -> str:
+    return f"{provider.upper()}_KEY"
+
+
+def _problem(urls: dict[str, str], inputs: Inputs, only: Sequence[str] | None) -> str | None:
+    """Return the reason why this cannot be run."""
+    if not any(urls.values()):
+        return "give --payments-url, --supplier-url or both"
+    for name, url in urls.items():
+        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
+            return f"--{name}-url is no address that begins with http:// or https://"
+        key = os.environ.get(_key_name(name), "")
+        if url and not (key and key.isascii() and key.isprintable() and " " not in key):
+            return f"{_key_name(name)} is not set to a key in the environment"
+    known = {
+        one.name for name in _SIDES for one in promises_of(name, fuzz_seconds=0, fuzz_examples=0)
+    }
+    if unknown := set(only or ()) - known:
+        return f"no promise {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}"
+    return None if _is_enough(inputs.amount) else "--amount is less than 10 of its smallest units"
+
+
+def _is_enough(amount: str) -> bool:
+    try:
+        return Decimal(amount).scaleb(len(amount.partition(".")[2])) >= 10
+    except InvalidOperation:
+        return False
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.conformance",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for name in _SIDES:
+        parser.add_argument(f"--{name}-url", default="", metavar="URL", help=f"sandbox of {name}")
+    parser.add_argument(
+        "--only", action="append", metavar="PROMISE", help="test this one; again for more"
+    )
+    add = parser.add_argument_group("limits").add_argument
+    add("--timeout", type=float, default=30, metavar="S", help="wait for one answer (30)")
+    add("--patience", type=float, default=30, metavar="S", help="wait until a row is listed (30)")
+    add(
+        "--fuzz-seconds",
+        type=int,
+        default=300,
+        metavar="S",
+        help="schemathesis at most (300; 0: off)",
+    )
+    add(
+        "--fuzz-examples", type=int, default=25, metavar="N", help="its requests per operation (25)"
+    )
+    add = parser.add_argument_group("test inputs").add_argument
+    for one in fields(Inputs):
+        option, about = f"--{one.name.replace('_', '-')}", f"{one.metadata['help']} ({one.default})"
+        add(option, type=type(one.default), default=one.default, metavar="X", help=about)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
