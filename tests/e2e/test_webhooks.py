@@ -58,9 +58,10 @@ def says(
 
 def its_own_affair(stack: Json, provider: Provider, path: str) -> None:
     """Have a provider do something that we did not ask for."""
+    bearer = f"Bearer {stack['provider_keys'][provider]}"
     httpx.post(
         f"{stack[f'{provider}_url']}{path}",
-        headers={"Authorization": "Bearer itself", "Idempotency-Key": f"itself:{path}"},
+        headers={"Authorization": bearer, "Idempotency-Key": f"itself:{path}"},
         timeout=10,
     ).raise_for_status()
 

@@ -49,7 +49,7 @@ class Answer:
 
     @property
     def postponed(self) -> bool:
-        """Whether it promises that nothing was done."""
+        """The provider promises that nothing was done."""
         return self.status == 429 or (self.status == 503 and "retry-after" in self.headers)
 
     def row(self, *members: str) -> Row:

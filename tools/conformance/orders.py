@@ -130,7 +130,7 @@ class Orders(ABC):
             self.watched[row[self.id_name]] = Watched(row["reference"], allowed)
 
     def same(self, one: Row, other: Row) -> bool:
-        """Whether both are one row, in whatever case its id is written."""
+        """Return whether both have the same id, in whatever case."""
         return str(one[self.id_name]).lower() == str(other[self.id_name]).lower()
 
     def look(self, reference: str) -> list[Row]:
@@ -153,7 +153,7 @@ class Orders(ABC):
         """
         Raises:
             BrokenError: two ids in answers, or two rows.
-            NotObservableError: none is listed.
+            NotObservableError: no row is listed.
         """
         rows = self.listed(reference)
         if len(rows) > 1:

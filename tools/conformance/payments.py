@@ -82,7 +82,7 @@ def total(refunds: list[Row]) -> Decimal:
 def decimal(amount: str) -> Decimal:
     """
     Raises:
-        BrokenError: it is none.
+        BrokenError: it is not a decimal.
     """
     try:
         return Decimal(amount)

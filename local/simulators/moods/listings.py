@@ -15,7 +15,7 @@ def hides_rows(asked: Asked, act: Act) -> Answer:
 
 
 class ListsLate:
-    """List nothing of what was made under this mood."""
+    """Leave rows made under this mood out of every listing."""
 
     def __init__(self) -> None:
         self._made: set[str] = set()

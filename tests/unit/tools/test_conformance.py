@@ -125,7 +125,7 @@ class Sandbox:
         return books
 
     def is_undone(self) -> bool:
-        """Whether no money is held, and no booking lives."""
+        """Return whether no money is held and no booking lives."""
         books = self.books()
         if self.provider == "supplier":
             return all(row["status"] in ("cancelled", "rejected") for row in books["bookings"])
