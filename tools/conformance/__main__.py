@@ -169,7 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument_group("limits").add_argument
     add("--timeout", type=float, default=30, metavar="S", help="wait for one answer (30)")
-    add("--patience", type=float, default=30, metavar="S", help="wait until a row is listed (30)")
+    add("--patience", type=float, default=300, metavar="S", help="wait until a row is listed (300)")
     add(
         "--fuzz-seconds",
         type=int,

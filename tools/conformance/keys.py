@@ -7,6 +7,7 @@ from tools.conformance.orders import AT_ONCE, Orders
 from tools.conformance.verdicts import NotObservableError, Promise, require
 
 _REPEATS = 3
+_LOST_S = 10  # until a request whose caller hung up is repeated, listed or not
 _ATTEMPTS = 5  # until an input that fails at first must succeed
 
 
@@ -61,7 +62,7 @@ def same_key_at_once(orders: Orders) -> str:
 def same_key_after_silence(orders: Orders) -> str:
     reference, key = orders.new_reference(), orders.new_key()
     orders.api.abandon(orders.path, key=key, body=orders.body(reference))
-    lost = orders.listed(reference)
+    lost = orders.listed(reference, within_s=_LOST_S)
     repeated = orders.make(reference, key)
     orders.require_one(reference, {repeated[orders.id_name]})
     heard = "had acted" if lost else "had not acted"

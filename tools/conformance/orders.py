@@ -14,7 +14,7 @@ from tools.conformance.api import Answer, Api, Row, UnreachableError
 from tools.conformance.inputs import Inputs
 from tools.conformance.verdicts import BrokenError, NotObservableError, require
 
-_PAUSES_S = (0, 0.02, 0.05, 0.1, 0.2, 0.5)  # between two listings; then the last one
+_PAUSES_S = (0, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2)  # between two listings; then the last one
 AT_ONCE = 4
 
 
@@ -140,10 +140,12 @@ class Orders(ABC):
             return []
         return rows_of(answer, self.path.strip("/"), self.members)
 
-    def listed(self, reference: str, *, at_least: int = 1) -> list[Row]:
-        """List, again while there are too few and patience lasts."""
+    def listed(
+        self, reference: str, *, at_least: int = 1, within_s: float | None = None
+    ) -> list[Row]:
+        """List, again while there are too few and patience lasts, at most `within_s`."""
         rows: list[Row] = []
-        for _ in self._looks():
+        for _ in self._looks(within_s):
             rows = self.look(reference)
             if len(rows) >= at_least:
                 break
@@ -202,9 +204,10 @@ class Orders(ABC):
             left.append(f"all under Kit-{self._run}-0 and the next {len(self.references)}: {error}")
         return left
 
-    def _looks(self) -> Iterator[int]:
+    def _looks(self, within_s: float | None = None) -> Iterator[int]:
         """Count listings until patience ends, with a pause before each."""
-        until, number = time.monotonic() + self.api.patience_s, 0
+        patience_s = self.api.patience_s if within_s is None else min(within_s, self.api.patience_s)
+        until, number = time.monotonic() + patience_s, 0
         while number == 0 or time.monotonic() < until:
             time.sleep(_PAUSES_S[min(number, len(_PAUSES_S) - 1)])
             yield number

@@ -192,6 +192,10 @@ def void_of_pending(charges: Charges) -> str:
     return "voided, twice; a refund of it is 422"
 
 
+def refund_by_hand(_: Charges) -> str:
+    raise NotObservableError("a person makes one at the provider")
+
+
 def dispute(_: Charges) -> str:
     raise NotObservableError("only a bank opens one")
 
@@ -203,7 +207,7 @@ def refund_final(_: Charges) -> str:
 PROMISES = (
     Promise(
         "decimals",
-        "Amounts have the decimals of their currency.",
+        "Sums are those asked for, with the decimals of their currency.",
         "We cannot read the sum: unknown outcome and alarm.",
         decimals,
     ),
@@ -236,6 +240,12 @@ PROMISES = (
         "A void ends a pending payment for good.",
         "An expired reservation is charged later.",
         void_of_pending,
+    ),
+    Promise(
+        "refund_by_hand",
+        "A refund that we did not ask for is listed, too.",
+        "A trip loses its money unseen.",
+        refund_by_hand,
     ),
     Promise(
         "dispute",

@@ -29,7 +29,7 @@ def soon_listed(orders: Orders) -> str:
         if orders.look(made["reference"]):
             waited_ms = (time.monotonic() - answered) * 1000
             return f"in look {looks}, {waited_ms:.0f} ms after the answer"
-        time.sleep(0.05)
+        time.sleep(min(2, 0.05 * looks))
     raise BrokenError(f"not listed {orders.api.patience_s:g} s after the answer")
 
 
@@ -142,7 +142,7 @@ PROMISES = (
     ),
     Promise(
         "soon_listed",
-        "A new {noun} is listed soon.",
+        "A new {noun} is listed within five minutes.",
         "We take it for lost, and send it again.",
         soon_listed,
     ),

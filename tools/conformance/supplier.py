@@ -99,6 +99,8 @@ def as_asked(bookings: Bookings) -> str:
     shown = [row for row in (booking, *bookings.listed(booking["reference"])) if asked.keys() & row]
     if not shown:
         raise NotObservableError("no answer shows dates")
+    prices = [row["price"] for row in shown if row.get("price")]
+    require(all(price == prices[0] for price in prices), "the price changes")
     for row in shown:
         told = {name: row[name] for name in asked if name in row}
         require(told.items() <= asked.items(), "the booking has other dates than were asked for")
@@ -126,7 +128,7 @@ PROMISES = (
     ),
     Promise(
         "as_asked",
-        "Dates that are shown are those asked for.",
+        "Dates that are shown are those asked for; a price stays.",
         "The traveler arrives on another day.",
         as_asked,
     ),
