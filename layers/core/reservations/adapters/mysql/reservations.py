@@ -140,7 +140,10 @@ class MySqlReservations(Reservations):
         )
         self._database.execute(insert(CUSTOMER), mapping.customer_values(reservation_id, customer))
         bare = replace(
-            reservation, facts=replace(reservation.facts, calls=()), documents=(), sends=()
+            reservation,
+            facts=replace(reservation.facts, calls=(), contradictions=()),
+            documents=(),
+            sends=(),
         )
         self._write_difference(bare, reservation)
         self._add_history(creation)
