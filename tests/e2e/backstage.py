@@ -70,6 +70,13 @@ class Backstage:
             json={"mode": mode, "latency_ms": latency_ms},
         ).raise_for_status()
 
+    def set_row(self, provider: Provider, kind: str, row_id: str, **change: Any) -> None:
+        """Let a provider change its word; see `POST /_sim/rows`."""
+        self._http.post(
+            f"{self._stack[f'{provider}_url']}/_sim/rows",
+            json={"kind": kind, "id": row_id, **change},
+        ).raise_for_status()
+
     def _all(self, provider: Provider) -> dict[str, list[Json]]:
         url = f"{self._stack[f'{provider}_url']}/_sim/ledger"
         ledger: dict[str, list[Json]] = self._http.get(url).raise_for_status().json()

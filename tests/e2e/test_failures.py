@@ -22,7 +22,7 @@ from tests.e2e.stories import (
     types,
     wait_for,
 )
-from tests.e2e.travel import Trip, a_request, depart, eventually, new_key
+from tests.e2e.travel import Trip, a_request, cancel, depart, eventually, new_key
 from tests.worlds.books import (
     ALL_GIVEN_BACK,
     NOTHING,
@@ -136,11 +136,6 @@ def begun(api: httpx.Client, backstage: Backstage, hand: Hand) -> Iterator[Begin
     with ThreadPoolExecutor(len(STORIES)) as crowd:
         beginnings = {name: crowd.submit(begin, name) for name in STORIES}
         yield lambda name: beginnings[name].result()
-
-
-def cancel(trip: Trip, *, key: str | None = None, bearer: str | None = None) -> httpx.Response:
-    headers = {"Idempotency-Key": key or new_key(), "Authorization": bearer or trip.bearer}
-    return trip.api.post(f"/v1/reservations/{trip.code}/cancel", headers=headers)
 
 
 # --- cancelled on the way -------------------------------------------------------------------------

@@ -177,3 +177,8 @@ def depart(api: httpx.Client, request: Json, **headers: str) -> Trip:
     answer = post(api, request, **headers)
     assert answer.status_code == httpx.codes.ACCEPTED, answer.text
     return Trip(api=api, request=request, created=answer.json())
+
+
+def cancel(trip: Trip, *, key: str | None = None, bearer: str | None = None) -> httpx.Response:
+    headers = {"Idempotency-Key": key or new_key(), "Authorization": bearer or trip.bearer}
+    return trip.api.post(f"/v1/reservations/{trip.code}/cancel", headers=headers)
