@@ -116,7 +116,6 @@ def whole(
             "offer": offer.offer_id,
             "travels": f"{offer.starts_on} to {offer.ends_on}, guests: {offer.guests}",
             "personal_data": "erased" if customer == ERASED else "kept",
-            "next_look_at": reservation.next_look_at,
             "created_at": facts.created_at,
             "confirmed_at": facts.confirmed_at,
             "ended_at": facts.ended_at,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NoReturn, Protocol
@@ -43,6 +44,7 @@ FORWARD = (Operation.CHARGE, Operation.BOOK)
 LISTED_LONG_AGO = timedelta(minutes=5)
 LEASE = timedelta(seconds=30)
 LONGEST_LEASE = timedelta(minutes=5)  # while no worker has taken the hint
+LATE_LOOK_LEASE = timedelta(hours=1)  # the same, when only a late look is due
 A_WEEK = timedelta(days=7)
 QUARTER_OF_AN_HOUR = timedelta(minutes=15)
 
@@ -92,7 +94,7 @@ class Watch:
             return
         _check_version(old, new, saved_at)
         nothing_new = (old.facts, old.documents, old.sends) == (new.facts, new.documents, new.sends)
-        _check_rest(new, saved_at, lease=LONGEST_LEASE if nothing_new else LEASE)
+        _check_rest(new, saved_at, lease=_longest_lease(new, saved_at) if nothing_new else LEASE)
         _check_token(new, self._world.database.customers[new.reservation_id])
         for call in _begun(old, new):
             self._check_begun(party, call, new)
@@ -389,6 +391,16 @@ def _not_given_back(new: Reservation, what: Operation, back: Operation) -> set[s
     given_back = {call.target for call in new.facts.of(back)}
     done = (call for call in new.facts.of(what) if call.status is Status.SUCCEEDED)
     return {call.provider_id for call in done} - given_back
+
+
+def _longest_lease(new: Reservation, now: datetime) -> timedelta:
+    calls = tuple(replace(call, check_at=None) for call in new.facts.calls)
+    sends = tuple(
+        replace(send, check_at=None) if send.check_at and send.check_at > now else send
+        for send in new.sends
+    )
+    looked_at = replace(new, facts=replace(new.facts, calls=calls), sends=sends)
+    return LATE_LOOK_LEASE if _rests(looked_at, now) else LONGEST_LEASE
 
 
 def _rests(new: Reservation, now: datetime) -> bool:

@@ -175,6 +175,26 @@ def test_the_hint_lease_grows_with_the_time_overdue(waited: timedelta, lease: ti
         )
 
 
+@pytest.mark.parametrize(
+    ("reason", "lease"),
+    [(None, STANDARD.look_lease_limit), (Reason.CUSTOMER_CANCELLED, STANDARD.hint_lease_limit)],
+    ids=["a late look alone", "a refund waits behind it"],
+)
+def test_only_a_late_look_that_nothing_waits_for_is_repeated_least_often(
+    reason: Reason | None, lease: timedelta
+) -> None:
+    looked_at = a_reservation(
+        a_charge(check_at=NOON),
+        a_booking(),
+        reason=reason,
+        documents=(a_voucher(),),
+        sends=(a_send(), a_send(MailKind.CANCELLED)),
+    )
+
+    late = Moment(NOON + 6 * HOUR, STANDARD)
+    assert with_longer_lease(looked_at, late).policy.hint_lease == lease
+
+
 def test_the_lease_grows_with_the_time_since_the_first_due_call() -> None:
     waiting = a_reservation(
         a_charge(check_at=NOON + MINUTE),

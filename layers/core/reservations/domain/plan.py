@@ -98,11 +98,20 @@ def with_longer_lease(reservation: Reservation, at: Moment) -> Moment:
     timers = [*_timers(reservation.facts), *(send.check_at for send in reservation.sends)]
     due = (time for time in timers if time is not None and time <= at.now)
     waited = at.now - min(due, default=reservation.updated_at)
-    hints = settle(reservation, at).hints
-    late = bool(hints) and all(queue in LOOK_QUEUE_OF.values() for queue, _ in hints)
-    limit = at.policy.look_lease_limit if late else at.policy.hint_lease_limit
+    limit = (
+        at.policy.look_lease_limit
+        if _waits_for_a_look(reservation, at)
+        else at.policy.hint_lease_limit
+    )
     lease = min(max(waited, at.policy.hint_lease), limit)
     return replace(at, policy=replace(at.policy, hint_lease=lease))
+
+
+def _waits_for_a_look(reservation: Reservation, at: Moment) -> bool:
+    """Return `True` if a late look is all that is due, and nothing comes after it."""
+    hints = settle(reservation, at).hints
+    late = bool(hints) and all(queue in LOOK_QUEUE_OF.values() for queue, _ in hints)
+    return late and reservation.standing.state in RESTING
 
 
 def _wish(planned: Plan | Errand, at: Moment) -> datetime | None:
