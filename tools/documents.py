@@ -21,9 +21,12 @@ from reservations import config
 from reservations.adapters.mysql.idempotency import KEPT as KEYS_KEPT
 from reservations.adapters.mysql.tables import METADATA
 from reservations.application import clean_up
-from reservations.domain.facts import Reason
+from reservations.domain.contradictions import LOOKS, time_over
+from reservations.domain.decisions import ANSWERS
+from reservations.domain.facts import Decision, Kind, Reason
 from reservations.domain.policy import SHORT, STANDARD, Policy
 from reservations.domain.reservation import Language
+from reservations.domain.standing import FOR_TRAVELERS
 from reservations.domain.views import PROGRESS
 from reservations.domain.words import (
     FINAL,
@@ -33,6 +36,7 @@ from reservations.domain.words import (
     PUBLIC_STATUS_OF_REASON,
     PUBLIC_STATUS_OF_STATE,
     PublicStatus,
+    Review,
     State,
 )
 from reservations.entrypoints.problems import CATALOGUE, Problem
@@ -65,6 +69,61 @@ _REASONS = {
     Reason.SUPPLIER_CANCELLED: "el proveedor canceló lo que había confirmado",
     Reason.CUSTOMER_CANCELLED: "el viajero canceló",
     Reason.EXPIRED: "acabaron la retención y su gracia",
+}
+
+# The provider's word, and the saga's reaction without a person.
+_CONTRADICTIONS = {
+    Kind.BOOKING_ABSENT: (
+        "la plaza que se conserva no está en su listado",
+        "no cancela ninguna otra plaza",
+    ),
+    Kind.BOOKING_CHANGED: (
+        "otro estado, otras fechas o precio, o identificador en otras mayúsculas",
+        "no cancela ninguna otra plaza",
+    ),
+    Kind.BOOKING_ALIVE: ("una plaza cancelada sigue viva", "no empieza ningún reembolso"),
+    Kind.PAYMENT_ABSENT: (
+        "un cargo cobrado no está en su listado, o está anulado",
+        "no reembolsa, no reserva y no cobra otra vez",
+    ),
+    Kind.PAYMENT_CHANGED: (
+        "otro estado de un cargo cobrado, o identificador en otras mayúsculas",
+        "no reembolsa, no reserva y no cobra otra vez",
+    ),
+    Kind.FOREIGN_REFUND: (
+        "un reembolso que no pedimos, o una suma reembolsada sin explicar",
+        "nada; cerrada la reserva, reembolsa el resto",
+    ),
+    Kind.REFUND_FAILED: (
+        "un reembolso nuestro, ya hecho, está rechazado, pendiente o falta",
+        "un segundo reembolso, si está rechazado con seguridad",
+    ),
+    Kind.DISPUTE: (
+        "el pagador reclamó a su banco, o ganó la reclamación",
+        "no reembolsa ese pago hasta que la ganemos",
+    ),
+    Kind.OTHER_SUM: (
+        "otro importe o moneda, de un cargo o de un reembolso",
+        "no reserva ni reembolsa ese cargo",
+    ),
+}
+_SOMETIMES_FOR_TRAVELERS = {
+    Kind.FOREIGN_REFUND: "si devuelve el pago entero",
+    Kind.REFUND_FAILED: "si no sale otro reembolso solo",
+}
+_DECISIONS = {
+    Decision.PAID: "se acepta el importe, nunca otra moneda, y el viaje sigue",
+    Decision.NOT_CHARGED: "el cargo cuenta como rechazado; si aparece, se reembolsa",
+    Decision.REFUNDED: "el reembolso cuenta como hecho, y no sale otro",
+    Decision.BOOKED: "la plaza cuenta como confirmada",
+    Decision.NOT_BOOKED: "la plaza cuenta como rechazada; si aparece, se cancela",
+    Decision.CANCELLED: "la plaza cuenta como cancelada, y el dinero se reembolsa",
+    Decision.STANDS: "no cambia nada, y lo congelado sigue",
+    Decision.GONE: "se pide cancelar la plaza, se reembolsa y acaba CANCELADA",
+    Decision.REBOOKED: "el viaje sigue con la plaza nueva, y con otro bono",
+    Decision.HONOURED: "la reserva queda como está, y la pérdida es nuestra",
+    Decision.REFUND_AGAIN: "sale otro reembolso, de lo que queda",
+    Decision.RETURNED: "el viajero ya tiene el dinero, y no sale otro reembolso",
 }
 
 _EFFECTS = {"none": "nada", "unknown": "no se sabe", "accepted": "ocurrió"}
@@ -151,6 +210,38 @@ def _origin(model: type[config.Settings], name: str) -> tuple[str, str]:
     field = model.model_fields[name]
     secret = field.annotation is SecretStr or field.json_schema_extra
     return f"SSM `…/{model.parameter(name).replace('_', '-')}`", "sí" if secret else "no"
+
+
+def contradictions() -> str:
+    rows = [
+        [
+            f"`{kind}`",
+            _CONTRADICTIONS[kind][0],
+            _believed(kind),
+            _CONTRADICTIONS[kind][1],
+            _SOMETIMES_FOR_TRAVELERS.get(kind, "sí" if Review(kind) in FOR_TRAVELERS else "no"),
+        ]
+        for kind in Kind
+    ]
+    head = ["Contradicción", "Qué dice", "Se cree tras", "La saga sola", "`requires_support`"]
+    return table(head, rows)
+
+
+def _believed(kind: Kind) -> str:
+    looks, time = LOOKS[kind], time_over(kind, STANDARD)
+    return "1 consulta" if looks == 1 else f"{looks} consultas en {spoken(time)}"
+
+
+def decisions() -> str:
+    rows = [
+        [
+            f"`{decision}`",
+            ", ".join(f"`{review}`" for review in Review if review in ANSWERS[decision]),
+            _DECISIONS[decision],
+        ]
+        for decision in Decision
+    ]
+    return table(["Decisión", "Responde a", "Dinero y servicio"], rows)
 
 
 def tables() -> str:
@@ -359,6 +450,8 @@ BLOCKS = (
     Block(DOCS / "02-etapa-2-historias-usuario.md", "tablas", tables),
     Block(DOCS / "03-seguridad.md", "permisos", permissions),
     Block(DOCS / "05-tolerancia-fallos.md", "tiempos", durations),
+    Block(DOCS / "05-tolerancia-fallos.md", "contradicciones", contradictions),
+    Block(DOCS / "runbooks" / "incidentes.md", "decisiones", decisions),
     Block(DOCS / "08-performance.md", "entornos", environments),
     Block(DOCS / "contratos" / "openapi.yaml", "errores", error_examples),
 )

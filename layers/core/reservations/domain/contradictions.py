@@ -20,7 +20,7 @@ from reservations.domain.facts import (
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.standing import Standing
 
-_LOOKS: Mapping[Kind, int] = {
+LOOKS: Mapping[Kind, int] = {
     Kind.BOOKING_ABSENT: 3,
     Kind.BOOKING_CHANGED: 2,
     Kind.BOOKING_ALIVE: 2,
@@ -43,7 +43,7 @@ _UNHEALTHY = frozenset(
 )
 
 
-def _time_over(kind: Kind, policy: Policy) -> timedelta:
+def time_over(kind: Kind, policy: Policy) -> timedelta:
     """The time from the first look to the one that is believed."""
     match kind:
         case Kind.DISPUTE | Kind.OTHER_SUM:
@@ -135,7 +135,7 @@ def _again(
 
 def _opened(facts: Facts, row: Contradiction, at: Moment) -> Contradiction:
     """Believe a contradiction after enough looks. The third within a week stays until a decision."""
-    believed = row.looks >= _LOOKS[row.kind] and row.last_at - row.first_at >= _time_over(
+    believed = row.looks >= LOOKS[row.kind] and row.last_at - row.first_at >= time_over(
         row.kind, at.policy
     )
     if row.opened_at is not None or not believed:

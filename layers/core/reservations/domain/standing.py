@@ -34,7 +34,7 @@ from reservations.domain.words import (
 
 _UNHEALTHY = frozenset({Kind.PAYMENT_ABSENT, Kind.PAYMENT_CHANGED})
 # Reviews that the traveler hears of. The others are between the providers and us.
-_FOR_TRAVELERS = frozenset(Review) - {
+FOR_TRAVELERS = frozenset(Review) - {
     Review.BOOKING_ALIVE,
     Review.FOREIGN_REFUND,
     Review.REFUND_FAILED,
@@ -322,7 +322,7 @@ class Standing:
     def needs_support(self, now: datetime) -> bool:
         """`True` if the traveler may want to talk to us about it."""
         reviews = self.reviews(now)
-        if reviews & _FOR_TRAVELERS or self._is_refunded_by_others:
+        if reviews & FOR_TRAVELERS or self._is_refunded_by_others:
             return True
         return Review.REFUND_FAILED in reviews and any(
             account.next_refund is None and not account.refunding
