@@ -12,7 +12,7 @@ from local.paths import ROOT
 from tests.e2e.backstage import Backstage
 from tests.e2e.operators import Hand, Operator, Said, shell
 from tests.e2e.test_operators import in_review, operator, papers_sent, rotated
-from tests.e2e.travel import Json, Trip, a_request, depart
+from tests.e2e.travel import Json, Trip, a_request, depart, eventually
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -61,14 +61,20 @@ def names(
     in_review: Trip,
 ) -> dict[str, str]:
     """Values for the variables of the runbooks' commands."""
-    departed = [depart(api, a_request()) for _ in range(4)]
-    confirmed, unwanted, leaked, past = (papers_sent(trip, backstage) for trip in departed)
+    departed = [depart(api, a_request()) for _ in range(5)]
+    confirmed, unwanted, leaked, past, contradicted = (
+        papers_sent(trip, backstage) for trip in departed
+    )
+    [booking] = backstage.bookings(contradicted)
+    backstage.set_row("supplier", "booking", booking["booking_id"], set={"ends_on": "2099-12-31"})
+    eventually(lambda: contradicted.read()["requires_support"], of="a contradiction that is open")
     hand.change_trip(past, "starts_on = '2026-01-01', ends_on = '2026-01-02'")
     return {
         "DESDE": "1m",  # no longer, as all that was sent since then is asked about
         "API_URL": steady_stack["api_url"],
         "CODIGO": confirmed.code,
         "EN_REVISION": in_review.code,
+        "CONTRADICHA": contradicted.code,
         "PARA_CANCELAR": unwanted.code,
         "FILTRADA": leaked.code,
         "TERMINADA": past.code,
