@@ -1,0 +1,1390 @@
+"""What follows when a provider changes its word, kind by kind: looks, freeze, decisions, end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import pytest
+
+from reservations.domain.actions import Action, Inquire, Sent, Verb
+from reservations.domain.facts import (
+    Decision,
+    Dispute,
+    DisputeStatus,
+    Facts,
+    Kind,
+    NoAnswer,
+    NotSent,
+    Operation,
+    Outcome,
+    Reason,
+    Seen,
+    Status,
+)
+from reservations.domain.learning import record
+from reservations.domain.money import Money
+from reservations.domain.plan import settle
+from reservations.domain.policy import STANDARD, Moment
+from reservations.domain.reservation import MailKind
+from reservations.domain.views import Refund, RefundStatus
+from reservations.domain.words import PublicStatus, Review, State
+from tests.unit.domain.changing_providers import ChangingProviders, Story
+from tests.worlds.builders import (
+    BOOK_KEY,
+    CHARGE_KEY,
+    HOUR,
+    MINUTE,
+    PRICE,
+    SECOND,
+    a_booking,
+)
+
+DAY = timedelta(days=1)
+CENT, PART, REST = Money(1, "EUR"), Money(6000, "EUR"), Money(PRICE.minor - 6000, "EUR")
+OTHER_SUM = Money(PRICE.minor - 100, "EUR")
+SECOND_REFUND = "refund:pay_1:2"
+UNDOING = {Verb.CHARGE, Verb.BOOK, Verb.REFUND, Verb.CANCEL_BOOKING}
+
+Change = Callable[[ChangingProviders], None]
+
+
+def confirmed() -> Story:
+    """A confirmed reservation at rest, with its voucher and its mail."""
+    story = Story()
+    story.run(3 * HOUR)
+    assert (story.status, story.mails) == (PublicStatus.CONFIRMADA, [MailKind.CONFIRMED])
+    assert settle(story.reservation, story.at).next_check_at is None
+    story.forget()
+    return story
+
+
+def refunded() -> Story:
+    """A reservation that its traveler has cancelled, with the money back, at rest."""
+    story = confirmed()
+    story.cancel()
+    story.run(3 * HOUR)
+    assert (story.status, story.state) == (PublicStatus.CANCELADA, State.REFUNDED)
+    story.forget()
+    return story
+
+
+def contradicted(change: Change, *, after: Callable[[], Story] = confirmed) -> Story:
+    """A story whose providers changed their word, and said so."""
+    story = after()
+    change(story.providers)
+    story.webhook()
+    return story
+
+
+def believed(change: Change, *, after: Callable[[], Story] = confirmed) -> Story:
+    """A story whose contradiction has its review."""
+    story = contradicted(change, after=after)
+    story.run(20 * MINUTE)
+    assert story.reviews
+    return story
+
+
+def much_later(story: Story) -> None:
+    """Pass ten days, with notices of both providers that tell nothing new."""
+    story.run(2 * DAY)
+    story.webhook()
+    story.run(8 * DAY)
+
+
+def is_at_rest(story: Story) -> bool:
+    """Return `True` once nothing is due any more, a far look excepted."""
+    return settle(story.reservation, story.at).next_check_at is None
+
+
+# --- the changes ---------------------------------------------------------------------------------
+
+
+def booking_absent(providers: ChangingProviders) -> None:
+    providers.bookings = []
+
+
+def booking_pending(providers: ChangingProviders) -> None:
+    providers.set_booking("bk_1", status=Status.PENDING)
+
+
+def booking_rejected(providers: ChangingProviders) -> None:
+    providers.set_booking("bk_1", status=Status.DECLINED)
+
+
+def other_dates(providers: ChangingProviders) -> None:
+    providers.set_booking("bk_1", as_asked=False)
+
+
+def other_price(providers: ChangingProviders) -> None:
+    providers.set_booking("bk_1", money=OTHER_SUM)
+
+
+def booking_in_capitals(providers: ChangingProviders) -> None:
+    providers.set_booking("bk_1", provider_id="BK_1")
+
+
+def booking_alive(providers: ChangingProviders) -> None:
+    providers.set_booking("bk_1", status=Status.SUCCEEDED)
+
+
+def booking_cancelled(providers: ChangingProviders) -> None:
+    providers.set_booking("bk_1", status=Status.CANCELLED)
+
+
+def payment_absent(providers: ChangingProviders) -> None:
+    providers.payments = []
+
+
+def payment_voided(providers: ChangingProviders) -> None:
+    providers.set_payment("pay_1", status=Status.VOIDED)
+
+
+def payment_pending(providers: ChangingProviders) -> None:
+    providers.set_payment("pay_1", status=Status.PENDING)
+
+
+def payment_declined(providers: ChangingProviders) -> None:
+    providers.set_payment("pay_1", status=Status.DECLINED)
+
+
+def payment_in_capitals(providers: ChangingProviders) -> None:
+    providers.set_payment("pay_1", provider_id="PAY_1")
+
+
+def all_returned_by_hand(providers: ChangingProviders) -> None:
+    providers.refund("pay_1", PRICE)
+
+
+def part_returned_by_hand(providers: ChangingProviders) -> None:
+    providers.refund("pay_1", PART)
+
+
+def cent_returned_by_hand(providers: ChangingProviders) -> None:
+    providers.refund("pay_1", CENT)
+
+
+def refund_failed(providers: ChangingProviders) -> None:
+    providers.set_refund("re_1", status=Status.DECLINED)
+
+
+def refund_absent(providers: ChangingProviders) -> None:
+    providers.refunds = {}
+
+
+def dispute(status: DisputeStatus) -> Change:
+    def change(providers: ChangingProviders) -> None:
+        providers.set_payment("pay_1", dispute=Dispute(status, PRICE))
+
+    return change
+
+
+dispute_open, dispute_lost, dispute_won = map(dispute, DisputeStatus)
+
+
+def payment_of_another_sum(providers: ChangingProviders) -> None:
+    providers.set_payment("pay_1", money=OTHER_SUM)
+
+
+def payment_in_dollars(providers: ChangingProviders) -> None:
+    providers.set_payment("pay_1", money=Money(PRICE.minor, "USD"))
+
+
+# --- a confirmed reservation: looks, freeze, status, history -------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A change beside a confirmed reservation; the own looks that show it for sure, `after` the first."""
+
+    change: Change
+    kind: Kind
+    after: timedelta
+    support: bool
+
+
+CONFIRMED = {
+    row.change.__name__: row
+    for row in (
+        Row(change=booking_absent, kind=Kind.BOOKING_ABSENT, after=15 * MINUTE, support=True),
+        Row(change=booking_pending, kind=Kind.BOOKING_CHANGED, after=5 * MINUTE, support=True),
+        Row(change=booking_rejected, kind=Kind.BOOKING_CHANGED, after=5 * MINUTE, support=True),
+        Row(change=other_dates, kind=Kind.BOOKING_CHANGED, after=5 * MINUTE, support=True),
+        Row(change=other_price, kind=Kind.BOOKING_CHANGED, after=5 * MINUTE, support=True),
+        Row(change=booking_in_capitals, kind=Kind.BOOKING_CHANGED, after=5 * MINUTE, support=True),
+        Row(change=payment_absent, kind=Kind.PAYMENT_ABSENT, after=15 * MINUTE, support=True),
+        Row(change=payment_voided, kind=Kind.PAYMENT_ABSENT, after=15 * MINUTE, support=True),
+        Row(change=payment_pending, kind=Kind.PAYMENT_CHANGED, after=5 * MINUTE, support=True),
+        Row(change=payment_declined, kind=Kind.PAYMENT_CHANGED, after=5 * MINUTE, support=True),
+        Row(change=payment_in_capitals, kind=Kind.PAYMENT_CHANGED, after=5 * MINUTE, support=True),
+        Row(change=all_returned_by_hand, kind=Kind.FOREIGN_REFUND, after=15 * MINUTE, support=True),
+        Row(
+            change=part_returned_by_hand, kind=Kind.FOREIGN_REFUND, after=15 * MINUTE, support=False
+        ),
+        Row(
+            change=cent_returned_by_hand, kind=Kind.FOREIGN_REFUND, after=15 * MINUTE, support=False
+        ),
+        Row(change=payment_of_another_sum, kind=Kind.OTHER_SUM, after=0 * MINUTE, support=False),
+        Row(change=payment_in_dollars, kind=Kind.OTHER_SUM, after=0 * MINUTE, support=False),
+    )
+} | {
+    "dispute_open": Row(change=dispute_open, kind=Kind.DISPUTE, after=0 * MINUTE, support=False),
+    "dispute_lost": Row(change=dispute_lost, kind=Kind.DISPUTE, after=0 * MINUTE, support=False),
+}
+ROWS = pytest.mark.parametrize("row", CONFIRMED.values(), ids=CONFIRMED)
+
+
+@ROWS
+def test_a_change_is_not_believed_one_look_too_early(row: Row) -> None:
+    story = contradicted(row.change)
+
+    story.run(row.after - MINUTE)
+
+    assert bool(story.reviews) == (not row.after)
+    assert bool(story.events) == (not row.after)
+    assert not story.view.requires_support
+
+
+@ROWS
+def test_a_believed_change_calls_a_person_and_moves_nothing(row: Row) -> None:
+    story = contradicted(row.change)
+
+    story.run(row.after + MINUTE)
+
+    assert story.reviews == {Review(row.kind)}
+    assert story.events[0] == f"contradiction.{row.kind}"
+    assert story.view.requires_support is row.support
+    story.run(3 * DAY)
+    assert story.reviews == {Review(row.kind)}
+    assert story.status is PublicStatus.CONFIRMADA
+    assert story.view.refund is None
+    assert [event for event in story.events if "lost" not in event] == [f"contradiction.{row.kind}"]
+    assert (story.verbs, story.mails) == ([], [])
+
+
+@ROWS
+def test_an_open_change_is_looked_at_daily(row: Row) -> None:
+    story = believed(row.change)
+    story.run(6 * DAY)  # past the looks that the webhook brought
+    story.forget()
+
+    story.run(4 * DAY)
+
+    about = {action.operation for _, action in story.asked}
+    days = {asked_at.date() for asked_at, _ in story.asked}
+    assert len(days) >= 4
+    assert len(story.asked) <= 4 * len(about) + 1
+
+
+@ROWS
+def test_a_change_is_over_once_the_provider_agrees_again(row: Row) -> None:
+    story = confirmed()
+    before = replace(story.providers)
+    row.change(story.providers)
+    story.webhook()
+    story.run(20 * MINUTE)
+    assert story.reviews
+
+    story.providers.payments = before.payments
+    story.providers.bookings = before.bookings
+    story.providers.refunds = {}
+    if row.kind is Kind.DISPUTE:  # a dispute ends by a word
+        dispute_won(story.providers)
+    story.run(2 * DAY)
+
+    assert story.reviews == frozenset()
+    assert story.events[-1] == f"contradiction.{row.kind}.over"
+    much_later(story)
+    assert is_at_rest(story)
+    assert (story.status, story.verbs) == (PublicStatus.CONFIRMADA, [])
+
+
+@ROWS
+def test_a_traveler_who_cancels_in_the_middle_is_never_paid_twice(row: Row) -> None:
+    story = contradicted(row.change)
+    story.run(2 * MINUTE)
+
+    story.cancel()
+    story.run(20 * DAY)
+
+    back = sum(r.money.minor for r in story.providers.refunds.get("pay_1", []) if r.money)
+    assert back <= PRICE.minor
+    assert story.verbs.count(Verb.REFUND) <= 1
+    assert Verb.CHARGE not in story.verbs
+    assert Verb.BOOK not in story.verbs
+    assert story.status in (PublicStatus.EN_CANCELACION, PublicStatus.CANCELADA)
+    # Money that was not given back, or a room that may live, is in front of a person.
+    assert story.state is State.REFUNDED or story.reviews
+
+
+LOOKS = {
+    Kind.BOOKING_ABSENT: (booking_absent, 3, 15 * MINUTE),
+    Kind.BOOKING_CHANGED: (booking_pending, 2, 5 * MINUTE),
+    Kind.PAYMENT_ABSENT: (payment_voided, 3, 15 * MINUTE),
+    Kind.PAYMENT_CHANGED: (payment_pending, 2, 5 * MINUTE),
+    Kind.DISPUTE: (dispute_open, 1, 0 * MINUTE),
+    Kind.OTHER_SUM: (payment_of_another_sum, 1, 0 * MINUTE),
+}
+
+
+def told(story: Story, facts: Facts, operation: Operation, now_after: timedelta) -> Facts:
+    """Record one listing of a provider, without the saga's own looks."""
+    key = BOOK_KEY if operation is Operation.BOOK else CHARGE_KEY
+    inquiry, asked_at = Inquire(facts.row(key)), story.now + now_after
+    outcome = story.providers.answer(inquiry)
+    sent = Sent(action=inquiry, at=asked_at, attempt=1)
+    return record(facts, sent, outcome, Moment(asked_at + SECOND, STANDARD))
+
+
+@pytest.mark.parametrize("kind", LOOKS)
+def test_neither_looks_nor_time_alone_make_a_change_believed(kind: Kind) -> None:
+    change, looks, over = LOOKS[kind]
+    story = confirmed()
+    change(story.providers)
+    operation = (
+        Operation.BOOK
+        if kind in (Kind.BOOKING_ABSENT, Kind.BOOKING_CHANGED)
+        else (Operation.CHARGE)
+    )
+
+    def opened(*times: timedelta) -> bool:
+        facts = story.facts
+        for time in times:
+            facts = told(story, facts, operation, time)
+        return any(row.open for row in facts.contradictions)
+
+    in_time = [over * n / max(looks - 1, 1) for n in range(looks)]
+    assert opened(*in_time)
+    if looks > 1:
+        assert not opened(*in_time[:-1])  # one look less
+        assert not opened(*in_time[: looks - 2], over)  # the time, but not the looks
+        assert not opened(*in_time[:-1], over - SECOND)  # the looks, but not the time
+
+
+def test_an_answer_to_an_older_question_is_no_further_look() -> None:
+    story = contradicted(booking_pending)
+    story.run(5 * MINUTE - 5 * SECOND)
+    facts = story.facts
+
+    for _ in range(3):
+        facts = told(story, facts, Operation.BOOK, -5 * MINUTE)
+
+    assert facts.contradictions == story.facts.contradictions
+
+
+@pytest.mark.parametrize("change", [booking_absent, payment_absent])
+def test_a_listing_that_lags_for_minutes_moves_nothing(change: Change) -> None:
+    story = confirmed()
+    payments, bookings = story.providers.payments, story.providers.bookings
+    for _ in range(4):
+        change(story.providers)
+        story.webhook()
+        story.run(14 * MINUTE)
+        story.providers.payments, story.providers.bookings = payments, bookings
+        story.run(2 * MINUTE)
+
+    assert not any(row.lasts for row in story.facts.contradictions)
+    assert (story.events, story.verbs, story.mails) == ([], [], [])
+    assert story.status is PublicStatus.CONFIRMADA
+
+
+@pytest.mark.parametrize("change", [booking_absent, payment_absent])
+def test_a_listing_that_loses_its_row_unnoticed_is_found_by_a_look_of_our_own(
+    change: Change,
+) -> None:
+    story = Story()
+    story.run(10 * MINUTE)
+    change(story.providers)  # and no webhook
+
+    story.run(2 * HOUR)
+
+    assert story.reviews
+    assert story.view.requires_support
+
+
+# --- sticky --------------------------------------------------------------------------------------
+
+
+def comes_and_goes(story: Story, change: Change, times: int) -> None:
+    payments, bookings = story.providers.payments, story.providers.bookings
+    for _ in range(times):
+        change(story.providers)
+        story.webhook()
+        story.run(30 * MINUTE)
+        story.providers.payments, story.providers.bookings = payments, bookings
+        story.webhook()
+        story.run(30 * MINUTE)
+
+
+STICKY = [
+    (booking_absent, Kind.BOOKING_ABSENT, Decision.STANDS),
+    (booking_pending, Kind.BOOKING_CHANGED, Decision.STANDS),
+    (payment_voided, Kind.PAYMENT_ABSENT, Decision.HONOURED),
+    (payment_pending, Kind.PAYMENT_CHANGED, Decision.STANDS),
+    (payment_of_another_sum, Kind.OTHER_SUM, Decision.PAID),
+]
+
+
+@pytest.mark.parametrize(("change", "kind", "decision"), STICKY)
+def test_the_third_opening_in_a_week_stays_until_a_person_decides(
+    change: Change, kind: Kind, decision: Decision
+) -> None:
+    story = confirmed()
+
+    comes_and_goes(story, change, 2)
+    assert story.reviews == frozenset()
+    comes_and_goes(story, change, 1)
+
+    story.run(5 * DAY)
+    assert story.reviews == {Review(kind)}
+    assert len(story.opened(kind)) == 3
+    story.decide(decision)
+    much_later(story)
+    assert story.reviews == frozenset()
+    assert is_at_rest(story)
+    assert (story.status, story.verbs) == (PublicStatus.CONFIRMADA, [])
+
+
+def test_openings_more_than_a_week_apart_do_not_add_up() -> None:
+    story = confirmed()
+    for _ in range(3):
+        comes_and_goes(story, booking_pending, 1)
+        story.run(4 * DAY)
+
+    assert story.reviews == frozenset()
+
+
+# --- a decision answers one opening --------------------------------------------------------------
+
+
+def test_the_word_that_was_decided_does_not_come_back() -> None:
+    story = believed(booking_pending)
+
+    story.decide(Decision.STANDS)
+    for _ in range(5):
+        story.webhook()
+        story.run(DAY)
+
+    assert story.reviews == frozenset()
+    assert len(story.facts.contradictions) == 1
+
+
+@pytest.mark.parametrize("other", [booking_rejected, other_dates, other_price])
+def test_another_word_after_a_decision_opens_again(other: Change) -> None:
+    story = believed(booking_pending)
+    story.decide(Decision.STANDS)
+    booking_alive(story.providers)  # it is listed as confirmed, but with the other word
+    other(story.providers)
+
+    story.webhook()
+    story.run(6 * MINUTE)
+
+    assert story.reviews == {Review.BOOKING_CHANGED}
+    assert [row.number for row in story.opened(Kind.BOOKING_CHANGED)] == [1, 2]
+
+
+def test_the_same_word_opens_again_once_the_provider_had_agreed() -> None:
+    story = believed(booking_pending)
+    story.decide(Decision.STANDS)
+    booking_alive(story.providers)
+    story.webhook()
+    booking_pending(story.providers)
+
+    story.webhook()
+    story.run(6 * MINUTE)
+
+    assert story.reviews == {Review.BOOKING_CHANGED}
+
+
+def test_a_second_kind_joins_and_is_not_answered_by_the_first_decision() -> None:
+    story = believed(booking_pending)
+    payment_voided(story.providers)
+    story.webhook()
+    story.run(20 * MINUTE)
+    assert story.reviews == {Review.BOOKING_CHANGED, Review.PAYMENT_ABSENT}
+
+    story.decide(Decision.STANDS)
+
+    assert story.reviews == {Review.PAYMENT_ABSENT}
+
+
+def test_a_change_during_a_review_is_not_answered_by_an_old_decision() -> None:
+    story = believed(booking_absent)
+    story.decide(Decision.STANDS)
+    booking = a_booking(provider_id="bk_1")
+    story.providers.bookings = [
+        Seen(provider_id="bk_1", status=Status.PENDING, money=booking.money)
+    ]
+
+    story.webhook()
+    story.run(20 * MINUTE)
+
+    assert story.reviews == {Review.BOOKING_CHANGED}
+
+
+# --- the supplier's own word ---------------------------------------------------------------------
+
+
+def test_an_explicit_cancellation_is_the_supplier_s_word_at_once() -> None:
+    story = contradicted(booking_cancelled)
+
+    story.run(MINUTE)
+
+    assert story.facts.reason is Reason.SUPPLIER_CANCELLED
+    assert story.verbs == [Verb.REFUND]
+    assert story.view.refund == Refund(RefundStatus.DONE, PRICE)
+    assert story.status is PublicStatus.CANCELADA
+    assert story.mails == [MailKind.CANCELLED]
+    assert (story.reviews, story.view.requires_support) == (frozenset(), False)
+    assert not any(event.startswith("contradiction.") for event in story.events)
+
+
+def test_an_explicit_cancellation_is_in_progress_while_its_refund_is() -> None:
+    story = confirmed()
+    story.providers.instead = lambda action: NoAnswer() if action.verb is Verb.REFUND else None
+
+    booking_cancelled(story.providers)
+    story.webhook()
+
+    assert story.status is PublicStatus.EN_CANCELACION
+
+
+@pytest.mark.parametrize("first", [booking_absent, booking_pending, booking_rejected, other_dates])
+def test_an_explicit_cancellation_ends_every_doubt_about_its_booking(first: Change) -> None:
+    story = confirmed()
+    listed = story.providers.bookings
+    first(story.providers)
+    story.webhook()
+    story.run(20 * MINUTE)
+
+    story.providers.bookings = [replace(listed[0], status=Status.CANCELLED)]
+    story.webhook()
+    story.run(MINUTE)
+
+    assert story.facts.reason is Reason.SUPPLIER_CANCELLED
+    assert story.verbs == [Verb.REFUND]
+    assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
+
+
+# --- the kept booking is absent or changed -------------------------------------------------------
+
+BOOKING_CHANGES = [
+    booking_absent,
+    booking_pending,
+    booking_rejected,
+    other_dates,
+    other_price,
+    booking_in_capitals,
+]
+
+
+@pytest.mark.parametrize("change", BOOKING_CHANGES)
+def test_a_booking_that_stands_goes_on_as_before(change: Change) -> None:
+    story = believed(change)
+
+    story.decide(Decision.STANDS)
+    much_later(story)
+
+    assert (story.status, story.reviews, story.verbs) == (PublicStatus.CONFIRMADA, frozenset(), [])
+    assert not story.view.requires_support
+    assert is_at_rest(story)
+
+
+@pytest.mark.parametrize("change", BOOKING_CHANGES)
+def test_a_booking_that_is_gone_is_cancelled_before_its_money_goes_back(change: Change) -> None:
+    story = believed(change)
+    story.providers.instead = unknown_to_the_supplier(story.providers)
+
+    story.decide(Decision.GONE)
+    story.run(HOUR)
+
+    assert story.facts.reason is Reason.SUPPLIER_CANCELLED
+    assert story.verbs[0] is Verb.CANCEL_BOOKING
+    assert story.verbs[-1] is Verb.REFUND
+    assert story.verbs.count(Verb.REFUND) == 1
+    assert story.mails == [MailKind.CANCELLED]
+    assert (story.status, story.state) == (PublicStatus.CANCELADA, State.REFUNDED)
+    much_later(story)
+    assert story.reviews == frozenset()
+    assert is_at_rest(story)
+
+
+def unknown_to_the_supplier(providers: ChangingProviders) -> Callable[[Action], Outcome | None]:
+    """A supplier that answers 404 to the cancellation of a booking that it does not list."""
+
+    def instead(action: Action) -> Outcome | None:
+        listed = {booking.provider_id for booking in providers.bookings}
+        unknown = action.verb is Verb.CANCEL_BOOKING and action.target not in listed
+        return NoAnswer() if unknown else None
+
+    return instead
+
+
+def test_a_booking_that_is_not_gone_after_all_is_cancelled_by_the_supplier() -> None:
+    story = confirmed()
+    listed = story.providers.bookings
+    story.providers.bookings = []
+    story.webhook()
+    story.run(20 * MINUTE)
+    story.providers.bookings = listed  # the listing regains it
+
+    story.decide(Decision.GONE)
+    story.run(MINUTE)
+
+    assert story.verbs == [Verb.CANCEL_BOOKING, Verb.REFUND]
+    assert story.providers.bookings[0].status is Status.CANCELLED
+
+
+def test_a_booking_that_is_gone_but_cannot_be_cancelled_keeps_its_money() -> None:
+    story = believed(booking_pending)
+    refusal = Seen(provider_id="bk_1", status=Status.DECLINED)
+    story.providers.instead = lambda action: refusal if action.verb is Verb.CANCEL_BOOKING else None
+
+    story.decide(Decision.GONE)
+    story.run(3 * DAY)
+
+    assert story.verbs == [Verb.CANCEL_BOOKING]
+    assert Review.CANCEL_REFUSED in story.reviews
+
+
+def test_a_booking_with_a_new_id_is_watched_under_that_id() -> None:
+    story = believed(booking_absent)
+    story.providers.bookings = [Seen(provider_id="bk_9", status=Status.SUCCEEDED)]
+    story.decide(Decision.REBOOKED, "bk_9")
+    story.run(HOUR)
+    story.forget()
+
+    story.providers.bookings = []
+    story.webhook()
+    story.run(20 * MINUTE)
+
+    assert story.reviews == {Review.BOOKING_ABSENT}
+    assert story.last.subject == "bk_9"
+    assert story.verbs == []
+
+
+def test_a_booking_with_a_new_id_is_cancelled_under_that_id() -> None:
+    story = believed(booking_absent)
+    story.providers.bookings = [Seen(provider_id="bk_9", status=Status.SUCCEEDED)]
+    story.decide(Decision.REBOOKED, "bk_9")
+    story.run(HOUR)
+    story.forget()
+
+    story.cancel()
+    story.run(HOUR)
+
+    assert [(send.verb, send.target) for send in story.sends] == [
+        (Verb.CANCEL_BOOKING, "bk_9"),
+        (Verb.REFUND, "pay_1"),
+    ]
+    assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
+
+
+def test_the_old_booking_that_lives_beside_its_new_id_is_in_front_of_a_person() -> None:
+    story = believed(booking_absent)
+    new = Seen(provider_id="bk_9", status=Status.SUCCEEDED)
+    story.providers.bookings = [new]
+    story.decide(Decision.REBOOKED, "bk_9")
+    story.run(HOUR)
+    story.providers.bookings = [new, Seen(provider_id="bk_1", status=Status.SUCCEEDED)]
+
+    story.webhook()
+    story.run(6 * MINUTE)
+
+    assert story.reviews == {Review.BOOKING_ALIVE}
+    assert (story.status, story.verbs) == (PublicStatus.CONFIRMADA, [])
+
+
+def test_no_rival_is_cancelled_while_the_kept_booking_is_contradicted() -> None:
+    story = confirmed()
+    story.providers.bookings = [Seen(provider_id="bk_2", status=Status.SUCCEEDED)]
+
+    story.webhook()
+    story.run(3 * DAY)
+
+    assert story.verbs == []
+    assert story.reviews == {Review.BOOKING_ABSENT}
+    assert story.status is PublicStatus.CONFIRMADA
+
+
+def test_a_rival_is_cancelled_once_the_kept_booking_is_healthy_again() -> None:
+    story = confirmed()
+    kept = story.providers.bookings[0]
+    rival = Seen(provider_id="bk_2", status=Status.SUCCEEDED)
+    story.providers.bookings = [rival]
+    story.webhook()
+    story.run(HOUR)
+    story.providers.bookings = [kept, rival]
+
+    story.webhook()
+    story.run(MINUTE)
+
+    assert [(send.verb, send.target) for send in story.sends] == [(Verb.CANCEL_BOOKING, "bk_2")]
+    assert story.status is PublicStatus.CONFIRMADA
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_traveler_s_cancellation_of_an_absent_booking_waits_for_a_person(opened: bool) -> None:
+    story = contradicted(booking_absent)
+    story.run(20 * MINUTE if opened else MINUTE)
+    story.providers.instead = unknown_to_the_supplier(story.providers)
+
+    story.cancel()
+    story.run(2 * DAY)
+
+    assert set(story.verbs) == {Verb.CANCEL_BOOKING}
+    assert story.state is State.CANCELLATION_IN_PROGRESS
+    assert Review.BOOKING_ABSENT in story.reviews
+    assert story.view.requires_support
+    story.decide(Decision.GONE)
+    story.run(HOUR)
+    assert story.verbs[-1] is Verb.REFUND
+    assert story.status is PublicStatus.CANCELADA
+    much_later(story)
+    assert (story.reviews, story.verbs.count(Verb.REFUND)) == (frozenset(), 1)
+
+
+# --- a cancelled booking lives -------------------------------------------------------------------
+
+
+def test_a_cancelled_booking_that_lives_is_believed_after_two_looks_and_keeps_its_status() -> None:
+    story = contradicted(booking_alive, after=refunded)
+    story.run(4 * MINUTE)
+    assert story.reviews == frozenset()
+
+    story.run(2 * MINUTE)
+
+    assert story.reviews == {Review.BOOKING_ALIVE}
+    assert story.events == ["contradiction.booking_alive"]
+    assert not story.view.requires_support
+    story.run(3 * DAY)
+    assert (story.status, story.verbs, story.mails) == (PublicStatus.CANCELADA, [], [])
+
+
+def test_a_cancelled_booking_that_lives_is_over_once_cancelled_by_hand() -> None:
+    story = believed(booking_alive, after=refunded)
+
+    booking_cancelled(story.providers)
+    story.run(2 * DAY)
+
+    assert story.reviews == frozenset()
+    much_later(story)
+    assert is_at_rest(story)
+
+
+def test_a_cancelled_booking_that_lives_may_be_honoured() -> None:
+    story = believed(booking_alive, after=refunded)
+
+    story.decide(Decision.HONOURED)
+    much_later(story)
+
+    assert (story.reviews, story.status) == (frozenset(), PublicStatus.CANCELADA)
+    assert story.verbs == []
+    assert is_at_rest(story)
+
+
+def test_no_refund_leaves_while_a_cancelled_booking_lives() -> None:
+    story = confirmed()
+    story.providers.instead = lambda action: NotSent() if action.verb is Verb.REFUND else None
+    story.cancel()
+    story.run(SECOND)
+    booking_alive(story.providers)
+    story.webhook()
+    story.forget()
+    story.providers.instead = lambda _: None
+
+    story.run(3 * DAY)
+
+    assert story.verbs == []
+    assert story.reviews >= {Review.BOOKING_ALIVE}
+    booking_cancelled(story.providers)
+    story.run(2 * DAY)
+    assert story.verbs == [Verb.REFUND]
+    assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
+
+
+# --- a second payment or booking -----------------------------------------------------------------
+
+
+def second_payment(providers: ChangingProviders) -> None:
+    providers.payments.append(Seen(provider_id="pay_2", status=Status.SUCCEEDED, money=PRICE))
+
+
+def second_booking(providers: ChangingProviders) -> None:
+    providers.bookings.append(Seen(provider_id="bk_2", status=Status.SUCCEEDED))
+
+
+@pytest.mark.parametrize(
+    ("change", "verb", "target"),
+    [
+        (second_payment, Verb.REFUND, "pay_2"),
+        (second_booking, Verb.CANCEL_BOOKING, "bk_2"),
+    ],
+)
+def test_a_second_one_beside_a_healthy_one_is_undone_at_one_look(
+    change: Change, verb: Verb, target: str
+) -> None:
+    story = contradicted(change)
+
+    story.run(MINUTE)
+
+    assert [(send.verb, send.target) for send in story.sends] == [(verb, target)]
+    assert (story.status, story.reviews) == (PublicStatus.CONFIRMADA, frozenset())
+    assert not story.view.requires_support
+    much_later(story)
+    assert len(story.sends) == 1
+
+
+@pytest.mark.parametrize(
+    "change", [payment_absent, payment_voided, payment_pending, payment_of_another_sum]
+)
+def test_no_second_payment_is_refunded_while_the_kept_one_is_contradicted(change: Change) -> None:
+    story = confirmed()
+    change(story.providers)
+    second_payment(story.providers)
+
+    story.webhook()
+    story.run(3 * DAY)
+
+    assert story.verbs == []
+    assert story.status is PublicStatus.CONFIRMADA
+
+
+def test_a_second_payment_whose_refund_fails_late_is_refunded_once_more() -> None:
+    story = contradicted(second_payment)
+    story.run(HOUR)
+    story.forget()
+
+    refund_failed(story.providers)
+    story.webhook()
+    story.run(20 * MINUTE)
+
+    assert [send.key for send in story.sends] == ["refund:pay_2:2"]
+    assert story.status is PublicStatus.CONFIRMADA
+
+
+# --- a foreign refund ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change", [all_returned_by_hand, part_returned_by_hand, cent_returned_by_hand]
+)
+def test_an_honoured_foreign_refund_keeps_the_trip(change: Change) -> None:
+    story = believed(change)
+
+    story.decide(Decision.HONOURED)
+    much_later(story)
+
+    assert (story.status, story.reviews, story.verbs) == (PublicStatus.CONFIRMADA, frozenset(), [])
+    assert not story.view.requires_support
+    assert is_at_rest(story)
+
+
+@pytest.mark.parametrize("decided", [False, True])
+@pytest.mark.parametrize(
+    ("by_hand", "rest"), [(PRICE, None), (PART, REST), (CENT, Money(PRICE.minor - 1, "EUR"))]
+)
+def test_a_cancellation_after_a_foreign_refund_returns_the_rest(
+    by_hand: Money, rest: Money | None, decided: bool
+) -> None:
+    def change(providers: ChangingProviders) -> None:
+        providers.refund("pay_1", by_hand)
+
+    story = believed(change)
+    if decided:
+        story.decide(Decision.HONOURED)
+
+    story.cancel()
+    much_later(story)
+
+    refunds = [send.money for send in story.sends if send.verb is Verb.REFUND]
+    assert refunds == ([rest] if rest else [])
+    assert story.view.refund == Refund(RefundStatus.DONE, PRICE)
+    assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
+    assert is_at_rest(story)
+
+
+def test_a_foreign_refund_of_a_closed_reservation_counts_at_one_look() -> None:
+    story = confirmed()
+    story.providers.instead = lambda action: NotSent() if action.verb is Verb.REFUND else None
+    story.cancel()
+    story.run(SECOND)
+    story.forget()
+    part_returned_by_hand(story.providers)
+    story.webhook()
+    story.providers.instead = lambda _: None
+
+    story.run(10 * MINUTE)
+
+    assert sum_given_back(story) == PRICE.minor
+    assert story.view.refund == Refund(RefundStatus.DONE, PRICE)
+    assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
+
+
+def sum_given_back(story: Story, payment: str = "pay_1") -> int:
+    """All that the traveler has back of a payment, whoever returned it."""
+    rows = story.providers.refunds.get(payment, [])
+    return sum(row.money.minor for row in rows if row.money and row.status is Status.SUCCEEDED)
+
+
+def test_a_refund_refused_as_too_large_goes_again_for_the_rest_after_a_person() -> None:
+    story = confirmed()
+    refusal = Seen(provider_id="re_0", status=Status.DECLINED, money=PRICE)
+    story.providers.instead = lambda action: refusal if action.verb is Verb.REFUND else None
+    part_returned_by_hand(story.providers)
+    story.cancel()
+    story.run(SECOND)
+    story.providers.refunds["pay_1"].append(refusal)
+    story.webhook()
+    story.providers.instead = lambda _: None
+    assert story.reviews == {Review.REFUND_REFUSED}
+    story.forget()
+
+    story.decide(Decision.REFUND_AGAIN)
+    story.run(HOUR)
+
+    assert [(send.key, send.money) for send in story.sends] == [(SECOND_REFUND, REST)]
+    assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
+
+
+def test_a_refunded_amount_without_refunds_freezes_and_calls_a_person() -> None:
+    story = believed(lambda providers: providers.set_payment("pay_1", refunded_minor=6000))
+
+    assert story.reviews == {Review.FOREIGN_REFUND}
+    story.cancel()
+    story.run(3 * DAY)
+    assert story.verbs == [Verb.CANCEL_BOOKING]
+    assert Review.FOREIGN_REFUND in story.reviews
+
+
+# --- our own refund fails late -------------------------------------------------------------------
+
+
+def test_a_refund_that_fails_late_is_sent_once_more_and_told() -> None:
+    story = contradicted(refund_failed, after=refunded)
+    story.run(9 * MINUTE)
+    assert (story.reviews, story.verbs) == (frozenset(), [])
+
+    story.run(7 * MINUTE)
+
+    assert [(send.key, send.money) for send in story.sends] == [(SECOND_REFUND, PRICE)]
+    assert story.view.refund == Refund(RefundStatus.DONE, PRICE)
+    assert story.mails == [MailKind.REFUND_FAILED]
+    assert story.status is PublicStatus.CANCELADA
+    assert story.events[0] == "contradiction.refund_failed"
+    much_later(story)
+    assert (story.reviews, len(story.sends), len(story.mails)) == (frozenset(), 1, 1)
+    assert is_at_rest(story)
+
+
+def test_a_refund_that_failed_late_is_pending_until_the_second_is_done() -> None:
+    story = refunded()
+    story.providers.instead = lambda action: NoAnswer() if action.verb is Verb.REFUND else None
+
+    refund_failed(story.providers)
+    story.webhook()
+    story.run(20 * MINUTE)
+
+    assert story.view.refund == Refund(RefundStatus.PENDING, PRICE)
+    assert story.status is PublicStatus.CANCELADA
+    assert not story.view.requires_support
+
+
+def test_a_refund_that_fails_late_without_a_webhook_is_found() -> None:
+    story = confirmed()
+    story.cancel()
+    story.run(10 * MINUTE)
+    story.forget()
+    refund_failed(story.providers)
+
+    story.run(3 * HOUR)
+
+    assert [send.key for send in story.sends] == [SECOND_REFUND]
+
+
+def test_a_part_that_others_returned_is_not_returned_again_by_the_second_refund() -> None:
+    story = believed(part_returned_by_hand)
+    story.cancel()
+    much_later(story)
+    story.forget()
+
+    story.providers.set_refund("re_2", status=Status.DECLINED)
+    story.webhook()
+    story.run(20 * MINUTE)
+
+    assert [(send.key, send.money) for send in story.sends] == [(SECOND_REFUND, REST)]
+    assert sum_given_back(story) == PRICE.minor
+
+
+def test_there_is_no_third_refund_without_a_person() -> None:
+    story = contradicted(refund_failed, after=refunded)
+    story.run(20 * MINUTE)
+
+    story.providers.set_refund("re_2", status=Status.DECLINED)
+    story.webhook()
+    story.run(3 * DAY)
+
+    assert [send.key for send in story.sends] == [SECOND_REFUND]
+    assert story.reviews == {Review.REFUND_FAILED}
+    assert story.view.requires_support
+    assert story.status is PublicStatus.CANCELADA
+    story.decide(Decision.REFUND_AGAIN, target="re_2")
+    story.run(HOUR)
+    assert sum_given_back(story) == PRICE.minor
+    assert (story.reviews, story.view.requires_support) == (frozenset(), False)
+
+
+def test_a_failed_refund_that_was_returned_by_another_way_is_done() -> None:
+    story = contradicted(refund_failed, after=refunded)
+    story.run(20 * MINUTE)
+    story.providers.set_refund("re_2", status=Status.DECLINED)
+    story.webhook()
+    story.run(HOUR)
+    story.forget()
+
+    story.decide(Decision.RETURNED, target="re_2")
+    much_later(story)
+
+    assert story.view.refund == Refund(RefundStatus.DONE, PRICE)
+    assert (story.reviews, story.verbs) == (frozenset(), [])
+    assert is_at_rest(story)
+
+
+def test_a_refund_that_is_absent_is_not_repeated_without_a_person() -> None:
+    story = contradicted(refund_absent, after=refunded)
+
+    story.run(3 * DAY)
+
+    assert story.reviews == {Review.REFUND_FAILED}
+    assert story.verbs == []
+    assert story.view.requires_support
+    story.decide(Decision.REFUND_AGAIN)
+    story.run(HOUR)
+    assert [send.key for send in story.sends] == [SECOND_REFUND]
+
+
+def test_no_second_refund_leaves_while_the_refunded_amount_says_otherwise() -> None:
+    def disagreeing(providers: ChangingProviders) -> None:
+        refund_failed(providers)
+        providers.set_payment("pay_1", refunded_minor=PRICE.minor)
+
+    story = contradicted(disagreeing, after=refunded)
+    story.run(3 * DAY)
+
+    assert story.verbs == []
+    assert Review.REFUND_FAILED in story.reviews
+
+
+@pytest.mark.parametrize("decided", [False, True])
+def test_no_second_refund_leaves_beside_an_open_dispute_decided_or_not(decided: bool) -> None:
+    story = contradicted(dispute_open, after=refunded)
+    story.run(MINUTE)
+    if decided:
+        story.decide(Decision.HONOURED)
+
+    refund_failed(story.providers)
+    story.webhook()
+    story.run(3 * DAY)
+
+    assert story.verbs == []
+
+
+def test_a_second_refund_leaves_once_the_dispute_is_won() -> None:
+    story = contradicted(dispute_open, after=refunded)
+    refund_failed(story.providers)
+    story.webhook()
+    story.run(HOUR)
+    assert story.verbs == []
+
+    dispute_won(story.providers)
+    story.run(2 * DAY)
+
+    assert [send.key for send in story.sends] == [SECOND_REFUND]
+    assert story.reviews == frozenset()
+
+
+def test_one_look_at_a_failed_refund_is_not_enough() -> None:
+    story = contradicted(refund_failed, after=refunded)
+
+    story.providers.set_refund("re_1", status=Status.SUCCEEDED)
+    much_later(story)
+
+    assert (story.reviews, story.verbs, story.mails, story.events) == (frozenset(), [], [], [])
+
+
+# --- the payment is absent, voided or changed ----------------------------------------------------
+
+PAYMENT_CHANGES = [
+    (payment_absent, Decision.HONOURED),
+    (payment_voided, Decision.HONOURED),
+    (payment_pending, Decision.HONOURED),
+    (payment_pending, Decision.STANDS),
+    (payment_in_capitals, Decision.STANDS),
+]
+
+
+@pytest.mark.parametrize(("change", "decision"), PAYMENT_CHANGES)
+def test_a_decided_payment_keeps_the_trip_and_is_never_charged_again(
+    change: Change, decision: Decision
+) -> None:
+    story = believed(change)
+
+    story.decide(decision)
+    much_later(story)
+
+    assert (story.status, story.reviews, story.verbs) == (PublicStatus.CONFIRMADA, frozenset(), [])
+    assert not story.view.requires_support
+    assert is_at_rest(story)
+
+
+@pytest.mark.parametrize("change", [payment_absent, payment_voided, payment_pending])
+def test_a_cancellation_beside_a_contradicted_payment_ends_the_service_only(change: Change) -> None:
+    story = believed(change)
+
+    story.cancel()
+    story.run(3 * DAY)
+
+    assert story.verbs == [Verb.CANCEL_BOOKING]
+    assert story.view.requires_support
+    assert story.status is PublicStatus.EN_CANCELACION
+
+
+def test_a_payment_that_is_healthy_again_is_refunded_after_a_cancellation() -> None:
+    story = confirmed()
+    payments = story.providers.payments
+    payment_absent(story.providers)
+    story.webhook()
+    story.run(HOUR)
+    story.cancel()
+    story.run(HOUR)
+
+    story.providers.payments = payments
+    story.run(2 * DAY)
+
+    assert story.verbs == [Verb.CANCEL_BOOKING, Verb.REFUND]
+    assert story.status is PublicStatus.CANCELADA
+
+
+# --- disputes ------------------------------------------------------------------------------------
+
+
+def test_a_dispute_is_the_operators_matter_only() -> None:
+    story = contradicted(dispute_open)
+
+    assert story.reviews == {Review.DISPUTE}
+    assert not story.view.requires_support
+    much_later(story)
+    assert (story.status, story.verbs, story.mails) == (PublicStatus.CONFIRMADA, [], [])
+    assert story.events == ["contradiction.dispute"]
+
+
+@pytest.mark.parametrize("decided", [False, True])
+def test_a_cancellation_beside_an_open_dispute_refunds_nothing_until_it_is_won(
+    decided: bool,
+) -> None:
+    story = contradicted(dispute_open)
+    story.cancel()
+    story.run(3 * DAY)
+    assert story.verbs == [Verb.CANCEL_BOOKING]
+    if decided:
+        story.decide(Decision.HONOURED)
+        story.run(3 * DAY)
+        assert story.verbs == [Verb.CANCEL_BOOKING]
+
+    dispute_won(story.providers)
+    story.webhook()
+    story.run(2 * DAY)
+
+    assert story.verbs == [Verb.CANCEL_BOOKING, Verb.REFUND]
+    assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
+
+
+def test_a_decided_dispute_is_watched_until_the_bank_decides() -> None:
+    story = contradicted(dispute_open)
+    story.decide(Decision.HONOURED)
+    much_later(story)
+    assert story.reviews == frozenset()
+
+    dispute_lost(story.providers)  # and no webhook
+    story.run(2 * DAY)
+
+    assert story.reviews == {Review.DISPUTE}
+    assert "contradiction.dispute.lost" in story.events
+
+
+@pytest.mark.parametrize("cancelled_first", [False, True])
+def test_a_lost_dispute_counts_as_returned(cancelled_first: bool) -> None:
+    story = contradicted(dispute_open)
+    if cancelled_first:
+        story.cancel()
+        story.run(HOUR)
+    dispute_lost(story.providers)
+    story.webhook()
+    story.run(HOUR)
+    assert story.reviews == {Review.DISPUTE}
+    if not cancelled_first:
+        assert story.status is PublicStatus.CONFIRMADA
+        story.cancel()
+
+    story.run(3 * DAY)
+
+    assert story.verbs == [Verb.CANCEL_BOOKING]
+    assert (story.status, story.state) == (PublicStatus.CANCELADA, State.REFUNDED)
+    assert story.view.refund == Refund(RefundStatus.DONE, PRICE)
+    story.decide(Decision.HONOURED)
+    much_later(story)
+    assert (story.reviews, story.verbs) == (frozenset(), [Verb.CANCEL_BOOKING])
+    assert is_at_rest(story)
+
+
+def test_a_dispute_lost_after_our_refund_is_in_front_of_a_person() -> None:
+    story = contradicted(dispute_lost, after=refunded)
+
+    story.run(HOUR)
+
+    assert Review.DISPUTE in story.reviews
+    assert story.verbs == []
+
+
+def test_a_dispute_that_leaves_the_listing_is_not_over() -> None:
+    story = contradicted(dispute_open)
+
+    story.providers.set_payment("pay_1", dispute=None)
+    story.webhook()
+    story.run(3 * DAY)
+
+    assert story.reviews == {Review.DISPUTE}
+
+
+# --- another sum ---------------------------------------------------------------------------------
+
+
+def test_an_accepted_sum_is_what_a_cancellation_returns() -> None:
+    story = believed(payment_of_another_sum)
+
+    story.decide(Decision.PAID)
+    much_later(story)
+    assert (story.status, story.reviews, story.verbs) == (PublicStatus.CONFIRMADA, frozenset(), [])
+    story.cancel()
+    story.run(HOUR)
+
+    refunds = [send.money for send in story.sends if send.verb is Verb.REFUND]
+    assert refunds == [OTHER_SUM]
+    assert story.status is PublicStatus.CANCELADA
+
+
+# --- both providers, ids in another case, reservations on their way ------------------------------
+
+
+def test_both_providers_contradict_at_once() -> None:
+    story = confirmed()
+    booking_absent(story.providers)
+    payment_voided(story.providers)
+    story.webhook()
+    story.run(3 * DAY)
+
+    assert story.reviews == {Review.BOOKING_ABSENT, Review.PAYMENT_ABSENT}
+    assert (story.status, story.verbs) == (PublicStatus.CONFIRMADA, [])
+    story.decide(Decision.GONE)
+    story.providers.instead = unknown_to_the_supplier(story.providers)
+    story.run(HOUR)
+    assert set(story.verbs) == {Verb.CANCEL_BOOKING}
+    assert story.reviews == {Review.PAYMENT_ABSENT}
+    story.decide(Decision.RETURNED)
+    story.run(HOUR)
+    assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
+
+
+@pytest.mark.parametrize("both_spellings", [False, True])
+def test_an_id_in_another_case_is_not_a_second_one(both_spellings: bool) -> None:
+    story = confirmed()
+    payment, booking = story.providers.payments[0], story.providers.bookings[0]
+    payment_in_capitals(story.providers)
+    booking_in_capitals(story.providers)
+    if both_spellings:
+        story.providers.payments.append(payment)
+        story.providers.bookings.append(booking)
+
+    story.webhook()
+    story.run(3 * DAY)
+
+    assert story.verbs == []
+    assert story.reviews == {Review.PAYMENT_CHANGED, Review.BOOKING_CHANGED}
+    assert len(story.facts.calls) == 2
+    assert story.status is PublicStatus.CONFIRMADA
+
+
+ON_THE_WAY = [
+    payment_absent,
+    payment_voided,
+    payment_pending,
+    payment_declined,
+    payment_in_capitals,
+    payment_of_another_sum,
+]
+
+
+@pytest.mark.parametrize("change", ON_THE_WAY)
+def test_a_payment_contradicted_before_the_confirmation_is_not_charged_again(
+    change: Change,
+) -> None:
+    story = Story()
+    story.providers.instead = lambda action: NoAnswer() if action.verb is Verb.BOOK else None
+    story.run(MINUTE)
+    change(story.providers)
+    story.webhook()
+    story.run(20 * MINUTE)
+    assert story.reviews
+    story.forget()
+    story.providers.instead = lambda _: None
+
+    story.run(HOUR)
+
+    assert story.verbs == []  # such a payment buys nothing
+    story.run(3 * DAY)
+    back = [send.money for send in story.sends]
+    assert back == ([OTHER_SUM] if change is payment_of_another_sum else [])
+    assert story.reviews or back
+
+
+def test_a_pending_booking_that_disappears_is_no_contradiction_of_the_confirmation() -> None:
+    story = Story()
+    pending = Seen(provider_id="bk_1", status=Status.PENDING)
+
+    def instead(action: Action) -> Outcome | None:
+        return pending if action.verb is Verb.BOOK else None
+
+    story.providers.instead = instead
+    story.run(2 * DAY)
+
+    assert story.reviews == {Review.DEADLINE}
+    assert story.status is PublicStatus.EN_PROCESO
+    assert set(story.verbs) == {Verb.CHARGE, Verb.BOOK}
+
+
+def test_a_foreign_refund_before_the_confirmation_buys_nothing_more() -> None:
+    story = Story()
+    story.providers.instead = lambda action: NoAnswer() if action.verb is Verb.BOOK else None
+    story.run(MINUTE)
+    all_returned_by_hand(story.providers)
+    story.webhook()
+    story.run(20 * MINUTE)
+
+    assert Review.FOREIGN_REFUND in story.reviews
+    assert Verb.REFUND not in story.verbs
+
+
+# --- back-off ------------------------------------------------------------------------------------
+
+
+def sends_in_nine_hours(verb: Verb, outcome: Outcome) -> int:
+    story = confirmed() if verb in (Verb.REFUND, Verb.CANCEL_BOOKING) else Story()
+    story.providers.instead = lambda action: outcome if action.verb is verb else None
+    if verb in (Verb.REFUND, Verb.CANCEL_BOOKING):
+        story.cancel()
+    story.run(9 * HOUR)
+    return story.verbs.count(verb)
+
+
+@pytest.mark.parametrize("verb", [Verb.REFUND, Verb.CANCEL_BOOKING])
+def test_the_back_off_counts_for_the_matter_not_for_the_attempt(verb: Verb) -> None:
+    assert sends_in_nine_hours(verb, NoAnswer()) <= 15
