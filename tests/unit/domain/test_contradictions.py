@@ -34,6 +34,7 @@ from tests.worlds.builders import (
     CHARGE_KEY,
     HOUR,
     MINUTE,
+    NOON,
     PRICE,
     SECOND,
     a_booking,
@@ -619,6 +620,24 @@ def unknown_to_the_supplier(providers: ChangingProviders) -> Callable[[Action], 
     return instead
 
 
+def test_a_booking_that_is_gone_is_not_refunded_before_the_supplier_was_asked() -> None:
+    story = believed(booking_absent)
+    busy = [NotSent(retry_after_s=60)] * 3  # 429
+
+    def instead(action: Action) -> Outcome | None:
+        if action.verb is not Verb.CANCEL_BOOKING:
+            return None
+        return busy.pop() if busy else NoAnswer()
+
+    story.providers.instead = instead
+    story.decide(Decision.GONE)
+    story.run(3 * HOUR)
+
+    assert busy == []
+    assert story.verbs == [*[Verb.CANCEL_BOOKING] * 4, Verb.REFUND]
+    assert story.status is PublicStatus.CANCELADA
+
+
 def test_a_booking_that_is_not_gone_after_all_is_cancelled_by_the_supplier() -> None:
     story = confirmed()
     listed = story.providers.bookings
@@ -644,6 +663,24 @@ def test_a_booking_that_is_gone_but_cannot_be_cancelled_keeps_its_money() -> Non
 
     assert story.verbs == [Verb.CANCEL_BOOKING]
     assert Review.CANCEL_REFUSED in story.reviews
+
+
+@pytest.mark.parametrize("change", [booking_absent, booking_rejected, booking_in_capitals])
+def test_a_booking_with_a_new_id_is_kept_and_its_voucher_issued_again(change: Change) -> None:
+    story = believed(change)
+    reissued = Seen(provider_id="bk_9", status=Status.SUCCEEDED, money=PRICE, locator="HOTEL-99")
+    story.providers.bookings = [reissued]
+
+    story.decide(Decision.REBOOKED, "bk_9")
+    much_later(story)
+
+    kept = story.reservation.standing.kept_booking
+    assert kept is not None
+    assert (kept.provider_id, kept.locator) == ("bk_9", "HOTEL-99")
+    assert (story.status, story.reviews, story.verbs) == (PublicStatus.CONFIRMADA, frozenset(), [])
+    assert story.reservation.voucher is not None
+    assert story.reservation.voucher.issued_at > NOON + HOUR
+    assert is_at_rest(story)
 
 
 def test_a_booking_with_a_new_id_is_watched_under_that_id() -> None:

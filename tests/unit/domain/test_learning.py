@@ -555,6 +555,7 @@ def test_a_call_that_is_not_found_is_closed_and_its_ladder_goes_on() -> None:
         quiet_from=closed_at,
         check_at=closed_at,
         looks=4,
+        missing_since=NOON,
         doubted=True,
     )
 

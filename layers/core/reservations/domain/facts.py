@@ -146,7 +146,7 @@ class Call:
     looks: int = 0
     closed_at: datetime | None = None
     quiet_from: datetime | None = None
-    missing_since: datetime | None = None
+    missing_since: datetime | None = None  # the first listing without it, not yet refuted
     void_asked: bool = False
     check_at: datetime | None = None
     doubted: bool = False  # it was unknown, not found or sent again at some time

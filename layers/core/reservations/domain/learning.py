@@ -133,6 +133,7 @@ def _not_sent(call: Call, outcome: NotSent, at: Moment) -> Call:
         status=Status.NOT_FOUND,
         closed_at=at.now,
         quiet_from=at.now,
+        missing_since=None,
         check_at=send_at,
         doubted=True,
     )
@@ -306,7 +307,7 @@ class _Answer:
     def learn(self, call: Call, seen: Seen) -> Call:
         """Take the provider's status, unless the known one ranks as high or higher."""
         if rank_of(seen.status) <= rank_of(call.status):
-            return self.looked(call)
+            return self.looked(_completed(call, seen))
         closed_at = None if seen.status in OPEN else self.at.now
         changed = replace(
             call,
@@ -351,7 +352,6 @@ class _Answer:
             closed_at=self.at.now,
             quiet_from=self.at.now,
             check_at=self.at.now + again,
-            missing_since=None,
             doubted=True,
         )
 
@@ -359,6 +359,13 @@ class _Answer:
         """Note an answer without news, and set the next inquiry."""
         seen = replace(call, looks=call.looks + call.open)
         return replace(seen, check_at=next_look(seen, self.asked_at, self.at))
+
+
+def _completed(call: Call, seen: Seen) -> Call:
+    """Add what the same status tells for the first time, as of a booking that a person has filed."""
+    if seen.status is not call.status:
+        return call
+    return replace(call, money=call.money or seen.money, locator=call.locator or seen.locator)
 
 
 def _may_be(call: Call, seen: Seen) -> bool:

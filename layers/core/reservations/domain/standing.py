@@ -228,12 +228,13 @@ class Standing:
     def ended_bookings(self) -> tuple[Call, ...]:
         """The bookings that were cancelled, that a person saw under another id, or that are gone.
 
-        One that a person calls gone is ended once the supplier was asked to cancel it.
+        One that a person calls gone is ended once the supplier, asked to cancel it, does not list it.
+        A request that never left asked for nothing.
         """
         missed = {
             cancellation.target
             for cancellation in self.cancellations
-            if cancellation.status is Status.NOT_FOUND
+            if cancellation.status is Status.NOT_FOUND and cancellation.missing_since is not None
         }
         return tuple(
             booking
