@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from reservations.domain.actions import Action, Inquire, Sent, Verb
+from reservations.domain.decisions import DecisionRefusedError
 from reservations.domain.facts import (
     Decision,
     Dispute,
@@ -454,6 +455,18 @@ def test_openings_more_than_a_week_apart_do_not_add_up() -> None:
     assert story.reviews == frozenset()
 
 
+def test_a_word_given_up_before_the_decision_is_news_when_it_comes_back() -> None:
+    story = confirmed()
+    comes_and_goes(story, booking_absent, 3)
+    story.decide(Decision.STANDS)
+
+    booking_absent(story.providers)
+    story.webhook()
+    story.run(20 * MINUTE)
+
+    assert story.reviews == {Review.BOOKING_ABSENT}
+
+
 # --- a decision answers one opening --------------------------------------------------------------
 
 
@@ -520,6 +533,32 @@ def test_a_change_during_a_review_is_not_answered_by_an_old_decision() -> None:
     story.run(20 * MINUTE)
 
     assert story.reviews == {Review.BOOKING_CHANGED}
+
+
+@pytest.mark.parametrize(
+    ("change", "decision"),
+    [
+        (booking_absent, Decision.HONOURED),
+        (payment_absent, Decision.STANDS),
+        (payment_absent, Decision.GONE),
+        (all_returned_by_hand, Decision.RETURNED),
+        (payment_absent, Decision.RETURNED),
+        (dispute_open, Decision.RETURNED),
+        (dispute_open, Decision.REFUND_AGAIN),
+        (payment_in_dollars, Decision.PAID),
+        (payment_of_another_sum, Decision.RETURNED),
+    ],
+)
+def test_a_decision_that_does_not_fit_is_refused_and_changes_nothing(
+    change: Change, decision: Decision
+) -> None:
+    story = believed(change)
+    before = story.facts
+
+    with pytest.raises(DecisionRefusedError):
+        story.decide(decision)
+
+    assert story.facts == before
 
 
 # --- the supplier's own word ---------------------------------------------------------------------
@@ -983,6 +1022,19 @@ def test_a_refund_refused_as_too_large_goes_again_for_the_rest_after_a_person() 
     assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
 
 
+def test_more_returned_than_taken_is_in_front_of_a_person() -> None:
+    story = contradicted(cent_returned_by_hand, after=refunded)
+
+    story.run(HOUR)
+
+    assert story.reviews == {Review.FOREIGN_REFUND}
+    assert not story.view.requires_support
+    story.decide(Decision.HONOURED)
+    much_later(story)
+    assert (story.reviews, story.verbs) == (frozenset(), [])
+    assert is_at_rest(story)
+
+
 def test_a_refunded_amount_without_refunds_freezes_and_calls_a_person() -> None:
     story = believed(lambda providers: providers.set_payment("pay_1", refunded_minor=6000))
 
@@ -1185,6 +1237,20 @@ def test_a_cancellation_beside_a_contradicted_payment_ends_the_service_only(chan
     assert story.status is PublicStatus.EN_CANCELACION
 
 
+@pytest.mark.parametrize("decision", [Decision.RETURNED, Decision.HONOURED])
+def test_a_voided_payment_of_a_cancelled_trip_ends_by_a_decision(decision: Decision) -> None:
+    story = believed(payment_voided)
+    story.cancel()
+    story.run(DAY)
+
+    story.decide(decision)
+    much_later(story)
+
+    assert story.verbs == [Verb.CANCEL_BOOKING]
+    assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
+    assert is_at_rest(story)
+
+
 def test_a_payment_that_is_healthy_again_is_refunded_after_a_cancellation() -> None:
     story = confirmed()
     payments = story.providers.payments
@@ -1307,6 +1373,42 @@ def test_an_accepted_sum_is_what_a_cancellation_returns() -> None:
     refunds = [send.money for send in story.sends if send.verb is Verb.REFUND]
     assert refunds == [OTHER_SUM]
     assert story.status is PublicStatus.CANCELADA
+
+
+@pytest.mark.parametrize("wrong", [OTHER_SUM, Money(PRICE.minor, "USD")])
+def test_a_refund_answered_with_another_sum_is_one_review_and_no_repetition(wrong: Money) -> None:
+    story = confirmed()
+
+    def instead(action: Action) -> Outcome | None:
+        return story.providers.refund("pay_1", wrong) if action.verb is Verb.REFUND else None
+
+    story.providers.instead = instead
+    story.cancel()
+    story.run(MINUTE)
+    assert Review.OTHER_SUM in story.reviews
+    story.run(3 * DAY)
+
+    assert story.verbs.count(Verb.REFUND) == 1
+    assert Review.OTHER_SUM in story.reviews
+    assert story.events.count("contradiction.other_sum") == 1
+
+
+def test_a_refund_of_another_sum_that_was_made_good_by_another_way_ends() -> None:
+    story = confirmed()
+
+    def instead(action: Action) -> Outcome | None:
+        return story.providers.refund("pay_1", OTHER_SUM) if action.verb is Verb.REFUND else None
+
+    story.providers.instead = instead
+    story.cancel()
+    story.run(HOUR)
+
+    story.decide(Decision.RETURNED)
+    much_later(story)
+
+    assert story.verbs.count(Verb.REFUND) == 1
+    assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
+    assert is_at_rest(story)
 
 
 # --- both providers, ids in another case, reservations on their way ------------------------------

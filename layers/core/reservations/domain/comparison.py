@@ -86,16 +86,19 @@ def as_known(facts: Facts, operation: Operation, listing: Listing) -> Listing:
 def compare_bookings(facts: Facts, listing: Listing, asked_at: datetime) -> Comparison:
     found, standing = Comparison(asked_at), Standing(facts)
     doubtful = {row.subject for row in facts.contradictions if row.kind in OF_BOOKINGS}
+    for seen in listing.seen:
+        if seen.status is Status.CANCELLED:  # the supplier's own word ends every doubt
+            found.judge(seen.provider_id, Kind.BOOKING_ABSENT, Kind.BOOKING_CHANGED)
     for row in _settled(standing.bookings, asked_at):
-        about, seen, twin = _id(row), _told(listing, row), _twin(listing, row)
+        about, told, twin = _id(row), _told(listing, row), _twin(listing, row)
         if row in standing.ended_bookings:
             found.judge(about, Kind.BOOKING_ALIVE)
-            if seen is not None and seen.status in LIVE:
-                found.observe(Kind.BOOKING_ALIVE, about, seen.status)
+            if told is not None and told.status in LIVE:
+                found.observe(Kind.BOOKING_ALIVE, about, told.status)
         elif row.status is Status.SUCCEEDED and (
             standing.closed or row is standing.kept_booking or about in doubtful
         ):
-            _compare_booking(found, row, seen, twin)
+            _compare_booking(found, row, told, twin)
     return found
 
 
@@ -188,6 +191,7 @@ def compare_refunds(
     for row in _settled(ours, asked_at):
         if row.status is Status.SUCCEEDED:
             _compare_refund(found, row, _told(listing, row), _twin(listing, row))
+            _compare_told_sum(found, facts, row, _told(listing, row))
     for known in facts.contradictions:
         if known.kind is Kind.FOREIGN_REFUND and known.payment == about:
             found.judge(known.subject, known.kind)
@@ -219,10 +223,18 @@ def _compare_refund(found: Comparison, row: Call, seen: Seen | None, twin: Seen 
     if change is not None or seen is None:
         failed = change or ABSENT
         found.observe(Kind.REFUND_FAILED, about, failed, payment=row.target, money=row.money)
-    elif seen.money and row.money:
-        found.judge(about, Kind.OTHER_SUM)
-        if seen.money != row.money:
-            observe_other_sum(found, row, seen)
+
+
+def _compare_told_sum(found: Comparison, facts: Facts, row: Call, seen: Seen | None) -> None:
+    """A refund of another sum than was asked for stays one: its row holds the sum that was told."""
+    if seen is None or seen.money is None or row.money is None:
+        return
+    matter = (Kind.OTHER_SUM, _id(row))
+    told = (other for other in facts.contradictions if other.matter == matter)
+    wrong = {other.money for other in told if other.over_at is None}
+    found.judge(_id(row), Kind.OTHER_SUM)
+    if seen.money != row.money or seen.money in wrong:
+        observe_other_sum(found, row, seen)
 
 
 def observe_other_sum(found: Comparison, refund: Call, seen: Seen) -> None:

@@ -65,7 +65,8 @@ def note(facts: Facts, found: Comparison, at: Moment) -> Facts:
         facts = _observe(facts, observation, found.asked_at, at)
     for row in facts.contradictions:
         agreed = row.matter in found.judged and not found.contradicts(*row.matter)
-        if agreed and row.over_at is None and row.last_at <= found.asked_at:
+        watched = row.looks > 0 and (row.lasts or row.over_at is None)
+        if agreed and watched and row.last_at <= found.asked_at:
             facts = facts.put_contradiction(_agreed(row, at))
     return facts
 
@@ -129,6 +130,7 @@ def _again(
         looks=1 if begins else row.looks + 1,
         first_at=asked_at if begins else row.first_at,
         last_at=asked_at,
+        over_at=None,
     )
     return _scheduled(facts, _opened(facts, row, at), at)
 
@@ -166,7 +168,7 @@ def _scheduled(facts: Facts, row: Contradiction, at: Moment) -> Contradiction:
 def _agreed(row: Contradiction, at: Moment) -> Contradiction:
     """The provider agrees again. A sticky one stays open until a decision."""
     if row.sticky and row.lasts:
-        return replace(row, check_at=at.now + at.policy.reminder)
+        return replace(row, over_at=row.over_at or at.now, check_at=at.now + at.policy.reminder)
     return replace(row, over_at=at.now, closed_at=row.closed_at or at.now, check_at=None)
 
 

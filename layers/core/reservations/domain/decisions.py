@@ -183,7 +183,7 @@ def _may_answer(standing: Standing, row: Contradiction, decision: Decision) -> b
     """Return `False` for a decision about money that the reservation still stands on."""
     if decision is Decision.PAID:
         return row.payment is None  # a refund's sum cannot be accepted in place of the price
-    if decision is Decision.RETURNED and row.payment is None:
+    if decision is Decision.RETURNED and (row.payment is None or row.kind is Kind.FOREIGN_REFUND):
         return standing.closed
     return True
 
@@ -213,6 +213,7 @@ def _settle_account(
         seen=f"left {standing.left_of(charge)}",
         number=before.number + 1 if before else 1,
         payment=about,
+        looks=0,  # no answer of a provider ends it
         first_at=at.now,
         last_at=at.now,
         opened_at=at.now,
