@@ -18,10 +18,20 @@ from reservations.domain.errors import (
     KnowledgeLostError,
     ReservationNotFoundError,
 )
-from reservations.domain.facts import Call, Facts, Provider, Reason, Status
+from reservations.domain.facts import (
+    Call,
+    Contradiction,
+    Decision,
+    Facts,
+    Kind,
+    Provider,
+    Reason,
+    Status,
+)
 from reservations.domain.history import HistoryEntry
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
+from reservations.domain.money import Money
 from reservations.domain.reservation import ERASED, MailStatus, Reservation
 from tests.worlds.builders import (
     CHARGE_KEY,
@@ -32,6 +42,7 @@ from tests.worlds.builders import (
     a_booking,
     a_change,
     a_charge,
+    a_contradiction,
     a_creation,
     a_customer,
     a_reservation,
@@ -433,6 +444,72 @@ def test_the_reason_and_the_stamps_are_set_once(uow: UnitOfWork, forgetful: dict
 
     with pytest.raises(KnowledgeLostError):
         save(uow, facts=with_calls(**stamps | forgetful))
+
+
+SUSPECTED = a_contradiction(looks=1, opened_at=None, check_at=LATER)
+DECIDED = a_contradiction(
+    number=2, closed_at=LATER, decision=Decision.GONE, evidence="TICKET-5", sticky=True
+)
+
+
+def with_contradictions(*rows: Contradiction) -> Facts:
+    return with_calls(a_charge(), a_booking(), contradictions=rows, confirmed_at=NOON)
+
+
+def test_contradictions_are_read_back_whole_and_in_order(uow: UnitOfWork) -> None:
+    rows = (
+        a_contradiction(over_at=LATER, closed_at=LATER, check_at=None),
+        DECIDED,
+        a_contradiction(Kind.FOREIGN_REFUND, "ré_1", payment="pay_1", money=Money(1, "JPY")),
+        a_contradiction(Kind.FOREIGN_REFUND, "RÉ_1", payment="pay_1", money=Money(2, "EUR")),
+        SUSPECTED,
+    )
+    rows = (*rows[:-1], replace(SUSPECTED, number=3))
+
+    store(uow, a_reservation(facts=with_contradictions(*rows)))
+
+    assert stored(uow).facts.contradictions == rows
+
+
+def test_a_contradiction_is_added_opened_and_decided(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(facts=with_contradictions()))
+    opened = replace(SUSPECTED, opened_at=LATER, looks=3, seen="pending", last_at=LATER)
+    decided = replace(opened, decision=Decision.STANDS, evidence="TICKET-5", closed_at=LATER)
+
+    for row in (SUSPECTED, opened, decided, replace(decided, over_at=LATER)):
+        save(uow, facts=with_contradictions(row))
+
+        assert stored(uow).facts.contradictions == (row,)
+
+
+@pytest.mark.parametrize(
+    "forgetful",
+    [
+        (),
+        (replace(DECIDED, decision=None),),
+        (replace(DECIDED, decision=Decision.STANDS),),
+        (replace(DECIDED, opened_at=None),),
+        (replace(DECIDED, opened_at=LATER),),
+    ],
+)
+def test_an_opening_and_a_decision_are_never_forgotten(
+    uow: UnitOfWork, forgetful: tuple[Contradiction, ...]
+) -> None:
+    store(uow, a_reservation(facts=with_contradictions(DECIDED)))
+
+    with pytest.raises(KnowledgeLostError):
+        save(uow, facts=with_contradictions(*forgetful))
+
+    assert stored(uow).facts.contradictions == (DECIDED,)
+
+
+def test_what_a_charge_tells_of_its_refunds_is_stored_and_changed(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(a_charge(refunded_minor=0, refunds_at=LATER, doubted=True)))
+    told = a_charge(refunded_minor=6000, refunds_at=None, doubted=True)
+
+    save(uow, facts=with_calls(told))
+
+    assert stored(uow).facts.calls == (told,)
 
 
 def test_a_mail_that_was_sent_stays_sent(uow: UnitOfWork) -> None:

@@ -8,7 +8,16 @@ from uuid import UUID
 from reservations.domain.actions import Action, Send
 from reservations.domain.change import Change
 from reservations.domain.codes import canonical
-from reservations.domain.facts import OPEN, Call, Facts, Operation, Reason, Status
+from reservations.domain.facts import (
+    OPEN,
+    Call,
+    Contradiction,
+    Facts,
+    Kind,
+    Operation,
+    Reason,
+    Status,
+)
 from reservations.domain.money import Money
 from reservations.domain.plan import Settlement
 from reservations.domain.policy import STANDARD, Moment
@@ -94,6 +103,23 @@ def a_cancellation(
     named = None if status in _NAMELESS else of
     fields = {"target": of, "provider_id": named, **changes}
     return a_call(Operation.CANCEL_BOOKING, f"cancel:{of}", status, at, **fields)
+
+
+def a_contradiction(
+    kind: Kind = Kind.BOOKING_ABSENT, subject: str = "bkg_1", *, at: datetime = NOON, **changes: Any
+) -> Contradiction:
+    """An open contradiction."""
+    row = Contradiction(
+        kind=kind,
+        subject=subject,
+        seen="absent",
+        looks=3,
+        first_at=at,
+        last_at=at,
+        opened_at=at,
+        check_at=at + STANDARD.reminder,
+    )
+    return replace(row, **changes)
 
 
 def row_of(action: Action) -> Call:

@@ -45,7 +45,7 @@ from reservations.domain.errors import (
     ReservationNotFoundError,
     VoucherNotDrawnError,
 )
-from reservations.domain.facts import RANK, Call, Facts, Outcome, Provider, Status
+from reservations.domain.facts import RANK, Call, Contradiction, Facts, Outcome, Provider, Status
 from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.reservation import ERASED, Customer, MailStatus, Reservation
@@ -378,6 +378,7 @@ def _refuse_to_forget(before: Reservation, after: Reservation) -> None:
     old, new = before.facts, after.facts
     kept = (
         all(_grew(call, new.find(call.key)) for call in old.calls)
+        and all(_is_kept(row, new) for row in old.contradictions)
         and all(_stamped_once(old, new, stamp) for stamp in ("reason", "confirmed_at", "ended_at"))
         and all(send in after.sends for send in before.sends if send.status is MailStatus.SENT)
     )
@@ -396,6 +397,17 @@ def _grew(old: Call, new: Call | None) -> bool:
     )
     identified = old.provider_id in (None, new.provider_id)
     return (grown or sent_again) and identified and old.attempts <= new.attempts
+
+
+def _is_kept(old: Contradiction, facts: Facts) -> bool:
+    """Return `True` unless the row was taken away, or its opening or its decision changed."""
+    same = (row for row in facts.contradictions if row.matter == old.matter)
+    new = next((row for row in same if row.number == old.number), None)
+    return (
+        new is not None
+        and old.opened_at in (None, new.opened_at)
+        and old.decision in (None, new.decision)
+    )
 
 
 def _stamped_once(old: Facts, new: Facts, stamp: str) -> bool:

@@ -343,6 +343,8 @@ class MySqlReservations(Reservations):
 
     def _write_contradictions(self, before: Facts, after: Facts) -> None:
         known = {(row.matter, row.number): row for row in before.contradictions}
+        if not known.keys() <= {(row.matter, row.number) for row in after.contradictions}:
+            raise KnowledgeLostError("a contradiction is never taken away")
         for new in after.contradictions:
             values = mapping.contradiction_values(after.reservation_id, new)
             old = known.get((new.matter, new.number))
@@ -355,9 +357,10 @@ class MySqlReservations(Reservations):
                     row.kind == new.kind,
                     row.subject == new.subject,
                     row.number == new.number,
+                    or_(row.opened_at.is_(None), row.opened_at == new.opened_at),
                     or_(row.decision.is_(None), row.decision == new.decision),
                 )
-                self._change_one(statement.values(values), "a decision is taken once")
+                self._change_one(statement.values(values), "an opening and a decision happen once")
 
     def _write_documents(self, before: Reservation, after: Reservation) -> None:
         issued = {document.type: document for document in before.documents}
