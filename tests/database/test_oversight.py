@@ -19,7 +19,15 @@ from reservations.application.oversee import INVARIANTS, check_invariants
 from reservations.application.ports import Attempt
 from reservations.domain.actions import Verb
 from reservations.domain.codes import new_code
-from reservations.domain.facts import Call, Reason, Status
+from reservations.domain.facts import (
+    Call,
+    Contradiction,
+    Decision,
+    Kind,
+    Operation,
+    Reason,
+    Status,
+)
 from reservations.domain.history import MESSAGE_DROPPED
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
@@ -29,10 +37,12 @@ from reservations.domain.words import State
 from tests.worlds.builders import (
     HOUR,
     MINUTE,
+    NOON,
     PRICE,
     a_booking,
     a_cancellation,
     a_charge,
+    a_contradiction,
     a_creation,
     a_customer,
     a_refund,
@@ -66,6 +76,7 @@ class Stored:
             some_facts(*calls, reason=changes.pop("reason", None)),
             reservation_id=reservation_id,
             created_at=made_at,
+            contradictions=changes.pop("contradictions", ()),
             confirmed_at=changes.pop("confirmed_at", None),
             ended_at=changes.pop("ended_at", None),
         )
@@ -298,6 +309,112 @@ def test_two_bookings_without_a_cancellation_are_found(stored: Stored) -> None:
     )
 
     assert stored.found()["two_kept"] == [reservation.code]
+
+
+# --- what a contradiction explains
+
+DECIDED = {"decision": Decision.HONOURED, "evidence": "TICKET-5"}
+
+
+def a_row_about(call: Call, at: datetime, **changes: Any) -> Contradiction:
+    kind = Kind.PAYMENT_ABSENT if call.operation is Operation.CHARGE else Kind.BOOKING_ABSENT
+    return a_contradiction(kind, str(call.provider_id), at=at, **changes)
+
+
+@pytest.mark.parametrize("operation", [Operation.CHARGE, Operation.BOOK])
+@pytest.mark.parametrize(
+    ("state", "is_found"),
+    [
+        ({"opened_at": None}, False),
+        ({}, False),
+        ({"closed_at": NOON, **DECIDED}, False),
+        ({"closed_at": NOON, "over_at": NOON}, True),
+    ],
+    ids=["suspected", "open", "decided", "over"],
+)
+def test_a_second_one_that_a_contradiction_freezes_is_no_finding(
+    stored: Stored, operation: Operation, state: dict[str, Any], is_found: bool
+) -> None:
+    make = stored.charge if operation is Operation.CHARGE else stored.booking
+    second = make(key="seen:2")
+    frozen = a_row_about(second, stored.then, **state)
+
+    reservation = stored.confirmed(second, contradictions=(frozen,), resting=False)
+
+    found = stored.found()
+    assert found.get("two_kept", []) == ([reservation.code] if is_found else [])
+    assert bool(found.get("confirmed_sum")) == (is_found and operation is Operation.CHARGE)
+
+
+@pytest.mark.parametrize(
+    ("state", "is_found"),
+    [(DECIDED, False), ({"over_at": NOON}, True)],
+    ids=["decided", "over"],
+)
+def test_money_that_a_decision_explains_is_no_finding(
+    stored: Stored, state: dict[str, Any], is_found: bool
+) -> None:
+    charge = stored.charge()
+    voided = a_row_about(charge, stored.then, check_at=None, closed_at=stored.then, **state)
+    reservation = stored.keep(
+        charge,
+        contradictions=(voided,),
+        reason=Reason.CUSTOMER_CANCELLED,
+        ended_at=stored.then,
+    )
+
+    assert stored.found().get("money_left", []) == ([reservation.code] if is_found else [])
+
+
+@pytest.mark.parametrize(
+    ("state", "is_found"),
+    [
+        ({"check_at": None}, False),  # a person is on it
+        ({"closed_at": NOON, "check_at": None, "decision": Decision.REFUND_AGAIN}, True),
+        ({"closed_at": NOON, "check_at": None, "decision": Decision.RETURNED}, False),
+        ({"closed_at": NOON, "check_at": None, "over_at": NOON}, False),
+    ],
+    ids=["open", "refund again", "returned", "over"],
+)
+def test_a_refund_that_failed_late_counts_as_money_left(
+    stored: Stored, state: dict[str, Any], is_found: bool
+) -> None:
+    charge = stored.charge()
+    refund = a_refund(of=str(charge.provider_id), at=stored.then)
+    failed = a_contradiction(
+        Kind.REFUND_FAILED, str(refund.provider_id), payment=refund.target, at=stored.then, **state
+    )
+    reservation = stored.keep(
+        charge,
+        refund,
+        contradictions=(failed,),
+        reason=Reason.CUSTOMER_CANCELLED,
+        ended_at=stored.then,
+    )
+
+    assert stored.found().get("money_left", []) == ([reservation.code] if is_found else [])
+
+
+@pytest.mark.parametrize(
+    ("state", "is_found"),
+    [
+        ({"opened_at": None}, False),
+        ({}, False),
+        ({"closed_at": NOON, **DECIDED}, True),
+        ({"closed_at": NOON, "over_at": NOON}, True),
+    ],
+    ids=["suspected", "open", "decided", "over"],
+)
+def test_papers_may_wait_for_a_contradiction_that_lasts(
+    stored: Stored, state: dict[str, Any], is_found: bool
+) -> None:
+    row = a_contradiction(at=stored.then, **state)
+    reservation = stored.confirmed(
+        confirmed_at=stored.now - 11 * MINUTE, documents=(), contradictions=(row,), resting=False
+    )
+
+    found = stored.found().get("confirmed_without_papers", [])
+    assert found == ([reservation.code] if is_found else [])
 
 
 @pytest.mark.parametrize(("late_by", "is_found"), [("9", False), ("11", True)])
