@@ -1,12 +1,13 @@
 """The four queue functions: the effect of a hint, retried messages, dead-lettered messages."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from reservations.application.ports import MailAccepted, MailUnknown, Reply
 from reservations.domain.errors import DatabaseUnavailableError
-from reservations.domain.facts import NoAnswer, Seen, Status
+from reservations.domain.facts import Dispute, DisputeStatus, Listing, NoAnswer, Seen, Status
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
@@ -37,6 +38,11 @@ ACCEPTED = a_reservation()
 PAID_FOR = a_reservation(a_charge())
 CONFIRMED = a_reservation(facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON))
 WITH_VOUCHER = a_reservation(facts=CONFIRMED.facts, documents=(a_voucher(),))
+
+LOOKED_AT = a_reservation(
+    facts=some_facts(a_charge(check_at=NOON), a_booking(), confirmed_at=NOON),
+    documents=(a_voucher(),),
+)
 
 STEPS: dict[str, Reservation] = {
     "process_payment": ACCEPTED,
@@ -103,6 +109,23 @@ def test_an_answer_that_needs_a_person_is_an_error_in_the_logs(around: Surroundi
     [line] = around.logs.saying("provider answer needs a person")
     assert (line["level"], line["alarm"]) == ("ERROR", "unauthorized")
     assert around.logs.metrics == {"ProviderNoAnswer", "ProviderAlarm"}
+
+
+def test_a_contradiction_is_one_page_when_it_opens(around: Surroundings) -> None:
+    around.keep(LOOKED_AT)
+    told = Listing.of([replace(PAID, dispute=Dispute(DisputeStatus.OPEN, PRICE))])
+    around.payments = ScriptedPayments(told, told)
+
+    run(around, "process_payment")
+
+    [line] = around.logs.saying("contradiction opened")
+    assert (line["level"], line["type"]) == ("ERROR", "dispute")
+    assert around.logs.metrics == {"ProviderListing", "ContradictionOpened"}
+    [row] = around.stored.facts.contradictions
+    around.database.now = row.check_at or NOON
+    run(around, "process_payment")
+    assert len(around.payments.requests) == 2
+    assert len(around.logs.saying("contradiction opened")) == 1
 
 
 def test_a_service_is_booked_and_the_voucher_hint_is_stored(around: Surroundings) -> None:

@@ -12,19 +12,22 @@ from reservations.domain.errors import (
     ReservationNotFoundError,
     VoucherNotDrawnError,
 )
-from reservations.domain.facts import Reason
+from reservations.domain.facts import Decision, Reason
 from reservations.domain.learning import cancel
 from reservations.domain.messages import Queue
 from reservations.domain.reservation import MailStatus, Reservation
 from tests.worlds.application import KEYS, World
 from tests.worlds.builders import (
+    MINUTE,
     NOON,
     RESERVATION_ID,
     a_booking,
     a_change,
     a_charge,
+    a_contradiction,
     a_refund,
     a_reservation,
+    a_voucher,
     some_facts,
 )
 from tests.worlds.fakes import (
@@ -106,6 +109,52 @@ def test_a_doubled_hint_makes_no_second_voucher() -> None:
 
     assert world.store.documents == {}
     assert world.stored.documents == first.documents
+
+
+REBOOKED = a_contradiction(
+    closed_at=NOON + MINUTE, decision=Decision.REBOOKED, evidence="bkg_9", check_at=None
+)
+
+
+def rebooked(world: World) -> Reservation:
+    """Store that the booking has another id now, as a decision does."""
+    booking = a_booking(provider_id="bkg_9", key="seen:book:bkg_9", locator="HOTEL-99")
+    world.wait(2 * MINUTE)
+    with world.unit_of_work() as uow:
+        before = uow.open(RESERVATION_ID).reservation
+        facts = replace(
+            before.facts, calls=(*before.facts.calls, booking), contradictions=(REBOOKED,)
+        )
+        uow.store(a_change(before, replace(before, facts=facts), now=world.now))
+        uow.commit()
+    return world.stored
+
+
+def test_a_rebooked_trip_gets_a_voucher_of_its_new_booking_under_a_key_of_its_own() -> None:
+    world = World(confirmed())
+    world.issue()
+    [first] = world.store.documents
+    rebooked(world)
+
+    assert world.issue()
+
+    document = world.stored.voucher
+    assert document is not None
+    assert document.s3_key != first
+    assert document.issued_at == world.now
+    content = world.store.documents[document.s3_key]
+    assert content.decode() == f"{world.reservation.code} Ana Pérez HOTEL-99"
+    assert world.events.count("voucher.issued") == 2
+    assert not world.issue()
+
+
+def test_a_voucher_that_was_erased_is_not_issued_again_for_a_rebooked_trip() -> None:
+    removed = a_voucher(removed_at=NOON)
+    world = World(replace(confirmed(), documents=(removed,)))
+    rebooked(world)
+
+    assert not world.issue()
+    assert world.store.documents == {}
 
 
 @pytest.mark.parametrize(

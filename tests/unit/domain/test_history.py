@@ -1,12 +1,12 @@
 """The history that follows from a change."""
 
 from dataclasses import replace
-from itertools import chain
+from itertools import chain, pairwise
 
 import pytest
 
 from reservations.domain import history
-from reservations.domain.facts import Call, Operation, Reason, Status
+from reservations.domain.facts import Call, Contradiction, Kind, Operation, Reason, Status
 from reservations.domain.history import CALLS, CLOSED, FEEDBACK, INTERNAL, MAILS, changes
 from reservations.domain.money import Money
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
@@ -15,6 +15,7 @@ from tests.worlds.builders import (
     a_booking,
     a_cancellation,
     a_charge,
+    a_contradiction,
     a_refund,
     a_reservation,
     a_send,
@@ -148,6 +149,12 @@ def test_an_issued_voucher_makes_one_event() -> None:
     assert changes(issued, issued) == ()
 
 
+def test_a_voucher_that_is_issued_again_makes_another_event() -> None:
+    first, second = (a_reservation(documents=(a_voucher(s3_key=key),)) for key in ("a", "b"))
+
+    assert changes(first, second) == ("voucher.issued",)
+
+
 def test_a_removed_voucher_makes_one_event() -> None:
     issued = a_reservation(documents=(a_voucher(),))
     removed = a_reservation(documents=(a_voucher(removed_at=NOON),))
@@ -167,6 +174,52 @@ def test_the_end_of_a_mail_makes_an_event_but_its_attempts_do_not(
     assert changes(a_reservation(), started) == ()
     assert changes(started, sent) == (f"mail.{status}.{kind}",)
     assert changes(sent, sent) == ()
+
+
+# --- contradictions
+
+
+def contradicted(row: Contradiction) -> Reservation:
+    return a_reservation(facts=some_facts(contradictions=(row,)))
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_contradiction_makes_one_event_when_believed_and_one_when_over(kind: Kind) -> None:
+    suspected = a_contradiction(kind, opened_at=None)
+    opened = replace(suspected, opened_at=NOON)
+    looked_at = replace(opened, looks=9)
+    over = replace(looked_at, over_at=NOON, closed_at=NOON)
+    stories = [a_reservation(), *map(contradicted, (suspected, opened, looked_at, over, over))]
+
+    told = [changes(before, after) for before, after in pairwise(stories)]
+
+    line = f"contradiction.{kind}"
+    assert told == [(), (line,), (), (f"{line}.over",), ()]
+
+
+def test_a_suspicion_that_passes_makes_no_event() -> None:
+    suspected = a_contradiction(opened_at=None)
+    passed = replace(suspected, over_at=NOON, closed_at=NOON)
+
+    assert changes(contradicted(suspected), contradicted(passed)) == ()
+
+
+def test_a_second_opening_makes_an_event_of_its_own() -> None:
+    first = a_contradiction(over_at=NOON, closed_at=NOON)
+    both = a_reservation(facts=some_facts(contradictions=(first, a_contradiction(number=2))))
+
+    assert changes(contradicted(first), both) == ("contradiction.booking_absent",)
+
+
+def test_a_dispute_that_is_lost_makes_an_event_for_operators_only() -> None:
+    opened = a_contradiction(Kind.DISPUTE, "pay_1", seen="open")
+    lost = replace(opened, seen="lost")
+
+    told = changes(contradicted(opened), contradicted(lost))
+
+    assert told == ("contradiction.dispute.lost",)
+    assert changes(a_reservation(), contradicted(lost)) == ("contradiction.dispute", *told)
+    assert {*told, "contradiction.dispute", "contradiction.dispute.over"} <= INTERNAL
 
 
 # --- codes -----------------------------------------------------------------------------------------

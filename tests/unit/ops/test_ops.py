@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from ops.desk import ADVICE, SOURCES, Desk
 from reservations.application.oversee import INVARIANTS
 from reservations.application.ports import DeadLetter, DeadLetters, Finding, Source
 from reservations.domain.errors import UnavailableError
-from reservations.domain.facts import Decision
+from reservations.domain.facts import Contradiction, Decision, Kind, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import ERASED, Reservation
@@ -29,9 +30,12 @@ from tests.worlds.builders import (
     NOON,
     RESERVATION_ID,
     a_booking,
+    a_cancellation,
     a_charge,
+    a_contradiction,
     a_creation,
     a_customer,
+    a_refund,
     a_reservation,
     a_send,
     a_voucher,
@@ -320,6 +324,105 @@ def test_a_review_is_resolved_by_evidence(desk: Desk, database: InMemoryDatabase
 
     assert resolved["resolved"]["review"] == ""
     assert database.reservations[RESERVATION_ID].facts.accepted_minor == 1
+
+
+def contradicted(*rows: Contradiction, reason: Reason | None = None) -> Reservation:
+    before = confirmed()
+    facts = replace(before.facts, contradictions=rows, reason=reason)
+    return replace(before, facts=facts)
+
+
+@pytest.mark.parametrize(
+    ("row", "decision", "evidence"),
+    [
+        (a_contradiction(Kind.BOOKING_ABSENT), Decision.STANDS, "TICKET-5"),
+        (a_contradiction(Kind.BOOKING_ABSENT), Decision.GONE, "TICKET-5"),
+        (a_contradiction(Kind.BOOKING_CHANGED), Decision.REBOOKED, "bkg_9"),
+        (a_contradiction(Kind.PAYMENT_ABSENT, "pay_1"), Decision.HONOURED, "TICKET-5"),
+        (
+            a_contradiction(Kind.OTHER_SUM, "pay_1", money=Money(100, "EUR")),
+            Decision.PAID,
+            "TICKET-5",
+        ),
+        (a_contradiction(Kind.DISPUTE, "pay_1", seen="open"), Decision.HONOURED, "TICKET-5"),
+    ],
+)
+def test_a_contradiction_is_decided_by_evidence(
+    desk: Desk,
+    database: InMemoryDatabase,
+    row: Contradiction,
+    decision: Decision,
+    evidence: str,
+) -> None:
+    keep(database, contradicted(row))
+
+    resolve = ("review", "resolve", SHOWN, "--reason", decision, "--evidence", evidence)
+    resolved = page(desk, *resolve)
+
+    assert resolved["resolved"]["review"] == ""
+    [kept, *_] = page(desk, "show", SHOWN)["contradictions"]
+    assert (kept["kind"], kept["decision"], kept["evidence"]) == (row.kind, decision, evidence)
+    [line] = [e for e in database.history[RESERVATION_ID] if e.event == "review.resolved"]
+    assert line.note == f"{decision} {evidence}"
+
+
+def test_of_two_contradictions_the_target_says_which_is_decided(
+    desk: Desk, database: InMemoryDatabase
+) -> None:
+    rows = [
+        a_contradiction(Kind.FOREIGN_REFUND, ref, payment="pay_1", money=Money(100, "EUR"))
+        for ref in ("re_1", "re_2")
+    ]
+    keep(database, contradicted(*rows))
+    resolve = ("review", "resolve", SHOWN, "--reason", "honoured", "--evidence", "TICKET-5")
+
+    vague = run(desk, *resolve)
+    page(desk, *resolve, "--target", "re_2")
+
+    assert vague.exit_code == 2
+    assert "re_1, re_2" in vague.stderr
+    decided = {
+        r.subject: r.decision for r in database.reservations[RESERVATION_ID].facts.contradictions
+    }
+    assert decided == {"re_1": None, "re_2": Decision.HONOURED}
+
+
+@pytest.mark.parametrize("decision", [Decision.RETURNED, Decision.REFUND_AGAIN])
+def test_a_refund_that_failed_late_is_decided(
+    desk: Desk, database: InMemoryDatabase, decision: Decision
+) -> None:
+    failed = a_contradiction(Kind.REFUND_FAILED, "ref_pay_1", payment="pay_1", seen="absent")
+    calls = (a_charge(), a_booking(Status.CANCELLED), a_cancellation(), a_refund())
+    before = contradicted(failed, reason=Reason.CUSTOMER_CANCELLED)
+    keep(database, replace(before, facts=replace(before.facts, calls=calls)))
+
+    resolve = ("review", "resolve", SHOWN, "--reason", decision, "--evidence", "TICKET-5")
+    page(desk, *resolve)
+
+    keys = {call.key for call in database.reservations[RESERVATION_ID].facts.calls}
+    assert ("refund:pay_1:2" in keys) == (decision is Decision.REFUND_AGAIN)
+
+
+def test_an_open_contradiction_is_shown_with_its_looks_and_the_provider_s_word(
+    desk: Desk, database: InMemoryDatabase
+) -> None:
+    keep(database, contradicted(a_contradiction(Kind.BOOKING_CHANGED, seen="other dates")))
+
+    shown = page(desk, "show", SHOWN)
+
+    assert shown["reservation"]["review"] == "booking_changed"
+    [row] = shown["contradictions"]
+    assert (row["subject"], row["seen"], row["looks"]) == ("bkg_1", "other dates", 3)
+    assert row["decision"] is None
+
+
+@pytest.mark.parametrize("unprintable", ["\x1b[2J", "\n", "\u202e"])
+def test_the_word_of_a_provider_cannot_command_the_terminal(
+    desk: Desk, database: InMemoryDatabase, unprintable: str
+) -> None:
+    keep(database, contradicted(a_contradiction(Kind.BOOKING_CHANGED, seen=f"BK{unprintable}1")))
+
+    assert f"BK{unprintable}1" not in run(desk, "show", SHOWN).stdout
 
 
 @pytest.mark.parametrize(("command", "done"), [("redrive", "redriven"), ("drop", "dropped")])

@@ -125,7 +125,7 @@ def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
         yield CLOSED[new.reason]
     if new.ended_at != old.ended_at:
         yield ENDED
-    if after.voucher is not None and before.voucher is None:
+    if after.voucher is not None and after.voucher.s3_key != _voucher_key(before):
         yield VOUCHER_ISSUED
     if _removed(after) and not _removed(before):
         yield VOUCHER_REMOVED
@@ -138,6 +138,10 @@ def _changes(before: Reservation, after: Reservation) -> Iterator[str]:
 def _undoing(standing: Standing) -> int:
     """Count the refunds and cancellations. Before the closing they undo only duplicates."""
     return len(standing.refunds) + len(standing.cancellations)
+
+
+def _voucher_key(reservation: Reservation) -> str | None:
+    return reservation.voucher.s3_key if reservation.voucher else None
 
 
 def _removed(reservation: Reservation) -> bool:
