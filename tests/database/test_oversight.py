@@ -585,7 +585,7 @@ def test_reconcile_makes_each_page_due_and_records_the_operator(
 
     found = (reconciled.reservations, reconciled.payments_calls, reconciled.supplier_calls)
     assert found == (3, 3, 3)
-    assert stored.count("SELECT COUNT(*) FROM outbox WHERE queue = 'payment_look'") == 3
+    assert stored.count("SELECT COUNT(*) FROM outbox WHERE queue = 'payment'") == 3
     lines = "SELECT COUNT(DISTINCT reservation_id) FROM history WHERE event = 'operator.nudged'"
     assert stored.count(lines) == len(kept)
     due = "SELECT COUNT(*) FROM provider_call WHERE check_at <= UTC_TIMESTAMP(6)"

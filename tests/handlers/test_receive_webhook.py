@@ -104,7 +104,7 @@ def test_a_cancellation_webhook_of_the_supplier_only_schedules_an_inquiry(
     booking = the_only(around, Operation.BOOK)
     assert (booking.status, booking.check_at) == (Status.SUCCEEDED, NOON)
     assert the_only(around, Operation.CHARGE).check_at is None
-    assert Queue.SUPPLIER_LOOK in hints(around)
+    assert Queue.SUPPLIER in hints(around)
 
 
 def test_a_body_in_base64_is_signed_over_its_own_bytes(around: Surroundings) -> None:
@@ -156,7 +156,7 @@ def test_any_signed_webhook_with_our_reference_schedules_an_inquiry(
 
     assert (answer["statusCode"], answer["body"] or "") == (200, "")
     assert the_only(around, Operation.CHARGE).check_at == NOON
-    assert Queue.PAYMENT_LOOK in hints(around)
+    assert Queue.PAYMENT in hints(around)
     assert around.logs.metrics == {"WebhookTaken"}
 
 

@@ -96,7 +96,7 @@ def test_a_nudge_makes_a_resting_reservation_due_and_hints_to_its_step() -> None
     nudged = operate.check_now(CODE, cases=world.cases(actor=ACTOR))
 
     assert nudged.next_check_at == NOON + STANDARD.hint_lease
-    assert [row.hint.queue for row in world.database.outbox.values()] == [Queue.PAYMENT_LOOK]
+    assert [row.hint.queue for row in world.database.outbox.values()] == [Queue.PAYMENT]
     assert operator_lines(world) == [("operator.nudged", ACTOR, None)]
 
 

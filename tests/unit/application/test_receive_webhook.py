@@ -109,7 +109,7 @@ def test_a_supplier_cancellation_is_noticed_long_after_settlement() -> None:
 
     receive(world, from_supplier())
     assert world.public_status() is PublicStatus.CONFIRMADA
-    assert world.take_hints() == [Queue.SUPPLIER_LOOK]
+    assert world.take_hints() == [Queue.SUPPLIER]
     gone = Seen(provider_id="bkg_1", status=Status.CANCELLED)
     world.confirm(ScriptedSupplier(Listing((gone,))))
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from reservations.domain.actions import (
+    QUEUE_OF,
     Action,
     Inquire,
     Plan,
@@ -12,7 +13,7 @@ from reservations.domain.actions import (
     Settled,
     Void,
     Wait,
-    wanted_queue,
+    provider_of,
 )
 from reservations.domain.facts import Call, Facts, Operation, Reason, Status
 from reservations.domain.messages import Queue
@@ -682,4 +683,4 @@ def test_a_confirmed_reservation_with_nothing_due_is_settled() -> None:
     ],
 )
 def test_an_action_goes_to_the_queue_of_its_provider(operation: Operation, queue: Queue) -> None:
-    assert wanted_queue(Send(operation=operation, key="any")) is queue
+    assert QUEUE_OF[provider_of(Send(operation=operation, key="any"))] is queue

@@ -17,7 +17,6 @@ from reservations.domain.money import Money
 
 OF_CHARGE = frozenset({Kind.PAYMENT_ABSENT, Kind.PAYMENT_CHANGED, Kind.OTHER_SUM})
 """Contradictions about a charge itself."""
-_MAY_BE_WRITTEN_OFF = OF_CHARGE | {Kind.DISPUTE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +76,12 @@ class Account:
         What others returned counts only once the reservation is closed: before, it stands.
         """
         returned = [refund.money or self.taken for refund in self._good_refunds]
-        if self.closed:
-            if self._is_written_off:
-                return 0
-            returned += [*self._foreign_refunds, *self._lost_disputes]
-        return self.taken.minor - self._sum(returned)
+        if not self.closed:
+            return self.taken.minor - self._sum(returned)
+        if self._is_written_off:
+            return 0
+        returned += [*self._foreign_refunds, *self._returned_by_decision]
+        return self.taken.minor - self._sum(returned) + self._sum(self._accepted_losses)
 
     @property
     def is_returned_by_others(self) -> bool:
@@ -94,15 +94,20 @@ class Account:
         doubtful = {
             row.subject
             for row in self.facts.contradictions
-            if row.kind is Kind.REFUND_FAILED and row.lasts
+            if row.kind is Kind.REFUND_FAILED and row.lasts and row.seen == Status.DECLINED
         }
         sure = [refund for refund in self._good_refunds if refund.provider_id not in doubtful]
         return self._sum([*(refund.money or self.taken for refund in sure), *self._foreign_refunds])
 
     def has_failed(self, refund: Call) -> bool:
-        """`True` if a refund that had succeeded failed later, and no person says it was returned."""
+        """`True` if two looks showed a refund as rejected that had succeeded, or a person says so.
+
+        A refund that is only absent may come back.
+        """
         row = self._last(Kind.REFUND_FAILED, refund.provider_id, opened=True)
-        return row is not None and row.over_at is None and row.decision is not Decision.RETURNED
+        if row is None or row.over_at is not None or row.decision is Decision.RETURNED:
+            return False
+        return is_rejected(row) or row.decision is Decision.REFUND_AGAIN
 
     @cached_property
     def _good_refunds(self) -> list[Call]:
@@ -122,15 +127,34 @@ class Account:
             and row.payment == self.charge.provider_id
             and row.over_at is None
             and row.money is not None
+            and not is_unexplained(row)
         ]
 
     @property
-    def _lost_disputes(self) -> list[Money]:
+    def _returned_by_decision(self) -> list[Money]:
+        """What a lost dispute took back, and what a person said was returned or is lost."""
+        lost = [row for row in self._disputes if row.seen == DisputeStatus.LOST or row.decision]
+        unexplained = [
+            row
+            for row in self._about_refunded_amount
+            if row.decision is Decision.RETURNED
+            or (row.decision is Decision.HONOURED and row.looks > 0 and row.over_at is None)
+        ]
+        return [row.money for row in (*lost, *unexplained) if row.money is not None]
+
+    @property
+    def _accepted_losses(self) -> list[Money]:
+        """What was returned beyond what was taken, and a person lets the traveler keep."""
         return [
             row.money
-            for row in self._disputes
-            if row.seen == DisputeStatus.LOST and row.money is not None
+            for row in self._about_refunded_amount
+            if row.decision is Decision.HONOURED and row.looks == 0 and row.money is not None
         ]
+
+    @property
+    def _about_refunded_amount(self) -> list[Contradiction]:
+        about = (Kind.FOREIGN_REFUND, self.charge.provider_id)
+        return [row for row in self.facts.contradictions if row.matter == about]
 
     @property
     def disputed(self) -> bool:
@@ -145,7 +169,7 @@ class Account:
 
     @property
     def _is_written_off(self) -> bool:
-        """`True` if a person said that the money is not ours any more.
+        """`True` if a person said that no money of the charge is ours any more.
 
         What was returned by another way stays returned. A loss ends when the provider agrees again.
         """
@@ -153,8 +177,7 @@ class Account:
             row.decision is Decision.RETURNED
             or (row.decision is Decision.HONOURED and row.over_at is None)
             for row in self.facts.contradictions
-            if (row.kind in _MAY_BE_WRITTEN_OFF or is_unexplained(row))
-            and self.charge.provider_id in (row.subject, row.payment)
+            if row.kind in OF_CHARGE and self.charge.provider_id in (row.subject, row.payment)
         )
 
     def _sum(self, amounts: list[Money]) -> int:
@@ -203,10 +226,16 @@ class Account:
     def _is_rejected_later(self, refund: Call) -> bool:
         """`True` if both looks at a refund, and the payment's refunded amount, show its failure."""
         row = self._last(Kind.REFUND_FAILED, refund.provider_id)
-        rejected = row is not None and row.open and row.seen == Status.DECLINED
+        rejected = row is not None and row.open and is_rejected(row)
         return rejected and self.charge.refunded_minor == self.explained
 
 
 def is_unexplained(row: Contradiction) -> bool:
     """Return `True` for a refunded amount without the refunds that make it up."""
-    return row.kind is Kind.FOREIGN_REFUND and row.money is None
+    return row.kind is Kind.FOREIGN_REFUND and row.subject == row.payment
+
+
+def is_rejected(row: Contradiction) -> bool:
+    """Return `True` for a refund that failed later, as two looks some time apart showed."""
+    rejected = row.kind is Kind.REFUND_FAILED and row.seen == Status.DECLINED
+    return rejected and row.opened_at is not None and row.looks > 1

@@ -129,9 +129,3 @@ LOOK_QUEUE_OF: Mapping[Provider, Queue] = {
 
 def provider_of(action: Action) -> Provider:
     return PROVIDER_OF[action.operation]
-
-
-def wanted_queue(action: Action) -> Queue:
-    """The queue for the hint of an action. A look at what is closed has places of its own."""
-    late = isinstance(action, Inquire) and not action.call.open
-    return (LOOK_QUEUE_OF if late else QUEUE_OF)[provider_of(action)]

@@ -69,15 +69,21 @@ class Comparison:
 
 
 def as_known(facts: Facts, operation: Operation, listing: Listing) -> Listing:
-    """Give an id that differs by case from one of ours our spelling: a second id is no second call."""
+    """Give an id that differs by case from one of ours our spelling: a second id is no second call.
+
+    It is no word about ours either, while the reservation stands: only an id that is equal cancels.
+    """
     ours = {call.provider_id for call in facts.of(operation)} - {None}
     spelt = {known.casefold(): known for known in ours if known}
-    return Listing.of(
-        seen
-        if seen.provider_id in ours
-        else replace(seen, provider_id=spelt.get(seen.provider_id.casefold(), seen.provider_id))
-        for seen in listing.seen
-    )
+
+    def known_as(seen: Seen) -> Seen | None:
+        known = spelt.get(seen.provider_id.casefold())
+        if known is None or seen.provider_id in ours:
+            return seen
+        cancels = seen.status is Status.CANCELLED and facts.reason is None
+        return None if cancels else replace(seen, provider_id=known)
+
+    return Listing.of(seen for seen in map(known_as, listing.seen) if seen is not None)
 
 
 # --- bookings
@@ -158,8 +164,14 @@ def _compare_sum_of_refunds(found: Comparison, charge: Call, rest: int) -> None:
     found.judge(about, Kind.FOREIGN_REFUND)
     if rest and charge.money:
         money = Money(abs(rest), charge.money.currency)
-        seen = f"unexplained {'-' if rest < 0 else ''}{money}"
-        found.observe(Kind.FOREIGN_REFUND, about, seen, payment=about)
+        more = rest > 0
+        found.observe(
+            Kind.FOREIGN_REFUND,
+            about,
+            f"unexplained {'' if more else '-'}{money}",
+            payment=about,
+            money=money if more else None,
+        )
 
 
 def _compare_charge(found: Comparison, row: Call, seen: Seen | None, twin: Seen | None) -> None:

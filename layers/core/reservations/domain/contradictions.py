@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from reservations.domain.account import is_rejected, is_unexplained
 from reservations.domain.comparison import Comparison, Observation
 from reservations.domain.facts import (
     Contradiction,
@@ -80,7 +81,7 @@ def _observe(facts: Facts, seen: Observation, asked_at: datetime, at: Moment) ->
             return facts
         row = _again(facts, row, seen, asked_at, at)
         return _replace_suspicions(facts.put_contradiction(row), row, at)
-    if row.opened_at is None:  # a suspicion that had passed
+    if row.opened_at is None and row.decision is None:  # a suspicion that had passed
         return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number))
     if row.over_at is None and row.seen == seen.seen:
         return facts.put_contradiction(_watched(row, at))  # a decision answered this
@@ -122,12 +123,14 @@ def _again(
     facts: Facts, row: Contradiction, seen: Observation, asked_at: datetime, at: Moment
 ) -> Contradiction:
     """One more look. A second refund needs looks that agree, so there another word begins again."""
-    begins = row.kind is Kind.REFUND_FAILED and row.seen != seen.seen and not row.open
+    refund = row.kind is Kind.REFUND_FAILED
+    begins = refund and row.seen != seen.seen
+    soon = refund and row.open and asked_at - row.first_at < at.policy.refund_believed
     row = replace(
         row,
         seen=seen.seen,
         money=seen.money or row.money,
-        looks=1 if begins else row.looks + 1,
+        looks=1 if begins else row.looks + (not soon),
         first_at=asked_at if begins else row.first_at,
         last_at=asked_at,
         over_at=None,
@@ -156,9 +159,9 @@ def _scheduled(facts: Facts, row: Contradiction, at: Moment) -> Contradiction:
 
     A refund that others made counts once the reservation is closed: the saga returns the rest.
     """
-    if facts.reason is not None and row.kind is Kind.FOREIGN_REFUND and row.money:
+    if facts.reason is not None and row.kind is Kind.FOREIGN_REFUND and not is_unexplained(row):
         return replace(row, opened_at=row.opened_at or at.now, closed_at=at.now, check_at=None)
-    if row.open:
+    if (row.open and row.looks > 1) or row.kind in (Kind.DISPUTE, Kind.OTHER_SUM):
         return replace(row, check_at=at.now + at.policy.reminder)
     ladder = (row.first_at + after for after in at.policy.suspicion)
     soon = next((time for time in ladder if time > at.now), at.now + at.policy.suspicion[-1])
@@ -203,6 +206,6 @@ def close_made_good(facts: Facts, at: Moment) -> Facts:
     standing = Standing(facts)
     held = {charge.provider_id for charge in standing.held_charges}
     for row in facts.contradictions:
-        if row.kind is Kind.REFUND_FAILED and row.open and row.payment not in held:
+        if row.open and is_rejected(row) and row.payment not in held:
             facts = facts.put_contradiction(replace(row, closed_at=at.now, check_at=None))
     return facts

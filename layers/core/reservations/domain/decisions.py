@@ -142,7 +142,7 @@ def resolve(
     row = _contradiction_in_question(standing, decision, target)
     if row is not None:
         return _decide(standing, row, decision, evidence, at)
-    if decision is Decision.PAID:
+    if decision is Decision.PAID and standing.sum_differs:
         return _accept_sum(standing)
     if decision is Decision.REFUND_AGAIN:
         return _refund_again(standing, _held_charge(standing, target), at)
@@ -193,6 +193,8 @@ def _decide(
 ) -> Facts:
     if decision is Decision.PAID and row.money and row.money.currency != standing.paid.currency:
         raise DecisionRefusedError("the payment is in another currency: cancel the reservation")
+    if decision is Decision.REFUND_AGAIN and row.seen == Status.PENDING:
+        raise DecisionRefusedError(f"{row.subject} is pending: it may still succeed")
     facts = standing.facts.put_contradiction(decide(row, decision, evidence, at))
     if decision is Decision.REBOOKED:
         return _rebooked(facts, row, evidence, at)
@@ -205,18 +207,18 @@ def _settle_account(
     standing: Standing, charge: Call, decision: Decision, evidence: str, at: Moment
 ) -> Facts:
     """Keep that no more money of a charge is due, to either side."""
-    about = charge.provider_id or ""
+    about, left = charge.provider_id or "", standing.left_of(charge)
     before = latest(standing.facts, Kind.FOREIGN_REFUND, about)
     row = Contradiction(
         kind=Kind.FOREIGN_REFUND,
         subject=about,
-        seen=f"left {standing.left_of(charge)}",
+        seen=f"left {left}",
         number=before.number + 1 if before else 1,
         payment=about,
+        money=Money(abs(left), standing.account_of(charge).taken.currency),
         looks=0,  # no answer of a provider ends it
         first_at=at.now,
         last_at=at.now,
-        opened_at=at.now,
     )
     return standing.facts.put_contradiction(decide(row, decision, evidence, at))
 

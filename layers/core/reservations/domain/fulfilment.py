@@ -78,8 +78,14 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
 
 
 def _lacks_voucher(reservation: Reservation) -> bool:
-    """Return `True` without a voucher, or with one of a booking that has another id now."""
+    """Return `True` without a voucher, or with one of a booking that has another id now.
+
+    The first look at that booking tells its locator, so the voucher waits for it.
+    """
     voucher, rebooked_at = reservation.voucher, reservation.standing.rebooked_at
+    booking = reservation.standing.kept_booking
+    if rebooked_at is not None and booking and booking.check_at == rebooked_at:
+        return False
     if voucher is None:
         return True
     outdated = rebooked_at is not None and voucher.issued_at < rebooked_at

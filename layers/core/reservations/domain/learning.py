@@ -111,11 +111,19 @@ def record(facts: Facts, sent: Sent, outcome: Outcome, at: Moment) -> Facts:
 def _not_asked(call: Call, outcome: NotSent | NoAnswer, at: Moment) -> Call:
     """An inquiry or a void without an answer shows nothing. It does not climb to the hourly rung."""
     if not call.open:
-        return replace(call, check_at=call.check_at and at.now + at.policy.aftercare[0])
+        return _look_given_up_or_later(call, at)
     looks = min(call.looks + 1, at.policy.unasked_ladder_limit)
     return replace(
         call, looks=looks, check_at=at.now + _pause(outcome, at.policy.rung(looks), at.policy)
     )
+
+
+def _look_given_up_or_later(call: Call, at: Moment) -> Call:
+    """A look that is not answered is repeated for some days, each time later."""
+    looks = call.looks + 1
+    pause = max(at.policy.aftercare[0], at.policy.resend_pause(looks))
+    over = looks > at.policy.unanswered_looks or call.check_at is None
+    return replace(call, looks=looks, check_at=None if over else at.now + pause)
 
 
 def _not_listed(facts: Facts, charge: Call, at: Moment) -> Call:
@@ -345,7 +353,8 @@ class _Answer:
 
     def absent(self, call: Call) -> Call:
         """Send it again: at once the first time, then with the pauses of the ladder."""
-        again = self.at.policy.rung(call.attempts) if call.attempts > 1 else timedelta(0)
+        pause = self.at.policy.resend_pause(call.attempts)
+        again = pause if call.attempts > 1 else timedelta(0)
         return replace(
             call,
             status=Status.NOT_FOUND,
@@ -357,7 +366,8 @@ class _Answer:
 
     def looked(self, call: Call) -> Call:
         """Note an answer without news, and set the next inquiry."""
-        seen = replace(call, looks=call.looks + call.open)
+        answered = not call.open and call.status is not Status.NOT_FOUND
+        seen = replace(call, looks=0 if answered else call.looks + call.open)
         return replace(seen, check_at=next_look(seen, self.asked_at, self.at))
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 
 from reservations.domain.actions import (
     LOOK_QUEUE_OF,
+    QUEUE_OF,
     Action,
     Inquire,
     InquireRefunds,
@@ -23,7 +24,7 @@ from reservations.domain.actions import (
     Settled,
     Void,
     Wait,
-    wanted_queue,
+    provider_of,
 )
 from reservations.domain.facts import Facts, Operation, Status
 from reservations.domain.fulfilment import Errand, IssueVoucher, SendMail, fulfil
@@ -66,7 +67,7 @@ def settle(reservation: Reservation, at: Moment) -> Settlement:
             else replace(reservation, next_look_at=look_at)
         ),
         next_check_at=min((time for time in wishes if time is not None), default=None),
-        hints=tuple((queue, f"{queue}.due") for queue in map(_queue_of, todo)),
+        hints=tuple((queue, f"{queue}.due") for queue in (_queue_of(t, standing) for t in todo)),
     )
 
 
@@ -108,10 +109,9 @@ def with_longer_lease(reservation: Reservation, at: Moment) -> Moment:
 
 
 def _waits_for_a_look(reservation: Reservation, at: Moment) -> bool:
-    """Return `True` if a late look is all that is due, and nothing comes after it."""
+    """Return `True` if an ordinary look is all that is due."""
     hints = settle(reservation, at).hints
-    late = bool(hints) and all(queue in LOOK_QUEUE_OF.values() for queue, _ in hints)
-    return late and reservation.standing.state in RESTING
+    return bool(hints) and all(queue in LOOK_QUEUE_OF.values() for queue, _ in hints)
 
 
 def _wish(planned: Plan | Errand, at: Moment) -> datetime | None:
@@ -131,14 +131,22 @@ def _next_deadline(standing: Standing, now: datetime) -> datetime | None:
     return min((time for time in deadlines if time > now), default=None)
 
 
-def _queue_of(todo: Action | Errand) -> Queue:
+def _queue_of(todo: Action | Errand, standing: Standing) -> Queue:
     match todo:
         case IssueVoucher():
             return Queue.VOUCHER
         case SendMail():
             return Queue.NOTIFICATION
+        case Inquire() if _is_ordinary(todo, standing):
+            return LOOK_QUEUE_OF[provider_of(todo)]
         case _:
-            return wanted_queue(todo)
+            return QUEUE_OF[provider_of(todo)]
+
+
+def _is_ordinary(look: Inquire, standing: Standing) -> bool:
+    """Return `True` for a look at what nobody doubts and nothing waits for: it may wait for hours."""
+    doubted = look.call.open or look.call.doubted or bool(standing.lasting)
+    return not doubted and standing.state in RESTING
 
 
 # --- what is due at a provider
@@ -258,7 +266,7 @@ def _may_send(facts: Facts, key: str, at: Moment) -> bool:
     call = facts.find(key)
     if call is None or call.status is not Status.NOT_FOUND:
         return call is None
-    longest = at.policy.rung(max(call.attempts, at.policy.unasked_ladder_limit))
+    longest = at.policy.resend_pause(max(call.attempts, at.policy.unasked_ladder_limit))
     paused = call.closed_at is not None and at.now < call.closed_at + longest
     return call.check_at is None or call.due(at.now) or not paused
 

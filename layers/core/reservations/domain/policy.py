@@ -30,6 +30,9 @@ class Policy:
     one_look: Annotated[timedelta, "consulta de lo ya cerrado que nunca fue dudoso"] = timedelta(
         hours=1
     )
+    unanswered_looks: Annotated[
+        int, "consultas seguidas sin respuesta tras las que lo cerrado descansa"
+    ] = 12
     payment_looks: Annotated[
         tuple[timedelta, ...], "consultas lejanas a pagos, antes de `starts_on`"
     ] = (timedelta(days=1),)
@@ -94,6 +97,13 @@ class Policy:
 
     def rung(self, looks: int) -> timedelta:
         return self.ladder[looks] if looks < len(self.ladder) else self.ladder_end
+
+    def resend_pause(self, attempts: int) -> timedelta:
+        """The pause before a call is sent again: the ladder, then twice as long each time up to a day."""
+        beyond = attempts - len(self.ladder)
+        if beyond < 0:
+            return self.ladder[attempts]
+        return min(self.ladder_end * 2.0 ** min(beyond, 10), self.reminder)
 
     def jittered(self, factor: float) -> "Policy":
         """Stretch the ladder, so that calls that failed together do not return together."""
