@@ -98,7 +98,7 @@ def compare_bookings(facts: Facts, listing: Listing, asked_at: datetime) -> Comp
     for row in _settled(standing.bookings, asked_at):
         about, told, twin = _id(row), _told(listing, row), _twin(listing, row)
         if row in standing.ended_bookings:
-            found.judge(about, Kind.BOOKING_ALIVE)
+            found.judge(about, *OF_BOOKINGS)
             if told is not None and told.status in LIVE:
                 found.observe(Kind.BOOKING_ALIVE, about, told.status)
         elif row.status is Status.SUCCEEDED and (

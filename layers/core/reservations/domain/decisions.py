@@ -170,13 +170,13 @@ def _contradiction_in_question(
         and Review(row.kind) in ANSWERS[decision]
         and _may_answer(standing, row, decision)
     ]
-    named = [row for row in rows if target in (None, row.subject, row.payment)]
-    if len(named) > 1:
-        subjects = ", ".join(row.subject for row in named)
+    if target is None and len(rows) > 1:
+        several = ", ".join(f"{row.kind} of {row.subject}" for row in rows)
         raise DecisionRefusedError(
-            f"several are in question: say which, one at a time, by --target: {subjects}"
+            f"several are in question: say which kind or id, by --target: {several}"
         )
-    return named[0] if named else None
+    named = (row for row in rows if target in (None, row.kind, row.subject, row.payment))
+    return next(named, None)
 
 
 def _may_answer(standing: Standing, row: Contradiction, decision: Decision) -> bool:

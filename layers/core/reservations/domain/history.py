@@ -170,7 +170,8 @@ def _contradiction_changes(old: Contradiction | None, new: Contradiction) -> Ite
     lost = new.kind is Kind.DISPUTE and new.seen == DisputeStatus.LOST
     if lost and (old is None or old.seen != new.seen):
         yield DISPUTE_LOST
-    if new.over_at is not None and (old is None or old.over_at is None):
+    agrees = new.over_at is not None and (old is None or old.over_at is None)
+    if agrees and new.decision is None:
         yield OVER[new.kind]
 
 

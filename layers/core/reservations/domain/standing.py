@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from reservations.domain.account import OF_CHARGE, Account, is_unexplained
+from reservations.domain.account import OF_CHARGE, Account, is_rejected, is_unexplained
 from reservations.domain.facts import (
     Call,
     Contradiction,
@@ -122,11 +122,8 @@ class Standing:
 
     @property
     def a_refund_failed(self) -> bool:
-        """`True` once a refund that had succeeded was believed to have failed."""
-        return any(
-            row.kind is Kind.REFUND_FAILED and row.opened_at is not None
-            for row in self.facts.contradictions
-        )
+        """`True` once a refund that had succeeded was believed to be rejected."""
+        return any(map(is_rejected, self.facts.contradictions))
 
     @property
     def rebooked_at(self) -> datetime | None:
@@ -325,10 +322,9 @@ class Standing:
         reviews = self.reviews(now)
         if reviews & FOR_TRAVELERS or self._is_refunded_by_others:
             return True
-        return Review.REFUND_FAILED in reviews and any(
-            account.next_refund is None and not account.refunding
-            for account in map(self.account_of, self.held_charges)
-        )
+        if any(row.kind is Kind.REFUND_FAILED and not is_rejected(row) for row in self.lasting):
+            return Review.REFUND_FAILED in reviews
+        return Review.REFUND_FAILED in reviews and bool(self.short_refunded)
 
     @property
     def _is_refunded_by_others(self) -> bool:
