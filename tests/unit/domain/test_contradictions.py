@@ -1144,8 +1144,7 @@ def test_a_refund_that_is_absent_is_not_repeated_without_a_person() -> None:
     story.run(3 * DAY)
 
     assert story.reviews == {Review.REFUND_FAILED}
-    assert story.verbs == []
-    assert story.view.requires_support
+    assert (story.verbs, story.mails) == ([], [])
     story.decide(Decision.REFUND_AGAIN)
     story.run(HOUR)
     assert [send.key for send in story.sends] == [SECOND_REFUND]
@@ -1527,3 +1526,62 @@ def sends_in_nine_hours(verb: Verb, outcome: Outcome) -> int:
 @pytest.mark.parametrize("verb", [Verb.REFUND, Verb.CANCEL_BOOKING])
 def test_the_back_off_counts_for_the_matter_not_for_the_attempt(verb: Verb) -> None:
     assert sends_in_nine_hours(verb, NoAnswer()) <= 15
+
+
+def test_an_honoured_sum_without_refunds_takes_only_that_sum_from_what_is_owed() -> None:
+    story = believed(lambda providers: providers.set_payment("pay_1", refunded_minor=6000))
+    story.decide(Decision.HONOURED)
+    much_later(story)
+
+    story.cancel()
+    much_later(story)
+
+    assert [send.money for send in story.sends if send.verb is Verb.REFUND] == [REST]
+    assert story.status is PublicStatus.CANCELADA
+
+
+def test_a_refund_by_hand_after_an_accepted_loss_is_in_front_of_a_person_again() -> None:
+    story = contradicted(cent_returned_by_hand, after=refunded)
+    story.run(HOUR)
+    story.decide(Decision.HONOURED)
+    story.run(DAY)
+
+    all_returned_by_hand(story.providers)
+    story.webhook()
+    story.run(HOUR)
+
+    assert story.reviews == {Review.FOREIGN_REFUND}
+
+
+def test_a_refund_that_is_absent_for_a_while_is_told_to_nobody() -> None:
+    story = refunded()
+    listed = story.providers.refunds
+    refund_absent(story.providers)
+    story.webhook()
+    story.run(20 * MINUTE)
+    assert story.view.refund == Refund(RefundStatus.DONE, PRICE)
+
+    story.providers.refunds = listed
+    much_later(story)
+
+    assert (story.reviews, story.mails, story.verbs) == (frozenset(), [], [])
+    assert is_at_rest(story)
+
+
+@pytest.mark.parametrize("decision", [Decision.HONOURED, Decision.RETURNED])
+def test_a_dispute_lost_in_part_hides_nothing_that_is_still_owed(decision: Decision) -> None:
+    def change(providers: ChangingProviders) -> None:
+        providers.set_payment("pay_1", dispute=Dispute(DisputeStatus.LOST, PART))
+
+    story = contradicted(change)
+    story.cancel()
+    story.run(3 * DAY)
+    assert story.state is State.REFUND_IN_PROGRESS
+
+    story.decide(decision)
+    much_later(story)
+
+    assert story.verbs == [Verb.CANCEL_BOOKING]
+    assert story.state is State.REFUND_IN_PROGRESS
+    assert story.reviews
+    assert story.view.refund == Refund(RefundStatus.PENDING, PRICE)

@@ -134,13 +134,21 @@ class Account:
     def _returned_by_decision(self) -> list[Money]:
         """What a lost dispute took back, and what a person said was returned or is lost."""
         lost = [row for row in self._disputes if row.seen == DisputeStatus.LOST or row.decision]
-        unexplained = [
+        return [row.money for row in (*lost, *self._answered) if row.money is not None]
+
+    @property
+    def answered(self) -> int:
+        """The refunded amount that a person answered for although no refund explains it."""
+        return self._sum([row.money for row in self._answered if row.money is not None])
+
+    @property
+    def _answered(self) -> list[Contradiction]:
+        return [
             row
             for row in self._about_refunded_amount
             if row.decision is Decision.RETURNED
             or (row.decision is Decision.HONOURED and row.looks > 0 and row.over_at is None)
         ]
-        return [row.money for row in (*lost, *unexplained) if row.money is not None]
 
     @property
     def _accepted_losses(self) -> list[Money]:

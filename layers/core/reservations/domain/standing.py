@@ -108,7 +108,8 @@ class Standing:
     def may_refund(self, charge: Call) -> bool:
         """`False` while a contradiction freezes the refund of a charge."""
         account = self.account_of(charge)
-        if account.disputed or (charge.refunded_minor or 0) > account.explained:
+        known = account.explained + account.answered
+        if account.disputed or (charge.refunded_minor or 0) > known:
             return False
         frozen = {charge.provider_id}
         if self.kept_charge is not None:
