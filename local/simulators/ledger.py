@@ -1,6 +1,6 @@
 """The ledger of a provider: payments, refunds or bookings, one per idempotency key.
 
-One model for the HTTP simulators and for the simulation. Clock, identifiers, fates and storage are given to it.
+Clock, identifiers, fates and storage are given to it.
 Times are seconds since 1970.
 """
 

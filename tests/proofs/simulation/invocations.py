@@ -1,10 +1,10 @@
 """The real use cases, each called as its function does."""
 
-from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from local.simulators.ledger import CANCELLED, Entry
+from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
+
 from reservations.application import operate
 from reservations.application.cancel_reservation import cancel_reservation
 from reservations.application.cases import Cases
@@ -13,7 +13,6 @@ from reservations.application.create_reservation import CreateReservation, creat
 from reservations.application.issue_voucher import issue_voucher
 from reservations.application.notify_customer import Vouchers, notify_customer
 from reservations.application.poll_outbox import poll_outbox
-from reservations.application.ports import WebhookEvent
 from reservations.application.process_payment import process_payment
 from reservations.application.receive_webhook import receive_webhook
 from reservations.domain.decisions import DecisionRefusedError
@@ -23,7 +22,12 @@ from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import Review
-from tests.proofs.simulation.providers import Party, SimulatedPayments, SimulatedSupplier
+from reservations.entrypoints import webhooks
+from reservations.entrypoints.problems import ProblemError
+from tests.proofs.hostile.rows import Kind, Row
+from tests.proofs.hostile.webhooks import SECRETS, Webhook
+from tests.proofs.simulation.answers import Answers
+from tests.proofs.simulation.providers import Party, provider_of
 from tests.proofs.simulation.services import Message
 from tests.proofs.simulation.world import World
 from tests.worlds.application import KEYS, SUPPORT
@@ -37,12 +41,13 @@ DECISIONS = {
 }
 # Decisions that a person can attest about a call, by its status at the provider. Pending has none.
 SAID = {
-    (Operation.CHARGE, Status.DECLINED): Decision.NOT_CHARGED,
-    (Operation.CHARGE, Status.VOIDED): Decision.NOT_CHARGED,
-    (Operation.BOOK, Status.SUCCEEDED): Decision.BOOKED,
-    (Operation.BOOK, Status.DECLINED): Decision.NOT_BOOKED,
-    (Operation.BOOK, Status.CANCELLED): Decision.NOT_BOOKED,
+    (Operation.CHARGE, "declined"): Decision.NOT_CHARGED,
+    (Operation.CHARGE, "voided"): Decision.NOT_CHARGED,
+    (Operation.BOOK, "confirmed"): Decision.BOOKED,
+    (Operation.BOOK, "rejected"): Decision.NOT_BOOKED,
+    (Operation.BOOK, "cancelled"): Decision.NOT_BOOKED,
 }
+NOTHING = {Operation.CHARGE: "declined", Operation.BOOK: "rejected"}  # where there is no row
 
 
 class Invocations:
@@ -50,6 +55,7 @@ class Invocations:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._answers = Answers(world, self.cancel)
 
     def create(self, party: Party) -> None:
         command = CreateReservation(
@@ -80,12 +86,29 @@ class Invocations:
 
         self._world.start(f"cancel {party.name}", body)
 
-    def webhook(self, event: WebhookEvent) -> None:
-        def body() -> None:
-            received = receive_webhook(event, cases=self._world.cases())
-            self._world.say(f"webhook {received}")
+    def webhook(self, webhook: Webhook) -> None:
+        """Deliver a webhook as its function receives it: signed, and checked before anything else."""
 
-        self._world.start(f"webhook {self._world.name_of(UUID(event.reference))}", body)
+        def body() -> None:
+            headers, content = webhook.delivery(self._world.now)
+            document = {"headers": headers, "body": content.decode(), "isBase64Encoded": False}
+            provider = provider_of(webhook.service)
+            try:
+                event = webhooks.verified(
+                    APIGatewayProxyEvent(document),
+                    provider=provider,
+                    secrets=[SECRETS[provider]],
+                    now=self._world.now,
+                )
+            except ProblemError as problem:
+                self._world.say(f"webhook refused: {problem}")
+                return
+            received = event and receive_webhook(event, cases=self._world.cases())
+            if received is not None:
+                self._world.told_by_webhook(webhook)
+            self._world.say(f"webhook {webhook.type} {received}")
+
+        self._world.start(f"webhook {self._world.name_of(UUID(webhook.reference))}", body)
 
     def poll(self) -> None:
         def body() -> None:
@@ -111,14 +134,14 @@ class Invocations:
                 process_payment(
                     hint.reservation_id,
                     cases=cases,
-                    payments=SimulatedPayments(self._world.providers),
+                    payments=self._world.providers.payments_api,
                     not_after=self._world.now + PAYMENT_LIMIT,
                 )
             case Queue.SUPPLIER | Queue.SUPPLIER_LOOK:
                 confirm_supplier(
                     hint.reservation_id,
                     cases=cases,
-                    supplier=SimulatedSupplier(self._world.providers),
+                    supplier=self._world.providers.supplier_api,
                     not_after=self._world.now + SUPPLIER_LIMIT,
                 )
             case Queue.VOUCHER:
@@ -168,8 +191,10 @@ class Invocations:
             with self._world.at_once(f"operator {party.name}"):
                 if reason is Review.DEADLINE:
                     self._tell_what_is_so(party)
-                else:
+                elif reason in DECISIONS:
                     self._decide(party, reason)
+                else:
+                    self._answers.answer(party, reason)
         return bool(reasons)
 
     def _decide(self, party: Party, reason: Review) -> None:
@@ -183,20 +208,48 @@ class Invocations:
     def _tell_what_is_so(self, party: Party) -> None:
         """Attest overdue charges and bookings by the provider's ledger, as if by phone."""
         before = self._stored(party)
-        ledgers = {
-            Operation.CHARGE: self._world.providers.payments,
-            Operation.BOOK: self._world.providers.bookings,
-        }
         for call in before.standing.awaited:
-            if call.operation in ledgers and call.deadline_at <= self._world.now:
-                rows = ledgers[call.operation].of(before.reservation_id)
-                told = next((row for row in rows if _is_of(row, call)), None)
-                status = Status(told.status) if told else Status.DECLINED
-                if decision := SAID.get((call.operation, status)):
-                    evidence = told.provider_id if told else f"E-{self._world.number()}"
-                    done = self._resolve(before, decision, evidence, call.provider_id)
-                    if done and decision is Decision.BOOKED:
-                        self._world.attested.add(evidence)
+            if call.deadline_at > self._world.now:
+                continue
+            if call.operation in NOTHING:
+                self._tell_of(before, call)
+            else:
+                self._undo_by_hand(before, call)
+
+    def _tell_of(self, before: Reservation, call: Call) -> None:
+        row = self._row_of(before.reservation_id, call)
+        status = row.status if row else NOTHING[call.operation]
+        if decision := SAID.get((call.operation, status)):
+            evidence = row.id if row else f"E-{self._world.number()}"
+            if decision is Decision.BOOKED:
+                self._world.attested.add(evidence)
+            self._resolve(before, decision, evidence, call.provider_id)
+
+    def _undo_by_hand(self, before: Reservation, call: Call) -> None:
+        """End a refund or a cancellation that does not arrive, unless it may still."""
+        refund = call.operation is Operation.REFUND
+        decision = Decision.REFUNDED if refund else Decision.CANCELLED
+        reason = Review.REFUND_REFUSED if refund else Review.CANCEL_REFUSED
+        payment = self._world.providers.payments.find(call.target, Kind.PAYMENT)
+        under_way = (
+            refund
+            and payment is not None
+            and any(
+                row.status == "pending"
+                for row in self._world.providers.payments.refunds_of(payment)
+            )
+        )
+        if not under_way and self._resolve(
+            before, decision, f"E-{self._world.number()}", call.target
+        ):
+            self._do_by_hand(before, reason, call.target)
+
+    def _row_of(self, reservation_id: UUID, call: Call) -> Row | None:
+        providers = self._world.providers
+        charge = call.operation is Operation.CHARGE
+        service = providers.payments if charge else providers.supplier
+        rows = service.of(reservation_id, Kind.PAYMENT if charge else Kind.BOOKING)
+        return next((row for row in rows if not row.gone and _is_of(row, call)), None)
 
     def _resolve(
         self, before: Reservation, decision: Decision, evidence: str, target: str | None
@@ -223,20 +276,21 @@ class Invocations:
         """Refund by transfer, or have the supplier cancel."""
         providers = self._world.providers
         if reason is Review.REFUND_REFUSED:
-            for charge in before.standing.held_charges:
-                if charge.provider_id == target and charge.money:
-                    providers.by_hand.append((before.reservation_id, charge.money))
+            providers.transfer(providers.payments.find(target, Kind.PAYMENT))
         if reason is Review.CANCEL_REFUSED and target:
-            booking = providers.bookings.get(target)
-            providers.bookings.put(replace(booking, status=CANCELLED, becomes=None))
+            booking = providers.supplier.find(target, Kind.BOOKING)
+            assert booking is not None
+            if booking.alive:
+                providers.supplier.change(booking, "cancelled")
 
     def _stored(self, party: Party) -> Reservation:
         assert party.reservation_id is not None
         return self._world.database.reservations[party.reservation_id]
 
 
-def _is_of(row: Entry, call: Call) -> bool:
-    return row.provider_id == call.provider_id or row.key == call.key
+def _is_of(row: Row, call: Call) -> bool:
+    named = call.provider_id is not None and row.is_called(call.provider_id)
+    return named or row.key == call.key
 
 
 def _in_question(reservation: Reservation, reason: Review) -> str | None:

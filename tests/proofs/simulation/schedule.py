@@ -2,27 +2,33 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from uuid import UUID
 
-from local.simulators.ledger import CANCELLED, SUCCEEDED
-from reservations.application.ports import WebhookEvent
 from reservations.domain.codes import new_code
 from reservations.domain.facts import Provider
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
+from tests.proofs.hostile.rows import Kind, Row
+from tests.proofs.hostile.service import Service
+from tests.proofs.hostile.turns import TURNS, Both
+from tests.proofs.hostile.webhooks import Webhook
 from tests.proofs.simulation.invocations import Invocations
-from tests.proofs.simulation.providers import Party, money_of
+from tests.proofs.simulation.providers import Party
 from tests.proofs.simulation.rules import ViolationError
 from tests.proofs.simulation.world import World
 
 LEAPS = tuple(timedelta(seconds=seconds) for seconds in (31, 200, 1000, 7300))
 OUTAGES = tuple(timedelta(seconds=seconds) for seconds in (300, 1500, 9000))
+LONG_AFTER = tuple(timedelta(days=days) for days in (0.01, 0.2, 3, 3, 25, 70))
+SOON_DECIDED = 0.3  # of the changes: a person decides before the provider has said its last word
 DAY = timedelta(days=1)  # the last late inquiry might miss later changes
 MOST_STEPS = 4000
 MOST_REVIEWS = 3  # resolving one may lead to the next
 MOST_CALLS = 400  # to providers, for one reservation
+
+
+Changed = tuple[Service, Row]
 
 
 class Schedule:
@@ -31,8 +37,8 @@ class Schedule:
     def __init__(self, seed: int, *, tell: Callable[[str], None] | None = None) -> None:
         self.world = World(seed, tell=tell)
         self._random = self.world.random
-        self._do = Invocations(self.world)
-        self.world.deliver_webhook = self._do.webhook
+        self.do = Invocations(self.world)
+        self.world.deliver_webhook = self.do.webhook
         self._steps = 0
 
     def run(self) -> None:
@@ -41,7 +47,7 @@ class Schedule:
         Raises:
             ViolationError: a promise was broken.
         """
-        with self._seeded_identifiers():
+        with self.seeded_identifiers():
             try:
                 self._run()
             finally:
@@ -52,24 +58,35 @@ class Schedule:
             self.world.say(f"{party.name} pays {party.price}, with {party.mood_names}")
             self.world.later(
                 timedelta(seconds=number and self._random.choice((0, 20, 400))),
-                partial(self._do.create, party),
+                partial(self.do.create, party),
             )
         self.world.pass_time(self.world.now)
         for _ in range(self._random.randrange(25, 75) * len(self.world.parties)):
             self._move()
         self.world.hostile = False
         self.world.say("calm times begin")
-        self._drain()
+        self._drain(far=False)
         if self._random.random() < 0.7 and self._epilogue():
-            self._drain()
-        for _ in range(MOST_REVIEWS):
-            if self._reviewed():
-                self._drain()
+            self._drain(far=False)
+        self._review_all()
+        if self._random.random() < 0.4 and self._epilogue():
+            self._drain(far=False)  # after decisions of persons, which answer no news
+            self._review_all()
+        self._drain(far=True)
+        self._review_all()
         self.world.watch.nothing_in_review()
 
-    def _drain(self) -> None:
-        """Make fair moves until nothing is due any more, and check the promises."""
-        while self._fair_move():
+    def _review_all(self) -> None:
+        for _ in range(MOST_REVIEWS):
+            if self._reviewed():
+                self._drain(far=False)
+
+    def _drain(self, *, far: bool) -> None:
+        """Make fair moves until nothing is due any more, and check the promises.
+
+        Looks shortly before the trips are taken too if they are `far`.
+        """
+        while self.fair_move(far=far):
             self._steps += 1
             if self._steps > MOST_STEPS:
                 raise ViolationError("silence", "it does not end")
@@ -77,7 +94,7 @@ class Schedule:
                 self._clean_up()
         if self.world.providers.calls > MOST_CALLS * len(self.world.parties):
             raise ViolationError("calls", f"{self.world.providers.calls} calls to providers")
-        self.world.watch.at_end()
+        self.world.watch.at_end(far=far)
 
     def _clean_up(self) -> None:
         """Delete published hints, as `clean_up` does."""
@@ -87,34 +104,40 @@ class Schedule:
 
     def _epilogue(self) -> bool:
         """Change something long after all rests, and announce it only by a webhook."""
-        party = self._some_party()
-        if party is None or party.reservation_id is None:
-            return False
-        change = self._random.choice((self._supplier_cancels, self._second_one_appears))
-        provider = change(party)
-        if provider is None:
-            return False
-        self.world.pass_time(self.world.now + timedelta(seconds=180))
-        self._webhook_for_sure(provider, party.reservation_id)
-        return True
+        changed = False
+        for _ in range(self._random.choice((1, 1, 2, 3))):
+            self._live_until(self.world.now + self._random.choice(LONG_AFTER))
+            party = self._some_party()
+            if party is None or party.reservation_id is None:
+                break
+            if news := self._random.choice(self._CHANGES)(self, party):
+                changed = True
+                self.world.pass_time(self.world.now + timedelta(seconds=180))
+                self._webhook_for_sure(*news)
+                if self._random.random() < SOON_DECIDED:
+                    self._live_until(self.world.now + timedelta(hours=1))
+                    self._reviewed()
+        return changed
+
+    def _live_until(self, at: datetime) -> None:
+        """Make fair moves until then, whatever waits for a person."""
+        while (
+            moment := self.world.next_moment(parked=True, far=True)
+        ) is not None and moment <= at:
+            self.fair_move(parked=True, far=True)
+        self.world.pass_time(at)
 
     def _reviewed(self) -> bool:
         """Let operators resolve all reviews at the end. Return true if there was one."""
-        answered = [self._do.review(party) for party in self.world.created]
+        answered = [self.do.review(party) for party in self.world.created]
         return any(answered)
 
-    def _webhook_for_sure(self, provider: Provider, reference: UUID) -> None:
-        self._do.webhook(
-            WebhookEvent(
-                provider=provider,
-                webhook_id=f"wh_{self.world.number()}",
-                type="changed",
-                reference=str(reference),
-            )
-        )
+    def _webhook_for_sure(self, service: Service, row: Row) -> None:
+        webhook = Webhook(service, row, "changed", number=self.world.number(), sure=True)
+        self.do.webhook(webhook)
 
     @contextmanager
-    def _seeded_identifiers(self) -> Iterator[None]:
+    def seeded_identifiers(self) -> Iterator[None]:
         """Draw ids and codes from the seed: their order decides the order of polling."""
         drawing = (uuid7.__defaults__, new_code.__kwdefaults__)
         uuid7.__defaults__ = (self._random.getrandbits,)
@@ -126,25 +149,25 @@ class Schedule:
 
     # --- moves
 
-    def _fair_move(self) -> bool:
+    def fair_move(self, *, parked: bool = False, far: bool = False) -> bool:
         """Make the move of a good day. Return false when nothing is left to do."""
         if self.world.workers:
             self.world.advance(self.world.workers[0])
         elif visible := self.world.queues.visible():
-            self._do.deliver(visible[0])
-        elif (moment := self.world.next_moment()) is None:
+            self.do.deliver(visible[0])
+        elif (moment := self.world.next_moment(parked=parked, far=far)) is None:
             return False
         elif moment <= self.world.now and not (
             self.world.events and self.world.events[0][0] <= self.world.now
         ):
-            self._do.poll()
+            self.do.poll()
         else:
             self.world.pass_time(max(moment, self.world.now))
         return True
 
     def _move(self) -> None:
         if self._random.random() < self.world.calm:
-            self._fair_move()
+            self.fair_move()
         else:
             self._random.choice(self._MOVES)(self)
 
@@ -157,7 +180,7 @@ class Schedule:
 
     def _move_message(self) -> None:
         if visible := self.world.queues.visible():
-            self._do.deliver(self._random.choice(visible))
+            self.do.deliver(self._random.choice(visible))
 
     def _move_stray_hint(self) -> None:
         """Queue a stray hint, as from a redrive, an operator or an old duplicate."""
@@ -176,7 +199,7 @@ class Schedule:
     def _move_cancel(self) -> None:
         party = self._some_party()
         if party and not party.asked_to_cancel and self._random.random() < 0.6:
-            self._do.cancel(party)
+            self.do.cancel(party)
 
     def _move_leap(self) -> None:
         leap = self._random.choice(LEAPS)
@@ -187,7 +210,7 @@ class Schedule:
         """Freeze the running workers, as SIGSTOP does, while the world goes on."""
         frozen, self.world.workers = self.world.workers, []
         for _ in range(self._random.choice((4, 12, 30))):
-            self._fair_move()
+            self.fair_move()
         self.world.workers += frozen
 
     def _move_kill(self) -> None:
@@ -207,18 +230,26 @@ class Schedule:
 
     def _move_second_one(self) -> None:
         party = self._some_party()
-        if party and self.world.now < self.world.began + DAY and self._random.random() < 0.5:
-            self._second_one_appears(party)
+        if not party or self.world.now >= self.world.began + DAY or self._random.random() < 0.5:
+            return
+        if news := self._second_one_appears(party):
+            delay = self._random.choice(LEAPS)
+            self.world.later(delay, lambda: self._webhook_for_sure(*news))
+
+    def _move_turn(self) -> None:
+        party = self._some_party()
+        if party and self._random.random() < 0.5:
+            self._turn(party)
 
     def _move_operator(self) -> None:
         if party := self._some_party():
             if self._random.random() < 0.7:
-                self._do.review(party)
+                self.do.review(party)
             else:
-                self._do.check_now(party)
+                self.do.check_now(party)
 
     def _move_poll(self) -> None:
-        self._do.poll()
+        self.do.poll()
 
     _MOVES = (
         _move_worker,
@@ -235,34 +266,57 @@ class Schedule:
         _move_outage,
         _move_supplier_cancels,
         _move_second_one,
+        _move_turn,
         _move_operator,
     )
 
     # --- changes from outside
 
-    def _supplier_cancels(self, party: Party) -> Provider | None:
-        """Cancel a booking. Return the provider, or `None` without a booking."""
-        assert party.reservation_id is not None
-        for booking in self.world.providers.bookings.of(party.reservation_id):
-            if booking.status == SUCCEEDED:
-                self.world.providers.bookings.end(booking, CANCELLED)
-                party.supplier_cancelled = True
-                self.world.say(f"the supplier cancels {booking.provider_id}")
-                self.world.notify(Provider.SUPPLIER, party.reservation_id)
-                return Provider.SUPPLIER
+    def _turn(self, party: Party) -> Changed | None:
+        """Let a provider change its word. Return `None` where it has none to change."""
+        providers, reference = self.world.providers, str(party.reservation_id)
+        turn = self._random.choice(TURNS)
+        changed = turn(Both(providers.payments, providers.supplier, self._random), reference)
+        if changed is not None:
+            service, row = changed
+            self.world.say(f"  truth: {turn.__name__}: {row}")
+            self.world.turned[reference, service.name] = self.world.now
+            self.world.owe_webhook(service, row, "updated")
+        return changed
+
+    def _supplier_cancels(self, party: Party) -> Changed | None:
+        """Cancel a booking. Return `None` without a booking."""
+        supplier = self.world.providers.supplier
+        for booking in supplier.of(party.reservation_id, Kind.BOOKING):
+            if booking.good:
+                supplier.change(booking, "cancelled")
+                supplier.outside.owe_webhook(supplier, booking, "cancelled")
+                return supplier, booking
         return None
 
-    def _second_one_appears(self, party: Party) -> Provider | None:
-        """Make a second payment or booking under our reference. Return its provider, or `None`."""
-        assert party.reservation_id is not None
-        providers = self.world.providers
-        ledgers = [providers.payments, providers.bookings]
-        for ledger in self._random.sample(ledgers, k=2):
-            made = ledger.of(party.reservation_id)
-            if made and not party.repeated:
-                party.repeated = True
-                money = money_of(made[0])
-                second = money and self._random.choice((money, party.price))
-                providers.make(ledger, party.reservation_id, money=second)
-                return providers.provider_of(ledger)
+    def _second_one_appears(self, party: Party) -> Changed | None:
+        """Make a second payment or booking under our reference. Return `None` without a first."""
+        repeated, reference = self.world.providers.repeated, str(party.reservation_id)
+        if reference in repeated:
+            return None
+        for second in self._random.sample((self._second_payment, self._second_booking), k=2):
+            if made := second(reference, party):
+                repeated.add(reference)
+                return made
         return None
+
+    def _second_payment(self, reference: str, party: Party) -> Changed | None:
+        payments = self.world.providers.payments
+        if not (made := payments.of(reference, Kind.PAYMENT)):
+            return None
+        minor = self._random.choice((made[0].minor, party.price.minor))
+        currency = made[0].currency
+        return payments, payments.make(Kind.PAYMENT, reference, minor=minor, currency=currency)
+
+    def _second_booking(self, reference: str, party: Party) -> Changed | None:
+        supplier = self.world.providers.supplier
+        if not (made := supplier.of(reference, Kind.BOOKING)):
+            return None
+        return supplier, supplier.make_booking(reference, made[0].asked, key=None)
+
+    _CHANGES = (_supplier_cancels, _second_one_appears, *[_turn] * 6)

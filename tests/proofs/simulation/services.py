@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
+from typing import Protocol
 
 from reservations.application.ports import (
     Mail,
@@ -20,7 +21,7 @@ from reservations.application.ports import (
 from reservations.domain.errors import DocumentStoreUnavailableError
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.reservation import MailKind
-from tests.proofs.simulation.providers import Outside
+from tests.proofs.hostile.service import Outside as Clocked
 from tests.proofs.simulation.rules import ViolationError
 from tests.worlds.fakes import InMemoryDocumentStore
 
@@ -34,6 +35,16 @@ VISIBILITY = {
 }
 MAX_RECEIVES = 20
 DELAYS = tuple(timedelta(seconds=seconds) for seconds in (0, 0, 0, 5, 60, 900))
+
+
+class Outside(Clocked, Protocol):
+    """The world around our services."""
+
+    trouble: float  # odds that a service of ours fails, in hostile times
+
+    def boundary(self, where: str, *, pause: float = 0) -> None: ...
+
+    def service_down(self, service: str) -> bool: ...
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

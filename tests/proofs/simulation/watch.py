@@ -2,12 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NoReturn, Protocol
 
-from local.simulators.ledger import ALIVE, Entry
 from reservations.domain.facts import Call, Operation, Reason, Status
 from reservations.domain.messages import Hint
 from reservations.domain.money import Money
@@ -16,6 +14,9 @@ from reservations.domain.reservation import Customer, MailKind, MailSend, MailSt
 from reservations.domain.standing import Standing
 from reservations.domain.views import view
 from reservations.domain.words import Review, State
+from tests.proofs.hostile.rows import Kind, Row
+from tests.proofs.simulation.heard import Heard
+from tests.proofs.simulation.promises import Promises
 from tests.proofs.simulation.providers import Party, Providers, money_of
 from tests.proofs.simulation.rules import ViolationError
 from tests.proofs.simulation.services import Queues, SimulatedMailer, SimulatedStore
@@ -44,7 +45,7 @@ FORWARD = (Operation.CHARGE, Operation.BOOK)
 LISTED_LONG_AGO = timedelta(minutes=5)
 LEASE = timedelta(seconds=30)
 LONGEST_LEASE = timedelta(minutes=5)  # while no worker has taken the hint
-LATE_LOOK_LEASE = timedelta(hours=1)  # the same, when only a late look is due
+LEASE_OF_A_LOOK = timedelta(hours=1)  # at what is closed
 A_WEEK = timedelta(days=7)
 QUARTER_OF_AN_HOUR = timedelta(minutes=15)
 
@@ -54,6 +55,8 @@ class World(Protocol):
 
     database: InMemoryDatabase
     providers: Providers
+    answers: Heard
+    promises: Promises
     queues: Queues
     store: SimulatedStore
     mailer: SimulatedMailer
@@ -89,7 +92,7 @@ class Watch:
         if old is not None:
             self._check_word(party, old, new)
         self._check_confirmation(party, new)
-        self._check_own_charges(party)
+        self._check_own_charges(new)
         if old is None or saved_at is None:
             return
         _check_version(old, new, saved_at)
@@ -100,7 +103,8 @@ class Watch:
             self._check_begun(party, call, new)
         self._check_voids(old, new)
         confirmed = new.standing.state is State.SUPPLIER_CONFIRMED
-        if len(new.documents) > len(old.documents) and not (confirmed and not old.documents):
+        first = not old.documents or party.moved_from is not None
+        if len(new.documents) > len(old.documents) and not (confirmed and first):
             fail("voucher", f"issued in {new.standing.state}, beside {len(old.documents)}")
 
     def hinted(self, party: Party, hints: Iterable[Hint]) -> None:
@@ -116,27 +120,32 @@ class Watch:
             return
         if after not in MAY_BECOME.get(before, ()):
             fail("words", f"{before} became {after}")
-        if before == "CONFIRMADA" and not (party.asked_to_cancel or party.supplier_cancelled):
+        asked = party.asked_to_cancel or party.let_go or self._supplier_cancelled(new)
+        if before == "CONFIRMADA" and not asked:
             fail("words", "no longer CONFIRMADA without a cancellation")
-        if after == "EN CANCELACION" and not (party.asked_to_cancel or party.supplier_cancelled):
+        if after == "EN CANCELACION" and not asked:
             fail("words", "EN CANCELACION without a cancellation")
         if after in ("RECHAZADA", "EXPIRADA"):
             self._check_refusal(party, new)
+
+    def _supplier_cancelled(self, new: Reservation) -> bool:
+        """`True` if the supplier told of a booking that it is cancelled."""
+        heard, reference = self._world.answers, new.reservation_id
+        bookings = new.standing.bookings
+        ids = (booking.provider_id for booking in bookings)
+        return any("cancelled" in heard.statuses(reference, Kind.BOOKING, an_id) for an_id in ids)
 
     def _check_refusal(self, party: Party, new: Reservation) -> None:
         """Check that no reservation with a listed payment or booking is refused."""
         if any(c.status is Status.UNKNOWN for c in new.facts.of(Operation.CHARGE)):
             fail("words", "refused with an unknown charge")
         rejected = new.facts.reason is Reason.SUPPLIER_REJECTED
-        providers = self._world.providers
-        ledger = providers.bookings if rejected else providers.payments
-        known_by = (self._world.now - LISTED_LONG_AGO).timestamp()
+        rows = self._bookings(new) if rejected else self._payments(new)
+        known_by = self._world.now - LISTED_LONG_AGO
         wrong = [
-            truth
-            for truth in ledger.of(new.reservation_id)
-            if truth.status == Status.SUCCEEDED and truth.listed_at <= known_by
+            row for row in rows if row.good and row.listed_from <= known_by and not row.misreported
         ]
-        if wrong and not party.repeated:
+        if wrong and str(new.reservation_id) not in self._world.providers.repeated:
             fail("words", f"refused although {wrong[0]}")
 
     def _check_confirmation(self, party: Party, new: Reservation) -> None:
@@ -152,26 +161,52 @@ class Watch:
             self._check_truth(party, new)
 
     def _check_truth(self, party: Party, new: Reservation) -> None:
-        providers = self._world.providers
-        payments = providers.payments.of(new.reservation_id)
-        if not any(truth.status == Status.SUCCEEDED for truth in payments):
+        if not any(self._was_paid(new, row) for row in self._payments(new)):
             fail("confirmed", "without a payment")
         booking = new.standing.kept_booking
         shown = booking.provider_id if booking and booking.provider_id else ""
         before = self._shown.get(party.name)
-        if before not in (None, shown) and self._booking(before).status == Status.SUCCEEDED:
+        moved = before in (None, shown, party.moved_from) or before in self._world.attested
+        if not moved and self._booking(before).good:
             fail("confirmed", f"the voucher has {before}, which is alive, but we show {shown}")
         self._shown[party.name] = shown
-        if self._booking(shown).status not in (Status.SUCCEEDED, Status.CANCELLED):
-            fail("confirmed", f"by {self._booking(shown)}")
+        told = self._world.answers.statuses(new.reservation_id, Kind.BOOKING, shown)
+        if not told & {"confirmed", "cancelled"} and shown not in self._world.attested:
+            fail("confirmed", f"by {self._booking(shown)}, told as {sorted(told)}")
 
-    def _booking(self, provider_id: str | None) -> Entry:
-        return self._world.providers.bookings.get(provider_id)
+    def _was_paid(self, new: Reservation, row: Row) -> bool:
+        """`True` if payments told of that row that it succeeded."""
+        return "succeeded" in self._was_told(new, row)
 
-    def _check_own_charges(self, party: Party) -> None:
-        assert party.reservation_id is not None
-        payments = self._world.providers.payments.of(party.reservation_id)
-        ours = [t for t in payments if t.key and t.status == Status.SUCCEEDED]
+    def _was_told(self, new: Reservation, row: Row) -> set[str]:
+        """Every status that we heard of a row, under each of its ids."""
+        heard, reference = self._world.answers, new.reservation_id
+        ids = (row.id, *row.former_ids)
+        return set().union(*(heard.statuses(reference, row.kind, an_id) for an_id in ids))
+
+    def _booking(self, provider_id: str | None) -> Row:
+        booking = self._world.providers.supplier.find(provider_id, Kind.BOOKING)
+        if booking is None:
+            fail("confirmed", f"by {provider_id}, which never was")
+        return booking
+
+    def _payments(self, new: Reservation) -> list[Row]:
+        rows = self._world.providers.payments.of(new.reservation_id, Kind.PAYMENT)
+        return [row for row in rows if self._discoverable(new, row)]
+
+    def _discoverable(self, new: Reservation, row: Row) -> bool:
+        """`False` for a row that its provider kept from us."""
+        return not row.misreported or bool(self._was_told(new, row) & {"succeeded", "confirmed"})
+
+    def _refunds(self, new: Reservation) -> list[Row]:
+        return self._world.providers.payments.of(new.reservation_id, Kind.REFUND)
+
+    def _bookings(self, new: Reservation) -> list[Row]:
+        rows = self._world.providers.supplier.of(new.reservation_id, Kind.BOOKING)
+        return [row for row in rows if self._discoverable(new, row)]
+
+    def _check_own_charges(self, new: Reservation) -> None:
+        ours = [row for row in self._payments(new) if row.key and row.good]
         if len(ours) > 1:
             fail("twice", f"{len(ours)} charges of ours succeeded")
 
@@ -200,13 +235,23 @@ class Watch:
 
     def _paid_in_full(self, new: Reservation) -> bool:
         right = _right_sums(new)
-        payments = self._world.providers.payments.of(new.reservation_id)
-        return any(t.status == Status.SUCCEEDED and money_of(t) in right for t in payments)
+        said = (
+            told
+            for row in self._payments(new)
+            for an_id in (row.id, *row.former_ids)
+            for told in self._world.answers.said(new.reservation_id, Kind.PAYMENT, an_id)
+        )
+        sums = {
+            (told["amount"], told["currency"]) for told in said if told["status"] == "succeeded"
+        }
+        return any(money and (money.amount, money.currency) in sums for money in right)
 
     def _known_alive(self, new: Reservation) -> bool:
         known = {booking.provider_id for booking in new.facts.of(Operation.BOOK)}
-        bookings = self._world.providers.bookings.of(new.reservation_id)
-        return any(t.status == Status.SUCCEEDED and t.provider_id in known for t in bookings)
+        return any(
+            row.good and row.id in known and "cancelled" not in self._was_told(new, row)
+            for row in self._bookings(new)
+        )
 
     def _check_voids(self, old: Reservation, new: Reservation) -> None:
         for call in new.facts.calls:
@@ -218,8 +263,8 @@ class Watch:
 
     # --- at the end
 
-    def at_end(self) -> None:
-        """Check the whole world once nothing is due any more."""
+    def at_end(self, *, far: bool) -> None:
+        """Check the whole world once nothing is due any more, the `far` looks perhaps apart."""
         database = self._world.database
         if any(row.status == "pending" for row in database.outbox.values()):
             fail("silence", "a hint is still in the outbox")
@@ -228,7 +273,7 @@ class Watch:
         for party in self._world.created:
             assert party.reservation_id is not None
             reservation = database.reservations[party.reservation_id]
-            self._check_end_of(party, reservation)
+            self._check_end_of(party, reservation, far=far)
 
     def nothing_in_review(self) -> None:
         """Check that operators could resolve every review."""
@@ -236,9 +281,11 @@ class Watch:
             if reasons := new.standing.reviews(self._world.now):
                 fail("review", f"{sorted(reasons)} could not be resolved")
 
-    def _check_end_of(self, party: Party, new: Reservation) -> None:
+    def _check_end_of(self, party: Party, new: Reservation, *, far: bool) -> None:
         state, reasons = new.standing.state, new.standing.reviews(self._world.now)
-        if Review.DEADLINE in reasons:
+        doubted = any(row.open for row in new.facts.contradictions)
+        gone = any(row.gone for row in self._bookings(new))  # its cancellation is never answered
+        if Review.DEADLINE in reasons and not (doubted or gone):
             fail("silence", "a call is still open at the end")
         if new.next_check_at is None:
             _check_rest(new, self._world.now)
@@ -246,21 +293,24 @@ class Watch:
             fail("silence", f"ends unsettled in {state}")
         if state is not State.SUPPLIER_CONFIRMED and state not in ENDED and not reasons:
             fail("silence", f"ends in {state}")
-        self._check_money(new, reasons)
-        self._check_service(new, reasons)
+        self._world.promises.at_rest(new)
+        other_money, other_service = self._world.promises.excuses(new, reasons)
+        # Only a far look finds what nobody announced.
+        if far and not (other_money or party.loss_accepted):
+            self._check_money(new, reasons)
+        if far and not (other_service or party.loss_accepted):
+            self._check_service(new, reasons)
         self._check_voucher(party, new)
         self._check_mails(party, new)
-        self._check_history(new)
+        self._check_history(party, new)
 
     def _check_money(self, new: Reservation, reasons: frozenset[Review]) -> None:
         """Check that charges minus refunds equal the price due, unless a review explains the rest."""
         kept: Counter[str] = Counter()
-        for truth in self._world.providers.payments.of(new.reservation_id):
-            if truth.status == Status.SUCCEEDED:
-                _count(kept, money_of(truth), 1)
-        for truth in self._world.providers.refunds.of(new.reservation_id):
-            if truth.status == Status.SUCCEEDED:
-                _count(kept, money_of(truth), -1)
+        for row in self._payments(new):
+            _count(kept, money_of(row) if row.good else None, 1)
+        for row in self._refunds(new):
+            _count(kept, money_of(row) if row.good else None, -1)
         for reservation_id, money in self._world.providers.by_hand:
             if reservation_id == new.reservation_id:
                 _count(kept, money, -1)
@@ -273,8 +323,8 @@ class Watch:
             )
 
     def _check_service(self, new: Reservation, reasons: frozenset[Review]) -> None:
-        bookings = self._world.providers.bookings.of(new.reservation_id)
-        alive = {truth.provider_id for truth in bookings if truth.status in ALIVE}
+        now = self._world.now
+        alive = {row.id for row in self._bookings(new) if row.alive and row.shown(now)}
         kept = new.standing.kept_booking
         confirmed = new.standing.state is State.SUPPLIER_CONFIRMED
         if len(alive) != confirmed and Review.CANCEL_REFUSED not in reasons:
@@ -284,19 +334,19 @@ class Watch:
 
     def _check_voucher(self, party: Party, new: Reservation) -> None:
         documents = new.documents
-        if len(documents) > 1:
+        if len(documents) > 1 and party.moved_from is None:
             fail("voucher", "more than one")
         if new.standing.state is not State.SUPPLIER_CONFIRMED:
             return
         if not documents:
             fail("voucher", "missing for a confirmed reservation")
-        content = self._world.store.documents.get(documents[0].s3_key, b"")
-        _check_privacy(documents[0].s3_key, party)
-        if sha256(content).hexdigest() != documents[0].sha256:
+        content = self._world.store.documents.get(documents[-1].s3_key, b"")
+        _check_privacy(documents[-1].s3_key, party)
+        if sha256(content).hexdigest() != documents[-1].sha256:
             fail("voucher", "the store has another")
         booking = new.standing.kept_booking
         known = booking.provider_id if booking else None
-        names = {f"LOC-{known}"}
+        names = {(known and self._booking(known).locator) or known}
         if known in self._world.attested:  # an operator knows only the supplier's id
             names.add(str(known))
         right = {f"{new.code} {party.customer.full_name} {name}" for name in names}
@@ -327,14 +377,14 @@ class Watch:
             ):
                 fail("mail", f"{delivery.kind} with or without a voucher")
 
-    def _check_history(self, new: Reservation) -> None:
+    def _check_history(self, party: Party, new: Reservation) -> None:
         told = Counter(line.event for line in self._world.database.history[new.reservation_id])
         facts = new.facts
         expected = {
             "reservation.accepted": 1,
             "reservation.confirmed": int(facts.confirmed_at is not None),
             "reservation.ended": int(facts.ended_at is not None),
-            "voucher.issued": len(new.documents),
+            "voucher.issued": told["voucher.issued"] if party.moved_from else len(new.documents),
             **{f"reservation.closed.{r}": int(r is facts.reason) for r in Reason},
         }
         for event, times in expected.items():
@@ -363,10 +413,25 @@ def _check_rest(new: Reservation, now: datetime, *, lease: timedelta = LEASE) ->
         fail("silence", f"wakes at {new.next_check_at} in {new.standing.state}")
     if new.next_check_at is None:
         return
-    looks = [call.check_at for call in new.facts.calls if call.check_at is not None]
-    latest = max(now + lease, min(looks, default=now + A_WEEK))
+    latest = max(now + lease, min(_timers(new), default=now + A_WEEK))
     if not now < new.next_check_at <= latest:
         fail("silence", f"wakes at {new.next_check_at}, not between {now} and {latest}")
+
+
+def _longest_lease(new: Reservation, now: datetime) -> timedelta:
+    """An hour while a look at what is closed is due: it may wait."""
+    looks = [call.check_at for call in new.facts.calls if not call.open]
+    looks += [call.refunds_at for call in new.facts.calls]
+    looks += [row.check_at for row in new.facts.contradictions]
+    due = any(at is not None and at <= now for at in looks)
+    return LEASE_OF_A_LOOK if due else LONGEST_LEASE
+
+
+def _timers(new: Reservation) -> list[datetime]:
+    """The times of all looks."""
+    times = [time for call in new.facts.calls for time in (call.check_at, call.refunds_at)]
+    times += [row.check_at for row in new.facts.contradictions]
+    return [time for time in times if time is not None]
 
 
 def _check_token(new: Reservation, customer: Customer) -> None:
@@ -393,24 +458,30 @@ def _not_given_back(new: Reservation, what: Operation, back: Operation) -> set[s
     return {call.provider_id for call in done} - given_back
 
 
-def _longest_lease(new: Reservation, now: datetime) -> timedelta:
-    calls = tuple(replace(call, check_at=None) for call in new.facts.calls)
-    sends = tuple(
-        replace(send, check_at=None) if send.check_at and send.check_at > now else send
-        for send in new.sends
-    )
-    looked_at = replace(new, facts=replace(new.facts, calls=calls), sends=sends)
-    return LATE_LOOK_LEASE if _rests(looked_at, now) else LONGEST_LEASE
-
-
 def _rests(new: Reservation, now: datetime) -> bool:
     state = new.standing.state
-    quiet = not any(call.open or call.check_at is not None for call in new.facts.calls)
+    quiet = not any(call.open for call in new.facts.calls) and not _timers(new)
     over = state in ENDED or state is State.SUPPLIER_CONFIRMED
-    handed_over = state is not State.SUPPLIER_CONFIRMED or bool(new.documents)
+    handed_over = state is not State.SUPPLIER_CONFIRMED or _has_its_voucher(new)
     sends = [new.send_of(kind) for kind in mails_owed(new)]
     told = all(send is not None and send.check_at is None for send in sends)
-    return quiet and over and handed_over and told and not new.standing.reviews(now)
+    kept = new.standing.kept_charge
+    undone = not new.standing.rivals and all(
+        charge is kept or charge.provider_id in _refunded(new)
+        for charge in new.standing.held_charges
+    )
+    return undone and quiet and over and handed_over and told and not new.standing.reviews(now)
+
+
+def _refunded(new: Reservation) -> set[str | None]:
+    return {refund.target for refund in new.standing.refunds}
+
+
+def _has_its_voucher(new: Reservation) -> bool:
+    """`True` with a voucher that was issued after the last change of the booking's id."""
+    moved_at = [r.closed_at for r in new.facts.contradictions if r.decision == "rebooked"]
+    issued_at = [document.issued_at for document in new.documents]
+    return bool(issued_at) and all(at is None or at <= max(issued_at) for at in moved_at)
 
 
 def mails_owed(new: Reservation) -> Iterator[MailKind]:
@@ -420,6 +491,12 @@ def mails_owed(new: Reservation) -> Iterator[MailKind]:
     told_of_all = word == "CANCELADA" and not _paid_after(new.send_of(MailKind.CANCELLED), new)
     if word in ENDINGS and new.standing.state is State.REFUNDED and not told_of_all:
         yield MailKind.REFUNDED
+    failed = any(
+        row.kind == "refund_failed" and row.opened_at and row.looks > 1 and row.seen == "declined"
+        for row in new.facts.contradictions
+    )
+    if word in ENDINGS and failed:
+        yield MailKind.REFUND_FAILED
 
 
 def _paid_after(told: MailSend | None, new: Reservation) -> bool:
@@ -442,8 +519,9 @@ def _owed_money(new: Reservation, reasons: frozenset[Review]) -> Iterator[Money 
         yield kept.money
     refused = {r.target for r in facts.of(Operation.REFUND) if r.status is Status.DECLINED}
     for charge in Standing(facts).held_charges:
-        if charge.provider_id in refused:
-            yield charge.money
+        if charge.provider_id in refused and charge.money is not None:
+            left = Standing(facts).left_of(charge)
+            yield Money(left, charge.money.currency)
     if (
         Review.CANCEL_REFUSED in reasons and facts.reason is not None
     ):  # it takes one payment, not all

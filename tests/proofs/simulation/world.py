@@ -10,15 +10,23 @@ from random import Random
 from uuid import UUID
 
 from reservations.application.cases import Cases
-from reservations.application.ports import WebhookEvent
 from reservations.domain.errors import UnavailableError
 from reservations.domain.facts import Provider
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Customer, Language, Offer, Reservation
 from reservations.domain.standing import Standing
+from reservations.domain.words import Review
+from tests.proofs.hostile.moods import PERSONALITIES, Personality
+from tests.proofs.hostile.rows import Row
+from tests.proofs.hostile.service import Answer, Service
+from tests.proofs.hostile.webhooks import Webhook
+from tests.proofs.hostile.wire import Request
 from tests.proofs.simulation.database import SimulatedUnitOfWork
-from tests.proofs.simulation.providers import PERSONALITIES, Party, Providers
+from tests.proofs.simulation.heard import Heard
+from tests.proofs.simulation.promises import Promises
+from tests.proofs.simulation.providers import Party, Providers
+from tests.proofs.simulation.requests import Requests
 from tests.proofs.simulation.rules import ViolationError
 from tests.proofs.simulation.services import Queues, SimulatedMailer, SimulatedStore
 from tests.proofs.simulation.watch import Watch, mails_owed
@@ -27,6 +35,11 @@ from tests.worlds.fakes import InMemoryDatabase
 
 POLICIES = tuple(STANDARD.jittered(factor) for factor in (0.8, 0.9, 1.0, 1.1, 1.2))
 PRICES = (Money(34250, "EUR"), Money(18000, "EUR"), Money(99500, "EUR"))
+
+SECOND, NOW = timedelta(seconds=1), timedelta(0)
+VERY_LATE = 0.03  # of the webhooks
+HOURLY = timedelta(minutes=45)  # the last rung of every ladder, at its shortest
+MONTHS = tuple(timedelta(days=days) for days in (2, 45, 110))
 
 Event = tuple[datetime, int, Callable[[], None]]
 
@@ -47,10 +60,16 @@ class World:
         self.attested: set[str] = set()
         self.nudged: Counter[str] = Counter()  # nudges by address
         self.providers = Providers(self)
+        self.requests = Requests(self)
+        self.answers = Heard()
+        self.decided: dict[tuple[UUID, str, str], str] = {}  # contradictions that a person answered
+        self.turned: dict[tuple[str, str], datetime] = {}  # last turns, by reference and service
+        self.announced: dict[tuple[str, str], datetime] = {}  # last webhooks taken
         self.queues = Queues(self)
         self.store = SimulatedStore(self)
         self.mailer = SimulatedMailer(self)
         self.watch = Watch(self)
+        self.promises = Promises(self)
         self.parties = [self._party(number) for number in range(self.random.choice((1, 2, 2, 3)))]
         self._by_id: dict[UUID, Party] = {}
         self._tell = tell
@@ -61,7 +80,7 @@ class World:
         self.events: list[Event] = []
         self.down: dict[str, datetime] = {}
         self._told: dict[UUID, int] = {}  # lines of each history that the story has shown
-        self.deliver_webhook: Callable[[WebhookEvent], None]
+        self.deliver_webhook: Callable[[Webhook], None]
         self._numbers = itertools.count(1)
 
     def _party(self, number: int) -> Party:
@@ -146,6 +165,7 @@ class World:
         return "lost" if chance < self.deadly / 2 else "unsure"
 
     def committed(self, unit: SimulatedUnitOfWork, before: dict[UUID, Reservation | None]) -> None:
+        self.answers.store(self._actor)
         for reservation_id, old in before.items():
             new = self.database.reservations[reservation_id]
             if old is None:
@@ -159,6 +179,7 @@ class World:
                 new,
                 saved_at=unit.saved.get(reservation_id),
             )
+            self.promises.committed(party, old, new)
             self.watch.hinted(party, unit.staged)
 
     def _register(self, new: Reservation) -> None:
@@ -183,8 +204,24 @@ class World:
     def later(self, delay: timedelta, event: Callable[[], None]) -> None:
         heapq.heappush(self.events, (self.now + delay, self.number(), event))
 
-    def outage_until(self, provider: Provider) -> datetime:
-        return self.down.get(provider, self.began)
+    def is_down(self, service: Service) -> bool:
+        return self.service_down(service.name)
+
+    def mood(self, reference: str, service: str) -> Personality:
+        """The character of a provider towards a reservation."""
+        if not reference:
+            return PERSONALITIES["fast"]
+        return self.party(UUID(reference)).moods[Provider(service)]
+
+    def asked(self, service: Service, request: Request) -> None:
+        self.requests.check(service, request)
+
+    def heard(self, service: Service, request: Request, answer: Answer) -> None:
+        self.answers.take(self._actor, service, request, answer, self.now)
+
+    def told_by_webhook(self, webhook: Webhook) -> None:
+        """Note a webhook that was taken: from now on nobody can say that we were not told."""
+        self.announced[webhook.reference, webhook.service.name] = self.now
 
     def service_down(self, service: str) -> bool:
         return self.now < self.down.get(service, self.began)
@@ -240,17 +277,13 @@ class World:
         finally:
             self.hostile, self._actor = hostile, "world"
 
-    def notify(self, provider: Provider, reference: UUID) -> None:
-        """Send a webhook, which may be lost, late or sent twice. The repeat has the same id."""
-        event = WebhookEvent(
-            provider=provider,
-            webhook_id=f"wh_{self.number()}",
-            type="changed",
-            reference=str(reference),
-        )
+    def owe_webhook(self, service: Service, row: Row, kind: str) -> None:
+        """Announce a change. The webhook may be lost, late or sent twice, with the same id."""
+        webhook = Webhook(service, row, kind, number=self.number())
         for _ in range(self.random.choice((1, 1, 0, 2))):
-            delay = timedelta(seconds=self.random.choice((0, 0, 3, 700)))
-            self.later(delay, lambda: self.deliver_webhook(event))
+            late = self.random.random() < VERY_LATE
+            delay = self.random.choice(MONTHS if late else (NOW, NOW, 3 * SECOND, 700 * SECOND))
+            self.later(delay, lambda: self.deliver_webhook(webhook))
 
     def end_workers(self) -> None:
         """Kill all workers, so that no thread outlives its schedule."""
@@ -261,28 +294,36 @@ class World:
 
     # --- time
 
-    def next_moment(self) -> datetime | None:
-        """The next due time, without reservations that wait for a person."""
+    def next_moment(self, *, parked: bool = False, far: bool = False) -> datetime | None:
+        """The next due time. Reservations that only wait for a person count if `parked`.
+
+        Looks shortly before a trip count if they are `far`.
+        """
         times = [event[0] for event in self.events[:1]]
         times += [message.visible_at for message in self.queues.messages]
         times += [
             row.available_at for row in self.database.outbox.values() if row.status == "pending"
         ]
-        times += [
-            r.next_check_at
-            for r in self.database.reservations.values()
-            if r.next_check_at is not None and not self._parked(r)
-        ]
+        for r in self.database.reservations.values():
+            if r.next_check_at is not None and (parked or not self._parked(r)):
+                times.append(r.next_check_at)
+            if r.next_look_at is not None and (far or r.next_look_at <= self.now):
+                times.append(r.next_look_at)
         return min(times, default=None)
 
     def _parked(self, reservation: Reservation) -> bool:
-        """True if only the daily reminder for a person is left."""
+        """True if only the daily reminder for a person is left, or the daily look at a contradiction."""
         facts, at = reservation.facts, reservation.next_check_at
-        quiet = not any(call.open or call.check_at is not None for call in facts.calls)
+        waits = timedelta(0) if at is None else at - self.now
+        busy = any(call.open or call.check_at or call.refunds_at for call in facts.calls)
+        doubtful = any(row.lasts and not row.open for row in facts.contradictions)
+        answers = Standing(facts).reviews(self.now)
+        watched = Review.DEADLINE in answers or any(row.open for row in facts.contradictions)
         sends = [reservation.send_of(kind) for kind in mails_owed(reservation)]
         told = all(send is not None and send.check_at is None for send in sends)
-        reminded = at is not None and at - self.now > STANDARD.hint_lease
-        return quiet and told and reminded and bool(Standing(facts).reviews(self.now))
+        # A cancellation of a booking that is gone is sent again each hour until a person decides.
+        idle = waits > (HOURLY if watched and busy else STANDARD.hint_lease)
+        return told and idle and not doubtful and (watched or not busy) and bool(answers)
 
     def pass_time(self, until: datetime) -> None:
         """Move the clock, stopping at every event from outside."""

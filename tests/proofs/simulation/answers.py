@@ -1,0 +1,123 @@
+"""Operators who answer the reviews of contradictions, after a telephone call to the provider."""
+
+from collections.abc import Callable
+
+from reservations.application import operate
+from reservations.domain.decisions import ANSWERS, DecisionRefusedError
+from reservations.domain.errors import UnavailableError
+from reservations.domain.facts import OF_BOOKINGS, Contradiction, Decision
+from reservations.domain.reservation import Reservation
+from reservations.domain.words import Review
+from tests.proofs.hostile.rows import GOOD, Kind, Row
+from tests.proofs.simulation.providers import Party
+from tests.proofs.simulation.world import World
+
+CANCELS = 0.25  # of the answers, where the reservation still stands
+RASH = 0.2  # of the bookings that live and are said to be gone
+
+
+class Answers:
+    """Draws one decision among those that are true and that the table allows."""
+
+    def __init__(self, world: World, cancel: Callable[[Party], None]) -> None:
+        self._world = world
+        self._cancel = cancel
+
+    def answer(self, party: Party, reason: Review) -> None:
+        """Answer the first open contradiction of that kind, or cancel the reservation."""
+        before = self._stored(party)
+        open_rows = [r for r in before.facts.contradictions if r.open and r.kind == str(reason)]
+        may_cancel = before.facts.reason is None
+        if may_cancel and self._world.random.random() < CANCELS:
+            self._cancel(party)
+            return
+        options = [decision for decision in Decision if reason in ANSWERS[decision]]
+        self._world.random.shuffle(options)
+        for row in open_rows[:1]:
+            if any(self._decides(party, row, decision) for decision in options):
+                return
+        if not open_rows and self._refunds_again(before, options):
+            return
+        if may_cancel:
+            self._cancel(party)
+
+    def _refunds_again(self, before: Reservation, options: list[Decision]) -> bool:
+        """Let another refund go for money that is held, though nothing is open about it."""
+        held = before.standing.held_charges
+        if Decision.REFUND_AGAIN not in options or not held:
+            return False
+        return self._resolves(before, Decision.REFUND_AGAIN, "E-again", held[0].provider_id)
+
+    def _resolves(
+        self, before: Reservation, decision: Decision, evidence: str, target: str | None
+    ) -> bool:
+        try:
+            operate.resolve_review(
+                before.code, decision, evidence=evidence, target=target,
+                cases=self._world.cases(actor="operator"),
+            )  # fmt: skip
+        except (DecisionRefusedError, UnavailableError) as refusal:
+            self._world.say(f"{decision} {target}: {refusal}")
+            return False
+        self._world.say(f"decides: {decision} {target}")
+        return True
+
+    def _decides(self, party: Party, row: Contradiction, decision: Decision) -> bool:
+        before = self._stored(party)
+        if (evidence := self._evidence(before, row, decision)) is None:
+            return False
+        if decision is Decision.GONE:
+            party.let_go = True
+        elif decision is Decision.REBOOKED:
+            party.moved_from = row.subject
+            self._world.attested.add(evidence)
+        seen = [one for one in self._world.promises.standing(before) if one.kind == row.kind]
+        if not self._resolves(before, decision, evidence, row.subject):
+            return False
+        for one in seen:
+            self._world.decided[before.reservation_id, one.kind, one.subject] = one.seen
+        self._do_by_hand(party, row, decision)
+        return True
+
+    def _evidence(self, before: Reservation, row: Contradiction, decision: Decision) -> str | None:
+        """The evidence of a true decision; `None` for a false one."""
+        reference = f"E-{self._world.number()}"
+        subject = self._row(row)
+        match decision:
+            case Decision.STANDS:
+                return reference if subject is not None and subject.good else None
+            case Decision.GONE:
+                rash = self._world.random.random() < RASH
+                return reference if rash or subject is None or not subject.alive else None
+            case Decision.REBOOKED:
+                return self._new_id(before, row, subject)
+            case _:
+                return reference
+
+    def _new_id(self, before: Reservation, row: Contradiction, subject: Row | None) -> str | None:
+        """The id that a booking has now: of itself, or of another that the operator has made."""
+        if subject is not None and subject.alive:
+            return subject.id if subject.good and subject.id != row.subject else None
+        supplier = self._world.providers.supplier
+        asked = subject.asked if subject is not None else {}
+        made = supplier.make_booking(str(before.reservation_id), asked, key=None)
+        if not made.good:
+            supplier.change(made, GOOD[Kind.BOOKING])
+        return made.id
+
+    def _row(self, row: Contradiction) -> Row | None:
+        """The provider's row in question: the booking, or the payment."""
+        if row.kind in OF_BOOKINGS:
+            return self._world.providers.supplier.find(row.subject, Kind.BOOKING)
+        return self._world.providers.payments.find(row.payment or row.subject, Kind.PAYMENT)
+
+    def _do_by_hand(self, party: Party, row: Contradiction, decision: Decision) -> None:
+        """Refund by transfer what is left, or note that the loss is accepted."""
+        if decision is Decision.HONOURED:
+            party.loss_accepted = True
+        if decision is Decision.RETURNED:
+            self._world.providers.transfer(self._row(row))
+
+    def _stored(self, party: Party) -> Reservation:
+        assert party.reservation_id is not None
+        return self._world.database.reservations[party.reservation_id]

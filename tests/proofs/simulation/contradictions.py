@@ -1,0 +1,139 @@
+"""The contradictions between what a reservation stands on and what its providers say.
+
+Written from the contracts and the table of the decision record, without the domain's own list.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from reservations.domain.reservation import Reservation
+from tests.proofs.hostile.rows import Kind, hundredths
+from tests.proofs.simulation.heard import ID, Heard, Members
+
+MONEY = {
+    "payment_absent", "payment_changed", "foreign_refund", "refund_failed", "dispute", "other_sum",
+}  # fmt: skip
+SERVICE = {"booking_absent", "booking_changed", "booking_alive"}
+
+
+class Contradiction(NamedTuple):
+    kind: str
+    subject: str
+    seen: str
+
+
+def found(
+    new: Reservation, heard: Heard, rows: dict[Kind, list[Members]]
+) -> Iterator[Contradiction]:
+    """Compare `rows`, which a provider lists, with the reservation. A missing kind was not listed."""
+    if new.facts.reason is None:
+        yield from _of_the_kept_booking(new, heard, rows.get(Kind.BOOKING))
+        yield from _of_the_kept_payment(new, heard, rows.get(Kind.PAYMENT))
+    else:
+        yield from _of_cancelled_bookings(new, heard, rows.get(Kind.BOOKING, []))
+    yield from _of_disputes(rows.get(Kind.PAYMENT, []))
+    yield from _of_our_refunds(new, heard, rows)
+
+
+def _listed(rows: list[Members], kind: Kind, an_id: str) -> tuple[Members | None, str]:
+    """The row with exactly this id. Without one: its id in another case, or `absent`."""
+    row = next((row for row in rows if row[ID[kind]] == an_id), None)
+    others = (row[ID[kind]] for row in rows if row[ID[kind]].lower() == an_id.lower())
+    return row, "" if row else next(others, "absent")
+
+
+def _of_the_kept_booking(
+    new: Reservation, heard: Heard, rows: list[Members] | None
+) -> Iterator[Contradiction]:
+    kept = new.standing.kept_booking
+    if kept is None or kept.provider_id is None or rows is None:
+        return
+    subject = kept.provider_id
+    if not heard.said(new.reservation_id, Kind.BOOKING, subject):
+        return  # a person attested it, and its provider has not spoken of it yet
+    row, instead = _listed(rows, Kind.BOOKING, subject)
+    if row is None:
+        kind = "booking_absent" if instead == "absent" else "booking_changed"
+        yield Contradiction(kind, subject, instead)
+    elif row["status"] not in ("confirmed", "cancelled"):
+        yield Contradiction("booking_changed", subject, row["status"])
+    elif row["status"] == "confirmed" and (other := _other_terms(new, heard, row)):
+        yield Contradiction("booking_changed", subject, other)
+
+
+def _other_terms(new: Reservation, heard: Heard, row: Members) -> str:
+    """Other dates than the traveler's, or another price than was told at first."""
+    days = {"starts_on": new.offer.starts_on, "ends_on": new.offer.ends_on}
+    if any(row.get(day, asked.isoformat()) != asked.isoformat() for day, asked in days.items()):
+        return "other dates"
+    said = heard.said(new.reservation_id, Kind.BOOKING, row["booking_id"])
+    first = next((told["price"] for told in said if "price" in told), row.get("price"))
+    return "other price" if row.get("price", first) != first else ""
+
+
+def _of_the_kept_payment(
+    new: Reservation, heard: Heard, rows: list[Members] | None
+) -> Iterator[Contradiction]:
+    kept = new.standing.kept_charge
+    if kept is None or kept.provider_id is None or rows is None:
+        return
+    subject = kept.provider_id
+    row, instead = _listed(rows, Kind.PAYMENT, subject)
+    if row is None:
+        kind = "payment_absent" if instead == "absent" else "payment_changed"
+        yield Contradiction(kind, subject, instead)
+    elif row["status"] != "succeeded":
+        kind = "payment_absent" if row["status"] == "voided" else "payment_changed"
+        yield Contradiction(kind, subject, row["status"])
+    else:
+        yield from _of_its_money(new, heard, row)
+
+
+def _of_its_money(new: Reservation, heard: Heard, row: Members) -> Iterator[Contradiction]:
+    subject, seen = row["payment_id"], f"{row['amount']} {row['currency']}"
+    said = heard.said(new.reservation_id, Kind.PAYMENT, subject)
+    firsts = [told for told in said if told["status"] == "succeeded"]
+    if firsts and f"{firsts[0]['amount']} {firsts[0]['currency']}" != seen:
+        yield Contradiction("other_sum", subject, seen)
+    if hundredths(row["refunded_amount"]) > 0:
+        yield Contradiction("foreign_refund", subject, row["refunded_amount"])
+
+
+def _of_cancelled_bookings(
+    new: Reservation, heard: Heard, rows: list[Members]
+) -> Iterator[Contradiction]:
+    for row in rows:
+        before = heard.statuses(new.reservation_id, Kind.BOOKING, row["booking_id"])
+        if row["status"] in ("confirmed", "pending") and "cancelled" in before:
+            yield Contradiction("booking_alive", row["booking_id"], row["status"])
+
+
+def _of_disputes(rows: list[Members]) -> Iterator[Contradiction]:
+    for row in rows:
+        status = (row.get("dispute") or {}).get("status")
+        if status in ("open", "lost"):
+            yield Contradiction("dispute", row["payment_id"], status)
+
+
+def _lost(row: Members) -> int:
+    """Hundredths that a lost dispute returned to the payer."""
+    dispute = row.get("dispute") or {}
+    return hundredths(dispute["amount"]) if dispute.get("status") == "lost" else 0
+
+
+def _of_our_refunds(
+    new: Reservation, heard: Heard, rows: dict[Kind, list[Members]]
+) -> Iterator[Contradiction]:
+    """Refunds of ours that succeeded once and are taken back, while money is left to refund."""
+    left = {
+        row["payment_id"]
+        for row in rows.get(Kind.PAYMENT, [])
+        if hundredths(row["refunded_amount"]) + _lost(row) < hundredths(row["amount"])
+    }
+    listed = {row["refund_id"]: row["status"] for row in rows.get(Kind.REFUND, [])}
+    for refund in new.standing.refunds:
+        once = heard.statuses(new.reservation_id, Kind.REFUND, refund.provider_id)
+        now = listed.get(refund.provider_id or "", "absent")
+        taken_back = "succeeded" in once and now in ("rejected", "absent")
+        if Kind.REFUND in rows and taken_back and refund.target in left:
+            yield Contradiction("refund_failed", str(refund.provider_id), now)
