@@ -6,6 +6,7 @@ from reservations.application import operate
 from reservations.domain.decisions import ANSWERS, DecisionRefusedError
 from reservations.domain.errors import UnavailableError
 from reservations.domain.facts import OF_BOOKINGS, Contradiction, Decision
+from reservations.domain.money import Money
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import Review
 from tests.proofs.hostile.rows import GOOD, Kind, Row
@@ -36,17 +37,25 @@ class Answers:
         for row in open_rows[:1]:
             if any(self._decides(party, row, decision) for decision in options):
                 return
-        if not open_rows and self._refunds_again(before, options):
+        if not open_rows and self._settles_account(party, reason):
             return
         if may_cancel:
             self._cancel(party)
 
-    def _refunds_again(self, before: Reservation, options: list[Decision]) -> bool:
-        """Let another refund go for money that is held, though nothing is open about it."""
-        held = before.standing.held_charges
-        if Decision.REFUND_AGAIN not in options or not held:
-            return False
-        return self._resolves(before, Decision.REFUND_AGAIN, "E-again", held[0].provider_id)
+    def _settles_account(self, party: Party, reason: Review) -> bool:
+        """Answer a review that no open contradiction is about: too little or too much was returned."""
+        before = self._stored(party)
+        if reason is Review.FOREIGN_REFUND:
+            party.loss_accepted = True
+            return self._resolves(before, Decision.HONOURED, "E-loss", None)
+        for charge in before.standing.short_refunded:
+            if self._resolves(before, Decision.REFUND_AGAIN, "E-again", charge.provider_id):
+                return True
+            left = Money(before.standing.left_of(charge), before.facts.price.currency)
+            if self._resolves(before, Decision.RETURNED, "E-transfer", charge.provider_id):
+                self._world.providers.by_hand.append((before.reservation_id, left))
+                return True
+        return False
 
     def _resolves(
         self, before: Reservation, decision: Decision, evidence: str, target: str | None

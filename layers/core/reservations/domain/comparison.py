@@ -99,8 +99,9 @@ def compare_bookings(facts: Facts, listing: Listing, asked_at: datetime) -> Comp
         about, told, twin = _id(row), _told(listing, row), _twin(listing, row)
         if row in standing.ended_bookings:
             found.judge(about, *OF_BOOKINGS)
-            if told is not None and told.status in LIVE:
-                found.observe(Kind.BOOKING_ALIVE, about, told.status)
+            alive = told or twin
+            if alive is not None and alive.status in LIVE:
+                found.observe(Kind.BOOKING_ALIVE, about, alive.status)
         elif row.status is Status.SUCCEEDED and (
             standing.closed or row is standing.kept_booking or about in doubtful
         ):
@@ -135,9 +136,15 @@ def compare_payments(facts: Facts, listing: Listing, asked_at: datetime) -> Comp
             _compare_dispute(found, seen)
             _compare_refunded(found, Account(facts, known[seen.provider_id]), seen)
     for row in _settled(standing.charges, asked_at):
-        looked_at = row in standing.held_charges or row.provider_id in doubtful
-        if row.status is Status.SUCCEEDED and looked_at:
-            _compare_charge(found, row, _told(listing, row), _twin(listing, row))
+        if row.status is not Status.SUCCEEDED:
+            continue
+        told, twin = _told(listing, row), _twin(listing, row)
+        if row in standing.held_charges or row.provider_id in doubtful:
+            _compare_charge(found, row, told, twin)
+        if told is not None and row.money and told.money:
+            found.judge(_id(row), Kind.OTHER_SUM)
+            if told.money != row.money:
+                found.observe(Kind.OTHER_SUM, _id(row), str(told.money), money=told.money)
     return found
 
 
@@ -185,10 +192,6 @@ def _compare_charge(found: Comparison, row: Call, seen: Seen | None, twin: Seen 
         found.observe(Kind.PAYMENT_ABSENT, about, change)
     elif change is not None:
         found.observe(Kind.PAYMENT_CHANGED, about, change)
-    if seen is not None and row.money and seen.money:
-        found.judge(about, Kind.OTHER_SUM)
-        if seen.money != row.money:
-            found.observe(Kind.OTHER_SUM, about, str(seen.money), money=seen.money)
 
 
 # --- refunds

@@ -85,6 +85,7 @@ def _observe(facts: Facts, seen: Observation, asked_at: datetime, at: Moment) ->
         return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number))
     if row.over_at is None and row.seen == seen.seen:
         return facts.put_contradiction(_watched(row, at))  # a decision answered this
+    facts = facts.put_contradiction(replace(row, check_at=None))  # the next one is watched instead
     return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number + 1))
 
 

@@ -149,9 +149,10 @@ def resolve(
     wrongly_refunded = {
         Decision.HONOURED: standing.over_refunded,
         Decision.RETURNED: standing.short_refunded,
-    }.get(decision)
-    if wrongly_refunded:
-        return _settle_account(standing, wrongly_refunded[0], decision, evidence, at)
+    }.get(decision, ())
+    for charge in wrongly_refunded:
+        if target in (None, charge.provider_id):
+            return _settle_account(standing, charge, decision, evidence, at)
     if decision not in ATTESTED:
         raise DecisionRefusedError("nothing of this is open: nudge it, and look again")
     call = _the_one_in_question(standing, ATTESTED[decision].operation, at.now, target)

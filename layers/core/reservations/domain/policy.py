@@ -91,19 +91,26 @@ class Policy:
     mail_repeat: Annotated[timedelta, "espera antes de repetir un correo sin respuesta"] = (
         timedelta(minutes=10)
     )
+    resend_limit: Annotated[timedelta, "espera máxima antes de repetir lo que nunca llega"] = (
+        timedelta(days=7)
+    )
     reminder: Annotated[
         timedelta, "recordatorio cuando solo una persona puede hacer avanzar la reserva"
     ] = timedelta(hours=24)
 
     def rung(self, looks: int) -> timedelta:
-        return self.ladder[looks] if looks < len(self.ladder) else self.ladder_end
+        """The pause after so many looks. After half a day of the last one it grows, up to a day."""
+        beyond = looks - len(self.ladder)
+        if beyond < 0:
+            return self.ladder[looks]
+        return min(self.ladder_end * 2.0 ** min(max(beyond - 12, 0), 10), self.reminder)
 
     def resend_pause(self, attempts: int) -> timedelta:
-        """The pause before a call is sent again: the ladder, then twice as long each time up to a day."""
+        """The pause before a call is sent again: the ladder, then twice as long each time up to a week."""
         beyond = attempts - len(self.ladder)
         if beyond < 0:
             return self.ladder[attempts]
-        return min(self.ladder_end * 2.0 ** min(beyond, 10), self.reminder)
+        return min(self.ladder_end * 2.0 ** min(beyond, 10), self.resend_limit)
 
     def jittered(self, factor: float) -> "Policy":
         """Stretch the ladder, so that calls that failed together do not return together."""
