@@ -48,9 +48,12 @@ def _verdict_without_money(standing: Standing, at: Moment) -> Reason | None:
 
 
 def _verdict_of_the_supplier(standing: Standing, at: Moment) -> Reason | None:
+    """The supplier refused, or never had the booking. It is not its fault while we may not book."""
     bookings = standing.bookings
     if not bookings or standing.may_be_booked:
         return None
     refused = any(booking.status in (Status.DECLINED, Status.CANCELLED) for booking in bookings)
-    tired = all(at.now >= booking.started_at + at.policy.book_window for booking in bookings)
+    tired = standing.may_book and all(
+        at.now >= booking.started_at + at.policy.book_window for booking in bookings
+    )
     return Reason.SUPPLIER_REJECTED if refused or tired else None
