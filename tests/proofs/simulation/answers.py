@@ -6,7 +6,6 @@ from reservations.application import operate
 from reservations.domain.decisions import ANSWERS, DecisionRefusedError
 from reservations.domain.errors import UnavailableError
 from reservations.domain.facts import OF_BOOKINGS, Contradiction, Decision
-from reservations.domain.money import Money
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import Review
 from tests.proofs.hostile.rows import GOOD, Kind, Row
@@ -51,9 +50,9 @@ class Answers:
         for charge in before.standing.short_refunded:
             if self._resolves(before, Decision.REFUND_AGAIN, "E-again", charge.provider_id):
                 return True
-            left = Money(before.standing.left_of(charge), before.facts.price.currency)
             if self._resolves(before, Decision.RETURNED, "E-transfer", charge.provider_id):
-                self._world.providers.by_hand.append((before.reservation_id, left))
+                payments = self._world.providers.payments
+                self._world.providers.transfer(payments.find(charge.provider_id, Kind.PAYMENT))
                 return True
         return False
 
@@ -81,10 +80,11 @@ class Answers:
             party.moved_from = row.subject
             self._world.attested.add(evidence)
         seen = [one for one in self._world.promises.standing(before) if one.kind == row.kind]
-        if not self._resolves(before, decision, evidence, row.subject):
+        if not self._resolves(before, decision, evidence, f"{row.kind}:{row.subject}"):
             return False
-        for one in seen:
-            self._world.decided[before.reservation_id, one.kind, one.subject] = one.seen
+        answered = {row.subject: row.seen} | {one.subject: one.seen for one in seen}
+        for subject, word in answered.items():
+            self._world.decided[before.reservation_id, str(row.kind), subject.casefold()] = word
         self._do_by_hand(party, row, decision)
         return True
 

@@ -40,7 +40,7 @@ class Judge:
     def decided(self, new: Reservation, decision: str) -> None:
         """Note the evidence that a person has before their eyes."""
         for one in self._world.promises.standing(new):
-            self._world.decided[new.reservation_id, one.kind, one.subject] = one.seen
+            self._world.decided[new.reservation_id, one.kind, one.subject.casefold()] = one.seen
         self._world.say(f"decides: {decision}")
 
     def asked(self, new: Reservation, service: Service, request: Request) -> None:

@@ -67,7 +67,8 @@ class Promises:
 
     def is_decided(self, new: Reservation, one: Contradiction) -> bool:
         """`True` if a person answered this very evidence."""
-        return self._world.decided.get((new.reservation_id, one.kind, one.subject)) == one.seen
+        matter = (new.reservation_id, one.kind, one.subject.casefold())
+        return self._world.decided.get(matter) == one.seen
 
     def excuses(self, new: Reservation, reasons: frozenset[Review]) -> tuple[bool, bool]:
         """Whether a contradiction explains other money, and another service, than we believe."""

@@ -38,7 +38,7 @@ PRICES = (Money(34250, "EUR"), Money(18000, "EUR"), Money(99500, "EUR"))
 
 SECOND, NOW = timedelta(seconds=1), timedelta(0)
 VERY_LATE = 0.03  # of the webhooks
-HOURLY = timedelta(minutes=45)  # the last rung of every ladder, at its shortest
+NEARLY_A_DAY = timedelta(hours=20)
 MONTHS = tuple(timedelta(days=days) for days in (2, 45, 110))
 
 Event = tuple[datetime, int, Callable[[], None]]
@@ -321,8 +321,8 @@ class World:
         watched = Review.DEADLINE in answers or any(row.open for row in facts.contradictions)
         sends = [reservation.send_of(kind) for kind in mails_owed(reservation)]
         told = all(send is not None and send.check_at is None for send in sends)
-        # A cancellation of a booking that is gone is sent again each hour until a person decides.
-        idle = waits > (HOURLY if watched and busy else STANDARD.hint_lease)
+        # What never arrives is sent again, ever later, until a person decides.
+        idle = waits > (NEARLY_A_DAY if watched and busy else STANDARD.hint_lease)
         return told and idle and not doubtful and (watched or not busy) and bool(answers)
 
     def pass_time(self, until: datetime) -> None:

@@ -781,7 +781,9 @@ def test_a_charge_that_was_never_in_doubt_is_inquired_about_once(asked_after: ti
         (3, 10 * MINUTE),
         (4, 20 * MINUTE),
         (5, HOUR),
-        (50, HOUR),
+        (18, HOUR),
+        (19, 2 * HOUR),
+        (50, 24 * HOUR),
     ],
 )
 def test_an_open_charge_is_inquired_about_less_and_less_often(looks: int, pause: timedelta) -> None:

@@ -40,5 +40,5 @@ def test_jitter_stretches_the_ladder_and_nothing_else(factor: float) -> None:
     jittered = STANDARD.jittered(factor)
 
     assert jittered.rung(0) == STANDARD.rung(0) * factor
-    assert jittered.rung(99) == STANDARD.ladder_end * factor
+    assert jittered.rung(len(STANDARD.ladder)) == STANDARD.ladder_end * factor
     assert (jittered.hold, jittered.aftercare) == (STANDARD.hold, STANDARD.aftercare)

@@ -44,12 +44,13 @@ class Account:
 
         It is the last amount that was told, once a person accepted it or the reservation is closed.
         """
+        at_first = self.charge.money or self.facts.price
         told = self._last(Kind.OTHER_SUM, self.charge.provider_id)
         if told is not None and told.over_at is None and told.money is not None:
             accepted = told.decision is Decision.PAID or (self.closed and told.lasts)
-            if accepted and told.money.currency == self.facts.price.currency:
+            if accepted and told.money.currency == at_first.currency:
                 return told.money
-        return self.charge.money or self.facts.price
+        return at_first
 
     # --- what went back
 
@@ -100,14 +101,15 @@ class Account:
         return self._sum([*(refund.money or self.taken for refund in sure), *self._foreign_refunds])
 
     def has_failed(self, refund: Call) -> bool:
-        """`True` if two looks showed a refund as rejected that had succeeded, or a person says so.
+        """`True` if two looks showed as rejected or pending what had succeeded, or a person says so.
 
         A refund that is only absent may come back.
         """
         row = self._last(Kind.REFUND_FAILED, refund.provider_id, opened=True)
         if row is None or row.over_at is not None or row.decision is Decision.RETURNED:
             return False
-        return is_rejected(row) or row.decision is Decision.REFUND_AGAIN
+        undone = row.seen in (Status.DECLINED, Status.PENDING) and row.looks > 1
+        return undone or row.decision is Decision.REFUND_AGAIN
 
     @cached_property
     def _good_refunds(self) -> list[Call]:

@@ -14,6 +14,7 @@ from reservations.domain.facts import (
     LIVE,
     OF_BOOKINGS,
     Call,
+    Decision,
     DisputeStatus,
     Facts,
     Kind,
@@ -72,7 +73,9 @@ def as_known(facts: Facts, operation: Operation, listing: Listing) -> Listing:
     """Give an id that differs by case from one of ours our spelling: a second id is no second call.
 
     It is no word about ours either, while the reservation stands: only an id that is equal cancels.
+    Of a booking that a person calls gone it says nothing at all.
     """
+    gone = {row.subject for row in facts.contradictions if row.decision is Decision.GONE}
     ours = {call.provider_id for call in facts.of(operation)} - {None}
     spelt = {known.casefold(): known for known in ours if known}
 
@@ -81,7 +84,7 @@ def as_known(facts: Facts, operation: Operation, listing: Listing) -> Listing:
         if known is None or seen.provider_id in ours:
             return seen
         cancels = seen.status is Status.CANCELLED and facts.reason is None
-        return None if cancels else replace(seen, provider_id=known)
+        return None if cancels or known in gone else replace(seen, provider_id=known)
 
     return Listing.of(seen for seen in map(known_as, listing.seen) if seen is not None)
 
@@ -131,7 +134,7 @@ def compare_payments(facts: Facts, listing: Listing, asked_at: datetime) -> Comp
     found, standing = Comparison(asked_at), Standing(facts)
     doubtful = {row.subject for row in facts.contradictions if row.kind in OF_CHARGE}
     known = {charge.provider_id: charge for charge in standing.charges if charge.provider_id}
-    for seen in listing.seen:
+    for seen in as_known(facts, Operation.CHARGE, listing).seen:
         if seen.provider_id in known:
             _compare_dispute(found, seen)
             _compare_refunded(found, Account(facts, known[seen.provider_id]), seen)

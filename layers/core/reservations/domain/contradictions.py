@@ -14,7 +14,6 @@ from reservations.domain.comparison import Comparison, Observation
 from reservations.domain.facts import (
     Contradiction,
     Decision,
-    DisputeStatus,
     Facts,
     Kind,
 )
@@ -84,8 +83,7 @@ def _observe(facts: Facts, seen: Observation, asked_at: datetime, at: Moment) ->
     if row.opened_at is None and row.decision is None:  # a suspicion that had passed
         return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number))
     if row.over_at is None and row.seen == seen.seen:
-        return facts.put_contradiction(_watched(row, at))  # a decision answered this
-    facts = facts.put_contradiction(replace(row, check_at=None))  # the next one is watched instead
+        return facts  # a decision answered this
     return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number + 1))
 
 
@@ -176,29 +174,16 @@ def _agreed(row: Contradiction, at: Moment) -> Contradiction:
     return replace(row, over_at=at.now, closed_at=row.closed_at or at.now, check_at=None)
 
 
-def _watched(row: Contradiction, at: Moment) -> Contradiction:
-    """A decided dispute is looked at until the bank has decided it too."""
-    return replace(row, check_at=row.check_at and at.now + at.policy.reminder)
-
-
 def decide(row: Contradiction, decision: Decision, evidence: str, at: Moment) -> Contradiction:
-    """Close an open contradiction for a person. Another word of the provider opens the next."""
-    watched = row.kind is Kind.DISPUTE and row.seen == DisputeStatus.OPEN
-    return replace(
-        row,
-        decision=decision,
-        evidence=evidence,
-        closed_at=at.now,
-        check_at=at.now + at.policy.reminder if watched else None,
-    )
+    """Close a contradiction for a person. Another word of the provider opens the next."""
+    return replace(row, decision=decision, evidence=evidence, closed_at=at.now, check_at=None)
 
 
 def look_later(facts: Facts, kinds: frozenset[Kind], at: Moment) -> Facts:
     """Put off what is due: the provider did not answer, or told nothing about it."""
     for row in facts.contradictions:
         if row.kind in kinds and row.due(at.now):
-            later = _scheduled(facts, row, at) if row.lasts else _watched(row, at)
-            facts = facts.put_contradiction(later)
+            facts = facts.put_contradiction(_scheduled(facts, row, at))
     return facts
 
 

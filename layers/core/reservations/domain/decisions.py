@@ -172,12 +172,14 @@ def _contradiction_in_question(
         and _may_answer(standing, row, decision)
     ]
     if target is None and len(rows) > 1:
-        several = ", ".join(f"{row.kind} of {row.subject}" for row in rows)
-        raise DecisionRefusedError(
-            f"several are in question: say which kind or id, by --target: {several}"
-        )
-    named = (row for row in rows if target in (None, row.kind, row.subject, row.payment))
-    return next(named, None)
+        several = ", ".join(f"{row.kind}:{row.subject}" for row in rows)
+        raise DecisionRefusedError(f"several are in question: say which, by --target: {several}")
+
+    def is_named(row: Contradiction) -> bool:
+        names = (row.kind, row.subject, row.payment, f"{row.kind}:{row.subject}")
+        return target is None or target in names
+
+    return next(filter(is_named, rows), None)
 
 
 def _may_answer(standing: Standing, row: Contradiction, decision: Decision) -> bool:
@@ -192,7 +194,11 @@ def _may_answer(standing: Standing, row: Contradiction, decision: Decision) -> b
 def _decide(
     standing: Standing, row: Contradiction, decision: Decision, evidence: str, at: Moment
 ) -> Facts:
-    if decision is Decision.PAID and row.money and row.money.currency != standing.paid.currency:
+    if (
+        decision is Decision.PAID
+        and row.money
+        and row.money.currency != standing.facts.price.currency
+    ):
         raise DecisionRefusedError("the payment is in another currency: cancel the reservation")
     if decision is Decision.REFUND_AGAIN and row.seen == Status.PENDING:
         raise DecisionRefusedError(f"{row.subject} is pending: it may still succeed")
