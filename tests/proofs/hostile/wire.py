@@ -58,6 +58,9 @@ class Request:
         return f"{self.method} {self.target}{f' {self.key}' if self.key else ''}"
 
 
+LONGEST_EXCHANGE = timedelta(seconds=66)
+
+
 class Switchboard(httpx.BaseTransport):
     """A transport for one client per process; each world connects its own line."""
 
@@ -81,8 +84,11 @@ class Wire:
         """Carry a request to its provider and the answer back. Either may be lost."""
         asked, world = Request(request), self._world
         mood = world.mood(asked.reference(self.service), self.service.name)
+        began = world.now
         world.boundary(f"before {asked.method}", pause=mood.slow)
         self.carried += 1
+        if world.now > began + LONGEST_EXCHANGE:  # a frozen process: its own deadline cuts it
+            raise httpx.ReadTimeout("cut", request=request)
         try:
             answer = self._exchanged(asked, mood, request)
         except httpx.TransportError as error:

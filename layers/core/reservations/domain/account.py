@@ -135,7 +135,12 @@ class Account:
     @property
     def _returned_by_decision(self) -> list[Money]:
         """What a lost dispute took back, and what a person said was returned or is lost."""
-        lost = [row for row in self._disputes if row.seen == DisputeStatus.LOST or row.decision]
+        lost = [
+            row
+            for row in self.facts.contradictions
+            if row.matter == (Kind.DISPUTE, self.charge.provider_id)
+            and (row.decision is Decision.RETURNED or (row in self._disputes and _is_lost(row)))
+        ]
         return [row.money for row in (*lost, *self._answered) if row.money is not None]
 
     @property
@@ -238,6 +243,10 @@ class Account:
         row = self._last(Kind.REFUND_FAILED, refund.provider_id)
         rejected = row is not None and row.open and is_rejected(row)
         return rejected and self.charge.refunded_minor == self.explained
+
+
+def _is_lost(dispute: Contradiction) -> bool:
+    return dispute.seen == DisputeStatus.LOST or dispute.decision is not None
 
 
 def is_unexplained(row: Contradiction) -> bool:

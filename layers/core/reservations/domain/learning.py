@@ -439,7 +439,7 @@ def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
 def look(facts: Facts, provider: Provider, now: datetime) -> Facts:
     """Inquire now about what a provider has given, long after: a far look."""
     for call in facts.calls:
-        given = call.operation in _LOOKED_AFTER and call.status is Status.SUCCEEDED
-        if given and PROVIDER_OF[call.operation] is provider:
+        known = call.operation in _LOOKED_AFTER and not call.open and call.provider_id is not None
+        if known and PROVIDER_OF[call.operation] is provider:
             facts = facts.put(replace(call, check_at=now))
     return facts

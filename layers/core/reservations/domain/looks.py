@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, time
 
-from reservations.domain.facts import Operation, Provider, Status
+from reservations.domain.facts import Operation, Provider
 from reservations.domain.learning import look
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
@@ -34,14 +34,14 @@ def take_far_look(reservation: Reservation, at: Moment) -> Reservation:
 
 
 def _far_looks(reservation: Reservation, policy: Policy) -> Iterator[tuple[datetime, Provider]]:
-    """Each far look at what a provider gave: a booking that stands, and any payment that was taken."""
+    """Each far look: at a booking that stands, and at any payment, as one refused may turn up late."""
     starts_at = datetime.combine(reservation.offer.starts_on, time(), UTC)
     starts_at += _share(reservation) * policy.looks_spread
     standing = reservation.standing
     if standing.kept_booking is not None:
         for before in policy.supplier_looks:
             yield starts_at - before, Provider.SUPPLIER
-    if any(call.status is Status.SUCCEEDED for call in reservation.facts.of(Operation.CHARGE)):
+    if any(call.provider_id for call in reservation.facts.of(Operation.CHARGE)):
         for before in policy.payment_looks:
             yield starts_at - before, Provider.PAYMENTS
 
