@@ -74,6 +74,8 @@ class Promises:
         """Whether a contradiction explains other money, and another service, than we believe."""
         kinds = {one.kind for one in (*self.standing(new), *self.heard(new))}
         kinds |= {str(reason) for reason in reasons}
+        decided = [row for row in new.facts.contradictions if row.decision and not row.over_at]
+        kinds |= {str(row.kind) for row in decided if row.kind == "payment_absent"}
         late = Review.DEADLINE in reasons  # a person is asked about what does not arrive
         return late or bool(kinds & MONEY), late or bool(kinds & SERVICE)
 

@@ -467,7 +467,7 @@ def _rests(new: Reservation, now: datetime) -> bool:
     told = all(send is not None and send.check_at is None for send in sends)
     kept = new.standing.kept_charge
     undone = not new.standing.rivals and all(
-        charge is kept or charge.provider_id in _refunded(new)
+        charge is kept or charge.provider_id in _refunded(new) | _decided(new)
         for charge in new.standing.held_charges
     )
     return undone and quiet and over and handed_over and told and not new.standing.reviews(now)
@@ -475,6 +475,12 @@ def _rests(new: Reservation, now: datetime) -> bool:
 
 def _refunded(new: Reservation) -> set[str | None]:
     return {refund.target for refund in new.standing.refunds}
+
+
+def _decided(new: Reservation) -> set[str | None]:
+    """The payments that a person has decided about."""
+    rows = (row for row in new.facts.contradictions if row.decision is not None)
+    return {row.payment or row.subject for row in rows}
 
 
 def _has_its_voucher(new: Reservation) -> bool:

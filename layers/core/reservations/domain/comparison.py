@@ -98,7 +98,7 @@ def compare_bookings(facts: Facts, listing: Listing, asked_at: datetime) -> Comp
     for seen in listing.seen:
         if seen.status is Status.CANCELLED:  # the supplier's own word ends every doubt
             found.judge(seen.provider_id, Kind.BOOKING_ABSENT, Kind.BOOKING_CHANGED)
-    for row in _settled(standing.bookings, asked_at):
+    for row in _judgeable(standing.bookings, listing, asked_at):
         about, told, twin = _id(row), _told(listing, row), _twin(listing, row)
         if row in standing.ended_bookings:
             found.judge(about, *OF_BOOKINGS)
@@ -138,7 +138,7 @@ def compare_payments(facts: Facts, listing: Listing, asked_at: datetime) -> Comp
         if seen.provider_id in known:
             _compare_dispute(found, seen)
             _compare_refunded(found, Account(facts, known[seen.provider_id]), seen)
-    for row in _settled(standing.charges, asked_at):
+    for row in _judgeable(standing.charges, listing, asked_at):
         if row.status is not Status.SUCCEEDED:
             continue
         told, twin = _told(listing, row), _twin(listing, row)
@@ -206,7 +206,7 @@ def compare_refunds(
     """Compare the refunds of a payment with ours. A refund of unknown origin is foreign."""
     found, about = Comparison(asked_at), _id(payment)
     ours = [row for row in facts.of(Operation.REFUND) if row.target == about]
-    for row in _settled(ours, asked_at):
+    for row in _judgeable(ours, listing, asked_at):
         if row.status is Status.SUCCEEDED:
             _compare_refund(found, row, _told(listing, row), _twin(listing, row))
             _compare_told_sum(found, facts, row, _told(listing, row))
@@ -269,11 +269,17 @@ def observe_other_sum(found: Comparison, refund: Call, seen: Seen) -> None:
 # --- rows and entries
 
 
-def _settled(rows: Iterable[Call], asked_at: datetime) -> Iterator[Call]:
-    """The rows whose end was known before the question. What an operator attested is not listed."""
+def _judgeable(rows: Iterable[Call], listing: Listing, asked_at: datetime) -> Iterator[Call]:
+    """The rows whose end was known before the question, and those that are listed in another case.
+
+    What an operator attested is not listed.
+    """
     for row in rows:
         known = row.provider_id is not None and not _id(row).startswith(ATTESTED_BY_EVIDENCE)
-        if known and row.closed_at is not None and row.closed_at <= asked_at:
+        if not known or row.closed_at is None:
+            continue
+        in_other_case = _twin(listing, row) is not None and _told(listing, row) is None
+        if row.closed_at <= asked_at or in_other_case:
             yield row
 
 

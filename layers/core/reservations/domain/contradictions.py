@@ -14,6 +14,7 @@ from reservations.domain.comparison import Comparison, Observation
 from reservations.domain.facts import (
     Contradiction,
     Decision,
+    DisputeStatus,
     Facts,
     Kind,
 )
@@ -84,6 +85,7 @@ def _observe(facts: Facts, seen: Observation, asked_at: datetime, at: Moment) ->
         return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number))
     if row.over_at is None and row.seen == seen.seen:
         return facts  # a decision answered this
+    facts = facts.put_contradiction(replace(row, check_at=None))  # the next one is watched instead
     return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number + 1))
 
 
@@ -175,15 +177,27 @@ def _agreed(row: Contradiction, at: Moment) -> Contradiction:
 
 
 def decide(row: Contradiction, decision: Decision, evidence: str, at: Moment) -> Contradiction:
-    """Close a contradiction for a person. Another word of the provider opens the next."""
-    return replace(row, decision=decision, evidence=evidence, closed_at=at.now, check_at=None)
+    """Close a contradiction for a person. Another word of the provider opens the next.
+
+    A bank may take months to decide a dispute, so it is looked at until then.
+    """
+    row = replace(row, decision=decision, evidence=evidence, closed_at=at.now, check_at=None)
+    return _watched(row, at) if row.seen == DisputeStatus.OPEN else row
+
+
+def _watched(row: Contradiction, at: Moment) -> Contradiction:
+    """The next look at a dispute that a person has decided, and the bank has not."""
+    look_at = at.now + at.policy.dispute_look
+    over = row.closed_at is None or look_at > row.closed_at + at.policy.dispute_watched
+    return replace(row, check_at=None if over else look_at)
 
 
 def look_later(facts: Facts, kinds: frozenset[Kind], at: Moment) -> Facts:
     """Put off what is due: the provider did not answer, or told nothing about it."""
     for row in facts.contradictions:
         if row.kind in kinds and row.due(at.now):
-            facts = facts.put_contradiction(_scheduled(facts, row, at))
+            later = _scheduled(facts, row, at) if row.lasts else _watched(row, at)
+            facts = facts.put_contradiction(later)
     return facts
 
 

@@ -212,11 +212,15 @@ class _Answer:
     def file_refunds(self, facts: Facts, call: Call, listing: Listing) -> Facts:
         """File the refunds of a payment. Those that are not ours stay out of the ledger."""
         target = call.target if call.operation is Operation.REFUND else call.provider_id
-        known = comparison.as_known(facts, Operation.REFUND, listing)
+        known, before = comparison.as_known(facts, Operation.REFUND, listing), facts
         facts = self.file_all(facts, Operation.REFUND, target, known, asked_about=call.key)
         payment = next((c for c in facts.of(Operation.CHARGE) if c.provider_id == target), None)
         if payment is None:
             return facts
+        if any(
+            row.status is Status.NOT_FOUND and row != before.find(row.key) for row in facts.calls
+        ):
+            facts = facts.put(replace(payment, check_at=self.at.now))  # is there still a payment?
         found = comparison.compare_refunds(facts, payment, listing, self.asked_at)
         facts = contradictions.note(facts, found, self.at)
         facts = facts.put(replace(facts.row(payment.key), refunds_at=None))
@@ -241,7 +245,8 @@ class _Answer:
         """Keep what each payment shows as refunded. List its refunds when that is news."""
         found = comparison.compare_payments(facts, listing, self.asked_at)
         doubtful = {row.payment for row in facts.contradictions if row.due(self.at.now)}
-        told = {seen.provider_id: seen.refunded_minor for seen in listing.seen}
+        known = comparison.as_known(facts, Operation.CHARGE, listing)
+        told = {seen.provider_id: seen.refunded_minor for seen in known.seen}
         for charge in facts.of(Operation.CHARGE):
             about = charge.provider_id or ""
             refunded = told.get(about)

@@ -168,7 +168,9 @@ def _inquire_open(standing: Standing, at: Moment) -> Iterator[Action]:
     for call in standing.facts.calls:
         due = call.due(at.now)
         pending_charge = call.operation is Operation.CHARGE and call.status is Status.PENDING
-        if pending_charge and (due or not call.void_asked) and _is_unwanted(standing, at):
+        unwanted = pending_charge and _is_unwanted(standing, at)
+        # An answer to a void may be unusable for ever, so every other request is an inquiry.
+        if unwanted and (not call.void_asked or (due and call.looks % 2 == 0)):
             yield Void(call)
         elif due and call.open:
             yield Inquire(call)

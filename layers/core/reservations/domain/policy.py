@@ -54,6 +54,12 @@ class Policy:
     refund_believed: Annotated[
         timedelta, "tiempo tras el que se cree un reembolso ajeno o uno nuestro que falla"
     ] = timedelta(minutes=10)
+    dispute_look: Annotated[timedelta, "consulta de una disputa abierta ya decidida"] = timedelta(
+        days=7
+    )
+    dispute_watched: Annotated[timedelta, "tiempo que se consulta tras decidirla"] = timedelta(
+        days=120
+    )
     sticky_after: Annotated[int, "veces en `sticky_within` tras las que decide una persona"] = 3
     sticky_within: Annotated[timedelta, "plazo en que se cuentan esas veces"] = timedelta(days=7)
     hold: Annotated[timedelta, "retención, desde el último envío del cargo"] = timedelta(minutes=15)
