@@ -781,8 +781,8 @@ def test_a_charge_that_was_never_in_doubt_is_inquired_about_once(asked_after: ti
         (3, 10 * MINUTE),
         (4, 20 * MINUTE),
         (5, HOUR),
-        (18, HOUR),
-        (19, 2 * HOUR),
+        (17, HOUR),
+        (18, 2 * HOUR),
         (50, 24 * HOUR),
     ],
 )

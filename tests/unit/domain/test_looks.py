@@ -154,10 +154,16 @@ def test_a_cancelled_trip_is_looked_at_for_its_money_only() -> None:
     assert looked_at(planned, taken, now) == {Operation.CHARGE}
 
 
-def test_a_reservation_that_was_never_paid_has_no_far_look() -> None:
+def test_a_reservation_without_a_payment_has_no_far_look() -> None:
+    expired = a_reservation(a_charge(Status.NOT_FOUND), reason=Reason.EXPIRED)
+
+    assert next_far_look(expired, Moment(NOON, STANDARD)) is None
+
+
+def test_a_payment_that_was_refused_is_looked_at_once_more_before_the_trip() -> None:
     declined = a_reservation(a_charge(Status.DECLINED), reason=Reason.PAYMENT_DECLINED)
 
-    assert next_far_look(declined, Moment(NOON, STANDARD)) is None
+    assert next_far_look(declined, Moment(NOON, STANDARD)) is not None
 
 
 def test_a_trip_of_tomorrow_has_no_far_look_in_the_past() -> None:

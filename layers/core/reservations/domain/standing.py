@@ -314,9 +314,15 @@ class Standing:
         return tuple(
             call
             for call in self.facts.calls
-            if ((call.open or call.status is Status.NOT_FOUND) and call.target in due_back)
+            if (call.target in due_back and (call.open or self._is_sent_for_ever(call)))
             or (call.open and call.operation is not Operation.REFUND)
         )
+
+    def _is_sent_for_ever(self, call: Call) -> bool:
+        """`True` for a refund or a cancellation that never arrived, unless another took its place."""
+        later = [refund for refund in self.refunds if refund.target == call.target]
+        replaced = call in later and later[-1] is not call
+        return call.status is Status.NOT_FOUND and not replaced
 
     def needs_support(self, now: datetime) -> bool:
         """`True` if the traveler may want to talk to us about it."""
