@@ -2,9 +2,10 @@
 
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from hashlib import sha256
 from http import HTTPStatus
@@ -15,6 +16,7 @@ from sqlalchemy import create_engine, text
 
 from reservations.adapters.mysql import readiness
 from reservations.adapters.mysql.tables import METADATA
+from reservations.domain.facts import Decision
 from reservations.domain.history import CUSTOMER_ERASED
 from reservations.domain.messages import Queue
 from tests.proofs.crash.boundaries import Blow
@@ -24,7 +26,10 @@ from tests.worlds.invocation import an_event
 from tests.worlds.providers import Receiver
 
 PRICE = Decimal("342.50")
+STARTS_ON = datetime(2099, 5, 1, tzinfo=UTC)
 LIVE = {"confirmed", "pending"}
+BY_HAND = "ref_by_hand"
+REBOOKED = "bkg_by_hand"
 OPERATION = "POST /v1/reservations"
 FINAL_STATUS = 500  # answers below it are final, except 409 "in flight"
 
@@ -55,7 +60,7 @@ class Traveler:
             "offer": {
                 "offer_id": offer_id,
                 "description": "Hotel Sol, doble",
-                "starts_on": "2099-05-01",
+                "starts_on": str(STARTS_ON.date()),
                 "ends_on": "2099-05-04",
                 "guests": 2,
             },
@@ -108,6 +113,13 @@ class Traveler:
 
     def rest(self) -> None:
         self.world.operate_until(self.world.at_rest, what="all at rest")
+
+    def in_review(self, kind: str) -> None:
+        """Wait until a contradiction is believed."""
+        opened = "SELECT id FROM contradiction WHERE kind = :kind AND opened_at IS NOT NULL"
+        self.world.operate_until(
+            lambda: bool(self.world.rows(opened, kind=kind)), what=f"the review {kind}"
+        )
 
     def hear_of_a_bounce(self) -> None:
         """Send the bounce of the confirmation from SES, and wait until it is in the history."""
@@ -311,6 +323,55 @@ def _voucher_lost(traveler: Traveler) -> None:
     traveler.rest()
 
 
+def _booked_again(traveler: Traveler) -> None:
+    """The supplier gives the booking another id. A person says so, and the voucher is issued again."""
+    _to_its_end(traveler)
+    world = traveler.world
+    [booking] = world.simulators["supplier"].ledger("bookings", traveler.reference)
+    world.simulators["supplier"].set_row("booking", booking["booking_id"], id=REBOOKED)
+    traveler.in_review("booking_absent")
+    world.decide(traveler.code, Decision.REBOOKED, evidence=REBOOKED)
+    traveler.rest()
+    traveler.hear_of_a_bounce()
+    reissued = "SELECT id FROM history WHERE event = 'voucher.issued'"
+    promise(len(world.rows(reissued)) > 1, "the voucher names an old booking")
+
+
+def _refund_returned(traveler: Traveler) -> None:
+    """Payments refunds a part by hand. After the cancellation, the traveler's bank returns the rest."""
+    _to_its_end(traveler)
+    world = traveler.world
+    payments = world.simulators["payments"]
+    [charge] = payments.ledger("charges", traveler.reference)
+    part = {"payment_id": charge["payment_id"], "amount": "60.00"}
+    payments.set_row("refund", BY_HAND, **part)
+    traveler.in_review("foreign_refund")
+    traveler.cancel()
+    traveler.rest()
+    [refund] = _our_refunds(world, {charge["payment_id"]})
+    payments.set_row("refund", refund["refund_id"], status="rejected")
+    world.operate_until(
+        lambda: bool(_our_refunds(world, {charge["payment_id"]})), what="the second refund"
+    )
+    traveler.rest()
+
+
+def _about_to_begin(traveler: Traveler) -> None:
+    """The last looks before the trip: one at each provider, which changes nothing."""
+    _to_its_end(traveler)
+    world = traveler.world
+    begins_in = (STARTS_ON - datetime.now(UTC)).total_seconds()
+    due_now = {"looks_spread": 0, "supplier_looks": [begins_in], "payment_looks": [begins_in]}
+    inquiries = "SELECT id FROM provider_attempt WHERE verb = 'inquire'"
+    before = len(world.rows(inquiries))
+    with world.hurried(due_now):
+        world.change("UPDATE reservation SET next_look_at = '2001-05-04'")
+        planned = "SELECT id FROM reservation WHERE next_look_at IS NOT NULL"
+        world.operate_until(lambda: not world.rows(planned), what="the last looks")
+        traveler.rest()
+    promise(len(world.rows(inquiries)) >= before + 2, "a provider was not asked before the trip")
+
+
 def _past_its_time(traveler: Traveler) -> None:
     """Years after the trip, customer, voucher, webhooks and published hints are deleted."""
     _to_its_end(traveler)
@@ -382,6 +443,15 @@ TALES = (
     ),
     Tale(name="keys used long ago", live=_keys_used_long_ago, ends="CANCELADA", mails=2),
     Tale(name="voucher lost", live=_voucher_lost, ends="CONFIRMADA", mails=1),
+    Tale(name="booked again", live=_booked_again, ends="CONFIRMADA", mails=1),
+    Tale(
+        name="refund returned",
+        live=_refund_returned,
+        ends="CANCELADA",
+        mails=3,
+        policy={"reminder": 2},  # the daily look at what is open
+    ),
+    Tale(name="about to begin", live=_about_to_begin, ends="CONFIRMADA", mails=1),
     Tale(
         name="past its time",
         live=_past_its_time,
@@ -446,14 +516,21 @@ def _check_money_and_service(world: World, reference: str, *, confirmed: bool) -
     paid = [charge for charge in charges if charge["status"] == "succeeded"]
     ids = {charge["payment_id"] for charge in charges}
     refunds = [r for r in world.simulators["payments"].ledger("refunds") if r["payment_id"] in ids]
+    ours = _our_refunds(world, ids)
     bookings = world.simulators["supplier"].ledger("bookings", reference)
     promise(len(charges) <= 1, f"{len(charges)} charges under one key")
-    promise(len(refunds) <= 1, f"{len(refunds)} refunds under one key")
+    promise(len(ours) <= 1, f"{len(ours)} refunds of ours")
     promise(len(bookings) <= 1, f"{len(bookings)} bookings under one key")
     kept = sum(Decimal(c["amount"]) for c in paid) - sum(Decimal(r["amount"]) for r in refunds)
     promise(kept == (PRICE if confirmed else 0), f"{kept} kept, confirmed: {confirmed}")
     alive = [booking for booking in bookings if booking["status"] in LIVE]
     promise(len(alive) == int(confirmed), f"{len(alive)} live bookings, confirmed: {confirmed}")
+
+
+def _our_refunds(world: World, payments: Collection[str]) -> list[Json]:
+    """The succeeded refunds of some payments, without those made by hand at the provider."""
+    refunds = world.simulators["payments"].ledger("refunds")
+    return [r for r in refunds if r["payment_id"] in payments and r["refund_id"] != BY_HAND]
 
 
 def _check_voucher(world: World, *, confirmed: bool) -> None:

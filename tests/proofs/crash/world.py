@@ -18,6 +18,12 @@ from sqlalchemy import Engine, create_engine, text
 from reservations.adapters.mysql.engine import Database, engine_for
 from reservations.adapters.mysql.retention import MySqlRetention
 from reservations.adapters.mysql.tables import METADATA
+from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
+from reservations.application.cases import Cases
+from reservations.application.operate import resolve_review
+from reservations.config import SagaProfile
+from reservations.domain.errors import UnavailableError
+from reservations.domain.facts import Decision
 from reservations.domain.messages import Queue
 from tests.proofs.crash.boundaries import Blow, Order, is_cold
 from tests.proofs.crash.cloud import MAIL_SET, SENDER, Cloud
@@ -48,6 +54,11 @@ SAGA_POLICY: Mapping[str, object] = {
     "ladder_end": 4,
     "retry_after_limit": 2,
     "aftercare": [0.5],
+    "one_look": 0.5,
+    "suspicion": [0.3, 0.6, 1, 2],
+    "absence_believed": 0.9,
+    "change_believed": 0.5,
+    "refund_believed": 0.5,
     "hold": 120,
     "hold_limit": 120,
     "call_limit": 6,
@@ -57,6 +68,7 @@ SAGA_POLICY: Mapping[str, object] = {
     "hint_lease_limit": 4,
     "mail_repeat": 3,
 }
+DURATIONS = SagaProfile.model_validate({**SAGA, "policy": SAGA_POLICY}).durations()
 
 MAIL_EVENTS = "mail-events"
 CONSUMERS: dict[str, str] = {
@@ -347,13 +359,33 @@ class World:
         """Make a queue refuse every hint during the block, as if it were our own fault."""
         return self._cloud.refusing(self._queues[queue])
 
-    def revive_hints(self) -> None:
-        """Revive dead hints, as `ops outbox revive` does."""
+    @contextmanager
+    def _desk(self) -> Iterator[Database]:
+        """The database as `ops` opens it."""
         database = Database(engine_for(self._database_url))
         try:
-            MySqlRetention(database).revive(queue=None, actor="operator")
+            yield database
         finally:
             database.close()
+
+    def revive_hints(self) -> None:
+        """Revive dead hints, as `ops outbox revive` does."""
+        with self._desk() as database:
+            MySqlRetention(database).revive(queue=None, actor="operator")
+
+    def decide(self, code: str, decision: Decision, *, evidence: str) -> None:
+        """Answer a review, as `ops review resolve` does. Repeat it while a function holds the lock."""
+
+        def decided() -> bool:
+            with self._desk() as database:
+                cases = Cases(uow=MySqlUnitOfWork(database), policy=DURATIONS, actor="operator")
+                try:
+                    resolve_review(code, decision, evidence=evidence, cases=cases)
+                except UnavailableError:
+                    return False
+                return True
+
+        self.operate_until(decided, what=f"the decision {decision}")
 
     def waiting(self, queue: Queue) -> int:
         """Number of messages in a queue."""
@@ -439,11 +471,13 @@ class World:
             "SELECT state, next_check_at, UTC_TIMESTAMP(6) now FROM reservation WHERE settled = 0"
         )
         calls = self.rows("SELECT operation, status, looks, attempts, check_at FROM provider_call")
+        doubts = self.rows("SELECT kind, seen, looks, check_at, closed_at FROM contradiction")
         hints = self.rows(
             "SELECT queue, refusals, available_at FROM outbox WHERE status = 'pending'"
         )
         stopped = "" if self.undisturbed() else "an invocation is still stopped"
-        left = {"due": due, "calls": calls, "hints": hints, "ran": dict(self.story.counts)}
+        left: Json = {"due": due, "calls": calls, "doubts": doubts, "hints": hints}
+        left |= {"ran": dict(self.story.counts)}
         return f"{stopped} {json.dumps(left, default=str)}\n{self.story.last_error or ''}"
 
     def undisturbed(self) -> bool:
