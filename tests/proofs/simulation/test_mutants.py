@@ -14,7 +14,7 @@ QUICK = (
     "a webhook is only a hint",
     "the mail goes before the voucher",
     "the call is made before it is written down",
-    "an absent booking is not missed",
+    "booking absent: it is not missed",
 )  # one a module or so; `make simulate-mutants` plants them all
 
 
