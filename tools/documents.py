@@ -118,12 +118,12 @@ _DECISIONS = {
     Decision.BOOKED: "la plaza cuenta como confirmada",
     Decision.NOT_BOOKED: "la plaza cuenta como rechazada; si aparece, se cancela",
     Decision.CANCELLED: "la plaza cuenta como cancelada, y el dinero se reembolsa",
-    Decision.STANDS: "no cambia nada, y lo congelado sigue",
+    Decision.STANDS: "no cambia nada, y lo detenido se reanuda",
     Decision.GONE: "se pide cancelar la plaza, se reembolsa y acaba CANCELADA",
     Decision.REBOOKED: "el viaje sigue con la plaza nueva, y con otro bono",
     Decision.HONOURED: "la reserva queda como está, y la pérdida es nuestra",
     Decision.REFUND_AGAIN: "sale otro reembolso, de lo que queda",
-    Decision.RETURNED: "el viajero ya tiene el dinero, y no sale otro reembolso",
+    Decision.RETURNED: "el viajero ya tiene esa suma, y no se reembolsa",
 }
 
 _EFFECTS = {"none": "nada", "unknown": "no se sabe", "accepted": "ocurrió"}
