@@ -115,7 +115,7 @@ def _of_disputes(rows: list[Members]) -> Iterator[Contradiction]:
             yield Contradiction("dispute", row["payment_id"], status)
 
 
-def _lost(row: Members) -> int:
+def lost(row: Members) -> int:
     """Hundredths that a lost dispute returned to the payer."""
     dispute = row.get("dispute") or {}
     return hundredths(dispute["amount"]) if dispute.get("status") == "lost" else 0
@@ -128,7 +128,7 @@ def _of_our_refunds(
     left = {
         row["payment_id"]
         for row in rows.get(Kind.PAYMENT, [])
-        if hundredths(row["refunded_amount"]) + _lost(row) < hundredths(row["amount"])
+        if hundredths(row["refunded_amount"]) + lost(row) < hundredths(row["amount"])
     }
     listed = {row["refund_id"]: row["status"] for row in rows.get(Kind.REFUND, [])}
     for refund in new.standing.refunds:

@@ -47,6 +47,8 @@ class Heard:
     """Answers by their reservation. An answer counts once its transaction is stored."""
 
     listed: dict[tuple[str, Kind], Told] = field(default_factory=dict)  # the last listings
+    listings: dict[tuple[str, Kind], list[Told]] = field(default_factory=dict)  # all, in order
+    first_told: dict[tuple[str, Kind, str, str], datetime] = field(default_factory=dict)
     _said: dict[tuple[str, Kind], list[Members]] = field(default_factory=dict)
     _on_the_way: dict[str, Told] = field(default_factory=dict)  # by the invocation that heard it
 
@@ -66,8 +68,12 @@ class Heard:
             return
         key = told.reference, told.kind
         self._said.setdefault(key, []).extend(told.rows)
+        for row in told.rows:
+            about = told.reference, told.kind, row[ID[told.kind]], row["status"]
+            self.first_told.setdefault(about, told.at)
         if told.is_listing:
             self.listed[key] = told
+            self.listings.setdefault(key, []).append(told)
 
     def said(self, reference: object, kind: Kind, an_id: str | None) -> list[Members]:
         """All that was said of one row, in order."""

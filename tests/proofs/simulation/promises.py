@@ -4,16 +4,16 @@ No contradiction is silent. No money and no booking moves on absence alone.
 """
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
 from reservations.domain.facts import Call, Operation, Status
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import Review
-from tests.proofs.hostile.rows import Kind
-from tests.proofs.simulation.contradictions import MONEY, SERVICE, Contradiction, found
-from tests.proofs.simulation.heard import Heard, Members, is_usable
+from tests.proofs.hostile.rows import Kind, hundredths
+from tests.proofs.simulation.contradictions import MONEY, SERVICE, Contradiction, found, lost
+from tests.proofs.simulation.heard import ID, Heard, Members, is_usable
 from tests.proofs.simulation.providers import Party, Providers
 from tests.proofs.simulation.rules import ViolationError
 
@@ -22,6 +22,10 @@ UNDOES = {
     Operation.REFUND: {"payment_absent", "payment_changed", "other_sum"},
 }
 """The contradictions that freeze the undoing of what stands beside the kept row."""
+ABSENCES = {"booking_absent": Kind.BOOKING, "payment_absent": Kind.PAYMENT}
+LOOKS, QUARTER_OF_AN_HOUR = 3, timedelta(minutes=15)
+CALL_LIMIT = timedelta(minutes=2)
+MOST_REFUNDS = 2  # of one payment, without a person
 
 
 class World(Protocol):
@@ -91,6 +95,10 @@ class Promises:
             self._check_closing(party, new, kept)
         for call in _begun(old, new):
             self._check_begun(new, call)
+        known = {(row.matter, row.number) for row in old.facts.contradictions if row.opened_at}
+        for row in new.facts.contradictions:
+            if row.opened_at and (row.matter, row.number) not in known:
+                self._check_opened(new, str(row.kind), row.subject, row.seen)
 
     def _check_closing(self, party: Party, new: Reservation, kept: str | None) -> None:
         said = self._world.answers.statuses(new.reservation_id, Kind.BOOKING, kept)
@@ -108,8 +116,42 @@ class Promises:
             raise ViolationError("absence", f"{call.key} begun under {sorted(frozen)}")
         if call.operation is Operation.CHARGE and self._was_paid(new):
             raise ViolationError("twice", "charged again after a payment that was told")
-        if call.operation is Operation.REFUND and self._is_disputed(new, call.target):
-            raise ViolationError("money", f"{call.key} begun beside an open dispute")
+        if call.operation is Operation.REFUND:
+            self._check_refund(new, call)
+
+    def _check_refund(self, new: Reservation, call: Call) -> None:
+        if self._is_disputed(new, call.target):
+            raise ViolationError("money", f"{call.key} begun beside a dispute")
+        if any(self._lives_again(new, one) for one in self.heard(new)):
+            raise ViolationError("money", f"{call.key} begun while a cancelled booking lives")
+        ours = [row for row in new.standing.refunds if row.target == call.target and row.attempts]
+        by_a_person = any(row.decision == "refund_again" for row in new.facts.contradictions)
+        if len(ours) > MOST_REFUNDS and not by_a_person:
+            raise ViolationError("twice", f"{call.key} is refund number {len(ours)}")
+        told = self._world.answers.said(new.reservation_id, Kind.PAYMENT, call.target)
+        if len(ours) > 1 and told and call.money and call.money.minor > _left(told[-1]):
+            raise ViolationError("twice", f"{call.key} begun, and {_left(told[-1])} is left")
+
+    def _lives_again(self, new: Reservation, one: Contradiction) -> bool:
+        """`True` for a booking that was listed alive long after it was told to be cancelled."""
+        if one.kind != "booking_alive" or self.is_decided(new, one):
+            return False
+        key, answers = (str(new.reservation_id), Kind.BOOKING), self._world.answers
+        cancelled_at = answers.first_told[*key, one.subject, "cancelled"]
+        return cancelled_at + CALL_LIMIT < answers.listed[key].at
+
+    def _check_opened(self, new: Reservation, kind: str, subject: str, seen: str) -> None:
+        """Check that an absence was listed three times over a quarter of an hour."""
+        if kind not in ABSENCES or seen != "absent" or new.facts.reason is not None:
+            return
+        key = str(new.reservation_id), ABSENCES[kind]
+        times = [
+            told.at
+            for told in self._world.answers.listings.get(key, [])
+            if all(row[ID[told.kind]] != subject for row in told.rows)
+        ]
+        if len(times) < LOOKS or times[-1] - times[0] < QUARTER_OF_AN_HOUR - CALL_LIMIT:
+            raise ViolationError("absence", f"{kind} {subject} believed after {len(times)} looks")
 
     def _was_paid(self, new: Reservation) -> bool:
         return any(
@@ -119,10 +161,7 @@ class Promises:
         )
 
     def _is_disputed(self, new: Reservation, payment: str | None) -> bool:
-        return any(
-            one.kind == "dispute" and one.seen == "open" and one.subject == payment
-            for one in self.heard(new)
-        )
+        return any(one.kind == "dispute" and one.subject == payment for one in self.heard(new))
 
     # --- at rest
 
@@ -137,6 +176,24 @@ class Promises:
             if one.kind not in reviews and not self.is_decided(new, one):
                 told = "told" if known else "announced, and not asked about"
                 raise ViolationError("silent", f"{' '.join(one)}: {told}; {sorted(reviews)}")
+        self._check_disputes(new)
+
+    def _check_disputes(self, new: Reservation) -> None:
+        """Check that a lost dispute took the payment of a closed reservation, and that a won one is over."""
+        told = self._world.answers.listed.get((str(new.reservation_id), Kind.PAYMENT))
+        held = {charge.provider_id for charge in new.standing.held_charges}
+        disputed = {
+            row.subject
+            for row in new.facts.contradictions
+            if row.kind == "dispute" and row.open and not row.sticky
+        }
+        for row in told.rows if told else ():
+            about, status = row["payment_id"], (row.get("dispute") or {}).get("status")
+            taken_back = status == "lost" and lost(row) >= _left(row)
+            if taken_back and about in held and new.facts.reason is not None:
+                raise ViolationError("money", f"{about} is lost, and counts as held")
+            if status == "won" and about in disputed:
+                raise ViolationError("latched", f"the dispute of {about} is won")
 
     def _is_usable(self, new: Reservation) -> bool:
         """`False` while a listing breaks the contract, which rings an alarm of its own."""
@@ -156,3 +213,8 @@ def _begun(old: Reservation, new: Reservation) -> Iterator[Call]:
         before = old.facts.find(call.key)
         if call.status is Status.STARTED and (before is None or call.attempts > before.attempts):
             yield call
+
+
+def _left(payment: Members) -> int:
+    """Hundredths of a payment that were not refunded, as it is told."""
+    return hundredths(payment["amount"]) - hundredths(payment["refunded_amount"])
