@@ -17,6 +17,7 @@ from tests.proofs.hostile.supplier import SupplierService
 Changed = tuple[Service, Row]
 _FOR = tuple(timedelta(minutes=minutes) for minutes in (2, 9, 40, 540, 3 * 1440, 60 * 1440))
 _EVER = timedelta(days=3650)
+_MISTAKEN = 0.3  # of the refunds that are told to be rejected: the money is returned
 _DISPUTED_FOR = tuple(timedelta(days=days) for days in (0.1, 3, 40))
 
 
@@ -106,13 +107,22 @@ def refund_by_hand(both: Both, reference: str) -> Changed | None:
 
 
 def refund_bounces(both: Both, reference: str) -> Changed | None:
-    """A bank returns a refund of ours that had succeeded."""
+    """A bank returns a refund of ours that had succeeded, or its listing says so for a while."""
     rows = both.payments.of(reference, Kind.REFUND)
     ours = [row for row in rows if row.good and row.key]
     if not ours:
         return None
-    both.payments.change(ours[0], "rejected")
+    if both.random.random() < _MISTAKEN:
+        _say_for_a_while(both, ours[0], "rejected")
+    else:
+        both.payments.change(ours[0], "rejected")
     return both.payments, ours[0]
+
+
+def _say_for_a_while(both: Both, row: Row, status: str) -> None:
+    row.lied = True
+    row.says["status"] = status
+    both.payments.outside.later(both.random.choice(_FOR), lambda: row.says.pop("status", None))
 
 
 def payment_is_voided(both: Both, reference: str) -> Changed | None:
@@ -132,9 +142,7 @@ def payment_is_lowered(both: Both, reference: str) -> Changed | None:
     """The listing tells another status for a while, and the money is there."""
     if (row := both.payment(reference)) is None:
         return None
-    row.lied = True
-    row.says["status"] = both.random.choice((PENDING, "declined", "voided"))
-    both.payments.outside.later(both.random.choice(_FOR), lambda: row.says.pop("status", None))
+    _say_for_a_while(both, row, both.random.choice((PENDING, "declined", "voided")))
     return both.payments, row
 
 

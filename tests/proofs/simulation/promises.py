@@ -128,9 +128,11 @@ class Promises:
         by_a_person = any(row.decision == "refund_again" for row in new.facts.contradictions)
         if len(ours) > MOST_REFUNDS and not by_a_person:
             raise ViolationError("twice", f"{call.key} is refund number {len(ours)}")
-        told = self._world.answers.said(new.reservation_id, Kind.PAYMENT, call.target)
-        if len(ours) > 1 and told and call.money and call.money.minor > _left(told[-1]):
-            raise ViolationError("twice", f"{call.key} begun, and {_left(told[-1])} is left")
+        told = self._world.answers.listed.get((str(new.reservation_id), Kind.PAYMENT))
+        for row in told.rows if told and call.target and len(ours) > 1 else ():
+            ours_again = row["payment_id"].lower() == call.target.lower()
+            if ours_again and call.money and call.money.minor > _left(row):
+                raise ViolationError("twice", f"{call.key} begun, and {_left(row)} is left")
 
     def _lives_again(self, new: Reservation, one: Contradiction) -> bool:
         """`True` for a booking that was listed alive long after it was told to be cancelled."""
