@@ -129,9 +129,10 @@ class Promises:
         if len(ours) > MOST_REFUNDS and not by_a_person:
             raise ViolationError("twice", f"{call.key} is refund number {len(ours)}")
         told = self._world.answers.listed.get((str(new.reservation_id), Kind.PAYMENT))
-        for row in told.rows if told and call.target and len(ours) > 1 else ():
-            ours_again = row["payment_id"].lower() == call.target.lower()
-            if ours_again and call.money and call.money.minor > _left(row):
+        about = (call.target or "").lower()
+        for row in told.rows if told and len(ours) > 1 else ():
+            is_it = row["payment_id"].lower() == about
+            if is_it and call.money and call.money.minor > _left(row):
                 raise ViolationError("twice", f"{call.key} begun, and {_left(row)} is left")
 
     def _lives_again(self, new: Reservation, one: Contradiction) -> bool:
