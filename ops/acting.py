@@ -82,8 +82,8 @@ def review() -> None:
 )
 @click.option(
     "--target",
-    metavar="ID",
-    help="The payment, booking or refund, if several are in question.",
+    metavar="ID|KIND|KIND:ID",
+    help="The payment, booking or refund, if several are in question, or the kind of review.",
 )
 @acts
 @pass_desk

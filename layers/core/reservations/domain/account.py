@@ -135,12 +135,8 @@ class Account:
     @property
     def _returned_by_decision(self) -> list[Money]:
         """What a lost dispute took back, and what a person said was returned or is lost."""
-        lost = [
-            row
-            for row in self.facts.contradictions
-            if row.matter == (Kind.DISPUTE, self.charge.provider_id)
-            and (row.decision is Decision.RETURNED or (row in self._disputes and _is_lost(row)))
-        ]
+        dispute = self._last(Kind.DISPUTE, self.charge.provider_id)
+        lost = [dispute] if dispute and _is_lost(dispute) else []
         return [row.money for row in (*lost, *self._answered) if row.money is not None]
 
     @property
@@ -246,7 +242,11 @@ class Account:
 
 
 def _is_lost(dispute: Contradiction) -> bool:
-    return dispute.seen == DisputeStatus.LOST or dispute.decision is not None
+    """Return `True` for a dispute whose sum is with the traveler, by the bank or by a person."""
+    if dispute.decision is Decision.RETURNED:
+        return True
+    given_up = dispute.seen == DisputeStatus.LOST or dispute.decision is not None
+    return given_up and dispute.over_at is None
 
 
 def is_unexplained(row: Contradiction) -> bool:

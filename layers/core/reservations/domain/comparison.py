@@ -201,9 +201,12 @@ def _compare_charge(found: Comparison, row: Call, seen: Seen | None, twin: Seen 
 
 
 def compare_refunds(
-    facts: Facts, payment: Call, listing: Listing, asked_at: datetime
+    facts: Facts, payment: Call, listing: Listing, asked_at: datetime, *, just_told: bool
 ) -> Comparison:
-    """Compare the refunds of a payment with ours. A refund of unknown origin is foreign."""
+    """Compare the refunds of a payment with ours. A refund of unknown origin is foreign.
+
+    Their sum is compared with the payment's refunded amount if that was `just_told`.
+    """
     found, about = Comparison(asked_at), _id(payment)
     ours = [row for row in facts.of(Operation.REFUND) if row.target == about]
     for row in _judgeable(ours, listing, asked_at):
@@ -218,7 +221,7 @@ def compare_refunds(
         if seen.status in LIVE and seen.provider_id.casefold() not in spelt:
             observe_foreign_refund(found, seen, about)
     told, money = payment.refunded_minor, payment.money
-    if told is not None and money is not None:
+    if just_told and told is not None and money is not None:
         done = (seen.money for seen in listing.seen if seen.status is Status.SUCCEEDED)
         listed = sum(each.minor for each in done if each and each.currency == money.currency)
         _compare_sum_of_refunds(found, payment, told - listed)

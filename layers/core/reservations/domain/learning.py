@@ -221,7 +221,10 @@ class _Answer:
             row.status is Status.NOT_FOUND and row != before.find(row.key) for row in facts.calls
         ):
             facts = facts.put(replace(payment, check_at=self.at.now))  # is there still a payment?
-        found = comparison.compare_refunds(facts, payment, listing, self.asked_at)
+        just_told = call.operation is Operation.CHARGE
+        found = comparison.compare_refunds(
+            facts, payment, listing, self.asked_at, just_told=just_told
+        )
         facts = contradictions.note(facts, found, self.at)
         facts = facts.put(replace(facts.row(payment.key), refunds_at=None))
         return self.settle_refunds(facts, target)
