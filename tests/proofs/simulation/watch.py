@@ -338,6 +338,8 @@ class Watch:
             fail("voucher", "more than one")
         if new.standing.state is not State.SUPPLIER_CONFIRMED:
             return
+        if not documents and new.standing.rivals and new.standing.lasting:
+            return  # a person decides first which booking it names
         if not documents:
             fail("voucher", "missing for a confirmed reservation")
         content = self._world.store.documents.get(documents[-1].s3_key, b"")

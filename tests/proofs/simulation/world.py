@@ -320,7 +320,9 @@ class World:
         answers = Standing(facts).reviews(self.now)
         watched = Review.DEADLINE in answers or any(row.open for row in facts.contradictions)
         sends = [reservation.send_of(kind) for kind in mails_owed(reservation)]
-        told = all(send is not None and send.check_at is None for send in sends)
+        # Beside a second booking that is frozen, voucher and mail wait for the person too.
+        held_back = bool(Standing(facts).rivals)
+        told = held_back or all(send is not None and send.check_at is None for send in sends)
         # What never arrives is sent again, ever later, until a person decides.
         idle = waits > (NEARLY_A_DAY if watched and busy else STANDARD.hint_lease)
         return told and idle and not doubtful and (watched or not busy) and bool(answers)

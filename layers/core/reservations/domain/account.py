@@ -78,6 +78,7 @@ class Account:
         """
         returned = [refund.money or self.taken for refund in self._good_refunds]
         if not self.closed:
+            returned += [row.money for row in self._settled if row.money is not None]
             return self.taken.minor - self._sum(returned)
         if self._is_written_off:
             return 0
@@ -152,6 +153,12 @@ class Account:
             if row.decision is Decision.RETURNED
             or (row.decision is Decision.HONOURED and row.looks > 0 and row.over_at is None)
         ]
+
+    @property
+    def _settled(self) -> list[Contradiction]:
+        """What a person said was returned, beside any word of a provider."""
+        rows = self._about_refunded_amount
+        return [row for row in rows if row.decision is Decision.RETURNED and row.looks == 0]
 
     @property
     def _accepted_losses(self) -> list[Money]:

@@ -273,7 +273,7 @@ def observe_other_sum(found: Comparison, refund: Call, seen: Seen) -> None:
 
 
 def _judgeable(rows: Iterable[Call], listing: Listing, asked_at: datetime) -> Iterator[Call]:
-    """The rows whose end was known before the question, and those that are listed in another case.
+    """The rows whose end was known before the question, and those listed in another case or on other dates.
 
     What an operator attested is not listed.
     """
@@ -281,8 +281,9 @@ def _judgeable(rows: Iterable[Call], listing: Listing, asked_at: datetime) -> It
         known = row.provider_id is not None and not _id(row).startswith(ATTESTED_BY_EVIDENCE)
         if not known or row.closed_at is None:
             continue
-        in_other_case = _twin(listing, row) is not None and _told(listing, row) is None
-        if row.closed_at <= asked_at or in_other_case:
+        told, twin = _told(listing, row), _twin(listing, row)
+        at_once = twin is not None if told is None else not told.as_asked
+        if row.closed_at <= asked_at or at_once:
             yield row
 
 

@@ -379,14 +379,14 @@ class Standing:
 
     @cached_property
     def short_refunded(self) -> tuple[Call, ...]:
-        """The charges of a closed reservation that no refund of ours will return any more."""
-        spared = self.covering_charge if self.may_be_booked else None
+        """The charges that are to be returned, and that no refund of ours will return any more."""
+        needed = self.may_be_booked or not self.closed
+        spared = self.covering_charge if needed else None
         refused = _refused(self.refunds)
         return tuple(
             charge
             for charge in self.held_charges
-            if self.closed
-            and charge is not spared
+            if charge is not spared
             and charge.provider_id not in refused
             and not self._is_being_refunded(charge)
         )
