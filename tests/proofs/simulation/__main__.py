@@ -73,9 +73,9 @@ def _replay(seed: int, mutant: str | None) -> int:
 
 def _mutants() -> int:
     survivors = 0
-    for name, lived in caught(MUTANTS):
-        survivors += lived is None
-        fate = f"seed {lived.seed}: {lived.violation}" if lived else "SURVIVES"
+    for name, catch in caught(MUTANTS):
+        survivors += catch is None
+        fate = f"{catch.schedule}: {catch.violation}" if catch else "SURVIVES"
         print(f"{name:<58} {fate[:120]}", flush=True)
     print(f"{len(MUTANTS) - survivors} of {len(MUTANTS)} planted faults caught")
     return 1 if survivors else 0

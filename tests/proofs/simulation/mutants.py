@@ -10,10 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from types import CodeType, ModuleType
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tests.proofs.simulation.seeds import Lived
 
 _PLAN = "reservations.domain.plan"
 _STANDING = "reservations.domain.standing"
@@ -312,10 +308,18 @@ MUTANTS = {mutant.name: mutant for mutant in _ALL}
 WITHIN = 500  # schedules; most faults need ten
 
 
-def caught(names: Iterable[str]) -> "Iterator[tuple[str, Lived | None]]":
+@dataclass(frozen=True, slots=True)
+class Catch:
+    """The first schedule with a violation: a seed, else the name of a written one."""
+
+    schedule: int | str
+    violation: str
+
+
+def caught(names: Iterable[str]) -> Iterator[tuple[str, Catch | None]]:
     """Plant each fault in a process of its own, where its module is not loaded yet.
 
-    Yield its name and the first schedule with a violation, or `None` if it survives.
+    Yield its name and its catch, or `None` if it survives the seeds and the written schedules.
     """
     names, jobs = list(names), os.cpu_count()
     spawn = multiprocessing.get_context("spawn")
@@ -323,11 +327,26 @@ def caught(names: Iterable[str]) -> "Iterator[tuple[str, Lived | None]]":
         yield from zip(names, pool.map(_first_violation, names), strict=True)
 
 
-def _first_violation(name: str) -> "Lived | None":
+def _first_violation(name: str) -> Catch | None:
     plant(MUTANTS[name])
     from tests.proofs.simulation.seeds import live
 
-    return next((lived for lived in map(live, range(WITHIN)) if lived.violation), None)
+    for lived in map(live, range(WITHIN)):
+        if lived.violation:
+            return Catch(lived.seed, lived.violation)
+    return _first_written_violation()
+
+
+def _first_written_violation() -> Catch | None:
+    from tests.proofs.simulation.script import scripts
+    from tests.proofs.simulation.stage import Stage
+
+    for script in scripts():
+        try:
+            Stage(script).play()
+        except Exception as error:
+            return Catch(script.name, f"{type(error).__name__}: {error}")
+    return None
 
 
 def mutated(source: str, mutant: Mutant) -> str:

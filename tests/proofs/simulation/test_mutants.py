@@ -30,6 +30,7 @@ def test_a_fault_can_still_be_planted_in_the_code_as_it_is(name: str) -> None:
 
 
 def test_planted_faults_are_caught_by_schedules_that_find_none_in_the_code_as_it_is() -> None:
-    for name, lived in caught(QUICK):
-        assert lived is not None, name
-        assert live(lived.seed).violation is None
+    for name, catch in caught(QUICK):
+        assert catch is not None, name
+        assert isinstance(catch.schedule, int)
+        assert live(catch.schedule).violation is None
