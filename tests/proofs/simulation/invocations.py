@@ -203,7 +203,8 @@ class Invocations:
         if self._resolve(before, DECISIONS[reason], evidence, target):
             self._do_by_hand(before, reason, target)
         elif reason is Review.MONEY_MISMATCH:
-            self.cancel(party)
+            party.asked_to_cancel = True
+            operate.cancel(before.code, cases=self._world.cases(actor="operator"))
 
     def _tell_what_is_so(self, party: Party) -> None:
         """Attest overdue charges and bookings by the provider's ledger, as if by phone."""

@@ -217,7 +217,7 @@ def contradiction_from(row: Row[Any]) -> Contradiction:
 
 
 def contradiction_values(reservation_id: UUID, row: Contradiction) -> Values:
-    values = asdict(row)
+    values = {member.name: getattr(row, member.name) for member in fields(row)}
     del values["money"]
     return {
         "reservation_id": reservation_id,
