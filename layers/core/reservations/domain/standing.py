@@ -111,6 +111,8 @@ class Standing:
         known = account.explained + account.answered
         if account.disputed or (charge.refunded_minor or 0) > known:
             return False
+        if (charge.refunded_minor or 0) >= account.taken.minor:
+            return False  # payments says that nothing is left
         frozen = {charge.provider_id}
         if self.kept_charge is not None:
             frozen.add(self.kept_charge.provider_id)
