@@ -203,8 +203,15 @@ class Invocations:
         if self._resolve(before, DECISIONS[reason], evidence, target):
             self._do_by_hand(before, reason, target)
         elif reason is Review.MONEY_MISMATCH:
-            party.asked_to_cancel = True
+            self._cancel_by_operator(party, before)
+
+    def _cancel_by_operator(self, party: Party, before: Reservation) -> None:
+        """Cancel on any day. A person whose command meets a lock asks again at the next review."""
+        party.asked_to_cancel = True
+        try:
             operate.cancel(before.code, cases=self._world.cases(actor="operator"))
+        except UnavailableError as error:
+            self._world.say(f"fails: {error.code}")
 
     def _tell_what_is_so(self, party: Party) -> None:
         """Attest overdue charges and bookings by the provider's ledger, as if by phone."""

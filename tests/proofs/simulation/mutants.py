@@ -204,8 +204,8 @@ _ALL = (
         "if charge.status is Status.SUCCEEDED and self.left_of(charge) > 0\n"
         "            and (Kind.PAYMENT_ABSENT, charge.provider_id) not in {row.matter for row in self.lasting}"),
     _of("payment absent: another payment is refunded", _STANDING,
-        "_UNHEALTHY = frozenset({Kind.PAYMENT_ABSENT, Kind.PAYMENT_CHANGED})",
-        "_UNHEALTHY = frozenset[Kind]()"),
+        "_UNSURE_PAYMENT = frozenset({Kind.PAYMENT_ABSENT, Kind.PAYMENT_CHANGED})",
+        "_UNSURE_PAYMENT = frozenset[Kind]()"),
     _of("dispute open: it is not seen", _COMPARISON,
         "    if seen.dispute is None:\n", "    if True:\n"),
     _of("dispute open: refunds go on", _STANDING, "if account.disputed or (", "if ("),

@@ -45,7 +45,7 @@ class Account:
         It is the last amount that was told, once a person accepted it or the reservation is closed.
         """
         at_first = self.charge.money or self.facts.price
-        told = self._last(Kind.OTHER_SUM, self.charge.provider_id)
+        told = self.facts.last(Kind.OTHER_SUM, self.charge.provider_id)
         if told is not None and told.over_at is None and told.money is not None:
             accepted = told.decision is Decision.PAID or (self.closed and told.lasts)
             if accepted and told.money.currency == at_first.currency:
@@ -106,7 +106,7 @@ class Account:
 
         A refund that is only absent may come back.
         """
-        row = self._last(Kind.REFUND_FAILED, refund.provider_id, opened=True)
+        row = self.facts.last(Kind.REFUND_FAILED, refund.provider_id, opened=True)
         if row is None or row.over_at is not None or row.decision is Decision.RETURNED:
             return False
         undone = row.seen in (Status.DECLINED, Status.PENDING) and row.looks > 1
@@ -136,7 +136,7 @@ class Account:
     @property
     def _returned_by_decision(self) -> list[Money]:
         """What a lost dispute took back, and what a person said was returned or is lost."""
-        dispute = self._last(Kind.DISPUTE, self.charge.provider_id)
+        dispute = self.facts.last(Kind.DISPUTE, self.charge.provider_id)
         lost = [dispute] if dispute and _is_lost(dispute) else []
         return [row.money for row in (*lost, *self._answered) if row.money is not None]
 
@@ -201,16 +201,6 @@ class Account:
     def _sum(self, amounts: list[Money]) -> int:
         return sum(money.minor for money in amounts if money.currency == self.taken.currency)
 
-    def _last(
-        self, kind: Kind, subject: str | None, *, opened: bool = False
-    ) -> Contradiction | None:
-        rows = [
-            row
-            for row in self.facts.contradictions
-            if row.matter == (kind, subject) and (not opened or row.opened_at is not None)
-        ]
-        return max(rows, key=lambda row: row.number, default=None)
-
     # --- what is due
 
     @property
@@ -243,7 +233,7 @@ class Account:
 
     def _is_rejected_later(self, refund: Call) -> bool:
         """`True` if both looks at a refund, and the payment's refunded amount, show its failure."""
-        row = self._last(Kind.REFUND_FAILED, refund.provider_id)
+        row = self.facts.last(Kind.REFUND_FAILED, refund.provider_id)
         rejected = row is not None and row.open and is_rejected(row)
         return rejected and self.charge.refunded_minor == self.explained
 

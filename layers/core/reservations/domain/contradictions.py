@@ -73,7 +73,7 @@ def note(facts: Facts, found: Comparison, at: Moment) -> Facts:
 
 
 def _observe(facts: Facts, seen: Observation, asked_at: datetime, at: Moment) -> Facts:
-    row = latest(facts, seen.kind, seen.subject)
+    row = facts.last(seen.kind, seen.subject)
     if row is None:
         return facts.put_contradiction(_first(facts, seen, asked_at, at, number=1))
     if row.lasts:
@@ -96,12 +96,6 @@ def _replace_suspicions(facts: Facts, opened: Contradiction, at: Moment) -> Fact
         if opened.open and opened.kind in _UNHEALTHY and beside and row.lasts and not row.open:
             facts = facts.put_contradiction(_agreed(row, at))
     return facts
-
-
-def latest(facts: Facts, kind: Kind, subject: str) -> Contradiction | None:
-    """The last time of a matter."""
-    rows = [row for row in facts.contradictions if row.matter == (kind, subject)]
-    return max(rows, key=lambda row: row.number, default=None)
 
 
 def _first(

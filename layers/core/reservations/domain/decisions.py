@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from reservations.domain.actions import Inquire, Sent, Settled
-from reservations.domain.contradictions import decide, latest
+from reservations.domain.contradictions import decide
 from reservations.domain.facts import (
     ATTESTED_BY_EVIDENCE,
     Call,
@@ -215,7 +215,7 @@ def _settle_account(
 ) -> Facts:
     """Keep that no more money of a charge is due, to either side."""
     about, left = charge.provider_id or "", standing.left_of(charge)
-    before = latest(standing.facts, Kind.FOREIGN_REFUND, about)
+    before = standing.facts.last(Kind.FOREIGN_REFUND, about)
     row = Contradiction(
         kind=Kind.FOREIGN_REFUND,
         subject=about,

@@ -261,6 +261,17 @@ class Facts:
             self, calls=tuple(call if old.key == call.key else old for old in self.calls)
         )
 
+    def last(
+        self, kind: Kind, subject: str | None, *, opened: bool = False
+    ) -> Contradiction | None:
+        """The last contradiction of that kind about the subject; with `opened`, the last believed one."""
+        rows = (
+            row
+            for row in self.contradictions
+            if row.matter == (kind, subject) and (not opened or row.opened_at is not None)
+        )
+        return max(rows, key=lambda row: row.number, default=None)
+
     def put_contradiction(self, row: Contradiction) -> "Facts":
         """Replace the contradiction with the same matter and number, or add it at the end."""
         rows = self.contradictions

@@ -92,7 +92,7 @@ class Policy:
         timedelta, "máximo de ese arriendo, que crece con la espera de la reserva"
     ] = timedelta(minutes=5)
     look_lease_limit: Annotated[
-        timedelta, "máximo de ese arriendo cuando solo espera una consulta tardía"
+        timedelta, "máximo de ese arriendo cuando solo espera una consulta corriente"
     ] = timedelta(hours=1)
     mail_repeat: Annotated[timedelta, "espera antes de repetir un correo sin respuesta"] = (
         timedelta(minutes=10)

@@ -32,7 +32,7 @@ from reservations.domain.words import (
     State,
 )
 
-_UNHEALTHY = frozenset({Kind.PAYMENT_ABSENT, Kind.PAYMENT_CHANGED})
+_UNSURE_PAYMENT = frozenset({Kind.PAYMENT_ABSENT, Kind.PAYMENT_CHANGED})
 # Reviews that the traveler hears of. The others are between the providers and us.
 FOR_TRAVELERS = frozenset(Review) - {
     Review.BOOKING_ALIVE,
@@ -118,7 +118,7 @@ class Standing:
             frozen.add(self.kept_charge.provider_id)
         return not any(
             row.kind is Kind.BOOKING_ALIVE
-            or ((row.kind in _UNHEALTHY or is_unexplained(row)) and row.subject in frozen)
+            or ((row.kind in _UNSURE_PAYMENT or is_unexplained(row)) and row.subject in frozen)
             or (row.kind is Kind.OTHER_SUM and not self.closed and row.subject in frozen)
             for row in self.lasting
         )

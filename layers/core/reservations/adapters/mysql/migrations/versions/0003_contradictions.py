@@ -1,6 +1,6 @@
 """Add the contradictions, the far looks, and the words of both in stored columns.
 
-Only additions: the release before reads and writes on. Neither engine rolls back DDL, so a failed
+Only additions, so that the release before runs on. Neither engine rolls back DDL, so a failed
 migration runs again from its beginning.
 """
 
