@@ -48,13 +48,14 @@ _FOLLOW = {
     "mysql": [
         "CHANGE REPLICATION SOURCE TO SOURCE_HOST = '127.0.0.1', SOURCE_PORT = {port},"
         " SOURCE_USER = 'operator', SOURCE_PASSWORD = '{password}', SOURCE_AUTO_POSITION = 1,"
-        " GET_SOURCE_PUBLIC_KEY = 1",
+        " GET_SOURCE_PUBLIC_KEY = 1, SOURCE_CONNECT_RETRY = 1",
         "START REPLICA",
     ],
     "mariadb": [
         "SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_binlog_pos",
         "CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {port},"
-        " MASTER_USER = 'operator', MASTER_PASSWORD = '{password}', MASTER_USE_GTID = slave_pos",
+        " MASTER_USER = 'operator', MASTER_PASSWORD = '{password}', MASTER_USE_GTID = slave_pos,"
+        " MASTER_CONNECT_RETRY = 1",
         "START SLAVE",
     ],
 }
