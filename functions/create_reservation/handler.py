@@ -1,7 +1,6 @@
 """POST /v1/reservations: accept a request once, answer 202 while the journey runs."""
 
 import os
-from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -9,7 +8,8 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from reservations import config
 from reservations.application.create_reservation import CreateReservation, create_reservation
 from reservations.entrypoints import answers, http, idempotency, observability
-from reservations.entrypoints.bodies import parse_reservation, refuse_outdated
+from reservations.entrypoints.bodies import judge_first_use, parse_json, parse_reservation
+from reservations.entrypoints.first_use import FirstUse
 from reservations.services import Services
 
 OPERATION = "POST /v1/reservations"
@@ -25,11 +25,18 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
     event = app.current_event
     client_id = http.client_id(event, services.api_settings().api_clients)
     key = http.idempotency_key(event)
-    body = parse_reservation(http.json_body(event), today=services.now().date())
-    command = body.to_command(client_id=client_id, language=http.language(event))
+    document = parse_json(http.json_body(event))
+    context = FirstUse(today=services.now().date(), client_id=client_id)
+    body = parse_reservation(document, context=context)
+
+    def create(document: dict[str, Any]) -> dict[str, Any]:
+        judged = judge_first_use(document, context=context)
+        command = judged.to_command(client_id=client_id, language=http.language(event))
+        return _create(services, command)
+
     stored, replayed = idempotency.once(
-        partial(_create, services),
-        command,
+        create,
+        document,
         scope=idempotency.KeyScope(client_id=client_id, operation=OPERATION, key=key),
         fingerprint=body.fingerprint(),
         make_store=services.idempotency_store,
@@ -43,8 +50,6 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
 
 
 def _create(services: Services, command: CreateReservation) -> dict[str, Any]:
-    # Checked only on the key's first use: a repeat after midnight gets the stored answer.
-    refuse_outdated(command, today=services.now().date())
     # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
     cases = services.joined_cases()
     with cases.uow:

@@ -28,6 +28,8 @@ from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.domain.words import PublicStatus
 from reservations.entrypoints import answers, bodies, http
+from reservations.entrypoints.faults import MAX_FAULTS
+from reservations.entrypoints.first_use import FirstUse
 from reservations.entrypoints.problems import CATALOGUE, FieldError, Problem
 from reservations.texts.compiled import TIMELINE
 from tests.unit.adapters.test_ses_events import event_with
@@ -159,14 +161,14 @@ def test_a_request_has_the_members_and_bounds_of_the_contract(
 
 def test_a_problem_lists_as_many_errors_as_the_contract_allows() -> None:
     errors = contract()["components"]["schemas"]["Problem"]["properties"]["errors"]
-    assert errors["maxItems"] == bodies.MAX_FAULTS
+    assert errors["maxItems"] == MAX_FAULTS
 
 
 def test_the_example_of_the_contract_is_accepted_by_the_code() -> None:
     operation = contract()["paths"]["/v1/reservations"]["post"]
     example = operation["requestBody"]["content"]["application/json"]["examples"]["hotel"]["value"]
 
-    bodies.parse_reservation(json.dumps(example).encode(), today=NOON.date())
+    bodies.judge_first_use(example, context=FirstUse(today=NOON.date(), client_id="web"))
 
 
 @pytest.mark.parametrize("reservation", RESERVATIONS.values(), ids=RESERVATIONS)

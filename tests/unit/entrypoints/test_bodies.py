@@ -6,6 +6,7 @@ import sys
 import unicodedata
 from contextlib import suppress
 from copy import deepcopy
+from dataclasses import replace
 from datetime import date
 from inspect import getsource
 from typing import Any
@@ -20,16 +21,18 @@ from reservations.domain.reservation import Language
 from reservations.entrypoints import bodies
 from reservations.entrypoints.bodies import (
     MAX_BODY_BYTES,
-    MAX_FAULTS,
     ReservationBody,
+    judge_first_use,
     parse_json,
     parse_reservation,
-    refuse_outdated,
 )
+from reservations.entrypoints.faults import CODE_OF, MAX_FAULTS
+from reservations.entrypoints.first_use import FirstUse
 from reservations.entrypoints.problems import ProblemError
 from reservations.texts.compiled import FAULTS
 
 TODAY = date(2027, 3, 1)
+FIRST_USE = FirstUse(today=TODAY, client_id="web")
 FOUR_IN_ONE = "\u03b1\u0313\u0300\u0345"  # U+1F82 in NFC
 
 A_BODY: dict[str, Any] = {
@@ -81,10 +84,11 @@ def without_member(path: tuple[str, ...]) -> dict[str, Any]:
 
 
 def parse(body: Any) -> ReservationBody:
-    parsed = parse_reservation(json.dumps(body).encode(), today=TODAY)
-    command = parsed.to_command(client_id="web", language=Language.SPANISH)
-    refuse_outdated(command, today=TODAY)
-    return parsed
+    document = parse_json(json.dumps(body).encode())
+    read = parse_reservation(document, context=FIRST_USE)
+    judged = judge_first_use(document, context=FIRST_USE)
+    assert judged == read
+    return judged
 
 
 def refusal(body: Any) -> ProblemError:
@@ -126,8 +130,8 @@ def test_there_is_a_body_for_each_fault() -> None:
 
 def test_every_fault_has_a_text_and_no_text_is_idle() -> None:
     source = getsource(bodies) + getsource(money)
-    raised = re.findall(r'raise (?:_error|InvalidMoneyError)\("(\w+)"', source)
-    assert {*raised, *bodies._CODE_OF.values()} == FAULTS[Language.SPANISH].keys()
+    raised = re.findall(r'raise (?:fault|InvalidMoneyError)\("(\w+)"', source)
+    assert {*raised, *CODE_OF.values()} == FAULTS[Language.SPANISH].keys()
 
 
 @pytest.mark.parametrize("code", ONE_OF_EACH)
@@ -194,6 +198,16 @@ def test_a_start_in_the_past_is_reported_with_the_other_faults() -> None:
     ]
 
 
+def test_a_start_in_the_past_is_reported_with_the_other_faults_of_the_offer() -> None:
+    body = with_member(("offer", "starts_on"), "2027-02-28")
+    body["offer"]["guests"] = 0
+
+    assert faults(body) == [
+        ("/offer/starts_on", "in_the_past"),
+        ("/offer/guests", "out_of_range"),
+    ]
+
+
 def test_a_currency_out_of_use_is_refused_alone_and_with_the_other_faults() -> None:
     body = with_member(("price", "currency"), "BGN")
     assert faults(body) == [("/price/currency", "unknown_currency")]
@@ -206,15 +220,15 @@ def test_a_currency_out_of_use_is_refused_alone_and_with_the_other_faults() -> N
 
 
 def test_a_body_can_be_read_after_its_start_date() -> None:
-    body = json.dumps(A_BODY).encode()
+    later = replace(FIRST_USE, today=date(2027, 5, 2))
 
-    assert parse_reservation(body, today=date(2027, 5, 2)) == parse(A_BODY)
+    assert parse_reservation(A_BODY, context=later) == parse(A_BODY)
 
 
 def test_a_body_can_be_read_after_its_currency_went_out_of_use() -> None:
-    body = json.dumps(with_member(("price", "currency"), "BGN")).encode()
+    body = with_member(("price", "currency"), "BGN")
 
-    assert parse_reservation(body, today=TODAY).price.currency == "BGN"
+    assert parse_reservation(body, context=FIRST_USE).price.currency == "BGN"
 
 
 @pytest.mark.parametrize("path", [path for path in MEMBERS if path[-1] != "phone"])

@@ -16,19 +16,20 @@ from pydantic import (
     Field,
     ValidationError,
     ValidationInfo,
+    field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from reservations.application.create_reservation import CreateReservation
 from reservations.domain.errors import InvalidMoneyError
 from reservations.domain.money import IN_USE, Money
 from reservations.domain.reservation import Customer, Language, Offer
-from reservations.entrypoints.problems import FieldError, ProblemError
+from reservations.entrypoints.faults import fault, faults_of
+from reservations.entrypoints.first_use import FirstUse, first_use
+from reservations.entrypoints.problems import ProblemError
 from reservations.strict_json import without_duplicates
 
 MAX_BODY_BYTES = 64 * 1024
-MAX_FAULTS = 50
 
 # https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address, with a dot required in the domain, and before
 # the at sign only dots between others, as RFC 5321 (section 4.1.2, Dot-string) has it.
@@ -44,11 +45,6 @@ _BIDI_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REPLACEMENT = "\ufffd"  # a gateway's substitute for bytes that are not UTF-8
 
 
-def _error(code: str, *, member: str | None = None) -> PydanticCustomError:
-    """`member` names the one at fault where a rule spans several."""
-    return PydanticCustomError(code, code, {"member": member})
-
-
 def _composed(max_length: int) -> Callable[[Any], Any]:
     """Return a validator that makes NFC of a text, for the exact length check after it: U+FB2C grows threefold."""
 
@@ -58,7 +54,7 @@ def _composed(max_length: int) -> Callable[[Any], Any]:
         # No character decomposes into more than four (U+1F82), so a text over this bound is too long in NFC as well.
         # Composing it would take quadratic time: CPython sorts combining marks by insertion.
         if len(value) > 4 * max_length:
-            raise _error("too_long")
+            raise fault("too_long")
         return unicodedata.normalize("NFC", value)
 
     return compose
@@ -67,9 +63,9 @@ def _composed(max_length: int) -> Callable[[Any], Any]:
 def _printable(value: str) -> str:
     value = value.strip()
     if any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES or c in _BIDI_CONTROLS for c in value):
-        raise _error("control_character")
+        raise fault("control_character")
     if all(unicodedata.category(c)[0] in "CMZ" for c in value):  # nothing visible
-        raise _error("too_short")
+        raise fault("too_short")
     return value
 
 
@@ -80,7 +76,7 @@ def _no_card_number(value: str) -> str:
     """
     digits = value.replace("-", "").replace("_", "")
     if _CARD_NUMBER.fullmatch(digits) and _passes_luhn(digits):
-        raise _error("card_number")
+        raise fault("card_number")
     return value
 
 
@@ -92,19 +88,19 @@ def _passes_luhn(digits: str) -> bool:
 def _email(value: str) -> str:
     value = value.strip(" ")
     if not _EMAIL.fullmatch(value):
-        raise _error("malformed_email")
+        raise fault("malformed_email")
     return value
 
 
 def _iso_date(value: Any) -> date:
     if not isinstance(value, str):
-        raise _error("wrong_type")
+        raise fault("wrong_type")
     if not _ISO_DATE.fullmatch(value):  # `fromisoformat` alone also takes 20270501 and 2027-W17-6
-        raise _error("malformed_date")
+        raise fault("malformed_date")
     try:
         return date.fromisoformat(value)
     except ValueError as error:
-        raise _error("malformed_date") from error
+        raise fault("malformed_date") from error
 
 
 class _Body(BaseModel):
@@ -128,12 +124,17 @@ class OfferBody(_Body):
     ends_on: Annotated[date, BeforeValidator(_iso_date)]
     guests: Annotated[int, Field(ge=1, le=20)]
 
+    @field_validator("starts_on")
+    @classmethod
+    def _lies_ahead(cls, value: date, info: ValidationInfo) -> date:
+        if (context := first_use(info)) and value < context.today:
+            raise fault("in_the_past")
+        return value
+
     @model_validator(mode="after")
-    def _lies_ahead(self, info: ValidationInfo) -> Self:
-        if info.context and self.starts_on < info.context["today"]:
-            raise _error("in_the_past", member="starts_on")
+    def _has_a_night(self) -> Self:
         if self.ends_on <= self.starts_on:
-            raise _error("not_after_start", member="ends_on")
+            raise fault("not_after_start", member="ends_on")
         return self
 
 
@@ -143,13 +144,13 @@ class PriceBody(_Body):
 
     @model_validator(mode="after")
     def _is_money(self, info: ValidationInfo) -> Self:
-        if info.context and self.currency not in IN_USE:
-            raise _error("unknown_currency", member="currency")
+        if first_use(info) and self.currency not in IN_USE:
+            raise fault("unknown_currency", member="currency")
         try:
             Money.parse(self.amount, self.currency)
         except InvalidMoneyError as error:
             member = "currency" if error.reason == "unknown_currency" else "amount"
-            raise _error(error.reason, member=member) from error
+            raise fault(error.reason, member=member) from error
         return self
 
 
@@ -185,38 +186,28 @@ class ReservationBody(_Body):
         )
 
 
-def parse_reservation(body: bytes, *, today: date) -> ReservationBody:
-    """Read a body strictly. What time alone makes invalid is reported only beside other faults.
-
-    A body accepted yesterday may be repeated today, so those faults are left to `refuse_outdated`.
+def parse_reservation(document: dict[str, Any], *, context: FirstUse) -> ReservationBody:
+    """Read a body that any release accepted. Rules of the first use are reported only beside other faults.
 
     Raises:
-        ProblemError: `malformed_json`, `body_too_large` or `validation_failed` with the first `MAX_FAULTS` faults.
+        ProblemError: `validation_failed` with the first `MAX_FAULTS` faults.
     """
-    document = parse_json(body)
     with suppress(ValidationError):
         return ReservationBody.model_validate(document)
-    try:
-        return ReservationBody.model_validate(document, context={"today": today})
-    except ValidationError as error:
-        raise ProblemError(
-            "validation_failed", errors=_faults(error)
-        ) from None  # the cause holds the input
+    return judge_first_use(document, context=context)
 
 
-def refuse_outdated(command: CreateReservation, *, today: date) -> None:
-    """
+def judge_first_use(document: dict[str, Any], *, context: FirstUse) -> ReservationBody:
+    """Read a body by all rules, also by those that a repeat of the request need not obey.
+
     Raises:
-        ProblemError: `validation_failed`, as a trip may not start before `today` (UTC), nor its
-        currency be out of use.
+        ProblemError: `validation_failed` with the first `MAX_FAULTS` faults.
     """
-    faults = []
-    if command.offer.starts_on < today:
-        faults.append(FieldError("/offer/starts_on", "in_the_past"))
-    if command.price.currency not in IN_USE:
-        faults.append(FieldError("/price/currency", "unknown_currency"))
-    if faults:
-        raise ProblemError("validation_failed", errors=tuple(faults))
+    try:
+        return ReservationBody.model_validate(document, context=context)
+    except ValidationError as error:
+        # The cause would hold the input.
+        raise ProblemError("validation_failed", errors=faults_of(error)) from None
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
@@ -243,34 +234,3 @@ def parse_json(body: bytes) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
-
-
-# Our codes for pydantic's error types; a test sends one body for each.
-_CODE_OF = {
-    "missing": "missing",
-    "extra_forbidden": "unknown_member",
-    "string_type": "wrong_type",
-    "int_type": "wrong_type",
-    "model_type": "wrong_type",
-    "dict_type": "wrong_type",
-    "string_too_long": "too_long",
-    "string_pattern_mismatch": "malformed",
-    "string_unicode": "control_character",
-    "greater_than_equal": "out_of_range",
-    "less_than_equal": "out_of_range",
-}
-
-
-def _faults(error: ValidationError) -> tuple[FieldError, ...]:
-    faults = error.errors(include_input=False, include_url=False)
-    return tuple(_fault(fault) for fault in faults[:MAX_FAULTS])
-
-
-def _fault(fault: Any) -> FieldError:
-    code = _CODE_OF.get(fault["type"], fault["type"])
-    path = [str(step) for step in fault["loc"]]
-    if code == "unknown_member":
-        path.pop()  # its name is the client's own text, and is not echoed
-    if member := fault.get("ctx", {}).get("member"):
-        path.append(member)
-    return FieldError("".join(f"/{step}" for step in path), code)
