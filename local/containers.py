@@ -50,6 +50,10 @@ _COLD_START_SECONDS = 60  # Lambda times a cold start by itself; `sam local` cou
 API_PORT = 3000
 # API keys used by the events of events/, and the key that signed their tokens.
 _CLIENTS_OF_EVENTS = {"l3pk9vw2d1": "web", "q8zt4nf7s0": "partner"}
+_MODES_OF_EVENTS = {
+    "web": {"public": True, "quote": "observe", "duplicate_charge": "refuse"},
+    "partner": {"public": False, "quote": "observe", "duplicate_charge": "allow"},
+}
 _KEYS_OF_EVENTS = {"current": "k1", "keys": {"k1": "A" * 43 + "="}}
 _NOT_HERE = "not embedded and not disruptive"
 _ON_A_DATABASE = ["tests/database", "tests/contract/test_unit_of_work.py"]
@@ -273,6 +277,7 @@ def prepare() -> None:
         **_settings(stack_secrets()),
         "access-token-keys": Parameter(json.dumps(_KEYS_OF_EVENTS), secret=True),
         "api-clients": Parameter(json.dumps(_CLIENTS_OF_EVENTS)),
+        "client-modes": Parameter(json.dumps(_MODES_OF_EVENTS)),
         "public-base-url": Parameter(f"http://127.0.0.1:{API_PORT}"),
     }
     deployment.put_parameters(AWS_ON_THIS_MACHINE, settings, stage=_SAM_STAGE)

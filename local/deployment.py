@@ -223,6 +223,8 @@ def _create_stack(endpoint: str, known: Secrets, template: dict[str, Any], origi
         "WebApiKeyValue": known.web_api_key,
         "WebSecondApiKeyValue": known.web_second_api_key,
         "PartnerApiKeyValue": known.partner_api_key,
+        "WebQuote": "observe",
+        "PartnerQuote": "observe",
         "AllowedOrigin": origin,
     }
     cloudformation.create_stack(

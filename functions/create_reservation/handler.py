@@ -7,6 +7,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from reservations import config
 from reservations.application.create_reservation import CreateReservation, create_reservation
+from reservations.domain.clients import QuoteMode
 from reservations.entrypoints import answers, http, idempotency, observability
 from reservations.entrypoints.bodies import judge_first_use, parse_json, parse_reservation
 from reservations.entrypoints.first_use import FirstUse
@@ -16,7 +17,9 @@ OPERATION = "POST /v1/reservations"
 
 
 def make_handler(services: Services) -> observability.Handler:
-    app = http.resolver(services, config.AccessTokenSettings, config.ApiSettings)
+    app = http.resolver(
+        services, config.AccessTokenSettings, config.ApiSettings, config.ClientSettings
+    )
     app.post("/v1/reservations")(lambda: post_reservation(app, services))
     return http.function(app, services)
 
@@ -24,6 +27,7 @@ def make_handler(services: Services) -> observability.Handler:
 def post_reservation(app: APIGatewayRestResolver, services: Services) -> Response[str]:
     event = app.current_event
     client_id = http.client_id(event, services.api_settings().api_clients)
+    modes = services.client_modes(client_id)
     key = http.idempotency_key(event)
     document = parse_json(http.json_body(event))
     context = FirstUse(today=services.now().date(), client_id=client_id)
@@ -44,6 +48,8 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
     )
     if not replayed:
         observability.report("reservation accepted", metric="ReservationAccepted")
+        if modes.quote is QuoteMode.OBSERVE:
+            observability.count("QuoteMissing")
     return answers.created(
         stored, base_url=services.public_base_url(), keys=services.key_ring(), replayed=replayed
     )

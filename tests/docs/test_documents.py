@@ -146,18 +146,20 @@ def test_the_example_settings_for_a_deployment_are_valid_and_complete() -> None:
     text = (DOCS / "despliegue-aws.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \| `(.+?)` \|", text, re.MULTILINE)
     declared = dict(re.findall(r"SSM `…/([a-z-]+)` \| (sí|no)", documents.settings()))
-    # The template writes the clients. Another table documents the database.
-    wanted = declared.keys() - {"api-clients", "database-url"}
+    # The template writes the clients and their modes. Another table documents the database.
+    of_the_template = {"api-clients", "client-modes"}
+    wanted = declared.keys() - {"database-url"} - of_the_template
     path = config.ParameterPath(settings_path="/reservations/prod")
     values = {path.name_of(name): value for name, _, value in rows}
     models = [
         model
         for model in documents.sources()
         if {model.parameter(field).replace("_", "-") for field in model.model_fields}
-        <= wanted | {"api-clients"}
+        <= wanted | of_the_template
     ]
 
-    config.from_parameters(models, path, lambda _: {**values, path.name_of("api_clients"): "{}"})
+    written = {path.name_of(name): "{}" for name in of_the_template}
+    config.from_parameters(models, path, lambda _: values | written)
 
     kinds = {"sí": "SecureString", "no": "String"}
     assert {name: kind for name, kind, _ in rows} == {n: kinds[declared[n]] for n in wanted}

@@ -389,6 +389,9 @@ def parameters(database_url: str) -> dict[str, str]:
         "support-contact": "soporte@viajes.example",
         "public-base-url": "https://api.reservations.example/live",
         "api-clients": json.dumps({"l3pk9vw2d1": "web"}),
+        "client-modes": json.dumps(
+            {"web": {"public": True, "quote": "observe", "duplicate_charge": "refuse"}}
+        ),
         "access-token-keys": json.dumps(ring),
         "webhook-secrets-payments": secret,
         "webhook-secrets-supplier": secret,

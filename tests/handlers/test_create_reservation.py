@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from reservations.adapters.mysql.engine import Database, engine_for
+from reservations.domain.clients import QuoteMode
 from reservations.domain.errors import (
     DatabaseUnavailableError,
     DefectError,
@@ -89,6 +91,20 @@ def test_a_reservation_is_accepted_without_waiting_for_a_provider(
     assert header(answer, "Location") == (f"{BASE_URL}/v1/reservations/{body['reservation_code']}")
     assert header(answer, "Retry-After") == "2"
     assert logs.metrics == {"ReservationAccepted"}
+
+
+@pytest.mark.parametrize(
+    ("mode", "counted"), [(QuoteMode.OFF, set()), (QuoteMode.OBSERVE, {"QuoteMissing"})]
+)
+def test_a_reservation_without_a_quote_is_counted_for_an_observed_client(
+    services: OnDatabase, logs: LogBook, mode: QuoteMode, counted: set[str]
+) -> None:
+    services.modes["web"] = replace(services.modes["web"], quote=mode)
+
+    post(services, "accepted")
+    post(services, "accepted")
+
+    assert logs.metrics == {"ReservationAccepted"} | counted
 
 
 def test_the_stored_client_is_the_one_of_the_api_key(

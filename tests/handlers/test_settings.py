@@ -108,6 +108,7 @@ STORED: dict[str, Any] = {
     "support-contact": "soporte@example.com",
     "public-base-url": "https://api.reservations.example/live",
     "api-clients": {WEB: "web"},
+    "client-modes": {"web": {"public": True, "quote": "off", "duplicate_charge": "refuse"}},
     "access-token-keys": a_ring("k1", k1=OLD),
     "webhook-secrets-payments": [written(PAYMENTS_SECRET)],
     "webhook-secrets-supplier": [written(SUPPLIER_SECRET)],

@@ -11,7 +11,8 @@ import yaml
 from local import deployment
 from local.events import names
 from reservations.application.clean_up import DOCUMENTS_KEPT
-from reservations.config import BrowserSettings
+from reservations.config import BrowserSettings, ClientSettings
+from reservations.domain.clients import ClientModes, DuplicateCharge, QuoteMode
 from reservations.domain.reservation import Language
 from reservations.entrypoints.http import EXPOSED, METHOD_OF
 from reservations.entrypoints.problems import CATALOGUE
@@ -259,6 +260,18 @@ def test_each_existing_key_is_mapped_to_its_client_in_the_settings() -> None:
         "PartnerApiKey": "partner",
         "PartnerSecondApiKey": "partner",
     }
+
+
+def test_each_client_has_modes() -> None:
+    text = resources("AWS::SSM::Parameter")["ClientModes"]["Value"]["Fn::Sub"]
+    chosen = text.replace("${WebQuote}", "required").replace("${PartnerQuote}", "observe")
+    settings = ClientSettings.model_validate({"client_modes": chosen})
+    assert settings.of("web") == ClientModes(
+        public=True, quote=QuoteMode.REQUIRED, duplicate_charge=DuplicateCharge.REFUSE
+    )
+    assert settings.of("partner") == ClientModes(
+        public=False, quote=QuoteMode.OBSERVE, duplicate_charge=DuplicateCharge.ALLOW
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in names() if "httpMethod" in an_event(name)])

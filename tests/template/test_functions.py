@@ -277,10 +277,14 @@ def test_no_function_runs_before_the_schema_is_there() -> None:
             assert resource["DependsOn"] == "DatabaseMigration", name
 
 
+def test_no_function_runs_before_the_modes_of_its_clients_are_there() -> None:
+    assert "ClientModes" in template()["Resources"]["DatabaseMigration"]["DependsOn"]
+
+
 def test_the_migration_finds_its_log_group_and_its_database() -> None:
     """The migration runs during the deployment. Without `DependsOn` it would create its own log group first."""
     migration = template()["Resources"]["DatabaseMigration"]
-    assert migration["DependsOn"] == "MigrateDatabaseLogs"
+    assert "MigrateDatabaseLogs" in migration["DependsOn"]
     _, address, _ = migration["Properties"]["Address"]["Fn::If"]
     assert name_of(address) == "DatabaseUrl"
 

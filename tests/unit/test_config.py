@@ -14,6 +14,7 @@ from reservations.config import (
     RENEWED_AFTER,
     AccessTokenSettings,
     ApiSettings,
+    ClientSettings,
     ContactSettings,
     DatabaseSettings,
     DeadLetterSettings,
@@ -32,6 +33,7 @@ from reservations.domain.facts import Provider
 from reservations.domain.policy import SHORT, STANDARD
 from tests.worlds.builders import NOON
 
+MODES = {"public": True, "quote": "off", "duplicate_charge": "refuse"}
 PAYMENTS, SUPPLIER = (PROVIDERS[provider].settings for provider in Provider)
 PATH = ParameterPath(settings_path="/reservations/test")
 SECRET = "CANARY-s3cr3t"
@@ -110,6 +112,8 @@ def test_an_empty_value_counts_as_missing() -> None:
         (AccessTokenSettings, {"access_token_keys": SECRET}, ["access-token-keys"]),
         (ApiSettings, {"public_base_url": "x", "api_clients": "[]"}, ["api-clients", "public-base-url"]),
         (ApiSettings, {"public_base_url": "https://a", "api_clients": '{"id": "a b"}'}, ["api-clients"]),
+        (ClientSettings, {"client_modes": json.dumps({"web": MODES | {"quote": "no"}})}, ["client-modes"]),
+        (ClientSettings, {"client_modes": '{"web": {"public": true}}'}, ["client-modes"]),
         (MailSettings, {"mail_sender": SECRET}, ["mail-sender"]),
         (ContactSettings, {"support_contact": SECRET * 20}, ["support-contact"]),
     ],

@@ -36,6 +36,9 @@ PARAMETERS = {
     "support-contact": "soporte@example.com",
     "public-base-url": "https://api.reservations.example/live/",
     "api-clients": json.dumps({"key-id": "web"}),
+    "client-modes": json.dumps(
+        {"web": {"public": True, "quote": "required", "duplicate_charge": "refuse"}}
+    ),
     "access-token-keys": json.dumps(
         {"current": "k1", "keys": {"k1": b64encode(bytes(32)).decode()}}
     ),
@@ -153,6 +156,13 @@ def test_a_setting_is_read_once(services: Stored) -> None:
         services.public_base_url()
 
     assert len(services.asked) == len(set(services.asked)) == 3
+
+
+def test_a_client_without_modes_is_a_missing_setting(services: Stored) -> None:
+    assert services.client_modes("web").public
+
+    with pytest.raises(SettingsError, match="client-modes lacks the client partner"):
+        services.client_modes("partner")
 
 
 def test_a_missing_setting_is_reported_and_read_again_next_time(services: Stored) -> None:

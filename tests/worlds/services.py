@@ -11,6 +11,7 @@ from reservations import config, tracing
 from reservations.adapters.mysql.engine import Database
 from reservations.application.ports import UnitOfWork, VoucherRenderer
 from reservations.domain.access_token import KeyRing
+from reservations.domain.clients import ClientModes, DuplicateCharge, QuoteMode
 from reservations.domain.facts import Provider
 from reservations.domain.policy import STANDARD, Policy
 from reservations.entrypoints.observability import Handler
@@ -29,6 +30,12 @@ from tests.worlds.fakes import (
 from tests.worlds.signing import PAYMENTS_SECRET, SUPPLIER_SECRET
 
 KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
+MODES = {
+    "web": ClientModes(public=True, quote=QuoteMode.OFF, duplicate_charge=DuplicateCharge.REFUSE),
+    "partner": ClientModes(
+        public=False, quote=QuoteMode.OBSERVE, duplicate_charge=DuplicateCharge.ALLOW
+    ),
+}
 BASE_URL = "https://api.reservations.example/live"
 ORIGIN = "https://www.reservations.example"
 SUPPORT = "soporte@example.com"
@@ -64,6 +71,7 @@ class FakeServices(Services):
         self.ring = KEYS
         self.origin = ORIGIN
         self.clients = {"l3pk9vw2d1": "web", "q8zt4nf7s0": "partner"}
+        self.modes = dict(MODES)
         self.secrets = {Provider.PAYMENTS: [PAYMENTS_SECRET], Provider.SUPPLIER: [SUPPLIER_SECRET]}
         self.database = InMemoryDatabase()
         self.pings: list[bool] = []
@@ -95,6 +103,9 @@ class FakeServices(Services):
         clients = json.dumps(self.clients)
         settings = {"public_base_url": BASE_URL, "api_clients": clients}
         return config.ApiSettings.model_validate(settings)
+
+    def client_modes(self, client_id: str) -> ClientModes:
+        return self.modes[client_id]
 
     def webhook_secrets(self, provider: Provider) -> list[bytes]:
         return self.secrets[provider]

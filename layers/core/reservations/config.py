@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from reservations.domain.access_token import KeyRing
+from reservations.domain.clients import ClientModes
 from reservations.domain.errors import SettingsError
 from reservations.domain.facts import Provider
 from reservations.domain.policy import SHORT, STANDARD, Policy
@@ -285,6 +286,24 @@ class ApiSettings(Settings):
     api_clients: Json[dict[str, Name]] = Field(
         description="cliente de cada clave de API, por el identificador de la clave"
     )
+
+
+class ClientSettings(Settings):
+    """The modes have a parameter of their own: the release before reads only names in `api_clients`."""
+
+    rotates = True
+    client_modes: Json[dict[Name, ClientModes]] = Field(
+        description="modos de cada cliente: `public`, `quote` y `duplicate_charge`"
+    )
+
+    def of(self, client_id: str) -> ClientModes:
+        """
+        Raises:
+            SettingsError: the setting lacks the client.
+        """
+        if client_id not in self.client_modes:
+            raise SettingsError(f"client-modes lacks the client {client_id}")
+        return self.client_modes[client_id]
 
 
 class EnvironmentSettings(Settings):

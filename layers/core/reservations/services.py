@@ -18,6 +18,7 @@ from reservations.adapters.aws.ssm import SSM_BRIEF_CONFIG, SSM_CONFIG, SsmParam
 from reservations.application import ports
 from reservations.application.cases import Cases
 from reservations.domain.access_token import KeyRing
+from reservations.domain.clients import ClientModes
 from reservations.domain.facts import Provider
 from reservations.domain.messages import Queue
 from reservations.domain.policy import Policy
@@ -69,6 +70,9 @@ class Services:
 
     def api_settings(self) -> config.ApiSettings:
         return self._settings(config.ApiSettings)
+
+    def client_modes(self, client_id: str) -> ClientModes:
+        return self._settings(config.ClientSettings).of(client_id)
 
     def public_base_url(self) -> str:
         return self.api_settings().public_base_url

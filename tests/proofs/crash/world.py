@@ -39,6 +39,7 @@ _PAUSE_SECONDS = 0.03
 _SECRET = "whsec_" + base64.b64encode(b"secret-of-both-providers" + bytes(8)).decode()
 _KEY_RING = {"current": "k1", "keys": {"k1": base64.b64encode(bytes(32)).decode()}}
 _API_KEY_ID = "l3pk9vw2d1"
+_MODES = {"web": {"public": True, "quote": "off", "duplicate_charge": "refuse"}}
 
 # As short as a busy machine allows: a call may take 2 s (connect twice, read), and start 4 s late.
 SAGA: Mapping[str, object] = {
@@ -200,6 +201,7 @@ class World:
             "support-contact": "soporte@example.com",
             "public-base-url": "https://api.reservations.example/live",
             "api-clients": json.dumps(clients),
+            "client-modes": json.dumps(_MODES),
             "saga-policy": json.dumps({**SAGA, "policy": {**SAGA_POLICY, **policy}}),
         }
         for name, value in values.items():
