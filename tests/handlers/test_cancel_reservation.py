@@ -134,7 +134,8 @@ def test_an_uncharged_reservation_is_cancelled_at_once(
     assert header(answer, "ETag") == f'W/"{body["version"]}"'
     assert header(answer, "Cache-Control") == "private, no-cache"
     assert header(answer, "Location") is None
-    assert header(answer, "Retry-After") is None
+    assert header(answer, "Retry-After") == "2"  # its mail is on the way
+    assert "cancel" not in body["_links"]
     assert stored(database).standing.public_status is PublicStatus.CANCELADA
     assert logs.metrics == {"CancellationAccepted"}
 

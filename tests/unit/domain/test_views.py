@@ -1,6 +1,6 @@
 """The traveler's view of a reservation."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 
@@ -16,6 +16,7 @@ from reservations.domain.views import (
     StepStatus,
     View,
     at_rest,
+    is_cancellable,
     reads_differently,
     view,
 )
@@ -230,29 +231,92 @@ def test_a_reservation_reads_differently_once_its_deadline_has_passed() -> None:
     assert reads_differently(waiting, waiting, Moment(deadline, STANDARD))
 
 
+UNDER_WAY = {
+    "charged": a_reservation(a_charge()),
+    "no voucher": a_reservation(a_charge(), a_booking(), sends=(a_send(),)),
+    "no confirmation mail": a_reservation(a_charge(), a_booking(), documents=(a_voucher(),)),
+    "a mail without an answer": a_reservation(
+        a_charge(),
+        a_booking(),
+        documents=(a_voucher(),),
+        sends=(a_send(status=MailStatus.UNKNOWN, check_at=NOON + MINUTE),),
+    ),
+    "a second charge": a_reservation(
+        a_charge(),
+        a_charge(Status.UNKNOWN, key="seen:charge:pay_2"),
+        a_booking(),
+        documents=(a_voucher(),),
+        sends=(a_send(),),
+    ),
+    "a refund": a_reservation(
+        a_charge(), reason=Reason.SUPPLIER_REJECTED, sends=(a_send(MailKind.REJECTED),)
+    ),
+    "the mail of the refund": a_reservation(
+        a_charge(), a_refund(), reason=Reason.SUPPLIER_REJECTED, sends=(a_send(MailKind.REJECTED),)
+    ),
+    "no mail of the expiry": a_reservation(reason=Reason.EXPIRED),
+    "a late refund": a_reservation(
+        facts=some_facts(a_charge(), reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON),
+        sends=(a_send(MailKind.CANCELLED),),
+    ),
+}
+AT_REST = {
+    "confirmed": a_reservation(
+        a_charge(), a_booking(), documents=(a_voucher(),), sends=(a_send(),)
+    ),
+    "voucher removed": a_reservation(
+        a_charge(), a_booking(), documents=(a_voucher(removed_at=NOON),), sends=(a_send(),)
+    ),
+    "a mail refused": a_reservation(
+        a_charge(), a_booking(), sends=(a_send(status=MailStatus.REFUSED),)
+    ),
+    "another sum": a_reservation(a_charge(money=Money(1, "EUR"))),
+    "refunded": a_reservation(
+        a_charge(),
+        a_refund(),
+        reason=Reason.SUPPLIER_REJECTED,
+        sends=(a_send(MailKind.REJECTED), a_send(MailKind.REFUNDED)),
+    ),
+    "expired": a_reservation(reason=Reason.EXPIRED, sends=(a_send(MailKind.EXPIRED),)),
+}
+
+
+@pytest.mark.parametrize("name", UNDER_WAY)
+def test_a_reader_polls_while_a_call_a_document_or_a_mail_is_under_way(name: str) -> None:
+    assert not at_rest(UNDER_WAY[name], NOON)
+
+
+@pytest.mark.parametrize("name", AT_REST)
+def test_a_reader_stops_polling_once_nothing_changes_by_itself(name: str) -> None:
+    assert at_rest(AT_REST[name], NOON)
+
+
+def test_a_reader_polls_for_a_day_after_the_last_change() -> None:
+    changed = a_reservation(a_charge(), updated_at=NOON + HOUR)
+
+    assert not at_rest(changed, NOON + 25 * HOUR - SECOND)
+    assert at_rest(changed, NOON + 25 * HOUR)
+
+
+MIDNIGHT_OF_THE_START = datetime(2027, 5, 1, tzinfo=UTC)
+
+
 @pytest.mark.parametrize(
-    ("reservation", "expected"),
+    ("reservation", "now", "expected"),
     [
-        (a_reservation(a_charge()), False),
-        (a_reservation(a_charge(), a_booking()), False),
-        (a_reservation(a_charge(), a_booking(), documents=(a_voucher(),)), True),
-        (a_reservation(a_charge(), a_booking(), documents=(a_voucher(removed_at=NOON),)), True),
-        (a_reservation(a_charge(), reason=Reason.SUPPLIER_REJECTED), False),
-        (a_reservation(a_charge(), a_refund(), reason=Reason.SUPPLIER_REJECTED), True),
-        (a_reservation(reason=Reason.EXPIRED), True),
-        (a_reservation(a_charge(), reason=Reason.CUSTOMER_CANCELLED), False),
-        (
-            a_reservation(
-                facts=some_facts(a_charge(), reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON)
-            ),
-            True,
-        ),
+        (a_reservation(), NOON, True),
+        (a_reservation(a_charge(), a_booking()), MIDNIGHT_OF_THE_START - SECOND, True),
+        (a_reservation(a_charge(), a_booking()), MIDNIGHT_OF_THE_START, False),
+        (a_reservation(a_charge(), reason=Reason.CUSTOMER_CANCELLED), NOON, False),
+        (a_reservation(reason=Reason.CUSTOMER_CANCELLED), NOON, False),
+        (a_reservation(reason=Reason.EXPIRED), NOON, False),
+        (a_reservation(a_charge(Status.DECLINED), reason=Reason.PAYMENT_DECLINED), NOON, False),
     ],
 )
-def test_a_reader_may_stop_polling_once_nothing_more_is_expected(
-    reservation: Reservation, expected: bool
+def test_a_trip_is_cancellable_once_and_before_its_day(
+    reservation: Reservation, now: datetime, expected: bool
 ) -> None:
-    assert at_rest(reservation) is expected
+    assert is_cancellable(reservation, now) is expected
 
 
 def test_facts_alone_make_the_view() -> None:

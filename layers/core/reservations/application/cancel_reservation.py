@@ -7,11 +7,11 @@ from reservations.application.cases import Case, Cases
 from reservations.domain.errors import NotCancellableError
 from reservations.domain.learning import cancel
 from reservations.domain.reservation import Reservation
+from reservations.domain.views import is_cancellable
 from reservations.domain.words import PublicStatus
 
 ACTOR = "customer"
 BEING_CANCELLED = frozenset({PublicStatus.EN_CANCELACION, PublicStatus.CANCELADA})
-OVER = frozenset({PublicStatus.RECHAZADA, PublicStatus.EXPIRADA})
 
 
 def cancel_reservation(reservation_id: UUID, *, cases: Cases) -> Reservation:
@@ -39,8 +39,7 @@ def close_case(case: Case, *, by_operator: bool = False) -> None:
     if status in BEING_CANCELLED:
         case.leave()
         return
-    begun = case.at.now.date() >= reservation.offer.starts_on
-    unserved = status is PublicStatus.EN_PROCESO
-    if status in OVER or (begun and not (by_operator and unserved)):
+    unserved = by_operator and status is PublicStatus.EN_PROCESO
+    if not (unserved or is_cancellable(reservation, case.at.now)):
         raise NotCancellableError(status)
     case.put(replace(reservation, facts=cancel(reservation.facts)))

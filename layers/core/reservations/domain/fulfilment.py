@@ -77,6 +77,14 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
     return next((wish for wish in wishes if wish is not None), Settled())
 
 
+def is_fulfilled(reservation: Reservation, now: datetime) -> bool:
+    """Return `True` once the voucher and the mails were handed over or given up."""
+    confirmed = reservation.standing.state is State.SUPPLIER_CONFIRMED
+    if confirmed and _lacks_voucher(reservation):
+        return False
+    return isinstance(fulfil(reservation, now), Settled)
+
+
 def _lacks_voucher(reservation: Reservation) -> bool:
     """Return `True` without a voucher, or with one of a booking that has another id now.
 

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reservations.domain.facts import Call, Status
+from reservations.domain.fulfilment import is_fulfilled
 from reservations.domain.money import Money
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import DocumentType, MailStatus, Reservation
 from reservations.domain.standing import Standing
 from reservations.domain.stored_words import is_known
-from reservations.domain.words import FINAL, PublicStatus, State
+from reservations.domain.words import RESTING, PublicStatus, State
 
 
 class StepStatus(StrEnum):
@@ -73,6 +74,9 @@ PROGRESS: Mapping[State, Progress] = {
 }
 """One exception: during a cancellation, a held charge shows the payment as done."""
 
+POLLED_FOR = timedelta(hours=24)  # after the last change of the view
+
+_CANCELLABLE = frozenset({PublicStatus.EN_PROCESO, PublicStatus.CONFIRMADA})
 _SPEAKING_ORDER = (RefundStatus.FAILED, RefundStatus.PENDING, RefundStatus.DONE)
 
 
@@ -80,7 +84,6 @@ def view(reservation: Reservation, at: Moment) -> View:
     standing = reservation.standing
     status = standing.public_status
     confirmed = status is PublicStatus.CONFIRMADA
-    untold = any(send.status is MailStatus.REFUSED or send.in_doubt for send in reservation.sends)
     return View(
         status=status,
         progress=_progress(standing),
@@ -89,8 +92,14 @@ def view(reservation: Reservation, at: Moment) -> View:
         # The voucher of a trip that is not confirmed any more is not shown.
         documents=tuple(_available(reservation)) if confirmed else (),
         expires_at=_expires_at(standing, at.policy),
-        requires_support=untold or standing.needs_support(at.now),
+        requires_support=needs_support(reservation, at.now),
     )
+
+
+def needs_support(reservation: Reservation, now: datetime) -> bool:
+    """Return `True` if the traveler may want to talk to us: about the trip, or a mail that did not leave."""
+    untold = any(send.status is MailStatus.REFUSED or send.in_doubt for send in reservation.sends)
+    return untold or reservation.standing.needs_support(now)
 
 
 def _available(reservation: Reservation) -> Iterator[DocumentType]:
@@ -101,14 +110,26 @@ def _available(reservation: Reservation) -> Iterator[DocumentType]:
     )
 
 
-def at_rest(reservation: Reservation) -> bool:
-    """Return `True` once a reader may stop polling: the status is final and its voucher was issued."""
-    status = reservation.standing.public_status
-    if status is PublicStatus.CONFIRMADA:
-        return reservation.voucher is not None
-    if status in (PublicStatus.RECHAZADA, PublicStatus.EXPIRADA):
-        return reservation.standing.state in FINAL
-    return status is PublicStatus.CANCELADA
+def at_rest(reservation: Reservation, now: datetime) -> bool:
+    """Return `True` once a reader may stop polling: no call, document or mail is under way.
+
+    A person has to act, or nothing changed for `POLLED_FOR`: polling helps no more either.
+    """
+    if now - reservation.updated_at >= POLLED_FOR:
+        return True
+    standing = reservation.standing
+    if needs_support(reservation, reservation.updated_at):
+        return True
+    under_way = standing.state not in RESTING or bool(standing.awaited)
+    return not under_way and is_fulfilled(reservation, now)
+
+
+def is_cancellable(reservation: Reservation, now: datetime) -> bool:
+    """Return `True` while the traveler may cancel: before the day of the start (UTC)."""
+    return (
+        reservation.standing.public_status in _CANCELLABLE
+        and now.date() < reservation.offer.starts_on
+    )
 
 
 def reads_differently(before: Reservation, after: Reservation, at: Moment) -> bool:

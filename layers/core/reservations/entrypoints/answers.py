@@ -16,7 +16,7 @@ from reservations.domain.codes import display
 from reservations.domain.history import HistoryEntry
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Language, Reservation
-from reservations.domain.views import View, at_rest, view
+from reservations.domain.views import View, at_rest, is_cancellable, view
 from reservations.domain.words import PublicStatus
 from reservations.entrypoints import http
 from reservations.entrypoints.problems import CATALOGUE
@@ -40,6 +40,7 @@ def stored_answer(reservation: Reservation, *, now: datetime, policy: Policy) ->
         "retry_after_s": poll_after_s(reservation, now=now),
         "reservation_id": str(reservation.reservation_id),
         "token_kid": reservation.token_kid,
+        "cancellable": is_cancellable(reservation, now),
         "body": _body(reservation, view(reservation, Moment(now, policy))),
     }
 
@@ -48,7 +49,7 @@ def created(
     stored: Mapping[str, Any], *, base_url: str, keys: KeyRing, replayed: bool
 ) -> Response[str]:
     """Render a stored answer. A replay differs from the first answer only in `Idempotency-Replayed`."""
-    body = _with_links(stored["body"], base_url=base_url)
+    body = _stored_body(stored, base_url=base_url)
     token = keys.issue(stored["token_kid"], UUID(stored["reservation_id"]))
     headers = {
         "Location": body["_links"]["self"],
@@ -65,12 +66,16 @@ def created(
 def stored_cancellation(
     reservation: Reservation, *, now: datetime, policy: Policy
 ) -> dict[str, Any]:
-    """The answer to a cancellation, as the idempotency store keeps it: 202 until the reservation is CANCELADA."""
+    """The answer to a cancellation, as the idempotency store keeps it: 202 until the reservation is CANCELADA.
+
+    A CANCELADA that still owes a mail has a `Retry-After` too.
+    """
     seen = view(reservation, Moment(now, policy))
     done = seen.status is PublicStatus.CANCELADA
     return {
         "status": int(HTTPStatus.OK if done else HTTPStatus.ACCEPTED),
-        "retry_after_s": None if done else poll_after_s(reservation, now=now),
+        "retry_after_s": None if at_rest(reservation, now) else poll_after_s(reservation, now=now),
+        "cancellable": is_cancellable(reservation, now),
         "body": _body(reservation, seen),
     }
 
@@ -93,14 +98,19 @@ def cancelled(stored: Mapping[str, Any], *, base_url: str, replayed: bool) -> Re
     if is_refusal(stored):
         content = http.to_json(stored["problem"])
         return Response(status, http.PROBLEM_JSON, content, headers=stored["headers"] | mark)
-    body = _with_links(stored["body"], base_url=base_url)
+    body = _stored_body(stored, base_url=base_url)
     headers = {"ETag": etag(body["version"]), "Cache-Control": "private, no-cache", **mark}
     if status is HTTPStatus.ACCEPTED:
-        headers |= {
-            "Location": body["_links"]["self"],
-            "Retry-After": str(stored["retry_after_s"]),
-        }
+        headers["Location"] = body["_links"]["self"]
+    if stored["retry_after_s"] is not None:
+        headers["Retry-After"] = str(stored["retry_after_s"])
     return http.json_response(status, body, headers=headers)
+
+
+def _stored_body(stored: Mapping[str, Any], *, base_url: str) -> dict[str, Any]:
+    # An answer stored by 0.1.0 lacks the member, and had the link in any state.
+    cancellable = stored.get("cancellable", True)
+    return _with_links(stored["body"], base_url=base_url, cancellable=cancellable)
 
 
 def _replay_mark(*, replayed: bool) -> dict[str, str]:
@@ -117,13 +127,16 @@ def shown(
 ) -> Response[str]:
     """The current reservation; 304 when the caller has this version already (RFC 9110, section 13.1.2)."""
     headers = {"ETag": etag(reservation.version), "Cache-Control": "private, no-cache"}
-    if not at_rest(reservation):
+    if not at_rest(reservation, now):
         headers["Retry-After"] = str(poll_after_s(reservation, now=now))
-    if _matches(if_none_match, reservation.version):
+    cancellable = is_cancellable(reservation, now)
+    # The day of the start takes the link away, and leaves the version.
+    same = cancellable == is_cancellable(reservation, reservation.updated_at)
+    if same and _matches(if_none_match, reservation.version):
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers | {"Vary": http.VARY})
     # As of the last change: effects of time alone raise the version at the next check.
     seen = view(reservation, Moment(reservation.updated_at, policy))
-    body = _with_links(_body(reservation, seen), base_url=base_url)
+    body = _with_links(_body(reservation, seen), base_url=base_url, cancellable=cancellable)
     return http.json_response(HTTPStatus.OK, body, headers=headers)
 
 
@@ -209,10 +222,13 @@ def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, date) else value
 
 
-def _with_links(body: Mapping[str, Any], *, base_url: str) -> dict[str, Any]:
+def _with_links(body: Mapping[str, Any], *, base_url: str, cancellable: bool) -> dict[str, Any]:
     itself = f"{base_url}/v1/reservations/{body['reservation_code']}"
+    links = {"self": itself, "timeline": f"{itself}/timeline"}
+    if cancellable:
+        links["cancel"] = f"{itself}/cancel"
     return {
         **body,
         "documents": [{"type": name, "url": f"{itself}/{name}"} for name in body["documents"]],
-        "_links": {"self": itself, "timeline": f"{itself}/timeline", "cancel": f"{itself}/cancel"},
+        "_links": links,
     }
