@@ -1007,6 +1007,25 @@ def test_a_foreign_refund_of_a_closed_reservation_counts_at_one_look() -> None:
     assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
 
 
+def test_a_foreign_refund_that_succeeds_after_it_was_pending_counts_once() -> None:
+    story = confirmed()
+    story.providers.instead = lambda action: NotSent() if action.verb is Verb.REFUND else None
+    story.cancel()
+    part_returned_by_hand(story.providers)
+    story.providers.set_refund("re_1", status=Status.PENDING)
+    story.providers.set_payment("pay_1", refunded_minor=PART.minor)
+    story.webhook()
+    story.run(10 * SECOND)
+    story.providers.set_refund("re_1", status=Status.SUCCEEDED)
+    story.providers.set_payment("pay_1", refunded_minor=None)
+    story.run(10 * MINUTE)
+    story.providers.instead = lambda _: None
+
+    story.run(HOUR)
+
+    assert sum_given_back(story) == PRICE.minor
+
+
 def sum_given_back(story: Story, payment: str = "pay_1") -> int:
     """All that the traveler has back of a payment, whoever returned it."""
     rows = story.providers.refunds.get(payment, [])

@@ -123,14 +123,16 @@ class Account:
 
     @property
     def _foreign_refunds(self) -> list[Money]:
+        """The refunds of others: of each the last word, as a pending one that succeeds is still one."""
+        last_words = {
+            row.subject: row
+            for row in self.facts.contradictions
+            if row.kind is Kind.FOREIGN_REFUND and row.payment == self.charge.provider_id
+        }
         return [
             row.money
-            for row in self.facts.contradictions
-            if row.kind is Kind.FOREIGN_REFUND
-            and row.payment == self.charge.provider_id
-            and row.over_at is None
-            and row.money is not None
-            and not is_unexplained(row)
+            for row in last_words.values()
+            if row.over_at is None and row.money is not None and not is_unexplained(row)
         ]
 
     @property
