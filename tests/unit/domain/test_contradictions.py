@@ -936,6 +936,20 @@ def test_no_second_payment_is_refunded_while_the_kept_one_is_contradicted(change
     assert story.status is PublicStatus.CONFIRMADA
 
 
+def test_a_second_payment_whose_loss_is_honoured_is_not_refunded() -> None:
+    story = believed(lambda providers: providers.set_payment("pay_1", provider_id="pay_2"))
+    story.providers.set_payment("pay_2", provider_id="pay_3")
+    story.webhook()
+    story.run(20 * MINUTE)
+
+    story.decide(Decision.HONOURED, target="pay_1")
+    story.decide(Decision.HONOURED, target="pay_2")
+    much_later(story)
+
+    assert [send.target for send in story.sends] == ["pay_3"]
+    assert (story.status, story.reviews) == (PublicStatus.CONFIRMADA, frozenset())
+
+
 def test_a_second_payment_whose_refund_fails_late_is_refunded_once_more() -> None:
     story = contradicted(second_payment)
     story.run(HOUR)

@@ -80,7 +80,7 @@ class Account:
         if not self.closed:
             returned += [row.money for row in self._settled if row.money is not None]
             return self.taken.minor - self._sum(returned)
-        if self._is_written_off:
+        if self.is_written_off:
             return 0
         returned += [*self._foreign_refunds, *self._returned_by_decision]
         return self.taken.minor - self._sum(returned) + self._sum(self._accepted_losses)
@@ -188,7 +188,7 @@ class Account:
         return [row for row in rows if row.matter == about and row.over_at is None]
 
     @property
-    def _is_written_off(self) -> bool:
+    def is_written_off(self) -> bool:
         """`True` if a person said that no money of the charge is ours any more.
 
         What was returned by another way stays returned. A loss ends when the provider agrees again.
