@@ -36,10 +36,12 @@ def found(
 
 
 def _listed(rows: list[Members], kind: Kind, an_id: str) -> tuple[Members | None, str]:
-    """The row with exactly this id. Without one: its id in another case, or `absent`."""
-    row = next((row for row in rows if row[ID[kind]] == an_id), None)
-    others = (row[ID[kind]] for row in rows if row[ID[kind]].lower() == an_id.lower())
-    return row, "" if row else next(others, "absent")
+    """The row with this id, if need be in another case; and that other id, or `absent`."""
+    same = [row for row in rows if row[ID[kind]].lower() == an_id.lower()]
+    row = next((row for row in same if row[ID[kind]] == an_id), None)
+    if row is not None:
+        return row, ""
+    return (same[0], same[0][ID[kind]]) if same else (None, "absent")
 
 
 def _of_the_kept_booking(
@@ -53,10 +55,11 @@ def _of_the_kept_booking(
         return  # a person attested it, and its provider has not spoken of it yet
     row, instead = _listed(rows, Kind.BOOKING, subject)
     if row is None:
-        kind = "booking_absent" if instead == "absent" else "booking_changed"
-        yield Contradiction(kind, subject, instead)
+        yield Contradiction("booking_absent", subject, instead)
     elif row["status"] not in ("confirmed", "cancelled"):
         yield Contradiction("booking_changed", subject, row["status"])
+    elif instead:
+        yield Contradiction("booking_changed", subject, instead)
     elif row["status"] == "confirmed" and (other := _other_terms(new, heard, row)):
         yield Contradiction("booking_changed", subject, other)
 
@@ -80,17 +83,20 @@ def _of_the_kept_payment(
     subject = kept.provider_id
     row, instead = _listed(rows, Kind.PAYMENT, subject)
     if row is None:
-        kind = "payment_absent" if instead == "absent" else "payment_changed"
-        yield Contradiction(kind, subject, instead)
+        yield Contradiction("payment_absent", subject, instead)
     elif row["status"] != "succeeded":
         kind = "payment_absent" if row["status"] == "voided" else "payment_changed"
         yield Contradiction(kind, subject, row["status"])
     else:
-        yield from _of_its_money(new, heard, row)
+        if instead:
+            yield Contradiction("payment_changed", subject, instead)
+        yield from _of_its_money(new, heard, subject, row)
 
 
-def _of_its_money(new: Reservation, heard: Heard, row: Members) -> Iterator[Contradiction]:
-    subject, seen = row["payment_id"], f"{row['amount']} {row['currency']}"
+def _of_its_money(
+    new: Reservation, heard: Heard, subject: str, row: Members
+) -> Iterator[Contradiction]:
+    seen = f"{row['amount']} {row['currency']}"
     said = heard.said(new.reservation_id, Kind.PAYMENT, subject)
     firsts = [told for told in said if told["status"] == "succeeded"]
     if firsts and f"{firsts[0]['amount']} {firsts[0]['currency']}" != seen:

@@ -1457,6 +1457,17 @@ def test_a_refund_of_another_sum_that_was_made_good_by_another_way_ends() -> Non
 # --- both providers, ids in another case, reservations on their way ------------------------------
 
 
+def test_a_payment_in_another_case_is_believed_in_its_status_and_its_sum() -> None:
+    story = believed(payment_in_capitals)
+    story.decide(Decision.STANDS)
+
+    story.providers.set_payment("PAY_1", status=Status.VOIDED, money=OTHER_SUM)
+    story.webhook()
+    story.run(20 * MINUTE)
+
+    assert story.reviews == {Review.PAYMENT_ABSENT, Review.OTHER_SUM}
+
+
 def test_both_providers_contradict_at_once() -> None:
     story = confirmed()
     booking_absent(story.providers)

@@ -144,10 +144,11 @@ def compare_payments(facts: Facts, listing: Listing, asked_at: datetime) -> Comp
         told, twin = _told(listing, row), _twin(listing, row)
         if row in standing.held_charges or row.provider_id in doubtful:
             _compare_charge(found, row, told, twin)
-        if told is not None and row.money and told.money:
+        money = (told or twin or row).money
+        if (told or twin) and row.money and money:
             found.judge(_id(row), Kind.OTHER_SUM)
-            if told.money != row.money:
-                found.observe(Kind.OTHER_SUM, _id(row), str(told.money), money=told.money)
+            if money != row.money:
+                found.observe(Kind.OTHER_SUM, _id(row), str(money), money=money)
     return found
 
 
@@ -304,9 +305,8 @@ def _twin(listing: Listing, row: Call) -> Seen | None:
 
 
 def _change_of(row: Call, seen: Seen | None, twin: Seen | None) -> str | None:
-    """A lower status, or an id that differs by case."""
-    if twin is not None:
-        return twin.provider_id
-    if seen is not None and rank_of(seen.status) < rank_of(row.status):
-        return seen.status
-    return None
+    """A lower status, whatever the case of its id, or an id that differs by case."""
+    told = seen or twin
+    if told is not None and rank_of(told.status) < rank_of(row.status):
+        return told.status
+    return twin.provider_id if twin is not None else None
