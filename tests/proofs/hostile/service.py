@@ -234,10 +234,12 @@ class Service:
         return as_json(status, self.told(row))
 
     def listing(self, name: str, rows: list[Row], mood: Personality) -> Answer:
-        """List rows, oldest first. A first page leaves the last ones out."""
+        """List rows, oldest first. A first page leaves the last one out, against the contract."""
         now = self.outside.now
         shown = [row for row in rows if row.shown(now)]
         more = bool(shown) and self.happens(mood.pages)
+        if more:
+            shown[-1].lied = True
         page = [self.told(row, listed=True) for row in shown[: len(shown) - more]]
         document: dict[str, Any] = {name: page, "has_more": more}
         return as_json(200, document | ({"next": f"/{name}?after={len(page)}"} if more else {}))

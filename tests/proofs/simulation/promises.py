@@ -171,16 +171,20 @@ class Promises:
     # --- at rest
 
     def at_rest(self, new: Reservation) -> None:
-        """Check that each contradiction that still stands is visible, or was answered."""
+        """Check that each contradiction that still stands is visible, or was answered.
+
+        A word that nobody announced and that we have not heard is unknown: the one before it counts.
+        """
         reviews = {str(review) for review in new.standing.reviews(self._world.now)}
         heard = {(one.kind, one.subject): one for one in self.heard(new)}
         for one in self.standing(new) if self._is_usable(new) else ():
-            known = heard.get((one.kind, one.subject))
-            if known is None and not self._was_announced(new, one):
+            announced = self._was_announced(new, one)
+            known = one if announced else heard.get((one.kind, one.subject))
+            if known is None:
                 continue
-            if one.kind not in reviews and not self.is_decided(new, one):
-                told = "told" if known else "announced, and not asked about"
-                raise ViolationError("silent", f"{' '.join(one)}: {told}; {sorted(reviews)}")
+            if known.kind not in reviews and not self.is_decided(new, known):
+                told = "announced" if announced else "told"
+                raise ViolationError("silent", f"{' '.join(known)}: {told}; {sorted(reviews)}")
         self._check_disputes(new)
 
     def _check_disputes(self, new: Reservation) -> None:

@@ -280,7 +280,6 @@ class Schedule:
         if changed is not None:
             service, row = changed
             self.world.say(f"  truth: {turn.__name__}: {row}")
-            self.world.turned[reference, service.name] = self.world.now
             self.world.owe_webhook(service, row, "updated")
         return changed
 

@@ -284,8 +284,8 @@ class Watch:
     def _check_end_of(self, party: Party, new: Reservation, *, far: bool) -> None:
         state, reasons = new.standing.state, new.standing.reviews(self._world.now)
         doubted = any(row.open for row in new.facts.contradictions)
-        gone = any(row.gone for row in self._bookings(new))  # its cancellation is never answered
-        if Review.DEADLINE in reasons and not (doubted or gone):
+        untold = any(self._is_untold(cancel) for cancel in new.standing.cancellations)
+        if Review.DEADLINE in reasons and not (doubted or untold):
             fail("silence", "a call is still open at the end")
         if new.next_check_at is None:
             _check_rest(new, self._world.now)
@@ -303,6 +303,17 @@ class Watch:
         self._check_voucher(party, new)
         self._check_mails(party, new)
         self._check_history(party, new)
+
+    def _is_untold(self, cancellation: Call) -> bool:
+        """`True` for a cancellation whose end the supplier never tells, so that a person has to ask.
+
+        Its booking is gone or has another id. Or it was pending with its booking, which is confirmed now:
+        that refuses it, but not in so many words.
+        """
+        row = self._world.providers.supplier.find(cancellation.target, Kind.BOOKING)
+        if row is None or cancellation.status is Status.SUCCEEDED:
+            return False
+        return row.gone or row.good or row.id != cancellation.target
 
     def _check_money(self, new: Reservation, reasons: frozenset[Review]) -> None:
         """Check that charges minus refunds equal the price due, unless a review explains the rest."""

@@ -278,7 +278,8 @@ class World:
             self.hostile, self._actor = hostile, "world"
 
     def owe_webhook(self, service: Service, row: Row, kind: str) -> None:
-        """Announce a change. The webhook may be lost, late or sent twice, with the same id."""
+        """Announce a change of a provider's word. The webhook may be lost, late or sent twice, with the same id."""
+        self.turned[row.reference, service.name] = self.now
         webhook = Webhook(service, row, kind, number=self.number())
         for _ in range(self.random.choice((1, 1, 0, 2))):
             late = self.random.random() < VERY_LATE
