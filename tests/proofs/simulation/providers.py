@@ -1,6 +1,7 @@
 """Both providers of a schedule, and our real clients to them over a network that loses requests."""
 
 import itertools
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,19 +49,19 @@ class Providers:
         self.payments = PaymentsService(outside, ids=ids, repeated=self.repeated)
         self.supplier = SupplierService(outside, ids=ids, repeated=self.repeated)
         self.by_hand: list[tuple[UUID, Money]] = []  # refunds by transfer
-        self._transferred: set[int] = set()  # their payments
+        self._transferred: Counter[int] = Counter()  # their sums by payment
         self._wires: dict[str, Wire] = {}
         for service in self.services:
             self.connect(Wire(service, outside))
         _clients().clock = lambda: outside.now
 
     def transfer(self, payment: Row | None) -> None:
-        """Let a person refund by transfer, once, what is left of a payment."""
-        if payment is None or not payment.good or id(payment) in self._transferred:
+        """Let a person refund by transfer what is left of a payment, less what was transferred."""
+        if payment is None or not payment.good:
             return
-        left = self.payments.left(payment)
+        left = self.payments.left(payment) - self._transferred[id(payment)]
         if left > 0:
-            self._transferred.add(id(payment))
+            self._transferred[id(payment)] += left
             self.by_hand.append((UUID(payment.reference), Money(left, payment.currency)))
 
     def connect(self, wire: Wire) -> None:

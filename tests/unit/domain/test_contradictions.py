@@ -1468,6 +1468,21 @@ def test_a_payment_in_another_case_is_believed_in_its_status_and_its_sum() -> No
     assert story.reviews == {Review.PAYMENT_ABSENT, Review.OTHER_SUM}
 
 
+def test_a_refund_that_fails_after_its_payment_was_written_off_is_sent_once_more() -> None:
+    story = contradicted(payment_of_another_sum)
+    story.cancel()
+    story.run(3 * HOUR)
+    story.decide(Decision.RETURNED)
+    story.forget()
+
+    refund_failed(story.providers)
+    story.webhook()
+    story.run(HOUR)
+
+    assert [(send.key, send.money) for send in story.sends] == [(SECOND_REFUND, OTHER_SUM)]
+    assert (story.state, story.reviews) == (State.REFUNDED, frozenset())
+
+
 def test_both_providers_contradict_at_once() -> None:
     story = confirmed()
     booking_absent(story.providers)

@@ -1,6 +1,7 @@
 """The account of one charge: what was taken, what went back, and the refund that is due."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from reservations.domain.facts import (
@@ -80,10 +81,26 @@ class Account:
         if not self.closed:
             returned += [row.money for row in self._settled if row.money is not None]
             return self.taken.minor - self._sum(returned)
-        if self.is_written_off:
-            return 0
         returned += [*self._foreign_refunds, *self._returned_by_decision]
-        return self.taken.minor - self._sum(returned) + self._sum(self._accepted_losses)
+        left = self.taken.minor - self._sum(returned) + self._sum(self._accepted_losses)
+        return max(0, min(left, self._failed_since)) if self._write_offs else left
+
+    @property
+    def _failed_since(self) -> int:
+        """The part of a charge that was written off, and came back: refunds that failed afterwards.
+
+        A later refund that succeeded has made it good.
+        """
+        since = max(row.closed_at for row in self._write_offs if row.closed_at is not None)
+        failed = [refund for refund in self.refunds if self._failed_after(refund, since)]
+        again = [refund for refund in self._good_refunds if refund.started_at > since]
+        return self._sum([refund.money or self.taken for refund in failed]) - self._sum(
+            [refund.money or self.taken for refund in again]
+        )
+
+    def _failed_after(self, refund: Call, since: datetime) -> bool:
+        row = self.facts.last(Kind.REFUND_FAILED, refund.provider_id, opened=True)
+        return self.has_failed(refund) and row is not None and row.first_at > since
 
     @property
     def is_returned_by_others(self) -> bool:
@@ -188,17 +205,26 @@ class Account:
         return [row for row in rows if row.matter == about and row.over_at is None]
 
     @property
-    def is_written_off(self) -> bool:
-        """`True` if a person said that no money of the charge is ours any more.
+    def stands_lost(self) -> bool:
+        """`True` if a person accepted the loss of a charge of a reservation that stands."""
+        return not self.closed and bool(self._write_offs)
+
+    @property
+    def _write_offs(self) -> list[Contradiction]:
+        """The decisions by which no money of the charge is ours any more.
 
         What was returned by another way stays returned. A loss ends when the provider agrees again.
         """
-        return any(
-            row.decision is Decision.RETURNED
-            or (row.decision is Decision.HONOURED and row.over_at is None)
+        return [
+            row
             for row in self.facts.contradictions
-            if row.kind in OF_CHARGE and self.charge.provider_id in (row.subject, row.payment)
-        )
+            if row.kind in OF_CHARGE
+            and self.charge.provider_id in (row.subject, row.payment)
+            and (
+                row.decision is Decision.RETURNED
+                or (row.decision is Decision.HONOURED and row.over_at is None)
+            )
+        ]
 
     def _sum(self, amounts: list[Money]) -> int:
         return sum(money.minor for money in amounts if money.currency == self.taken.currency)

@@ -109,7 +109,7 @@ class Standing:
         """`False` while a contradiction freezes the refund of a charge."""
         account = self.account_of(charge)
         known = account.explained + account.answered
-        if account.disputed or account.is_written_off or (charge.refunded_minor or 0) > known:
+        if account.disputed or account.stands_lost or (charge.refunded_minor or 0) > known:
             return False
         if (charge.refunded_minor or 0) >= account.taken.minor:
             return False  # payments says that nothing is left
@@ -390,7 +390,7 @@ class Standing:
             for charge in self.held_charges
             if charge is not spared
             and charge.provider_id not in refused
-            and not self.account_of(charge).is_written_off
+            and not self.account_of(charge).stands_lost
             and not self._is_being_refunded(charge)
         )
 
