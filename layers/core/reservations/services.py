@@ -268,8 +268,9 @@ class Services:
     @cached_property
     def voucher_renderer(self) -> ports.VoucherRenderer:
         from reservations.adapters.papers.voucher_pdf import FpdfVoucherRenderer
+        from reservations.entrypoints.observability import count
 
-        return FpdfVoucherRenderer()
+        return FpdfVoucherRenderer(on_boxes=lambda: count("VoucherWithBoxes"))
 
     @cached_property
     def mailer(self) -> ports.Mailer:
