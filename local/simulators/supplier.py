@@ -38,6 +38,11 @@ _PREFIX = 4
 _WORDS = {SUCCEEDED: "confirmed", DECLINED: "rejected"}
 
 
+class Price(Body):
+    amount: Amount
+    currency: Currency
+
+
 class Booking(Body):
     reference: str = Field(min_length=1, max_length=64)
     offer_id: str = Field(min_length=1, max_length=64)
@@ -45,6 +50,7 @@ class Booking(Body):
     ends_on: date
     guests: int = Field(ge=1, le=99)
     lead_guest: str = Field(min_length=1, max_length=200)
+    price: Price | None = None
 
 
 def _checked(day: str) -> str:
@@ -53,11 +59,6 @@ def _checked(day: str) -> str:
 
 
 Day = Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_checked)]
-
-
-class Price(Body):
-    amount: Amount
-    currency: Currency
 
 
 class BookingMembers(Body):

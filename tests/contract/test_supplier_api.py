@@ -11,7 +11,7 @@ import pytest
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest
 from reservations.domain.actions import Inquire, Send
 from reservations.domain.facts import Listing, NoAnswer, Operation, Seen, Status
-from tests.worlds.builders import an_offer, row_of
+from tests.worlds.builders import PRICE, an_offer, row_of
 from tests.worlds.contracts import Contract
 from tests.worlds.providers import Receiver, Simulator, eventually
 
@@ -25,6 +25,7 @@ def a_booking(offer_id: str = "HTL-MAD-001") -> SupplierRequest:
         reference=reference,
         offer=an_offer(offer_id=offer_id),
         lead_guest="Ana Pérez",
+        price=PRICE,
         not_after=datetime.now(UTC) + timedelta(minutes=1),
     )
 
@@ -84,6 +85,17 @@ def test_a_booking_sent_again_under_its_key_is_made_once(
         "offer_id": "HTL-MAD-001",
         "status": "confirmed",
     }
+
+
+def test_a_key_takes_no_booking_with_another_price(
+    supplier_api: SupplierApi, supplier_simulator: Simulator
+) -> None:
+    older = replace(a_booking(), price=None)
+    booked = seen(supplier_api.perform(older))
+
+    assert supplier_api.perform(replace(older, price=PRICE)).http_status == 422
+    assert seen(supplier_api.perform(older)) == booked
+    assert len(supplier_simulator.ledger("bookings", older.reference)) == 1
 
 
 def test_a_cancellation_sent_again_under_its_key_ends_the_booking_once(
@@ -228,6 +240,7 @@ WITH_KEY = {"Authorization": "Bearer k", "Idempotency-Key": "a-key"}
         (422, WITH_KEY, {**GOOD, "guests": "2"}),
         (422, WITH_KEY, {**GOOD, "starts_on": "1 May"}),
         (422, WITH_KEY, {**GOOD, "ends_on": "2027-04-30"}),
+        (422, WITH_KEY, {**GOOD, "price": {"amount": 1, "currency": "EUR"}}),
         (422, WITH_KEY, {**GOOD, "email": "ana@example.com"}),
         (422, WITH_KEY, {"reference": "r"}),
     ],

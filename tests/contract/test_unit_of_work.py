@@ -512,6 +512,15 @@ def test_what_a_charge_tells_of_its_refunds_is_stored_and_changed(uow: UnitOfWor
     assert stored(uow).facts.calls == (told,)
 
 
+def test_a_signed_offer_and_a_booking_with_its_price_are_read_back(uow: UnitOfWork) -> None:
+    signed = a_reservation(a_charge(), quoted=True)
+    store(uow, signed)
+    save(uow, facts=signed.facts.put(a_booking(Status.STARTED, priced=True)))
+
+    assert stored(uow).quoted
+    assert [call.priced for call in stored(uow).facts.calls] == [False, True]
+
+
 def test_a_mail_that_was_sent_stays_sent(uow: UnitOfWork) -> None:
     store(uow, a_reservation(sends=(a_send(ses_id="0102"),)))
 

@@ -21,7 +21,7 @@ class Inputs:
     declined_token: str = _input("tok_declined", "token that the bank declines")
     pending_token: str = _input("tok_undecided", "token whose payment stays pending until a void")
     failing_token: str = _input("tok_flaky", "token that fails with 5xx at first, then is charged")
-    amount: str = _input("3.00", "sum of each payment, with the decimals of its currency")
+    amount: str = _input("3.00", "sum of each payment and booking, with its decimals")
     currency: str = _input("EUR", "its currency")
     second_amount: str = _input("300", "sum in a currency with other decimals")
     second_currency: str = _input("JPY", "that currency")

@@ -27,7 +27,8 @@ class Bookings(Orders):
         given = self.inputs
         dates = {"starts_on": given.starts_on, "ends_on": given.ends_on}
         stay = {"offer_id": given.offer, "guests": 1, "lead_guest": given.guest}
-        return {"reference": reference, **stay, **dates, **changes}
+        price = {"amount": given.amount, "currency": given.currency}
+        return {"reference": reference, **stay, **dates, "price": price, **changes}
 
     @property
     def another(self) -> Row:

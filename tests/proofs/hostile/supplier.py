@@ -7,7 +7,7 @@ from typing import Any
 from tests.proofs.hostile.rows import PENDING, Kind, Row
 from tests.proofs.hostile.service import Answer, Asked, Service, failed
 
-MEMBERS = {"reference", "offer_id", "starts_on", "ends_on", "guests", "lead_guest"}
+MEMBERS = {"reference", "offer_id", "starts_on", "ends_on", "guests", "lead_guest", "price"}
 TELLS_ALL = 0.5  # of the bookings: dates and price are told as well
 WITHOUT_LOCATOR = 0.1
 CANCELS_LATER = 0.3  # of the pending ones

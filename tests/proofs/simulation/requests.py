@@ -94,10 +94,14 @@ class Requests:
     def _check_booking(self, request: Request, party: Party) -> None:
         _expect("key", request.key, f"book:{party.reservation_id}")
         asked = json.loads(request.body)
-        found = (asked["offer_id"], asked["lead_guest"], asked["starts_on"], asked["ends_on"])
+        found = (
+            asked["offer_id"], asked["lead_guest"], asked["starts_on"], asked["ends_on"],
+            asked["price"],
+        )  # fmt: skip
         expected = (
             party.offer.offer_id, party.customer.full_name,
             party.offer.starts_on.isoformat(), party.offer.ends_on.isoformat(),
+            {"amount": party.price.amount, "currency": party.price.currency},
         )  # fmt: skip
         _expect("book", found, expected)
 

@@ -236,7 +236,7 @@ def test_a_booking_confirms_a_paid_reservation_and_asks_for_its_voucher() -> Non
     assert world.take_hints() == [Queue.VOUCHER]
 
 
-def test_the_supplier_gets_the_offer_and_the_lead_guest_only() -> None:
+def test_the_supplier_gets_the_offer_the_lead_guest_and_the_price_only() -> None:
     world, supplier = World(a_reservation(a_charge())), ScriptedSupplier(BOOKED)
 
     world.confirm(supplier)
@@ -250,7 +250,28 @@ def test_the_supplier_gets_the_offer_and_the_lead_guest_only() -> None:
     )
     assert (request.offer.offer_id, request.offer.guests) == (offer.offer_id, offer.guests)
     assert (request.offer.starts_on, request.offer.ends_on) == (offer.starts_on, offer.ends_on)
-    assert request.lead_guest == "Ana Pérez"
+    assert (request.lead_guest, request.price) == ("Ana Pérez", PRICE)
+
+
+def test_a_booking_carries_the_price_in_every_attempt() -> None:
+    world = World(a_reservation(a_charge()))
+    supplier = ScriptedSupplier(NotSent(), BOOKED)
+
+    world.confirm(supplier)
+    world.wait(10 * MINUTE)
+    world.confirm(supplier)
+
+    assert [request.price for request in supplier.requests] == [PRICE, PRICE]
+
+
+def test_a_booking_that_an_older_release_began_keeps_its_body_without_the_price() -> None:
+    begun = a_booking(Status.NOT_FOUND, check_at=NOON, priced=False)
+    world, supplier = World(a_reservation(a_charge(), begun)), ScriptedSupplier(BOOKED)
+
+    world.confirm(supplier)
+
+    [request] = supplier.requests
+    assert (request.action.verb, request.price) == (Verb.BOOK, None)
 
 
 def test_a_guest_whose_data_were_deleted_has_no_name_to_book_under() -> None:

@@ -21,12 +21,14 @@ def confirm_supplier(
     """Book, inquire or cancel, whichever is due; see `process_payment`."""
 
     def perform(reservation: Reservation, customer: Customer, action: Action) -> Reply:
+        facts = reservation.facts
         return supplier.perform(
             SupplierRequest(
                 action=action,
                 reference=reservation_id,
                 offer=reservation.offer,
                 lead_guest=customer.full_name or None,
+                price=facts.price if facts.row(action.key).priced else None,
                 not_after=not_after,
             )
         )

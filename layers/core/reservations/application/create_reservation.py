@@ -20,12 +20,13 @@ CODE_DRAWS = 3  # 49.5 random bits: a second clash in a row is a broken random s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateReservation:
-    """The customer's request, already validated at the edge."""
+    """The customer's request, already validated at the edge; `quoted` with a verified quote."""
 
     client_id: str
     offer: Offer
     price: Money
     customer: Customer
+    quoted: bool = False
 
 
 def create_reservation(command: CreateReservation, *, cases: Cases, token_kid: str) -> Reservation:
@@ -49,6 +50,7 @@ def _accepted(command: CreateReservation, *, token_kid: str, now: datetime) -> R
         code=new_code(),
         client_id=command.client_id,
         token_kid=token_kid,
+        quoted=command.quoted,
         offer=command.offer,
         facts=Facts(reservation_id=reservation_id, price=command.price, created_at=now),
         next_check_at=now,

@@ -202,12 +202,13 @@ class PaymentRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupplierRequest:
-    """One request to the supplier's API; see `PaymentRequest`."""
+    """One request to the supplier's API; see `PaymentRequest`. A booking tells its `price`, if any."""
 
     action: Action
     reference: UUID
     offer: Offer
     lead_guest: str | None = field(default=None, repr=False)
+    price: Money | None = None
     not_after: datetime
 
 

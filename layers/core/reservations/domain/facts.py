@@ -152,6 +152,7 @@ class Call:
     doubted: bool = False  # it was unknown, not found or sent again at some time
     refunded_minor: int | None = None  # of a charge: the provider's last word
     refunds_at: datetime | None = None  # of a charge: the time to list its refunds
+    priced: bool = False  # of a booking: its request carries the price, in every attempt
 
     @property
     def open(self) -> bool:

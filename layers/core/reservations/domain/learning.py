@@ -57,11 +57,14 @@ def begin(facts: Facts, action: Action, at: Moment) -> Facts:
 def _sent(before: Call | None, action: Send, at: Moment) -> Call:
     """A new row, or the one that was not found, sent again under the same key.
 
+    A booking that an older release began is sent again as it was, without the price: a key takes one body.
+
     A refund or a cancellation keeps its deadline when it is sent again: it is due since the first.
     The pause before the next inquiry goes on growing: it counts for the matter, not for the attempt.
     """
     deadline_at = at.now + _patience(action.operation, at.policy)
     looks = before.looks if before else 0
+    priced = before.priced if before else action.operation is Operation.BOOK
     return Call(
         operation=action.operation,
         key=action.key,
@@ -74,6 +77,7 @@ def _sent(before: Call | None, action: Send, at: Moment) -> Call:
         deadline_at=before.deadline_at if before and action.target else deadline_at,
         check_at=at.now + at.policy.rung(looks),
         doubted=before is not None,
+        priced=priced,
     )
 
 

@@ -113,6 +113,7 @@ class Reservation:
     code: str
     client_id: str
     token_kid: str
+    quoted: bool = False  # whoever priced the offer signed it, description included
     offer: Offer
     facts: Facts
     documents: tuple[Document, ...] = ()

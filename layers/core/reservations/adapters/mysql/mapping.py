@@ -55,6 +55,7 @@ def reservation_from(
         code=row.code,
         client_id=row.client_id,
         token_kid=row.token_kid,
+        quoted=row.quoted,
         offer=Offer(**{column: getattr(row, column) for column in _OFFER}),
         facts=Facts(
             reservation_id=row.id,
@@ -100,6 +101,7 @@ def fixed_values(reservation: Reservation) -> Values:
         "id": reservation.reservation_id,
         "code": reservation.code,
         "client_id": reservation.client_id,
+        "quoted": reservation.quoted,
         **asdict(reservation.offer),
         "price_minor": facts.price.minor,
         "currency": facts.price.currency,
@@ -156,6 +158,7 @@ def call_from(row: Row[Any]) -> Call:
         void_asked=row.void_asked,
         check_at=row.check_at,
         doubted=row.doubted,
+        priced=row.priced,
         refunded_minor=row.refunded_minor,
         refunds_at=row.refunds_at,
     )
@@ -167,6 +170,7 @@ def call_values(reservation_id: UUID, call: Call) -> Values:
         "call_key": call.key,
         "operation": call.operation,
         "target": call.target,
+        "priced": call.priced,
         "started_at": call.started_at,
         **changing_call_values(call),
     }

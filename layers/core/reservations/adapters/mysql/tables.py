@@ -176,6 +176,7 @@ class ReservationRow(SQLModel, table=True):
     updated_at: datetime = _required(Utc)
     next_look_at: datetime | None = _optional(Utc)
     contradictions: int = _required(Integer, server_default=text("0"))  # its rows; 0 saves a read
+    quoted: bool = _required(Boolean, server_default=text("0"))
 
 
 class CustomerRow(SQLModel, table=True):
@@ -252,6 +253,7 @@ class ProviderCallRow(SQLModel, table=True):
     doubted: bool = _required(Boolean, server_default=text("0"))
     refunded_minor: int | None = _optional(BIGINT)
     refunds_at: datetime | None = _optional(Utc)
+    priced: bool = _required(Boolean, server_default=text("0"))
 
 
 class ContradictionRow(SQLModel, table=True):

@@ -125,7 +125,7 @@ class HttpSupplierApi(SupplierApi):
         if request.lead_guest is None:
             alarm = Alarm.PERSONAL_DATA_GONE
             return Reply(outcome=NotSent(), http_status=None, elapsed_ms=0, alarm=alarm)
-        body = {
+        body: dict[str, Any] = {
             "reference": str(request.reference),
             "offer_id": request.offer.offer_id,
             "starts_on": request.offer.starts_on.isoformat(),
@@ -133,6 +133,9 @@ class HttpSupplierApi(SupplierApi):
             "guests": request.offer.guests,
             "lead_guest": request.lead_guest,
         }
+        if request.price is not None:
+            price = request.price
+            body["price"] = {"amount": price.amount, "currency": price.currency}
         return self._http.ask(
             method="POST",
             path="/bookings",
