@@ -8,7 +8,7 @@ from reservations.domain.errors import UnavailableError
 from reservations.domain.facts import OF_BOOKINGS, Contradiction, Decision
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import Review
-from tests.proofs.hostile.rows import GOOD, Kind, Row
+from tests.proofs.hostile.rows import GOOD, PENDING, Kind, Row
 from tests.proofs.simulation.providers import Party
 from tests.proofs.simulation.world import World
 
@@ -103,8 +103,15 @@ class Answers:
                 return reference if rash or subject is None or not subject.alive else None
             case Decision.REBOOKED:
                 return self._new_id(before, row, subject)
+            case Decision.RETURNED:
+                return None if self._is_refund_under_way(subject) else reference
             case _:
                 return reference
+
+    def _is_refund_under_way(self, payment: Row | None) -> bool:
+        """`True` while payments may still return money by itself: nobody transfers it as well."""
+        refunds = self._world.providers.payments.refunds_of(payment) if payment else []
+        return any(refund.status == PENDING for refund in refunds)
 
     def _new_id(self, before: Reservation, row: Contradiction, subject: Row | None) -> str | None:
         """The id that a booking has now: of itself, or of another that the operator has made."""

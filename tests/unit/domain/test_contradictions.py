@@ -1483,6 +1483,28 @@ def test_a_refund_that_fails_after_its_payment_was_written_off_is_sent_once_more
     assert (story.state, story.reviews) == (State.REFUNDED, frozenset())
 
 
+def test_a_payment_is_not_returned_by_another_way_while_its_refund_is_under_way() -> None:
+    story = contradicted(payment_of_another_sum)
+    story.providers.instead = lambda action: (
+        Seen(provider_id="re_1", status=Status.PENDING) if action.verb is Verb.REFUND else None
+    )
+    story.cancel()
+    story.run(MINUTE)
+
+    with pytest.raises(DecisionRefusedError, match="a refund of pay_1 may still succeed"):
+        story.decide(Decision.RETURNED)
+
+
+def test_a_foreign_refund_of_a_closed_reservation_takes_no_decision() -> None:
+    story = believed(part_returned_by_hand)
+    story.providers.set_payment("pay_1", money=OTHER_SUM)
+    story.webhook()
+    story.cancel()
+
+    with pytest.raises(DecisionRefusedError):
+        story.decide(Decision.RETURNED, target="re_1")
+
+
 def test_both_providers_contradict_at_once() -> None:
     story = confirmed()
     booking_absent(story.providers)

@@ -167,7 +167,7 @@ def _contradiction_in_question(
     rows = [
         row
         for row in standing.lasting
-        if row.open
+        if standing.in_review(row)
         and Review(row.kind) in ANSWERS[decision]
         and _may_answer(standing, row, decision)
     ]
@@ -202,6 +202,11 @@ def _decide(
         raise DecisionRefusedError("the payment is in another currency: cancel the reservation")
     if decision is Decision.REFUND_AGAIN and row.seen == Status.PENDING:
         raise DecisionRefusedError(f"{row.subject} is pending: it may still succeed")
+    about = row.payment or row.subject
+    if decision is Decision.RETURNED and any(
+        refund.open and refund.target == about for refund in standing.refunds
+    ):
+        raise DecisionRefusedError(f"a refund of {about} may still succeed")
     facts = standing.facts.put_contradiction(decide(row, decision, evidence, at))
     if decision is Decision.REBOOKED:
         return _rebooked(facts, row, evidence, at)

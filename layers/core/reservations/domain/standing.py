@@ -365,14 +365,17 @@ class Standing:
             yield Review.MONEY_MISMATCH
         if self.facts.frozen:
             yield Review.UNKNOWN_WORD
-        for row in self.lasting:
-            explained = row.kind is Kind.FOREIGN_REFUND and not is_unexplained(row)
-            if row.open and not (explained and self.closed):
-                yield Review(row.kind)
+        for row in filter(self.in_review, self.lasting):
+            yield Review(row.kind)
         if self.over_refunded:
             yield Review.FOREIGN_REFUND
         if self.short_refunded and not self.lasting:
             yield Review.REFUND_FAILED
+
+    def in_review(self, row: Contradiction) -> bool:
+        """`True` for an open contradiction, but a refund of others once the reservation is closed."""
+        explained = row.kind is Kind.FOREIGN_REFUND and not is_unexplained(row)
+        return row.open and not (explained and self.closed)
 
     @cached_property
     def over_refunded(self) -> tuple[Call, ...]:
