@@ -199,7 +199,9 @@ class Watch:
         return not row.misreported or bool(self._was_told(new, row) & {"succeeded", "confirmed"})
 
     def _refunds(self, new: Reservation) -> list[Row]:
-        return self._world.providers.payments.of(new.reservation_id, Kind.REFUND)
+        """The refunds, but of a payment that was kept from us."""
+        rows = self._world.providers.payments.of(new.reservation_id, Kind.REFUND)
+        return [row for row in rows if row.payment and self._discoverable(new, row.payment)]
 
     def _bookings(self, new: Reservation) -> list[Row]:
         rows = self._world.providers.supplier.of(new.reservation_id, Kind.BOOKING)
