@@ -123,7 +123,7 @@ _DECISIONS = {
     Decision.REBOOKED: "el viaje sigue con la plaza nueva, y con otro bono",
     Decision.HONOURED: "la reserva queda como está, y la pérdida es nuestra",
     Decision.REFUND_AGAIN: "sale otro reembolso, de lo que queda",
-    Decision.RETURNED: "el viajero ya tiene esa suma, y no se reembolsa",
+    Decision.RETURNED: "el viajero ya tiene esa suma, y no se reembolsa; se niega si hay uno en curso",
 }
 
 _EFFECTS = {"none": "nada", "unknown": "no se sabe", "accepted": "ocurrió"}

@@ -24,7 +24,7 @@ from reservations.domain.reservation import Reservation
 from reservations.domain.words import Review
 from reservations.entrypoints import webhooks
 from reservations.entrypoints.problems import ProblemError
-from tests.proofs.hostile.rows import Kind, Row
+from tests.proofs.hostile.rows import GOOD, Kind, Row
 from tests.proofs.hostile.webhooks import SECRETS, Webhook
 from tests.proofs.simulation.answers import Answers
 from tests.proofs.simulation.providers import Party, provider_of
@@ -227,11 +227,24 @@ class Invocations:
     def _tell_of(self, before: Reservation, call: Call) -> None:
         row = self._row_of(before.reservation_id, call)
         status = row.status if row else NOTHING[call.operation]
-        if decision := SAID.get((call.operation, status)):
+        if row is not None and row.good and call.operation is Operation.CHARGE:
+            self._tell_of_untold(before, call, row)
+        elif decision := SAID.get((call.operation, status)):
             evidence = row.id if row else f"E-{self._world.number()}"
             if decision is Decision.BOOKED:
                 self._world.attested.add(evidence)
             self._resolve(before, decision, evidence, call.provider_id)
+
+    def _tell_of_untold(self, before: Reservation, call: Call, payment: Row) -> None:
+        """Return in payments what its listing does not show under our id, unless we know its new id."""
+        payments = self._world.providers.payments
+        known = any(payment.id == charge.provider_id for charge in before.standing.charges)
+        if payment.shown(self._world.now) and not (known and payment.id != call.provider_id):
+            return  # a look finds it
+        evidence, left = f"E-{self._world.number()}", payments.left(payment)
+        decided = self._resolve(before, Decision.NOT_CHARGED, evidence, call.provider_id)
+        if decided and left > 0 and not known:
+            payments.change(payments.refund_by_hand(payment, left), GOOD[Kind.REFUND])
 
     def _undo_by_hand(self, before: Reservation, call: Call) -> None:
         """End a refund or a cancellation that does not arrive, unless it may still."""

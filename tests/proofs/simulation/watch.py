@@ -286,7 +286,8 @@ class Watch:
     def _check_end_of(self, party: Party, new: Reservation, *, far: bool) -> None:
         state, reasons = new.standing.state, new.standing.reviews(self._world.now)
         doubted = any(row.open for row in new.facts.contradictions)
-        untold = any(self._is_untold(cancel) for cancel in new.standing.cancellations)
+        overdue = [c for c in new.standing.awaited if c.deadline_at <= self._world.now]
+        untold = all(map(self._is_untold, overdue))
         if Review.DEADLINE in reasons and not (doubted or untold):
             fail("silence", "a call is still open at the end")
         if new.next_check_at is None:
@@ -306,16 +307,22 @@ class Watch:
         self._check_mails(party, new)
         self._check_history(party, new)
 
-    def _is_untold(self, cancellation: Call) -> bool:
-        """`True` for a cancellation whose end the supplier never tells, so that a person has to ask.
+    def _is_untold(self, call: Call) -> bool:
+        """`True` for a call whose end its provider never tells, so that a person has to ask.
 
-        Its booking is gone or has another id. Or it was pending with its booking, which is confirmed now:
-        that refuses it, but not in so many words.
+        Its row is gone, hidden or has another id. Or it is a cancellation that was pending with its
+        booking, which is confirmed now: that refuses it, but not in so many words.
         """
-        row = self._world.providers.supplier.find(cancellation.target, Kind.BOOKING)
-        if row is None or cancellation.status is Status.SUCCEEDED:
+        providers, charge = self._world.providers, call.operation is Operation.CHARGE
+        an_id = call.target or call.provider_id
+        service, kind = (
+            (providers.payments, Kind.PAYMENT) if charge else (providers.supplier, Kind.BOOKING)
+        )
+        row = service.find(an_id, kind)
+        if row is None or call.status is Status.SUCCEEDED or call.operation is Operation.REFUND:
             return False
-        return row.gone or row.good or row.id != cancellation.target
+        refused = call.operation is Operation.CANCEL_BOOKING and row.good
+        return refused or row.id != an_id or not row.shown(self._world.now)
 
     def _check_money(self, new: Reservation, reasons: frozenset[Review]) -> None:
         """Check that charges minus refunds equal the price due, unless a review explains the rest."""

@@ -1609,6 +1609,21 @@ def test_a_foreign_refund_before_the_confirmation_buys_nothing_more() -> None:
 # --- back-off ------------------------------------------------------------------------------------
 
 
+def test_a_void_whose_answer_is_never_usable_is_asked_ever_more_seldom() -> None:
+    story = Story()
+    pending = Seen(provider_id="pay_1", status=Status.PENDING, money=PRICE, refunded_minor=0)
+    outcomes: dict[Verb, Outcome] = {Verb.CHARGE: pending, Verb.VOID: NoAnswer()}
+    story.providers.instead = lambda action: outcomes.get(action.verb)
+    story.providers.payments = [pending]
+    story.run(MINUTE)
+    story.cancel()
+
+    story.run(7 * DAY)
+
+    assert sum(action.verb is Verb.VOID for _, action in story.asked) < 30
+    assert story.reviews == {Review.DEADLINE}
+
+
 def sends_in_nine_hours(verb: Verb, outcome: Outcome) -> int:
     story = confirmed() if verb in (Verb.REFUND, Verb.CANCEL_BOOKING) else Story()
     story.providers.instead = lambda action: outcome if action.verb is verb else None

@@ -102,7 +102,7 @@ def record(facts: Facts, sent: Sent, outcome: Outcome, at: Moment) -> Facts:
             return facts.put(_not_listed(facts, call, at))
         case NotSent() | NoAnswer() if not isinstance(sent.action, Send):
             facts = contradictions.look_later(facts, _KINDS_AT[PROVIDER_OF[call.operation]], at)
-            return facts.put(_not_asked(call, outcome, at))
+            return facts.put(_not_asked(call, sent.action, outcome, at))
         case NotSent() if call.status is Status.STARTED and sent.attempt == call.attempts:
             return facts.put(_not_sent(call, outcome, at))
         case NotSent() | NoAnswer() if call.status is Status.STARTED:
@@ -112,13 +112,17 @@ def record(facts: Facts, sent: Sent, outcome: Outcome, at: Moment) -> Facts:
             return facts.put(answer.looked(call))
 
 
-def _not_asked(call: Call, outcome: NotSent | NoAnswer, at: Moment) -> Call:
-    """An inquiry or a void without an answer shows nothing. It does not climb to the hourly rung."""
+def _not_asked(call: Call, action: Action, outcome: NotSent | NoAnswer, at: Moment) -> Call:
+    """An inquiry or a void without an answer shows nothing. It does not climb to the hourly rung.
+
+    A void lets the ladder go on: between two voids is an inquiry, which may be answered.
+    """
     if not call.open:
         return _look_given_up_or_later(call, at)
-    looks = min(call.looks + 1, at.policy.unasked_ladder_limit)
+    low = min(call.looks + 1, at.policy.unasked_ladder_limit)
+    looks = call.looks + 1 if isinstance(action, Void) else low
     return replace(
-        call, looks=looks, check_at=at.now + _pause(outcome, at.policy.rung(looks), at.policy)
+        call, looks=looks, check_at=at.now + _pause(outcome, at.policy.rung(low), at.policy)
     )
 
 
