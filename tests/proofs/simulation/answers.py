@@ -31,6 +31,8 @@ class Answers:
         if may_cancel and self._world.random.random() < CANCELS:
             self._cancel(party)
             return
+        if open_rows and reason is Review.PAYMENT_ABSENT:
+            self._tell_new_id(before, open_rows[0])
         options = [decision for decision in Decision if reason in ANSWERS[decision]]
         self._world.random.shuffle(options)
         for row in open_rows[:1]:
@@ -40,6 +42,15 @@ class Answers:
             return
         if may_cancel:
             self._cancel(party)
+
+    def _tell_new_id(self, before: Reservation, row: Contradiction) -> None:
+        """Say of a payment under a new id that its money was returned under the old one."""
+        providers, payment = self._world.providers, self._row(row)
+        if payment is None or not providers.was_transferred(payment):
+            return
+        held = {charge.provider_id for charge in before.standing.held_charges}
+        if payment.id in held - {row.subject} and before.facts.reason is not None:
+            self._resolves(before, Decision.RETURNED, f"E-{self._world.number()}", payment.id)
 
     def _settles_account(self, party: Party, reason: Review) -> bool:
         """Answer a review that no open contradiction is about: too little or too much was returned."""

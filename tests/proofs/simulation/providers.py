@@ -64,6 +64,10 @@ class Providers:
             self._transferred[id(payment)] += left
             self.by_hand.append((UUID(payment.reference), Money(left, payment.currency)))
 
+    def was_transferred(self, payment: Row) -> bool:
+        """`True` if a person returned money of a payment by transfer."""
+        return self._transferred[id(payment)] > 0
+
     def connect(self, wire: Wire) -> None:
         """Let our client of its provider speak over this wire from now on."""
         self._wires[wire.service.name] = wire

@@ -1505,6 +1505,28 @@ def test_a_foreign_refund_of_a_closed_reservation_takes_no_decision() -> None:
         story.decide(Decision.RETURNED, target="re_1")
 
 
+def test_a_payment_that_a_person_returned_is_not_refunded_under_a_new_id() -> None:
+    story = confirmed()
+    refusal = Seen(provider_id="re_0", status=Status.DECLINED, money=PRICE)
+    story.providers.instead = lambda action: refusal if action.verb is Verb.REFUND else None
+    story.cancel()
+    story.run(MINUTE)
+    story.decide(Decision.REFUNDED)
+    story.run(4 * DAY)
+    story.providers.instead = lambda _: None
+    story.forget()
+
+    story.providers.set_payment("pay_1", provider_id="pay_2")
+    story.webhook()
+    story.run(HOUR)
+
+    assert (story.verbs, story.reviews) == ([], {Review.PAYMENT_ABSENT})
+    story.decide(Decision.RETURNED, target="pay_2")
+    story.decide(Decision.HONOURED, target="pay_1")
+    much_later(story)
+    assert (story.verbs, story.reviews, story.state) == ([], frozenset(), State.REFUNDED)
+
+
 def test_both_providers_contradict_at_once() -> None:
     story = confirmed()
     booking_absent(story.providers)

@@ -5,6 +5,7 @@ from datetime import datetime
 from functools import cached_property
 
 from reservations.domain.facts import (
+    ATTESTED_BY_EVIDENCE,
     Call,
     Contradiction,
     Decision,
@@ -203,6 +204,17 @@ class Account:
         about = (Kind.DISPUTE, self.charge.provider_id)
         rows = self.facts.contradictions
         return [row for row in rows if row.matter == about and row.over_at is None]
+
+    @property
+    def returned_by_hand(self) -> bool:
+        """`True` if a person returned money of the charge by a way that payments does not know."""
+        about = self.charge.provider_id
+        return any(
+            str(refund.provider_id).startswith(ATTESTED_BY_EVIDENCE) for refund in self.refunds
+        ) or any(
+            row.decision is Decision.RETURNED and about in (row.subject, row.payment)
+            for row in self.facts.contradictions
+        )
 
     @property
     def stands_lost(self) -> bool:

@@ -134,6 +134,7 @@ def compare_payments(facts: Facts, listing: Listing, asked_at: datetime) -> Comp
     found, standing = Comparison(asked_at), Standing(facts)
     doubtful = {row.subject for row in facts.contradictions if row.kind in OF_CHARGE}
     known = {charge.provider_id: charge for charge in standing.charges if charge.provider_id}
+    due_back = any(charge is not standing.kept_charge for charge in standing.held_charges)
     for seen in as_known(facts, Operation.CHARGE, listing).seen:
         if seen.provider_id in known:
             _compare_dispute(found, seen)
@@ -142,7 +143,11 @@ def compare_payments(facts: Facts, listing: Listing, asked_at: datetime) -> Comp
         if row.status is not Status.SUCCEEDED:
             continue
         told, twin = _told(listing, row), _twin(listing, row)
-        if row in standing.held_charges or row.provider_id in doubtful:
+        if (
+            row in standing.held_charges
+            or row.provider_id in doubtful
+            or (due_back and standing.account_of(row).returned_by_hand)
+        ):
             _compare_charge(found, row, told, twin)
         money = (told or twin or row).money
         if (told or twin) and row.money and money:

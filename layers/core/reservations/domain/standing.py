@@ -113,6 +113,8 @@ class Standing:
             return False
         if (charge.refunded_minor or 0) >= account.taken.minor:
             return False  # payments says that nothing is left
+        if self._may_be_returned_already:
+            return False
         frozen = {charge.provider_id}
         if self.kept_charge is not None:
             frozen.add(self.kept_charge.provider_id)
@@ -121,6 +123,15 @@ class Standing:
             or ((row.kind in _UNSURE_PAYMENT or is_unexplained(row)) and row.subject in frozen)
             or (row.kind is Kind.OTHER_SUM and not self.closed and row.subject in frozen)
             for row in self.lasting
+        )
+
+    @cached_property
+    def _may_be_returned_already(self) -> bool:
+        """`True` while a payment that a person returned is absent: another may be it, under a new id."""
+        absent = {row.subject for row in self.lasting if row.kind is Kind.PAYMENT_ABSENT}
+        return any(
+            charge.provider_id in absent and self.account_of(charge).returned_by_hand
+            for charge in self.charges
         )
 
     @property
