@@ -5,6 +5,8 @@
 
 import copy
 import json
+import re
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from hashlib import md5
 from typing import Any
@@ -15,6 +17,8 @@ from local.paths import ROOT, STATE
 
 EVENTS = ROOT / "events"
 WRITTEN = STATE / "events"
+TODAY = datetime.now(UTC).date()
+_DAYS_AHEAD = re.compile(r'"\+([0-9]+)d"')
 _KEY_IDS = {
     "web-key-of-the-examples": "l3pk9vw2d1",
     "partner-key-of-the-examples": "q8zt4nf7s0",
@@ -112,7 +116,9 @@ def _record(*, number: int, queue: str, body: str | Json, sender: str | None = N
 
 
 def _text(body: str | Json | None) -> str | None:
-    return json.dumps(body, ensure_ascii=False) if isinstance(body, dict) else body
+    """Write the body, with the date that is 150 days ahead for "+150d"."""
+    text = json.dumps(body, ensure_ascii=False) if isinstance(body, dict) else body
+    return text and _DAYS_AHEAD.sub(lambda found: f'"{TODAY + timedelta(int(found[1]))}"', text)
 
 
 if __name__ == "__main__":

@@ -391,6 +391,7 @@ def _example(problem: Problem) -> dict[str, object]:
             "pointer": "/customer/email",
             "code": "malformed_email",
             "message": FAULTS[Language.SPANISH]["malformed_email"],
+            "params": {},
         }
     ]
     return {

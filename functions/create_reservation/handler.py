@@ -30,7 +30,7 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
     modes = services.client_modes(client_id)
     key = http.idempotency_key(event)
     document = parse_json(http.json_body(event))
-    context = FirstUse(today=services.now().date(), client_id=client_id)
+    context = FirstUse.at(services.now(), policy=services.durations(), client_id=client_id)
     body = parse_reservation(document, context=context)
 
     def create(document: dict[str, Any]) -> dict[str, Any]:

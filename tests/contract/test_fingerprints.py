@@ -7,16 +7,20 @@ are the values of its fingerprint that differ from that of `A_BODY`. A release m
 import json
 from collections.abc import Iterator
 from copy import deepcopy
-from datetime import date
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from reservations.domain.policy import STANDARD
 from reservations.entrypoints.bodies import parse_json, parse_reservation
 from reservations.entrypoints.first_use import FirstUse
 
 RECORDED = Path(__file__).parent / "fingerprints" / "accepted.jsonl"
-# No rule of a first use accepts a trip before this day.
-NEVER = FirstUse(today=date.max, client_id="web")
+# A first use refuses every trip of that day.
+NEVER = FirstUse.at(
+    datetime.max.replace(tzinfo=UTC), policy=replace(STANDARD, horizon=timedelta()), client_id="web"
+)
 
 A_BODY: dict[str, Any] = {
     "customer": {"full_name": "Ana Pérez", "email": "ana@example.com", "phone": "+34600111222"},

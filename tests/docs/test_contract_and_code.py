@@ -168,7 +168,7 @@ def test_the_example_of_the_contract_is_accepted_by_the_code() -> None:
     operation = contract()["paths"]["/v1/reservations"]["post"]
     example = operation["requestBody"]["content"]["application/json"]["examples"]["hotel"]["value"]
 
-    bodies.judge_first_use(example, context=FirstUse(today=NOON.date(), client_id="web"))
+    bodies.judge_first_use(example, context=FirstUse.at(NOON, policy=STANDARD, client_id="web"))
 
 
 @pytest.mark.parametrize("reservation", RESERVATIONS.values(), ids=RESERVATIONS)

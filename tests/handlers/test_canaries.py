@@ -33,6 +33,7 @@ from pymysql.cursors import Cursor
 from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
+from local.events import TODAY
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.tables import METADATA
 from reservations.domain.access_token import KeyRing
@@ -110,7 +111,9 @@ CUSTOMER = a_customer(
     phone=VALUES["phone"],
     payment_token=VALUES["payment token"],
 )
-OFFER = an_offer(description=VALUES["notes"], starts_on=date(2099, 5, 1), ends_on=date(2099, 5, 4))
+OFFER = an_offer(
+    description=VALUES["notes"], starts_on=TODAY + timedelta(150), ends_on=TODAY + timedelta(153)
+)
 ACCEPTED = a_reservation(
     facts=some_facts(created_at=THEN), offer=OFFER, updated_at=THEN, next_check_at=THEN
 )
@@ -483,7 +486,7 @@ def a_body(**changes: Any) -> dict[str, Any]:
     offer = {"offer_id": "HTL-1", "description": VALUES["notes"], "guests": 2}
     return {
         "customer": customer | {"phone": VALUES["phone"]},
-        "offer": offer | {"starts_on": "2099-05-01", "ends_on": "2099-05-04"},
+        "offer": offer | {"starts_on": str(OFFER.starts_on), "ends_on": str(OFFER.ends_on)},
         "price": {"amount": "342.50", "currency": "EUR"},
         "payment_token": VALUES["payment token"],
     } | changes

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from local.events import TODAY
 from reservations.adapters.mysql.engine import Database, engine_for
 from reservations.domain.clients import QuoteMode
 from reservations.domain.errors import (
@@ -27,7 +28,7 @@ from tests.worlds.services import BASE_URL, KEYS, OnDatabase, handler_of, raisin
 TABLES = ("idempotency", "reservation", "customer", "history", "outbox")
 NOTHING = dict.fromkeys(TABLES, 0)
 ONE_OF_EACH = dict.fromkeys(TABLES, 1)
-STARTS_ON = date(2099, 5, 1)  # as in events/
+STARTS_ON = TODAY + timedelta(days=150)  # as in events/
 
 
 @pytest.fixture(params=[pytest.param(engine, marks=pytest.mark.mysql) for engine in ENGINES])
@@ -184,7 +185,8 @@ def test_a_refused_body_may_be_fixed_under_the_same_key(services: OnDatabase) ->
 
 
 def at(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    """The moment at which the day begins in the zone where days end last."""
+    return datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
 
 
 def test_a_repeat_after_the_trip_began_gets_the_first_answer(

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
 from http import HTTPStatus
@@ -26,7 +26,7 @@ from tests.worlds.invocation import an_event
 from tests.worlds.providers import Receiver
 
 PRICE = Decimal("342.50")
-STARTS_ON = datetime(2099, 5, 1, tzinfo=UTC)
+STARTS_ON = datetime.combine(datetime.now(UTC), time(), UTC) + timedelta(days=150)
 LIVE = {"confirmed", "pending"}
 BY_HAND = "ref_by_hand"
 REBOOKED = "bkg_by_hand"
@@ -61,7 +61,7 @@ class Traveler:
                 "offer_id": offer_id,
                 "description": "Hotel Sol, doble",
                 "starts_on": str(STARTS_ON.date()),
-                "ends_on": "2099-05-04",
+                "ends_on": str(STARTS_ON.date() + timedelta(days=3)),
                 "guests": 2,
             },
             "price": {"amount": str(PRICE), "currency": "EUR"},

@@ -75,6 +75,16 @@ class Money:
             raise InvalidMoneyError("out_of_range")
         return cls(int(whole + fraction), currency)
 
+    @classmethod
+    def least(cls, currency: str) -> "Money":
+        """The smallest amount that `parse` reads."""
+        return cls(1, currency)
+
+    @classmethod
+    def most(cls, currency: str) -> "Money":
+        """The largest amount that `parse` reads."""
+        return cls(10 ** (_INTEGER_DIGITS + MINOR_DIGITS[currency]) - 1, currency)
+
     @property
     def amount(self) -> str:
         """The decimal that `parse` reads back to the same money."""

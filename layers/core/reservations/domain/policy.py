@@ -104,6 +104,11 @@ class Policy:
         timedelta, "recordatorio cuando solo una persona puede hacer avanzar la reserva"
     ] = timedelta(hours=24)
 
+    horizon: Annotated[timedelta, "antelación máxima con que empieza un viaje"] = timedelta(
+        days=3 * 365 + 1
+    )
+    longest_stay: Annotated[timedelta, "estancia máxima"] = timedelta(days=365)
+
     def rung(self, looks: int) -> timedelta:
         """The pause after so many looks. After half a day of the last one it grows, up to a day."""
         beyond = looks - len(self.ladder)

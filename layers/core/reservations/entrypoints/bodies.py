@@ -3,10 +3,8 @@
 import json
 import re
 import unicodedata
-from collections.abc import Callable
-from contextlib import suppress
 from datetime import date
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -17,16 +15,16 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 from reservations.application.create_reservation import CreateReservation
 from reservations.domain.errors import InvalidMoneyError
-from reservations.domain.money import IN_USE, Money
+from reservations.domain.money import IN_USE, MINOR_DIGITS, Money
 from reservations.domain.reservation import Customer, Language, Offer
 from reservations.entrypoints.faults import fault, faults_of
 from reservations.entrypoints.first_use import FirstUse, first_use
 from reservations.entrypoints.problems import ProblemError
+from reservations.entrypoints.typed_text import composed, printable
 from reservations.strict_json import without_duplicates
 
 MAX_BODY_BYTES = 64 * 1024
@@ -39,34 +37,6 @@ _EMAIL = re.compile(
 )
 _CARD_NUMBER = re.compile(r"[0-9]{13,19}")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
-# They reorder the text that follows.
-_BIDI_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_REPLACEMENT = "\ufffd"  # a gateway's substitute for bytes that are not UTF-8
-
-
-def _composed(max_length: int) -> Callable[[Any], Any]:
-    """Return a validator that makes NFC of a text, for the exact length check after it: U+FB2C grows threefold."""
-
-    def compose(value: Any) -> Any:
-        if not isinstance(value, str):
-            return value
-        # No character decomposes into more than four (U+1F82), so a text over this bound is too long in NFC as well.
-        # Composing it would take quadratic time: CPython sorts combining marks by insertion.
-        if len(value) > 4 * max_length:
-            raise fault("too_long")
-        return unicodedata.normalize("NFC", value)
-
-    return compose
-
-
-def _printable(value: str) -> str:
-    value = value.strip()
-    if any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES or c in _BIDI_CONTROLS for c in value):
-        raise fault("control_character")
-    if all(unicodedata.category(c)[0] in "CMZ" for c in value):  # nothing visible
-        raise fault("too_short")
-    return value
 
 
 def _no_card_number(value: str) -> str:
@@ -103,13 +73,18 @@ def _iso_date(value: Any) -> date:
         raise fault("malformed_date") from error
 
 
+def _whole(value: Any) -> Any:
+    """Read 2.0 as 2: by JSON Schema an integer is a number without a fraction."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class CustomerBody(_Body):
     full_name: Annotated[
-        str, BeforeValidator(_composed(120)), Field(max_length=120), AfterValidator(_printable)
+        str, BeforeValidator(composed(120)), Field(max_length=120), AfterValidator(printable)
     ]
     email: Annotated[str, Field(max_length=254), AfterValidator(_email)]
     phone: Annotated[str, Field(pattern=r"\A\+[0-9]{7,15}\z")] | None = None
@@ -118,40 +93,64 @@ class CustomerBody(_Body):
 class OfferBody(_Body):
     offer_id: Annotated[str, Field(pattern=r"\A[A-Za-z0-9._-]{1,64}\z")]
     description: Annotated[
-        str, BeforeValidator(_composed(200)), Field(max_length=200), AfterValidator(_printable)
+        str, BeforeValidator(composed(200)), Field(max_length=200), AfterValidator(printable)
     ]
     starts_on: Annotated[date, BeforeValidator(_iso_date)]
     ends_on: Annotated[date, BeforeValidator(_iso_date)]
-    guests: Annotated[int, Field(ge=1, le=20)]
+    guests: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=20)]
 
     @field_validator("starts_on")
     @classmethod
-    def _lies_ahead(cls, value: date, info: ValidationInfo) -> date:
-        if (context := first_use(info)) and value < context.today:
-            raise fault("in_the_past")
+    def _within_the_horizon(cls, value: date, info: ValidationInfo) -> date:
+        if context := first_use(info):
+            if value < context.today:
+                raise fault("in_the_past", {"min": context.today.isoformat()})
+            if value > context.latest_start:
+                raise fault("too_far_ahead", {"max": context.latest_start.isoformat()})
         return value
 
-    @model_validator(mode="after")
-    def _has_a_night(self) -> Self:
-        if self.ends_on <= self.starts_on:
-            raise fault("not_after_start", member="ends_on")
-        return self
+    @field_validator("ends_on")
+    @classmethod
+    def _has_nights(cls, value: date, info: ValidationInfo) -> date:
+        start = info.data.get("starts_on")
+        if start is None:
+            return value
+        if value <= start:
+            raise fault("not_after_start")
+        if (context := first_use(info)) and value - start > context.longest_stay:
+            raise fault("stay_too_long", {"max_nights": context.longest_stay.days})
+        return value
 
 
 class PriceBody(_Body):
-    amount: Annotated[str, Field(max_length=16)]
     currency: str
+    amount: Annotated[str, Field(max_length=16)]
 
-    @model_validator(mode="after")
-    def _is_money(self, info: ValidationInfo) -> Self:
-        if first_use(info) and self.currency not in IN_USE:
-            raise fault("unknown_currency", member="currency")
+    @field_validator("currency")
+    @classmethod
+    def _is_in_use(cls, value: str, info: ValidationInfo) -> str:
+        if value not in (IN_USE if first_use(info) else MINOR_DIGITS):
+            raise fault("unknown_currency")
+        return value
+
+    @field_validator("amount")
+    @classmethod
+    def _is_money(cls, value: str, info: ValidationInfo) -> str:
+        currency = info.data.get("currency")
         try:
-            Money.parse(self.amount, self.currency)
+            Money.parse(value, currency or "EUR")
         except InvalidMoneyError as error:
-            member = "currency" if error.reason == "unknown_currency" else "amount"
-            raise fault(error.reason, member=member) from error
-        return self
+            if currency or error.reason != "wrong_decimals":
+                raise fault(error.reason, _money_limits(error.reason, currency)) from error
+        return value
+
+
+def _money_limits(reason: str, currency: str | None) -> dict[str, int | str]:
+    if currency is None or reason == "not_a_decimal":
+        return {}
+    if reason == "wrong_decimals":
+        return {"decimals": MINOR_DIGITS[currency]}
+    return {"min": Money.least(currency).amount, "max": Money.most(currency).amount}
 
 
 class ReservationBody(_Body):
@@ -166,10 +165,11 @@ class ReservationBody(_Body):
 
     def fingerprint(self) -> dict[str, Any]:
         """Return the values as read, equal for requests that differ only in spelling."""
+        values = self.model_dump(mode="json", exclude={"price"})
+        for part, member in (("customer", "full_name"), ("offer", "description")):
+            values[part][member] = unicodedata.normalize("NFC", values[part][member])
         price = Money.parse(self.price.amount, self.price.currency)
-        return self.model_dump(mode="json", exclude={"price"}) | {
-            "price": [price.minor, price.currency]
-        }
+        return values | {"price": [price.minor, price.currency]}
 
     def to_command(self, *, client_id: str, language: Language) -> CreateReservation:
         return CreateReservation(
@@ -192,9 +192,15 @@ def parse_reservation(document: dict[str, Any], *, context: FirstUse) -> Reserva
     Raises:
         ProblemError: `validation_failed` with the first `MAX_FAULTS` faults.
     """
-    with suppress(ValidationError):
+    try:
         return ReservationBody.model_validate(document)
-    return judge_first_use(document, context=context)
+    except ValidationError as error:
+        told = [error]
+    try:
+        ReservationBody.model_validate(document, context=context)
+    except ValidationError as error:
+        told.append(error)
+    raise ProblemError("validation_failed", errors=faults_of(*told))
 
 
 def judge_first_use(document: dict[str, Any], *, context: FirstUse) -> ReservationBody:
@@ -206,8 +212,8 @@ def judge_first_use(document: dict[str, Any], *, context: FirstUse) -> Reservati
     try:
         return ReservationBody.model_validate(document, context=context)
     except ValidationError as error:
-        # The cause would hold the input.
-        raise ProblemError("validation_failed", errors=faults_of(error)) from None
+        told = faults_of(error)
+    raise ProblemError("validation_failed", errors=told)  # no cause: it would hold the input
 
 
 def parse_json(body: bytes) -> dict[str, Any]:
@@ -219,11 +225,10 @@ def parse_json(body: bytes) -> dict[str, Any]:
     if len(body) > MAX_BODY_BYTES:
         raise ProblemError("body_too_large")
     try:
-        text = body.decode()
-        if _REPLACEMENT in text:
-            raise ProblemError("malformed_json")
         parsed = json.loads(
-            text, object_pairs_hook=without_duplicates, parse_constant=_refuse_constant
+            body.decode("utf-8-sig"),  # RFC 8259 §8.1: a byte order mark may be ignored
+            object_pairs_hook=without_duplicates,
+            parse_constant=_refuse_constant,
         )
     except (ValueError, RecursionError) as error:
         raise ProblemError("malformed_json") from error

@@ -1,5 +1,6 @@
 """The faults of a body: raised by its validators, and listed in the answer."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -23,24 +24,39 @@ CODE_OF = {
     "greater_than_equal": "out_of_range",
     "less_than_equal": "out_of_range",
 }
+# Our names for the limits in pydantic's errors.
+_LIMITS = {"max_length": "max", "ge": "min", "le": "max"}
 
 
-def fault(code: str, *, member: str | None = None) -> PydanticCustomError:
-    """The error that a validator raises. `member` names the one at fault where a rule spans several."""
-    return PydanticCustomError(code, code, {"member": member})
+def fault(
+    code: str, params: Mapping[str, int | str] | None = None, *, member: str | None = None
+) -> PydanticCustomError:
+    """The error that a validator raises.
+
+    `params` are the limits that the value breaks, and nothing of the value. `member` names the one at fault where a
+    rule spans several.
+    """
+    return PydanticCustomError(code, code, {"member": member, "params": params or {}})
 
 
-def faults_of(error: ValidationError) -> tuple[FieldError, ...]:
-    """The first `MAX_FAULTS` faults, without any text of the input."""
-    faults = error.errors(include_input=False, include_url=False)
-    return tuple(_field_error(each) for each in faults[:MAX_FAULTS])
+def faults_of(*errors: ValidationError) -> tuple[FieldError, ...]:
+    """The first `MAX_FAULTS` different faults, without any text of the input."""
+    faults = [
+        _field_error(each)
+        for error in errors
+        for each in error.errors(include_input=False, include_url=False)
+    ]
+    different = {(each.pointer, each.code): each for each in faults}
+    return tuple(different.values())[:MAX_FAULTS]
 
 
 def _field_error(error: Any) -> FieldError:
     code = CODE_OF.get(error["type"], error["type"])
     path = [str(step) for step in error["loc"]]
+    context = error.get("ctx", {})
     if code == "unknown_member":
         path.pop()  # its name is the client's own text, and is not echoed
-    if member := error.get("ctx", {}).get("member"):
+    if member := context.get("member"):
         path.append(member)
-    return FieldError("".join(f"/{step}" for step in path), code)
+    limits = {name: context[limit] for limit, name in _LIMITS.items() if limit in context}
+    return FieldError("".join(f"/{step}" for step in path), code, context.get("params", limits))

@@ -270,7 +270,12 @@ def problem_parts(
         "retry_after_s": problem.retry_after_s,
         "effect": problem.effect,
         "errors": [
-            {"pointer": e.pointer, "code": e.code, "message": FAULTS[spoken][e.code]}
+            {
+                "pointer": e.pointer,
+                "code": e.code,
+                "message": FAULTS[spoken][e.code],
+                "params": dict(e.params),
+            }
             for e in errors
         ],
     }

@@ -1,6 +1,7 @@
 """Errors a client may see: RFC 9457 problem details, one catalogue for code, documents and tests."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal
 
@@ -114,10 +115,11 @@ def problem_of(error: ReservationsError) -> Problem:
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One fault of the body. `pointer` is a JSON Pointer (RFC 6901)."""
+    """One fault of the body. `pointer` is a JSON Pointer (RFC 6901), `params` holds limits only."""
 
     pointer: str
     code: str
+    params: Mapping[str, int | str] = field(default_factory=dict)
 
 
 class ProblemError(Exception):

@@ -380,6 +380,9 @@ FAULTS = {
         'not_a_decimal': 'Debe ser un importe como «342.50».',
         'wrong_decimals': 'Los decimales no son los de la moneda: 99.90 en EUR, 99 en JPY, 99.900 en KWD.',
         'card_number': 'Parece un número de tarjeta: envía el vale que da el servicio de pagos.',
+        'lost_character': 'Contiene «�», que sustituye a una letra perdida: envía el texto en UTF-8.',
+        'too_far_ahead': 'Es una fecha demasiado lejana.',
+        'stay_too_long': 'La estancia es demasiado larga.',
     },
     'en': {
         'missing': 'This member is missing.',
@@ -398,6 +401,9 @@ FAULTS = {
         'not_a_decimal': 'It must be an amount such as “342.50”.',
         'wrong_decimals': 'The decimals are not those of the currency: 99.90 in EUR, 99 in JPY, 99.900 in KWD.',
         'card_number': 'It looks like a card number: send the token that the payment service gives.',
+        'lost_character': 'It has “�”, which stands for a lost letter: send the text in UTF-8.',
+        'too_far_ahead': 'The date is too far ahead.',
+        'stay_too_long': 'The stay is too long.',
     },
 }
 

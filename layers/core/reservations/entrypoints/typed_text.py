@@ -1,0 +1,68 @@
+"""Texts that people type: names and descriptions."""
+
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationInfo
+
+from reservations.entrypoints.faults import fault
+from reservations.entrypoints.first_use import first_use
+
+_FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
+# They reorder the text that follows.
+_BIDI_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# A decoder writes it for bytes that are not UTF-8, as the gateway does: the letter is lost.
+_REPLACEMENT = "\ufffd"
+# Letters and symbols without ink: fillers of Hangul, the empty Braille cell, blank hieroglyphs, the empty notehead.
+_BLANK = set("\u115f\u1160\u3164\uffa0\u2800\U00013441\U00013442\U0001d159")
+
+
+def composed(max_length: int) -> Callable[[Any], Any]:
+    """Return a validator that composes a text, for the exact length check after it: U+FB2C grows threefold."""
+
+    def validate(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        # No character decomposes into more than four (U+1F82), so a text over this bound is too long in NFC as well.
+        # Composing it would take quadratic time: CPython sorts combining marks by insertion.
+        if len(value) > 4 * max_length:
+            raise fault("too_long", {"max": max_length})
+        return compose(value)
+
+    return validate
+
+
+def compose(text: str) -> str:
+    """Normalize to NFC, but keep each character whose decomposition is a single other one, if no mark follows it.
+
+    Such a pair differs where names are registered, as U+FA19 and U+795E do. The text has the length of its NFC, and
+    the same NFC.
+    """
+    pieces, start = [], 0
+    for at, char in enumerate(text):
+        if _is_singleton(char) and unicodedata.category(text[at + 1 : at + 2] or " ")[0] != "M":
+            pieces += [unicodedata.normalize("NFC", text[start:at]), char]
+            start = at + 1
+    return "".join([*pieces, unicodedata.normalize("NFC", text[start:])])
+
+
+def _is_singleton(char: str) -> bool:
+    decomposition = unicodedata.decomposition(char)
+    return (
+        decomposition != ""
+        and " " not in decomposition  # a compatibility mapping has its tag before a space
+        and not unicodedata.combining(char)
+    )
+
+
+def printable(value: str, info: ValidationInfo) -> str:
+    value = value.strip()
+    if any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES or c in _BIDI_CONTROLS for c in value):
+        raise fault("control_character")
+    blank = _BLANK if first_use(info) else set()
+    if all(unicodedata.category(c)[0] in "CMZ" or c in blank for c in value):
+        raise fault("too_short", {"min": 1})
+    if first_use(info) and _REPLACEMENT in value:
+        raise fault("lost_character")
+    return value
