@@ -21,6 +21,7 @@ from reservations.application.create_reservation import CreateReservation
 from reservations.domain.errors import InvalidMoneyError
 from reservations.domain.money import IN_USE, MINOR_DIGITS, Money
 from reservations.domain.reservation import Customer, Language, Offer
+from reservations.entrypoints.contact import stored_email, stored_phone, typed_email, typed_phone
 from reservations.entrypoints.faults import fault, faults_of
 from reservations.entrypoints.first_use import FirstUse, first_use
 from reservations.entrypoints.problems import ProblemError
@@ -29,12 +30,6 @@ from reservations.strict_json import without_duplicates
 
 MAX_BODY_BYTES = 64 * 1024
 
-# https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address, with a dot required in the domain, and before
-# the at sign only dots between others, as RFC 5321 (section 4.1.2, Dot-string) has it.
-_EMAIL = re.compile(
-    r"(?=[^@]{1,64}@)[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@"
-    r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?)+"
-)
 _CARD_NUMBER = re.compile(r"[0-9]{13,19}")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 
@@ -53,13 +48,6 @@ def _no_card_number(value: str) -> str:
 def _passes_luhn(digits: str) -> bool:
     doubled = [sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2]]
     return (sum(doubled) + sum(map(int, digits[-1::-2]))) % 10 == 0
-
-
-def _email(value: str) -> str:
-    value = value.strip(" ")
-    if not _EMAIL.fullmatch(value):
-        raise fault("malformed_email")
-    return value
 
 
 def _iso_date(value: Any) -> date:
@@ -86,8 +74,8 @@ class CustomerBody(_Body):
     full_name: Annotated[
         str, BeforeValidator(composed(120)), Field(max_length=120), AfterValidator(printable)
     ]
-    email: Annotated[str, Field(max_length=254), AfterValidator(_email)]
-    phone: Annotated[str, Field(pattern=r"\A\+[0-9]{7,15}\z")] | None = None
+    email: Annotated[str, Field(max_length=254), AfterValidator(typed_email)]
+    phone: Annotated[str, Field(max_length=40), AfterValidator(typed_phone)] | None = None
 
 
 class OfferBody(_Body):
@@ -172,14 +160,15 @@ class ReservationBody(_Body):
         return values | {"price": [price.minor, price.currency]}
 
     def to_command(self, *, client_id: str, language: Language) -> CreateReservation:
+        """Return the command with the values in the form that is stored. The body has passed `judge_first_use`."""
         return CreateReservation(
             client_id=client_id,
             offer=Offer(**self.offer.model_dump()),
             price=Money.parse(self.price.amount, self.price.currency),
             customer=Customer(
                 full_name=self.customer.full_name,
-                email=self.customer.email,
-                phone=self.customer.phone,
+                email=stored_email(self.customer.email),
+                phone=self.customer.phone and stored_phone(self.customer.phone),
                 payment_token=self.payment_token,
                 language=language,
             ),

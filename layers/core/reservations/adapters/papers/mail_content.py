@@ -72,7 +72,7 @@ def compose(mail: Mail, *, sender: str) -> EmailMessage:
     words = _WORDS[mail.language]
     message = EmailMessage(policy=SMTP)
     message["From"] = sender
-    message["To"] = _address(mail.to)
+    message["To"] = recipient(mail.to)
     message["Subject"] = _LETTERS[mail.language, mail.kind].subject.format(code=display(mail.code))
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office answers, please
     message.set_content(_as_text(mail, words), cte="quoted-printable")
@@ -86,7 +86,12 @@ def compose(mail: Mail, *, sender: str) -> EmailMessage:
     return message
 
 
-def _address(text: str) -> Address:
+def recipient(text: str) -> Address:
+    """Read the address of a recipient.
+
+    Raises:
+        UnmailableAddressError: it is no single ASCII address.
+    """
     try:
         address = Address(addr_spec=text)
     except (
