@@ -150,6 +150,8 @@ def _account(
     papers: list[Path],
     timeline: list[dict[str, Any]],
 ) -> None:
+    # The same body with the same token would be refused as the second tab of one payment.
+    other = request | {"payment_token": f"tok_ok-{uuid.uuid4().hex[:8]}"}
     code, api, key = created["reservation_code"], stack["api_url"], stack["api_keys"]["web"]
     voucher, mail = papers
     subject = email.message_from_bytes(mail.read_bytes(), policy=email.policy.default)["subject"]
@@ -168,7 +170,7 @@ Try it. Sent again with the same Idempotency-Key, it returns the same reservatio
   curl -i {api}/v1/reservations \\
     -H 'x-api-key: {key}' -H 'Idempotency-Key: {uuid.uuid4()}' \\
     -H 'Content-Type: application/json' \\
-    -d '{json.dumps(request, ensure_ascii=False)}'
+    -d '{json.dumps(other, ensure_ascii=False)}'
 Read this one:
   curl -i {created["_links"]["self"]} \\
     -H 'x-api-key: {key}' \\

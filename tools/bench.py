@@ -85,7 +85,7 @@ def _request() -> dict[str, Any]:
             "guests": 2,
         },
         "price": {"amount": "342.50", "currency": "EUR"},
-        "payment_token": "tok_ok",
+        "payment_token": f"tok_ok-{uuid.uuid4().hex}",
     }
 
 

@@ -1,15 +1,23 @@
 """POST /v1/reservations: accept a request once, answer 202 while the journey runs."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from reservations import config
 from reservations.application.create_reservation import CreateReservation, create_reservation
-from reservations.domain.clients import QuoteMode
+from reservations.application.ports import ChargeClaim
+from reservations.domain.access_token import KeyRing
+from reservations.domain.clients import DuplicateCharge, QuoteMode
 from reservations.entrypoints import answers, http, idempotency, observability
-from reservations.entrypoints.bodies import judge_first_use, parse_json, parse_reservation
+from reservations.entrypoints.bodies import (
+    ReservationBody,
+    judge_first_use,
+    parse_json,
+    parse_reservation,
+)
 from reservations.entrypoints.first_use import FirstUse
 from reservations.services import Services
 
@@ -36,6 +44,9 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
     def create(document: dict[str, Any]) -> dict[str, Any]:
         judged = judge_first_use(document, context=context)
         command = judged.to_command(client_id=client_id, language=http.language(event))
+        if modes.duplicate_charge is DuplicateCharge.REFUSE:
+            claim = claim_of(judged, client_id=client_id, keys=services.key_ring())
+            command = replace(command, claim=claim)
         return _create(services, command)
 
     stored, replayed = idempotency.once(
@@ -53,6 +64,12 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
     return answers.created(
         stored, base_url=services.public_base_url(), keys=services.key_ring(), replayed=replayed
     )
+
+
+def claim_of(body: ReservationBody, *, client_id: str, keys: KeyRing) -> ChargeClaim:
+    """The claim of a body: its payment token is a member of what is hashed."""
+    digests = keys.digests("charge-claim:v1:", http.to_json(body.fingerprint()))
+    return ChargeClaim(client_id, digests)
 
 
 def _create(services: Services, command: CreateReservation) -> dict[str, Any]:

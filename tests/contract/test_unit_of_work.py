@@ -10,7 +10,13 @@ from uuid import UUID
 import pytest
 
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
-from reservations.application.ports import Attempt, OutboxMessage, UnitOfWork, WebhookEvent
+from reservations.application.ports import (
+    Attempt,
+    ChargeClaim,
+    OutboxMessage,
+    UnitOfWork,
+    WebhookEvent,
+)
 from reservations.domain.actions import Verb
 from reservations.domain.codes import new_code
 from reservations.domain.errors import (
@@ -794,3 +800,70 @@ def test_a_webhook_that_was_not_committed_is_taken_again(uow: UnitOfWork) -> Non
     for _ in range(2):
         with uow:
             assert uow.webhooks.add(WEBHOOK)
+
+
+# --- claims of charges
+
+
+def a_claim(*digests: bytes, client_id: str = "web") -> ChargeClaim:
+    return ChargeClaim(client_id, tuple(digest * 32 for digest in digests))
+
+
+def take(uow: UnitOfWork, claim: ChargeClaim, reservation: Reservation) -> str | None:
+    """Claim for a reservation, and return the code of another that has the claim."""
+    with uow:
+        holder = uow.claims.take(claim, reservation.reservation_id, now=NOON)
+        uow.commit()
+    return holder
+
+
+@pytest.mark.parametrize(
+    ("claim", "held"),
+    [
+        (a_claim(b"1"), True),
+        (a_claim(b"2", b"1"), True),
+        (a_claim(b"2"), False),
+        (a_claim(b"1", client_id="partner"), False),
+    ],
+    ids=["equal", "after a rotation", "other body", "other client"],
+)
+def test_a_claim_is_of_one_reservation(uow: UnitOfWork, claim: ChargeClaim, held: bool) -> None:
+    first, second = a_reservation(), another_reservation()
+    store(uow, first)
+    store(uow, second)
+    assert take(uow, a_claim(b"1"), first) is None
+
+    assert take(uow, claim, second) == (first.code if held else None)
+
+
+def test_a_refused_claim_stages_nothing(uow: UnitOfWork) -> None:
+    first, second = a_reservation(), another_reservation()
+    store(uow, first)
+    store(uow, second)
+    take(uow, a_claim(b"2"), first)
+
+    assert take(uow, a_claim(b"1", b"2"), second) == first.code
+    assert take(uow, a_claim(b"1"), second) is None
+
+
+def test_a_claim_that_is_not_committed_is_of_nobody(uow: UnitOfWork) -> None:
+    first, second = a_reservation(), another_reservation()
+    store(uow, first)
+    store(uow, second)
+    with uow:
+        uow.claims.take(a_claim(b"1"), first.reservation_id, now=NOON)
+
+    assert take(uow, a_claim(b"1"), second) is None
+
+
+def test_a_reservation_that_is_closed_loses_its_claim(uow: UnitOfWork) -> None:
+    first, second = a_reservation(), another_reservation()
+    store(uow, first)
+    store(uow, second)
+    take(uow, a_claim(b"1", b"2"), first)
+
+    save(uow, facts=with_calls(a_charge()))
+    assert take(uow, a_claim(b"1"), second) == first.code
+    save(uow, facts=with_calls(a_charge(), reason=Reason.CUSTOMER_CANCELLED))
+
+    assert take(uow, a_claim(b"1", b"2"), second) is None

@@ -20,6 +20,7 @@ from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
 from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
 from reservations.application.cases import Cases
 from reservations.application.create_reservation import CreateReservation, create_reservation
+from reservations.application.ports import ChargeClaim
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Offer
 from reservations.entrypoints.idempotency import Answer, KeyScope, once
@@ -46,6 +47,7 @@ def create(
     *,
     scope: KeyScope = SCOPE,
     offer: Offer | None = None,
+    claim: ChargeClaim | None = None,
     then: Callable[[], Any] = _nothing,
     remaining_ms: int = 10_000,
 ) -> tuple[Answer, bool]:
@@ -63,7 +65,11 @@ def create(
     app = APIGatewayRestResolver()
     app.lambda_context = cast(LambdaContext, Context(remaining_ms))
     command = CreateReservation(
-        client_id=scope.client_id, offer=offer or an_offer(), price=PRICE, customer=a_customer()
+        client_id=scope.client_id,
+        offer=offer or an_offer(),
+        price=PRICE,
+        customer=a_customer(),
+        claim=claim,
     )
     return once(
         accept,

@@ -731,6 +731,42 @@ def test_idempotency_keys_go_when_they_expire(stored: Stored) -> None:
     assert stored.count("SELECT COUNT(*) FROM idempotency") == 1
 
 
+def test_claims_go_after_two_days_unless_their_charge_is_not_settled(stored: Stored) -> None:
+    retention = MySqlRetention(stored.database)
+    paid, unpaid = stored.keep(a_charge()), stored.keep()
+    for number, (reservation, age) in enumerate(
+        [(paid, 3), (paid, 3), (paid, 3), (paid, 1), (unpaid, 3)]
+    ):
+        stored.change(
+            "INSERT INTO charge_claim (client_id, digest, reservation_id, claimed_at) VALUES"
+            " ('web', :digest, :id, UTC_TIMESTAMP(6) - INTERVAL :age DAY)",
+            digest=bytes([number]) * 32,
+            id=reservation.reservation_id,
+            age=age,
+        )
+
+    deleted = [retention.delete_claims(older_than=2 * DAY, limit=2) for _ in range(3)]
+
+    assert deleted == [2, 1, 0]
+    assert stored.count("SELECT COUNT(*) FROM charge_claim") == 2
+
+
+def test_the_times_of_unpaid_mails_go_after_an_hour(stored: Stored) -> None:
+    retention = MySqlRetention(stored.database)
+    for slot, minutes in enumerate((61, 61, 59)):
+        stored.change(
+            "INSERT INTO unpaid_mail (digest, slot, sent_at) VALUES"
+            " (REPEAT('0', 32), :slot, UTC_TIMESTAMP(6) - INTERVAL :minutes MINUTE)",
+            slot=slot,
+            minutes=minutes,
+        )
+
+    deleted = [retention.delete_unpaid_mails(older_than=HOUR, limit=2) for _ in range(2)]
+
+    assert deleted == [2, 0]
+    assert stored.count("SELECT COUNT(*) FROM unpaid_mail") == 1
+
+
 def test_travelers_are_forgotten_two_years_after_a_trip_that_rests(stored: Stored) -> None:
     retention = MySqlRetention(stored.database)
 

@@ -64,7 +64,7 @@ def a_request(*, payment_token: str = "tok_ok") -> dict[str, Any]:
             "guests": 1,
         },
         "price": {"amount": "80.00", "currency": "EUR"},
-        "payment_token": payment_token,
+        "payment_token": f"{payment_token}-{uuid.uuid4().hex}",
     }
 
 

@@ -99,6 +99,12 @@ class Due(Retention):
     def delete_expired_keys(self, *, limit: int) -> int:
         return 0
 
+    def delete_claims(self, *, older_than: timedelta, limit: int) -> int:
+        return 0
+
+    def delete_unpaid_mails(self, *, older_than: timedelta, limit: int) -> int:
+        return 0
+
     def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
         return []
 

@@ -12,7 +12,10 @@ from sqlalchemy import text
 
 from local.events import TODAY
 from reservations.adapters.mysql.engine import Database, engine_for
-from reservations.domain.clients import QuoteMode
+from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.cases import Cases
+from reservations.domain.access_token import KeyRing
+from reservations.domain.clients import DuplicateCharge, QuoteMode
 from reservations.domain.errors import (
     DatabaseUnavailableError,
     DefectError,
@@ -20,6 +23,7 @@ from reservations.domain.errors import (
     KnowledgeLostError,
     SettingsError,
 )
+from reservations.domain.policy import STANDARD
 from reservations.entrypoints import answers
 from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
 from tests.worlds.invocation import LogBook, a_context, an_event
@@ -230,6 +234,86 @@ def test_a_reused_key_is_refused_as_such_even_after_the_trip_began(
     services.moment = at(STARTS_ON + timedelta(days=1))
 
     assert problem(post(services, "key_reused")) == "idempotency_key_reused"
+
+
+# --- two open tabs
+
+
+def post_from_another_tab(
+    services: OnDatabase, *, api_key_id: str | None = None, **members: Any
+) -> dict[str, Any]:
+    """The accepted request again, with another key and these members of its body."""
+    event = an_event("create_reservation.accepted")
+    event["headers"]["Idempotency-Key"] = "another-tab-another-key"
+    event["multiValueHeaders"]["Idempotency-Key"] = ["another-tab-another-key"]
+    event["body"] = json.dumps(json.loads(event["body"]) | members)
+    if api_key_id is not None:
+        event["requestContext"]["identity"]["apiKeyId"] = api_key_id
+    return handler_of("create_reservation", services)(event, a_context())
+
+
+def test_a_second_tab_is_refused_with_the_code_of_the_first(
+    services: OnDatabase, database: Database, logs: LogBook
+) -> None:
+    first = json.loads(post(services, "accepted")["body"])
+
+    answer = post_from_another_tab(services)
+
+    assert (answer["statusCode"], problem(answer)) == (409, "payment_in_progress")
+    refusal = json.loads(answer["body"])
+    assert refusal["reservation_code"] == first["reservation_code"]
+    assert first["access_token"] not in answer["body"]
+    assert header(answer, "Retry-After") is None
+    assert rows(database) == ONE_OF_EACH
+    assert "PaymentInProgress" in logs.metrics
+
+
+def test_the_first_tab_still_gets_its_answer_again(services: OnDatabase) -> None:
+    first = post(services, "accepted")
+    post_from_another_tab(services)
+
+    assert post(services, "accepted")["body"] == first["body"]
+
+
+def test_a_saved_card_pays_for_another_trip(services: OnDatabase) -> None:
+    post(services, "accepted")
+    other_price = {"amount": "342.51", "currency": "EUR"}
+
+    assert post_from_another_tab(services, price=other_price)["statusCode"] == 202
+
+
+@pytest.mark.parametrize("case", ["another client", "allowed"])
+def test_a_client_that_may_charge_twice_does(services: OnDatabase, case: str) -> None:
+    allow = replace(services.modes["web"], duplicate_charge=DuplicateCharge.ALLOW)
+    if case == "allowed":
+        services.modes["web"] = allow
+    post(services, "accepted")
+    client = "q8zt4nf7s0" if case == "another client" else None
+
+    assert post_from_another_tab(services, api_key_id=client)["statusCode"] == 202
+
+
+@pytest.mark.parametrize("current", ["k1", "k2"])
+def test_a_second_tab_is_refused_during_a_rotation_of_the_keys(
+    services: OnDatabase, current: str
+) -> None:
+    post(services, "accepted")
+    services.ring = KeyRing(current=current, keys={**KEYS.keys, "k2": b"2" * 32})
+
+    assert problem(post_from_another_tab(services)) == "payment_in_progress"
+
+
+def test_a_refused_tab_may_try_again_under_its_key_once_the_first_is_closed(
+    services: OnDatabase, database: Database
+) -> None:
+    post(services, "accepted")
+    assert problem(post_from_another_tab(services)) == "payment_in_progress"
+    reservation_id = UUID(bytes=only_value(database, "SELECT id FROM reservation"))
+    with services.unit_of_work() as uow:
+        cancel_reservation(reservation_id, cases=Cases(uow=uow, policy=STANDARD))
+        uow.commit()
+
+    assert post_from_another_tab(services)["statusCode"] == 202
 
 
 def fails(answer: dict[str, Any], code: str = "service_unavailable") -> bool:

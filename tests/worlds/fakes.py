@@ -12,6 +12,8 @@ from uuid import UUID, uuid4
 from reservations.adapters.papers.mail_content import UnmailableAddressError, compose
 from reservations.application.ports import (
     Attempt,
+    ChargeClaim,
+    ChargeClaims,
     DocumentStore,
     DueLook,
     Mail,
@@ -193,10 +195,11 @@ class InMemoryDatabase:
     attempts: MutableMapping[UUID, tuple[Attempt, ...]] = field(default_factory=dict)
     outbox: MutableMapping[int, StoredHint] = field(default_factory=dict)
     webhooks: MutableMapping[tuple[Provider, str], WebhookEvent] = field(default_factory=dict)
-    held: dict[UUID | int, object] = field(default_factory=dict)
+    claims: MutableMapping[tuple[str, bytes], UUID | None] = field(default_factory=dict)
+    held: dict[object, object] = field(default_factory=dict)
     row_ids: Iterator[int] = field(default_factory=lambda: count(1))
 
-    def hold(self, row: UUID | int, holder: object) -> bool:
+    def hold(self, row: object, holder: object) -> bool:
         """Lock a row, unless another transaction holds it."""
         return self.held.setdefault(row, holder) is holder
 
@@ -215,6 +218,7 @@ class InMemoryUnitOfWork(UnitOfWork):
         self.reservations: InMemoryReservations = InMemoryReservations(self)
         self.outbox: InMemoryOutbox = InMemoryOutbox(self)
         self.webhooks: InMemoryWebhooks = InMemoryWebhooks(self)
+        self.claims: InMemoryChargeClaims = InMemoryChargeClaims(self)
         self._begin()
 
     def _begin(self) -> None:
@@ -227,6 +231,7 @@ class InMemoryUnitOfWork(UnitOfWork):
         self.notices: ChainMap[tuple[Provider, str], WebhookEvent] = ChainMap(
             {}, committed.webhooks
         )
+        self.claimed: ChainMap[tuple[str, bytes], UUID | None] = ChainMap({}, committed.claims)
         self.reservations.locked.clear()
 
     def __enter__(self) -> Self:
@@ -251,6 +256,8 @@ class InMemoryUnitOfWork(UnitOfWork):
 
     def store(self, change: Change, *, attempts: Sequence[Attempt] = ()) -> None:
         self.reservations.save(change)
+        if change.closes:
+            self.claims.free(change.after.reservation_id)
         self._add_hints(change)
         for attempt in attempts:
             self.reservations.add_attempt(change.after.reservation_id, attempt)
@@ -274,6 +281,7 @@ class InMemoryUnitOfWork(UnitOfWork):
             self.evidence,
             self.hints,
             self.notices,
+            self.claimed,
         )
         for layer in layers:
             written, committed = layer.maps
@@ -285,6 +293,25 @@ class InMemoryUnitOfWork(UnitOfWork):
         held = self.database.held
         for row in [row for row, holder in held.items() if holder is self]:
             del held[row]
+
+
+class InMemoryChargeClaims(ChargeClaims):
+    def __init__(self, unit: InMemoryUnitOfWork) -> None:
+        self._unit = unit
+
+    def take(self, claim: ChargeClaim, reservation_id: UUID, *, now: datetime) -> str | None:
+        rows = [(claim.client_id, digest) for digest in claim.digests]
+        if not all(self._unit.database.hold(row, self._unit) for row in rows):
+            raise DatabaseBusyError("a lock was not granted in time")
+        holder = next((other for row in rows if (other := self._unit.claimed.get(row))), None)
+        if holder is not None:
+            return self._unit.rows[holder].code
+        self._unit.claimed.update(dict.fromkeys(rows, reservation_id))
+        return None
+
+    def free(self, reservation_id: UUID) -> None:
+        mine = [row for row, holder in self._unit.claimed.items() if holder == reservation_id]
+        self._unit.claimed.update(dict.fromkeys(mine))
 
 
 class InMemoryReservations(Reservations):

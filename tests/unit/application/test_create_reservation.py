@@ -1,5 +1,8 @@
 """Creating a reservation: one transaction stores it and its first hint."""
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from reservations.application import create_reservation as module
@@ -9,8 +12,10 @@ from reservations.application.create_reservation import (
     CreateReservation,
     create_reservation,
 )
+from reservations.application.ports import ChargeClaim
 from reservations.domain.codes import new_code
-from reservations.domain.errors import DuplicateCodeError
+from reservations.domain.errors import DuplicateCodeError, PaymentInProgressError
+from reservations.domain.facts import Call, Facts, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
@@ -18,8 +23,11 @@ from reservations.domain.words import PublicStatus
 from tests.worlds.application import TRACEPARENT
 from tests.worlds.builders import (
     CODE,
+    HOUR,
     NOON,
     PRICE,
+    SECOND,
+    a_charge,
     a_creation,
     a_customer,
     a_reservation,
@@ -37,10 +45,10 @@ def database() -> InMemoryDatabase:
     return InMemoryDatabase()
 
 
-def create(database: InMemoryDatabase) -> Reservation:
+def create(database: InMemoryDatabase, command: CreateReservation = COMMAND) -> Reservation:
     with InMemoryUnitOfWork(database, traceparent=TRACEPARENT) as uow:
         reservation = create_reservation(
-            COMMAND, cases=Cases(uow=uow, policy=STANDARD), token_kid="k1"
+            command, cases=Cases(uow=uow, policy=STANDARD), token_kid="k1"
         )
         uow.commit()
     return reservation
@@ -115,3 +123,55 @@ def test_a_code_that_is_always_taken_is_a_failure(
 
     assert len(database.reservations) == 1
     assert not database.outbox
+
+
+CLAIMING = replace(COMMAND, claim=ChargeClaim("web", (bytes(32),)))
+
+
+def change_facts(database: InMemoryDatabase, reservation: Reservation, facts: Facts) -> None:
+    database.reservations[reservation.reservation_id] = replace(reservation, facts=facts)
+
+
+@pytest.mark.parametrize(
+    ("calls", "age"),
+    [
+        ((), 48 * HOUR),
+        ((a_charge(Status.UNKNOWN),), 48 * HOUR),
+        ((a_charge(Status.NOT_FOUND),), 48 * HOUR),
+        ((a_charge(),), 24 * HOUR - SECOND),
+    ],
+    ids=["no charge yet", "without an answer", "not arrived", "charged today"],
+)
+def test_an_unsettled_or_recent_charge_refuses_an_equal_one(
+    database: InMemoryDatabase, calls: tuple[Call, ...], age: timedelta
+) -> None:
+    first = create(database, CLAIMING)
+    change_facts(database, first, replace(first.facts, calls=calls))
+    database.now += age
+
+    with pytest.raises(PaymentInProgressError) as refusal:
+        create(database, CLAIMING)
+
+    assert refusal.value.reservation_code == first.code
+    assert list(database.reservations) == [first.reservation_id]
+
+
+def test_an_equal_charge_is_allowed_a_day_after_the_first(database: InMemoryDatabase) -> None:
+    first = create(database, CLAIMING)
+    change_facts(database, first, replace(first.facts, calls=(a_charge(),)))
+    database.now += 24 * HOUR
+
+    second = create(database, CLAIMING)
+
+    with pytest.raises(PaymentInProgressError) as refusal:
+        create(database, CLAIMING)
+    assert refusal.value.reservation_code == second.code
+
+
+def test_a_claim_that_outlived_its_reservation_refuses_nothing(database: InMemoryDatabase) -> None:
+    """The release before closes reservations without their claims."""
+    first = create(database, CLAIMING)
+    closed = replace(first.facts, reason=Reason.CUSTOMER_CANCELLED)
+    change_facts(database, first, closed)
+
+    assert create(database, CLAIMING).code != first.code

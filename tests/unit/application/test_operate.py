@@ -350,6 +350,14 @@ class Due(Retention):
         self.asked.append(("keys", None))
         return 0
 
+    def delete_claims(self, *, older_than: timedelta, limit: int) -> int:
+        self.asked.append(("claims", older_than))
+        return 0
+
+    def delete_unpaid_mails(self, *, older_than: timedelta, limit: int) -> int:
+        self.asked.append(("unpaid mails", older_than))
+        return 0
+
     def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
         self.asked.append(("travelers", older_than))
         due, self.people = self.people, []

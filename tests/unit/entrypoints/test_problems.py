@@ -73,7 +73,8 @@ def test_the_bilingual_detail_of_the_gateway_is_within_bounds(problem: Problem) 
 
 @every_problem
 def test_exactly_the_transient_problems_are_retryable(problem: Problem) -> None:
-    transient = problem.status in (409, 429, 503) and problem.code != "not_cancellable"
+    lasting = problem.code in ("not_cancellable", "payment_in_progress")
+    transient = problem.status in (409, 429, 503) and not lasting
     assert problem.retryable == transient
 
 

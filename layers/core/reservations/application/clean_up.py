@@ -13,6 +13,8 @@ BATCH = 500  # rows a statement
 # After they were published. Dead hints stay until a person has checked them.
 HINTS_KEPT = timedelta(days=14)
 WEBHOOKS_KEPT = timedelta(days=30)  # longer than any provider delivers one again
+CLAIMS_KEPT = timedelta(days=2)  # longer than a paid one counts
+UNPAID_MAILS_KEPT = timedelta(hours=1)  # as long as they count
 DOCUMENTS_KEPT = timedelta(days=180)  # after the trip
 REMOVED_AGAIN = timedelta(days=2)  # two runs after the removal
 PERSONAL_DATA_KEPT = timedelta(days=730)  # after the trip: 24 months
@@ -26,6 +28,8 @@ class Cleaned:
     hints: int = 0
     webhooks: int = 0
     idempotency_keys: int = 0
+    claims: int = 0
+    unpaid_mails: int = 0
     documents: int = 0
     travelers: int = 0
 
@@ -64,6 +68,10 @@ def clean_up(
         hints=batches(lambda: retention.delete_published_hints(older_than=HINTS_KEPT, limit=BATCH)),
         webhooks=batches(lambda: retention.delete_webhooks(older_than=WEBHOOKS_KEPT, limit=BATCH)),
         idempotency_keys=batches(lambda: retention.delete_expired_keys(limit=BATCH)),
+        claims=batches(lambda: retention.delete_claims(older_than=CLAIMS_KEPT, limit=BATCH)),
+        unpaid_mails=batches(
+            lambda: retention.delete_unpaid_mails(older_than=UNPAID_MAILS_KEPT, limit=BATCH)
+        ),
         travelers=batches(forget_travelers),
         documents=batches(remove),  # late: the store may fail
     )

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from uuid import UUID
 
 from reservations.application.cases import Cases
-from reservations.application.ports import UnitOfWork
+from reservations.application.ports import ChargeClaim, UnitOfWork
 from reservations.domain.change import Change
 from reservations.domain.codes import new_code
-from reservations.domain.errors import DuplicateCodeError
+from reservations.domain.errors import DuplicateCodeError, PaymentInProgressError
 from reservations.domain.facts import Facts
 from reservations.domain.identifiers import uuid7
 from reservations.domain.money import Money
@@ -20,13 +21,17 @@ CODE_DRAWS = 3  # 49.5 random bits: a second clash in a row is a broken random s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateReservation:
-    """The customer's request, already validated at the edge; `quoted` with a verified quote."""
+    """The customer's request, already validated at the edge; `quoted` with a verified quote.
+
+    `claim` is `None` for a client that may charge a token twice for the same.
+    """
 
     client_id: str
     offer: Offer
     price: Money
     customer: Customer
     quoted: bool = False
+    claim: ChargeClaim | None = None
 
 
 def create_reservation(command: CreateReservation, *, cases: Cases, token_kid: str) -> Reservation:
@@ -36,11 +41,29 @@ def create_reservation(command: CreateReservation, *, cases: Cases, token_kid: s
 
     Raises:
         DuplicateCodeError: every code drawn was taken.
+        PaymentInProgressError: another reservation charges the token for the same.
     """
     at = Moment(cases.uow.now(), cases.policy)
     accepted = _accepted(command, token_kid=token_kid, now=at.now)
     creation = Change.of(None, settle(accepted, at), at, actor=cases.actor)
-    return _add_under_a_free_code(creation, command.customer, uow=cases.uow)
+    added = _add_under_a_free_code(creation, command.customer, uow=cases.uow)
+    if command.claim is not None:
+        _claim_charge(command.claim, added.reservation_id, uow=cases.uow, now=at.now)
+    return added
+
+
+def _claim_charge(
+    claim: ChargeClaim, reservation_id: UUID, *, uow: UnitOfWork, now: datetime
+) -> None:
+    code = uow.claims.take(claim, reservation_id, now=now)
+    if code is None:
+        return
+    holder = uow.reservations.find(code)
+    if holder is None or holder.standing.claims_its_charge(now):
+        raise PaymentInProgressError(code)
+    uow.claims.free(holder.reservation_id)
+    if (other := uow.claims.take(claim, reservation_id, now=now)) is not None:
+        raise PaymentInProgressError(other)
 
 
 def _accepted(command: CreateReservation, *, token_kid: str, now: datetime) -> Reservation:

@@ -129,12 +129,37 @@ class Webhooks(Protocol):
         """Stage a webhook. Return `False` and stage nothing if it is known."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChargeClaim:
+    """A client's payment token and parsed body, as keyed hashes: one under each key of the ring."""
+
+    client_id: str
+    digests: tuple[bytes, ...]
+
+
+class ChargeClaims(Protocol):
+    """The reservation that charges a payment token for a body: one at a time."""
+
+    def take(self, claim: ChargeClaim, reservation_id: UUID, *, now: datetime) -> str | None:
+        """Stage a claim, unless another reservation has it. Return the code of that one, else `None`.
+
+        Wait for another transaction that stages the same claim.
+
+        Raises:
+            DatabaseBusyError: the other did not end within the server's lock wait.
+        """
+
+    def free(self, reservation_id: UUID) -> None:
+        """Stage the end of a reservation's claim."""
+
+
 class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     """One transaction: leaving the block without `commit` stores nothing."""
 
     reservations: Reservations
     outbox: Outbox
     webhooks: Webhooks
+    claims: ChargeClaims
     traceparent: str | None  # W3C Trace Context of this invocation; hints carry it on
 
     def __enter__(self) -> Self: ...
@@ -160,7 +185,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
         """Stage the difference, the history and the hints of a change, and its evidence.
 
         The reservation was opened, claimed or added by this unit of work. A spent payment token is
-        forgotten.
+        forgotten. A reservation that is closed loses its claim.
 
         Raises:
             KnowledgeLostError: it would lower a call's status, or change a provider id or a timestamp.
@@ -322,6 +347,12 @@ class Retention(Protocol):
     def delete_webhooks(self, *, older_than: timedelta, limit: int) -> int: ...
 
     def delete_expired_keys(self, *, limit: int) -> int: ...
+
+    def delete_claims(self, *, older_than: timedelta, limit: int) -> int:
+        """Delete claims of that age whose reservation is paid or closed."""
+
+    def delete_unpaid_mails(self, *, older_than: timedelta, limit: int) -> int:
+        """Forget when mails about what was never paid were sent."""
 
     def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
         """Settled reservations with personal data whose trip ended that long ago."""

@@ -47,6 +47,15 @@ class KeyRing:
         """
         return self._derive(kid, _DOCUMENT, reservation_id)
 
+    def digests(self, purpose: str, text: str) -> tuple[bytes, ...]:
+        """Keyed hashes of a text, 32 bytes each: under `current`, then under the other keys.
+
+        A hash of before a rotation is among those of after it.
+        """
+        kids = sorted(self.keys, key=lambda kid: (kid != self.current, kid))
+        message = f"{purpose}{text}".encode()
+        return tuple(hmac.digest(self.keys[kid], message, "sha256") for kid in kids)
+
     def verify(self, token: str, kid: str, reservation_id: UUID) -> bool:
         """Compare the token with the reservation's, in constant time."""
         if kid not in self.keys:

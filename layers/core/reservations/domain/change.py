@@ -62,6 +62,12 @@ class Change:
             hints=settlement.hints,
         )
 
+    @property
+    def closes(self) -> bool:
+        """`True` if the reservation gets its reason."""
+        open_before = self.before is not None and self.before.facts.reason is None
+        return open_before and self.after.facts.reason is not None
+
     def messages(self, *, traceparent: str | None) -> list[Hint]:
         """The hints, ready to be stored beside the change."""
         return hints_for(

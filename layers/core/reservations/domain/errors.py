@@ -5,6 +5,7 @@ ReservationsError
 │   ├── ReservationNotFoundError
 │   ├── NotCancellableError
 │   ├── IdempotencyKeyReusedError
+│   ├── PaymentInProgressError
 │   └── InvalidReservationCodeError
 ├── DefectError         our own code broke a rule: a retry is safe, a person must check
 │   ├── InvalidMoneyError
@@ -44,6 +45,16 @@ class NotCancellableError(RefusedError):
 
 class IdempotencyKeyReusedError(RefusedError):
     code = "idempotency_key_reused"
+
+
+class PaymentInProgressError(RefusedError):
+    """Another reservation charges the same payment token for the same. `reservation_code` is its code."""
+
+    code = "payment_in_progress"
+
+    def __init__(self, reservation_code: str) -> None:
+        super().__init__(self.code)
+        self.reservation_code = reservation_code
 
 
 class InvalidReservationCodeError(RefusedError):

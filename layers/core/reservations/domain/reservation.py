@@ -35,6 +35,7 @@ class MailStatus(StrEnum):
     STARTED = "started"
     UNKNOWN = "unknown"  # the request left and no answer came
     NOT_SENT = "not_sent"  # surely not sent: it is retried
+    HELD = "held"  # never sent: too many mails about what was never paid
     SENT = "sent"
     REFUSED = "refused"  # the mail service will never take it: a person must check
 

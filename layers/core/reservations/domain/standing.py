@@ -8,7 +8,7 @@ A *closed* reservation has a reason, and from then on everything is undone.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from reservations.domain.account import OF_CHARGE, Account, is_rejected, is_unexplained
@@ -31,6 +31,8 @@ from reservations.domain.words import (
     Review,
     State,
 )
+
+CLAIMED_FOR = timedelta(hours=24)
 
 _UNSURE_PAYMENT = frozenset({Kind.PAYMENT_ABSENT, Kind.PAYMENT_CHANGED})
 # Reviews that the traveler hears of. The others are between the providers and us.
@@ -212,6 +214,16 @@ class Standing:
         """The amount of the kept charge, else the price."""
         charge = self.kept_charge
         return charge.money if charge and charge.money else self.facts.price
+
+    def claims_its_charge(self, now: datetime) -> bool:
+        """`True` while an equal request with the same token would charge twice by mistake.
+
+        This is so until the charge is settled, and until it is `CLAIMED_FOR` old.
+        """
+        if self.closed:
+            return False
+        charge = self.kept_charge
+        return charge is None or now < charge.started_at + CLAIMED_FOR
 
     def hold_ends_at(self, policy: Policy) -> datetime:
         """The end of the hold: from the last send, or from creation while no charge has arrived.

@@ -16,7 +16,8 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reservations import config
 from reservations.application.read_reservation import Reader
-from reservations.domain.errors import DefectError, ReservationsError
+from reservations.domain.codes import display
+from reservations.domain.errors import DefectError, PaymentInProgressError, ReservationsError
 from reservations.domain.reservation import Language
 from reservations.entrypoints import observability
 from reservations.entrypoints.observability import Handler, count, logger
@@ -87,7 +88,10 @@ def resolver(services: Services, *settings: type[config.Settings]) -> APIGateway
     def ours(error: ReservationsError) -> Response[str]:
         problem = problem_of(error)
         if problem.status < HTTPStatus.INTERNAL_SERVER_ERROR:
-            return problem_response(problem, app.current_event)
+            if not isinstance(error, PaymentInProgressError):
+                return problem_response(problem, app.current_event)
+            count("PaymentInProgress")
+            return problem_response(problem, app.current_event, other=error.reservation_code)
         logger.exception("request failed", extra={"code": error.code})
         if isinstance(error, DefectError):
             count("UnhandledError")
@@ -246,9 +250,16 @@ def json_response(
 
 
 def problem_response(
-    problem: Problem, event: APIGatewayProxyEvent, *, errors: tuple[FieldError, ...] = ()
+    problem: Problem,
+    event: APIGatewayProxyEvent,
+    *,
+    errors: tuple[FieldError, ...] = (),
+    other: str | None = None,
 ) -> Response[str]:
+    """`other` is the code of the reservation that stands in the way."""
     body, headers = problem_parts(problem, event, errors=errors)
+    if other is not None:
+        body["reservation_code"] = display(other)
     return Response(problem.status, PROBLEM_JSON, to_json(body), headers=headers)
 
 

@@ -15,6 +15,7 @@ from reservations.domain.errors import (
     InvalidReservationCodeError,
     KnowledgeLostError,
     NotCancellableError,
+    PaymentInProgressError,
     QueueUnavailableError,
     RequestInFlightError,
     ReservationNotFoundError,
@@ -63,6 +64,7 @@ _CATALOGUE = (
     Problem(code="idempotency_key_invalid", status=HTTPStatus.BAD_REQUEST),
     Problem(code="idempotency_key_reused", status=HTTPStatus.UNPROCESSABLE_ENTITY),
     Problem(code="request_in_flight", status=HTTPStatus.CONFLICT, retry_after_s=1),
+    Problem(code="payment_in_progress", status=HTTPStatus.CONFLICT),
     Problem(code="malformed_json", status=HTTPStatus.BAD_REQUEST),
     Problem(code="validation_failed", status=HTTPStatus.UNPROCESSABLE_ENTITY),
     Problem(code="body_too_large", status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
@@ -92,6 +94,7 @@ PROBLEM_OF: dict[type[ReservationsError], str] = {
     InvalidReservationCodeError: "not_found",
     NotCancellableError: "not_cancellable",
     IdempotencyKeyReusedError: "idempotency_key_reused",
+    PaymentInProgressError: "payment_in_progress",
     InvalidMoneyError: "service_unavailable",  # a stored sum: those of a body are checked field by field
     RequestInFlightError: "request_in_flight",
     DatabaseBusyError: "busy_try_again",

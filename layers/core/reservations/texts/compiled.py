@@ -229,6 +229,10 @@ PROBLEMS = {
             'title': 'Petición en curso',
             'detail': 'Otra petición con la misma Idempotency-Key está en curso. Repítela en un segundo con la misma clave.',
         },
+        'payment_in_progress': {
+            'title': 'Pago ya en curso',
+            'detail': 'Otra reserva igual cobra ya con este vale; `reservation_code` dice cuál. No se cobra dos veces.',
+        },
         'malformed_json': {
             'title': 'JSON mal formado',
             'detail': 'El cuerpo debe ser un objeto JSON en UTF-8, sin miembros repetidos ni valores como NaN.',
@@ -302,6 +306,10 @@ PROBLEMS = {
         'request_in_flight': {
             'title': 'Request in flight',
             'detail': 'Another request with the same Idempotency-Key is in flight. Repeat it in a second with the same key.',
+        },
+        'payment_in_progress': {
+            'title': 'Payment already in progress',
+            'detail': 'An equal reservation already charges this token; `reservation_code` names it. Nothing is charged twice.',
         },
         'malformed_json': {
             'title': 'Malformed JSON',

@@ -10,6 +10,7 @@ from reservations.adapters.mysql.tables import Uuid
 from reservations.application.ports import Retention
 from reservations.domain.history import HINT_REVIVED
 from reservations.domain.messages import Queue
+from reservations.domain.words import State
 
 _TOO_OLD = "UTC_TIMESTAMP(6) - INTERVAL :seconds SECOND"
 
@@ -23,6 +24,14 @@ _WEBHOOKS = text(
 )
 _KEYS = text(
     "DELETE FROM idempotency WHERE expires_at < UTC_TIMESTAMP(6) ORDER BY expires_at LIMIT :limit"
+)
+_CLAIMS = text(
+    f"DELETE FROM charge_claim WHERE claimed_at < {_TOO_OLD} AND reservation_id IN (SELECT id"
+    f" FROM reservation WHERE state NOT IN ('{State.CREATED}', '{State.PAYMENT_IN_PROGRESS}'))"
+    " ORDER BY claimed_at LIMIT :limit"
+)
+_UNPAID_MAILS = text(
+    f"DELETE FROM unpaid_mail WHERE sent_at < {_TOO_OLD} ORDER BY sent_at LIMIT :limit"
 )
 _TRAVELERS = text(
     "SELECT r.id FROM customer c JOIN reservation r ON r.id = c.reservation_id"
@@ -65,6 +74,12 @@ class MySqlRetention(Retention):
 
     def delete_expired_keys(self, *, limit: int) -> int:
         return self._delete(_KEYS, limit=limit)
+
+    def delete_claims(self, *, older_than: timedelta, limit: int) -> int:
+        return self._delete(_CLAIMS, limit=limit, seconds=_seconds(older_than))
+
+    def delete_unpaid_mails(self, *, older_than: timedelta, limit: int) -> int:
+        return self._delete(_UNPAID_MAILS, limit=limit, seconds=_seconds(older_than))
 
     def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
         return self._ids(_TRAVELERS, limit=limit, seconds=_seconds(older_than))

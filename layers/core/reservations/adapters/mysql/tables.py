@@ -436,6 +436,44 @@ class IdempotencyRow(SQLModel, table=True):
     expires_at: datetime = _required(Utc)
 
 
+class ChargeClaimRow(SQLModel, table=True):
+    """One row for each key of the ring, so that a rotation between two requests hides neither."""
+
+    __tablename__ = "charge_claim"
+    __table_args__ = (
+        Index("ix_charge_claim_reservation", "reservation_id"),
+        Index("ix_charge_claim_claimed_at", "claimed_at"),
+        _options(
+            "qué reserva cobra con un mismo vale y cuerpo",
+            personal="resumen con clave del vale y el cuerpo",
+            kept="hasta que se cierra, o {CLAIMS_KEPT.days} días una vez pagada",
+        ),
+    )
+
+    client_id: str = _required(_ascii(64), primary_key=True)
+    digest: bytes = _required(BINARY(32), primary_key=True)
+    reservation_id: UUID = _reservation()
+    claimed_at: datetime = _required(Utc)
+
+
+class UnpaidMailRow(SQLModel, table=True):
+    """The last mails about what was never paid, of one address or of one client."""
+
+    __tablename__ = "unpaid_mail"
+    __table_args__ = (
+        Index("ix_unpaid_mail_sent_at", "sent_at"),
+        _options(
+            "cuántos correos sobre lo no pagado salieron en la última hora",
+            personal="resumen con clave de la dirección",
+            kept="una hora, y hasta la limpieza de ese día",
+        ),
+    )
+
+    digest: bytes = _required(BINARY(32), primary_key=True)
+    slot: int = _required(Integer, primary_key=True, autoincrement=False)
+    sent_at: datetime = _required(Utc)
+
+
 METADATA = SQLModel.metadata
 RESERVATION: Table = METADATA.tables["reservation"]
 CUSTOMER: Table = METADATA.tables["customer"]
@@ -448,3 +486,5 @@ DOCUMENT: Table = METADATA.tables["document"]
 MAIL_SEND: Table = METADATA.tables["mail_send"]
 WEBHOOK: Table = METADATA.tables["webhook"]
 IDEMPOTENCY: Table = METADATA.tables["idempotency"]
+CHARGE_CLAIM: Table = METADATA.tables["charge_claim"]
+UNPAID_MAIL: Table = METADATA.tables["unpaid_mail"]

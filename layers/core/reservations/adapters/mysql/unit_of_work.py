@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+from reservations.adapters.mysql.charge_claims import MySqlChargeClaims
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.outbox import MySqlOutbox
 from reservations.adapters.mysql.reservations import MySqlReservations
@@ -23,6 +24,7 @@ class MySqlUnitOfWork(UnitOfWork):
         self.reservations: MySqlReservations = MySqlReservations(database)
         self.outbox = MySqlOutbox(database)
         self.webhooks = MySqlWebhooks(database)
+        self.claims = MySqlChargeClaims(database)
         self.traceparent = traceparent
 
     def __enter__(self) -> Self:
@@ -47,6 +49,8 @@ class MySqlUnitOfWork(UnitOfWork):
 
     def store(self, change: Change, *, attempts: Sequence[Attempt] = ()) -> None:
         self.reservations.save(change)
+        if change.closes:
+            self.claims.free(change.after.reservation_id)
         self._add_hints(change)
         for attempt in attempts:
             self.reservations.add_attempt(change.after.reservation_id, attempt)
