@@ -401,6 +401,8 @@ def test_retention_uses_the_promised_ages() -> None:
         ("hints", timedelta(days=14)),
         ("webhooks", timedelta(days=30)),
         ("keys", None),
+        ("claims", timedelta(days=2)),
+        ("unpaid mails", timedelta(hours=1)),
         ("travelers", timedelta(days=730)),
         ("documents", timedelta(days=180)),
         ("removed", timedelta(days=2)),
