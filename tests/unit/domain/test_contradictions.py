@@ -1528,6 +1528,25 @@ def test_a_payment_that_a_person_returned_is_not_refunded_under_a_new_id() -> No
     assert (story.verbs, story.reviews, story.state) == ([], frozenset(), State.REFUNDED)
 
 
+def test_a_foreign_refund_of_a_payment_returned_by_hand_is_in_front_of_a_person() -> None:
+    story = contradicted(payment_of_another_sum)
+    story.providers.instead = lambda action: NotSent() if action.verb is Verb.REFUND else None
+    story.cancel()
+    story.run(SECOND)
+    story.decide(Decision.RETURNED)
+    story.run(3 * DAY)
+
+    story.providers.instead = lambda _: None
+    cent_returned_by_hand(story.providers)
+    story.webhook()
+
+    assert story.reviews == {Review.FOREIGN_REFUND}
+    story.decide(Decision.HONOURED)
+    much_later(story)
+    assert (story.state, story.reviews) == (State.REFUNDED, frozenset())
+    assert is_at_rest(story)
+
+
 def test_both_providers_contradict_at_once() -> None:
     story = confirmed()
     booking_absent(story.providers)

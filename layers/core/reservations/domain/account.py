@@ -84,20 +84,32 @@ class Account:
             return self.taken.minor - self._sum(returned)
         returned += [*self._foreign_refunds, *self._returned_by_decision]
         left = self.taken.minor - self._sum(returned) + self._sum(self._accepted_losses)
-        return max(0, min(left, self._failed_since)) if self._write_offs else left
+        if not self._write_offs:
+            return left
+        since = self._moved_since
+        return since if since <= 0 else max(0, min(left, since))
 
     @property
-    def _failed_since(self) -> int:
-        """The part of a charge that was written off, and came back: refunds that failed afterwards.
+    def _moved_since(self) -> int:
+        """The part of a charge that came back after it was written off, in minor units.
 
-        A later refund that succeeded has made it good.
+        A refund that failed brings money back. A later one of ours has made it good. One that others
+        made, of what a person had returned by another way, is too much, unless that is accepted.
         """
         since = max(row.closed_at for row in self._write_offs if row.closed_at is not None)
         failed = [refund for refund in self.refunds if self._failed_after(refund, since)]
         again = [refund for refund in self._good_refunds if refund.started_at > since]
-        return self._sum([refund.money or self.taken for refund in failed]) - self._sum(
-            [refund.money or self.taken for refund in again]
-        )
+        gone = [refund.money or self.taken for refund in again] + self._returned_twice(since)
+        back = [refund.money or self.taken for refund in failed] + self._accepted_losses
+        return self._sum(back) - self._sum(gone)
+
+    def _returned_twice(self, since: datetime) -> list[Money]:
+        """What others refunded for the first time after a person had returned it by another way."""
+        if all(row.decision is not Decision.RETURNED for row in self._write_offs):
+            return []
+        seen_before = {row.subject for row in self.facts.contradictions if row.first_at <= since}
+        rows = self._foreign_rows
+        return [row.money for row in rows if row.money and row.subject not in seen_before]
 
     def _failed_after(self, refund: Call, since: datetime) -> bool:
         row = self.facts.last(Kind.REFUND_FAILED, refund.provider_id, opened=True)
@@ -141,17 +153,18 @@ class Account:
 
     @property
     def _foreign_refunds(self) -> list[Money]:
+        return [row.money for row in self._foreign_rows if row.money is not None]
+
+    @property
+    def _foreign_rows(self) -> list[Contradiction]:
         """The refunds of others: of each the last word, as a pending one that succeeds is still one."""
         last_words = {
             row.subject: row
             for row in self.facts.contradictions
             if row.kind is Kind.FOREIGN_REFUND and row.payment == self.charge.provider_id
         }
-        return [
-            row.money
-            for row in last_words.values()
-            if row.over_at is None and row.money is not None and not is_unexplained(row)
-        ]
+        rows = last_words.values()
+        return [row for row in rows if row.over_at is None and not is_unexplained(row)]
 
     @property
     def _returned_by_decision(self) -> list[Money]:
