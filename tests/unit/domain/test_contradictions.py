@@ -1547,6 +1547,36 @@ def test_a_foreign_refund_of_a_payment_returned_by_hand_is_in_front_of_a_person(
     assert is_at_rest(story)
 
 
+def test_a_payment_whose_refund_is_under_way_is_not_refunded_under_a_new_id() -> None:
+    story = confirmed()
+    pending = Seen(provider_id="re_1", status=Status.PENDING, money=PRICE)
+    story.providers.instead = lambda action: pending if action.verb is Verb.REFUND else None
+    story.cancel()
+    story.run(SECOND)
+
+    story.providers.refunds = {"pay_1": [pending], "pay_2": [pending]}
+    story.providers.set_payment("pay_1", provider_id="pay_2")
+    story.webhook()
+    story.run(HOUR)
+
+    assert [send.key for send in story.sends if send.verb is Verb.REFUND] == ["refund:pay_1"]
+    assert story.reviews == {Review.PAYMENT_ABSENT}
+
+
+def test_an_accepted_loss_is_over_once_the_refund_comes_back() -> None:
+    story = refunded()
+    dispute(DisputeStatus.LOST)(story.providers)
+    story.webhook()
+    story.decide(Decision.HONOURED, target="dispute:pay_1")
+    story.decide(Decision.HONOURED)
+
+    refund_failed(story.providers)
+    story.webhook()
+    story.run(2 * DAY)
+
+    assert (story.state, story.verbs) == (State.REFUNDED, [])
+
+
 def test_both_providers_contradict_at_once() -> None:
     story = confirmed()
     booking_absent(story.providers)

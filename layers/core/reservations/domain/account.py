@@ -83,10 +83,10 @@ class Account:
             returned += [row.money for row in self._settled if row.money is not None]
             return self.taken.minor - self._sum(returned)
         returned += [*self._foreign_refunds, *self._returned_by_decision]
-        left = self.taken.minor - self._sum(returned) + self._sum(self._accepted_losses)
+        left = self._without_accepted_loss(self.taken.minor - self._sum(returned))
         if not self._write_offs:
             return left
-        since = self._moved_since
+        since = self._without_accepted_loss(self._moved_since)
         return since if since <= 0 else max(0, min(left, since))
 
     @property
@@ -94,14 +94,13 @@ class Account:
         """The part of a charge that came back after it was written off, in minor units.
 
         A refund that failed brings money back. A later one of ours has made it good. One that others
-        made, of what a person had returned by another way, is too much, unless that is accepted.
+        made, of what a person had returned by another way, is too much.
         """
         since = max(row.closed_at for row in self._write_offs if row.closed_at is not None)
         failed = [refund for refund in self.refunds if self._failed_after(refund, since)]
         again = [refund for refund in self._good_refunds if refund.started_at > since]
         gone = [refund.money or self.taken for refund in again] + self._returned_twice(since)
-        back = [refund.money or self.taken for refund in failed] + self._accepted_losses
-        return self._sum(back) - self._sum(gone)
+        return self._sum([refund.money or self.taken for refund in failed]) - self._sum(gone)
 
     def _returned_twice(self, since: datetime) -> list[Money]:
         """What others refunded for the first time after a person had returned it by another way."""
@@ -193,14 +192,14 @@ class Account:
         rows = self._about_refunded_amount
         return [row for row in rows if row.decision is Decision.RETURNED and row.looks == 0]
 
-    @property
-    def _accepted_losses(self) -> list[Money]:
-        """What was returned beyond what was taken, and a person lets the traveler keep."""
-        return [
+    def _without_accepted_loss(self, left: int) -> int:
+        """Leave out what was returned beyond what was taken, if a person lets the traveler keep it."""
+        accepted = [
             row.money
             for row in self._about_refunded_amount
             if row.decision is Decision.HONOURED and row.looks == 0 and row.money is not None
         ]
+        return left if left >= 0 else min(0, left + self._sum(accepted))
 
     @property
     def _about_refunded_amount(self) -> list[Contradiction]:

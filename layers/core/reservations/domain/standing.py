@@ -115,7 +115,7 @@ class Standing:
             return False
         if (charge.refunded_minor or 0) >= account.taken.minor:
             return False  # payments says that nothing is left
-        if self._may_be_returned_already:
+        if self._may_be_refunded_already:
             return False
         frozen = {charge.provider_id}
         if self.kept_charge is not None:
@@ -128,13 +128,14 @@ class Standing:
         )
 
     @cached_property
-    def _may_be_returned_already(self) -> bool:
-        """`True` while a payment that a person returned is absent: another may be it, under a new id."""
+    def _may_be_refunded_already(self) -> bool:
+        """`True` while a payment is absent that was returned, or whose refund was begun.
+
+        Another payment may be the same one under a new id.
+        """
         absent = {row.subject for row in self.lasting if row.kind is Kind.PAYMENT_ABSENT}
-        return any(
-            charge.provider_id in absent and self.account_of(charge).returned_by_hand
-            for charge in self.charges
-        )
+        accounts = [self.account_of(c) for c in self.charges if c.provider_id in absent]
+        return any(account.refunds or account.returned_by_hand for account in accounts)
 
     @property
     def a_refund_failed(self) -> bool:
