@@ -94,9 +94,12 @@ class Answers:
         if not self._resolves(before, decision, evidence, f"{row.kind}:{row.subject}"):
             return False
         answered = {row.subject: row.seen} | {one.subject: one.seen for one in seen}
-        if row.kind == "foreign_refund" and (payment := self._row(row)) is not None:
-            told = self._world.providers.payments.members(payment)
-            answered[payment.id] = told["refunded_amount"]
+        subject = self._row(row)
+        if row.kind == "foreign_refund" and subject is not None:
+            told = self._world.providers.payments.members(subject)
+            answered[subject.id] = told["refunded_amount"]
+        if row.kind == "booking_alive" and subject is not None:
+            answered[subject.id] = subject.status
         for subject, word in answered.items():
             self._world.decided[before.reservation_id, str(row.kind), subject.casefold()] = word
         self._do_by_hand(party, row, decision)
