@@ -950,6 +950,20 @@ def test_a_second_payment_whose_loss_is_honoured_is_not_refunded() -> None:
     assert (story.status, story.reviews) == (PublicStatus.CONFIRMADA, frozenset())
 
 
+def test_a_second_payment_that_others_refunded_in_part_is_refunded_the_rest() -> None:
+    def change(providers: ChangingProviders) -> None:
+        second_payment(providers)
+        providers.refund("pay_2", PART)
+
+    story = believed(change)
+    story.decide(Decision.HONOURED)
+    much_later(story)
+
+    assert [send.money for send in story.sends] == [REST]
+    assert (story.status, story.reviews) == (PublicStatus.CONFIRMADA, frozenset())
+    assert is_at_rest(story)
+
+
 def test_a_second_payment_whose_refund_fails_late_is_refunded_once_more() -> None:
     story = contradicted(second_payment)
     story.run(HOUR)

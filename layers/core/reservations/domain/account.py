@@ -78,10 +78,16 @@ class Account:
 
         What others returned counts only once the reservation is closed: before, it stands.
         """
+        if self.closed:
+            return self.due
         returned = [refund.money or self.taken for refund in self._good_refunds]
-        if not self.closed:
-            returned += [row.money for row in self._settled if row.money is not None]
-            return self.taken.minor - self._sum(returned)
+        returned += [row.money for row in self._settled if row.money is not None]
+        return self.taken.minor - self._sum(returned)
+
+    @cached_property
+    def due(self) -> int:
+        """Amount to refund of a charge that the reservation does not stand on, in minor units."""
+        returned = [refund.money or self.taken for refund in self._good_refunds]
         returned += [*self._foreign_refunds, *self._returned_by_decision]
         left = self._without_accepted_loss(self.taken.minor - self._sum(returned))
         if not self._write_offs:
@@ -262,7 +268,9 @@ class Account:
         A refund that did not arrive goes again as it was. A second one leaves only when the first
         failed later, or when others left too little for it. There is no third.
         """
-        left = Money(self.left, self.taken.currency)
+        if self.due <= 0:
+            return None
+        left = Money(self.due, self.taken.currency)
         for refund in self.sent:
             if refund.status is Status.NOT_FOUND and not self._is_too_large(refund):
                 return Refund(refund.key, refund.money or left)
@@ -281,7 +289,7 @@ class Account:
     def _is_too_large(self, refund: Call) -> bool:
         """`True` for a refund that never arrived, and no longer fits."""
         asked = refund.money or self.taken
-        return refund.status is Status.NOT_FOUND and asked.minor > self.left
+        return refund.status is Status.NOT_FOUND and asked.minor > self.due
 
     def _is_rejected_later(self, refund: Call) -> bool:
         """`True` if both looks at a refund, and the payment's refunded amount, show its failure."""

@@ -277,7 +277,7 @@ def _refund_again(standing: Standing, charge: Call, at: Moment) -> Facts:
         operation=Operation.REFUND,
         key=account.refund_key(len(account.sent) + 1),
         status=Status.NOT_FOUND,
-        money=Money(account.left, account.taken.currency),
+        money=Money(account.due, account.taken.currency),
         target=charge.provider_id,
         attempts=0,
         started_at=at.now,
