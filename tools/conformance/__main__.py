@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def promises_of(name: str, *, fuzz_seconds: int, fuzz_examples: int) -> list[Promise]:
     last = fuzzing.promise(seconds=fuzz_seconds, examples=fuzz_examples)
-    return [*keys.PROMISES, *rows.PROMISES, *_SIDES[name][1], *rows.ENDING, last]
+    return [*keys.PROMISES, *rows.PROMISES, *_SIDES[name][1], *rows.ENDING, last, keys.KEPT]
 
 
 def examine(orders: Orders, promises: Sequence[Promise]) -> Examination:

@@ -21,7 +21,7 @@ class Inputs:
     declined_token: str = _input("tok_declined", "token that the bank declines")
     pending_token: str = _input("tok_undecided", "token whose payment stays pending until a void")
     failing_token: str = _input("tok_flaky", "token that fails with 5xx at first, then is charged")
-    amount: str = _input("3.00", "sum of each payment and booking, with its decimals")
+    amount: str = _input("4.35", "sum of each payment and booking, with its decimals")
     currency: str = _input("EUR", "its currency")
     second_amount: str = _input("300", "sum in a currency with other decimals")
     second_currency: str = _input("JPY", "that currency")
@@ -34,4 +34,6 @@ class Inputs:
     ends_on: str = _input(_in_days(302), "last day of each booking")
     guest: str = _input("Conformance Kit", "lead guest; never a real person")
     many: int = field(default=30, metadata={"help": "rows under one reference, more than a page"})
-    rest: float = field(default=5, metadata={"help": "seconds until the last look at everything"})
+    rest: float = field(
+        default=5, metadata={"help": "seconds before the last look and the last repetition"}
+    )

@@ -1,9 +1,10 @@
 """Promises of both providers about keys, credentials and repetitions."""
 
+import time
 import uuid
 
 from tools.conformance.api import Answer
-from tools.conformance.orders import AT_ONCE, Orders
+from tools.conformance.orders import AT_ONCE, First, Orders
 from tools.conformance.verdicts import NotObservableError, Promise, require
 
 _REPEATS = 3
@@ -48,6 +49,7 @@ def same_key_in_turn(orders: Orders) -> str:
     reference, key = orders.new_reference(), orders.new_key()
     rows = [orders.make(reference, key) for _ in range(_REPEATS)]
     orders.require_one(reference, {row[orders.id_name] for row in rows})
+    orders.first = First(reference, key, rows[0][orders.id_name], time.monotonic())
     return f"{_REPEATS} requests, one {orders.noun}"
 
 
@@ -81,12 +83,14 @@ def same_key_other_body(orders: Orders) -> str:
 
 
 def failure_not_kept(orders: Orders) -> str:
-    statuses = [answer.status for answer, _ in _provoked(orders)]
+    provoked = _provoked(orders)
+    statuses, made = [answer.status for answer, _ in provoked], provoked[-1][1]
     shown = ", ".join(map(str, statuses))
     if statuses[0] < 500:
         raise NotObservableError(f"nothing failed: {shown}")
     require(statuses[-1] < 300, f"one key got {shown}")
-    return f"one key got {shown}"
+    require(made <= 1, f"one key got {shown}, and made {made} {orders.noun}s")
+    return f"one key got {shown}, and made one {orders.noun}"
 
 
 def postponed_did_nothing(orders: Orders) -> str:
@@ -95,6 +99,19 @@ def postponed_did_nothing(orders: Orders) -> str:
         raise NotObservableError("no 429, and no 503 with Retry-After, came")
     require(not any(postponed), f"it promised nothing was done, and made a {orders.noun}")
     return f"{len(postponed)} postponed, nothing made"
+
+
+def key_kept_a_day(orders: Orders) -> str:
+    """Repeat the first request of the run. A key that is forgotten so soon is not kept for a day."""
+    if orders.first is None:
+        same_key_in_turn(orders)
+        time.sleep(orders.inputs.rest)
+    first = orders.first
+    assert first
+    seconds = time.monotonic() - first.made_at
+    repeated = orders.post(first.reference, first.key).row(orders.id_name)[orders.id_name]
+    require(repeated == first.row_id, f"{seconds:.0f} s later, the key made another {orders.noun}")
+    raise NotObservableError(f"kept for {seconds:.0f} s; --rest waits longer")
 
 
 def _provoked(orders: Orders) -> list[tuple[Answer, int]]:
@@ -107,6 +124,13 @@ def _provoked(orders: Orders) -> list[tuple[Answer, int]]:
             break
     return seen
 
+
+KEPT = Promise(
+    "key_kept_a_day",
+    "A key is kept for at least 24 hours.",
+    "A retry after an outage makes a second {noun}.",
+    key_kept_a_day,
+)
 
 PROMISES = (
     Promise(
@@ -156,8 +180,8 @@ PROMISES = (
     ),
     Promise(
         "failure_not_kept",
-        "A 5xx is not kept: the next request is a real attempt.",
-        "One failure blocks a reservation for ever.",
+        "A 5xx is not kept: the next request is a real attempt, and the key still acts once.",
+        "A failure blocks a reservation for ever, or makes a second {noun}.",
         failure_not_kept,
     ),
     Promise(

@@ -26,6 +26,16 @@ class Watched:
     allowed: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class First:
+    """A request whose key is known to act once, to be repeated at the end of the run."""
+
+    reference: str
+    key: str
+    row_id: str
+    made_at: float  # on the monotonic clock, in seconds
+
+
 class Orders(ABC):
     """Charges or bookings of one provider."""
 
@@ -45,6 +55,7 @@ class Orders(ABC):
         self.references: dict[str, int | None] = {}  # with the number of rows that it may have
         self.answered: dict[str, Row] = {}  # rows by id; before the end those that answers gave
         self.watched: dict[str, Watched] = {}
+        self.first: First | None = None
         self._run = uuid.uuid4().hex[:12]
 
     @abstractmethod

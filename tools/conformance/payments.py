@@ -65,15 +65,20 @@ class Charges(Orders):
             status = self.void(payment_id).row("status")["status"]
         if status != "succeeded":
             return f"still {status}" if status == "pending" else None
-        left = decimal(row["amount"]) - total(self.refunds(payment_id))
+        left = self._unrefunded(row)
         if left <= 0:
-            return None
+            return _excess(row, left)
         answer = self.refund(payment_id, str(left))
         if answer.status == 422 and (whole := left.quantize(Decimal(row["amount"]), ROUND_DOWN)):
             # Random requests may have refunded fractions of the smallest unit.
             answer = self.refund(payment_id, str(whole))
         refund = answer.row("status")
-        return None if refund["status"] == "succeeded" else f"refund {refund['status']}"
+        if refund["status"] != "succeeded":
+            return f"refund {refund['status']}"
+        return _excess(row, self._unrefunded(row))
+
+    def _unrefunded(self, row: Row) -> Decimal:
+        return decimal(row["amount"]) - total(self.refunds(row["payment_id"]))
 
     def _one(self, payment_id: str) -> str:
         return f"{self.path}/{quote(payment_id, safe='')}"
@@ -92,6 +97,10 @@ def decimal(amount: str) -> Decimal:
         return Decimal(amount)
     except InvalidOperation:
         raise BrokenError("an amount is not a decimal") from None
+
+
+def _excess(row: Row, left: Decimal) -> str | None:
+    return f"{-left} {row['currency']} too much is refunded" if left < 0 else None
 
 
 def _exponent(amount: str) -> int:

@@ -125,10 +125,6 @@ def as_declared(orders: Orders) -> str:
     return f"{total} answers"
 
 
-def key_kept_a_day(_: Orders) -> str:
-    raise NotObservableError("a run lasts minutes: ask the provider's team")
-
-
 def webhooks(_: Orders) -> str:
     raise NotObservableError("nothing here receives them; we inquire without them, only later")
 
@@ -191,12 +187,6 @@ ENDING = (
         "Every answer above is as the contract declares it.",
         "We cannot read it: unknown outcome and alarm.",
         as_declared,
-    ),
-    Promise(
-        "key_kept_a_day",
-        "A key is kept for at least 24 hours.",
-        "A retry after an outage makes a second {noun}.",
-        key_kept_a_day,
     ),
     Promise(
         "webhooks",

@@ -53,7 +53,11 @@ class Bookings(Orders):
         if row["status"] not in ("confirmed", "pending"):
             return None
         status = self.cancel(row["booking_id"]).row("status")["status"]
-        return None if status in ("cancelled", "rejected") else f"still {status}"
+        if status not in ("cancelled", "rejected"):
+            return f"still {status}"
+        listed = [one["status"] for one in self.look(row["reference"]) if self.same(one, row)]
+        alive = [status for status in listed if status in ("confirmed", "pending")]
+        return f"answered as {status}, but listed as {alive[0]}" if alive else None
 
 
 def cancel_repeated(bookings: Bookings) -> str:

@@ -11,7 +11,9 @@ __all__ = ["MOODS", "Asked", "Mood", "kind"]
 MOODS: Mapping[str, Callable[[], Mood]] = {
     "accepts_other_body": keys.AcceptsOtherBody,
     "acts_and_denies": lambda: keys.acts_and_denies,
+    "acts_and_fails": lambda: keys.acts_and_fails,
     "acts_on_other_body": lambda: keys.acts_on_other_body,
+    "cancels_in_words": answers.CancelsInWords,
     "changes_case": lambda: listings.changes_case,
     "changes_ids": lambda: listings.changes_ids,
     "changes_its_word": listings.ChangesItsWord,
@@ -27,6 +29,7 @@ MOODS: Mapping[str, Callable[[], Mood]] = {
     "ignores_case": lambda: listings.ignores_case,
     "ignores_reference": listings.IgnoresReference,
     "keeps_5xx": keys.KeepsFailures,
+    "keeps_few_keys": keys.KeepsFewKeys,
     "lists_late": listings.ListsLate,
     "miscounts_refunds": lambda: answers.miscounts_refunds,
     "needs_no_credentials": keys.NeedsNoCredentials,
@@ -35,7 +38,9 @@ MOODS: Mapping[str, Callable[[], Mood]] = {
     "other_dates": lambda: answers.other_dates,
     "over_refunds": lambda: answers.over_refunds,
     "races": keys.Races,
+    "refunds_twice": lambda: answers.refunds_twice,
     "revives": answers.Revives,
+    "rounds_amounts": lambda: answers.rounds_amounts,
     "voids_taken": lambda: answers.voids_taken,
     "wrong_decimals": lambda: answers.wrong_decimals,
 }

@@ -1,8 +1,9 @@
 """Moods that break promises about single answers."""
 
+import json
 import uuid
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from local.simulators.moods.exchange import Act, Asked, Row, changed
 from local.simulators.provider import Answer, failure
@@ -38,6 +39,14 @@ def over_refunds(asked: Asked, act: Act) -> Answer:
     return Answer(status=201, body=made | {"amount": asked.content()["amount"]})
 
 
+def refunds_twice(asked: Asked, act: Act) -> Answer:
+    """List two refunds for each one that was asked for."""
+    answer = act(asked)
+    rows = answer.body.get("refunds", [])
+    again = [row | {"refund_id": f"{row['refund_id']}-2"} for row in rows]
+    return replace(answer, body={"refunds": [*rows, *again]}) if rows else answer
+
+
 def miscounts_refunds(asked: Asked, act: Act) -> Answer:
     """Show every payment as not refunded."""
 
@@ -67,6 +76,16 @@ def wrong_decimals(asked: Asked, act: Act) -> Answer:
     return changed(act(asked), short)
 
 
+def rounds_amounts(asked: Asked, act: Act) -> Answer:
+    """Take a payment without the fraction of its amount: 4.00 for 4.35."""
+    charge = asked.content()
+    if not asked.orders or not isinstance(charge, dict) or "amount" not in charge:
+        return act(asked)
+    amount = Decimal(charge["amount"])
+    charge["amount"] = str(amount.to_integral_value(ROUND_DOWN).quantize(amount))
+    return act(replace(asked, body=json.dumps(charge).encode()))
+
+
 def _short(amount: str) -> str:
     return amount.rstrip("0").rstrip(".") or "0" if "." in amount else amount
 
@@ -83,6 +102,22 @@ class Revives:
             first = self._cancelled.setdefault(answer.body["booking_id"], asked.key)
             if first != asked.key:
                 return replace(answer, body=answer.body | {"status": "confirmed"})
+        return answer
+
+
+class CancelsInWords:
+    """Answer that a booking is cancelled, and keep it confirmed."""
+
+    def __init__(self) -> None:
+        self._booked: dict[str, Row] = {}
+
+    def __call__(self, asked: Asked, act: Act) -> Answer:
+        booking = self._booked.get(asked.path.removesuffix("/cancel").rpartition("/")[2])
+        if asked.path.endswith("/cancel") and asked.key and booking:
+            return Answer(status=200, body=booking | {"status": "cancelled"})
+        answer = act(asked)
+        if asked.orders and answer.status == 201:
+            self._booked[answer.body["booking_id"]] = answer.body
         return answer
 
 

@@ -7,6 +7,7 @@ from local.simulators.moods.exchange import Act, Asked, new_key
 from local.simulators.provider import Answer, failure
 
 _RACE_S = 0.3  # how long a first request waits for a second one with its key
+_FEW = 8  # keys that a small cache keeps
 _HANG_UP_S = 0.3  # until the end of a connection has arrived
 
 
@@ -64,6 +65,32 @@ def acts_on_other_body(asked: Asked, act: Act) -> Answer:
     if answer.body.get("error", {}).get("code") == "idempotency_key_reused":
         act(asked.under(new_key()))
     return answer
+
+
+def acts_and_fails(asked: Asked, act: Act) -> Answer:
+    """Answer 5xx after acting, and act again when the request is repeated."""
+    answer = act(asked)
+    if answer.status >= 500 and asked.orders:
+        key = new_key()
+        while act(asked.under(key)).status >= 500:
+            pass
+        return failure(500, "internal_error", "something broke")
+    return answer
+
+
+class KeepsFewKeys:
+    """Keep only the latest keys, as a small cache does."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, str] = {}
+
+    def __call__(self, asked: Asked, act: Act) -> Answer:
+        if not asked.key:
+            return act(asked)
+        inner = self._kept.setdefault(asked.key, new_key())
+        while len(self._kept) > _FEW:
+            del self._kept[next(iter(self._kept))]
+        return act(asked.under(inner))
 
 
 class KeepsFailures:

@@ -43,7 +43,8 @@ NEVER_OBSERVABLE = {"key_kept_a_day", "webhooks", "schemathesis"}  # the last is
 # The promises that each mood breaks: its own first, then those that cannot hold without it.
 BOTH: Mapping[str, tuple[str, ...]] = {
     "accepts_other_body": ("same_key_other_body",),
-    "acts_and_denies": ("postponed_did_nothing",),
+    "acts_and_denies": ("postponed_did_nothing", "failure_not_kept"),
+    "acts_and_fails": ("failure_not_kept",),
     "acts_on_other_body": ("same_key_other_body",),
     "changes_case": ("exact_case",),
     "changes_ids": ("id_stays", "final_stays"),
@@ -54,7 +55,7 @@ BOTH: Mapping[str, tuple[str, ...]] = {
     "error_in_200": ("same_key_other_body", "extra_members", "as_declared"),
     "forgets_keys": (
         *("same_key_in_turn", "same_key_at_once", "same_key_after_silence"),
-        *("same_key_other_body", "failure_not_kept", "id_stays", "final_stays"),
+        *("same_key_other_body", "failure_not_kept", "id_stays", "final_stays", "key_kept_a_day"),
     ),
     "forgets_unanswered": ("same_key_after_silence",),
     "hides_rows": ("all_listed",),
@@ -63,9 +64,10 @@ BOTH: Mapping[str, tuple[str, ...]] = {
     "ignores_reference": (
         *("all_listed", "empty_listing", "id_stays", "exact_case", "extra_members"),
         *("same_key_at_once", "same_key_after_silence", "same_key_other_body"),
-        *("postponed_did_nothing", "refused_in_2xx", "final_stays"),
+        *("failure_not_kept", "postponed_did_nothing", "refused_in_2xx", "final_stays"),
     ),
     "keeps_5xx": ("failure_not_kept",),
+    "keeps_few_keys": ("key_kept_a_day",),
     "lists_late": ("soon_listed", "all_listed", "final_stays"),
     "needs_no_credentials": ("credentials",),
     "needs_no_key": ("key_required",),
@@ -82,10 +84,13 @@ OWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "miscounts_refunds": ("refund_sum",),
         "over_refunds": ("refund_limit",),
         "races": ("refund_key",),
+        "refunds_twice": ("refund_limit", "refund_sum", "refund_key"),
+        "rounds_amounts": ("decimals", "refund_limit", "same_key_other_body"),
         "voids_taken": ("void_of_taken",),
         "wrong_decimals": ("decimals",),
     },
     "supplier": {
+        "cancels_in_words": ("final_stays",),
         "changes_locators": ("locator_stays",),
         "ignores_reference": ("locator_stays",),
         "needs_no_key": ("cancel_key",),
@@ -254,6 +259,16 @@ def test_everything_that_cannot_be_undone_is_named(
 
     assert found.code == 0
     assert [line.partition(": ")[2] for line in found.left] == [remains]
+
+
+def test_a_refund_above_the_payment_is_named() -> None:
+    with sandbox_of("payments") as sandbox:
+        sandbox.set_mood("refunds_twice")
+        found = examined(sandbox, only=["same_key_in_turn"])
+
+    assert [line.partition(": ")[2] for line in found.left] == [
+        "4.35 EUR too much is refunded"
+    ]
 
 
 def test_a_row_of_another_client_is_left_alone() -> None:
