@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -31,7 +32,7 @@ exit codes:
   {_BROKEN}    at least one promise is broken
   {_USAGE}    wrong arguments, or a key is missing
   {_NO_PROVIDER}    a provider cannot be reached, refuses our key, or is another service
-  {_INTERRUPTED}  interrupted; what was made by then is undone"""
+  {_INTERRUPTED}  interrupted by Ctrl-C or SIGTERM; everything made by then is undone"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     urls = {name: getattr(given, f"{name}_url") for name in _SIDES}
     if problem := _problem(urls, inputs, given.only):
         parser.error(problem)
-    codes = [_tested(name, url, given, inputs) for name, url in urls.items() if url]
+    codes: list[int] = []
+    for name, url in urls.items():
+        if url and _INTERRUPTED not in codes:
+            codes.append(_tested(name, url, given, inputs))
     return max(codes, key=[_HOLDS, _BROKEN, _NO_PROVIDER, _INTERRUPTED].index)
 
 
@@ -71,10 +75,15 @@ def examine(orders: Orders, promises: Sequence[Promise]) -> Examination:
         report.note(f"✗ {orders.provider}: {error}")
         code = _NO_PROVIDER
     except KeyboardInterrupt:
+        report.note(f"{orders.provider}: interrupted, {len(promises) - len(tested)} not tested")
         code = _INTERRUPTED
-    if orders.references:
-        report.note(f"{orders.provider}: undoing {len(orders.references)} references")
-    left = orders.undo()
+    left: list[str] = []
+    try:
+        if orders.references:
+            report.note(f"{orders.provider}: undoing {len(orders.references)} references")
+            left = orders.undo()
+    except KeyboardInterrupt:
+        left, code = [orders.all_of_run("interrupted")], _INTERRUPTED
     broken = any(row.verdict is Verdict.BROKEN for row in tested)
     return Examination(tested, left, code or (_BROKEN if broken else _HOLDS))
 
@@ -188,4 +197,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # undo, as after Ctrl-C
     sys.exit(main())

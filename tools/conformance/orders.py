@@ -212,8 +212,13 @@ class Orders(ABC):
                     if remains := self.undo_one(row) if ours else "its reference is not ours":
                         left.append(f"{self.noun} {row_id}: {remains}")
         except UnreachableError as error:
-            left.append(f"all under Kit-{self._run}-0 and the next {len(self.references)}: {error}")
+            left.append(self.all_of_run(str(error)))
         return left
+
+    def all_of_run(self, problem: str) -> str:
+        """Return the line for a run of which anything may be left."""
+        first, *others = self.references
+        return f"all under {first} and the next {len(others)}: {problem}"
 
     def _looks(self, within_s: float | None = None) -> Iterator[int]:
         """Count listings until patience ends, with a pause before each."""

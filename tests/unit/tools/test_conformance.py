@@ -2,8 +2,10 @@
 
 import re
 import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -266,9 +268,7 @@ def test_a_refund_above_the_payment_is_named() -> None:
         sandbox.set_mood("refunds_twice")
         found = examined(sandbox, only=["same_key_in_turn"])
 
-    assert [line.partition(": ")[2] for line in found.left] == [
-        "4.35 EUR too much is refunded"
-    ]
+    assert [line.partition(": ")[2] for line in found.left] == ["4.35 EUR too much is refunded"]
 
 
 def test_a_row_of_another_client_is_left_alone() -> None:
@@ -300,6 +300,48 @@ def test_an_interrupted_run_is_undone(sandbox: Sandbox) -> None:
 
     assert (found.code, found.left) == (130, [])
     assert sandbox.is_undone()
+
+
+def test_an_interrupted_undo_names_all_that_may_remain() -> None:
+    class Interrupted(Charges):
+        def undo_one(self, row: dict[str, Any]) -> str | None:
+            raise KeyboardInterrupt
+
+    with (
+        sandbox_of("payments") as sandbox,
+        Api(CONTRACTS["payments"], sandbox.url, KEY, 10, 0) as api,
+    ):
+        orders = Interrupted(api, _INPUTS)
+        found = examine(orders, [Promise("one", "", "", lambda orders: orders.make()["status"])])
+
+    assert found.code == 130
+    assert found.left == [f"all under {next(iter(orders.references))} and the next 0: interrupted"]
+
+
+def test_a_terminated_run_is_undone_and_tests_no_other_provider() -> None:
+    with sandbox_of("payments") as sandbox, sandbox_of("supplier") as other:
+        command = [sys.executable, "-m", "tools.conformance", "--fuzz-seconds", "0"]
+        command += ["--payments-url", sandbox.url, "--supplier-url", other.url, "--rest", "600"]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as run:
+            assert run.stdout
+            printed = "".join(iter_until(run.stdout, "refund_final"))
+            run.terminate()
+            printed += run.stdout.read()
+
+        assert run.returncode == 130
+        assert "interrupted" in printed
+        assert sandbox.is_undone()
+        assert other.books()["bookings"] == []
+
+
+def iter_until(lines: Iterable[str], word: str) -> Iterator[str]:
+    """Return lines up to the first with `word`."""
+    for line in lines:
+        yield line
+        if word in line:
+            return
 
 
 def test_one_provider_alone_is_tested_and_its_key_is_never_shown(
