@@ -116,7 +116,7 @@ def _greet(orders: Orders) -> None:
     """
     url, key = orders.api.url, _key_name(orders.provider)
     try:
-        answer = orders.api.ask("GET", orders.path, query={"reference": "kit"})
+        answer = orders.api.ask("GET", orders.path, query={"reference": "kit"}, attempts=1)
     except BrokenError as error:
         raise UnreachableError(f"{url} does not answer: {error}") from None
     except UnreachableError as error:

@@ -18,8 +18,7 @@ from tools.conformance.contract import Contract
 from tools.conformance.verdicts import BrokenError
 
 _CONNECT_S = 5
-_BUSY = 429, 503
-_ATTEMPTS = 3  # of a request that the provider postpones
+ATTEMPTS = 3  # of a request that the provider postpones or fails
 
 Row = dict[str, Any]
 
@@ -85,6 +84,7 @@ class Api:
     timeout_s: float
     patience_s: float
     requests: int = 0
+    failures: int = 0  # requests that were repeated after a 429, a 5xx or silence
     deviations: Counter[str] = field(default_factory=Counter)
     _http: httpx.Client = field(init=False)
 
@@ -115,9 +115,11 @@ class Api:
         content: bytes | None = None,
         query: Mapping[str, str] | None = None,
         bearer: str | None = "",
-        postponable: bool = True,
+        attempts: int = ATTEMPTS,
     ) -> Answer:
-        """Make one request, again while the provider postpones it. `bearer` replaces our key; `None` leaves it out.
+        """Make one request, again while the provider postpones it, fails or is silent, as our client would.
+
+        `bearer` replaces our key; `None` leaves it out.
 
         Raises:
             BrokenError: no answer came.
@@ -129,12 +131,16 @@ class Api:
         request = self._http.build_request(
             method, self.url + path, params=query, content=content, headers=headers
         )
-        for _ in range(_ATTEMPTS if postponable else 1):
-            answer = self._exchange(request, path)
-            if not (postponable and answer.postponed):
-                break
-            time.sleep(min(self._pause_s(answer), self.patience_s))
-        return answer
+        for _ in range(attempts - 1):
+            pause_s: float = 1
+            with contextlib.suppress(BrokenError):
+                answer = self._exchange(request, path)
+                if answer.status != 429 and answer.status < 500:
+                    return answer
+                pause_s = self._pause_s(answer)
+            self.failures += 1
+            time.sleep(min(pause_s, self.patience_s))
+        return self._exchange(request, path)
 
     def abandon(self, path: str, *, key: str, body: Any) -> None:
         """Send a POST and hang up before its answer.

@@ -118,7 +118,7 @@ def _provoked(orders: Orders) -> list[tuple[Answer, int]]:
     """Repeat a request that fails at first. Return each answer with the number of rows listed after it."""
     reference, key, seen = orders.new_reference(), orders.new_key(), []
     for _ in range(_ATTEMPTS):
-        answer = orders.post(reference, key, postponable=False, **orders.failing)
+        answer = orders.post(reference, key, attempts=1, **orders.failing)
         seen.append((answer, len(orders.look(reference))))
         if answer.status < 429:
             break

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from threading import Barrier
 from typing import Any, ClassVar
 
-from tools.conformance.api import Answer, Api, Row, UnreachableError
+from tools.conformance.api import ATTEMPTS, Answer, Api, Row, UnreachableError
 from tools.conformance.inputs import Inputs
 from tools.conformance.verdicts import BrokenError, NotObservableError, require
 
@@ -95,11 +95,11 @@ class Orders(ABC):
         return f"kit:{uuid.uuid4()}"
 
     def post(
-        self, reference: str, key: str | None, *, postponable: bool = True, **changes: Any
+        self, reference: str, key: str | None, *, attempts: int = ATTEMPTS, **changes: Any
     ) -> Answer:
         """Send one charge or booking, and remember its row."""
         body = self.body(reference, **changes)
-        answer = self.api.ask("POST", self.path, key=key, body=body, postponable=postponable)
+        answer = self.api.ask("POST", self.path, key=key, body=body, attempts=attempts)
         if answer.ok and has_texts(answer.body, self.members):
             self.answered.setdefault(answer.body[self.id_name], answer.body)
         return answer

@@ -122,7 +122,8 @@ def as_declared(orders: Orders) -> str:
     worst = "; ".join(f"{name} ({count}×)" for name, count in deviations.most_common(3))
     count, total = sum(deviations.values()), orders.api.requests
     require(not deviations, f"{count} of {total} answers differ: {worst}")
-    return f"{total} answers"
+    repeated = orders.api.failures
+    return f"{total} answers" + (f", {repeated} of them 429, 5xx or none" if repeated else "")
 
 
 def webhooks(_: Orders) -> str:

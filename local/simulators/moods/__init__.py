@@ -22,6 +22,7 @@ MOODS: Mapping[str, Callable[[], Mood]] = {
     "declines_by_4xx": lambda: answers.declines_by_4xx,
     "empty_is_404": lambda: listings.empty_is_404,
     "error_in_200": lambda: answers.error_in_200,
+    "falters": answers.Falters,
     "forgets_keys": lambda: keys.forgets_keys,
     "forgets_unanswered": lambda: keys.forgets_unanswered,
     "hides_rows": lambda: listings.hides_rows,

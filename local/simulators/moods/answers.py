@@ -4,6 +4,7 @@ import json
 import uuid
 from dataclasses import replace
 from decimal import ROUND_DOWN, Decimal
+from itertools import count
 
 from local.simulators.moods.exchange import Act, Asked, Row, changed
 from local.simulators.provider import Answer, failure
@@ -14,6 +15,18 @@ def declines_by_4xx(asked: Asked, act: Act) -> Answer:
     if asked.orders and answer.body.get("status") in ("declined", "rejected"):
         return failure(402, "declined", "the bank or the hotel says no")
     return answer
+
+
+class Falters:
+    """Answer 500 to one request of seven, after acting, as the contract allows."""
+
+    def __init__(self) -> None:
+        self._asked = count(1)
+
+    def __call__(self, asked: Asked, act: Act) -> Answer:
+        answer = act(asked)
+        falters = next(self._asked) % 7 == 0
+        return failure(500, "internal_error", "something broke") if falters else answer
 
 
 def html_200(asked: Asked, act: Act) -> Answer:
