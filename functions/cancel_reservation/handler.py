@@ -18,7 +18,9 @@ OPERATION = "POST /v1/reservations/{code}/cancel"
 
 
 def make_handler(services: Services) -> observability.Handler:
-    app = http.resolver(services, config.AccessTokenSettings, config.ApiSettings)
+    app = http.resolver(
+        services, config.AccessTokenSettings, config.ApiSettings, config.ClientSettings
+    )
     app.post("/v1/reservations/<code>/cancel")(lambda code: post_cancellation(app, services, code))
     return http.function(app, services)
 
@@ -26,7 +28,8 @@ def make_handler(services: Services) -> observability.Handler:
 def post_cancellation(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:
     event = app.current_event
     reader = http.reader(event, services.api_settings().api_clients)
-    key = http.idempotency_key(event)
+    modes = services.client_modes(reader.client_id)
+    key = http.idempotency_key(event, public=modes.public)
     # Check access before the key: a stranger must not even learn that a key was used.
     owned = read_reservation(
         http.path_text(code), reader=reader, uow=services.unit_of_work(), keys=services.key_ring()

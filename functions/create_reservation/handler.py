@@ -36,7 +36,7 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
     event = app.current_event
     client_id = http.client_id(event, services.api_settings().api_clients)
     modes = services.client_modes(client_id)
-    key = http.idempotency_key(event)
+    key = http.idempotency_key(event, public=modes.public)
     document = parse_json(http.json_body(event))
     context = FirstUse.at(services.now(), policy=services.durations(), client_id=client_id)
     body = parse_reservation(document, context=context)

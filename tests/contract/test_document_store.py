@@ -151,6 +151,22 @@ def test_s3_serves_a_link_as_a_pdf_download_for_its_lifetime(s3: S3Client) -> No
     assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
 
 
+def test_a_link_is_signed_for_the_method_of_its_request(s3: S3Client) -> None:
+    store = S3DocumentStore(s3, bucket=BUCKET)
+
+    def signed(*, head: bool) -> dict[str, list[str]]:
+        link = store.link(KEY, filename="bono.pdf", lifetime=MINUTE, head=head)
+        return parse_qs(urlsplit(link).query)
+
+    get, other, head = signed(head=False), signed(head=False), signed(head=True)
+    while get["X-Amz-Date"] != head["X-Amz-Date"]:  # the second changed between them
+        get, other, head = signed(head=False), signed(head=False), signed(head=True)
+
+    assert get == other
+    assert get.pop("X-Amz-Signature") != head.pop("X-Amz-Signature")
+    assert get == head
+
+
 def test_an_object_is_stored_without_a_public_grant(s3: S3Client) -> None:
     S3DocumentStore(s3, bucket=BUCKET).put(KEY, PDF)
 

@@ -300,15 +300,11 @@ def test_only_json_is_read(
 # --- the key --------------------------------------------------------------------------------------
 
 BAD_KEYS = {
-    "short": "a" * 15,
     "long": "a" * 256,
     "empty": "",
-    "blank": "a" * 16 + " b",
-    "slash": "a" * 16 + "/",
     "letters_with_accents": "ñandú-ñandú-ñandú",
     "only_one_quote": '"' + "a" * 16,
-    "quoted_but_short": '"' + "a" * 15 + '"',
-    "sql": "' OR '1'='1' -- aaaa",
+    "nothing_in_quotes": '""',
 }
 
 
@@ -320,6 +316,12 @@ def test_a_malformed_key_is_refused(partner: httpx.Client, backstage: Backstage,
 
     assert_problem(answer, httpx.codes.BAD_REQUEST, "idempotency_key_invalid")
     assert backstage.stored("partner") == before
+
+
+def test_a_key_that_travelers_of_a_public_client_would_share_is_refused(web: httpx.Client) -> None:
+    answer = send(web, VALID, key="1")
+
+    assert_problem(answer, httpx.codes.BAD_REQUEST, "idempotency_key_invalid")
 
 
 def test_two_idempotency_keys_in_one_request_are_refused(
@@ -393,14 +395,14 @@ def test_an_unknown_route_gets_the_not_found_problem(partner: httpx.Client, path
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/v1/reservations", "POST"),
-        ("PUT", "/v1/reservations", "POST"),
-        ("DELETE", "/v1/reservations", "POST"),
-        ("POST", "/v1/health", "GET"),
-        ("PATCH", "/v1/reservations/33333-33333-T", "GET"),
-        ("POST", "/v1/reservations/33333-33333-T/timeline", "GET"),
-        ("GET", "/v1/reservations/33333-33333-T/cancel", "POST"),
-        ("GET", "/v1/webhooks/payments", "POST"),
+        ("GET", "/v1/reservations", "POST, OPTIONS"),
+        ("PUT", "/v1/reservations", "POST, OPTIONS"),
+        ("DELETE", "/v1/reservations", "POST, OPTIONS"),
+        ("POST", "/v1/health", "GET, HEAD, OPTIONS"),
+        ("PATCH", "/v1/reservations/33333-33333-T", "GET, HEAD, OPTIONS"),
+        ("POST", "/v1/reservations/33333-33333-T/timeline", "GET, HEAD, OPTIONS"),
+        ("GET", "/v1/reservations/33333-33333-T/cancel", "POST, OPTIONS"),
+        ("GET", "/v1/webhooks/payments", "POST, OPTIONS"),
     ],
 )
 def test_a_wrong_method_changes_nothing_and_the_answer_names_the_right_one(
@@ -411,7 +413,7 @@ def test_a_wrong_method_changes_nothing_and_the_answer_names_the_right_one(
     answer = partner.request(method, path, content=VALID, headers={"Idempotency-Key": new_key()})
 
     assert_problem(answer, httpx.codes.METHOD_NOT_ALLOWED, "method_not_allowed")
-    assert answer.headers["Allow"] == f"{allowed}, OPTIONS"
+    assert answer.headers["Allow"] == allowed
     assert backstage.stored("partner") == before
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from reservations.domain.errors import DatabaseBusyError, DatabaseUnavailableError
-from reservations.entrypoints.http import METHOD_OF
+from reservations.entrypoints.http import ALLOW, METHOD_OF
 from tests.handlers.conftest import Surroundings
 from tests.worlds.builders import NOON, a_booking, a_charge, a_reservation, a_voucher, some_facts
 from tests.worlds.invocation import a_context, an_event
@@ -156,8 +156,48 @@ def test_an_unsupported_method_is_a_405_with_the_allowed_ones(
     answer = get_event(around, event)
 
     assert (answer["statusCode"], problem(answer)) == (405, "method_not_allowed")
-    assert header(answer, "Allow") == f"{method}, OPTIONS"
+    assert header(answer, "Allow") == ALLOW[method]
     assert around.pings == []
+
+
+def head(event: dict[str, Any]) -> dict[str, Any]:
+    event["httpMethod"] = event["requestContext"]["httpMethod"] = "HEAD"
+    return event
+
+
+@pytest.mark.parametrize(
+    "case", [*READS, "unchanged", "wrong_token", "without_token", "unknown_route", "health"]
+)
+def test_head_is_answered_as_get_without_a_body(around: Surroundings, case: str) -> None:
+    around.keep(CONFIRMED)
+    shown = get(around, case)
+
+    answer = get_event(around, head(an_event(f"get_reservation.{case}")))
+
+    assert answer["body"] == ""
+    assert answer["statusCode"] == shown["statusCode"]
+    assert answer["multiValueHeaders"].keys() == shown["multiValueHeaders"].keys()
+
+
+def test_a_voucher_link_for_head_is_signed_for_head(around: Surroundings) -> None:
+    around.keep(CONFIRMED)
+
+    answer = get_event(around, head(an_event("get_reservation.voucher")))
+
+    assert answer["statusCode"] == 303
+    assert "method=HEAD" in (header(answer, "Location") or "")
+
+
+@pytest.mark.parametrize(
+    "resource", [path for path, method in METHOD_OF.items() if method == "POST"]
+)
+def test_head_where_there_is_no_get_is_a_405(around: Surroundings, resource: str) -> None:
+    event = an_event("get_reservation.unknown_route") | {"resource": resource, "path": resource}
+
+    answer = get_event(around, head(event))
+
+    assert (answer["statusCode"], answer["body"]) == (405, "")
+    assert header(answer, "Allow") == "POST, OPTIONS"
 
 
 def test_the_logs_continue_the_trace_of_the_caller(

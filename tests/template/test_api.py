@@ -113,13 +113,27 @@ def test_every_route_is_in_the_contract_and_the_other_way_round() -> None:
         for method, operation in item.items()
         if method in {"get", "post"} and operation.get("x-status") != "planned"
     }
-    offered = {(method, unnamed(path)) for method, path in routes() if method != "ANY"}
+    offered = {
+        (method, unnamed(path)) for method, path in routes() if method not in ("ANY", "HEAD")
+    }
     assert offered == promised
+
+
+def test_head_has_a_route_with_the_key_of_its_get_and_with_its_rate() -> None:
+    own, rates = routes(), limits()
+    gets = {path: route for (method, path), route in own.items() if method == "GET"}
+    heads = {path: route for (method, path), route in own.items() if method == "HEAD"}
+
+    assert {path: route.get("Auth") for path, route in heads.items()} == {
+        path: route.get("Auth") for path, route in gets.items()
+    }
+    assert all(rates["HEAD", path] == rates["GET", path] for path in gets)
 
 
 def test_every_other_method_and_path_has_a_route() -> None:
     assert (
-        METHOD_OF.items() == {path: method for method, path in routes() if method != "ANY"}.items()
+        METHOD_OF.items()
+        == {path: method for method, path in routes() if method not in ("ANY", "HEAD")}.items()
     )
     anything = {path: route for (method, path), route in routes().items() if method == "ANY"}
     assert anything.keys() == {*METHOD_OF, "/{proxy+}"}
@@ -209,7 +223,10 @@ def test_routes_without_a_key_are_throttled_more_and_client_routes_with_their_pr
     """Limits are per method, or strangers could use up the readers' rate. AWS accepts none for ANY."""
     told = limits()
     little, [much] = told.pop(("*", "*")), {told.pop(method) for method in of_clients()}
-    assert told.keys() == {("POST", "/v1/webhooks/{provider}"), ("GET", "/v1/health")}
+    assert told.keys() == {
+        ("POST", "/v1/webhooks/{provider}"),
+        *((method, "/v1/health") for method in ("GET", "HEAD")),
+    }
     for limit in told.values():
         assert all(low < own < high for low, own, high in zip(little, limit, much, strict=True))
 

@@ -77,9 +77,10 @@ class InMemoryDocumentStore(DocumentStore):
         self._answer()
         self.documents.pop(key, None)
 
-    def link(self, key: str, *, filename: str, lifetime: timedelta) -> str:
+    def link(self, key: str, *, filename: str, lifetime: timedelta, head: bool = False) -> str:
         seconds = int(lifetime.total_seconds())
-        return f"https://documents.example/{key}?filename={filename}&lifetime={seconds}"
+        query = f"filename={filename}&lifetime={seconds}" + ("&method=HEAD" if head else "")
+        return f"https://documents.example/{key}?{query}"
 
     def _answer(self) -> None:
         if self.down:

@@ -39,6 +39,28 @@ def test_a_code_is_read_in_any_case_with_any_spacing(seed: int) -> None:
     assert canonical(f"  {' '.join(code.lower())}- ") == code
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "7KQ2M\u2013XD4RT\u2013S",
+        "7KQ2M\u2011XD4RT\u2011S",
+        "7KQ2M\u2212XD4RT\u2014S",
+        "7KQ2M-XD4RT-S\n",
+        "\ufeff7KQ2M\u00adXD4RT\u200b\u00a0S\r\n",
+        "7kq2m - xd4rt - s",
+    ],
+)
+def test_a_pasted_code_is_read_with_any_dash_space_or_line_end(text: str) -> None:
+    assert canonical(text) == "7KQ2MXD4RTS"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "7KQ2M_XD4RT_S", "7KQ2MXD4RT\u017f", "\uff17KQ2MXD4RTS", " " * 64 + "7KQ2MXD4RTS"]
+)
+def test_another_text_is_no_code(text: str) -> None:
+    assert refused(text)
+
+
 def test_a_code_is_shown_in_groups() -> None:
     assert display("7KQ2MXD4RTS") == "7KQ2M-XD4RT-S"
 

@@ -39,6 +39,18 @@ def code_of(error: pytest.ExceptionInfo[ProblemError]) -> str:
         ("en, es", Language.SPANISH),
         ("en;q=0.9, es;q=0.1", Language.ENGLISH),
         ("en;q=0", Language.SPANISH),
+        ("es;q=0", Language.ENGLISH),
+        ("es;q=0, *", Language.ENGLISH),
+        ("es;q=0, en;q=0.0", Language.SPANISH),
+        ("en;Q=0.9", Language.ENGLISH),
+        ("en ; q=0.9", Language.ENGLISH),
+        ("EN;Q=0.9, ES;q=0.8", Language.ENGLISH),
+        ("en;q=0.5,*;q=0.8", Language.SPANISH),
+        ("es;q=0.5,*;q=0.8", Language.ENGLISH),
+        ("*;q=0", Language.SPANISH),
+        ("en, *;q=0", Language.ENGLISH),
+        ("es;q=banana", Language.SPANISH),
+        ("es-MX;q=0, es;q=0.5, en;q=0.4", Language.SPANISH),
         ("en;q=0.001", Language.ENGLISH),
         ("fr, de;q=0.9", Language.SPANISH),
         ("fr, en;q=0.2", Language.ENGLISH),
@@ -63,6 +75,9 @@ def test_the_language_is_spanish_unless_english_is_preferred(
         ("text/html, Application/JSON;q=0.5", True),
         ("application/json;charset=utf-8", True),
         ("application/json;q=0, */*", False),
+        ("application/json; Q=0.0, */*", False),
+        ("application/json;charset=utf-8;q=0", False),
+        ("application/json;q=0.5", True),
         ("application/json-seq", False),
         ("*/*", False),
         ("", False),
@@ -72,19 +87,59 @@ def test_json_is_chosen_only_when_accept_names_it(accepted: str, expected: bool)
     assert http.wants_json(with_headers(Accept=accepted)) is expected
 
 
-@pytest.mark.parametrize("key", ["0123456789abcdef", "A-Z_" * 4, "k" * 255])
-def test_an_idempotency_key_may_be_quoted(key: str) -> None:
-    assert http.idempotency_key(with_headers(Idempotency_Key=key)) == key
-    assert http.idempotency_key(with_headers(idempotency_key=f'"{key}"')) == key
+@pytest.mark.parametrize(
+    "key",
+    [
+        "0123456789abcdef",
+        "A-Z_" * 4,
+        "k" * 255,
+        "order:2026:11:30:0001",
+        "cmVzZXJ2YS0wMDAx.MQ==",
+        "a key of several words",
+        'in "quotes" or \\ not',
+    ],
+)
+@pytest.mark.parametrize("public", [True, False])
+def test_an_idempotency_key_is_the_same_quoted_and_unquoted(key: str, public: bool) -> None:
+    quoted = '"{}"'.format(key.replace("\\", "\\\\").replace('"', '\\"'))
+
+    for value in (key, quoted):
+        event = with_headers(Idempotency_Key=value)
+        assert http.idempotency_key(event, public=public) == key
+
+
+@pytest.mark.parametrize("key", ["1", "k" * 15, '"1"'])
+def test_a_short_idempotency_key_is_for_clients_that_are_not_public(key: str) -> None:
+    event = with_headers(Idempotency_Key=key)
+
+    assert http.idempotency_key(event, public=False) == key.strip('"')
+    with pytest.raises(ProblemError) as refused:
+        http.idempotency_key(event, public=True)
+    assert code_of(refused) == "idempotency_key_invalid"
 
 
 @pytest.mark.parametrize(
     "key",
-    ["", "k" * 15, "k" * 256, "0123456789abcde ", '"0123456789abcdef', "0123456789abcdeñ", "'; --" * 4],
-)  # fmt: skip
-def test_a_malformed_idempotency_key_is_refused(key: str) -> None:
+    [
+        "",
+        '""',
+        "k" * 256,
+        f'"{"k" * 256}"',
+        "0123456789abcdef ",
+        '" 0123456789abcdef"',
+        '"0123456789abcdef',
+        '"0123456789"abcdef"',
+        '"0123456789\\abcdef"',
+        '"0123456789abcdef";a=1',
+        "0123456789abcdeñ",
+        "0123456789\tabcdef",
+        "0123456789\x7fabcdef",
+    ],
+)
+@pytest.mark.parametrize("public", [True, False])
+def test_a_malformed_idempotency_key_is_refused(key: str, public: bool) -> None:
     with pytest.raises(ProblemError) as refused:
-        http.idempotency_key(with_headers(Idempotency_Key=key))
+        http.idempotency_key(with_headers(Idempotency_Key=key), public=public)
     assert code_of(refused) == "idempotency_key_invalid"
 
 
@@ -94,7 +149,7 @@ def repeated(name: str, *values: str) -> APIGatewayProxyEvent:
 
 def test_two_idempotency_keys_are_refused() -> None:
     with pytest.raises(ProblemError) as refused:
-        http.idempotency_key(repeated("Idempotency-Key", "k" * 16, "l" * 16))
+        http.idempotency_key(repeated("Idempotency-Key", "k" * 16, "l" * 16), public=False)
     assert code_of(refused) == "idempotency_key_invalid"
 
 
@@ -106,7 +161,7 @@ def test_two_bearer_tokens_are_refused() -> None:
 
 def test_a_missing_idempotency_key_is_refused_with_a_link_to_its_description() -> None:
     with pytest.raises(ProblemError) as refused:
-        http.idempotency_key(an_event())
+        http.idempotency_key(an_event(), public=True)
     assert code_of(refused) == "idempotency_key_missing"
 
     response = http.problem_response(refused.value.problem, an_event())

@@ -447,8 +447,11 @@ class DocumentStore(Protocol):
             DocumentStoreUnavailableError: not deleted, or not known to be.
         """
 
-    def link(self, key: str, *, filename: str, lifetime: timedelta) -> str:
-        """A URL that serves the object for `lifetime`, as a download named `filename`."""
+    def link(self, key: str, *, filename: str, lifetime: timedelta, head: bool = False) -> str:
+        """A URL that serves the object for `lifetime`, as a download named `filename`.
+
+        It takes one method: HEAD if `head`, else GET.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

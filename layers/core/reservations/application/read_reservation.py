@@ -86,8 +86,9 @@ def link_to_voucher(
     store: DocumentStore,
     renderer: VoucherRenderer,
     support_contact: str,
+    head: bool = False,
 ) -> str:
-    """Make a link that serves the voucher for `LINK_LIFETIME`. Render a lost voucher again.
+    """Make a link that serves the voucher for `LINK_LIFETIME`, to HEAD or to GET. Render a lost voucher again.
 
     Raises:
         ReservationNotFoundError: see `find_owned`, or there is no valid voucher.
@@ -105,7 +106,8 @@ def link_to_voucher(
         content = voucher_of(reservation, customer, support_contact=support_contact)
         stored_voucher(document.s3_key, content, store=store, renderer=renderer)
         _withdraw_if_removed(code, reader=reader, uow=uow, keys=keys, store=store)
-    return store.link(document.s3_key, filename=f"{reservation.code}.pdf", lifetime=LINK_LIFETIME)
+    filename = f"{reservation.code}.pdf"
+    return store.link(document.s3_key, filename=filename, lifetime=LINK_LIFETIME, head=head)
 
 
 def _valid_voucher(reservation: Reservation) -> Document:

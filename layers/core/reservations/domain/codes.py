@@ -7,6 +7,7 @@ misread them.
 
 import re
 import secrets
+import unicodedata
 from collections.abc import Callable
 
 from reservations.domain.errors import InvalidReservationCodeError
@@ -14,7 +15,10 @@ from reservations.domain.errors import InvalidReservationCodeError
 ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
 _RANDOM_SYMBOLS = 10
-_SEPARATORS = str.maketrans("", "", " -")
+_LONGEST_TYPED = 64
+# Dashes, spaces, line ends, and the invisible signs that a copied text brings.
+_SEPARATORS = {"Pd", "Zs", "Zl", "Zp", "Cc", "Cf"}
+_MINUS = "\u2212"
 
 # Words that the alphabet can spell in Spanish or English. Digits are read as similar letters.
 _LOOKALIKES = str.maketrans("23456789", "ZEASGTBG")
@@ -35,15 +39,16 @@ def new_code(*, choice: Callable[[str], str] = secrets.choice) -> str:
 
 
 def canonical(text: str) -> str:
-    """Read a code as a person types it: any case, with or without hyphens and spaces.
+    """Read a code as a person types or pastes it: any case, with or without dashes, spaces and line ends.
 
     Raises:
         InvalidReservationCodeError: not eleven symbols of the alphabet, or a wrong check symbol.
     """
-    code = text.translate(_SEPARATORS).upper()
+    symbols = [c for c in text[: _LONGEST_TYPED + 1] if not _separates(c)]
     # Upper-casing may turn one foreign letter into two ASCII ones (ß into SS).
-    well_formed = text.isascii() and len(code) == _RANDOM_SYMBOLS + 1 and set(code) <= set(ALPHABET)
-    if not well_formed or code[-1] != _check_symbol(code[:-1]):
+    code = "".join(symbols).upper() if all(c.isascii() for c in symbols) else ""
+    well_formed = len(code) == _RANDOM_SYMBOLS + 1 and set(code) <= set(ALPHABET)
+    if not well_formed or len(text) > _LONGEST_TYPED or code[-1] != _check_symbol(code[:-1]):
         raise InvalidReservationCodeError("not a reservation code")
     return code
 
@@ -51,6 +56,10 @@ def canonical(text: str) -> str:
 def display(code: str) -> str:
     """Group a canonical code for reading: XXXXX-XXXXX-C."""
     return f"{code[:5]}-{code[5:10]}-{code[10:]}"
+
+
+def _separates(char: str) -> bool:
+    return char == _MINUS or unicodedata.category(char) in _SEPARATORS
 
 
 def _check_symbol(body: str) -> str:

@@ -46,8 +46,14 @@ METHOD_OF = {
     "/v1/health": "GET",
 }
 
-# A quoted structured-field string too.
-_KEY = re.compile(r'"([A-Za-z0-9_-]{16,255})"|([A-Za-z0-9_-]{16,255})')
+# RFC 9110, section 9.1: HEAD where there is GET.
+ALLOW = {"GET": "GET, HEAD, OPTIONS", "POST": "POST, OPTIONS"}
+
+LONGEST_KEY = 255
+# All travelers of a public client share one scope, so a key such as `1` would meet another's.
+SHORTEST_KEY = {True: 16, False: 1}
+_QUOTED_KEY = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])*)"')  # RFC 9651, section 3.3.3: a string
+_KEY = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/=-]+) *", re.IGNORECASE)  # RFC 6750, section 2.1
 _ACTED = "acted"
 _KEY_HELP = f'<{CATALOGUE["idempotency_key_missing"].type}>; rel="describedby"'
@@ -72,10 +78,10 @@ def resolver(services: Services, *settings: type[config.Settings]) -> APIGateway
     def unknown_route(_: Exception) -> Response[str]:
         event = app.current_event
         method = METHOD_OF.get(event.resource)
-        if method in (None, event.http_method):
+        if method is None or method == event.http_method:
             return problem_response(CATALOGUE["not_found"], event)
         answer = problem_response(CATALOGUE["method_not_allowed"], event)
-        answer.headers["Allow"] = f"{method}, OPTIONS"
+        answer.headers["Allow"] = ALLOW[method]
         return answer
 
     def refused(error: ProblemError) -> Response[str]:
@@ -118,14 +124,17 @@ def has_acted(app: APIGatewayRestResolver) -> None:
 
 
 def function(app: APIGatewayRestResolver, services: Services) -> Handler:
-    """A function that answers requests. Pages of the allowed origin may read its answers.
+    """A function that answers requests. HEAD is answered as GET, without a body (RFC 9110, section 9.3.2).
 
-    See https://fetch.spec.whatwg.org/#http-cors-protocol.
+    Pages of the allowed origin may read its answers. See https://fetch.spec.whatwg.org/#http-cors-protocol.
     """
 
     @observability.function
     def resolve(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        answer = app.resolve(event, context)
+        as_head = event["httpMethod"] == "HEAD" and METHOD_OF.get(event["resource"]) == "GET"
+        answer = app.resolve(event | {"httpMethod": "GET"} if as_head else event, context)
+        if event["httpMethod"] == "HEAD":
+            answer |= {"body": "", "isBase64Encoded": False}
         answer["multiValueHeaders"] |= {
             "Access-Control-Allow-Origin": [services.allowed_origin()],
             "Access-Control-Expose-Headers": [EXPOSED],
@@ -173,18 +182,28 @@ def path_text(segment: str) -> str:
     return unquote(segment)
 
 
-def idempotency_key(event: APIGatewayProxyEvent) -> str:
-    """
+def is_head(event: APIGatewayProxyEvent) -> bool:
+    """Whether the caller sent HEAD, which `function` routes as GET."""
+    return event.request_context.http_method == "HEAD"
+
+
+def idempotency_key(event: APIGatewayProxyEvent, *, public: bool) -> str:
+    """Read the key, quoted or not: both are one. `public` clients need a long one.
+
     Raises:
         ProblemError: the header is missing, malformed or repeated. Such a key is never looked up.
     """
     value = header(event, "Idempotency-Key")
     if value is None:
         raise ProblemError("idempotency_key_missing")
-    match = _KEY.fullmatch(value)
-    if match is None or _is_repeated(event, "Idempotency-Key"):
+    key = value
+    if value.startswith('"'):
+        quoted = _QUOTED_KEY.fullmatch(value)
+        key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else ""
+    sized = SHORTEST_KEY[public] <= len(key) <= LONGEST_KEY
+    if not sized or not _KEY.fullmatch(key) or _is_repeated(event, "Idempotency-Key"):
         raise ProblemError("idempotency_key_invalid")
-    return match[1] or match[2]
+    return key
 
 
 def json_body(event: APIGatewayProxyEvent) -> bytes:
@@ -216,25 +235,38 @@ def wants_json(event: APIGatewayProxyEvent) -> bool:
     """True if the caller names JSON and does not refuse it. `*/*` gets a redirect (RFC 9110, section 12.5.1)."""
     choices = [choice.partition(";") for choice in (header(event, "Accept") or "").split(",")]
     return any(
-        media.strip().lower() == JSON and not re.fullmatch(r"\s*q=0(\.0{0,3})?\s*", parameters)
+        media.strip().lower() == JSON and _weight(parameters) != 0.0
         for media, _, parameters in choices
     )
 
 
 def language(event: APIGatewayProxyEvent) -> Language:
-    """Spanish, unless the caller prefers English (RFC 9110, section 12.5.4)."""
-    weights = {"es": 0.0, "en": 0.0}
+    """Spanish, unless the caller prefers English or refuses Spanish (RFC 9110, section 12.5.4).
+
+    `*` stands for each language that is not named. Weight 0 refuses.
+    """
+    weights: dict[str, float] = {}
     for choice in (header(event, "Accept-Language") or "").split(","):
-        tag, _, parameters = choice.strip().partition(";")
-        primary = tag.strip().lower().partition("-")[0]
-        if primary in weights:
-            weights[primary] = max(weights[primary], _weight(parameters))
-    return Language.ENGLISH if weights["en"] > weights["es"] else Language.SPANISH
+        tag, _, parameters = choice.partition(";")
+        primary, weight = tag.strip().lower().partition("-")[0], _weight(parameters)
+        if weight is not None:
+            weights[primary] = max(weights.get(primary, 0.0), weight)
+    spanish, english = (_preference(weights.get(name, weights.get("*"))) for name in ("es", "en"))
+    return Language.ENGLISH if english > spanish else Language.SPANISH
 
 
-def _weight(parameters: str) -> float:
-    match = re.fullmatch(r"\s*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?)\s*", parameters)
-    return float(match[1]) if match else float(not parameters)
+def _preference(weight: float | None) -> float:
+    """Rank a refused language below one that is not named at all."""
+    return 0.0 if weight is None else weight or -1.0
+
+
+def _weight(parameters: str) -> float | None:
+    """The weight among parameters (RFC 9110, section 12.4.2); 1 without one, `None` if it is malformed."""
+    weight = re.search(r"(?:^|;)\s*q=([^;]*)$", parameters, re.IGNORECASE)
+    if weight is None:
+        return 1.0
+    value = weight[1].strip()
+    return float(value) if re.fullmatch(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", value) else None
 
 
 def json_response(

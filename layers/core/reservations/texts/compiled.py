@@ -219,7 +219,7 @@ PROBLEMS = {
         },
         'idempotency_key_invalid': {
             'title': 'Idempotency-Key no válida',
-            'detail': 'Idempotency-Key debe tener de 16 a 255 caracteres: letras sin tilde, cifras, guion o guion bajo.',
+            'detail': 'Idempotency-Key debe ser ASCII visible sin espacios alrededor: de 16 a 255 caracteres, o desde 1 en un servidor.',
         },
         'idempotency_key_reused': {
             'title': 'Idempotency-Key ya usada',
@@ -297,7 +297,7 @@ PROBLEMS = {
         },
         'idempotency_key_invalid': {
             'title': 'Idempotency-Key is not valid',
-            'detail': 'Idempotency-Key must have 16 to 255 characters: ASCII letters, digits, hyphens or underscores.',
+            'detail': 'Idempotency-Key must be visible ASCII without outer spaces: 16 to 255 characters, from a server 1 to 255.',
         },
         'idempotency_key_reused': {
             'title': 'Idempotency-Key was used before',
