@@ -44,7 +44,7 @@ def timeline(desk: Desk, code: str) -> None:
     "--stuck",
     "choice",
     flag_value="stuck",
-    help="Due for 10 minutes, or without progress for 30.",
+    help="Due for 10 minutes, without progress for 30, or without voucher 2 minutes after confirmation.",
 )
 @click.option("--review", "choice", flag_value="review", help="Waiting for a person.")
 @click.option("--state", type=Values(State), help="In this state.")

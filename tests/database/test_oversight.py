@@ -441,17 +441,30 @@ def test_a_far_look_due_for_a_day_is_found_although_its_reservation_is_settled(
     assert stored.found() == (expected("overdue", reservation) if is_found else {})
 
 
-@pytest.mark.parametrize("lost", ["DELETE FROM document", "DELETE FROM mail_send"])
-def test_a_confirmation_without_its_papers_is_found_after_ten_minutes(
-    stored: Stored, lost: str
+@pytest.mark.parametrize(
+    ("lost", "minutes"), [("DELETE FROM document", 1), ("DELETE FROM mail_send", 9)]
+)
+def test_a_confirmation_is_found_after_2_minutes_without_voucher_or_10_without_mail(
+    stored: Stored, lost: str, minutes: int
 ) -> None:
     reservation = stored.confirmed(resting=False)
     stored.change(lost)
 
     assert stored.found() == expected("confirmed_without_papers", reservation)
 
-    stored.change("UPDATE reservation SET confirmed_at = UTC_TIMESTAMP(6) - INTERVAL 9 MINUTE")
+    stored.change(
+        f"UPDATE reservation SET confirmed_at = UTC_TIMESTAMP(6) - INTERVAL {minutes} MINUTE"
+    )
     assert stored.found() == {}
+
+
+def test_a_confirmation_without_voucher_for_two_minutes_is_stuck(stored: Stored) -> None:
+    oversight = MySqlOversight(stored.database)
+    waiting = stored.confirmed(resting=False, documents=())
+    stored.confirmed(resting=False)
+    stored.confirmed(confirmed_at=stored.now - MINUTE, resting=False, documents=())
+
+    assert [each.code for each in oversight.stuck(limit=9)] == [waiting.code]
 
 
 @pytest.mark.parametrize(

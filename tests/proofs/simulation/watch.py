@@ -397,9 +397,8 @@ class Watch:
         for delivery in mailer.delivered:
             if delivery.to == to and delivery.mail.code != new.code:
                 fail("mail", "about the reservation of another")
-            if delivery.to == to and (delivery.kind is MailKind.CONFIRMED) != bool(
-                delivery.mail.voucher_pdf
-            ):
+            brings = delivery.kind in (MailKind.CONFIRMED, MailKind.VOUCHER)
+            if delivery.to == to and brings != bool(delivery.mail.voucher_pdf):
                 fail("mail", f"{delivery.kind} with or without a voucher")
 
     def _check_history(self, party: Party, new: Reservation) -> None:
@@ -519,6 +518,10 @@ def mails_owed(new: Reservation) -> Iterator[MailKind]:
     word = str(new.standing.public_status)
     if word in OWED:
         yield OWED[word]
+    told, voucher = new.send_of(MailKind.CONFIRMED), new.voucher
+    delivered = told is not None and str(told.status) != "refused"
+    if word == "CONFIRMADA" and told and delivered and voucher and voucher.issued_at > told.sent_at:
+        yield MailKind.VOUCHER
     told_of_all = word == "CANCELADA" and not _paid_after(new.send_of(MailKind.CANCELLED), new)
     if word in ENDINGS and new.standing.state is State.REFUNDED and not told_of_all:
         yield MailKind.REFUNDED

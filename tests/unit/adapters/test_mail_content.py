@@ -55,7 +55,8 @@ class _Reader(HTMLParser):
         self.shown: list[str] = []
         self.fetched: list[str] = []
         self.tags: list[str] = []
-        self._open: list[str] = []
+        self.unbroken: list[str] = []
+        self._open: list[tuple[str, str]] = []
         self.feed(html)
         self.close()
         assert self._open == []
@@ -64,13 +65,15 @@ class _Reader(HTMLParser):
         self.tags.append(tag)
         self.fetched += [str(value) for name, value in attrs if name in {"href", "src"}]
         if tag != "meta":
-            self._open.append(tag)
+            self._open.append((tag, str(dict(attrs).get("style"))))
 
     def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
+        assert self._open.pop()[0] == tag
 
     def handle_data(self, data: str) -> None:
         self.shown.append(data)
+        if not any("word-break:break-word" in style for _, style in self._open):
+            self.unbroken.append(data)
 
 
 def shown_by(mail: Mail) -> str:
@@ -97,8 +100,19 @@ def test_the_html_fetches_nothing_and_is_well_formed(mail: Mail) -> None:
     assert not {"a", "img", "link", "script", "style"} & set(reader.tags)
 
 
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+def test_a_word_longer_than_a_screen_breaks(mail: Mail) -> None:
+    word = "K" * 120
+    mail = replace(mail, guest=word, supplier_locator=word, support_contact=word)
+
+    reader = _Reader(html_of(replace(mail, offer=an_offer(description=word))))
+
+    assert word in "".join(reader.shown)
+    assert word not in "".join(reader.unbroken)
+
+
 def test_each_kind_of_mail_has_its_own_subject() -> None:
-    assert len({compose(mail, sender=SENDER)["Subject"] for mail in EVERY_KIND}) == 12
+    assert len({compose(mail, sender=SENDER)["Subject"] for mail in EVERY_KIND}) == len(EVERY_KIND)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +151,17 @@ def test_a_confirmation_without_a_voucher_promises_no_attachment() -> None:
 
     assert list(message.iter_attachments()) == []
     assert "adjunto" not in text_of(A_MAIL)
+    assert "Te lo enviaremos en otro correo" in text_of(A_MAIL)
+
+
+def test_the_mail_of_a_later_voucher_carries_it_and_the_locator() -> None:
+    mail = replace(A_MAIL, kind=MailKind.VOUCHER, voucher_pdf=PDF)
+
+    [attachment] = compose(mail, sender=SENDER).iter_attachments()
+
+    assert attachment.get_content() == PDF
+    assert "SUP-84K2LQ" in text_of(mail)
+    assert "cobrado" not in text_of(mail)
 
 
 @pytest.mark.parametrize("kind", [MailKind.REJECTED, MailKind.EXPIRED, MailKind.CANCELLED])

@@ -6,6 +6,7 @@ from hashlib import sha256
 
 import pytest
 
+from reservations.application.poll_outbox import poll_outbox
 from reservations.application.ports import MailAccepted, Voucher
 from reservations.domain.errors import (
     DocumentStoreUnavailableError,
@@ -15,7 +16,9 @@ from reservations.domain.errors import (
 from reservations.domain.facts import Decision, Reason
 from reservations.domain.learning import cancel
 from reservations.domain.messages import Queue
-from reservations.domain.reservation import MailStatus, Reservation
+from reservations.domain.policy import STANDARD, Moment
+from reservations.domain.reservation import MailKind, MailStatus, Reservation
+from reservations.domain.views import view
 from tests.worlds.application import KEYS, World
 from tests.worlds.builders import (
     MINUTE,
@@ -35,6 +38,7 @@ from tests.worlds.fakes import (
     InMemoryDocumentStore,
     PlainRenderer,
     RecordingMailer,
+    RecordingPublisher,
 )
 
 
@@ -86,6 +90,21 @@ def test_the_voucher_shows_the_code_the_guest_and_the_hotels_own_reference() -> 
 
     [content] = world.store.documents.values()
     assert content.decode() == f"{world.reservation.code} Ana Pérez HOTEL-77"
+
+
+@pytest.mark.parametrize(
+    "locator",
+    ["", "   ", "\N{ZERO WIDTH SPACE}", "\N{HANGUL FILLER}", "\N{BRAILLE PATTERN BLANK}", "AB\0C"],
+    ids=ascii,
+)
+def test_a_locator_that_nobody_can_read_gives_way_to_the_bookings_id(locator: str) -> None:
+    booking = a_booking(locator=locator)
+    world = World(a_reservation(facts=some_facts(a_charge(), booking, confirmed_at=NOON)))
+
+    world.issue()
+
+    [content] = world.store.documents.values()
+    assert content.decode() == f"{world.reservation.code} Ana Pérez {booking.provider_id}"
 
 
 def test_the_name_of_the_voucher_cannot_be_guessed_and_has_no_personal_data() -> None:
@@ -244,18 +263,60 @@ def test_a_voucher_that_cannot_be_drawn_lets_its_mail_go_without_it() -> None:
     assert [send.status for send in world.stored.sends] == [MailStatus.SENT]
 
 
-def test_a_voucher_that_could_not_be_drawn_is_still_due_after_its_mail() -> None:
-    world, mailer = World(confirmed()), RecordingMailer(MailAccepted("ses-1"))
+def test_one_later_mail_brings_a_voucher_that_could_not_be_drawn_at_first() -> None:
+    world = World(confirmed())
+    mailer = RecordingMailer(MailAccepted("ses-1"))
     fail_to_draw(world)
     world.wait_until_due()
     world.notify(mailer)
     assert world.take_hints() == [Queue.VOUCHER]
 
+    world.wait(MINUTE)
     assert world.issue()
     world.notify(mailer)
+    assert world.notify(mailer) is None
 
+    _, later = mailer.mails
+    assert later.kind is MailKind.VOUCHER
+    assert later.voucher_pdf == world.store.documents[next(iter(world.store.documents))]
+    assert world.events[-1] == "mail.sent.voucher"
+
+
+def test_a_voucher_issued_before_its_mail_brings_no_second_mail() -> None:
+    world, mailer = World(confirmed()), RecordingMailer(MailAccepted("ses-1"))
+    world.issue()
+    world.wait(MINUTE)
+
+    world.notify(mailer)
+
+    assert world.notify(mailer) is None
+    assert [mail.kind for mail in mailer.mails] == [MailKind.CONFIRMED]
+
+
+def test_a_voucher_missing_for_two_minutes_requires_support_until_it_is_issued() -> None:
+    world = World(confirmed())
+    fail_to_draw(world)
+
+    def requires_support() -> bool:
+        return view(world.stored, Moment(world.stored.updated_at, STANDARD)).requires_support
+
+    poll(world)
+    assert not requires_support()
+
+    world.wait(2 * MINUTE)
+    poll(world)
+    assert requires_support()
+
+    world.issue()
+    world.notify(RecordingMailer(MailAccepted("ses-1")))
+    world.issue()
     assert world.stored.voucher is not None
-    assert len(mailer.mails) == 1
+    assert not requires_support()
+
+
+def poll(world: World) -> None:
+    publisher = RecordingPublisher()
+    poll_outbox(uow=world.unit_of_work(), publisher=publisher, policy=STANDARD)
 
 
 def test_a_voucher_that_fails_again_sends_no_hint_at_once() -> None:

@@ -28,6 +28,7 @@ from reservations.domain.views import view
 from tests.worlds.application import SUPPORT, CrashError, World
 from tests.worlds.builders import (
     CODE,
+    MINUTE,
     NOON,
     PRICE,
     RESERVATION_ID,
@@ -37,6 +38,7 @@ from tests.worlds.builders import (
     a_customer,
     a_refund,
     a_reservation,
+    a_send,
     a_voucher,
     some_facts,
 )
@@ -106,6 +108,26 @@ def status(world: World, kind: MailKind = MailKind.CONFIRMED) -> MailStatus | No
 
 def requires_support(world: World) -> bool:
     return view(world.stored, Moment(world.now, STANDARD)).requires_support
+
+
+@pytest.mark.parametrize("down", [True, False], ids=["store down", "lost and not drawn"])
+def test_the_mail_of_a_voucher_waits_until_it_can_bring_it(down: bool) -> None:
+    facts = some_facts(a_charge(), a_booking(), confirmed_at=NOON)
+    late = a_voucher(issued_at=NOON + MINUTE)
+    world = World(a_reservation(facts=facts, documents=(late,), sends=(a_send(),)))
+    mailer = RecordingMailer(MailAccepted("ses-1"))
+    world.wait(MINUTE)
+
+    world.store.down = down
+    world.notify(mailer, renderer=FailingRenderer())
+    assert mailer.mails == []
+    assert status(world, MailKind.VOUCHER) is MailStatus.NOT_SENT
+
+    world.store.down = False
+    world.store.documents[late.s3_key] = PDF
+    world.wait_until_due()
+    world.notify(mailer)
+    assert [(mail.kind, mail.voucher_pdf) for mail in mailer.mails] == [(MailKind.VOUCHER, PDF)]
 
 
 def test_the_confirmation_carries_the_voucher_and_all_a_traveler_needs() -> None:

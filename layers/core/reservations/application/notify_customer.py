@@ -92,7 +92,7 @@ def notify_customer(
         return Notified(kind=kind, status=MailStatus.REFUSED)
     try:
         pdf = _attachment(kind, seen, customer, vouchers=vouchers, support_contact=support_contact)
-    except DocumentStoreUnavailableError:
+    except (DocumentStoreUnavailableError, VoucherNotDrawnError):
         waits = _write_down(put_off, reservation_id, kind, cases=cases)
         return Notified(kind=kind, status=MailStatus.NOT_SENT) if waits else None
     begun = _write_down(begin_send, reservation_id, kind, cases=cases)
@@ -150,7 +150,7 @@ def mail_of(
         code=reservation.code,
         offer=reservation.offer,
         price=reservation.standing.paid,
-        supplier_locator=(booking.locator or booking.provider_id) if booking else None,
+        supplier_locator=booking.reference if booking else None,
         refund=refund.money if refund else None,
         refund_done=refund is not None and refund.status is RefundStatus.DONE,
         support_contact=support_contact,
@@ -165,7 +165,7 @@ def _attachment(
     vouchers: Vouchers,
     support_contact: str,
 ) -> bytes | None:
-    if kind is not MailKind.CONFIRMED:
+    if kind not in (MailKind.CONFIRMED, MailKind.VOUCHER):
         return None
     document = reservation.voucher
     if document is None:
@@ -176,4 +176,6 @@ def _attachment(
     try:
         return vouchers.read(document.s3_key, content)
     except VoucherNotDrawnError:  # the store has lost it; the renderer has logged its failure
+        if kind is MailKind.VOUCHER:  # which brings nothing else
+            raise
         return None

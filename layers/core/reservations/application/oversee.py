@@ -52,8 +52,8 @@ INVARIANTS: Mapping[str, Invariant] = {
         remedy="check that the poller and the queues run (`ops outbox lag`)",
     ),
     "confirmed_without_papers": Invariant(
-        meaning="confirmed for more than 10 minutes without voucher or mail",
-        remedy="check issue_voucher and notify_customer; `ops nudge` when they run",
+        meaning="confirmed for more than 2 minutes without voucher, or 10 without mail",
+        remedy="check the errors of issue_voucher and notify_customer; `ops nudge` when they run",
     ),
 }
 

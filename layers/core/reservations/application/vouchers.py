@@ -18,7 +18,7 @@ def voucher_of(reservation: Reservation, customer: Customer, *, support_contact:
         guest=customer.full_name,
         offer=reservation.offer,
         price=reservation.standing.paid,
-        supplier_locator=booking.locator or booking.provider_id or "",
+        supplier_locator=booking.reference or "",
         issued_on=confirmed_at.date(),
         confirmed_at=confirmed_at,
         support_contact=support_contact,

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
+from reservations.domain.legibility import is_legible
 from reservations.domain.money import Money
 from reservations.domain.stored_words import UnknownWord
 
@@ -163,6 +164,12 @@ class Call:
     def live(self) -> bool:
         """`True` while the supplier has this booking, confirmed or pending."""
         return self.status in LIVE
+
+    @property
+    def reference(self) -> str | None:
+        """The text that a hotel finds a guest by: the locator if a reader can see it, else the provider's id."""
+        legible = self.locator is not None and is_legible(self.locator)
+        return self.locator if legible else self.provider_id
 
     def due(self, now: datetime) -> bool:
         return self.check_at is not None and self.check_at <= now

@@ -6,7 +6,7 @@ an answer is repeated once, so two copies arrive only where a send was cut off.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reservations.domain.actions import Settled, Wait
 from reservations.domain.facts import Status
@@ -29,6 +29,8 @@ class SendMail:
 
 Errand = IssueVoucher | SendMail
 
+VOUCHER_LATE_AFTER = timedelta(minutes=2)  # from the confirmation; then a person is needed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailRule:
@@ -37,12 +39,14 @@ class MailRule:
     status: PublicStatus
     kind: MailKind
     state: State | None = None
+    newer: bool = False  # only if the voucher was issued after the mail of the confirmation
     untold: bool = False  # only if a payment was found after the mail of the cancellation
     failed: bool = False  # only if a refund failed after it had succeeded
 
 
 MAIL_RULES = (
     MailRule(status=PublicStatus.CONFIRMADA, kind=MailKind.CONFIRMED),
+    MailRule(status=PublicStatus.CONFIRMADA, kind=MailKind.VOUCHER, newer=True),
     MailRule(status=PublicStatus.RECHAZADA, kind=MailKind.REJECTED),
     MailRule(status=PublicStatus.RECHAZADA, kind=MailKind.REFUNDED, state=State.REFUNDED),
     MailRule(status=PublicStatus.EXPIRADA, kind=MailKind.EXPIRED),
@@ -85,6 +89,16 @@ def is_fulfilled(reservation: Reservation, now: datetime) -> bool:
     return isinstance(fulfil(reservation, now), Settled)
 
 
+def voucher_late_at(reservation: Reservation) -> datetime | None:
+    """The time from which a missing voucher needs a person. `None` if no voucher is missing."""
+    standing, confirmed_at = reservation.standing, reservation.facts.confirmed_at
+    confirmed = standing.state is State.SUPPLIER_CONFIRMED and confirmed_at is not None
+    if standing.facts.frozen or not confirmed or standing.rivals or not _lacks_voucher(reservation):
+        return None
+    since = filter(None, (confirmed_at, standing.rebooked_at))
+    return max(since) + VOUCHER_LATE_AFTER
+
+
 def _lacks_voucher(reservation: Reservation) -> bool:
     """Return `True` without a voucher, or with one of a booking that has another id now.
 
@@ -102,14 +116,28 @@ def _lacks_voucher(reservation: Reservation) -> bool:
 
 def _owed(reservation: Reservation) -> Iterator[MailKind]:
     status, state = reservation.standing.public_status, reservation.standing.state
-    untold, failed = _untold_payment(reservation), reservation.standing.a_refund_failed
+    newer, untold = _newer_voucher(reservation), _untold_payment(reservation)
+    failed = reservation.standing.a_refund_failed
     return (
         rule.kind
         for rule in MAIL_RULES
         if rule.status is status
         and rule.state in (None, state)
+        and (newer or not rule.newer)
         and (untold or not rule.untold)
         and (failed or not rule.failed)
+    )
+
+
+def _newer_voucher(reservation: Reservation) -> bool:
+    """Return `True` if the mail of the confirmation left without the voucher that there is now."""
+    told, voucher = reservation.send_of(MailKind.CONFIRMED), reservation.voucher
+    return (
+        told is not None
+        and told.status is not MailStatus.REFUSED
+        and voucher is not None
+        and voucher.removed_at is None
+        and voucher.issued_at > told.sent_at
     )
 
 
@@ -155,7 +183,8 @@ def put_off(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation
 def let_mail_go(reservation: Reservation, at: Moment) -> Reservation | None:
     """Let the confirmation go without its voucher, whose rendering failed for good.
 
-    An entry in the send ledger is the mark. The voucher is owed again once the mail rests.
+    An entry in the send ledger is the mark. The voucher is owed again once the mail rests, and a
+    mail of its own brings it.
     Return `None` if no mail waits for the voucher.
     """
     if fulfil(reservation, at.now) != IssueVoucher() or reservation.send_of(MailKind.CONFIRMED):

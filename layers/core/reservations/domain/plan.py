@@ -27,7 +27,7 @@ from reservations.domain.actions import (
     provider_of,
 )
 from reservations.domain.facts import Facts, Operation, Status
-from reservations.domain.fulfilment import Errand, IssueVoucher, SendMail, fulfil
+from reservations.domain.fulfilment import Errand, IssueVoucher, SendMail, fulfil, voucher_late_at
 from reservations.domain.looks import next_far_look
 from reservations.domain.messages import Queue
 from reservations.domain.policy import Moment
@@ -57,7 +57,7 @@ def settle(reservation: Reservation, at: Moment) -> Settlement:
         reservation = replace(reservation, facts=standing.facts)
     look_at = next_far_look(reservation, at)
     planned, owed = plan(standing, at), fulfil(reservation, at.now)
-    wishes = [_wish(planned, at), _wish(owed, at), _next_deadline(standing, at.now)]
+    wishes = [_wish(planned, at), _wish(owed, at), _next_deadline(reservation, at.now)]
     wishes.append(_leave(_timers_of_unknown_mails(reservation), at))
     todo = [thing for thing in (planned, owed) if not isinstance(thing, Wait | Settled)]
     return Settlement(
@@ -125,9 +125,10 @@ def _wish(planned: Plan | Errand, at: Moment) -> datetime | None:
             return at.now + at.policy.hint_lease
 
 
-def _next_deadline(standing: Standing, now: datetime) -> datetime | None:
-    """The next time at which a call becomes late, so that its review shows at once."""
-    deadlines = (call.deadline_at for call in standing.awaited)
+def _next_deadline(reservation: Reservation, now: datetime) -> datetime | None:
+    """The next time at which a call or the voucher becomes late, so that it shows at once."""
+    deadlines = [call.deadline_at for call in reservation.standing.awaited]
+    deadlines += filter(None, [voucher_late_at(reservation)])
     return min((time for time in deadlines if time > now), default=None)
 
 

@@ -29,6 +29,7 @@ class MailKind(StrEnum):
     CANCELLED = "cancelled"
     REFUNDED = "refunded"
     REFUND_FAILED = "refund_failed"
+    VOUCHER = "voucher"
 
 
 class MailStatus(StrEnum):

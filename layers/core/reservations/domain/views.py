@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reservations.domain.facts import Call, Status
-from reservations.domain.fulfilment import is_fulfilled
+from reservations.domain.fulfilment import is_fulfilled, voucher_late_at
 from reservations.domain.money import Money
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import DocumentType, MailStatus, Reservation
@@ -97,7 +97,10 @@ def view(reservation: Reservation, at: Moment) -> View:
 
 
 def needs_support(reservation: Reservation, now: datetime) -> bool:
-    """Return `True` if the traveler may want to talk to us: about the trip, or a mail that did not leave."""
+    """Return `True` if the traveler may want to talk to us: about the trip, or a paper that is missing."""
+    late_at = voucher_late_at(reservation)
+    if late_at is not None and late_at <= now:
+        return True
     untold = any(send.status is MailStatus.REFUSED or send.in_doubt for send in reservation.sends)
     return untold or reservation.standing.needs_support(now)
 

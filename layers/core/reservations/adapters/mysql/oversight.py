@@ -35,10 +35,16 @@ _OVERVIEW = (
     "SELECT code, state, review, next_check_at, created_at, updated_at FROM reservation WHERE {}"
     " ORDER BY id LIMIT :limit"
 )
+# A reservation that waits for its voucher is due again and again, so it is never settled.
+_VOUCHER_MISSING = """
+    confirmed_at < UTC_TIMESTAMP(6) - INTERVAL 2 MINUTE
+    AND NOT EXISTS (SELECT 1 FROM document d
+        WHERE d.reservation_id = reservation.id AND d.type = 'voucher')"""
 _STUCK = text(
     _OVERVIEW.format(
         "next_check_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE OR"
-        f" (state NOT IN ({_RESTING}) AND updated_at < UTC_TIMESTAMP(6) - INTERVAL 30 MINUTE)"
+        f" (state NOT IN ({_RESTING}) AND updated_at < UTC_TIMESTAMP(6) - INTERVAL 30 MINUTE) OR"
+        f" (next_check_at IS NOT NULL AND state = 'SUPPLIER_CONFIRMED' AND {_VOUCHER_MISSING})"
     )
 )
 _IN_REVIEW = text(_OVERVIEW.format("review <> ''"))
@@ -125,12 +131,13 @@ _BROKEN: Final[Mapping[str, str]] = {
     "confirmed_without_papers": """
         SELECT r.code, CONCAT('confirmed ', r.confirmed_at) AS detail FROM reservation r
          WHERE r.state = 'SUPPLIER_CONFIRMED' AND {scope}
-           AND r.confirmed_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE
            AND NOT EXISTS (SELECT 1 FROM contradiction x
                 WHERE x.reservation_id = r.id AND x.closed_at IS NULL)
-           AND (NOT EXISTS (SELECT 1 FROM document d
+           AND (r.confirmed_at < UTC_TIMESTAMP(6) - INTERVAL 2 MINUTE
+                AND NOT EXISTS (SELECT 1 FROM document d
                      WHERE d.reservation_id = r.id AND d.type = 'voucher')
-                OR NOT EXISTS (SELECT 1 FROM mail_send m
+                OR r.confirmed_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE
+                AND NOT EXISTS (SELECT 1 FROM mail_send m
                      WHERE m.reservation_id = r.id AND m.kind = 'confirmed'
                        AND m.status NOT IN ('started', 'unknown', 'not_sent')))""",
 }

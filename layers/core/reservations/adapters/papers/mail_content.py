@@ -49,7 +49,7 @@ class _Words:
     refund_done: str
     news_follows: str
     voucher_attached: str
-    voucher_elsewhere: str
+    voucher_follows: str
     help: str
     automatic: str
     attachment: str
@@ -60,6 +60,7 @@ _LETTERS = {
     (language, kind): _Letter(**MAILS[language][kind]) for language in Language for kind in MailKind
 }
 
+_CONFIRMING = {MailKind.CONFIRMED, MailKind.VOUCHER}
 _NEWS_FOLLOWS = {MailKind.REJECTED, MailKind.EXPIRED}  # a mail of kind REFUNDED comes later
 
 
@@ -107,10 +108,8 @@ def recipient(text: str) -> Address:
 
 def _paragraphs(mail: Mail, words: _Words) -> list[str]:
     letter = _LETTERS[mail.language, mail.kind]
-    if mail.kind is MailKind.CONFIRMED:
-        voucher = (
-            words.voucher_attached if mail.voucher_pdf is not None else words.voucher_elsewhere
-        )
+    if mail.kind in _CONFIRMING:
+        voucher = words.voucher_attached if mail.voucher_pdf is not None else words.voucher_follows
         return [letter.now, voucher, letter.next]
     return [letter.now, *_refund(mail, words), letter.next]
 
@@ -127,9 +126,9 @@ def _refund(mail: Mail, words: _Words) -> list[str]:
 
 def _details(mail: Mail, words: _Words) -> list[tuple[str, str]]:
     rows = [(words.code, display(mail.code))]
-    if mail.supplier_locator is not None and mail.kind is MailKind.CONFIRMED:
+    if mail.supplier_locator is not None and mail.kind in _CONFIRMING:
         rows.append((words.locator, mail.supplier_locator))
-    price_label = words.paid if mail.kind is MailKind.CONFIRMED else words.price
+    price_label = words.paid if mail.kind in _CONFIRMING else words.price
     return [
         *rows,
         (words.service, _on_one_line(mail.offer.description)),
@@ -160,6 +159,7 @@ def _as_text(mail: Mail, words: _Words) -> str:
 
 # Tables and inline styles only, no image, no link: all mail programs show these alike.
 _FONT = "font-family:Helvetica,Arial,sans-serif"
+_BREAKS = "word-break:break-word"  # a word longer than the screen would widen every paragraph
 _PAGE = """\
 <!DOCTYPE html>
 <html lang="{language}">
@@ -175,13 +175,13 @@ _PAGE = """\
 <tr><td style="padding:26px 32px;background:#0b4f5c;color:#ffffff;{font};font-size:22px;\
 font-weight:bold">{headline}</td></tr>
 <tr><td style="padding:24px 32px 8px;color:#17252a;{font};font-size:16px;\
-line-height:1.5">{paragraphs}</td></tr>
+line-height:1.5;{breaks}">{paragraphs}</td></tr>
 <tr><td style="padding:8px 32px 24px">
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0"
  style="border-top:1px solid #c9d8db">{details}</table>
 </td></tr>
 <tr><td style="padding:18px 32px;background:#f6fafb;color:#17252a;{font};font-size:15px;\
-line-height:1.5">{help}</td></tr>
+line-height:1.5;{breaks}">{help}</td></tr>
 </table>
 <p style="margin:14px 0 0;color:#5b6b73;{font};font-size:12px">{automatic}</p>
 </td></tr>
@@ -194,7 +194,7 @@ _DETAIL = """\
 <tr><td width="38%" style="padding:9px 8px 9px 0;border-bottom:1px solid #c9d8db;color:#5b6b73;\
 {font};font-size:14px;vertical-align:top">{label}</td>
 <td style="padding:9px 0;border-bottom:1px solid #c9d8db;color:#17252a;{font};font-size:15px;\
-font-weight:bold;word-break:break-word"><bdi>{value}</bdi></td></tr>
+font-weight:bold;{breaks}"><bdi>{value}</bdi></td></tr>
 """
 
 
@@ -203,11 +203,12 @@ def _as_html(mail: Mail, words: _Words) -> str:
     texts = [greeting, *map(escape, _paragraphs(mail, words))]
     return _PAGE.format(
         font=_FONT,
+        breaks=_BREAKS,
         language=mail.language.value,
         headline=escape(_LETTERS[mail.language, mail.kind].headline),
         paragraphs="".join(map(_PARAGRAPH.format, texts)),
         details="".join(
-            _DETAIL.format(font=_FONT, label=escape(label), value=escape(value))
+            _DETAIL.format(font=_FONT, breaks=_BREAKS, label=escape(label), value=escape(value))
             for label, value in _details(mail, words)
         ),
         help=escape(words.help.format(contact=mail.support_contact)),
