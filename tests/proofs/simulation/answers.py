@@ -100,8 +100,8 @@ class Answers:
             answered[subject.id] = told["refunded_amount"]
         if row.kind == "booking_alive" and subject is not None:
             answered[subject.id] = subject.status
-        for subject, word in answered.items():
-            self._world.decided[before.reservation_id, str(row.kind), subject.casefold()] = word
+        for an_id, word in answered.items():
+            self._world.decided[before.reservation_id, str(row.kind), an_id.casefold()] = word
         self._do_by_hand(party, row, decision)
         return True
 
