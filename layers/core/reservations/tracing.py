@@ -9,6 +9,7 @@ import secrets
 from contextvars import ContextVar
 
 # https://www.w3.org/TR/trace-context/#traceparent-header-field-values
+_LENGTH = 55
 TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
@@ -28,6 +29,8 @@ def current() -> str | None:
 
 def continue_trace(traceparent: str | None) -> str:
     """Return a new span of the caller's trace, or of a new trace if `traceparent` is missing or malformed."""
-    match = TRACEPARENT.fullmatch(traceparent or "")
+    if traceparent is None or len(traceparent) != _LENGTH:
+        traceparent = ""
+    match = TRACEPARENT.fullmatch(traceparent)
     trace_id = match[1] if match else secrets.token_hex(16)
     return f"00-{trace_id}-{secrets.token_hex(8)}-01"

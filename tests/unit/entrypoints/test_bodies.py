@@ -22,7 +22,6 @@ from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language
 from reservations.entrypoints import bodies, contact, typed_text
 from reservations.entrypoints.bodies import (
-    MAX_BODY_BYTES,
     ReservationBody,
     judge_first_use,
     parse_json,
@@ -611,13 +610,3 @@ def test_a_lost_character_is_a_fault_of_its_member_however_it_is_written(ascii_o
     assert [(e.pointer, e.code) for e in refused.value.errors] == [
         ("/customer/full_name", "lost_character")
     ]
-
-
-def test_a_body_has_at_most_64_kib() -> None:
-    frame = b'{"a":""}'
-    largest = b'{"a":"' + b"x" * (MAX_BODY_BYTES - len(frame)) + b'"}'
-    assert parse_json(largest)
-
-    with pytest.raises(ProblemError) as refused:
-        parse_json(largest + b" ")
-    assert refused.value.problem.code == "body_too_large"

@@ -222,6 +222,26 @@ def test_a_body_that_contradicts_its_encoding_is_malformed(encoded: str) -> None
     assert code_of(refused) == "malformed_json"
 
 
+@pytest.mark.parametrize("in_base64", [True, False])
+def test_a_body_has_at_most_64_kib(in_base64: bool) -> None:
+    def sent(content: bytes) -> APIGatewayProxyEvent:
+        body = base64.b64encode(content) if in_base64 else content
+        return an_event(body=body.decode(), isBase64Encoded=in_base64)
+
+    largest = b"x" * http.MAX_BODY_BYTES
+    assert http.raw_body(sent(largest)) == largest
+    for larger in (largest + b"x", 100 * largest):
+        with pytest.raises(ProblemError) as refused:
+            http.raw_body(sent(larger))
+        assert code_of(refused) == "body_too_large"
+
+
+def test_a_body_is_measured_in_bytes() -> None:
+    with pytest.raises(ProblemError) as refused:
+        http.raw_body(an_event(body="ñ" * (http.MAX_BODY_BYTES // 2 + 1)))
+    assert code_of(refused) == "body_too_large"
+
+
 @pytest.mark.parametrize("media_type", [None, "", "text/plain", "application/jsonp", "json"])
 def test_another_media_type_is_refused(media_type: str | None) -> None:
     headers = {} if media_type is None else {"Content-Type": media_type}

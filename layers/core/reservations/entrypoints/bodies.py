@@ -15,6 +15,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 from reservations.application.create_reservation import CreateReservation
@@ -27,8 +28,6 @@ from reservations.entrypoints.first_use import FirstUse, first_use
 from reservations.entrypoints.problems import ProblemError
 from reservations.entrypoints.typed_text import composed, printable
 from reservations.strict_json import without_duplicates
-
-MAX_BODY_BYTES = 64 * 1024
 
 _CARD_NUMBER = re.compile(r"[0-9]{13,19}")
 _ISO_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
@@ -53,7 +52,8 @@ def _passes_luhn(digits: str) -> bool:
 def _iso_date(value: Any) -> date:
     if not isinstance(value, str):
         raise fault("wrong_type")
-    if not _ISO_DATE.fullmatch(value):  # `fromisoformat` alone also takes 20270501 and 2027-W17-6
+    # `fromisoformat` alone also takes 20270501 and 2027-W17-6.
+    if len(value) != len("2027-05-01") or not _ISO_DATE.fullmatch(value):
         raise fault("malformed_date")
     try:
         return date.fromisoformat(value)
@@ -68,6 +68,15 @@ def _whole(value: Any) -> Any:
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_one_unknown_member(cls, value: Any) -> Any:
+        """Drop all unknown members but one: each costs an error, and their faults are equal."""
+        if not isinstance(value, dict):
+            return value
+        unknown = next((name for name in value if name not in cls.model_fields), None)
+        return {name: value[name] for name in (*cls.model_fields, unknown) if name in value}
 
 
 class CustomerBody(_Body):
@@ -209,10 +218,8 @@ def parse_json(body: bytes) -> dict[str, Any]:
     """Read a JSON object (RFC 8259) without duplicate members, NaN or deep nesting.
 
     Raises:
-        ProblemError: `malformed_json` or `body_too_large`.
+        ProblemError: `malformed_json`.
     """
-    if len(body) > MAX_BODY_BYTES:
-        raise ProblemError("body_too_large")
     try:
         parsed = json.loads(
             body.decode("utf-8-sig"),  # RFC 8259 §8.1: a byte order mark may be ignored

@@ -49,6 +49,9 @@ METHOD_OF = {
 # RFC 9110, section 9.1: HEAD where there is GET.
 ALLOW = {"GET": "GET, HEAD, OPTIONS", "POST": "POST, OPTIONS"}
 
+MAX_BODY_BYTES = 64 * 1024
+_LONGEST_LIST = 512  # browsers send up to some 200
+_LONGEST_BEARER = 256
 LONGEST_KEY = 255
 # All travelers of a public client share one scope, so a key such as `1` would meet another's.
 SHORTEST_KEY = {True: 16, False: 1}
@@ -161,8 +164,11 @@ def reader(event: APIGatewayProxyEvent, clients: Mapping[str, str]) -> Reader:
     Raises:
         ProblemError: no client, or no bearer token. The use case checks the token.
     """
-    match = _BEARER.fullmatch(header(event, "Authorization") or "")
-    if match is None or _is_repeated(event, "Authorization"):
+    authorization = header(event, "Authorization") or ""
+    if len(authorization) > _LONGEST_BEARER or _is_repeated(event, "Authorization"):
+        raise ProblemError("unauthorized")
+    match = _BEARER.fullmatch(authorization)
+    if match is None:
         raise ProblemError("unauthorized")
     return Reader(client_id=client_id(event, clients), access_token=match[1])
 
@@ -196,6 +202,8 @@ def idempotency_key(event: APIGatewayProxyEvent, *, public: bool) -> str:
     value = header(event, "Idempotency-Key")
     if value is None:
         raise ProblemError("idempotency_key_missing")
+    if len(value) > 2 * LONGEST_KEY + 2:  # each character escaped, and the quotes
+        raise ProblemError("idempotency_key_invalid")
     key = value
     if value.startswith('"'):
         quoted = _QUOTED_KEY.fullmatch(value)
@@ -210,7 +218,7 @@ def json_body(event: APIGatewayProxyEvent) -> bytes:
     """The raw body of a JSON request.
 
     Raises:
-        ProblemError: the Content-Type is not JSON, or see `raw_body`.
+        ProblemError: `unsupported_media_type`, or see `raw_body`.
     """
     media_type = (header(event, "Content-Type") or "").partition(";")[0].strip().lower()
     if media_type != JSON:
@@ -222,18 +230,24 @@ def raw_body(event: APIGatewayProxyEvent) -> bytes:
     """The body's own bytes, as its sender signed or encoded them.
 
     Raises:
-        ProblemError: the body does not match its encoding.
+        ProblemError: `body_too_large`, before any other work, or `malformed_json` for a body that does not match its
+            encoding.
     """
     body = event.body or ""
+    if len(body) > 2 * MAX_BODY_BYTES:  # base64 is a third longer
+        raise ProblemError("body_too_large")
     try:
-        return b64decode(body, validate=True) if event.is_base64_encoded else body.encode()
+        raw = b64decode(body, validate=True) if event.is_base64_encoded else body.encode()
     except ValueError as error:
         raise ProblemError("malformed_json") from error
+    if len(raw) > MAX_BODY_BYTES:
+        raise ProblemError("body_too_large")
+    return raw
 
 
 def wants_json(event: APIGatewayProxyEvent) -> bool:
     """True if the caller names JSON and does not refuse it. `*/*` gets a redirect (RFC 9110, section 12.5.1)."""
-    choices = [choice.partition(";") for choice in (header(event, "Accept") or "").split(",")]
+    choices = [choice.partition(";") for choice in _listed(event, "Accept")]
     return any(
         media.strip().lower() == JSON and _weight(parameters) != 0.0
         for media, _, parameters in choices
@@ -246,13 +260,17 @@ def language(event: APIGatewayProxyEvent) -> Language:
     `*` stands for each language that is not named. Weight 0 refuses.
     """
     weights: dict[str, float] = {}
-    for choice in (header(event, "Accept-Language") or "").split(","):
+    for choice in _listed(event, "Accept-Language"):
         tag, _, parameters = choice.partition(";")
         primary, weight = tag.strip().lower().partition("-")[0], _weight(parameters)
         if weight is not None:
             weights[primary] = max(weights.get(primary, 0.0), weight)
     spanish, english = (_preference(weights.get(name, weights.get("*"))) for name in ("es", "en"))
     return Language.ENGLISH if english > spanish else Language.SPANISH
+
+
+def _listed(event: APIGatewayProxyEvent, name: str) -> list[str]:
+    return (header(event, name) or "")[:_LONGEST_LIST].split(",")
 
 
 def _preference(weight: float | None) -> float:

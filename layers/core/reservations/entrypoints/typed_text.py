@@ -42,9 +42,13 @@ def compose(text: str) -> str:
     pieces, start = [], 0
     for at, char in enumerate(text):
         if _is_singleton(char) and unicodedata.category(text[at + 1 : at + 2] or " ")[0] != "M":
-            pieces += [unicodedata.normalize("NFC", text[start:at]), char]
+            pieces += [_nfc(text[start:at]), char]
             start = at + 1
-    return "".join([*pieces, unicodedata.normalize("NFC", text[start:])])
+    return "".join([*pieces, _nfc(text[start:])])
+
+
+def _nfc(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
 
 
 def _is_singleton(char: str) -> bool:
