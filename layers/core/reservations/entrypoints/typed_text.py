@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationInfo
 
+from reservations.domain.legibility import BLANK
 from reservations.entrypoints.faults import fault
 from reservations.entrypoints.first_use import first_use
 
@@ -14,8 +15,6 @@ _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 _BIDI_CONTROLS = set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # A decoder writes it for bytes that are not UTF-8, as the gateway does: the letter is lost.
 _REPLACEMENT = "\ufffd"
-# Letters and symbols without ink: fillers of Hangul, the empty Braille cell, blank hieroglyphs, the empty notehead.
-_BLANK = set("\u115f\u1160\u3164\uffa0\u2800\U00013441\U00013442\U0001d159")
 
 
 def composed(max_length: int) -> Callable[[Any], Any]:
@@ -64,7 +63,7 @@ def printable(value: str, info: ValidationInfo) -> str:
     value = value.strip()
     if any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES or c in _BIDI_CONTROLS for c in value):
         raise fault("control_character")
-    blank = _BLANK if first_use(info) else set()
+    blank = BLANK if first_use(info) else set()
     if all(unicodedata.category(c)[0] in "CMZ" or c in blank for c in value):
         raise fault("too_short", {"min": 1})
     if first_use(info) and _REPLACEMENT in value:
