@@ -281,12 +281,10 @@ class OneReservation(RuleBasedStateMachine):
         for _ in range(100):
             while not self._all_handed_over():
                 self._hand_over(MailStatus.SENT)
-            if self._only_a_person_can_go_on():
-                return
-            wakes_at = self.reservation.next_check_at
-            if wakes_at is None and self.reservation.next_look_at is None:
-                return
-            if wakes_at is None:
+            parked, wakes_at = self._only_a_person_can_go_on(), self.reservation.next_check_at
+            if parked or wakes_at is None:
+                if self.reservation.next_look_at is None:
+                    return
                 self._take_far_look()
                 continue
             self.now = max(self.now, wakes_at)
