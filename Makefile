@@ -57,8 +57,8 @@ simulate: bootstrap ## Run 20,000 hostile schedules of the saga; ARGS adds to th
 	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation run 20000 $(ARGS)
 
 .PHONY: simulate-mutants
-simulate-mutants: bootstrap ## Catch each planted fault of tests/proofs/simulation/mutants.py within 500 schedules
-	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation mutants
+simulate-mutants: bootstrap ## Catch each fault of tests/proofs/simulation/mutants.py; ARGS="--jobs 1 --record" keeps what caught it
+	@PYTHONPATH=layers/core $(tools)/python -m tests.proofs.simulation mutants $(ARGS)
 
 .PHONY: mutation
 mutation: bootstrap mutation-tools ## Mutate the domain and print the share that its tests notice (ARGS="--max-children 1 PATTERN")

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from tests.proofs.simulation.mutants import MUTANTS, WITHIN, caught, plant
+from tests.proofs.simulation.mutants import MUTANTS, RECORDED, WITHIN, caught, plant, record
 
 # Modules that run the real code are imported only after a fault is planted in it.
 
@@ -21,7 +21,7 @@ def main() -> int:
         case "replay":
             return _replay(arguments.seed, arguments.mutant)
         case _:
-            return _mutants()
+            return _mutants(keep=arguments.record, jobs=arguments.jobs)
 
 
 def _parsed() -> argparse.Namespace:
@@ -34,7 +34,9 @@ def _parsed() -> argparse.Namespace:
     replay = commands.add_parser("replay", help="print one schedule")
     replay.add_argument("seed", type=int)
     replay.add_argument("--mutant", choices=MUTANTS, help="plant this fault first")
-    commands.add_parser("mutants", help=f"catch each planted fault within {WITHIN} schedules")
+    mutants = commands.add_parser("mutants", help=f"catch each fault within {WITHIN} seeds")
+    mutants.add_argument("--record", action="store_true", help="keep what caught each one")
+    mutants.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
 
 
@@ -71,13 +73,25 @@ def _replay(seed: int, mutant: str | None) -> int:
     return 1 if story[-1].startswith("VIOLATION") else 0
 
 
-def _mutants() -> int:
-    survivors = 0
-    for name, catch in caught(MUTANTS):
-        survivors += catch is None
-        fate = f"{catch.schedule}: {catch.violation}" if catch else "SURVIVES"
-        print(f"{name:<58} {fate[:120]}", flush=True)
-    print(f"{len(MUTANTS) - survivors} of {len(MUTANTS)} planted faults caught")
+def _mutants(*, keep: bool, jobs: int) -> int:
+    catches, began = dict(RECORDED), time.monotonic()
+    survivors = moved = 0
+    for name, catch in caught(MUTANTS, jobs=jobs):
+        before = RECORDED.get(name, "none")
+        if catch is None:
+            survivors += 1
+            print(f"{name:<58} SURVIVES, recorded: {before}", flush=True)
+            continue
+        moved += catch.schedule != before
+        was = "" if catch.schedule == before else f" (recorded: {before})"
+        print(f"{name:<58} {catch.schedule}{was}: {catch.violation[:120]}", flush=True)
+        catches[name] = catch.schedule
+    print(
+        f"{len(MUTANTS) - survivors} of {len(MUTANTS)} planted faults caught, {moved} by another "
+        f"schedule than recorded, in {time.monotonic() - began:.0f} s"
+    )
+    if keep:
+        record(catches)
     return 1 if survivors else 0
 
 
