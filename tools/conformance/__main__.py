@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from urllib.parse import urlsplit
 
@@ -21,6 +22,14 @@ _SIDES: dict[str, tuple[type[Orders], tuple[Promise, ...]]] = {
     "payments": (payments.Charges, payments.PROMISES),
     "supplier": (supplier.Bookings, supplier.PROMISES),
 }
+_LEAST = {
+    "timeout": 0.1,
+    "patience": 0,
+    "fuzz_seconds": 0,
+    "fuzz_examples": 1,
+    "many": 2,
+    "rest": 0,
+}
 _EPILOG = f"""environment:
   PAYMENTS_KEY, SUPPLIER_KEY   our keys in the two APIs
 
@@ -31,7 +40,7 @@ exit codes:
   {_HOLDS}    no promise is broken; some may be not observable, which is never a pass
   {_BROKEN}    at least one promise is broken
   {_USAGE}    wrong arguments, or a key is missing
-  {_NO_PROVIDER}    a provider cannot be reached, refuses our key, or is another service
+  {_NO_PROVIDER}    a provider cannot be reached, refuses our key or the test inputs, or is another service
   {_INTERRUPTED}  interrupted by Ctrl-C or SIGTERM; everything made by then is undone"""
 
 
@@ -50,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     inputs = Inputs(**{one.name: getattr(given, one.name) for one in fields(Inputs)})
     urls = {name: getattr(given, f"{name}_url") for name in _SIDES}
-    if problem := _problem(urls, inputs, given.only):
+    if problem := _problem(urls, given):
         parser.error(problem)
     codes: list[int] = []
     for name, url in urls.items():
@@ -129,6 +138,20 @@ def _greet(orders: Orders) -> None:
         raise UnreachableError(
             f"{url}{orders.path} is another service: {answer.status}, no JSON of the contract"
         )
+    _try_inputs(orders)
+
+
+def _try_inputs(orders: Orders) -> None:
+    """
+    Raises:
+        UnreachableError: the sandbox refuses the test inputs, so that no row could be made.
+    """
+    try:
+        answer = orders.post(orders.new_reference(), orders.new_key())
+    except BrokenError as error:
+        raise UnreachableError(f"{orders.api.url} does not answer: {error}") from None
+    if 400 <= answer.status < 500:
+        raise UnreachableError(f"the test input is refused, {answer.said}: give {orders.options}")
 
 
 def _is_ours(answer: Answer) -> bool:
@@ -139,22 +162,47 @@ def _key_name(provider: str) -> str:
     return f"{provider.upper()}_KEY"
 
 
-def _problem(urls: dict[str, str], inputs: Inputs, only: Sequence[str] | None) -> str | None:
+def _problem(urls: dict[str, str], given: argparse.Namespace) -> str | None:
     """Return the reason why this cannot be run."""
     if not any(urls.values()):
-        return "give --payments-url, --supplier-url or both"
+        return "give --payments-url, --supplier-url or both (make: PAYMENTS_URL=, SUPPLIER_URL=)"
     for name, url in urls.items():
-        if url and (urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname):
-            return f"--{name}-url is no address that begins with http:// or https://"
+        if url and (problem := _problem_of_url(url)):
+            return f"--{name}-url {problem}"
         key = os.environ.get(_key_name(name), "")
         if url and not (key and key.isascii() and key.isprintable() and " " not in key):
             return f"{_key_name(name)} is not set to a key in the environment"
     known = {
         one.name for name in _SIDES for one in promises_of(name, fuzz_seconds=0, fuzz_examples=0)
     }
-    if unknown := set(only or ()) - known:
+    if unknown := set(given.only or ()) - known:
         return f"no promise {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}"
-    return None if _is_enough(inputs.amount) else "--amount is less than 10 of its smallest units"
+    return _problem_of_inputs(given)
+
+
+def _problem_of_url(url: str) -> str | None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return "is no address that begins with http:// or https://"
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        return "may have no user, query or fragment"
+    return None
+
+
+def _problem_of_inputs(given: argparse.Namespace) -> str | None:
+    for name, least in _LEAST.items():
+        if not getattr(given, name) >= least:
+            return f"--{name.replace('_', '-')} is less than {least}"
+    if not _are_in_order(given.starts_on, given.ends_on):
+        return "--starts-on and --ends-on are no two dates in order, as 2027-05-01"
+    return None if _is_enough(given.amount) else "--amount is less than 10 of its smallest units"
+
+
+def _are_in_order(starts_on: str, ends_on: str) -> bool:
+    try:
+        return date.fromisoformat(starts_on) <= date.fromisoformat(ends_on)
+    except ValueError:
+        return False
 
 
 def _is_enough(amount: str) -> bool:

@@ -43,6 +43,13 @@ class Answer:
     body: Any
 
     @property
+    def said(self) -> str:
+        """Return the status in a sentence, with the code of an error."""
+        error = self.body.get("error") if isinstance(self.body, dict) else None
+        code = error.get("code") if isinstance(error, dict) else None
+        return f"{self.request} is answered {self.status}" + (f" {code}" if code else "")
+
+    @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
@@ -58,7 +65,7 @@ class Answer:
             BrokenError: any other status, or a member is missing.
         """
         if not self.ok:
-            raise BrokenError(f"{self.request} is answered {self.status}")
+            raise BrokenError(self.said)
         body = self.body if isinstance(self.body, dict) else {}
         if missing := [name for name in members if name not in body]:
             raise BrokenError(f"{self.request} is answered {self.status} without {missing[0]}")
@@ -71,7 +78,7 @@ class Answer:
         """
         if self.status not in statuses:
             expected = " or ".join(map(str, statuses))
-            raise BrokenError(f"{self.request} is answered {self.status}, not {expected}")
+            raise BrokenError(f"{self.said}, not {expected}")
 
 
 @dataclass(slots=True)
@@ -163,7 +170,7 @@ class Api:
                 raise UnreachableError(str(error)) from None
 
     def _exchange(self, request: httpx.Request, path: str) -> Answer:
-        name = f"{request.method} {path}"
+        name = f"{request.method} {_shape(path)}"
         self.requests += 1
         try:
             response = self._http.send(request)
@@ -185,9 +192,7 @@ class Api:
             method, path, status=answer.status, headers=answer.headers, body=answer.body
         )
         if deviation:
-            operation = path.strip("/").partition("/")
-            shape = f"/{operation[0]}" + (f"/…/{path.rpartition('/')[2]}" if operation[2] else "")
-            self.deviations[f"{method} {shape}: {deviation}"] += 1
+            self.deviations[f"{answer.request}: {deviation}"] += 1
 
     def _headers(
         self, key: str | None, bearer: str | None, content: bytes | None
@@ -204,3 +209,9 @@ class Api:
     def _pause_s(self, answer: Answer) -> float:
         value = answer.headers.get("retry-after", "")
         return float(value) if value.isascii() and value.isdigit() else 1
+
+
+def _shape(path: str) -> str:
+    """Return a path without the id in it."""
+    first, _, rest = path.strip("/").partition("/")
+    return f"/{first}" + (f"/…/{rest.rpartition('/')[2]}" if rest else "")

@@ -75,6 +75,7 @@ def _verdict(report: dict[str, Any], code: int, output: Path) -> str:
     found = [
         f"{failure['title']} ({', '.join(failure['operations'])})" for failure in report["failures"]
     ]
+    found += [error["title"] for error in report["errors"]]
     where = output.relative_to(ROOT)
     require(code == 0, f"{'; '.join(found[:_SHOWN]) or 'errors'}: {where}")
     cases = report["test_cases"]["generated"]

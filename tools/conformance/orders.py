@@ -44,6 +44,7 @@ class Orders(ABC):
     path: ClassVar[str]
     id_name: ClassVar[str]
     taken: ClassVar[str]  # the status of a success
+    options: ClassVar[str]  # the options of a request for a success
     refused: ClassVar[str]  # the status of a refusal
     stays: ClassVar[Mapping[str, tuple[str, ...]]]  # final statuses, with those that may follow
     members: ClassVar[tuple[str, ...]]  # texts that each row has

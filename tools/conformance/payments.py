@@ -16,6 +16,7 @@ class Charges(Orders):
     path = "/payments"
     id_name = "payment_id"
     taken = "succeeded"
+    options = "--token, --amount, --currency"
     refused = "declined"
     stays: ClassVar = {word: (word,) for word in ("succeeded", "declined", "voided")}
     members = ("payment_id", "status", "reference", "amount", "currency", "refunded_amount")
@@ -192,7 +193,11 @@ def void_of_taken(charges: Charges) -> str:
 
 
 def void_of_pending(charges: Charges) -> str:
-    made = charges.make(token=charges.inputs.pending_token)
+    token = charges.inputs.pending_token
+    answer = charges.post(charges.new_reference(), charges.new_key(), token=token)
+    if answer.status in (400, 422):
+        raise NotObservableError(f"{answer.said}: --pending-token")
+    made = answer.row(*charges.members)
     if made["status"] != "pending":
         raise NotObservableError(f"this token is {made['status']}, not pending")
     for _ in range(2):

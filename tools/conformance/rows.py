@@ -104,16 +104,17 @@ def final_stays(orders: Orders) -> str:
             at_most is None or len(rows) <= at_most, f"{len(rows)} {orders.noun}s, one was expected"
         )
         listed[reference] = {row[orders.id_name].lower(): row["status"] for row in rows}
-    missing = 0
+    missing: list[str] = []
     for row_id, watched in orders.watched.items():
         status = listed[watched.reference].get(row_id.lower())
-        missing += status is None
+        missing += [row_id] if status is None else []
         require(
             status is None or status in watched.allowed,
             f"{row_id} was {watched.allowed[0]}, is {status}",
         )
     seconds = time.monotonic() - orders.began
-    require(not missing, f"{missing} of {len(orders.watched)} {orders.noun}s are listed no more")
+    count = f"{len(missing)} of {len(orders.watched)} {orders.noun}s"
+    require(not missing, f"{count} are listed no more: {', '.join(missing[:3])}")
     return f"{len(orders.watched)} {orders.noun}s, up to {seconds:.0f} s later"
 
 

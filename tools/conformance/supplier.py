@@ -15,6 +15,7 @@ class Bookings(Orders):
     path = "/bookings"
     id_name = "booking_id"
     taken = "confirmed"
+    options = "--offer, --starts-on, --ends-on, --guest"
     refused = "rejected"
     stays: ClassVar = {
         "confirmed": ("confirmed", "cancelled"),
@@ -95,7 +96,11 @@ def locator_stays(bookings: Bookings) -> str:
         return "none: the guest shows the booking's id"
     shown = {row.get("locator") for row in bookings.listed(booking["reference"])}
     require(shown <= {booking["locator"]}, "answer and listing have different ones")
-    return "the same in answer and listing"
+    cancelled = bookings.cancel(booking["booking_id"]).row("status")
+    after = [cancelled, *bookings.look(booking["reference"])]
+    changed = {row.get("locator") for row in after} - {booking["locator"], None}
+    require(not changed, "a cancellation changes it")
+    return "the same in answer and listing, also once cancelled"
 
 
 def as_asked(bookings: Bookings) -> str:

@@ -14,6 +14,7 @@ MOODS: Mapping[str, Callable[[], Mood]] = {
     "acts_and_fails": lambda: keys.acts_and_fails,
     "acts_on_other_body": lambda: keys.acts_on_other_body,
     "cancels_in_words": answers.CancelsInWords,
+    "cancels_with_new_locator": lambda: listings.cancels_with_new_locator,
     "changes_case": lambda: listings.changes_case,
     "changes_ids": lambda: listings.changes_ids,
     "changes_its_word": listings.ChangesItsWord,

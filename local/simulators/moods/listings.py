@@ -112,6 +112,15 @@ def needs_no_reference(asked: Asked, act: Act) -> Answer:
     return act(asked)
 
 
+def cancels_with_new_locator(asked: Asked, act: Act) -> Answer:
+    """Show a cancelled booking with another locator."""
+
+    def renamed(row: Row) -> Row:
+        return row | {"locator": "OTHER"} if row.get("status") == "cancelled" else row
+
+    return changed(act(asked), renamed)
+
+
 def changes_locators(asked: Asked, act: Act) -> Answer:
     answer = act(asked)
     return changed(answer, lambda row: row | {"locator": "OTHER"}) if asked.lists else answer
