@@ -5,6 +5,8 @@ import secrets
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from local.paths import STATE, read_json, write_json
 from local.processes import StackError, exclusive
 
@@ -25,6 +27,16 @@ class Secrets:
     supplier_api_key: str
     payments_webhook_secret: str
     supplier_webhook_secret: str
+    quote_signing_key: str  # of the offers simulator: an Ed25519 seed in base64
+
+    @property
+    def quote_keys(self) -> dict[str, Any]:
+        """The JWK Set that verifies the simulator's quotes."""
+        seed = base64.b64decode(self.quote_signing_key)
+        public = Ed25519PrivateKey.from_private_bytes(seed).public_key().public_bytes_raw()
+        x = base64.urlsafe_b64encode(public).decode().rstrip("=")
+        key = {"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "kid": "q1", "x": x}
+        return {"keys": [key]}
 
 
 def stack_secrets() -> Secrets:
@@ -49,7 +61,7 @@ def stack_secrets() -> Secrets:
 
 
 def _new(name: str) -> str:
-    if name == "access_token_key":
+    if name in ("access_token_key", "quote_signing_key"):
         return _base64()
     if name.endswith("_webhook_secret"):
         return f"whsec_{_base64()}"  # the form that Standard Webhooks prescribes

@@ -72,6 +72,7 @@ def parameters(
         "payments-api-key": Parameter(known.payments_api_key, secret=True),
         "supplier-api-key": Parameter(known.supplier_api_key, secret=True),
         "access-token-keys": Parameter(json.dumps(key_ring), secret=True),
+        "quote-keys": Parameter(json.dumps(known.quote_keys)),
         "webhook-secrets-payments": Parameter(
             json.dumps([known.payments_webhook_secret]), secret=True
         ),

@@ -11,23 +11,21 @@ from reservations.application.create_reservation import CreateReservation, creat
 from reservations.application.ports import ChargeClaim
 from reservations.domain.access_token import KeyRing
 from reservations.domain.clients import DuplicateCharge, QuoteMode
-from reservations.entrypoints import answers, http, idempotency, observability
+from reservations.entrypoints import answers, circumstances, http, idempotency, observability
 from reservations.entrypoints.bodies import (
     ReservationBody,
     judge_first_use,
     parse_json,
     parse_reservation,
 )
-from reservations.entrypoints.first_use import FirstUse
 from reservations.services import Services
 
+SETTINGS = (config.AccessTokenSettings, config.ApiSettings, *circumstances.SETTINGS)
 OPERATION = "POST /v1/reservations"
 
 
 def make_handler(services: Services) -> observability.Handler:
-    app = http.resolver(
-        services, config.AccessTokenSettings, config.ApiSettings, config.ClientSettings
-    )
+    app = http.resolver(services, *SETTINGS)
     app.post("/v1/reservations")(lambda: post_reservation(app, services))
     return http.function(app, services)
 
@@ -35,16 +33,15 @@ def make_handler(services: Services) -> observability.Handler:
 def post_reservation(app: APIGatewayRestResolver, services: Services) -> Response[str]:
     event = app.current_event
     client_id = http.client_id(event, services.api_settings().api_clients)
-    modes = services.client_modes(client_id)
-    key = http.idempotency_key(event, public=modes.public)
+    context = circumstances.first_use_by(client_id, services)
+    key = http.idempotency_key(event, public=context.modes.public)
     document = parse_json(http.json_body(event))
-    context = FirstUse.at(services.now(), policy=services.durations(), client_id=client_id)
     body = parse_reservation(document, context=context)
 
     def create(document: dict[str, Any]) -> dict[str, Any]:
         judged = judge_first_use(document, context=context)
         command = judged.to_command(client_id=client_id, language=http.language(event))
-        if modes.duplicate_charge is DuplicateCharge.REFUSE:
+        if context.modes.duplicate_charge is DuplicateCharge.REFUSE:
             claim = claim_of(judged, client_id=client_id, keys=services.key_ring())
             command = replace(command, claim=claim)
         return _create(services, command)
@@ -59,7 +56,7 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
     )
     if not replayed:
         observability.report("reservation accepted", metric="ReservationAccepted")
-        if modes.quote is QuoteMode.OBSERVE:
+        if context.modes.quote is QuoteMode.OBSERVE and body.quote is None:
             observability.count("QuoteMissing")
     return answers.created(
         stored, base_url=services.public_base_url(), keys=services.key_ring(), replayed=replayed

@@ -14,13 +14,11 @@ from typing import Any
 
 from reservations.domain.policy import STANDARD
 from reservations.entrypoints.bodies import parse_json, parse_reservation
-from reservations.entrypoints.first_use import FirstUse
+from tests.worlds.quotes import a_first_use
 
 RECORDED = Path(__file__).parent / "fingerprints" / "accepted.jsonl"
 # A first use refuses every trip of that day.
-NEVER = FirstUse.at(
-    datetime.max.replace(tzinfo=UTC), policy=replace(STANDARD, horizon=timedelta()), client_id="web"
-)
+NEVER = a_first_use(datetime.max.replace(tzinfo=UTC), policy=replace(STANDARD, horizon=timedelta()))
 
 A_BODY: dict[str, Any] = {
     "customer": {"full_name": "Ana Pérez", "email": "ana@example.com", "phone": "+34600111222"},

@@ -29,7 +29,6 @@ from reservations.domain.reservation import Language, MailKind, MailStatus, Rese
 from reservations.domain.words import PublicStatus
 from reservations.entrypoints import answers, bodies, http
 from reservations.entrypoints.faults import MAX_FAULTS
-from reservations.entrypoints.first_use import FirstUse
 from reservations.entrypoints.problems import CATALOGUE, FieldError, Problem
 from reservations.texts.compiled import TIMELINE
 from tests.unit.adapters.test_ses_events import event_with
@@ -47,6 +46,7 @@ from tests.worlds.builders import (
 )
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
 from tests.worlds.invocation import an_event as an_invocation
+from tests.worlds.quotes import a_first_use
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "docs" / "contratos"
@@ -168,7 +168,7 @@ def test_the_example_of_the_contract_is_accepted_by_the_code() -> None:
     operation = contract()["paths"]["/v1/reservations"]["post"]
     example = operation["requestBody"]["content"]["application/json"]["examples"]["hotel"]["value"]
 
-    bodies.judge_first_use(example, context=FirstUse.at(NOON, policy=STANDARD, client_id="web"))
+    bodies.judge_first_use(example, context=a_first_use(NOON))
 
 
 @pytest.mark.parametrize("reservation", RESERVATIONS.values(), ids=RESERVATIONS)

@@ -60,6 +60,7 @@ from tests.worlds.canaries import Search, forms
 from tests.worlds.databases import SchemaOf
 from tests.worlds.fakes import PlainRenderer
 from tests.worlds.invocation import Context, LogBook, an_event
+from tests.worlds.quotes import JWK_SET
 from tests.worlds.services import handler_of
 from tests.worlds.signing import signed_headers
 
@@ -392,6 +393,7 @@ def parameters(database_url: str) -> dict[str, str]:
         "support-contact": "soporte@viajes.example",
         "public-base-url": "https://api.reservations.example/live",
         "api-clients": json.dumps({"l3pk9vw2d1": "web"}),
+        "quote-keys": json.dumps(JWK_SET),
         "client-modes": json.dumps(
             {"web": {"public": True, "quote": "observe", "duplicate_charge": "refuse"}}
         ),

@@ -27,6 +27,7 @@ from reservations.domain.policy import STANDARD
 from reservations.entrypoints import answers
 from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
 from tests.worlds.invocation import LogBook, a_context, an_event
+from tests.worlds.quotes import SIGNER, claims_of
 from tests.worlds.services import BASE_URL, KEYS, OnDatabase, handler_of, raising
 
 TABLES = ("idempotency", "reservation", "customer", "history", "outbox")
@@ -110,6 +111,77 @@ def test_a_reservation_without_a_quote_is_counted_for_an_observed_client(
     post(services, "accepted")
 
     assert logs.metrics == {"ReservationAccepted"} | counted
+
+
+def post_quoted(services: OnDatabase, *, at: datetime, **members: Any) -> dict[str, Any]:
+    """Post the body of the event with a quote for it, given at that time, and with changed `members`."""
+    event = an_event("create_reservation.accepted")
+    body = json.loads(event["body"])
+    quote = SIGNER.sign(claims_of(body, at=at))
+    event["body"] = json.dumps({**body, "quote": quote, **members})
+    return handler_of("create_reservation", services)(event, a_context())
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_reservation_remembers_whether_its_offer_was_signed(
+    services: OnDatabase, database: Database, logs: LogBook, quoted: bool
+) -> None:
+    services.modes["web"] = replace(services.modes["web"], quote=QuoteMode.OBSERVE)
+
+    post_quoted(services, at=services.now()) if quoted else post(services, "accepted")
+
+    assert only_value(database, "SELECT quoted FROM reservation") == quoted
+    assert ("QuoteMissing" in logs.metrics) is not quoted
+
+
+def test_a_changed_price_is_refused_and_nothing_is_stored(
+    services: OnDatabase, database: Database, logs: LogBook
+) -> None:
+    cheap = {"amount": "0.01", "currency": "EUR"}
+
+    answer = post_quoted(services, at=services.now(), price=cheap)
+
+    assert (answer["statusCode"], problem(answer)) == (422, "validation_failed")
+    [fault] = json.loads(answer["body"])["errors"]
+    assert (fault["pointer"], fault["code"]) == ("/price/amount", "quote_mismatch")
+    assert rows(database) == NOTHING
+    assert logs.metrics == {"QuoteRefused"}
+
+
+def test_the_key_of_a_refused_quote_is_free_for_a_good_one(
+    services: OnDatabase, database: Database
+) -> None:
+    services.modes["web"] = replace(services.modes["web"], quote=QuoteMode.REQUIRED)
+    stale = services.now() - timedelta(hours=1)
+
+    answers = [
+        post(services, "accepted"),
+        post_quoted(services, at=stale),
+        post_quoted(services, at=services.now()),
+    ]
+
+    assert [answer["statusCode"] for answer in answers] == [422, 422, 202]
+    assert rows(database) == ONE_OF_EACH
+
+
+def test_a_repeat_is_replayed_after_its_quote_expired_and_with_a_fresh_or_no_quote(
+    services: OnDatabase, database: Database
+) -> None:
+    services.modes["web"] = replace(services.modes["web"], quote=QuoteMode.REQUIRED)
+    began = services.now()
+    first = post_quoted(services, at=began)
+
+    services.moment = began + timedelta(hours=1)
+    repeats = [
+        post_quoted(services, at=began),
+        post_quoted(services, at=services.moment),
+        post_quoted(services, at=began, quote="not a quote"),
+        post(services, "accepted"),
+    ]
+
+    assert {answer["body"] for answer in repeats} == {first["body"]}
+    assert {header(answer, "Idempotency-Replayed") for answer in repeats} == {"true"}
+    assert rows(database) == ONE_OF_EACH
 
 
 def test_the_stored_client_is_the_one_of_the_api_key(

@@ -29,6 +29,7 @@ from tests.template.test_functions import FROM_ENVIRONMENT, every_function, sett
 from tests.worlds.builders import NOON, RESERVATION_ID, a_creation
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from tests.worlds.invocation import LogBook, a_context, an_event
+from tests.worlds.quotes import JWK_SET, SIGNER, Signer
 from tests.worlds.services import KEYS, ORIGIN, handler_of
 from tests.worlds.signing import PAYMENTS_SECRET, SUPPLIER_SECRET
 
@@ -108,6 +109,7 @@ STORED: dict[str, Any] = {
     "support-contact": "soporte@example.com",
     "public-base-url": "https://api.reservations.example/live",
     "api-clients": {WEB: "web"},
+    "quote-keys": JWK_SET,
     "client-modes": {"web": {"public": True, "quote": "off", "duplicate_charge": "refuse"}},
     "access-token-keys": a_ring("k1", k1=OLD),
     "webhook-secrets-payments": [written(PAYMENTS_SECRET)],
@@ -205,3 +207,17 @@ def test_a_warm_function_accepts_a_provider_s_new_secret_beside_the_old_one(
     warm.put("webhook-secrets-payments", [written(NEW_SECRET)])
     warm.wait()
     assert heard() == [401, 200]
+
+
+def test_a_warm_function_knows_a_new_signer_of_quotes_beside_the_old_one(warm: Warm) -> None:
+    renewed = Signer("q2", seed=2)
+    assert set(warm.quote_keys()) == {"q1"}
+
+    warm.put("quote-keys", {"keys": [SIGNER.jwk, renewed.jwk]})
+    assert set(warm.quote_keys()) == {"q1"}
+    warm.wait()
+    assert set(warm.quote_keys()) == {"q1", "q2"}
+
+    warm.put("quote-keys", {"keys": [renewed.jwk]})
+    warm.wait()
+    assert set(warm.quote_keys()) == {"q2"}

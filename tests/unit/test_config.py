@@ -22,6 +22,7 @@ from reservations.config import (
     MailSettings,
     ParameterPath,
     QueueSettings,
+    QuoteSettings,
     SagaSettings,
     Settings,
     SettingsReader,
@@ -32,6 +33,7 @@ from reservations.domain.errors import SettingsError
 from reservations.domain.facts import Provider
 from reservations.domain.policy import SHORT, STANDARD
 from tests.worlds.builders import NOON
+from tests.worlds.quotes import Signer
 
 MODES = {"public": True, "quote": "off", "duplicate_charge": "refuse"}
 PAYMENTS, SUPPLIER = (PROVIDERS[provider].settings for provider in Provider)
@@ -279,6 +281,54 @@ def test_a_key_ring_is_read_from_base64() -> None:
 )
 def test_an_unusable_key_ring_is_refused(values: dict[str, str]) -> None:
     assert "access-token-keys" in refusal(AccessTokenSettings, **values)
+
+
+# --- the keys of quotes -------------------------------------------------------------------------------
+
+JWK = Signer().jwk
+
+
+def test_the_public_keys_of_quotes_are_read_by_their_ids() -> None:
+    keys = read(
+        QuoteSettings, quote_keys=json.dumps({"keys": [JWK, Signer("q2", seed=2).jwk]})
+    ).keys
+    assert {kid: key.algorithm_name for kid, key in keys.items()} == {"q1": "EdDSA", "q2": "EdDSA"}
+
+
+def test_a_deployment_may_have_no_signer_of_quotes() -> None:
+    assert read(QuoteSettings, quote_keys='{"keys": []}').keys == {}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        None,
+        {"q1": JWK},
+        ["q1"],
+        [JWK, JWK],
+        [JWK | {"d": "A" * 43}],
+        [JWK | {"kid": "a b"}],
+        [JWK | {"x": "AAAA"}],
+        [JWK | {"alg": "ES256"}],
+        [{name: value for name, value in JWK.items() if name != "alg"}],
+        [{"kty": "oct", "kid": "q1", "alg": "HS256", "k": "A" * 43}],
+    ],
+    ids=[
+        "missing",
+        "no list",
+        "no key",
+        "key id twice",
+        "private key",
+        "key id with a space",
+        "short",
+        "another algorithm",
+        "no algorithm",
+        "shared secret",
+    ],
+)
+def test_unusable_keys_of_quotes_are_refused(keys: Any) -> None:
+    values = {} if keys is None else {"keys": keys}
+    assert "quote-keys" in refusal(QuoteSettings, quote_keys=json.dumps(values))
 
 
 # --- cached settings ------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from reservations.domain.errors import SettingsError
 from reservations.domain.policy import SHORT
 from reservations.services import Services
 from tests.worlds.builders import NOON
+from tests.worlds.quotes import JWK_SET
 
 ROOT = Path(__file__).parents[2]
 PARAMETERS = {
@@ -39,6 +40,7 @@ PARAMETERS = {
     "client-modes": json.dumps(
         {"web": {"public": True, "quote": "required", "duplicate_charge": "refuse"}}
     ),
+    "quote-keys": json.dumps(JWK_SET),
     "access-token-keys": json.dumps(
         {"current": "k1", "keys": {"k1": b64encode(bytes(32)).decode()}}
     ),

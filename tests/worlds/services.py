@@ -1,11 +1,13 @@
 """The composition root with fakes, and functions built on it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
+
+from jwt import PyJWK
 
 from reservations import config, tracing
 from reservations.adapters.mysql.engine import Database
@@ -27,6 +29,7 @@ from tests.worlds.fakes import (
     ScriptedPayments,
     ScriptedSupplier,
 )
+from tests.worlds.quotes import JWK_SET
 from tests.worlds.signing import PAYMENTS_SECRET, SUPPLIER_SECRET
 
 KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
@@ -106,6 +109,9 @@ class FakeServices(Services):
 
     def client_modes(self, client_id: str) -> ClientModes:
         return self.modes[client_id]
+
+    def quote_keys(self) -> Mapping[str, PyJWK]:
+        return config.QuoteSettings.model_validate({"quote_keys": json.dumps(JWK_SET)}).keys
 
     def webhook_secrets(self, provider: Provider) -> list[bytes]:
         return self.secrets[provider]

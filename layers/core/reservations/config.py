@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -31,6 +31,9 @@ from reservations.domain.clients import ClientModes
 from reservations.domain.errors import SettingsError
 from reservations.domain.facts import Provider
 from reservations.domain.policy import SHORT, STANDARD, Policy
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
 
 ReadParameters = Callable[[Collection[str]], Mapping[str, str]]
 
@@ -69,6 +72,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # as long as its
 # The beginning of an access token, as in docs/contratos/openapi.yaml.
 KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
 
+_QUOTE_SHAPES = {("OKP", "Ed25519", "EdDSA"), ("EC", "P-256", "ES256")}  # kty, crv, alg
 
 _SECRET: dict[str, JsonValue] = {"secret": True}  # of a field that no `SecretStr` marks
 
@@ -286,6 +290,39 @@ class ApiSettings(Settings):
     api_clients: Json[dict[str, Name]] = Field(
         description="cliente de cada clave de API, por el identificador de la clave"
     )
+
+
+def _quote_keys(value: dict[str, Any]) -> "Mapping[str, PyJWK]":
+    """Read a JWK Set (RFC 7517) of public keys."""
+    from jwt import PyJWK, PyJWTError
+
+    keys: dict[str, PyJWK] = {}
+    try:
+        for each in value["keys"]:
+            kid = _KEY_ID.validate_python(each["kid"])
+            shape = (each["kty"], each["crv"], each["alg"])
+            if shape not in _QUOTE_SHAPES or "d" in each or kid in keys:
+                raise ValueError("another shape, a private key, or a key id twice")
+            keys[kid] = PyJWK(each)
+    except (KeyError, TypeError, PyJWTError) as error:
+        raise ValueError("not a set of public keys") from error
+    return keys
+
+
+class QuoteSettings(Settings):
+    """The keys of whoever signs quotes. Each is good for one algorithm only."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, hide_input_in_errors=True)
+
+    rotates = True
+    quote_keys: Annotated[Json[dict[str, Any]], AfterValidator(_quote_keys)] = Field(
+        description="claves públicas de quien firma cotizaciones, como JWK Set"
+    )
+
+    @property
+    def keys(self) -> "Mapping[str, PyJWK]":
+        keys: Mapping[str, PyJWK] = self.quote_keys
+        return keys
 
 
 class ClientSettings(Settings):

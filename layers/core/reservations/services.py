@@ -24,6 +24,7 @@ from reservations.domain.messages import Queue
 from reservations.domain.policy import Policy
 
 if TYPE_CHECKING:
+    from jwt import PyJWK
     from mypy_boto3_ssm import SSMClient
     from sqlalchemy import URL, Engine
 
@@ -73,6 +74,9 @@ class Services:
 
     def client_modes(self, client_id: str) -> ClientModes:
         return self._settings(config.ClientSettings).of(client_id)
+
+    def quote_keys(self) -> "Mapping[str, PyJWK]":
+        return self._settings(config.QuoteSettings).keys
 
     def public_base_url(self) -> str:
         return self.api_settings().public_base_url

@@ -202,6 +202,7 @@ class World:
             "public-base-url": "https://api.reservations.example/live",
             "api-clients": json.dumps(clients),
             "client-modes": json.dumps(_MODES),
+            "quote-keys": json.dumps({"keys": []}),
             "saga-policy": json.dumps({**SAGA, "policy": {**SAGA_POLICY, **policy}}),
         }
         for name, value in values.items():

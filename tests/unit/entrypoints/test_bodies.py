@@ -20,7 +20,7 @@ from reservations.domain.errors import InvalidMoneyError
 from reservations.domain.money import MINOR_DIGITS, Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language
-from reservations.entrypoints import bodies, contact, typed_text
+from reservations.entrypoints import bodies, contact, quotes, typed_text
 from reservations.entrypoints.bodies import (
     ReservationBody,
     judge_first_use,
@@ -28,12 +28,12 @@ from reservations.entrypoints.bodies import (
     parse_reservation,
 )
 from reservations.entrypoints.faults import CODE_OF, MAX_FAULTS
-from reservations.entrypoints.first_use import FirstUse
 from reservations.entrypoints.problems import ProblemError
 from reservations.texts.compiled import FAULTS
+from tests.worlds.quotes import a_first_use
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
-FIRST_USE = FirstUse.at(NOON, policy=STANDARD, client_id="web")
+FIRST_USE = a_first_use(NOON)
 FOUR_IN_ONE = "\u03b1\u0313\u0300\u0345"  # U+1F82 in NFC
 
 A_BODY: dict[str, Any] = {
@@ -137,11 +137,12 @@ ONE_OF_EACH = {
 
 
 def test_there_is_a_body_for_each_fault() -> None:
-    assert ONE_OF_EACH.keys() == FAULTS[Language.SPANISH].keys()
+    of_quotes = {"quote_missing", "quote_expired", "quote_mismatch", "quote_invalid"}
+    assert ONE_OF_EACH.keys() | of_quotes == FAULTS[Language.SPANISH].keys()
 
 
 def test_every_fault_has_a_text_and_no_text_is_idle() -> None:
-    source = "".join(getsource(module) for module in (bodies, contact, typed_text, money))
+    source = "".join(getsource(module) for module in (bodies, contact, quotes, typed_text, money))
     raised = re.findall(r'raise (?:fault|InvalidMoneyError)\("(\w+)"', source)
     assert {*raised, *CODE_OF.values()} == FAULTS[Language.SPANISH].keys()
 
@@ -325,7 +326,7 @@ def test_a_day_is_past_when_it_is_past_in_every_zone(
     now: str, starts_on: str, accepted: bool
 ) -> None:
     moment = datetime.fromisoformat(now).replace(tzinfo=UTC)
-    context = FirstUse.at(moment, policy=STANDARD, client_id="web")
+    context = a_first_use(moment)
     body = with_trip(starts_on, "2026-12-02")
 
     if accepted:
@@ -339,7 +340,7 @@ def test_a_day_is_past_when_it_is_past_in_every_zone(
 
 def test_the_horizon_and_the_longest_stay_are_settings() -> None:
     policy = replace(STANDARD, horizon=timedelta(days=10), longest_stay=timedelta(days=2))
-    context = FirstUse.at(NOON, policy=policy, client_id="web")
+    context = a_first_use(NOON, policy=policy)
 
     judge_first_use(with_trip("2027-03-11", "2027-03-13"), context=context)
     for trip in (with_trip("2027-03-12", "2027-03-13"), with_trip("2027-03-11", "2027-03-14")):

@@ -19,6 +19,7 @@ from pydantic import (
 )
 
 from reservations.application.create_reservation import CreateReservation
+from reservations.domain.clients import QuoteMode
 from reservations.domain.errors import InvalidMoneyError
 from reservations.domain.money import IN_USE, MINOR_DIGITS, Money
 from reservations.domain.reservation import Customer, Language, Offer
@@ -159,10 +160,24 @@ class ReservationBody(_Body):
     payment_token: Annotated[
         str, Field(pattern=r"\A[A-Za-z0-9_-]{1,128}\z"), AfterValidator(_no_card_number)
     ]
+    # Last, as it is compared with the others.
+    quote: Annotated[str, Field(max_length=4096)] | None = Field(
+        default=None, validate_default=True
+    )
+
+    @field_validator("quote")
+    @classmethod
+    def _signs_the_offer(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if context := first_use(info):
+            if value is not None:
+                context.check_quote(value, info.data)
+            elif context.modes.quote is QuoteMode.REQUIRED:
+                raise fault("quote_missing")
+        return value
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return the values as read, equal for requests that differ only in spelling."""
-        values = self.model_dump(mode="json", exclude={"price"})
+        """Return the values as read, equal for requests that differ only in spelling or in their quote."""
+        values = self.model_dump(mode="json", exclude={"price", "quote"})
         for part, member in (("customer", "full_name"), ("offer", "description")):
             values[part][member] = unicodedata.normalize("NFC", values[part][member])
         price = Money.parse(self.price.amount, self.price.currency)
@@ -172,6 +187,7 @@ class ReservationBody(_Body):
         """Return the command with the values in the form that is stored. The body has passed `judge_first_use`."""
         return CreateReservation(
             client_id=client_id,
+            quoted=self.quote is not None,
             offer=Offer(**self.offer.model_dump()),
             price=Money.parse(self.price.amount, self.price.currency),
             customer=Customer(

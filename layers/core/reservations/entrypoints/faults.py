@@ -1,6 +1,6 @@
 """The faults of a body: raised by its validators, and listed in the answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -29,28 +29,37 @@ _LIMITS = {"max_length": "max", "ge": "min", "le": "max"}
 
 
 def fault(
-    code: str, params: Mapping[str, int | str] | None = None, *, member: str | None = None
+    code: str,
+    params: Mapping[str, int | str] | None = None,
+    *,
+    member: str | None = None,
+    pointers: tuple[str, ...] = (),
 ) -> PydanticCustomError:
     """The error that a validator raises.
 
     `params` are the limits that the value breaks, and nothing of the value. `member` names the one at fault where a
-    rule spans several.
+    rule spans several, `pointers` those at fault anywhere in the body.
     """
-    return PydanticCustomError(code, code, {"member": member, "params": params or {}})
+    context = {"member": member, "params": params or {}, "pointers": pointers}
+    return PydanticCustomError(code, code, context)
 
 
 def faults_of(*errors: ValidationError) -> tuple[FieldError, ...]:
     """The first `MAX_FAULTS` different faults, without any text of the input."""
     faults = [
-        _field_error(each)
+        fault
         for error in errors
         for each in error.errors(include_input=False, include_url=False)
+        for fault in _field_errors(each)
     ]
     different = {(each.pointer, each.code): each for each in faults}
     return tuple(different.values())[:MAX_FAULTS]
 
 
-def _field_error(error: Any) -> FieldError:
+def _field_errors(error: Any) -> Iterator[FieldError]:
+    if pointers := error.get("ctx", {}).get("pointers"):
+        yield from (FieldError(pointer, error["type"]) for pointer in pointers)
+        return
     code = CODE_OF.get(error["type"], error["type"])
     path = [str(step) for step in error["loc"]]
     context = error.get("ctx", {})
@@ -59,4 +68,4 @@ def _field_error(error: Any) -> FieldError:
     if member := context.get("member"):
         path.append(member)
     limits = {name: context[limit] for limit, name in _LIMITS.items() if limit in context}
-    return FieldError("".join(f"/{step}" for step in path), code, context.get("params", limits))
+    yield FieldError("".join(f"/{step}" for step in path), code, context.get("params", limits))

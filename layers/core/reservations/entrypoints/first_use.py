@@ -4,35 +4,54 @@ A body that a release accepted stays readable for good, because its repeat must 
 therefore acts only in a validation with a `FirstUse` as its context.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from pydantic import ValidationInfo
 
+from reservations.domain.clients import ClientModes
 from reservations.domain.policy import Policy
 
 # A day ends last at UTC-12, so a date before this one has passed everywhere.
 _LAST_ZONE = timedelta(hours=-12)
 
+CheckQuote = Callable[[str, Mapping[str, Any]], None]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstUse:
-    """`today` is the date in the zone where days end last, `latest_start` the last that may be booked."""
+    """`today` is the date in the zone where days end last, `latest_start` the last that may be booked.
+
+    `check_quote` takes a quote and the valid members of its body, and raises the quote's fault.
+    """
 
     today: date
     latest_start: date
     longest_stay: timedelta
     client_id: str
+    modes: ClientModes
+    check_quote: CheckQuote
 
     @classmethod
-    def at(cls, now: datetime, *, policy: Policy, client_id: str) -> Self:
+    def at(
+        cls,
+        now: datetime,
+        *,
+        policy: Policy,
+        client_id: str,
+        modes: ClientModes,
+        check_quote: CheckQuote,
+    ) -> Self:
         """`now` is in UTC."""
         return cls(
             today=(now + _LAST_ZONE).date(),
             latest_start=(now + policy.horizon).date(),
             longest_stay=policy.longest_stay,
             client_id=client_id,
+            modes=modes,
+            check_quote=check_quote,
         )
 
 

@@ -405,6 +405,10 @@ FAULTS = {
         'lost_character': 'Contiene «�», que sustituye a una letra perdida: envía el texto en UTF-8.',
         'too_far_ahead': 'Es una fecha demasiado lejana.',
         'stay_too_long': 'La estancia es demasiado larga.',
+        'quote_missing': 'Falta la cotización firmada de la oferta.',
+        'quote_expired': 'La cotización ha caducado: pide otra.',
+        'quote_mismatch': 'La cotización firmada dice otra cosa.',
+        'quote_invalid': 'La cotización no vale: no es de un firmante nuestro, o no es para este cliente.',
     },
     'en': {
         'missing': 'This member is missing.',
@@ -428,6 +432,10 @@ FAULTS = {
         'lost_character': 'It has “�”, which stands for a lost letter: send the text in UTF-8.',
         'too_far_ahead': 'The date is too far ahead.',
         'stay_too_long': 'The stay is too long.',
+        'quote_missing': 'The signed quote of the offer is missing.',
+        'quote_expired': 'The quote has expired: get another one.',
+        'quote_mismatch': 'The signed quote says otherwise.',
+        'quote_invalid': 'The quote is not valid: it is not by a signer of ours, or not for this client.',
     },
 }
 
