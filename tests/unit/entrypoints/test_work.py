@@ -21,11 +21,10 @@ from reservations import tracing
 from reservations.domain.codes import canonical
 from reservations.domain.errors import InvalidReservationCodeError
 from reservations.domain.facts import Provider
-from reservations.domain.policy import STANDARD
 from reservations.entrypoints import http, webhooks
 from reservations.entrypoints.bodies import parse_json, parse_reservation
-from reservations.entrypoints.first_use import FirstUse
 from reservations.entrypoints.problems import ProblemError
+from tests.worlds.quotes import a_first_use
 from tests.worlds.signing import signed_headers
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
@@ -112,7 +111,7 @@ def filled(unit: str) -> str:
 def create(document: Any) -> None:
     raw = json.dumps(document, ensure_ascii=False).encode()
     assert len(raw) <= http.MAX_BODY_BYTES
-    context = FirstUse.at(NOON, policy=STANDARD, client_id="web")
+    context = a_first_use(NOON)
     event = APIGatewayProxyEvent(
         {"headers": {"Content-Type": "application/json"}, "body": raw.decode()}
     )
