@@ -5,7 +5,7 @@ import uuid
 
 from tools.conformance.api import Answer
 from tools.conformance.orders import AT_ONCE, First, Orders
-from tools.conformance.verdicts import NotObservableError, Promise, require
+from tools.conformance.verdicts import BrokenError, NotObservableError, Promise, require
 
 _REPEATS = 3
 _LOST_S = 10  # until a request whose caller hung up is repeated, listed or not
@@ -115,10 +115,17 @@ def key_kept_a_day(orders: Orders) -> str:
 
 
 def _provoked(orders: Orders) -> list[tuple[Answer, int]]:
-    """Repeat a request that fails at first. Return each answer with the number of rows listed after it."""
+    """Repeat a request that fails at first. Return each answer with the number of rows listed after it.
+
+    Raises:
+        NotObservableError: no answer came.
+    """
     reference, key, seen = orders.new_reference(), orders.new_key(), []
     for _ in range(_ATTEMPTS):
-        answer = orders.post(reference, key, attempts=1, **orders.failing)
+        try:
+            answer = orders.post(reference, key, attempts=1, **orders.failing)
+        except BrokenError as silence:
+            raise NotObservableError(str(silence)) from None
         seen.append((answer, len(orders.look(reference))))
         if answer.status < 429:
             break

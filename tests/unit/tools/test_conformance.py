@@ -421,6 +421,17 @@ def test_a_pending_token_that_is_unknown_breaks_nothing() -> None:
     assert "--pending-token" in found.rows[0].seen
 
 
+def test_silence_under_the_failing_token_breaks_nothing() -> None:
+    with sandbox_of("payments") as sandbox:
+        found = examined(
+            sandbox,
+            only=["failure_not_kept", "postponed_did_nothing"],
+            inputs=Inputs(failing_token="tok_timeout"),
+        )
+
+    assert len(rows_with(found, Verdict.NOT_OBSERVABLE)) == 2
+
+
 def test_an_outage_is_a_sentence_and_no_table(
     sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
