@@ -15,7 +15,7 @@ class Bookings(Orders):
     path = "/bookings"
     id_name = "booking_id"
     taken = "confirmed"
-    options = "--offer, --starts-on, --ends-on, --guest"
+    options = "--offer, --amount, --currency, --starts-on, --ends-on, --guest"
     refused = "rejected"
     stays: ClassVar = {
         "confirmed": ("confirmed", "cancelled"),

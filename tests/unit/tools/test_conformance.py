@@ -397,7 +397,11 @@ def test_an_unreachable_provider_is_a_sentence_and_no_table(
     ("provider", "refused", "options"),
     [
         ("payments", ["--currency", "eur"], "--token, --amount, --currency"),
-        ("supplier", ["--offer", "x" * 65], "--offer, --starts-on, --ends-on, --guest"),
+        (
+            "supplier",
+            ["--offer", "x" * 65],
+            "--offer, --amount, --currency, --starts-on, --ends-on, --guest",
+        ),
     ],
 )
 def test_a_refused_test_input_is_a_sentence_and_no_table(
@@ -452,7 +456,7 @@ def test_an_outage_is_a_sentence_and_no_table(
         (["--payments-url", "sandbox.example"], "http://"),
         (["--payments-url", "http://127.0.0.1:1", "--amount", "0.05"], "smallest units"),
         (["--payments-url", "http://127.0.0.1:1", "--only", "all"], "no promise all"),
-        (["--payments-url", "http://me:word@127.0.0.1:1"], "no user, query or fragment"),
+        (["--payments-url", "http://me@127.0.0.1:1"], "no user, query or fragment"),
         (["--payments-url", "http://127.0.0.1:1/?key=word"], "no user, query or fragment"),
         (["--payments-url", "http://127.0.0.1:1", "--many", "1"], "--many"),
         (["--payments-url", "http://127.0.0.1:1", "--timeout", "0"], "--timeout"),
