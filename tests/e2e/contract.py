@@ -15,10 +15,14 @@ obeys = _CONTRACT.validate
 
 
 def judge(response: httpx.Response) -> None:
-    """Assert that the contract declares an answer: its status, headers, media type and body."""
+    """Assert that the contract declares an answer: its status, headers, media type and body.
+
+    HEAD is answered as GET.
+    """
     response.read()
     operations = _CONTRACT.path(response.request.url.path.partition(_STAGE)[2])
-    operation = operations.get(response.request.method.lower(), {"responses": _ANOTHER_METHOD})
+    method = response.request.method.lower().replace("head", "get")
+    operation = operations.get(method, {"responses": _ANOTHER_METHOD})
     _CONTRACT.check_response(operation["responses"] if operations else _UNKNOWN_PATH, response)
 
 

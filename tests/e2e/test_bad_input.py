@@ -232,6 +232,8 @@ MALFORMED = {
     "string": b'"reserve"',
     "number": b"7",
     "null": b"null",
+    "latin_1": VALID.replace("é".encode(), b"\xe9"),
+    "overlong_utf_8": VALID.replace("é".encode(), b"\xc1\xa9"),
     "utf_16": VALID.decode().encode("utf-16"),
     "brackets": b"[" * 60_000,
     "closed_brackets": b"[" * 32_000 + b"]" * 32_000,
@@ -240,12 +242,9 @@ MALFORMED = {
 }
 
 
-@pytest.mark.parametrize("letter", [b"\xe9", b"\xc1\xa9"], ids=["latin_1", "overlong_utf_8"])
-def test_a_letter_that_is_not_utf_8_is_a_fault_of_its_member(
-    partner: httpx.Client, letter: bytes
-) -> None:
-    """The gateway puts U+FFFD in its place."""
-    answer = send(partner, VALID.replace("é".encode(), letter), key=new_key())
+def test_a_lost_letter_is_a_fault_of_its_member(partner: httpx.Client) -> None:
+    """Gateways put U+FFFD in the place of bytes that are not UTF-8."""
+    answer = send(partner, VALID.replace("é".encode(), "\ufffd".encode()), key=new_key())
 
     problem = assert_problem(answer, REFUSED, "validation_failed")
     assert {(error["pointer"], error["code"]) for error in problem["errors"]} == {
@@ -425,6 +424,30 @@ def test_no_text_in_the_place_of_a_code_does_harm(partner: httpx.Client, code: s
 
 
 # --- unusual but valid ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + VALID,
+        json.dumps(a_request(offer={"guests": 2.0})).encode(),
+        json.dumps(a_request(customer={"phone": "+34 600\u2011111 222"})).encode(),
+        json.dumps(a_request(customer={"email": "ana@espa\u00f1a.example"})).encode(),
+    ],
+    ids=["byte order mark", "guests 2.0", "phone with spaces", "international domain"],
+)
+def test_a_body_as_people_and_programs_write_it_is_accepted(
+    partner: httpx.Client, content: bytes
+) -> None:
+    assert send(partner, content, key=new_key()).status_code == httpx.codes.ACCEPTED
+
+
+@pytest.mark.parametrize("key", ["order:2026:11:30:{}", "{}.MQ==", '"{} of the day"'])
+def test_a_key_may_have_any_visible_sign(partner: httpx.Client, key: str) -> None:
+    answer = send(partner, VALID, key=key.format(uuid.uuid4()))
+
+    assert answer.status_code == httpx.codes.ACCEPTED
+
 
 NAMES = {
     "emoji": "Ana 👩‍👩‍👧 Pérez",

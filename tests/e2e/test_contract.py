@@ -111,7 +111,13 @@ def test_a_reader_with_an_older_version_gets_the_new_one(trip: Trip) -> None:
 
 
 def test_a_code_can_be_typed_as_people_type(trip: Trip) -> None:
-    for typed in (trip.code.lower(), trip.code.replace("-", ""), trip.code.replace("-", " ")):
+    for typed in (
+        trip.code.lower(),
+        trip.code.replace("-", ""),
+        trip.code.replace("-", " "),
+        trip.code.replace("-", "\u2013"),
+        trip.code.replace("-", "\u2011") + "%0A",
+    ):
         answer = trip.api.get(f"/v1/reservations/{typed}", headers={"Authorization": trip.bearer})
         assert answer.status_code == httpx.codes.OK, typed
         assert answer.json()["reservation_code"] == trip.code

@@ -251,6 +251,18 @@ def test_a_browser_gets_the_link_to_the_voucher_in_the_body(confirmed: Trip) -> 
 
 
 @pytest.mark.embedded
+def test_head_leads_to_a_link_that_takes_head(confirmed: Trip) -> None:
+    redirect = confirmed.api.head(
+        f"/v1/reservations/{confirmed.code}/voucher", headers={"Authorization": confirmed.bearer}
+    )
+
+    assert (redirect.status_code, redirect.content) == (httpx.codes.SEE_OTHER, b"")
+    answer = httpx.head(redirect.headers["Location"], timeout=10)
+    assert answer.status_code == httpx.codes.OK
+    assert answer.headers["content-type"] == "application/pdf"
+
+
+@pytest.mark.embedded
 def test_a_link_that_was_tampered_with_opens_nothing(early_link: str) -> None:
     signature = re.search(r"Signature=([^&]+)", early_link)
     assert signature is not None
