@@ -278,6 +278,7 @@ def prepare() -> None:
         "access-token-keys": Parameter(json.dumps(_KEYS_OF_EVENTS), secret=True),
         "api-clients": Parameter(json.dumps(_CLIENTS_OF_EVENTS)),
         "client-modes": Parameter(json.dumps(_MODES_OF_EVENTS)),
+        "mails-per-hour": Parameter(json.dumps({"address": 3, "client": 500})),
         "public-base-url": Parameter(f"http://127.0.0.1:{API_PORT}"),
     }
     deployment.put_parameters(AWS_ON_THIS_MACHINE, settings, stage=_SAM_STAGE)

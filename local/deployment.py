@@ -226,6 +226,7 @@ def _create_stack(endpoint: str, known: Secrets, template: dict[str, Any], origi
         "PartnerApiKeyValue": known.partner_api_key,
         "WebQuote": "observe",
         "PartnerQuote": "observe",
+        "UnpaidMailsPerClient": "10000",
         "AllowedOrigin": origin,
     }
     cloudformation.create_stack(

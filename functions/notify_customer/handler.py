@@ -10,7 +10,12 @@ from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints import observability, queue
 from reservations.services import Services
 
-SETTINGS = (config.ContactSettings, config.MailSettings)
+SETTINGS = (
+    config.AccessTokenSettings,
+    config.ContactSettings,
+    config.MailSettings,
+    config.UnpaidMailSettings,
+)
 
 
 def make_handler(services: Services) -> observability.Handler:
@@ -26,6 +31,7 @@ def on_hint(services: Services, hint: Hint, _: datetime) -> None:
         cases=services.cases(ping=True),
         mailer=services.mailer,
         vouchers=Vouchers(store=store, renderer=renderer),
+        limits=services.unpaid_mail_limits(),
         support_contact=services.support_contact(),
     )
     if notified:

@@ -50,6 +50,7 @@ A_MAIL = Mail(
     to="ana@example.com",
     guest="Ana Pérez",
     code="6MWUT4A5HT4",
+    quoted=False,
     offer=an_offer(),
     price=Money(34250, "EUR"),
     supplier_locator="SUP-84K2LQ",

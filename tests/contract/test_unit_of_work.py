@@ -14,6 +14,7 @@ from reservations.application.ports import (
     Attempt,
     ChargeClaim,
     OutboxMessage,
+    Quota,
     UnitOfWork,
     WebhookEvent,
 )
@@ -867,3 +868,40 @@ def test_a_reservation_that_is_closed_loses_its_claim(uow: UnitOfWork) -> None:
     save(uow, facts=with_calls(a_charge(), reason=Reason.CUSTOMER_CANCELLED))
 
     assert take(uow, a_claim(b"1", b"2"), second) is None
+
+
+# --- mails about what was never paid
+
+
+def take_places(uow: UnitOfWork, *quotas: Quota, at: datetime) -> datetime | None:
+    with uow:
+        until = uow.unpaid_mails.take(quotas, now=at)
+        uow.commit()
+    return until
+
+
+def test_a_quota_has_so_many_places_in_any_hour(uow: UnitOfWork) -> None:
+    quota = Quota(b"1" * 32, 2)
+    minutes = (0, 30, 59, 60, 61, 89, 90)
+
+    waits = [take_places(uow, quota, at=NOON + m * MINUTE) for m in minutes]
+
+    full_until = [None, None, 60, None, 90, 90, None]
+    assert waits == [None if m is None else NOON + m * MINUTE for m in full_until]
+
+
+def test_a_mail_without_a_place_in_one_quota_takes_none_in_another(uow: UnitOfWork) -> None:
+    mailbox, client = Quota(b"1" * 32, 2), Quota(b"2" * 32, 1)
+    take_places(uow, client, at=NOON)
+
+    assert take_places(uow, mailbox, client, at=LATER) == NOON + HOUR
+    assert [take_places(uow, mailbox, at=LATER) for _ in range(3)] == [None, None, LATER + HOUR]
+
+
+def test_a_lower_limit_waits_until_enough_places_are_free(uow: UnitOfWork) -> None:
+    for minutes in range(3):
+        take_places(uow, Quota(b"1" * 32, 3), at=NOON + minutes * MINUTE)
+
+    until = take_places(uow, Quota(b"1" * 32, 1), at=NOON + 5 * MINUTE)
+
+    assert until == NOON + 2 * MINUTE + HOUR

@@ -48,7 +48,7 @@ from reservations.domain.reservation import (
 )
 from reservations.domain.views import View, view
 from reservations.domain.words import PublicStatus, Review, State
-from tests.worlds.application import KEYS, SUPPORT
+from tests.worlds.application import KEYS, LIMITS, SUPPORT
 from tests.worlds.builders import (
     BOOK_KEY,
     CHARGE_KEY,
@@ -216,6 +216,7 @@ class World:
             cases=self.cases,
             mailer=mailer,
             vouchers=Vouchers(store=store, renderer=PlainRenderer()),
+            limits=LIMITS,
             support_contact=SUPPORT,
         )
         return mailer

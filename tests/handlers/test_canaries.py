@@ -390,6 +390,7 @@ def parameters(database_url: str) -> dict[str, str]:
         "supplier-url": "https://supplier.example",
         "supplier-api-key": VALUES["key at the supplier"],
         "mail-sender": SENDER,
+        "mails-per-hour": json.dumps({"address": 3, "client": 500}),
         "support-contact": "soporte@viajes.example",
         "public-base-url": "https://api.reservations.example/live",
         "api-clients": json.dumps({"l3pk9vw2d1": "web"}),
@@ -759,6 +760,15 @@ REFUSED = {
         "idempotency_key_reused",
         request("create_reservation.accepted", body=a_body(), **SAME_KEY),
         request("create_reservation.accepted", body=a_body(payment_token="tok_other"), **SAME_KEY),
+    ),
+    "a second tab": refused(
+        "payment_in_progress",
+        request("create_reservation.accepted", body=a_body(), **SAME_KEY),
+        request(
+            "create_reservation.accepted",
+            body=a_body(),
+            **{"Idempotency-Key": "another-tab-another-key"},
+        ),
     ),
     "a key that another request holds": refused("request_in_flight", creation(), locked=True),
     "a row that another request holds": refused(

@@ -106,6 +106,7 @@ def a_ring(current: str, **keys: bytes) -> dict[str, Any]:
 STORED: dict[str, Any] = {
     "database-url": "mysql+pymysql://user@127.0.0.1:1/none",
     "saga-policy": {"profile": "standard"},
+    "mails-per-hour": {"address": 3, "client": 500},
     "support-contact": "soporte@example.com",
     "public-base-url": "https://api.reservations.example/live",
     "api-clients": {WEB: "web"},

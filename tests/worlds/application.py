@@ -7,7 +7,12 @@ from datetime import datetime, timedelta
 from reservations.application.cases import Cases
 from reservations.application.confirm_supplier import confirm_supplier
 from reservations.application.issue_voucher import Issued, issue_voucher
-from reservations.application.notify_customer import Notified, Vouchers, notify_customer
+from reservations.application.notify_customer import (
+    Notified,
+    UnpaidMailLimits,
+    Vouchers,
+    notify_customer,
+)
 from reservations.application.ports import DocumentStore, Mailer, VoucherRenderer
 from reservations.application.process_payment import process_payment
 from reservations.application.provider_step import StepTaken
@@ -29,6 +34,7 @@ from tests.worlds.fakes import (
 )
 
 KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
+LIMITS = UnpaidMailLimits(address=3, client=500, keys=KEYS)
 SUPPORT = "soporte@example.com"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -132,5 +138,6 @@ class World:
             cases=self.cases(),
             mailer=mailer or RecordingMailer(),
             vouchers=Vouchers(store=store or self.store, renderer=renderer or PlainRenderer()),
+            limits=LIMITS,
             support_contact=SUPPORT,
         )

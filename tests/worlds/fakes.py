@@ -28,11 +28,13 @@ from reservations.application.ports import (
     PaymentRequest,
     PaymentsApi,
     Published,
+    Quota,
     Reply,
     Reservations,
     SupplierApi,
     SupplierRequest,
     UnitOfWork,
+    UnpaidMails,
     Voucher,
     VoucherRenderer,
     WebhookEvent,
@@ -197,6 +199,7 @@ class InMemoryDatabase:
     outbox: MutableMapping[int, StoredHint] = field(default_factory=dict)
     webhooks: MutableMapping[tuple[Provider, str], WebhookEvent] = field(default_factory=dict)
     claims: MutableMapping[tuple[str, bytes], UUID | None] = field(default_factory=dict)
+    unpaid_mails: MutableMapping[bytes, tuple[datetime, ...]] = field(default_factory=dict)
     held: dict[object, object] = field(default_factory=dict)
     row_ids: Iterator[int] = field(default_factory=lambda: count(1))
 
@@ -220,6 +223,7 @@ class InMemoryUnitOfWork(UnitOfWork):
         self.outbox: InMemoryOutbox = InMemoryOutbox(self)
         self.webhooks: InMemoryWebhooks = InMemoryWebhooks(self)
         self.claims: InMemoryChargeClaims = InMemoryChargeClaims(self)
+        self.unpaid_mails: InMemoryUnpaidMails = InMemoryUnpaidMails(self)
         self._begin()
 
     def _begin(self) -> None:
@@ -233,6 +237,7 @@ class InMemoryUnitOfWork(UnitOfWork):
             {}, committed.webhooks
         )
         self.claimed: ChainMap[tuple[str, bytes], UUID | None] = ChainMap({}, committed.claims)
+        self.counted: ChainMap[bytes, tuple[datetime, ...]] = ChainMap({}, committed.unpaid_mails)
         self.reservations.locked.clear()
 
     def __enter__(self) -> Self:
@@ -283,6 +288,7 @@ class InMemoryUnitOfWork(UnitOfWork):
             self.hints,
             self.notices,
             self.claimed,
+            self.counted,
         )
         for layer in layers:
             written, committed = layer.maps
@@ -313,6 +319,27 @@ class InMemoryChargeClaims(ChargeClaims):
     def free(self, reservation_id: UUID) -> None:
         mine = [row for row, holder in self._unit.claimed.items() if holder == reservation_id]
         self._unit.claimed.update(dict.fromkeys(mine))
+
+
+class InMemoryUnpaidMails(UnpaidMails):
+    def __init__(self, unit: InMemoryUnitOfWork) -> None:
+        self._unit = unit
+
+    def take(self, quotas: Sequence[Quota], *, now: datetime) -> datetime | None:
+        waits = []
+        for quota in quotas:
+            if not self._unit.database.hold(quota.digest, self._unit):
+                raise DatabaseBusyError("a lock was not granted in time")
+            times = self._unit.counted.get(quota.digest, ())
+            recent = [at for at in times if at > now - timedelta(hours=1)]
+            if len(recent) >= quota.limit:
+                waits.append(recent[-quota.limit] + timedelta(hours=1))
+        if waits:
+            return max(waits)
+        for quota in quotas:
+            times = self._unit.counted.get(quota.digest, ())
+            self._unit.counted[quota.digest] = (*times, now)
+        return None
 
 
 class InMemoryReservations(Reservations):

@@ -11,6 +11,7 @@ from jwt import PyJWK
 
 from reservations import config, tracing
 from reservations.adapters.mysql.engine import Database
+from reservations.application.notify_customer import UnpaidMailLimits
 from reservations.application.ports import UnitOfWork, VoucherRenderer
 from reservations.domain.access_token import KeyRing
 from reservations.domain.clients import ClientModes, DuplicateCharge, QuoteMode
@@ -115,6 +116,9 @@ class FakeServices(Services):
 
     def webhook_secrets(self, provider: Provider) -> list[bytes]:
         return self.secrets[provider]
+
+    def unpaid_mail_limits(self) -> UnpaidMailLimits:
+        return UnpaidMailLimits(address=3, client=500, keys=self.ring)
 
     def support_contact(self) -> str:
         return SUPPORT

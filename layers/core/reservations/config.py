@@ -250,6 +250,21 @@ class ContactSettings(Settings):
     )
 
 
+class MailsPerHour(BaseModel):
+    """Mails an hour about what was never paid, to one address and for one client."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    address: int = Field(gt=0)
+    client: int = Field(gt=0)
+
+
+class UnpaidMailSettings(Settings):
+    mails_per_hour: Json[MailsPerHour] = Field(
+        description="correos por hora sobre lo no pagado: a una dirección (`address`), de un cliente (`client`)"
+    )
+
+
 class MailSettings(Settings):
     mail_sender: str = Field(
         pattern=r"^[^@\s]+@[^@\s]+$", description="remitente de los correos, verificado en SES"

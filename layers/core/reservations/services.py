@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from reservations.adapters.mysql.engine import Database
     from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
     from reservations.adapters.providers.provider_http import ProviderHttp
+    from reservations.application.notify_customer import UnpaidMailLimits
     from reservations.entrypoints.queue import DeadLetterSink
 
 _JITTER = 0.2  # of the ladder, either way
@@ -83,6 +84,12 @@ class Services:
 
     def webhook_secrets(self, provider: Provider) -> Sequence[bytes]:
         return self._settings(config.PROVIDERS[provider].webhooks).secrets
+
+    def unpaid_mail_limits(self) -> "UnpaidMailLimits":
+        from reservations.application.notify_customer import UnpaidMailLimits
+
+        limits = self._settings(config.UnpaidMailSettings).mails_per_hour
+        return UnpaidMailLimits(address=limits.address, client=limits.client, keys=self.key_ring())
 
     def support_contact(self) -> str:
         return self._settings(config.ContactSettings).support_contact

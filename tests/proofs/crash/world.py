@@ -198,6 +198,7 @@ class World:
             "webhook-secrets-payments": json.dumps([_SECRET]),
             "webhook-secrets-supplier": json.dumps([_SECRET]),
             "mail-sender": SENDER,
+            "mails-per-hour": json.dumps({"address": 3, "client": 500}),
             "support-contact": "soporte@example.com",
             "public-base-url": "https://api.reservations.example/live",
             "api-clients": json.dumps(clients),

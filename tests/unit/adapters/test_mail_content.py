@@ -22,6 +22,7 @@ A_MAIL = Mail(
     guest="Ana Pérez Núñez",
     code="6MWUT4A5HT4",
     offer=an_offer(description="Hotel Sol, habitación doble"),
+    quoted=False,
     price=Money(34250, "EUR"),
     supplier_locator="SUP-84K2LQ",
     refund=None,
@@ -86,10 +87,27 @@ def test_both_parts_show_the_reservation_and_the_support_contact(mail: Mail) -> 
 
     assert "6MWUT-4A5HT-4" in message["Subject"]
     for part in (text_of(mail), shown_by(mail)):
-        assert "Ana Pérez Núñez" in part
         assert "6MWUT-4A5HT-4" in part
-        assert "Hotel Sol, habitación doble" in part
         assert "+34 910 000 000 · ayuda@viajes.example" in part
+
+
+SENDERS_WORDS = ("Ana", "Pérez", "Hotel", "doble", "2027", "342")
+
+
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+def test_only_a_confirmation_carries_what_an_unsigned_request_said(mail: Mail) -> None:
+    confirmed = mail.kind is MailKind.CONFIRMED
+    for part in (text_of(mail), shown_by(mail)):
+        carried = [word in part for word in SENDERS_WORDS]
+        assert all(carried) if confirmed else not any(carried)
+
+
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+def test_every_mail_carries_a_signed_offer_but_a_name_only_once_it_is_confirmed(mail: Mail) -> None:
+    quoted = replace(mail, quoted=True)
+    for part in (text_of(quoted), shown_by(quoted)):
+        assert "Hotel Sol, habitación doble" in part
+        assert ("Ana Pérez Núñez" in part) is (mail.kind is MailKind.CONFIRMED)
 
 
 @pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")

@@ -3,10 +3,18 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any
+from uuid import UUID
 
 import pytest
 
-from reservations.application.notify_customer import Notified
+from reservations.application.cases import Cases
+from reservations.application.notify_customer import (
+    Notified,
+    UnpaidMailLimits,
+    Vouchers,
+    notify_customer,
+)
 from reservations.application.operate import check_now
 from reservations.application.ports import (
     Mail,
@@ -17,24 +25,30 @@ from reservations.application.ports import (
     MailUnknown,
 )
 from reservations.application.vouchers import voucher_of
+from reservations.domain.codes import new_code
 from reservations.domain.errors import DocumentStoreUnavailableError, ReservationNotFoundError
-from reservations.domain.facts import Reason
+from reservations.domain.facts import Facts, Reason, Status
+from reservations.domain.fulfilment import SendMail, ask_again, fulfil, is_limited
 from reservations.domain.learning import cancel
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
+from reservations.domain.plan import settle
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.domain.views import view
-from tests.worlds.application import SUPPORT, CrashError, World
+from tests.worlds.application import LIMITS, SUPPORT, CrashError, World
 from tests.worlds.builders import (
     CODE,
+    HOUR,
     MINUTE,
     NOON,
     PRICE,
     RESERVATION_ID,
+    SECOND,
     a_booking,
     a_change,
     a_charge,
+    a_creation,
     a_customer,
     a_refund,
     a_reservation,
@@ -42,7 +56,14 @@ from tests.worlds.builders import (
     a_voucher,
     some_facts,
 )
-from tests.worlds.fakes import FailingRenderer, InMemoryDocumentStore, RecordingMailer
+from tests.worlds.fakes import (
+    FailingRenderer,
+    InMemoryDatabase,
+    InMemoryDocumentStore,
+    InMemoryUnitOfWork,
+    PlainRenderer,
+    RecordingMailer,
+)
 
 PDF = b"%PDF-1.7 a voucher"
 
@@ -477,3 +498,152 @@ def test_a_hint_for_no_reservation_sends_nothing() -> None:
         world.notify(mailer)
 
     assert mailer.mails == []
+
+
+# --- limits of what was never paid
+
+
+class Mailbox:
+    """Declined reservations in one database, whose mails go through one mailer."""
+
+    def __init__(self) -> None:
+        self.database = InMemoryDatabase()
+        self.mailer = RecordingMailer()
+
+    def declined(self, number: int, *, email: str = "ana@example.com", **changes: Any) -> None:
+        reservation_id = _id(number)
+        facts = replace(
+            some_facts(a_charge(Status.DECLINED), reason=Reason.PAYMENT_DECLINED),
+            reservation_id=reservation_id,
+        )
+        reservation = a_reservation(facts=facts, reservation_id=reservation_id, code=new_code())
+        with InMemoryUnitOfWork(self.database) as uow:
+            uow.add(a_creation(replace(reservation, **changes)), a_customer(email=email))
+            uow.commit()
+
+    def notify(self, number: int, *, limits: UnpaidMailLimits = LIMITS) -> MailStatus | None:
+        notified = notify_customer(
+            _id(number),
+            cases=Cases(uow=InMemoryUnitOfWork(self.database), policy=STANDARD),
+            mailer=self.mailer,
+            vouchers=Vouchers(store=InMemoryDocumentStore(), renderer=PlainRenderer()),
+            limits=limits,
+            support_contact=SUPPORT,
+        )
+        return notified.status if notified else None
+
+    def stored(self, number: int) -> Reservation:
+        return self.database.reservations[_id(number)]
+
+
+def _id(number: int) -> UUID:
+    return UUID(int=number)
+
+
+@pytest.fixture
+def mailbox() -> Mailbox:
+    return Mailbox()
+
+
+SPELLINGS = ["ana@example.com", "Ana@Example.com", "ana+1@example.com", "a.n.a@example.com"]
+
+
+def test_thirty_declined_reservations_send_three_mails_in_an_hour(mailbox: Mailbox) -> None:
+    for number in range(30):
+        mailbox.declined(number, email=SPELLINGS[number % len(SPELLINGS)])
+
+    statuses = [mailbox.notify(number) for number in range(30)]
+
+    assert statuses == [MailStatus.SENT] * 3 + [MailStatus.HELD] * 27
+    assert len(mailbox.mailer.mails) == 3
+
+
+def test_a_held_mail_leaves_when_it_has_a_place(mailbox: Mailbox) -> None:
+    for number in range(4):
+        mailbox.declined(number)
+        mailbox.notify(number)
+    [held] = mailbox.stored(3).sends
+    assert (held.status, held.check_at) == (MailStatus.HELD, NOON + HOUR)
+
+    mailbox.database.now = NOON + HOUR - SECOND
+    assert mailbox.notify(3) is None
+    mailbox.database.now = NOON + HOUR
+
+    assert mailbox.notify(3) is MailStatus.SENT
+    assert mailbox.stored(3).sends[0].attempts == 1
+
+
+def test_a_mail_that_finds_no_place_in_a_day_rests_unsent(mailbox: Mailbox) -> None:
+    mailbox.declined(0)
+    for hour in range(25):
+        mailbox.database.now = NOON + hour * HOUR
+        for other in range(3):
+            mailbox.declined(100 + 3 * hour + other)
+            mailbox.notify(100 + 3 * hour + other)
+        mailbox.notify(0)
+
+    [held] = mailbox.stored(0).sends
+    assert (held.status, held.check_at) == (MailStatus.HELD, None)
+    assert settle(mailbox.stored(0), Moment(mailbox.database.now, STANDARD)).next_check_at is None
+    assert not view(mailbox.stored(0), Moment(mailbox.database.now, STANDARD)).requires_support
+
+
+def test_one_client_has_a_limit_of_its_own(mailbox: Mailbox) -> None:
+    limits = replace(LIMITS, client=2)
+    for number in range(3):
+        mailbox.declined(number, email=f"ana{number}@example.com")
+    mailbox.declined(3, email="eva@example.com", client_id="partner")
+
+    statuses = [mailbox.notify(number, limits=limits) for number in range(4)]
+
+    assert statuses == [MailStatus.SENT, MailStatus.SENT, MailStatus.HELD, MailStatus.SENT]
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        some_facts(a_charge(), a_booking(), confirmed_at=NOON),
+        some_facts(a_charge(), a_refund(), reason=Reason.SUPPLIER_REJECTED),
+        some_facts(a_charge(), a_refund(), reason=Reason.CUSTOMER_CANCELLED, ended_at=NOON),
+    ],
+    ids=["confirmed", "refunded", "cancelled"],
+)
+def test_a_flood_holds_back_no_mail_about_what_was_paid(mailbox: Mailbox, facts: Facts) -> None:
+    for number in range(9):
+        mailbox.declined(number)
+        mailbox.notify(number)
+    mailbox.declined(9, facts=replace(facts, reservation_id=_id(9)), documents=(a_voucher(),))
+
+    assert mailbox.notify(9) is MailStatus.SENT
+
+
+def test_a_held_mail_leaves_at_once_when_a_payment_is_found(mailbox: Mailbox) -> None:
+    for number in range(4):
+        mailbox.declined(number)
+        mailbox.notify(number)
+    before = mailbox.stored(3)
+    paid = (a_charge(Status.DECLINED), a_charge(provider_id="pay_2", key="seen:charge:pay_2"))
+    after = replace(before, facts=replace(before.facts, calls=paid))
+
+    assert fulfil(after, NOON) == SendMail(MailKind.REJECTED)
+    assert not is_limited(after, MailKind.REJECTED)
+
+
+def test_a_repeat_takes_no_second_place(mailbox: Mailbox) -> None:
+    mailbox.declined(0)
+    mailbox.mailer.outcome = MailNotSent()
+    for attempt in range(5):
+        mailbox.database.now = NOON + attempt * 6 * MINUTE
+        assert mailbox.notify(0) is MailStatus.NOT_SENT
+
+    mailbox.declined(1)
+    assert mailbox.notify(1) is MailStatus.NOT_SENT
+
+
+def test_an_operator_may_send_a_mail_that_rests_unsent(mailbox: Mailbox) -> None:
+    send = a_send(MailKind.REJECTED, MailStatus.HELD, attempts=0)
+    mailbox.declined(0, sends=(send,))
+
+    again = ask_again(mailbox.stored(0), Moment(NOON + 48 * HOUR, STANDARD))
+
+    assert fulfil(again, NOON + 48 * HOUR) == SendMail(MailKind.REJECTED)

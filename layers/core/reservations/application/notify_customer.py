@@ -1,5 +1,6 @@
 """Mail the traveler, once per kind of news."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -14,16 +15,20 @@ from reservations.application.ports import (
     MailOutcome,
     MailRefused,
     MailUnknown,
+    Quota,
     Voucher,
     VoucherRenderer,
 )
 from reservations.application.vouchers import stored_voucher, voucher_of
+from reservations.domain.access_token import KeyRing
 from reservations.domain.errors import DocumentStoreUnavailableError, VoucherNotDrawnError
 from reservations.domain.fulfilment import (
     SendMail,
     begin_send,
     fulfil,
     give_up,
+    hold,
+    is_limited,
     put_off,
     record_send,
 )
@@ -43,6 +48,33 @@ STATUS_OF: dict[type[MailOutcome], MailStatus] = {
     MailNotSent: MailStatus.NOT_SENT,
     MailUnknown: MailStatus.UNKNOWN,
 }
+
+_SUBADDRESS = re.compile(r"\+.*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnpaidMailLimits:
+    """Mails an hour about what was never paid, to one mailbox and for one client. `keys` hides addresses."""
+
+    address: int
+    client: int
+    keys: KeyRing
+
+    def of(self, client_id: str, email: str) -> tuple[Quota, Quota]:
+        mailbox = self._digest("unpaid-mail:address:v1:", _mailbox(email))
+        client = self._digest("unpaid-mail:client:v1:", client_id)
+        return Quota(mailbox, self.address), Quota(client, self.client)
+
+    def _digest(self, purpose: str, text: str) -> bytes:
+        # A rotation begins the count again: for an hour twice as many may leave.
+        return self.keys.digests(purpose, text)[0]
+
+
+def _mailbox(email: str) -> str:
+    """One text for the spellings of an address that many providers deliver to one mailbox."""
+    local, _, domain = email.lower().rpartition("@")
+    return f"{_SUBADDRESS.sub('', local).replace('.', '')}@{domain}"
+
 
 Entry = Callable[[Reservation, MailKind, Moment], Reservation]
 
@@ -72,12 +104,14 @@ def notify_customer(
     cases: Cases,
     mailer: Mailer,
     vouchers: Vouchers,
+    limits: UnpaidMailLimits,
     support_contact: str,
 ) -> Notified | None:
     """Send the next due mail. Return `None` if no mail is due.
 
     The send is written down before it is made, as the mail service has no idempotency key. A crash in
     between costs one repeat, never a silent loss. An outage of the document store costs no send.
+    A mail about what was never paid waits for its place in the limits of an hour.
 
     Raises:
         ReservationNotFoundError: there is no such reservation.
@@ -95,11 +129,13 @@ def notify_customer(
     except (DocumentStoreUnavailableError, VoucherNotDrawnError):
         waits = _write_down(put_off, reservation_id, kind, cases=cases)
         return Notified(kind=kind, status=MailStatus.NOT_SENT) if waits else None
-    begun = _write_down(begin_send, reservation_id, kind, cases=cases)
+    begun = _begin(reservation_id, kind, customer, cases=cases, limits=limits)
     if begun is None:
         return None
 
     reservation, at = begun
+    if reservation.is_held(kind):
+        return Notified(kind=kind, status=MailStatus.HELD)
     refund = view(reservation, at).refund
     mail = mail_of(reservation, customer, kind, refund=refund, support_contact=support_contact)
     outcome = mailer.send(replace(mail, voucher_pdf=pdf))
@@ -131,6 +167,30 @@ def _write_down(
         return case.reservation, case.at
 
 
+def _begin(
+    reservation_id: UUID,
+    kind: MailKind,
+    customer: Customer,
+    *,
+    cases: Cases,
+    limits: UnpaidMailLimits,
+) -> tuple[Reservation, Moment] | None:
+    """Write down a send, or that the mail is held. Return `None` if it is not due any more."""
+    with cases.open(reservation_id) as case:
+        reservation, at = case.reservation, case.at
+        if fulfil(reservation, at.now) != SendMail(kind):
+            return None
+        until = None
+        if is_limited(reservation, kind):
+            quotas = limits.of(reservation.client_id, customer.email)
+            until = cases.uow.unpaid_mails.take(quotas, now=at.now)
+        if until is None:
+            case.put(begin_send(reservation, kind, at))
+        else:
+            case.put(hold(reservation, kind, at, until=until))
+        return case.reservation, at
+
+
 def mail_of(
     reservation: Reservation,
     customer: Customer,
@@ -149,6 +209,7 @@ def mail_of(
         guest=customer.full_name,
         code=reservation.code,
         offer=reservation.offer,
+        quoted=reservation.quoted,
         price=reservation.standing.paid,
         supplier_locator=booking.reference if booking else None,
         refund=refund.money if refund else None,

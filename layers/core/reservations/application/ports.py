@@ -153,6 +153,24 @@ class ChargeClaims(Protocol):
         """Stage the end of a reservation's claim."""
 
 
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The mails that may leave in an hour for one keyed hash, of an address or of a client."""
+
+    digest: bytes
+    limit: int
+
+
+class UnpaidMails(Protocol):
+    """The mails of the last hour about what was never paid."""
+
+    def take(self, quotas: Sequence[Quota], *, now: datetime) -> datetime | None:
+        """Stage a mail in all quotas and return `None`, or return the time when all have a place again.
+
+        Callers name their quotas in the same order, as their rows stay locked until the unit ends.
+        """
+
+
 class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     """One transaction: leaving the block without `commit` stores nothing."""
 
@@ -160,6 +178,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     outbox: Outbox
     webhooks: Webhooks
     claims: ChargeClaims
+    unpaid_mails: UnpaidMails
     traceparent: str | None  # W3C Trace Context of this invocation; hints carry it on
 
     def __enter__(self) -> Self: ...
@@ -480,7 +499,10 @@ class VoucherRenderer(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """The content of a mail. `refund` is the sum of all refunds, done or on their way."""
+    """The content of a mail. `refund` is the sum of all refunds, done or on their way.
+
+    `quoted` says that whoever priced the offer signed it.
+    """
 
     reservation_id: UUID
     kind: MailKind
@@ -489,6 +511,7 @@ class Mail:
     guest: str = field(repr=False)
     code: str
     offer: Offer
+    quoted: bool
     price: Money
     supplier_locator: str | None
     refund: Money | None

@@ -44,6 +44,8 @@ class MailRule:
     failed: bool = False  # only if a refund failed after it had succeeded
 
 
+HELD_FOR = timedelta(hours=24)
+
 MAIL_RULES = (
     MailRule(status=PublicStatus.CONFIRMADA, kind=MailKind.CONFIRMED),
     MailRule(status=PublicStatus.CONFIRMADA, kind=MailKind.VOUCHER, newer=True),
@@ -151,12 +153,14 @@ def _untold_payment(reservation: Reservation) -> bool:
 
 
 def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail | Wait | None:
-    """Return `None` once the mail rests: sent, refused, or repeated without an answer."""
+    """Return `None` once the mail rests: sent, refused, held for too long, or repeated without an answer."""
     send = reservation.send_of(kind)
     if send is None:
         return SendMail(kind)
     if send.check_at is None or not send.known:
         return None
+    if reservation.is_held(kind) and reservation.standing.was_paid:
+        return SendMail(kind)
     return SendMail(kind) if send.check_at <= now else Wait(send.check_at)
 
 
@@ -172,6 +176,31 @@ def begin_send(reservation: Reservation, kind: MailKind, at: Moment) -> Reservat
         check_at=None if repeats else at.now + at.policy.mail_repeat,
     )
     return reservation.put_send(send)
+
+
+def is_limited(reservation: Reservation, kind: MailKind) -> bool:
+    """Return `True` for a mail that counts in the limits of an hour: one never begun, about what was never paid.
+
+    A repeat has its place already.
+    """
+    never_begun = reservation.send_of(kind) is None or reservation.is_held(kind)
+    return never_begun and not reservation.standing.was_paid
+
+
+def hold(reservation: Reservation, kind: MailKind, at: Moment, *, until: datetime) -> Reservation:
+    """Let a mail wait for its place in the limits, and rest unsent after `HELD_FOR`."""
+    before = reservation.send_of(kind)
+    since = before.sent_at if before else at.now
+    last = since + HELD_FOR
+    return reservation.put_send(
+        MailSend(
+            kind=kind,
+            status=MailStatus.HELD,
+            attempts=0,
+            sent_at=since,
+            check_at=None if at.now >= last else min(until, last),
+        )
+    )
 
 
 def put_off(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
@@ -201,13 +230,13 @@ def give_up(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation
 def ask_again(reservation: Reservation, at: Moment) -> Reservation:
     """Make due again the mails that were given up in doubt: a person accepts another copy.
 
-    Refused mails are due too, as the cause may have been ours. A mail that may still be on its way
-    is left alone.
+    Refused and held mails are due too, as the cause may have been ours. A mail that may still be on its
+    way is left alone.
     """
     for kind in _owed(reservation):
         send = reservation.send_of(kind)
         in_doubt = send and send.in_doubt and send.sent_at + at.policy.mail_repeat <= at.now
-        if send and (in_doubt or send.status is MailStatus.REFUSED):
+        if send and (in_doubt or send.status in (MailStatus.REFUSED, MailStatus.HELD)):
             reservation = reservation.put_send(replace(send, check_at=at.now))
     return reservation
 

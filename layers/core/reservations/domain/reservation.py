@@ -134,6 +134,10 @@ class Reservation:
     def send_of(self, kind: MailKind) -> MailSend | None:
         return next((send for send in self.sends if send.kind is kind), None)
 
+    def is_held(self, kind: MailKind) -> bool:
+        send = self.send_of(kind)
+        return send is not None and send.status is MailStatus.HELD
+
     def put_send(self, send: MailSend) -> "Reservation":
         """Replace the send of that kind, or add it at the end."""
         if self.send_of(send.kind) is None:

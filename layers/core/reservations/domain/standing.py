@@ -80,6 +80,11 @@ class Standing:
         """`True` while a charge is open, so that money may still be taken."""
         return any(charge.open for charge in self.charges)
 
+    @property
+    def was_paid(self) -> bool:
+        """`True` once a charge succeeded, whatever was returned since."""
+        return any(charge.status is Status.SUCCEEDED for charge in self.charges)
+
     @cached_property
     def held_charges(self) -> tuple[Call, ...]:
         """The charges of which we hold all or a part of the money."""
@@ -442,8 +447,7 @@ class Standing:
             return State.CANCELLATION_IN_PROGRESS
         if self.held_charges:
             return State.REFUND_IN_PROGRESS
-        paid = any(charge.status is Status.SUCCEEDED for charge in self.charges)
-        return State.REFUNDED if paid else FINAL_STATE.get(reason, State.CANCELLED)
+        return State.REFUNDED if self.was_paid else FINAL_STATE.get(reason, State.CANCELLED)
 
     @cached_property
     def public_status(self) -> PublicStatus:

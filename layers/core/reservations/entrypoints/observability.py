@@ -35,6 +35,7 @@ _FACTS = (
     "trace_id message_id reservation_id reservation_ids reservation_code verb outcome http_status"
     " elapsed_ms alarm code type kind reason queue error detail invariant remedy revision"
     " published woken looked unanswered dead hints webhooks idempotency_keys documents travelers"
+    " claims unpaid_mails"
 )
 FIELDS = frozenset(f"{_POWERTOOLS} {_FACTS}".split())
 

@@ -494,6 +494,7 @@ MAILS = {
     'es': {
         'shared': {
             'greeting': 'Hola, {guest}:',
+            'greeting_without_name': 'Hola:',
             'code': 'Código de reserva',
             'locator': 'Localizador del proveedor',
             'service': 'Servicio',
@@ -558,6 +559,7 @@ MAILS = {
     'en': {
         'shared': {
             'greeting': 'Hello {guest},',
+            'greeting_without_name': 'Hello,',
             'code': 'Reservation code',
             'locator': 'Supplier reference',
             'service': 'Service',

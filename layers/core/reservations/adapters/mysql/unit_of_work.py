@@ -10,6 +10,7 @@ from reservations.adapters.mysql.charge_claims import MySqlChargeClaims
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.outbox import MySqlOutbox
 from reservations.adapters.mysql.reservations import MySqlReservations
+from reservations.adapters.mysql.unpaid_mails import MySqlUnpaidMails
 from reservations.adapters.mysql.webhooks import MySqlWebhooks
 from reservations.application.ports import Attempt, Opened, UnitOfWork
 from reservations.domain.change import Change
@@ -25,6 +26,7 @@ class MySqlUnitOfWork(UnitOfWork):
         self.outbox = MySqlOutbox(database)
         self.webhooks = MySqlWebhooks(database)
         self.claims = MySqlChargeClaims(database)
+        self.unpaid_mails = MySqlUnpaidMails(database)
         self.traceparent = traceparent
 
     def __enter__(self) -> Self:

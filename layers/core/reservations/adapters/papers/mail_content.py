@@ -36,6 +36,7 @@ class _Words:
     """The texts that all mails in one language share."""
 
     greeting: str
+    greeting_without_name: str
     code: str
     locator: str
     service: str
@@ -124,8 +125,15 @@ def _refund(mail: Mail, words: _Words) -> list[str]:
     return [on_its_way, words.news_follows] if mail.kind in _NEWS_FOLLOWS else [on_its_way]
 
 
+def _is_ours(mail: Mail) -> bool:
+    """Return `True` for a mail that only our words may fill: anyone may have it sent to a stranger."""
+    return mail.kind not in _CONFIRMING
+
+
 def _details(mail: Mail, words: _Words) -> list[tuple[str, str]]:
     rows = [(words.code, display(mail.code))]
+    if _is_ours(mail) and not mail.quoted:
+        return rows
     if mail.supplier_locator is not None and mail.kind in _CONFIRMING:
         rows.append((words.locator, mail.supplier_locator))
     price_label = words.paid if mail.kind in _CONFIRMING else words.price
@@ -143,11 +151,15 @@ def _on_one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def _greeting(mail: Mail, words: _Words) -> str:
+    return words.greeting_without_name if _is_ours(mail) else words.greeting
+
+
 def _as_text(mail: Mail, words: _Words) -> str:
     details = "\n".join(f"{label}: {value}" for label, value in _details(mail, words))
     return "\n\n".join(
         [
-            words.greeting.format(guest=_on_one_line(mail.guest)),
+            _greeting(mail, words).format(guest=_on_one_line(mail.guest)),
             _LETTERS[mail.language, mail.kind].headline + ".",
             *_paragraphs(mail, words),
             details,
@@ -199,8 +211,11 @@ font-weight:bold;{breaks}"><bdi>{value}</bdi></td></tr>
 
 
 def _as_html(mail: Mail, words: _Words) -> str:
-    greeting = escape(words.greeting).format(guest=f"<bdi>{escape(_on_one_line(mail.guest))}</bdi>")
-    texts = [greeting, *map(escape, _paragraphs(mail, words))]
+    guest = f"<bdi>{escape(_on_one_line(mail.guest))}</bdi>"
+    texts = [
+        escape(_greeting(mail, words)).format(guest=guest),
+        *map(escape, _paragraphs(mail, words)),
+    ]
     return _PAGE.format(
         font=_FONT,
         breaks=_BREAKS,
