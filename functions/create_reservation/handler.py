@@ -7,17 +7,10 @@ from typing import Any
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from reservations import config
-from reservations.application.create_reservation import CreateReservation, create_reservation
-from reservations.application.ports import ChargeClaim
-from reservations.domain.access_token import KeyRing
+from reservations.application.create_reservation import create_reservation
 from reservations.domain.clients import DuplicateCharge, QuoteMode
 from reservations.entrypoints import answers, circumstances, http, idempotency, observability
-from reservations.entrypoints.bodies import (
-    ReservationBody,
-    judge_first_use,
-    parse_json,
-    parse_reservation,
-)
+from reservations.entrypoints.bodies import judge_first_use, parse_json, parse_reservation
 from reservations.services import Services
 
 SETTINGS = (config.AccessTokenSettings, config.ApiSettings, *circumstances.SETTINGS)
@@ -42,9 +35,12 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
         judged = judge_first_use(document, context=context)
         command = judged.to_command(client_id=client_id, language=http.language(event))
         if context.modes.duplicate_charge is DuplicateCharge.REFUSE:
-            claim = claim_of(judged, client_id=client_id, keys=services.key_ring())
-            command = replace(command, claim=claim)
-        return _create(services, command)
+            command = replace(command, claim=judged.claim(client_id, keys=services.key_ring()))
+        # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
+        cases, kid = services.joined_cases(), services.key_ring().current
+        with cases.uow:
+            reservation = create_reservation(command, cases=cases, token_kid=kid)
+        return answers.stored_answer(reservation, now=reservation.updated_at, policy=cases.policy)
 
     stored, replayed = idempotency.once(
         create,
@@ -61,22 +57,6 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
     return answers.created(
         stored, base_url=services.public_base_url(), keys=services.key_ring(), replayed=replayed
     )
-
-
-def claim_of(body: ReservationBody, *, client_id: str, keys: KeyRing) -> ChargeClaim:
-    """The claim of a body: its payment token is a member of what is hashed."""
-    digests = keys.digests("charge-claim:v1:", http.to_json(body.fingerprint()))
-    return ChargeClaim(client_id, digests)
-
-
-def _create(services: Services, command: CreateReservation) -> dict[str, Any]:
-    # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
-    cases = services.joined_cases()
-    with cases.uow:
-        reservation = create_reservation(
-            command, cases=cases, token_kid=services.key_ring().current
-        )
-    return answers.stored_answer(reservation, now=reservation.updated_at, policy=cases.policy)
 
 
 lambda_handler = make_handler(Services(os.environ))

@@ -146,19 +146,23 @@ def test_the_example_settings_for_a_deployment_are_valid_and_complete() -> None:
     text = (DOCS / "despliegue-aws.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| `([a-z-]+)` \| (\w+) \| `(.+?)` \|", text, re.MULTILINE)
     declared = dict(re.findall(r"SSM `…/([a-z-]+)` \| (sí|no)", documents.settings()))
-    # The template writes the clients and their modes. Another table documents the database.
-    of_the_template = {"api-clients", "client-modes"}
-    wanted = declared.keys() - {"database-url"} - of_the_template
+    # The template writes the clients, their modes and limits. Another table documents the database.
+    of_the_template = {
+        "api-clients": "{}",
+        "client-modes": "{}",
+        "mails-per-hour": '{"address": 3, "client": 500}',
+    }
+    wanted = declared.keys() - {"database-url"} - of_the_template.keys()
     path = config.ParameterPath(settings_path="/reservations/prod")
     values = {path.name_of(name): value for name, _, value in rows}
     models = [
         model
         for model in documents.sources()
         if {model.parameter(field).replace("_", "-") for field in model.model_fields}
-        <= wanted | of_the_template
+        <= wanted | of_the_template.keys()
     ]
 
-    written = {path.name_of(name): "{}" for name in of_the_template}
+    written = {path.name_of(name): value for name, value in of_the_template.items()}
     config.from_parameters(models, path, lambda _: values | written)
 
     kinds = {"sí": "SecureString", "no": "String"}

@@ -19,6 +19,8 @@ from pydantic import (
 )
 
 from reservations.application.create_reservation import CreateReservation
+from reservations.application.ports import ChargeClaim
+from reservations.domain.access_token import KeyRing
 from reservations.domain.clients import QuoteMode
 from reservations.domain.errors import InvalidMoneyError
 from reservations.domain.money import IN_USE, MINOR_DIGITS, Money
@@ -182,6 +184,11 @@ class ReservationBody(_Body):
             values[part][member] = unicodedata.normalize("NFC", values[part][member])
         price = Money.parse(self.price.amount, self.price.currency)
         return values | {"price": [price.minor, price.currency]}
+
+    def claim(self, client_id: str, *, keys: KeyRing) -> ChargeClaim:
+        """The claim of the payment token for the rest of the body."""
+        text = json.dumps(self.fingerprint(), sort_keys=True)
+        return ChargeClaim(client_id, keys.digests("charge-claim:v1:", text))
 
     def to_command(self, *, client_id: str, language: Language) -> CreateReservation:
         """Return the command with the values in the form that is stored. The body has passed `judge_first_use`."""
