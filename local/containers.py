@@ -31,11 +31,12 @@ ADMINISTRATORS = {
 }
 AWS_ON_THIS_MACHINE = "http://127.0.0.1:4566"
 AWS_EVERYWHERE = "http://localhost.localstack.cloud:4566"
-PROVIDERS_ON_THIS_MACHINE = {
+SIMULATORS_ON_THIS_MACHINE = {
     "payments": "http://127.0.0.1:8081",
     "supplier": "http://127.0.0.1:8082",
+    "offers": "http://127.0.0.1:8083",
 }
-PROVIDERS_AMONG_CONTAINERS = {name: f"http://{name}:8080" for name in PROVIDERS_ON_THIS_MACHINE}
+PROVIDERS_AMONG_CONTAINERS = {name: f"http://{name}:8080" for name in ("payments", "supplier")}
 NETWORK = "reservations_default"
 STACK_FILE = STATE / "containers" / "stack.json"
 
@@ -94,7 +95,7 @@ def up() -> None:
     known, origin = stack_secrets(), deployment.web_origin()
     # LocalStack cannot update a stack and keeps no data, so a new one is equal and faster.
     _compose("rm", "--stop", "--force", "localstack")
-    _start_servers("mysql", "localstack", *PROVIDERS_ON_THIS_MACHINE)
+    _start_servers("mysql", "localstack", *SIMULATORS_ON_THIS_MACHINE)
     _build()
     with step("Template deployed, database migrated"):
         api_url = deployment.deploy(
@@ -116,7 +117,7 @@ def up() -> None:
         aws_url=AWS_ON_THIS_MACHINE,
         stage=_STAGE_HERE,
         database_url=database_url(DATABASE_ON_THIS_MACHINE),
-        provider_urls=PROVIDERS_ON_THIS_MACHINE,
+        simulator_urls=SIMULATORS_ON_THIS_MACHINE,
         origin=origin,
     )
     deployment.connect_webhooks(description)
@@ -130,7 +131,8 @@ def _start_servers(*names: str) -> None:
 
 
 def _compose(*arguments: str) -> None:
-    result = subprocess.run(["docker", "compose", *arguments], cwd=ROOT)
+    environment = os.environ | {"QUOTE_SIGNING_KEY": stack_secrets().quote_signing_key}
+    result = subprocess.run(["docker", "compose", *arguments], cwd=ROOT, env=environment)
     if result.returncode:
         raise StackError(
             f"docker compose {' '.join(arguments)} failed.",
@@ -271,7 +273,7 @@ def down() -> None:
 
 def prepare() -> None:
     """Start the servers with the settings, queues and bucket that functions need in `sam local`."""
-    _start_servers("mysql", "localstack", *PROVIDERS_ON_THIS_MACHINE)
+    _start_servers("mysql", "localstack", *SIMULATORS_ON_THIS_MACHINE)
     _build()
     settings = {
         **_settings(stack_secrets()),

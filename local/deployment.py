@@ -224,7 +224,7 @@ def _create_stack(endpoint: str, known: Secrets, template: dict[str, Any], origi
         "WebApiKeyValue": known.web_api_key,
         "WebSecondApiKeyValue": known.web_second_api_key,
         "PartnerApiKeyValue": known.partner_api_key,
-        "WebQuote": "observe",
+        "WebQuote": "required",
         "PartnerQuote": "observe",
         "UnpaidMailsPerClient": "10000",
         "AllowedOrigin": origin,
@@ -331,7 +331,7 @@ def describe(
     aws_url: str,
     stage: str,
     database_url: str,
-    provider_urls: dict[str, str],
+    simulator_urls: dict[str, str],
     origin: str,
 ) -> dict[str, Any]:
     """Return the description of a running stack for tools and tests on this machine."""
@@ -342,8 +342,9 @@ def describe(
         "region": REGION,
         "stage": stage,
         "database_url": database_url,
-        "payments_url": provider_urls["payments"],
-        "supplier_url": provider_urls["supplier"],
+        "payments_url": simulator_urls["payments"],
+        "supplier_url": simulator_urls["supplier"],
+        "offers_url": simulator_urls["offers"],
         "provider_keys": {
             "payments": known.payments_api_key,
             "supplier": known.supplier_api_key,

@@ -6,7 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def travel(stack: dict[str, Any]) -> None:
     """
     with httpx.Client(base_url=stack["api_url"], timeout=30) as api:
         api.headers["x-api-key"] = stack["api_keys"]["web"]
-        request = _request()
+        request = _request(stack["offers_url"])
         with step("Reservation accepted") as current:
             created = _accepted(api, request)
             code = created["reservation_code"]
@@ -44,8 +44,8 @@ def travel(stack: dict[str, Any]) -> None:
         _account(stack, request, created, papers, _timeline(api, code))
 
 
-def _request() -> dict[str, Any]:
-    starts_on = datetime.now(UTC).date() + timedelta(days=60)
+def _request(offers_url: str) -> dict[str, Any]:
+    sale = first_sale(offers_url)
     return {
         "customer": {
             "full_name": "Ana Pérez",
@@ -53,16 +53,30 @@ def _request() -> dict[str, Any]:
             "email": f"ana.{uuid.uuid4().hex[:8]}@example.com",
             "phone": "+34600111222",
         },
-        "offer": {
-            "offer_id": "HTL-MAD-001",
-            "description": "Hotel Sol, doble",
-            "starts_on": starts_on.isoformat(),
-            "ends_on": (starts_on + timedelta(days=3)).isoformat(),
-            "guests": 2,
-        },
-        "price": {"amount": "342.50", "currency": "EUR"},
+        **sale,
         "payment_token": "tok_ok",
+        "quote": quote_for(offers_url, **sale),
     }
+
+
+def first_sale(offers_url: str) -> dict[str, Any]:
+    """The first `offer` of the catalogue, with its `price`."""
+    answer = httpx.get(f"{offers_url}/offers", timeout=30).raise_for_status()
+    sale: dict[str, Any] = answer.json()["offers"][0]
+    return sale
+
+
+def quote_for(
+    offers_url: str, *, offer: dict[str, Any], price: dict[str, str], client_id: str = "web"
+) -> str:
+    """Have an offer and its price signed for a client of the API.
+
+    Raises:
+        httpx.HTTPStatusError: the offers service does not sell it at that price.
+    """
+    asked = {"offer": offer, "price": price, "client_id": client_id}
+    answer = httpx.post(f"{offers_url}/quotes", json=asked, timeout=30)
+    return str(answer.raise_for_status().json()["quote"])
 
 
 def _accepted(api: httpx.Client, request: dict[str, Any]) -> dict[str, Any]:
@@ -166,17 +180,24 @@ def _account(
   API       {api}
   API key   {key}
 
-Try it. Sent again with the same Idempotency-Key, it returns the same reservation:
+Try it within half an hour, as long as its quote lasts. Sent again with the same Idempotency-Key, it returns the same
+reservation:
   curl -i {api}/v1/reservations \\
     -H 'x-api-key: {key}' -H 'Idempotency-Key: {uuid.uuid4()}' \\
     -H 'Content-Type: application/json' \\
     -d '{json.dumps(other, ensure_ascii=False)}'
+Get a fresh quote for it:
+  curl {stack["offers_url"]}/quotes -d '{json.dumps(_asked(request), ensure_ascii=False)}'
 Read this one:
   curl -i {created["_links"]["self"]} \\
     -H 'x-api-key: {key}' \\
     -H 'Authorization: Bearer {created["access_token"]}'
 
 The stack stays up. make logs: follow it; make down: stop it; make clean: delete its data.""")
+
+
+def _asked(request: dict[str, Any]) -> dict[str, Any]:
+    return {"offer": request["offer"], "price": request["price"], "client_id": "web"}
 
 
 def _clock(event: dict[str, Any]) -> str:

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 if __name__ == "__main__":
@@ -30,10 +29,11 @@ from local.progress import complain, done, note, step
 
 _DEPLOYED = STATE / "deployed.json"
 _LOCALSTACK_STATE = STATE / "localstack"
+_LEDGERS = STATE / "simulators"
 _CLEANING_SECONDS = 30
 # A listing shows a late charge after that: past two looks, and well within the minute of a hold in tests.
 _LATE = 25
-_SIMULATORS = ("payments", "supplier")
+_SIMULATORS = ("payments", "supplier", "offers")
 
 # Two more processes than cores, as many tests wait. A file shares what is expensive to make, and the first are long.
 _STACKLESS = (
@@ -91,6 +91,7 @@ def _blueprint() -> _Blueprint:
         simulators=[
             _simulator("payments", ports["payments"], secrets.payments_api_key),
             _simulator("supplier", ports["supplier"], secrets.supplier_api_key),
+            _offers(ports["offers"], secrets.quote_signing_key),
         ],
     )
 
@@ -109,7 +110,7 @@ def _localstack(port: int) -> Service:
 
 
 def _simulator(name: str, port: int, api_key: str) -> Service:
-    ledger = STATE / "simulators" / f"{name}.sqlite"
+    ledger = _LEDGERS / f"{name}.sqlite"
     command = [
         sys.executable,
         "-m",
@@ -125,6 +126,16 @@ def _simulator(name: str, port: int, api_key: str) -> Service:
         command=[str(part) for part in (*command, "--state", ledger)],
         healthy=lambda: _answers(port, "/_sim/health"),
         environment={"PYTHONPATH": str(ROOT), "SIMULATOR_API_KEY": api_key},
+    )
+
+
+def _offers(port: int, signing_key: str) -> Service:
+    command = [sys.executable, "-m", "local.simulators.offers", "--port", str(port)]
+    return Service(
+        name="offers",
+        command=command,
+        healthy=lambda: _answers(port, "/_sim/health"),
+        environment={"PYTHONPATH": str(ROOT), "QUOTE_SIGNING_KEY": signing_key},
     )
 
 
@@ -214,8 +225,8 @@ def _raise_anew(blueprint: _Blueprint) -> str:
         shutil.rmtree(_LOCALSTACK_STATE, ignore_errors=True)
         processes.start(blueprint.localstack)
     dead = [service for service in blueprint.simulators if not processes.is_healthy(service)]
+    _LEDGERS.mkdir(parents=True, exist_ok=True)
     for service in dead:
-        Path(service.command[-1]).parent.mkdir(parents=True, exist_ok=True)
         processes.start(service)
     with _meanwhile("local.database", "up", blueprint.engine):
         if not keep:
@@ -224,7 +235,7 @@ def _raise_anew(blueprint: _Blueprint) -> str:
     with step("Database") as current:
         server = database.ensure(blueprint.engine)
         current.text = f"{server.engine} {server.version} on {server.host}:{server.port}"
-    with step("Simulators of payments and supplier"):
+    with step("Simulators of payments, supplier and offers"):
         for service in dead:
             processes.wait_until_healthy(service)
     with step(f"LocalStack on {blueprint.urls['localstack']}"):
@@ -282,7 +293,7 @@ def _description(blueprint: _Blueprint, api_url: str) -> dict[str, Any]:
         aws_url=blueprint.urls["localstack"],
         stage=deployment.STAGE,
         database_url=blueprint.database_url,
-        provider_urls=blueprint.urls,
+        simulator_urls=blueprint.urls,
         origin=blueprint.origin,
     )
     return description | {"pids": {role: processes.pid_of(name) for role, name in names.items()}}

@@ -10,11 +10,12 @@ import statistics
 import sys
 import time
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import httpx
 
+from local.journey import first_sale, quote_for
 from local.paths import STACK_FILE, read_json
 from local.processes import StackError
 from local.progress import complain, note
@@ -35,8 +36,8 @@ def main() -> int:
     headers = {"x-api-key": stack["api_keys"]["web"]}
     with httpx.Client(base_url=stack["api_url"], headers=headers, timeout=30) as api:
         for _ in range(_WARM_UP):
-            _measured(api)
-        pairs = [_measured(api) for _ in range(_RESERVATIONS)]
+            _measured(api, stack["offers_url"])
+        pairs = [_measured(api, stack["offers_url"]) for _ in range(_RESERVATIONS)]
     posts, confirmations = zip(*pairs, strict=True)
     note(
         f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f},"
@@ -53,10 +54,12 @@ def _let_providers_answer_at_once(stack: dict[str, Any]) -> None:
         httpx.post(url, json={"mode": "ok"}, timeout=10).raise_for_status()
 
 
-def _measured(api: httpx.Client) -> tuple[float, float]:
+def _measured(api: httpx.Client, offers_url: str) -> tuple[float, float]:
     """Return the seconds of the request, and those from acceptance to confirmation."""
     answer = api.post(
-        "/v1/reservations", json=_request(), headers={"Idempotency-Key": str(uuid.uuid4())}
+        "/v1/reservations",
+        json=_request(offers_url),
+        headers={"Idempotency-Key": str(uuid.uuid4())},
     )
     created = answer.raise_for_status().json()
     api_path = f"/v1/reservations/{created['reservation_code']}"
@@ -73,19 +76,13 @@ def _measured(api: httpx.Client) -> tuple[float, float]:
     raise TimeoutError(f"a reservation was not confirmed in {_PATIENCE_SECONDS} s")
 
 
-def _request() -> dict[str, Any]:
-    starts_on = datetime.now(UTC).date() + timedelta(days=60)
+def _request(offers_url: str) -> dict[str, Any]:
+    sale = first_sale(offers_url)
     return {
         "customer": {"full_name": "Ana Pérez", "email": "ana@example.com"},
-        "offer": {
-            "offer_id": "HTL-MAD-001",
-            "description": "Hotel Sol, doble",
-            "starts_on": starts_on.isoformat(),
-            "ends_on": (starts_on + timedelta(days=3)).isoformat(),
-            "guests": 2,
-        },
-        "price": {"amount": "342.50", "currency": "EUR"},
+        **sale,
         "payment_token": f"tok_ok-{uuid.uuid4().hex}",
+        "quote": quote_for(offers_url, **sale),
     }
 
 

@@ -1,4 +1,4 @@
-"""The HTTP side of both simulators: routes, credentials, keys, faults, silence and control."""
+"""The HTTP side of the simulators: routes, credentials, keys, faults, silence and control."""
 
 import json
 import re
@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Literal, cast
+from typing import Any, Literal, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, HttpUrl, TypeAdapter, ValidationError
@@ -52,6 +52,21 @@ class MoodSetting(Body):
     """A hostile mood of `moods.py`, or `None`: keep every promise."""
 
     mood: str | None
+
+
+class Answering(Protocol):
+    """Answers requests for a service."""
+
+    def answer(
+        self,
+        *,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: bytes,
+        gone: Callable[[], bool],
+    ) -> tuple[Answer, float]:
+        """Return the answer, and the seconds to wait before giving it. `gone`: the caller has hung up."""
 
 
 class Desk:
@@ -108,7 +123,7 @@ class Desk:
             return failure(404, "not_found", str(unknown)), 0
 
     def _controlled(self, method: str, target: str, body: bytes) -> Answer:
-        route, request = _routed(self._control, method, target, body, key="")
+        route, request = routed(self._control, method, target, body, key="")
         with self._provider.storage.transaction():
             return route.act(self, request)
 
@@ -123,7 +138,7 @@ class Desk:
             if not re.fullmatch(f"Bearer {expected}", headers.get("authorization", "")):
                 raise RefusedError(401, "unauthorized", "Authorization: Bearer is required")
             key = headers.get("idempotency-key", "")
-            route, request = _routed(self._provider.routes, method, target, body, key=key)
+            route, request = routed(self._provider.routes, method, target, body, key=key)
             self._provider.settle()
             answer = _once(route, request, self._provider)
         return answer, faults.latency_ms / 1000 if faults.mode == "slow" else 0
@@ -175,9 +190,13 @@ def _mood_of(name: str | None) -> Mood:
     return MOODS[name]() if name and name in MOODS else kind
 
 
-def _routed(
+def routed(
     routes: tuple[Route, ...], method: str, target: str, body: bytes, *, key: str
 ) -> tuple[Route, Request]:
+    """
+    Raises:
+        RefusedError: 404 or 405.
+    """
     parts = urlsplit(target)
     matching = [(route, ids) for route in routes if (ids := route.match(parts.path)) is not None]
     if not matching:
@@ -225,7 +244,7 @@ class Server(ThreadingHTTPServer):
         self,
         address: tuple[str, int],
         *,
-        desk: Desk,
+        desk: Answering,
         silence_seconds: float,
         stopping: threading.Event,
     ) -> None:

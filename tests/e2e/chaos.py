@@ -29,7 +29,7 @@ from local.paths import ROOT, STACK_FILE, read_json
 from reservations.domain.words import FINAL, State
 from tests.e2e import contract
 from tests.e2e.backstage import LIVE_BOOKING, Backstage
-from tests.e2e.travel import Json, a_request, new_key, remember
+from tests.e2e.travel import Json, a_request, new_key, quoted, remember
 
 DOWN_SECONDS = 4.0  # from a kill to the restart, so that travelers meet the outage
 PATIENCE_SECONDS = 240.0  # for accepted reservations to end, and for a traveler to get an answer
@@ -134,6 +134,7 @@ class Travelers:
     def _travel(self, number: int) -> None:
         request, key = a_request(), new_key()
         try:
+            request = quoted(self._client, request)
             answer = self._post(request, key)
             if answer.status_code != httpx.codes.ACCEPTED:
                 return self._complain(f"{answer.status_code} to a new key")

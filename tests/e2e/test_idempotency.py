@@ -124,10 +124,10 @@ def test_both_api_keys_of_a_client_are_the_same_client(
     assert reservations_of(backstage, request) == 1
 
 
-def test_a_new_key_is_a_new_reservation(api: httpx.Client, backstage: Backstage) -> None:
+def test_a_new_key_is_a_new_reservation(partner: httpx.Client, backstage: Backstage) -> None:
     request = a_request()
 
-    codes = {post(api, request).json()["reservation_code"] for _ in range(2)}
+    codes = {post(partner, request).json()["reservation_code"] for _ in range(2)}
 
     assert len(codes) == 2
     assert reservations_of(backstage, request) == 2

@@ -17,7 +17,7 @@ import pytest
 
 from local import deployment, processes
 from local.paths import ROOT, STACK_FILE, STATE, read_json
-from tests.e2e.travel import eventually
+from tests.e2e.travel import eventually, quoted
 
 pytestmark = [pytest.mark.disruptive, pytest.mark.timeout(300)]
 _COMMAND_SECONDS = 240
@@ -70,7 +70,7 @@ def a_request(*, payment_token: str = "tok_ok") -> dict[str, Any]:
 
 def reserve(web: httpx.Client, *, payment_token: str = "tok_ok") -> dict[str, Any]:
     headers = {"Idempotency-Key": str(uuid.uuid4())}
-    body = a_request(payment_token=payment_token)
+    body = quoted(web, a_request(payment_token=payment_token))
     answer = web.post("/v1/reservations", json=body, headers=headers)
     assert answer.status_code == httpx.codes.ACCEPTED, answer.text
     accepted: dict[str, Any] = answer.json()
@@ -98,7 +98,7 @@ def wait_for(expected: str, *, of: dict[str, Any]) -> None:
 
 def test_the_description_is_complete_and_for_its_owner_only(stack: dict[str, Any]) -> None:
     assert stat.S_IMODE(STACK_FILE.stat().st_mode) == 0o600
-    assert set(stack["pids"]) == {"database", "localstack", "payments", "supplier"}
+    assert set(stack["pids"]) == {"database", "localstack", "payments", "supplier", "offers"}
     assert all(Path(f"/proc/{pid}").exists() for pid in stack["pids"].values())
     assert set(stack["api_keys"]) == {"web", "partner"}
 

@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from local.journey import quote_for
+from local.paths import STACK_FILE, read_json
 from tests.e2e import contract
 
 Json = dict[str, Any]
@@ -89,6 +91,15 @@ def a_request(*, payment_token: str = "tok_ok", **parts: Json) -> Json:
     }
 
 
+def quoted(api: httpx.Client, request: Json) -> Json:
+    """Add a quote to a request of the client that needs one."""
+    stack = read_json(STACK_FILE)
+    if "quote" in request or api.headers["x-api-key"] != stack["api_keys"]["web"]:
+        return request
+    sale = {"offer": request["offer"], "price": request["price"]}
+    return request | {"quote": quote_for(stack["offers_url"], **sale)}
+
+
 def new_key() -> str:
     return str(uuid.uuid4())
 
@@ -99,7 +110,7 @@ def post(
     """Request a reservation. A keyword such as `accept_language` is a header."""
     return api.post(
         "/v1/reservations",
-        json=request,
+        json=quoted(api, request),
         headers={"Idempotency-Key": key or new_key(), **_named(headers)},
     )
 

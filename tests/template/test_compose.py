@@ -58,7 +58,7 @@ def test_the_database_has_the_settings_of_the_embedded_stack() -> None:
 def test_our_tools_know_every_published_address() -> None:
     assert published("mysql") == containers.DATABASE_ON_THIS_MACHINE
     assert f"http://{published('localstack')}" == containers.AWS_ON_THIS_MACHINE
-    for name, address in containers.PROVIDERS_ON_THIS_MACHINE.items():
+    for name, address in containers.SIMULATORS_ON_THIS_MACHINE.items():
         assert f"http://{published(name)}" == address
     aliases = SERVICES["localstack"]["networks"]["default"]["aliases"]
     assert make_url(containers.AWS_EVERYWHERE).host in aliases
