@@ -299,6 +299,10 @@ class Invocations:
         providers = self._world.providers
         if reason is Review.REFUND_REFUSED:
             providers.transfer(providers.payments.find(target, Kind.PAYMENT))
+            for one in self._world.promises.standing(before):  # the transfer answers them too
+                if one.kind == "refund_failed":
+                    matter = before.reservation_id, one.kind, one.subject.casefold()
+                    self._world.decided[matter] = one.seen
         if reason is Review.CANCEL_REFUSED and target:
             booking = providers.supplier.find(target, Kind.BOOKING)
             assert booking is not None

@@ -195,8 +195,9 @@ class Watch:
         return [row for row in rows if self._discoverable(new, row)]
 
     def _discoverable(self, new: Reservation, row: Row) -> bool:
-        """`False` for a row that its provider kept from us."""
-        return not row.misreported or bool(self._was_told(new, row) & {"succeeded", "confirmed"})
+        """`False` for a row that its provider kept from us, and no person attested."""
+        known = not row.misreported or row.id in self._world.attested
+        return known or bool(self._was_told(new, row) & {"succeeded", "confirmed"})
 
     def _refunds(self, new: Reservation) -> list[Row]:
         """The refunds, but of a payment that was kept from us."""
@@ -344,7 +345,12 @@ class Watch:
 
     def _check_service(self, new: Reservation, reasons: frozenset[Review]) -> None:
         now = self._world.now
-        alive = {row.id for row in self._bookings(new) if row.alive and row.shown(now)}
+        attested = self._world.attested  # they stand, listed or not
+        alive = {
+            row.id
+            for row in self._bookings(new)
+            if row.alive and (row.shown(now) or row.id in attested)
+        }
         kept = new.standing.kept_booking
         confirmed = new.standing.state is State.SUPPLIER_CONFIRMED
         if len(alive) != confirmed and Review.CANCEL_REFUSED not in reasons:

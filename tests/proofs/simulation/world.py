@@ -11,7 +11,7 @@ from uuid import UUID
 
 from reservations.application.cases import Cases
 from reservations.domain.errors import UnavailableError
-from reservations.domain.facts import Provider
+from reservations.domain.facts import Call, Provider, Status
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Customer, Language, Offer, Reservation
@@ -316,7 +316,7 @@ class World:
         """True if only the daily reminder for a person is left, or the daily look at a contradiction."""
         facts, at = reservation.facts, reservation.next_check_at
         waits = timedelta(0) if at is None else at - self.now
-        busy = any(call.open or call.check_at or call.refunds_at for call in facts.calls)
+        busy = any(_is_busy(call) for call in facts.calls)
         doubtful = any(row.lasts and not row.open for row in facts.contradictions)
         answers = Standing(facts).reviews(self.now)
         watched = Review.DEADLINE in answers or any(row.open for row in facts.contradictions)
@@ -340,3 +340,12 @@ class World:
         self.database.now = max(self.now, at)
         for unit in [*self.open_units]:
             unit.hang_up_if_idle(self.now)
+
+
+def _is_busy(call: Call) -> bool:
+    """`True` for a call with a timer, unless that comes once a day or more seldom."""
+    pause = STANDARD.rung(call.looks) if call.open else timedelta(0)
+    if call.status is Status.NOT_FOUND:
+        pause = STANDARD.resend_pause(call.attempts)
+    timer = call.open or call.check_at or call.refunds_at
+    return bool(timer) and pause < NEARLY_A_DAY
