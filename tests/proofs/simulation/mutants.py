@@ -18,6 +18,10 @@ from functools import cache
 from itertools import chain
 from pathlib import Path
 from types import CodeType, ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.proofs.simulation.script import Script
 
 _PLAN = "reservations.domain.plan"
 _STANDING = "reservations.domain.standing"
@@ -362,11 +366,8 @@ def record(catches: dict[str, Schedule]) -> None:
 
 def _first_violation(name: str, missed: Sequence[Schedule]) -> Catch | None:
     plant(MUTANTS[name])
-    from tests.proofs.simulation.script import scripts
-
     recorded = [RECORDED[name]] if name in RECORDED else []
-    written = (script.name for script in scripts())
-    for schedule in chain(recorded, range(_SOON), written, range(_SOON, WITHIN)):
+    for schedule in chain(recorded, range(_SOON), _written(), range(_SOON, WITHIN)):
         violation = None if schedule in missed else _violation(schedule)
         if violation is not None:
             return Catch(schedule, violation)
@@ -376,19 +377,24 @@ def _first_violation(name: str, missed: Sequence[Schedule]) -> Catch | None:
 @cache
 def _violation(schedule: Schedule) -> str | None:
     """Return the broken promise of a schedule. One that is written no more breaks none."""
-    from tests.proofs.simulation.script import scripts
     from tests.proofs.simulation.seeds import live
     from tests.proofs.simulation.stage import Stage
 
     if isinstance(schedule, int):
         return live(schedule).violation
     try:
-        for script in scripts():
-            if script.name == schedule:
-                Stage(script).play()
+        if schedule in _written():
+            Stage(_written()[schedule]).play()
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     return None
+
+
+@cache
+def _written() -> "dict[str, Script]":
+    from tests.proofs.simulation.script import scripts
+
+    return {script.name: script for script in scripts()}
 
 
 def mutated(source: str, mutant: Mutant) -> str:
