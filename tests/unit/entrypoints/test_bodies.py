@@ -132,6 +132,7 @@ ONE_OF_EACH = {
     "lost_character": (with_member(("customer", "full_name"), "Caf\ufffd"), "/customer/full_name"),
     "too_far_ahead": (with_trip("2030-03-02", "2030-03-03"), "/offer/starts_on"),
     "stay_too_long": (with_trip("2027-05-01", "2028-05-01"), "/offer/ends_on"),
+    "web_address": (with_member(("customer", "full_name"), "evil.com"), "/customer/full_name"),
     "card_number": (with_member(("payment_token",), "4111111111111111"), "/payment_token"),
 }
 
@@ -156,6 +157,40 @@ def test_a_fault_has_its_code_and_its_pointer(code: str) -> None:
 @pytest.mark.parametrize("token", ["378282246310005", "4222222222222", "5555-5555-5555-4444"])
 def test_a_card_number_is_refused(token: str) -> None:
     assert faults(with_member(("payment_token",), token)) == [("/payment_token", "card_number")]
+
+
+@pytest.mark.parametrize(
+    "path", [("customer", "full_name"), ("offer", "description"), ("customer", "email")]
+)
+def test_no_other_member_takes_a_card_number(path: tuple[str, ...]) -> None:
+    value = "4111-1111-1111-1111" + ("@example.com" if path[-1] == "email" else " 12/29 123")
+    pointer = "/" + "/".join(path)
+
+    assert faults(with_member(path, value)) == [(pointer, "card_number")]
+    assert ReservationBody.model_validate(with_member(path, value)) is not None  # a repeat
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("customer", "phone"), "+55 5555 5555 5554"),
+        (("payment_token",), "tok_4111111111111111"),
+        (("customer", "email"), "a1b24111111111111111@example.com"),
+    ],
+)
+def test_a_phone_a_token_and_an_alias_may_look_like_a_card(
+    path: tuple[str, ...], value: str
+) -> None:
+    assert parse(with_member(path, value)) is not None
+
+
+def test_an_address_is_refused_in_a_description_unless_a_quote_signs_it() -> None:
+    body = with_member(("offer", "description"), "Pague en https://pago.example")
+    quoted = replace(FIRST_USE, quoted=True)
+
+    assert faults(body) == [("/offer/description", "web_address")]
+    assert ReservationBody.model_validate(body, context=quoted) is not None
+    assert ReservationBody.model_validate(body) is not None  # a repeat
 
 
 @pytest.mark.parametrize(

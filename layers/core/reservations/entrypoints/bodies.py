@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any
 
@@ -25,11 +26,17 @@ from reservations.domain.clients import QuoteMode
 from reservations.domain.errors import InvalidMoneyError
 from reservations.domain.money import IN_USE, MINOR_DIGITS, Money
 from reservations.domain.reservation import Customer, Language, Offer
+from reservations.entrypoints.card_numbers import passes_luhn
 from reservations.entrypoints.contact import stored_email, stored_phone, typed_email, typed_phone
 from reservations.entrypoints.faults import fault, faults_of
 from reservations.entrypoints.first_use import FirstUse, first_use
 from reservations.entrypoints.problems import ProblemError
-from reservations.entrypoints.typed_text import composed, printable
+from reservations.entrypoints.typed_text import (
+    composed,
+    harmless,
+    harmless_unless_quoted,
+    printable,
+)
 from reservations.strict_json import without_duplicates
 
 _CARD_NUMBER = re.compile(r"[0-9]{13,19}")
@@ -42,14 +49,9 @@ def _no_card_number(value: str) -> str:
     Only the whole value counts: a hexadecimal token may well hold such a run of digits.
     """
     digits = value.replace("-", "").replace("_", "")
-    if _CARD_NUMBER.fullmatch(digits) and _passes_luhn(digits):
+    if _CARD_NUMBER.fullmatch(digits) and passes_luhn(digits):
         raise fault("card_number")
     return value
-
-
-def _passes_luhn(digits: str) -> bool:
-    doubled = [sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2]]
-    return (sum(doubled) + sum(map(int, digits[-1::-2]))) % 10 == 0
 
 
 def _iso_date(value: Any) -> date:
@@ -84,7 +86,11 @@ class _Body(BaseModel):
 
 class CustomerBody(_Body):
     full_name: Annotated[
-        str, BeforeValidator(composed(120)), Field(max_length=120), AfterValidator(printable)
+        str,
+        BeforeValidator(composed(120)),
+        Field(max_length=120),
+        AfterValidator(printable),
+        AfterValidator(harmless),
     ]
     email: Annotated[str, Field(max_length=254), AfterValidator(typed_email)]
     phone: Annotated[str, Field(max_length=40), AfterValidator(typed_phone)] | None = None
@@ -93,7 +99,11 @@ class CustomerBody(_Body):
 class OfferBody(_Body):
     offer_id: Annotated[str, Field(pattern=r"\A[A-Za-z0-9._-]{1,64}\z")]
     description: Annotated[
-        str, BeforeValidator(composed(200)), Field(max_length=200), AfterValidator(printable)
+        str,
+        BeforeValidator(composed(200)),
+        Field(max_length=200),
+        AfterValidator(printable),
+        AfterValidator(harmless_unless_quoted),
     ]
     starts_on: Annotated[date, BeforeValidator(_iso_date)]
     ends_on: Annotated[date, BeforeValidator(_iso_date)]
@@ -218,7 +228,7 @@ def parse_reservation(document: dict[str, Any], *, context: FirstUse) -> Reserva
     except ValidationError as error:
         told = [error]
     try:
-        ReservationBody.model_validate(document, context=context)
+        _judged(document, context)
     except ValidationError as error:
         told.append(error)
     raise ProblemError("validation_failed", errors=faults_of(*told))
@@ -231,10 +241,15 @@ def judge_first_use(document: dict[str, Any], *, context: FirstUse) -> Reservati
         ProblemError: `validation_failed` with the first `MAX_FAULTS` faults.
     """
     try:
-        return ReservationBody.model_validate(document, context=context)
+        return _judged(document, context)
     except ValidationError as error:
         told = faults_of(error)
     raise ProblemError("validation_failed", errors=told)  # no cause: it would hold the input
+
+
+def _judged(document: dict[str, Any], context: FirstUse) -> ReservationBody:
+    quoted = document.get("quote") is not None
+    return ReservationBody.model_validate(document, context=replace(context, quoted=quoted))
 
 
 def parse_json(body: bytes) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import re
 
 from pydantic import ValidationInfo
 
+from reservations.entrypoints.card_numbers import holds_card_number
 from reservations.entrypoints.faults import fault
 from reservations.entrypoints.first_use import first_use
 
@@ -20,6 +21,8 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _EMAIL = re.compile(rf"{_LOCAL_PART}@{_LABEL}(?:\.{_LABEL})+")
 _INTERNATIONAL_EMAIL = re.compile(rf"{_LOCAL_PART}@(?=.*[^\x00-\x7f])[^@\s\x00-\x20]+")
 
+_WORD_WITH_LETTER = re.compile(r"[0-9]*[A-Za-z][A-Za-z0-9]*")
+
 _BETWEEN_DIGITS = r"[ ./()\u00a0\u2007\u2009\u202f\u2010-\u2015\u2212-]*"
 _PHONE = re.compile(rf"\+(?:{_BETWEEN_DIGITS}[0-9]){{7,15}}\)?")
 
@@ -30,6 +33,9 @@ def typed_email(value: str, info: ValidationInfo) -> str:
         raise fault("malformed_email")
     if first_use(info):
         stored_email(value)
+        # Digits beside letters are part of an alias.
+        if holds_card_number(_WORD_WITH_LETTER.sub("|", value.partition("@")[0])):
+            raise fault("card_number")
     return value
 
 

@@ -25,6 +25,7 @@ class FirstUse:
     """`today` is the date in the zone where days end last, `latest_start` the last that may be booked.
 
     `check_quote` takes a quote and the valid members of its body, and raises the quote's fault.
+    `quoted` is `True` for a body with a quote, which is verified too.
     """
 
     today: date
@@ -33,6 +34,7 @@ class FirstUse:
     client_id: str
     modes: ClientModes
     check_quote: CheckQuote
+    quoted: bool = False
 
     @classmethod
     def at(

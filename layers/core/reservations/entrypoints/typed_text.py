@@ -7,8 +7,10 @@ from typing import Any
 from pydantic import ValidationInfo
 
 from reservations.domain.legibility import BLANK
+from reservations.entrypoints.card_numbers import holds_card_number
 from reservations.entrypoints.faults import fault
 from reservations.entrypoints.first_use import first_use
+from reservations.entrypoints.web_addresses import holds_web_address
 
 _FORBIDDEN_CATEGORIES = {"Cc", "Cs", "Zl", "Zp"}
 # They reorder the text that follows.
@@ -69,3 +71,30 @@ def printable(value: str, info: ValidationInfo) -> str:
     if first_use(info) and _REPLACEMENT in value:
         raise fault("lost_character")
     return value
+
+
+def harmless(value: str, info: ValidationInfo) -> str:
+    """Refuse a card number, and what a mail program makes a link of."""
+    if first_use(info):
+        _refuse_card_number(value)
+        _refuse_web_address(value)
+    return value
+
+
+def harmless_unless_quoted(value: str, info: ValidationInfo) -> str:
+    """As `harmless`, but whoever priced an offer may sign a description with an address."""
+    if context := first_use(info):
+        _refuse_card_number(value)
+        if not context.quoted:
+            _refuse_web_address(value)
+    return value
+
+
+def _refuse_card_number(value: str) -> None:
+    if holds_card_number(value):
+        raise fault("card_number")
+
+
+def _refuse_web_address(value: str) -> None:
+    if holds_web_address(value):
+        raise fault("web_address")

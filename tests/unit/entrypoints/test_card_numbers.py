@@ -1,0 +1,91 @@
+"""Card numbers in texts that people write, and digits that are none."""
+
+from datetime import date, timedelta
+from itertools import product
+
+import pytest
+
+from reservations.entrypoints.card_numbers import holds_card_number, passes_luhn
+from tests.worlds.names import HOTELS, PEOPLE
+
+# The test numbers that the brands publish.
+CARDS = {
+    "Visa": "4111111111111111",
+    "Visa of 19": "4000000000000000006",
+    "Mastercard": "5555555555554444",
+    "Mastercard of the second range": "2223003122003222",
+    "American Express": "378282246310005",
+    "Diners Club": "30569309025904",
+    "Discover": "6011111111111117",
+    "JCB": "3530111333300000",
+    "UnionPay": "6200000000000005",
+    "Maestro": "6759649826438453",
+}
+
+
+def grouped(card: str, separator: str) -> str:
+    return separator.join(card[at : at + 4] for at in range(0, len(card), 4))
+
+
+@pytest.mark.parametrize("brand", CARDS)
+@pytest.mark.parametrize("separator", ["", " ", "-", "  ", " - ", "\u00a0", "\u2013", "."])
+def test_a_card_number_is_found_however_it_is_grouped(brand: str, separator: str) -> None:
+    number = grouped(CARDS[brand], separator)
+
+    for text in (
+        number,
+        f"{number} 12/29 123",
+        f"Ana {number}",
+        f"Hab. 12 {number}",
+        f"x{number}y",
+    ):
+        assert holds_card_number(text), text
+
+
+def test_digits_of_other_scripts_are_digits() -> None:
+    arabic = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
+    assert holds_card_number(CARDS["Visa"].translate(arabic))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111111111111112",  # a wrong check digit
+        "1234567812345670",  # no brand
+        "41111111111111112",  # no brand's length
+        "+34 600 111 222, +34 915 556 677",
+        "Vuelo IB 3166, 4 noches, 2 adultos, 342,50 EUR",
+        "ISBN 978-84-376-0494-7",
+    ],
+)
+def test_other_digits_are_no_card_number(text: str) -> None:
+    assert not holds_card_number(text)
+
+
+FORMATS = ["%Y-%m-%d", "%d-%m-%Y", "%d.%m.%Y", "%d %m %Y", "%Y%m%d", "%d%m%Y", "%d-%m-%y"]
+
+
+def written(day: date, form: str) -> str:
+    return f"{day.day}-{day.month}-{day.year}" if form == "short" else day.strftime(form)
+
+
+@pytest.mark.parametrize("form", [*FORMATS, "short"])
+def test_two_dates_are_no_card_number(form: str) -> None:
+    starts = (date(2026, 1, 1) + timedelta(days=n) for n in range(4 * 365))
+    refused = [
+        text
+        for start, nights, between in product(starts, (1, 3, 7), (" ", "-", " - "))
+        if holds_card_number(
+            text
+            := f"{written(start, form)}{between}{written(start + nights * timedelta(days=1), form)} 2 hab"
+        )
+    ]
+    assert refused == []
+
+
+def test_no_name_is_refused() -> None:
+    assert [name for name in (*PEOPLE, *HOTELS) if holds_card_number(name)] == []
+
+
+def test_the_check_digit_is_found_by_luhn() -> None:
+    assert [d for d in range(10) if passes_luhn(f"7992739871{d}")] == [3]
