@@ -1591,6 +1591,19 @@ def test_an_accepted_loss_is_over_once_the_refund_comes_back() -> None:
     assert (story.state, story.verbs) == (State.REFUNDED, [])
 
 
+def test_no_second_refund_leaves_while_its_payment_is_absent() -> None:
+    story = confirmed()
+    story.cancel()
+    story.run(3 * SECOND)
+    payment_absent(story.providers)
+    refund_failed(story.providers)
+    story.webhook()
+    story.run(HOUR)
+
+    assert story.verbs == [Verb.CANCEL_BOOKING, Verb.REFUND]
+    assert story.reviews == {Review.PAYMENT_ABSENT, Review.REFUND_FAILED}
+
+
 def test_both_providers_contradict_at_once() -> None:
     story = confirmed()
     booking_absent(story.providers)

@@ -133,6 +133,8 @@ def _compare_booking(found: Comparison, row: Call, seen: Seen | None, twin: Seen
 def compare_payments(facts: Facts, listing: Listing, asked_at: datetime) -> Comparison:
     found, standing = Comparison(asked_at), Standing(facts)
     doubtful = {row.subject for row in facts.contradictions if row.kind in OF_CHARGE}
+    # A refund that failed is sent again only while its payment is there to say so.
+    doubtful |= {row.payment or "" for row in standing.lasting if row.kind is Kind.REFUND_FAILED}
     known = {charge.provider_id: charge for charge in standing.charges if charge.provider_id}
     due_back = any(charge is not standing.kept_charge for charge in standing.held_charges)
     for seen in as_known(facts, Operation.CHARGE, listing).seen:
