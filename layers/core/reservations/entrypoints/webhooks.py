@@ -102,10 +102,9 @@ def _envelope(body: bytes) -> _Members:
         envelope = json.loads(
             body.decode("utf-8-sig", errors="replace"),
             object_pairs_hook=_Members,
-            # No number is read. Thousands of digits and NaN are no fault.
+            # No number is read. Thousands of digits are no fault.
             parse_int=_unread,
             parse_float=_unread,
-            parse_constant=_unread,
         )
     except (ValueError, RecursionError) as error:
         raise ProblemError("malformed_json") from error
