@@ -3,7 +3,7 @@
 import json
 import re
 from datetime import timedelta
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, get_args
 from uuid import uuid4
@@ -19,15 +19,16 @@ from local.events import names
 from reservations.adapters.aws.hint_codec import PoisonMessageError, encode_hint
 from reservations.adapters.aws.ses_events import decode_mail_event
 from reservations.application.poll_outbox import poll_outbox
-from reservations.config import KeyId
+from reservations.config import KeyId, QuoteSettings
 from reservations.domain.access_token import KeyRing
+from reservations.domain.clients import QuoteMode
 from reservations.domain.facts import Reason, Status
 from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.domain.words import PublicStatus
-from reservations.entrypoints import answers, bodies, http
+from reservations.entrypoints import answers, bodies, http, quotes
 from reservations.entrypoints.faults import MAX_FAULTS
 from reservations.entrypoints.problems import CATALOGUE, FieldError, Problem
 from reservations.texts.compiled import TIMELINE
@@ -46,7 +47,7 @@ from tests.worlds.builders import (
 )
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
 from tests.worlds.invocation import an_event as an_invocation
-from tests.worlds.quotes import a_first_use
+from tests.worlds.quotes import JWK_SET, a_first_use
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "docs" / "contratos"
@@ -168,7 +169,14 @@ def test_the_example_of_the_contract_is_accepted_by_the_code() -> None:
     operation = contract()["paths"]["/v1/reservations"]["post"]
     example = operation["requestBody"]["content"]["application/json"]["examples"]["hotel"]["value"]
 
-    bodies.judge_first_use(example, context=a_first_use(NOON))
+    keys = QuoteSettings.model_validate({"quote_keys": json.dumps(JWK_SET)}).keys
+    check = partial(quotes.check, keys=keys, audience="web", now=NOON)
+
+    judged = bodies.judge_first_use(
+        example, context=a_first_use(NOON, mode=QuoteMode.REQUIRED, check=check)
+    )
+
+    assert judged.quote == example["quote"]
 
 
 @pytest.mark.parametrize("reservation", RESERVATIONS.values(), ids=RESERVATIONS)
