@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from local.credentials import stack_secrets
+from tests.e2e import contract
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually, new_key, post
 
@@ -105,6 +106,23 @@ def test_the_same_key_of_another_client_is_another_key(
     assert "Idempotency-Replayed" not in theirs.headers
     assert theirs.json()["reservation_code"] != ours.json()["reservation_code"]
     assert reservations_of(backstage, request) == 2
+
+
+def test_a_second_tab_is_refused_with_the_code_of_the_first(
+    api: httpx.Client, partner: httpx.Client, backstage: Backstage
+) -> None:
+    request = a_request()
+    first = post(api, request)
+
+    second = post(api, request)
+
+    assert second.status_code == httpx.codes.CONFLICT
+    refusal = second.json()
+    contract.obeys(contract.schema("Problem"), refusal)
+    assert refusal["code"] == "payment_in_progress"
+    assert refusal["reservation_code"] == first.json()["reservation_code"]
+    assert reservations_of(backstage, request) == 1
+    assert post(partner, request).status_code == httpx.codes.ACCEPTED
 
 
 def test_both_api_keys_of_a_client_are_the_same_client(
