@@ -36,7 +36,7 @@ def retention(services: Services, context: LambdaContext) -> dict[str, int]:
     cleaned = clean_up(
         lambda: context.get_remaining_time_in_millis() < CLOSING_MS,
         retention=services.retention(),
-        cases=services.cases(ping=True),
+        cases=services.cases(),
         store=services.document_store,
     )
     return oversight.report_cleaned(asdict(cleaned))

@@ -27,7 +27,7 @@ def poll(services: Services, context: LambdaContext) -> dict[str, Any]:
     ends_at = time.monotonic() + RUN_S
     polled = poll_until(
         lambda: time.monotonic() >= ends_at or context.get_remaining_time_in_millis() < CLOSING_MS,
-        uow=services.unit_of_work(ping=True),
+        uow=services.unit_of_work(),
         publisher=services.publisher,
         policy=services.policy(),
         pause=time.sleep,

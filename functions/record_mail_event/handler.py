@@ -21,7 +21,7 @@ def make_handler(services: Services) -> observability.Handler:
 
 
 def on_event(services: Services, event: MailEvent) -> None:
-    if record_mail_event(event, uow=services.unit_of_work(ping=True)):
+    if record_mail_event(event, uow=services.unit_of_work()):
         observability.report(
             "mail feedback received",
             metric=observability.metric_of("Mail", event.feedback),

@@ -15,7 +15,8 @@ from botocore.config import Config
 from local import containers
 from local.deployment import REGION
 from local.paths import LOGS, ROOT
-from reservations.adapters.mysql.engine import Database, engine_for
+from reservations.adapters.mysql.address import connector
+from reservations.adapters.mysql.engine import Database
 from tests.worlds.databases import empty_the_tables
 from tests.worlds.invocation import an_event
 
@@ -96,6 +97,6 @@ def database(invoke: Invoke) -> Iterator[Database]:
     """The migrated schema without a row, reached by the published port."""
     url = containers.database_url(containers.DATABASE_ON_THIS_MACHINE)
     empty_the_tables(url)
-    database = Database(engine_for(url))
+    database = Database(connector(url))
     yield database
     database.close()

@@ -1,21 +1,21 @@
 """The create request as its function makes it: once per idempotency key, on a given connection.
 
-As a program it kills itself at a chosen point: `create.py after-key|after-reservation|before-commit`. It reads the
+As a program it kills itself at a chosen point: `create.py after-key|before-commit`. It reads the
 database's URL from standard input, as any user may read its arguments.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from sqlalchemy import CursorResult, Executable, Insert
 
-from reservations.adapters.mysql.engine import Database, Parameters, engine_for
+from reservations.adapters.mysql.address import connector
+from reservations.adapters.mysql.engine import Database, Query
 from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
 from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
 from reservations.application.cases import Cases
@@ -82,26 +82,23 @@ def create(
 
 
 class DyingDatabase(Database):
+    """Kills its process after the flight of the key, or before the one with the COMMIT."""
+
     def __init__(self, url: str, *, moment: str) -> None:
-        super().__init__(engine_for(url))
+        super().__init__(connector(url))
         self._moment = moment
 
-    def execute(
-        self, statement: Executable, parameters: Parameters | None = None
-    ) -> CursorResult[Any]:
-        result = super().execute(statement, parameters)
-        table = statement.table.name if isinstance(statement, Insert) else None
-        if (self._moment, table) in {
-            ("after-key", "idempotency"),
-            ("after-reservation", "reservation"),
-        }:
+    def _fly(self, flight: Sequence[Query]) -> Any:
+        if self._moment == "before-commit" and commits(flight):
             os.kill(os.getpid(), signal.SIGKILL)
-        return result
+        answers = super()._fly(flight)
+        if self._moment == "after-key":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answers
 
-    def commit(self) -> None:
-        if self._moment == "before-commit":
-            os.kill(os.getpid(), signal.SIGKILL)
-        super().commit()
+
+def commits(flight: Sequence[Query]) -> bool:
+    return flight[-1].statement.sql == "COMMIT"
 
 
 if __name__ == "__main__":

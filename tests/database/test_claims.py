@@ -1,7 +1,7 @@
 """Claims under competition, and the indexes they use."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -9,11 +9,12 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import CursorResult, Engine, Executable, insert, text
-from sqlalchemy.dialects import mysql
+from sqlalchemy import insert, text
 
-from reservations.adapters.mysql import outbox, oversight, reservations
-from reservations.adapters.mysql.engine import Database, Parameters, engine_for
+from reservations.adapters.mysql import oversight, reservations, statements
+from reservations.adapters.mysql.address import Connect as OpenOne
+from reservations.adapters.mysql.address import connector
+from reservations.adapters.mysql.engine import Database, Query
 from reservations.adapters.mysql.tables import OUTBOX, RESERVATION, OutboxStatus
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application.poll_outbox import poll_outbox
@@ -36,6 +37,7 @@ from tests.worlds.builders import (
 )
 from tests.worlds.databases import Connect
 from tests.worlds.fakes import RecordingPublisher
+from tests.worlds.sql import explained, run
 
 LEASE = timedelta(hours=1)
 
@@ -56,24 +58,23 @@ def fill_the_outbox(database: Database, *, pending: int, published: int = 0) -> 
         }
         for status in statuses
     ]
-    database.execute(insert(OUTBOX), rows)
+    run(database, insert(OUTBOX), rows)
     database.commit()
 
 
 class InterruptedDatabase(Database):
-    """Lets others act between its first statement and its second."""
+    """Lets others act between the first statement of its first flight and the second."""
 
-    def __init__(self, engine: Engine, *, meanwhile: Callable[[], None]) -> None:
-        super().__init__(engine)
+    def __init__(self, connect: OpenOne, *, meanwhile: Callable[[], None]) -> None:
+        super().__init__(connect)
         self._meanwhile = [meanwhile]
 
-    def execute(
-        self, statement: Executable, parameters: Parameters | None = None
-    ) -> CursorResult[Any]:
-        result = super().execute(statement, parameters)
-        if self._meanwhile:
-            self._meanwhile.pop()()
-        return result
+    def _fly(self, flight: Sequence[Query]) -> Any:
+        if not self._meanwhile:
+            return super()._fly(flight)
+        first = super()._fly(flight[:1])
+        self._meanwhile.pop()()
+        return first + super()._fly(flight[1:])
 
 
 def test_a_reading_never_mixes_a_row_with_a_ledger_of_another_moment(
@@ -93,7 +94,7 @@ def test_a_reading_never_mixes_a_row_with_a_ledger_of_another_moment(
             uow.store(a_change(locked, cancelled, now=uow.now()))
             uow.commit()
 
-    reader = InterruptedDatabase(engine_for(url), meanwhile=supplier_cancels)
+    reader = InterruptedDatabase(connector(url), meanwhile=supplier_cancels)
     with MySqlUnitOfWork(reader) as uow:
         read = uow.reservations.find(confirmed.code)
     reader.close()
@@ -107,7 +108,7 @@ def test_an_unreadable_row_stops_no_other(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill_the_reservations(database, due=3, settled=0)
-    database.execute(text("UPDATE reservation SET currency = 'ZZZ' WHERE code LIKE '%1'"))
+    run(database, text("UPDATE reservation SET currency = 'ZZZ' WHERE code LIKE '%1'"))
     database.commit()
 
     with MySqlUnitOfWork(database) as uow:
@@ -118,7 +119,7 @@ def test_an_unreadable_row_stops_no_other(
     [line] = [record for record in caplog.records if record.name == reservations.__name__]
     assert line.getMessage() == "reservations not readable"
     # It stays due, so the alarm of the oldest due reservation rings.
-    [row] = database.execute(text("SELECT id, code FROM reservation WHERE next_check_at < NOW(6)"))
+    [row] = run(database, text("SELECT id, code FROM reservation WHERE next_check_at < NOW(6)"))
     assert row.code[-1] == "1"
     assert [UUID(logged) for logged in line.reservation_ids] == [UUID(bytes=row.id)]  # type: ignore[attr-defined]
 
@@ -127,8 +128,8 @@ def test_a_far_look_of_an_unreadable_row_stops_no_other(
     database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill_the_reservations(database, due=0, settled=3)
-    database.execute(text("UPDATE reservation SET next_look_at = NOW(6) - INTERVAL 1 HOUR"))
-    database.execute(text("UPDATE reservation SET currency = 'ZZZ' WHERE code LIKE '%1'"))
+    run(database, text("UPDATE reservation SET next_look_at = NOW(6) - INTERVAL 1 HOUR"))
+    run(database, text("UPDATE reservation SET currency = 'ZZZ' WHERE code LIKE '%1'"))
     database.commit()
 
     polled = poll_outbox(
@@ -136,7 +137,7 @@ def test_a_far_look_of_an_unreadable_row_stops_no_other(
     )
 
     assert polled.looked == 2
-    [row] = database.execute(text("SELECT code FROM reservation WHERE next_look_at < NOW(6)"))
+    [row] = run(database, text("SELECT code FROM reservation WHERE next_look_at < NOW(6)"))
     assert row.code[-1] == "1"
     assert "far look not taken" in {record.getMessage() for record in caplog.records}
 
@@ -145,8 +146,8 @@ def test_more_unreadable_rows_than_a_claim_takes_stop_no_other(database: Databas
     fill_the_reservations(database, due=12, settled=0)
     unread = "UPDATE reservation SET currency = 'ZZZ'"
     first = "next_check_at = next_check_at - INTERVAL 1 SECOND WHERE code < '00000000007'"
-    database.execute(text(f"{unread}, {first}"))
-    database.execute(text(f"{unread} WHERE code = '00000000009'"))
+    run(database, text(f"{unread}, {first}"))
+    run(database, text(f"{unread} WHERE code = '00000000009'"))
     database.commit()
 
     claims = []
@@ -163,9 +164,9 @@ def test_more_unreadable_rows_than_a_claim_takes_stop_no_other(database: Databas
 def test_a_hint_of_a_queue_that_only_another_release_knows_waits_and_stops_no_other(
     database: Database,
 ) -> None:
-    database.execute(text("ALTER TABLE outbox DROP CONSTRAINT ck_outbox_queue"))  # as it migrates
+    run(database, text("ALTER TABLE outbox DROP CONSTRAINT ck_outbox_queue"))  # as it migrates
     fill_the_outbox(database, pending=3)
-    database.execute(text("UPDATE outbox SET queue = 'loyalty' ORDER BY id LIMIT 1"))
+    run(database, text("UPDATE outbox SET queue = 'loyalty' ORDER BY id LIMIT 1"))
     database.commit()
     lags = oversight.MySqlOversight(database).outbox
 
@@ -201,7 +202,7 @@ def fill_the_reservations(database: Database, *, due: int, settled: int) -> None
         }
         for number in range(due + settled)
     ]
-    database.execute(insert(RESERVATION), rows)
+    run(database, insert(RESERVATION), rows)
     database.commit()
 
 
@@ -227,7 +228,7 @@ def test_four_pollers_publish_every_hint_once(database: Database, connect: Conne
     pollers = [connect() for _ in range(4)]
     taken = [row for f in at_once([partial(drain, p) for p in pollers]) for row in f.result()]
 
-    left = database.execute(text("SELECT COUNT(*) FROM outbox WHERE status <> 'published'"))
+    left = run(database, text("SELECT COUNT(*) FROM outbox WHERE status <> 'published'"))
     assert left.scalar_one() == 0
     assert len(taken) == len(set(taken)) == 400
 
@@ -280,7 +281,7 @@ def test_hints_are_stored_while_others_are_being_claimed(
         occurred_at=NOON,
     )
     impatient = connect()
-    impatient.execute(text("SET SESSION innodb_lock_wait_timeout = 1"))
+    run(impatient, text("SET SESSION innodb_lock_wait_timeout = 1"))
     impatient.rollback()
 
     with MySqlUnitOfWork(database) as claiming:
@@ -292,29 +293,18 @@ def test_hints_are_stored_while_others_are_being_claimed(
     assert len(drain(database)) == 4
 
 
-def plan_of(database: Database, statement: Executable, **values: Any) -> Any:
-    compiled = statement.params(**values).compile(  # type: ignore[attr-defined]
-        dialect=mysql.dialect(), compile_kwargs={"literal_binds": True}
-    )
-    return database.execute(
-        text(f"EXPLAIN FORMAT=TRADITIONAL {compiled}".replace(":", r"\:"))
-    ).one()
-
-
-def assert_claims_by(
-    index: str, table: str, database: Database, statement: Executable, **values: Any
-) -> None:
+def assert_claims_by(index: str, table: str, database: Database, query: Query) -> None:
     """Wait for the plan: until InnoDB purges rows of earlier tests, the index still counts them."""
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
-        database.execute(text(f"ANALYZE TABLE {table}")).all()
-        plan = plan_of(database, statement, **values)
+        run(database, text(f"ANALYZE TABLE {table}")).all()
+        [plan] = explained(database, query)
         database.rollback()  # a read view of ours would delay the purge
         in_order = plan.key == index and "filesort" not in (plan.Extra or "")
         if in_order and int(plan.rows) < 500:
             return
         if time.monotonic() > deadline:
-            pytest.fail(f"planned as {dict(plan._mapping)}")
+            pytest.fail(f"planned as {plan}")
         time.sleep(0.1)
 
 
@@ -322,7 +312,7 @@ def assert_claims_by(
 def test_the_outbox_is_claimed_by_its_index_in_order(database: Database, limit: int) -> None:
     fill_the_outbox(database, pending=50, published=2000)
 
-    assert_claims_by("ix_outbox_claim", "outbox", database, outbox._CLAIM, limit=limit)
+    assert_claims_by("ix_outbox_claim", "outbox", database, statements.CLAIM_HINTS(limit=limit))
 
 
 def test_due_reservations_are_claimed_by_their_index_in_order(database: Database) -> None:
@@ -332,17 +322,14 @@ def test_due_reservations_are_claimed_by_their_index_in_order(database: Database
         "ix_reservation_next_check_at",
         "reservation",
         database,
-        reservations._DUE,
-        limit=100,
-        now=database.now(),
-        **reservations._FIRST,
+        statements.DUE(limit=100, **reservations._FIRST),
     )
 
 
 def test_a_due_far_look_is_found_by_its_index_in_order(database: Database) -> None:
     fill_the_reservations(database, due=50, settled=1000)
-    database.execute(
-        text("UPDATE reservation SET next_look_at = NOW(6) + INTERVAL CRC32(code) SECOND")
+    run(
+        database, text("UPDATE reservation SET next_look_at = NOW(6) + INTERVAL CRC32(code) SECOND")
     )
     database.commit()
 
@@ -350,21 +337,17 @@ def test_a_due_far_look_is_found_by_its_index_in_order(database: Database) -> No
         "ix_reservation_next_look_at",
         "reservation",
         database,
-        reservations._DUE_LOOK,
-        now=database.now(),
-        **reservations._FIRST,
+        statements.DUE_LOOK(**reservations._FIRST),
     )
 
 
 def ways_to_reservations(database: Database) -> dict[str, str]:
     """Return each invariant's access to the reservations, by the plan of its query."""
-    values = {"first": uuid7(NOON + timedelta(days=1)).bytes}
+    first = uuid7(NOON + timedelta(days=1))
     plans = {}
     for invariant, statement in oversight._FINDINGS.items():
-        query = text(f"EXPLAIN FORMAT=TRADITIONAL {statement}")
-        [plans[invariant]] = [
-            plan.type for plan in database.execute(query, values) if plan.table == "r"
-        ]
+        found = explained(database, statement(first=first))
+        [plans[invariant]] = [plan.type for plan in found if plan.table == "r"]
     database.rollback()  # a read view of ours would delay the purge
     return plans
 
@@ -375,7 +358,7 @@ def test_the_frequent_checks_scan_no_whole_table_or_index(
     fill_the_reservations(database, due=50, settled=2000)
     deadline = time.monotonic() + DEADLINE_SECONDS
     while True:
-        database.execute(text("ANALYZE TABLE reservation")).all()
+        run(database, text("ANALYZE TABLE reservation")).all()
         ways = ways_to_reservations(database)
         if {"ALL", "index"}.isdisjoint(ways.values()):
             return

@@ -6,18 +6,20 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import text
 
 from local.database import Engine
 from reservations.adapters.mysql import engine as mysql_engine
 from reservations.adapters.mysql import readiness
-from reservations.adapters.mysql.engine import Database, engine_for
+from reservations.adapters.mysql.address import Connect as OpenOne
+from reservations.adapters.mysql.address import connector
+from reservations.adapters.mysql.engine import NOW, Database, Statement
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.domain.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
     SchemaOutdatedError,
+    StatementRefusedError,
 )
 from tests.database.waiting import (
     DEADLINE_SECONDS,
@@ -28,6 +30,7 @@ from tests.database.waiting import (
 )
 from tests.worlds.builders import RESERVATION_ID, a_creation, a_customer, a_reservation
 from tests.worlds.databases import Connect, administrator, empty_schema, migrated_schema
+from tests.worlds.sql import counted, run
 
 OTHER_ID = UUID("0195511f-3c00-7abc-8def-0123456789ac")
 OTHER_CODE = "23456789ABC"
@@ -35,6 +38,16 @@ OTHER_CODE = "23456789ABC"
 
 def unit_on(database: Database) -> MySqlUnitOfWork:
     return MySqlUnitOfWork(database)
+
+
+def noted(connect: OpenOne, opened: list[Any]) -> OpenOne:
+    """Note each connection that is opened."""
+
+    def open_one() -> Any:
+        opened.append(connect())
+        return opened[-1]
+
+    return open_one
 
 
 def store_two(database: Database) -> None:
@@ -57,7 +70,7 @@ def test_a_row_that_another_holds_is_busy_and_leaves_no_transaction(
 ) -> None:
     store_two(database)
     waiter = connect()
-    waiter.execute(text("SET SESSION innodb_lock_wait_timeout = 1"))
+    run(waiter, text("SET SESSION innodb_lock_wait_timeout = 1"))
     waiter.rollback()
 
     with unit_on(database) as uow:
@@ -76,7 +89,7 @@ def test_nowait_is_busy_on_both_engines(database: Database, connect: Connect) ->
     with unit_on(database) as uow:
         uow.open(RESERVATION_ID)
         with pytest.raises(DatabaseBusyError):
-            impatient.execute(text("SELECT id FROM reservation FOR UPDATE NOWAIT"))
+            impatient.fetch(Statement("SELECT id FROM reservation FOR UPDATE NOWAIT")())
 
 
 def test_of_two_that_lock_each_others_rows_one_gets_the_deadlock(
@@ -105,20 +118,42 @@ def test_of_two_that_lock_each_others_rows_one_gets_the_deadlock(
 # --- lost connections
 
 
-@pytest.mark.parametrize("ping", [True, False])
+@pytest.mark.parametrize("silent", [True, False])
 def test_a_connection_killed_while_idle_is_replaced(
-    url: str, engine_name: Engine, ping: bool
+    database: Database, engine_name: Engine, monkeypatch: pytest.MonkeyPatch, silent: bool
 ) -> None:
-    database = Database(engine_for(url), ping=ping)
     before = connection_id(database)
     kill(engine_name, before)
+    if silent:
+        monkeypatch.setattr(mysql_engine, "SILENT_SECONDS", 0)
 
     with unit_on(database) as uow:
         uow.now()
     after = connection_id(database)
-    database.close()
 
     assert after != before
+
+
+def test_a_connection_is_pinged_only_after_a_silence(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips: list[str] = []
+    database = Database(counted(connector(url), trips))
+    database.now()
+    trips.clear()
+
+    database.rollback()
+    database.now()
+    database.rollback()
+    monkeypatch.setattr(mysql_engine, "SILENT_SECONDS", 0)
+    database.now()
+    database.fetch(
+        NOW()
+    )  # in the transaction: no ping, as a new connection could not go on with it
+    database.close()
+
+    clock = "SELECT UTC_TIMESTAMP(6) AS now"
+    assert trips == ["ROLLBACK", clock, "ROLLBACK", "", clock, clock, "ROLLBACK"]
 
 
 def test_a_connection_that_the_server_closed_for_idling_is_replaced(
@@ -126,7 +161,7 @@ def test_a_connection_that_the_server_closed_for_idling_is_replaced(
 ) -> None:
     """MySQL gives the reason in an error of its own (4031), MariaDB just hangs up."""
     before = connection_id(database)
-    database.execute(text("SET SESSION wait_timeout = 1"))
+    run(database, text("SET SESSION wait_timeout = 1"))
     database.rollback()
     wait_until_gone(engine_name, before)
 
@@ -146,7 +181,7 @@ def test_a_connection_killed_in_a_transaction_is_not_replaced_in_it(
         uow.open(RESERVATION_ID)
         kill(engine_name, own)
         with pytest.raises(DatabaseUnavailableError) as caught:
-            uow.now()
+            uow.reservations.history(RESERVATION_ID)
 
     assert not caught.value.effect_unknown
     with unit_on(database) as uow:
@@ -186,20 +221,22 @@ def test_an_error_of_a_read_only_server_or_of_the_proxy_drops_the_connection(
     with unit_on(database) as uow:
         uow.now()
         with pytest.raises(DatabaseUnavailableError) as caught:
-            database.execute(text(f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}"))
+            database.fetch(Statement(f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}")())
 
     assert not caught.value.effect_unknown
     assert connection_id(database) != before
 
 
 def test_a_write_refused_as_read_only_succeeds_on_the_next_connection(database: Database) -> None:
-    database.execute(text("SET SESSION TRANSACTION READ ONLY"))  # only this connection is demoted
+    run(database, text("SET SESSION TRANSACTION READ ONLY"))  # only this connection is demoted
     database.rollback()
 
     with unit_on(database) as uow:
         uow.now()
-        with pytest.raises(DatabaseUnavailableError):
-            uow.add(a_creation(a_reservation()), a_customer())
+        uow.add(a_creation(a_reservation()), a_customer())
+        with pytest.raises(DatabaseUnavailableError) as caught:
+            uow.commit()
+    assert not caught.value.effect_unknown
     with unit_on(database) as uow:
         uow.add(a_creation(a_reservation()), a_customer())
         uow.commit()
@@ -209,7 +246,7 @@ def test_a_write_refused_as_read_only_succeeds_on_the_next_connection(database: 
 
 
 def test_a_server_that_is_not_there_is_unavailable() -> None:
-    database = Database(engine_for("mysql+pymysql://nobody:nothing@127.0.0.1:1/none"))
+    database = Database(connector("mysql+pymysql://nobody:nothing@127.0.0.1:1/none"))
 
     with pytest.raises(DatabaseUnavailableError) as caught:
         database.now()
@@ -219,30 +256,26 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
 
 
 def test_a_server_that_does_not_answer_in_time_is_not_asked_twice(url: str) -> None:
-    engine = engine_for(url, answer_seconds=1)
     opened: list[Any] = []
-    event.listen(engine, "connect", lambda connection, _: opened.append(connection))
-    database = Database(engine)
+    database = Database(noted(connector(url, answer_seconds=1), opened))
     database.now()
     database.rollback()
 
     with pytest.raises(DatabaseUnavailableError):
-        database.execute(text("SELECT SLEEP(30)"))
+        database.fetch(Statement("SELECT SLEEP(30)")())
 
     assert len(opened) == 1
     database.close()
 
 
 def test_a_statement_that_waited_for_the_proxy_in_vain_is_not_sent_twice(url: str) -> None:
-    engine = engine_for(url)
     opened: list[Any] = []
-    event.listen(engine, "connect", lambda connection, _: opened.append(connection))
-    database = Database(engine)
+    database = Database(noted(connector(url), opened))
     database.now()
     database.rollback()
 
     with pytest.raises(DatabaseUnavailableError):
-        database.execute(text("SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 9501"))
+        database.fetch(Statement("SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 9501")())
 
     assert len(opened) == 1
     database.close()
@@ -256,15 +289,15 @@ def test_an_old_connection_is_replaced_between_two_transactions_only(
     monkeypatch.setattr(mysql_engine, "KEPT_SECONDS", 0)
     database.now()
     number = text("SELECT CONNECTION_ID()")
-    ids = {database.execute(number).scalar_one() for _ in range(2)}
+    ids = {run(database, number).scalar_one() for _ in range(2)}
 
     assert len(ids) == 1
     assert before not in ids
 
 
-def test_a_defect_of_ours_keeps_its_error_and_leaves_no_transaction(database: Database) -> None:
-    with pytest.raises(DBAPIError):
-        database.execute(text("SELECT nothing FROM nowhere"))
+def test_a_defect_of_ours_names_its_statement_and_leaves_no_transaction(database: Database) -> None:
+    with pytest.raises(StatementRefusedError, match="1146: SELECT nothing FROM nowhere"):
+        database.fetch(Statement("SELECT nothing FROM nowhere")())
 
     assert not database.in_transaction
 
@@ -273,14 +306,12 @@ def test_a_defect_of_ours_keeps_its_error_and_leaves_no_transaction(database: Da
 
 
 def test_the_servers_settings_are_all_reported_at_once(database: Database, url: str) -> None:
-    with engine_for(url).connect() as connection:
-        connection.execute(
-            text(
-                "SET SESSION sql_mode = '', time_zone = '+02:00', wait_timeout = 28800,"
-                " innodb_lock_wait_timeout = 50"
-            )
+    with connector(url)() as connection:
+        connection.query(
+            "SET SESSION sql_mode = '', time_zone = '+02:00', wait_timeout = 28800,"
+            " innodb_lock_wait_timeout = 50"
         )
-        connection.execute(text("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        connection.query("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         with pytest.raises(SchemaOutdatedError) as caught:
             readiness.check(connection)
 
@@ -309,8 +340,8 @@ def test_the_servers_settings_are_all_reported_at_once(database: Database, url: 
 def test_the_server_waits_neither_longer_than_the_driver_nor_too_short(
     database: Database, url: str, setting: str, value: int, accepted: bool
 ) -> None:
-    with engine_for(url).connect() as connection:
-        connection.execute(text(f"SET SESSION {setting} = {value}"))
+    with connector(url)() as connection:
+        connection.query(f"SET SESSION {setting} = {value}")
 
         faults = readiness._setting_faults(connection)
 
@@ -319,7 +350,7 @@ def test_the_server_waits_neither_longer_than_the_driver_nor_too_short(
 
 def test_a_schema_that_was_never_made_is_refused(engine_name: Engine) -> None:
     with empty_schema(engine_name) as url:
-        database = Database(engine_for(url))
+        database = Database(connector(url))
         for _ in range(2):
             with pytest.raises(SchemaOutdatedError, match="run the migrations"):
                 database.now()
@@ -334,24 +365,25 @@ def test_only_an_older_schema_is_refused(
 ) -> None:
     monkeypatch.setattr(readiness, "REVISIONS", ("0001", "0002"))
     monkeypatch.setattr(readiness, "HEAD", "0002")
-    with empty_schema(engine_name) as url, engine_for(url).connect() as connection:
-        connection.execute(text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
-        connection.execute(text(f"INSERT INTO alembic_version VALUES ('{revision}')"))
+    with empty_schema(engine_name) as url, connector(url)() as connection:
+        connection.query("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        connection.query(f"INSERT INTO alembic_version VALUES ('{revision}')")
+        connection.commit()
 
         assert bool(list(readiness._schema_faults(readiness.current(connection)))) is refused
 
 
 def test_the_check_is_made_once_an_environment(engine_name: Engine) -> None:
     with migrated_schema(engine_name) as url:
-        database = Database(engine_for(url))
+        database = Database(connector(url))
         database.now()
-        database.execute(text("DELETE FROM alembic_version"))
+        run(database, text("DELETE FROM alembic_version"))
         database.commit()
         database.close()
 
         database.now()
         with pytest.raises(SchemaOutdatedError):
-            Database(engine_for(url)).now()
+            Database(connector(url)).now()
         database.close()
 
 
@@ -359,7 +391,7 @@ def test_an_account_without_rights_is_unavailable(url: str, engine_name: Engine)
     with administrator(engine_name) as root:
         root.execute(text("CREATE USER IF NOT EXISTS 'guest'@'127.0.0.1' IDENTIFIED BY 'guest'"))
     host, _, name = url.partition("@")[2].partition("?")[0].partition("/")
-    database = Database(engine_for(f"mysql+pymysql://guest:guest@{host}/{name}"))
+    database = Database(connector(f"mysql+pymysql://guest:guest@{host}/{name}"))
 
     with pytest.raises(DatabaseUnavailableError):
         database.now()

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from functools import partial
@@ -21,17 +22,22 @@ from sqlalchemy import text
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay
 
 from local.database import Engine
-from reservations.adapters.mysql.engine import Database, engine_for
+from reservations.adapters.mysql.address import connector
+from reservations.adapters.mysql.engine import NOW, Database, Query
 from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
 from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork
+from reservations.application import create_reservation
+from reservations.domain.codes import new_code
 from reservations.domain.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
+    DuplicateCodeError,
     IdempotencyKeyReusedError,
+    KnowledgeLostError,
     RequestInFlightError,
 )
 from reservations.entrypoints.idempotency import ATTEMPTS, RETRY_MS, Answer
-from tests.database.create import SCOPE, create
+from tests.database.create import SCOPE, commits, create
 from tests.database.waiting import (
     DEADLINE_SECONDS,
     at_once,
@@ -39,17 +45,16 @@ from tests.database.waiting import (
     kill,
     wait_until_blocked,
 )
-from tests.worlds.builders import an_offer
+from tests.worlds.builders import CODE, an_offer
 from tests.worlds.databases import Connect
+from tests.worlds.sql import run
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("idempotency", "reservation", "customer", "history", "outbox")
 
 
 def row_counts(database: Database) -> list[int]:
-    counts = [
-        database.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one() for table in TABLES
-    ]
+    counts = [run(database, text(f"SELECT COUNT(*) FROM {table}")).scalar_one() for table in TABLES]
     database.rollback()
     return counts
 
@@ -180,7 +185,7 @@ def test_a_stored_record_can_be_read(database: Database) -> None:
 def test_an_answer_without_its_key_in_the_transaction_is_not_stored(database: Database) -> None:
     store = MySqlIdempotencyStore(database, **asdict(SCOPE))
 
-    with pytest.raises(RuntimeError, match="not in this transaction"):
+    with pytest.raises(KnowledgeLostError, match="in this transaction"):
         store._update_record(DataRecord(idempotency_key="", response_data="{}"))
 
     assert store.conclusion is None
@@ -206,12 +211,55 @@ def test_a_joined_unit_of_work_refuses_to_work_without_its_store(database: Datab
         pytest.fail("entered")
 
 
+# --- codes
+
+
+def draw(monkeypatch: pytest.MonkeyPatch, *codes: str) -> list[str]:
+    """Let these codes be drawn. Return those that are left."""
+    left = list(codes)
+    monkeypatch.setattr(create_reservation, "new_code", lambda: left.pop(0))
+    return left
+
+
+OTHER = replace(SCOPE, key="fedcba9876543210")
+
+
+def test_another_code_is_drawn_for_one_that_is_taken(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clash shows in the commit, so the whole is repeated."""
+    free = new_code()
+    draw(monkeypatch, CODE, CODE, free)
+    create(database)
+
+    answer, replayed = create(database, scope=OTHER)
+
+    assert not replayed
+    assert answer["body"]["reservation_code"] == free
+    assert row_counts(database) == [2] * len(TABLES)
+    assert create(database, scope=OTHER) == (answer, True)
+
+
+def test_a_code_that_is_always_taken_stores_nothing(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = draw(monkeypatch, CODE, *[CODE] * ATTEMPTS)
+    create(database)
+
+    with pytest.raises(DuplicateCodeError):
+        create(database, scope=OTHER)
+
+    assert left == []
+    assert row_counts(database) == ONE_OF_EACH
+    assert not database.in_transaction
+
+
 # --- expiry
 
 
 def expire(database: Database) -> None:
     past = "UPDATE idempotency SET expires_at = UTC_TIMESTAMP(6) - INTERVAL 1 SECOND"
-    database.execute(text(past))
+    run(database, text(past))
     database.commit()
 
 
@@ -219,7 +267,7 @@ def test_a_record_is_kept_for_thirty_days_of_the_databases_clock(database: Datab
     create(database)
 
     hours = "SELECT TIMESTAMPDIFF(HOUR, UTC_TIMESTAMP(6), expires_at) FROM idempotency"
-    assert database.execute(text(hours)).scalar_one() == 30 * 24 - 1
+    assert run(database, text(hours)).scalar_one() == 30 * 24 - 1
 
 
 def test_an_expired_key_is_taken_over_by_any_request(database: Database) -> None:
@@ -283,6 +331,55 @@ def test_fifty_simultaneous_requests_make_one_reservation(
     assert row_counts(database) == ONE_OF_EACH
 
 
+TWENTY = 20
+
+
+def test_of_twenty_with_an_expired_key_one_takes_it_over(
+    database: Database, connect: Connect
+) -> None:
+    create(database)
+    expire(database)
+    callers = [connected(connect()) for _ in range(TWENTY)]
+
+    results = [f.result() for f in at_once([partial(create_as_a_client, c) for c in callers])]
+
+    assert codes(results) == 1
+    assert [replayed for _, replayed in results].count(False) == 1
+    assert row_counts(database)[:2] == [1, 2]
+
+
+def test_twenty_other_requests_with_a_used_key_are_all_refused(
+    database: Database, connect: Connect
+) -> None:
+    create(database)
+    other = partial(create, offer=an_offer(offer_id="HTL-MAD-002"))
+    callers = [connected(connect()) for _ in range(TWENTY)]
+
+    refused = [f.exception() for f in at_once([partial(other, c) for c in callers])]
+
+    assert {type(error) for error in refused} == {IdempotencyKeyReusedError}
+    assert row_counts(database) == ONE_OF_EACH
+
+
+def test_twenty_that_wait_too_long_for_a_key_are_all_told_so(
+    database: Database, connect: Connect
+) -> None:
+    callers = [connect() for _ in range(TWENTY)]
+    for caller in callers:
+        run(caller, text("SET SESSION innodb_lock_wait_timeout = 1"))
+        caller.rollback()
+    waited: list[BaseException | None] = []
+
+    def collide() -> None:
+        waited.extend(f.exception() for f in at_once([partial(create, c) for c in callers]))
+
+    create(database, then=collide)
+
+    assert {type(error) for error in waited} == {RequestInFlightError}
+    assert not any(caller.in_transaction for caller in callers)
+    assert row_counts(database) == ONE_OF_EACH
+
+
 def test_requests_that_wait_for_a_failing_one_make_one_reservation(
     database: Database, connect: Connect, url: str
 ) -> None:
@@ -312,7 +409,7 @@ def test_a_request_that_waits_too_long_is_refused_as_in_flight(
     database: Database, connect: Connect
 ) -> None:
     impatient = connect()
-    impatient.execute(text("SET SESSION innodb_lock_wait_timeout = 1"))
+    run(impatient, text("SET SESSION innodb_lock_wait_timeout = 1"))
     impatient.rollback()
 
     def collide() -> None:
@@ -326,17 +423,17 @@ def test_a_request_that_waits_too_long_is_refused_as_in_flight(
 
 
 class DeadlockingDatabase(Database):
-    """Loses its first statements to deadlocks."""
+    """Loses its first flights to deadlocks."""
 
     def __init__(self, url: str, *, deadlocks: int) -> None:
-        super().__init__(engine_for(url))
+        super().__init__(connector(url))
         self._left = deadlocks
 
-    def execute(self, statement: Any, parameters: Any = None) -> Any:
+    def _fly(self, flight: Sequence[Query]) -> Any:
         if self._left:
             self._left -= 1
             raise DatabaseBusyError("deadlock", deadlock=True)
-        return super().execute(statement, parameters)
+        return super()._fly(flight)
 
 
 def test_a_deadlock_on_the_key_is_tried_again(url: str, connect: Connect) -> None:
@@ -371,7 +468,7 @@ def test_deadlocks_without_end_are_reported_as_such(url: str, connect: Connect) 
 # --- crashes and lost connections
 
 
-@pytest.mark.parametrize("moment", ["after-key", "after-reservation", "before-commit"])
+@pytest.mark.parametrize("moment", ["after-key", "before-commit"])
 def test_a_process_killed_in_the_middle_leaves_nothing_and_the_key_free(
     database: Database, url: str, moment: str
 ) -> None:
@@ -403,7 +500,7 @@ def test_a_connection_killed_in_the_transaction_stores_nothing(
 
     def cut_and_go_on() -> None:
         kill(engine_name, own)
-        database.now()
+        database.fetch(NOW())
 
     with pytest.raises(DatabaseUnavailableError) as caught:
         create(database, then=cut_and_go_on)
@@ -415,32 +512,34 @@ def test_a_connection_killed_in_the_transaction_stores_nothing(
 def test_a_connection_killed_before_the_answer_is_stored_stores_nothing(
     database: Database, engine_name: Engine
 ) -> None:
+    """The commit leaves with the answer, so it may have reached the server."""
     own = connection_id(database)
 
     with pytest.raises(DatabaseUnavailableError) as caught:
         create(database, then=lambda: kill(engine_name, own))
 
-    assert not caught.value.effect_unknown
+    assert caught.value.effect_unknown
     assert row_counts(database) == NOTHING
     assert create(database)[1] is False
 
 
 class CutAtCommitDatabase(Database):
-    """Loses its connection in a commit, before the server sees it or after (`server_commits`)."""
+    """Loses its connection in the flight with the COMMIT, before the server sees it or after."""
 
     def __init__(self, url: str, *, engine: Engine, server_commits: bool) -> None:
-        super().__init__(engine_for(url))
+        super().__init__(connector(url))
         self._cut: Engine | None = engine
         self._server_commits = server_commits
 
-    def commit(self) -> None:
-        if self._cut:
-            number = self.execute(text("SELECT CONNECTION_ID()")).scalar_one()
+    def _fly(self, flight: Sequence[Query]) -> Any:
+        if self._cut and commits(flight):
+            assert self._connection is not None
+            number = self._connection.thread_id()  # type: ignore[no-untyped-call]
             if self._server_commits:
-                self.execute(text("COMMIT"))
+                super()._fly(flight)
             kill(self._cut, number)
             self._cut = None
-        super().commit()
+        return super()._fly(flight)
 
 
 @pytest.mark.parametrize("server_commits", [True, False])

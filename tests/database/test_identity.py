@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from sqlalchemy import URL, make_url, text
 
 from local.database import Engine
-from reservations.adapters.mysql import engine as engine_module
-from reservations.adapters.mysql.engine import AMAZON_ROOTS, Database, engine_for
+from reservations.adapters.mysql import address, schema
+from reservations.adapters.mysql.address import AMAZON_ROOTS, Address, connector
+from reservations.adapters.mysql.engine import Database
 from reservations.domain.errors import DatabaseUnavailableError
 from tests.worlds.databases import administrator, url_of
 
@@ -30,7 +31,7 @@ Serve = Callable[[str], Path]
 @pytest.fixture(autouse=True)
 def far_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat the servers of this machine as those of any other."""
-    monkeypatch.setattr(engine_module, "THIS_MACHINE", frozenset())
+    monkeypatch.setattr(address, "THIS_MACHINE", frozenset())
 
 
 def certificate(
@@ -90,7 +91,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 def refusal(url: str) -> BaseException:
     """Return the driver's error about a refused server."""
     with pytest.raises(DatabaseUnavailableError) as caught:
-        Database(engine_for(url)).now()
+        Database(connector(url)).now()
     assert caught.value.__cause__ is not None
     return caught.value.__cause__
 
@@ -99,7 +100,9 @@ def refusal(url: str) -> BaseException:
 def test_a_server_that_proves_its_identity_is_used_over_tls(serve: Serve) -> None:
     roots = serve(HERE)
 
-    with engine_for(f"{url_of('mysql', tls=True)}&ssl_ca={roots}").connect() as connection:
+    with schema.engine_of(
+        connector(f"{url_of('mysql', tls=True)}&ssl_ca={roots}")
+    ).connect() as connection:
         row = connection.execute(text("SHOW STATUS LIKE 'Ssl_version'")).one()
 
     assert row[1] in {"TLSv1.2", "TLSv1.3"}
@@ -126,14 +129,14 @@ def test_a_server_with_another_host_s_certificate_is_always_refused(
 def test_a_server_that_speaks_no_tls_is_refused_unless_the_url_allows_it() -> None:
     assert "SSL" in str(refusal(url_of("mariadb", tls=True)))
 
-    with engine_for(url_of("mariadb")).connect() as connection:
+    with schema.engine_of(connector(url_of("mariadb"))).connect() as connection:
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
 
 
 @pytest.mark.mysql
 def test_this_machine_needs_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    with engine_for(url_of("mariadb", tls=True)).connect() as connection:
+    with schema.engine_of(connector(url_of("mariadb", tls=True))).connect() as connection:
         assert connection.execute(text("SELECT 1")).scalar_one() == 1
 
 
@@ -156,29 +159,29 @@ def test_without_a_password_each_connect_signs_in_with_a_token_of_its_own(
 ) -> None:
     monkeypatch.undo()
     whole = make_url(url_of("mysql"))
-    asked: list[URL] = []
+    asked: list[Address] = []
 
-    def token(address: URL) -> str:
-        asked.append(address)
+    def token(to: Address) -> str:
+        asked.append(to)
         return str(whole.password)
 
     bare = URL.create(**{**whole._asdict(), "password": None})
-    engine = engine_for(bare.render_as_string(), token=token)
+    engine = schema.engine_of(connector(bare.render_as_string(), token=token))
     for _ in range(2):
         with engine.connect() as connection:
             connection.execute(text("SELECT 1"))
 
-    assert [(address.host, address.username) for address in asked] == [(HERE, "root")] * 2
+    assert [(to.host, to.user) for to in asked] == [(HERE, "root")] * 2
 
 
 @pytest.mark.mysql
 def test_a_password_in_the_url_is_used_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
 
-    def token(_: URL) -> str:
+    def token(_: Address) -> str:
         raise AssertionError("no token is needed")
 
-    with engine_for(url_of("mysql"), token=token).connect() as connection:
+    with schema.engine_of(connector(url_of("mysql"), token=token)).connect() as connection:
         connection.execute(text("SELECT 1"))
 
 

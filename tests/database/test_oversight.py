@@ -53,6 +53,7 @@ from tests.worlds.builders import (
     some_facts,
 )
 from tests.worlds.databases import Connect
+from tests.worlds.sql import run
 
 DAY = 24 * HOUR
 
@@ -110,13 +111,13 @@ class Stored:
 
     def change(self, sql: str, **values: Any) -> int:
         bound = {k: v.bytes if isinstance(v, UUID) else v for k, v in values.items()}
-        changed = self.database.execute(text(sql), bound).rowcount
+        changed = run(self.database, text(sql), bound).rowcount
         self.database.commit()
         return changed
 
     def count(self, sql: str, **values: Any) -> int:
         bound = {k: v.bytes if isinstance(v, UUID) else v for k, v in values.items()}
-        number: int = self.database.execute(text(sql), bound).scalar_one()
+        number: int = run(self.database, text(sql), bound).scalar_one()
         self.database.rollback()
         return number
 

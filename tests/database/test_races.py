@@ -4,14 +4,15 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
-from functools import cache, partial
+from functools import partial
 from threading import Event
 from typing import TypeVar
 
 import pytest
 from sqlalchemy import text
 
-from reservations.adapters.mysql.engine import Database, engine_for
+from reservations.adapters.mysql.address import connector
+from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application.cancel_reservation import cancel_reservation
 from reservations.application.cases import Cases
@@ -30,6 +31,7 @@ from tests.database.waiting import DEADLINE_SECONDS, wait_until_blocked
 from tests.worlds.builders import PRICE, a_customer, an_offer
 from tests.worlds.databases import Connect
 from tests.worlds.providers import eventually
+from tests.worlds.sql import run
 
 T = TypeVar("T")
 
@@ -53,10 +55,6 @@ ENDING: Outlook = (
 CLOSED = "reservation.closed.customer_cancelled"
 PAID = ["payment.started", "payment.succeeded"]
 CONFIRMED = [*PAID, "booking.started", "booking.confirmed", "reservation.confirmed"]
-
-
-# One for all tests: an engine keeps the statements it has compiled.
-patient_engine = cache(partial(engine_for, answer_seconds=DEADLINE_SECONDS))
 
 
 class HeldCall:
@@ -96,10 +94,10 @@ class Trip:
         self._id = accepted.reservation_id
 
     def _unit(self) -> MySqlUnitOfWork:
-        connection = Database(patient_engine(self.url))
+        connection = Database(connector(self.url, answer_seconds=DEADLINE_SECONDS))
         self.connections.append(connection)
         # Long enough for a busy machine to see that it waits.
-        connection.execute(text(f"SET SESSION innodb_lock_wait_timeout = {DEADLINE_SECONDS}"))
+        run(connection, text(f"SET SESSION innodb_lock_wait_timeout = {DEADLINE_SECONDS}"))
         connection.rollback()
         return MySqlUnitOfWork(connection)
 

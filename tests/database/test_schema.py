@@ -14,7 +14,7 @@ from tenacity import Retrying
 
 from local.database import Engine
 from reservations.adapters.mysql import readiness, schema
-from reservations.adapters.mysql.engine import engine_for
+from reservations.adapters.mysql.address import connector
 from reservations.adapters.mysql.tables import METADATA
 from reservations.domain.errors import DatabaseBusyError
 from tests.database.waiting import at_once
@@ -50,7 +50,7 @@ def _in_order(definition: str) -> str:
 
 
 def test_alembic_finds_no_difference(url: str) -> None:
-    with engine_for(url).connect() as connection:
+    with schema.engine_of(connector(url)).connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, METADATA) == []
 
@@ -58,9 +58,9 @@ def test_alembic_finds_no_difference(url: str) -> None:
 def test_migrated_and_declared_tables_have_equal_definitions(url: str, engine_name: Engine) -> None:
     """Alembic does not compare checks, collations and references, among others."""
     with empty_schema(engine_name) as declared_url:
-        declared = engine_for(declared_url)
+        declared = schema.engine_of(connector(declared_url))
         METADATA.create_all(declared)
-        with engine_for(url).connect() as ours, declared.connect() as theirs:
+        with schema.engine_of(connector(url)).connect() as ours, declared.connect() as theirs:
             migrated, expected = definitions(ours), definitions(theirs)
 
     assert migrated == expected
@@ -78,7 +78,7 @@ def test_every_check_is_in_force(url: str) -> None:
         "SELECT constraint_name FROM information_schema.check_constraints"
         " WHERE constraint_schema = DATABASE()"
     )
-    with engine_for(url).connect() as connection:
+    with schema.engine_of(connector(url)).connect() as connection:
         assert {name for (name,) in connection.execute(query)} == declared
 
 
@@ -90,7 +90,7 @@ def test_the_code_knows_every_revision_in_order() -> None:
 
 def test_migrations_go_up_and_down_one_by_one(engine_name: Engine) -> None:
     with empty_schema(engine_name) as url:
-        engine = engine_for(url)
+        engine = schema.engine_of(connector(url))
         assert schema.current(engine) is None
         seen = []
         for revision in readiness.REVISIONS:
@@ -133,7 +133,7 @@ def test_a_migration_lets_the_previous_release_go_on_writing(
 ) -> None:
     before = readiness.REVISIONS[readiness.REVISIONS.index(revision) - 1]
     with empty_schema(engine_name) as url:
-        engine = engine_for(url)
+        engine = schema.engine_of(connector(url))
         schema.upgrade(engine, revision=before)
         with engine.connect() as connection:
             known, obeyed = columns(connection), restrictions(connection)
@@ -152,12 +152,12 @@ def test_a_migration_that_was_cut_off_is_completed_by_the_next(
     url: str, engine_name: Engine
 ) -> None:
     with empty_schema(engine_name) as cut_url:
-        engine = engine_for(cut_url)
+        engine = schema.engine_of(connector(cut_url))
         schema.upgrade(engine)
         with engine.begin() as connection:
             connection.execute(text("DROP TABLE provider_attempt, mail_send, alembic_version"))
         schema.upgrade(engine)
-        with engine.begin() as connection, engine_for(url).connect() as whole:
+        with engine.begin() as connection, schema.engine_of(connector(url)).connect() as whole:
             assert definitions(connection) == definitions(whole)
             connection.execute(text("DROP TABLE provider_attempt"))
         schema.downgrade(engine)
@@ -168,7 +168,7 @@ def test_a_migration_that_was_cut_off_is_completed_by_the_next(
 
 def test_a_newer_schema_is_left_alone(engine_name: Engine) -> None:
     with empty_schema(engine_name) as url:
-        engine = engine_for(url)
+        engine = schema.engine_of(connector(url))
         schema.upgrade(engine)
         with engine.begin() as connection:
             connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -184,7 +184,7 @@ def test_an_existing_schema_waits_for_no_turn(
     """A stack whose update failed can roll back while the migration still runs in the server."""
     monkeypatch.setattr(schema, "TURN_SECONDS", 0)
     with empty_schema(engine_name) as url:
-        engine = engine_for(url)
+        engine = schema.engine_of(connector(url))
         schema.upgrade(engine, revision=readiness.REVISIONS[0])
 
         with schema._turn(engine):
@@ -206,20 +206,23 @@ def test_a_sign_in_that_is_allowed_a_moment_later_succeeds(
         monkeypatch.setattr(cast("Retrying", vars(schema._signed_in)["retry"]), "sleep", allow)
         try:
             login = make_url(url).set(username=name, password=password)
-            schema.upgrade(engine_for(login.render_as_string(hide_password=False)))
+            schema.upgrade(schema.engine_of(connector(login.render_as_string(hide_password=False))))
         finally:
             connection.execute(text(f"DROP USER IF EXISTS '{name}'@'%'"))
 
-        assert schema.current(engine_for(url)) == schema.HEAD
+        assert schema.current(schema.engine_of(connector(url))) == schema.HEAD
 
 
 def test_two_migrations_at_once_take_turns(engine_name: Engine) -> None:
     with empty_schema(engine_name) as url:
-        migrate = partial(schema.upgrade, engine_for(url, answer_seconds=schema.STATEMENT_SECONDS))
+        migrate = partial(
+            schema.upgrade,
+            schema.engine_of(connector(url, answer_seconds=schema.STATEMENT_SECONDS)),
+        )
         for done in at_once([migrate, migrate]):
             done.result()
 
-        assert schema.current(engine_for(url)) == schema.HEAD
+        assert schema.current(schema.engine_of(connector(url))) == schema.HEAD
 
 
 def test_a_migration_that_never_gets_its_turn_fails_as_busy(
@@ -227,7 +230,7 @@ def test_a_migration_that_never_gets_its_turn_fails_as_busy(
 ) -> None:
     monkeypatch.setattr(schema, "TURN_SECONDS", 0)
     with empty_schema(engine_name) as url:
-        engine = engine_for(url)
+        engine = schema.engine_of(connector(url))
         with schema._turn(engine), pytest.raises(DatabaseBusyError):
             schema.upgrade(engine)
 

@@ -76,6 +76,7 @@ from tests.worlds.fakes import (
     ScriptedSupplier,
 )
 from tests.worlds.providers import Simulator
+from tests.worlds.sql import run
 
 DAY = 24 * HOUR
 
@@ -159,14 +160,15 @@ class World:
             uow.commit()
 
     def change(self, sql: str) -> None:
-        self.database.execute(text(sql))
-        self.database.execute(
-            text("UPDATE reservation SET contradictions = EXISTS (SELECT 1 FROM contradiction)")
+        run(self.database, text(sql))
+        run(
+            self.database,
+            text("UPDATE reservation SET contradictions = EXISTS (SELECT 1 FROM contradiction)"),
         )
         self.database.commit()
 
     def value(self, sql: str) -> Any:
-        found = self.database.execute(text(sql)).scalar_one()
+        found = run(self.database, text(sql)).scalar_one()
         self.database.rollback()
         return found
 
@@ -230,9 +232,9 @@ class World:
     def words(self) -> dict[str, Any]:
         """The stored words, whatever they are."""
         columns = "SELECT state, reason, review, contradictions FROM reservation"
-        row = self.database.execute(text(columns)).one()
-        calls = self.database.execute(
-            text("SELECT call_key, operation, status FROM provider_call ORDER BY id")
+        row = run(self.database, text(columns)).one()
+        calls = run(
+            self.database, text("SELECT call_key, operation, status FROM provider_call ORDER BY id")
         ).all()
         self.database.rollback()
         return {**row._mapping, "calls": [tuple(call) for call in calls]}
@@ -240,10 +242,10 @@ class World:
 
 @pytest.fixture
 def world(database: Database) -> World:
-    there = {name for [name] in database.execute(_CHECKS)}
+    there = {name for [name] in run(database, _CHECKS)}
     for table, names in _WIDENED.items():
         for name in there & set(names):
-            database.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
+            run(database, text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
     database.commit()
     return World(database)
 

@@ -22,6 +22,7 @@ from reservations.domain.words import State
 from tests.database.create import SCOPE, create
 from tests.database.waiting import DEADLINE_SECONDS, at_once, connection_id, wait_until_blocked
 from tests.worlds.databases import Connect
+from tests.worlds.sql import run
 
 OLD, NEW, NEWER = bytes(32), b"1" * 32, b"2" * 32
 RINGS = ((OLD,), (OLD, NEW), (NEW, OLD))  # of environments during a rotation
@@ -44,7 +45,7 @@ def tab(database: Database, number: int, digests: tuple[bytes, ...] = (OLD,)) ->
 
 
 def count(database: Database, table: str) -> int:
-    number: int = database.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one()
+    number: int = run(database, text(f"SELECT COUNT(*) FROM {table}")).scalar_one()
     database.rollback()
     return number
 
@@ -100,7 +101,7 @@ def test_of_tabs_after_a_claim_that_is_over_one_charges(
 ) -> None:
     first = tab(database, 9000, (OLD, NEW))
     closed = f"UPDATE reservation SET reason = '{Reason.EXPIRED}', state = '{State.EXPIRED}'"
-    database.execute(text(closed))
+    run(database, text(closed))
     database.commit()
     tabs = [partial(tab, c, n, (NEW, NEWER)) for n, c in enumerate(ready(connect, CROWD))]
 

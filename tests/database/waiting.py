@@ -13,6 +13,7 @@ from sqlalchemy import create_engine, text
 from local.database import Engine
 from reservations.adapters.mysql.engine import Database
 from tests.worlds.databases import administrator
+from tests.worlds.sql import run
 
 DEADLINE_SECONDS = 20
 _BLOCKED = text(
@@ -54,7 +55,7 @@ def at_once(tasks: Sequence[Callable[[], T]]) -> list[Future[T]]:
 
 def connection_id(database: Database) -> int:
     """Ask for the server's id of an idle connection, and leave it idle."""
-    number: int = database.execute(_CONNECTION).scalar_one()
+    number: int = run(database, _CONNECTION).scalar_one()
     database.rollback()
     return number
 

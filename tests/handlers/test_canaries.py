@@ -293,7 +293,7 @@ class OnAws(Services):
     voucher_renderer = PlainRenderer()
 
     def databases(self) -> list[Database]:
-        return [self._database, self._pinged_database, self._unhurried_database]
+        return [self._database, self._unhurried_database]
 
     def close(self) -> None:
         for database in self.databases():

@@ -9,7 +9,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from reservations.adapters.mysql.engine import Database, engine_for
+from reservations.adapters.mysql.address import connector
+from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.domain.codes import canonical
 from reservations.domain.errors import DatabaseUnavailableError
@@ -34,6 +35,7 @@ from tests.worlds.builders import (
 from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
 from tests.worlds.invocation import LogBook, a_context, an_event
 from tests.worlds.services import BASE_URL, OnDatabase, handler_of, raising
+from tests.worlds.sql import run
 
 OTHER_ID = UUID("0195511f-3c00-7abc-8def-00000000b0b0")  # as in the event "key_reused"
 OTHER_CODE = canonical("23456-789AB-P")
@@ -105,7 +107,7 @@ def stored(database: Database, code: str = CODE) -> Reservation:
 
 
 def count(database: Database, table: str) -> int:
-    counted = int(database.execute(text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
+    counted = int(run(database, text(f"SELECT COUNT(*) FROM {table}")).scalar_one())
     database.rollback()
     return counted
 
@@ -156,7 +158,7 @@ def test_a_confirmed_reservation_is_cancelled_step_by_step(
     reservation = stored(database)
     assert reservation.facts.reason is Reason.CUSTOMER_CANCELLED
     assert reservation.version == body["version"] == 2
-    queues = database.execute(text("SELECT queue FROM outbox")).scalars().all()
+    queues = run(database, text("SELECT queue FROM outbox")).scalars().all()
     assert "supplier" in queues  # the booking is cancelled before the refund
 
 
@@ -177,8 +179,9 @@ def test_the_history_names_the_customer_as_actor_of_the_cancellation(
 ) -> None:
     keep(database)
     post(services)
-    actors = database.execute(
-        text("SELECT actor FROM history WHERE event = 'reservation.closed.customer_cancelled'")
+    actors = run(
+        database,
+        text("SELECT actor FROM history WHERE event = 'reservation.closed.customer_cancelled'"),
     )
     assert actors.scalars().all() == ["customer"]
 
@@ -190,7 +193,7 @@ def test_the_stored_hint_continues_the_trace_of_the_caller(
     event = an_event("cancel_reservation.accepted")
     event["headers"]["traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
     post_event(services, event)
-    traceparents = database.execute(text("SELECT traceparent FROM outbox")).scalars().all()
+    traceparents = run(database, text("SELECT traceparent FROM outbox")).scalars().all()
     assert {value.split("-")[1] for value in traceparents} == {"0af7651916cd43dd8448eb211c80319c"}
 
 
@@ -217,7 +220,7 @@ def test_a_repeat_after_the_reservation_changed_still_gets_the_first_answer(
 ) -> None:
     confirmed(database)
     first = post(services)
-    database.execute(text("UPDATE reservation SET version = 9"))
+    run(database, text("UPDATE reservation SET version = 9"))
     database.commit()
 
     assert but_for_the_mark(post(services)) == but_for_the_mark(first)
@@ -313,7 +316,7 @@ def test_a_refusal_is_repeated_even_if_cancelling_has_become_possible(
     keep(database, offer=upcoming(in_days=-1))
     first = post(services)
     postponed = ", ".join(f"{day} = {day} + INTERVAL 60 DAY" for day in ("starts_on", "ends_on"))
-    database.execute(text(f"UPDATE reservation SET {postponed}"))
+    run(database, text(f"UPDATE reservation SET {postponed}"))
     database.commit()
 
     again = post(services)
@@ -448,7 +451,7 @@ def test_a_commit_of_unknown_fate_answers_that_the_effect_is_unknown(
 def test_an_unreachable_database_is_a_503(
     logs: LogBook,
 ) -> None:
-    services = OnDatabase(Database(engine_for("mysql+pymysql://user:secret@127.0.0.1:1/none")))
+    services = OnDatabase(Database(connector("mysql+pymysql://user:secret@127.0.0.1:1/none")))
 
     answer = post(services)
 

@@ -75,11 +75,6 @@ def test_a_run_without_time_for_a_round_begins_none(around: Surroundings) -> Non
     assert around.publisher.hints == []
 
 
-def test_a_poller_pings_its_idle_connection(around: Surroundings) -> None:
-    poll(around, rounds=0)
-    assert around.pings == [True]
-
-
 def test_a_hint_that_the_queue_does_not_answer_is_counted(around: Surroundings) -> None:
     store_hints(around, [Queue.PAYMENT, Queue.SUPPLIER])
     around.publisher.unreachable = {Queue.PAYMENT}

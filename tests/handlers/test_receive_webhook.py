@@ -62,7 +62,7 @@ def code(answer: dict[str, Any]) -> str:
 def is_untouched(around: Surroundings) -> bool:
     """No read, no write, and no unit of work opened."""
     database = around.database
-    return not (around.pings or database.webhooks or database.outbox)
+    return not (around.units or database.webhooks or database.outbox)
 
 
 def hints(around: Surroundings) -> list[Queue]:

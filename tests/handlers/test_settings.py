@@ -134,7 +134,7 @@ class Warm(Services):
     def now(self) -> datetime:
         return self.moment
 
-    def unit_of_work(self, *, ping: bool = False) -> UnitOfWork:
+    def unit_of_work(self) -> UnitOfWork:
         return InMemoryUnitOfWork(self._stored)
 
     def put(self, name: str, value: Any) -> None:

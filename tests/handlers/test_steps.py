@@ -210,15 +210,6 @@ def test_a_step_without_work_calls_nothing_and_counts_nothing(
     assert around.mailer.mails == []
 
 
-@every_step
-def test_a_worker_pings_its_idle_connection(
-    around: Surroundings, step: str, reservation: Reservation
-) -> None:
-    around.keep(a_reservation(a_charge(Status.UNKNOWN)))
-    run(around, step)
-    assert set(around.pings) == {True}
-
-
 def test_each_message_of_a_batch_gets_its_own_verdict(around: Surroundings) -> None:
     around.keep(CONFIRMED)
     event = an_event("issue_voucher.batch")

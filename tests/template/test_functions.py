@@ -17,7 +17,7 @@ from reservations import config
 from reservations.adapters.aws.s3 import S3_BRIEF_CONFIG
 from reservations.adapters.aws.ses import SES_CONFIG
 from reservations.adapters.aws.ssm import SSM_BRIEF_CONFIG
-from reservations.adapters.mysql.engine import ANSWER_SECONDS
+from reservations.adapters.mysql.address import ANSWER_SECONDS
 from reservations.domain.facts import Provider
 from reservations.entrypoints.queue import RECORD_MS
 from tests.template.resources import (

@@ -16,7 +16,8 @@ from sqlalchemy.pool import NullPool
 
 from local.database import DatabaseServer, Engine, ensure
 from reservations.adapters.mysql import schema
-from reservations.adapters.mysql.engine import Database, engine_for
+from reservations.adapters.mysql.address import connector
+from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.tables import METADATA
 from tests.worlds.account import tell
 
@@ -80,7 +81,8 @@ def empty_schema(engine: Engine) -> Iterator[str]:
 @contextmanager
 def migrated_schema(engine: Engine) -> Iterator[str]:
     with empty_schema(engine) as url:
-        schema.upgrade(engine_for(url, answer_seconds=schema.STATEMENT_SECONDS))
+        connect = connector(url, answer_seconds=schema.STATEMENT_SECONDS)
+        schema.upgrade(schema.engine_of(connect))
         yield url
 
 
@@ -111,12 +113,12 @@ Connect = Callable[[], Database]
 @contextmanager
 def connections_to(url: str) -> Iterator[Connect]:
     """Yield a function that opens connections. At the end, close them all and delete the rows."""
-    engine = engine_for(url)
+    open_one = connector(url)
     with ExitStack() as stack:
         stack.callback(empty_the_tables, url)
 
         def connect() -> Database:
-            database = Database(engine)
+            database = Database(open_one)
             stack.callback(database.close)
             return database
 

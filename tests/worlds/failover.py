@@ -20,7 +20,7 @@ from local import processes
 from local.database import Engine, server_command
 from local.paths import STATE
 from reservations.adapters.mysql import schema
-from reservations.adapters.mysql.engine import engine_for
+from reservations.adapters.mysql.address import connector
 from tests.worlds.forwarder import Forwarder
 
 _SECONDS = 60
@@ -222,7 +222,9 @@ def a_pair(engine: Engine) -> Iterator[Pair]:
         stack.callback(pair.address.close)
         pair.reader.refuse_writes()
         pair.reader.follow(pair.writer)
-        schema.upgrade(engine_for(pair.url, answer_seconds=schema.STATEMENT_SECONDS))
+        schema.upgrade(
+            schema.engine_of(connector(pair.url, answer_seconds=schema.STATEMENT_SECONDS))
+        )
         yield pair
 
 

@@ -391,7 +391,7 @@ class InMemoryReservations(Reservations):
 
     def add_attempt(self, reservation_id: UUID, attempt: Attempt) -> None:
         if self._unit.rows[reservation_id].facts.find(attempt.call_key) is None:
-            raise LookupError(attempt.call_key)
+            raise KnowledgeLostError("an attempt belongs to a call")
         evidence = self._unit.evidence
         evidence[reservation_id] = (*evidence.get(reservation_id, ()), attempt)
 

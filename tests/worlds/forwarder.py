@@ -10,8 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Thread
 
+from pymysql.constants.SERVER_STATUS import SERVER_MORE_RESULTS_EXISTS
+
 _CHUNK = 65536
 _SECONDS = 20
+_OK_BYTES = 11
 
 Act = Callable[[], None]
 
@@ -38,7 +41,7 @@ class Forwarder:
         self.stop = _Stop(statement.encode(), act, answered=False)
 
     def after(self, statement: str, act: Act) -> None:
-        """Call `act` once, when the server has answered such a statement. The answer is dropped."""
+        """Call `act` once, when the server has answered a text that ends with a COMMIT. Drop the answer."""
         self.stop = _Stop(statement.encode(), act, answered=True)
 
     def close(self) -> None:
@@ -98,11 +101,14 @@ class _Link:
 
     def _answers(self) -> None:
         client, server = self._ends
+        seen = b""
         while chunk := _received(server):
+            seen = (seen + chunk)[-_OK_BYTES:]
             if self._at_answer:
-                self._at_answer()
-                break
-            if not _sent(client, chunk):
+                if _is_last(seen):
+                    self._at_answer()
+                    break
+            elif not _sent(client, chunk):
                 break
         self._hang_up()
 
@@ -110,6 +116,16 @@ class _Link:
         for end in self._ends:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+
+def _is_last(seen: bytes) -> bool:
+    """True for the OK of a COMMIT: no answer to another statement of its text follows.
+
+    The packet is 3 bytes of length, a number, a zero, two empty counts, 2 bytes of status and 2 of warnings
+    (dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_basic_ok_packet.html).
+    """
+    status = int.from_bytes(seen[7:9], "little")
+    return seen[:3] == b"\7\0\0" and seen[4] == 0 and not status & SERVER_MORE_RESULTS_EXISTS
 
 
 def _received(end: socket.socket) -> bytes:

@@ -78,7 +78,7 @@ class FakeServices(Services):
         self.modes = dict(MODES)
         self.secrets = {Provider.PAYMENTS: [PAYMENTS_SECRET], Provider.SUPPLIER: [SUPPLIER_SECRET]}
         self.database = InMemoryDatabase()
-        self.pings: list[bool] = []
+        self.units = 0  # of work, made so far
         self.payments = ScriptedPayments()
         self.supplier = ScriptedSupplier()
         self.publisher = RecordingPublisher()
@@ -126,8 +126,8 @@ class FakeServices(Services):
     def allowed_origin(self) -> str:
         return self.origin
 
-    def unit_of_work(self, *, ping: bool = False) -> UnitOfWork:
-        self.pings.append(ping)
+    def unit_of_work(self) -> UnitOfWork:
+        self.units += 1
         return InMemoryUnitOfWork(self.database, traceparent=tracing.current())
 
     def payments_api(self) -> ScriptedPayments:
@@ -144,5 +144,5 @@ class OnDatabase(FakeServices):
         super().__init__()
         self._database = database
 
-    def unit_of_work(self, *, ping: bool = False) -> UnitOfWork:
-        return Services.unit_of_work(self, ping=ping)
+    def unit_of_work(self) -> UnitOfWork:
+        return Services.unit_of_work(self)

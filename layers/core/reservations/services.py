@@ -26,8 +26,8 @@ from reservations.domain.policy import Policy
 if TYPE_CHECKING:
     from jwt import PyJWK
     from mypy_boto3_ssm import SSMClient
-    from sqlalchemy import URL, Engine
 
+    from reservations.adapters.mysql.address import Address, Connect
     from reservations.adapters.mysql.engine import Database
     from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
     from reservations.adapters.providers.provider_http import ProviderHttp
@@ -123,12 +123,11 @@ class Services:
     def _brief_ssm(self) -> "SSMClient":
         return boto3.client("ssm", config=SSM_BRIEF_CONFIG)
 
-    def unit_of_work(self, *, ping: bool = False) -> ports.UnitOfWork:
-        """A transaction of its own. Workers `ping` first, as their connection was idle between messages."""
+    def unit_of_work(self) -> ports.UnitOfWork:
+        """A transaction of its own."""
         from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 
-        database = self._pinged_database if ping else self._database
-        return MySqlUnitOfWork(database, traceparent=tracing.current())
+        return MySqlUnitOfWork(self._database, traceparent=tracing.current())
 
     def joined_unit_of_work(self) -> ports.UnitOfWork:
         """Part of the transaction of `idempotency_store`, which commits it."""
@@ -136,9 +135,9 @@ class Services:
 
         return JoinedUnitOfWork(self._database, traceparent=tracing.current())
 
-    def cases(self, *, ping: bool = False, actor: str = "system") -> Cases:
+    def cases(self, *, actor: str = "system") -> Cases:
         """Reservations for one piece of work, each in a transaction of its own."""
-        return Cases(uow=self.unit_of_work(ping=ping), policy=self.policy(), actor=actor)
+        return Cases(uow=self.unit_of_work(), policy=self.policy(), actor=actor)
 
     def joined_cases(self) -> Cases:
         """Reservations in the transaction of `idempotency_store`, which commits it."""
@@ -167,20 +166,15 @@ class Services:
         """Bring the schema to this code's revision, and return it."""
         from reservations.adapters.mysql import schema
 
-        schema.upgrade(self._engine(answer_seconds=schema.STATEMENT_SECONDS))
+        connect = self._connector(answer_seconds=schema.STATEMENT_SECONDS)
+        schema.upgrade(schema.engine_of(connect))
         return schema.HEAD
 
     @cached_property
     def _database(self) -> "Database":
         from reservations.adapters.mysql.engine import Database
 
-        return Database(self._engine())
-
-    @cached_property
-    def _pinged_database(self) -> "Database":
-        from reservations.adapters.mysql.engine import Database
-
-        return Database(self._engine(), ping=True)
+        return Database(self._connector())
 
     @cached_property
     def _unhurried_database(self) -> "Database":
@@ -188,15 +182,15 @@ class Services:
         from reservations.adapters.mysql.engine import Database
         from reservations.adapters.mysql.oversight import ANSWER_SECONDS
 
-        return Database(self._engine(answer_seconds=ANSWER_SECONDS), ping=True)
+        return Database(self._connector(answer_seconds=ANSWER_SECONDS))
 
-    def _engine(self, **limits: int) -> "Engine":
-        from reservations.adapters.mysql.engine import engine_for
+    def _connector(self, **limits: int) -> "Connect":
+        from reservations.adapters.mysql.address import connector
 
         url = self._settings(config.DatabaseSettings).database_url.get_secret_value()
-        return engine_for(url, token=self._token, **limits)
+        return connector(url, token=self._token, **limits)
 
-    def _token(self, address: "URL") -> str:
+    def _token(self, address: "Address") -> str:
         from reservations.adapters.mysql.iam import iam_token
 
         return iam_token(self._ssm, address)

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,7 +17,7 @@ import httpx
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
-from reservations.adapters.mysql.engine import Database
+from reservations.adapters.mysql.engine import Database, Query
 
 _IDS = re.compile(r"(?<=/)(pay|ref|bkg)_[^/]+")
 _DETAILS = re.compile(r"'[^']*'|%\(\w+\)s|%s")
@@ -31,6 +31,7 @@ _COLUMN = re.compile(r"(?:^|, ?)(?:\w+\.)?`?(\w+)`? ?=(?!=)")
 _LOCKING = re.compile(r"FOR UPDATE(?: SKIP LOCKED)?$", re.IGNORECASE)
 _FEW = 3
 OUTSIDE = ("http ", "sqs ", "s3 ", "ses ", "socket ")
+TOGETHER = " + "
 COLD = "cold start: "
 
 
@@ -156,6 +157,7 @@ def watch(tracer: Tracer) -> None:
 
         setattr(owner, name, traced)
 
+    wrapped(Database, "_exchange", lambda _, flight: f"sql {summary_of_flight(flight)}")
     wrapped(Connection, "connect", lambda *_: "sql connect")
     wrapped(Connection, "commit", lambda *_: "sql COMMIT")
     wrapped(Connection, "rollback", lambda *_: "sql ROLLBACK")
@@ -174,6 +176,12 @@ def watch(tracer: Tracer) -> None:
     boto3.DEFAULT_SESSION.events.register("before-send", sending)
     boto3.DEFAULT_SESSION.events.register("response-received", lambda **_: tracer.after())
     sys.addaudithook(tracer.audit)
+
+
+def summary_of_flight(flight: Sequence[Query]) -> str:
+    """The summaries of statements that leave together, each once, a COMMIT first."""
+    names = dict.fromkeys(summary_of(query.statement.sql) for query in flight)
+    return TOGETHER.join(sorted(names, key=lambda name: name != "COMMIT"))
 
 
 def summary_of(statement: str) -> str:

@@ -13,7 +13,16 @@ from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
-from tests.proofs.crash.boundaries import COLD, OUTSIDE, Blow, Order, is_cold, outside, warm
+from tests.proofs.crash.boundaries import (
+    COLD,
+    OUTSIDE,
+    TOGETHER,
+    Blow,
+    Order,
+    is_cold,
+    outside,
+    warm,
+)
 from tests.proofs.crash.cloud import Cloud
 from tests.proofs.crash.environment import Nursery
 from tests.proofs.crash.stories import TALES, BrokenPromiseError, migrate, tell
@@ -178,12 +187,25 @@ def _path(crossings: list[str]) -> str:
     called = outside(crossings)
     if called:
         return " + ".join(dict.fromkeys(called))
-    return "writes" if any(c.startswith(_WRITES) for c in crossings) else "reads"
+    written = (*_WRITES, f"sql COMMIT{TOGETHER}")
+    return "writes" if any(c.startswith(written) for c in crossings) else "reads"
 
 
 def lines_of(boundaries: Iterable[Boundary]) -> set[str]:
-    """The lines of the committed list. They omit path and number, which depend on timing."""
-    return {f"{boundary.function} | {boundary.crossing}" for boundary in boundaries}
+    """The lines of the committed list, one for each statement of a flight.
+
+    They omit path and number, and the company of a statement, which depend on timing.
+    """
+    return {
+        f"{boundary.function} | {crossing}"
+        for boundary in boundaries
+        for crossing in _each(boundary.crossing)
+    }
+
+
+def _each(crossing: str) -> list[str]:
+    first, *others = crossing.split(TOGETHER)
+    return [first, *(f"sql {other}" for other in others)]
 
 
 def write_list(boundaries: Iterable[Boundary]) -> int:

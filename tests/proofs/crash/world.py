@@ -15,7 +15,8 @@ from typing import Any, Literal, Self
 from botocore.exceptions import ClientError
 from sqlalchemy import Engine, create_engine, text
 
-from reservations.adapters.mysql.engine import Database, engine_for
+from reservations.adapters.mysql.address import connector
+from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.retention import MySqlRetention
 from reservations.adapters.mysql.tables import METADATA
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
@@ -366,7 +367,7 @@ class World:
     @contextmanager
     def _desk(self) -> Iterator[Database]:
         """The database as `ops` opens it."""
-        database = Database(engine_for(self._database_url))
+        database = Database(connector(self._database_url))
         try:
             yield database
         finally:

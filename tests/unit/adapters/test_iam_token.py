@@ -4,8 +4,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import boto3
 import pytest
-from sqlalchemy import make_url
 
+from reservations.adapters.mysql.address import Address
 from reservations.adapters.mysql.iam import iam_token
 
 PROXY = "reservations.proxy-abc.eu-west-1.rds.amazonaws.com"
@@ -20,7 +20,9 @@ def test_a_token_names_the_user_the_host_and_its_lifetime(port: str, expected: i
         aws_secret_access_key="not-a-secret",
     )
 
-    token = iam_token(signer, make_url(f"mysql+pymysql://reservations@{PROXY}{port}/reservations"))
+    token = iam_token(
+        signer, Address.of(f"mysql+pymysql://reservations@{PROXY}{port}/reservations")
+    )
 
     parts = urlsplit(f"https://{token}")
     query = parse_qs(parts.query)

@@ -13,6 +13,7 @@ from reservations.domain.words import Review, State
 from tests.worlds.builders import (
     MINUTE,
     NOON,
+    a_booking,
     a_change,
     a_charge,
     a_creation,
@@ -82,3 +83,9 @@ def test_a_new_reservation_begins_its_history_under_its_own_version() -> None:
 )
 def test_the_payment_token_is_kept_while_a_charge_may_need_it(facts: Facts, spent: bool) -> None:
     assert changed(a_reservation(), facts=facts).token_spent is spent
+
+
+def test_a_token_that_was_spent_is_not_spent_again() -> None:
+    paid = a_reservation(facts=some_facts(a_charge()))
+
+    assert not changed(paid, facts=some_facts(a_charge(), a_booking())).token_spent

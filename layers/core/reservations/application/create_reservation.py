@@ -1,6 +1,6 @@
 """Create a reservation."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -8,15 +8,13 @@ from reservations.application.cases import Cases
 from reservations.application.ports import ChargeClaim, UnitOfWork
 from reservations.domain.change import Change
 from reservations.domain.codes import new_code
-from reservations.domain.errors import DuplicateCodeError, PaymentInProgressError
+from reservations.domain.errors import PaymentInProgressError
 from reservations.domain.facts import Facts
 from reservations.domain.identifiers import uuid7
 from reservations.domain.money import Money
 from reservations.domain.plan import settle
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import Customer, Offer, Reservation
-
-CODE_DRAWS = 3  # 49.5 random bits: a second clash in a row is a broken random source, not bad luck
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +37,20 @@ def create_reservation(command: CreateReservation, *, cases: Cases, token_kid: s
 
     `token_kid` names the secret of its access token.
 
+    The code is drawn at random. Its clash with another's shows at the latest in the commit: repeat
+    the whole then.
+
     Raises:
-        DuplicateCodeError: every code drawn was taken.
+        DuplicateCodeError: the code is taken.
         PaymentInProgressError: another reservation charges the token for the same.
     """
     at = Moment(cases.uow.now(), cases.policy)
     accepted = _accepted(command, token_kid=token_kid, now=at.now)
     creation = Change.of(None, settle(accepted, at), at, actor=cases.actor)
-    added = _add_under_a_free_code(creation, command.customer, uow=cases.uow)
+    cases.uow.add(creation, command.customer)
     if command.claim is not None:
-        _claim_charge(command.claim, added.reservation_id, uow=cases.uow, now=at.now)
-    return added
+        _claim_charge(command.claim, accepted.reservation_id, uow=cases.uow, now=at.now)
+    return creation.after
 
 
 def _claim_charge(
@@ -79,14 +80,3 @@ def _accepted(command: CreateReservation, *, token_kid: str, now: datetime) -> R
         next_check_at=now,
         updated_at=now,
     )
-
-
-def _add_under_a_free_code(creation: Change, customer: Customer, *, uow: UnitOfWork) -> Reservation:
-    for _ in range(CODE_DRAWS - 1):
-        try:
-            uow.add(creation, customer)
-            return creation.after
-        except DuplicateCodeError:
-            creation = replace(creation, after=replace(creation.after, code=new_code()))
-    uow.add(creation, customer)
-    return creation.after

@@ -214,7 +214,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
         """Stage a new reservation with its first history line and its hints.
 
         Raises:
-            DuplicateCodeError: another reservation has this code; the transaction is still usable.
+            DuplicateCodeError: another reservation has this code. It may show only in the commit.
         """
 
     def now(self) -> datetime:

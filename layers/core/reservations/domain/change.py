@@ -26,7 +26,7 @@ class Change:
     state: State
     reviews: frozenset[Review]
     history: tuple[HistoryEntry, ...]
-    token_spent: bool  # no charge can need the payment token any more
+    token_spent: bool  # by this change: no charge can need the payment token any more
     hints: tuple[tuple[Queue, str], ...] = ()
 
     @classmethod
@@ -39,6 +39,7 @@ class Change:
         """
         after, standing = settlement.reservation, settlement.reservation.standing
         version, updated_at = after.version, after.updated_at
+        was_spent = before is not None and _is_token_spent(before.standing)
         if before is not None:
             version, updated_at = before.version, before.updated_at
             if reads_differently(before, after, at):
@@ -58,7 +59,7 @@ class Change:
                 HistoryEntry(event=event, at=at.now, actor=actor)
                 for event in changes(before, after)
             ),
-            token_spent=_is_token_spent(standing),
+            token_spent=_is_token_spent(standing) and not was_spent,
             hints=settlement.hints,
         )
 

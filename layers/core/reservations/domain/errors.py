@@ -11,6 +11,7 @@ ReservationsError
 │   ├── InvalidMoneyError
 │   ├── DuplicateCodeError
 │   ├── KnowledgeLostError
+│   ├── StatementRefusedError
 │   └── VoucherNotDrawnError
 └── UnavailableError    our own infrastructure did not answer: a retry is safe
     ├── RequestInFlightError
@@ -85,6 +86,12 @@ class KnowledgeLostError(DefectError):
     """A write would lose knowledge: a lower status, another provider id, a second timestamp."""
 
     code = "knowledge_lost"
+
+
+class StatementRefusedError(DefectError):
+    """The database refused a statement of ours. The text names it, without its values."""
+
+    code = "statement_refused"
 
 
 class VoucherNotDrawnError(DefectError):

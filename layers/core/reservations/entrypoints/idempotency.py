@@ -16,11 +16,12 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from tenacity import RetryCallState, Retrying, retry_if_exception, wait_random
 
-from reservations.adapters.mysql.engine import ANSWER_SECONDS
+from reservations.adapters.mysql.address import ANSWER_SECONDS
 from reservations.adapters.mysql.idempotency import Conclusion, MySqlIdempotencyStore
 from reservations.domain.errors import (
     DatabaseBusyError,
     DatabaseUnavailableError,
+    DuplicateCodeError,
     IdempotencyKeyReusedError,
     RequestInFlightError,
     ReservationsError,
@@ -61,7 +62,8 @@ def once(
 
     After the return, no failure of the request in `app` denies that it acted.
 
-    A deadlock undoes the whole transaction, so all of it is repeated, in at most `ATTEMPTS` attempts, if time is left.
+    A deadlock undoes the whole transaction, and a code that is taken needs another. So all of it is repeated, in at
+    most `ATTEMPTS` attempts, if time is left.
 
     Raises:
         IdempotencyKeyReusedError: the key was used with another fingerprint.
@@ -78,7 +80,7 @@ def once(
         return too_late or tried.attempt_number >= ATTEMPTS
 
     again = Retrying(
-        retry=retry_if_exception(_is_deadlock),
+        retry=retry_if_exception(_may_pass),
         stop=enough,
         wait=wait_random(*PAUSE_S),
         reraise=True,
@@ -136,8 +138,10 @@ def _once(
     return answer, store.conclusion is Conclusion.REPLAYED
 
 
-def _is_deadlock(error: BaseException) -> bool:
-    return isinstance(error, DatabaseBusyError) and error.deadlock
+def _may_pass(error: BaseException) -> bool:
+    if isinstance(error, DatabaseBusyError):
+        return error.deadlock
+    return isinstance(error, DuplicateCodeError)
 
 
 def _cause(error: IdempotencyPersistenceLayerError) -> BaseException:

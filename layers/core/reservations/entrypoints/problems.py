@@ -22,6 +22,7 @@ from reservations.domain.errors import (
     ReservationsError,
     SchemaOutdatedError,
     SettingsError,
+    StatementRefusedError,
     VoucherNotDrawnError,
 )
 from reservations.domain.reservation import Language
@@ -101,6 +102,7 @@ PROBLEM_OF: dict[type[ReservationsError], str] = {
     DatabaseUnavailableError: "service_unavailable",
     DuplicateCodeError: "service_unavailable",
     KnowledgeLostError: "service_unavailable",
+    StatementRefusedError: "service_unavailable",
     VoucherNotDrawnError: "service_unavailable",
     SchemaOutdatedError: "service_unavailable",
     QueueUnavailableError: "service_unavailable",

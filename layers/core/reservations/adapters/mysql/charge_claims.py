@@ -3,25 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import bindparam, delete, insert, select
-from sqlalchemy.exc import IntegrityError
-
-from reservations.adapters.mysql.engine import DUPLICATE, Database, error_number
-from reservations.adapters.mysql.tables import CHARGE_CLAIM, RESERVATION
+from reservations.adapters.mysql import statements
+from reservations.adapters.mysql.engine import Database
 from reservations.application.ports import ChargeClaim, ChargeClaims
-from reservations.domain.errors import DatabaseBusyError
-
-_ROW = CHARGE_CLAIM.c
-_HOLDER = (
-    select(RESERVATION.c.code)
-    .select_from(CHARGE_CLAIM.join(RESERVATION))
-    .where(
-        _ROW.client_id == bindparam("client_id"),
-        _ROW.digest.in_(bindparam("digests", expanding=True)),
-    )
-    .limit(1)
-)
-_FREE = delete(CHARGE_CLAIM).where(_ROW.reservation_id == bindparam("id"))
 
 
 class MySqlChargeClaims(ChargeClaims):
@@ -29,31 +13,13 @@ class MySqlChargeClaims(ChargeClaims):
         self._database = database
 
     def take(self, claim: ChargeClaim, reservation_id: UUID, *, now: datetime) -> str | None:
-        # Sorted, so that two requests never wait for each other.
-        rows = [
-            {
-                "client_id": claim.client_id,
-                "digest": digest,
-                "reservation_id": reservation_id,
-                "claimed_at": now,
-            }
-            for digest in sorted(claim.digests)
-        ]
-        try:
-            # One statement: a refusal undoes all of it.
-            self._database.execute(insert(CHARGE_CLAIM).values(rows))
-        except IntegrityError as error:
-            if error_number(error) != DUPLICATE:
-                raise
-            return self._holder(claim)
-        return None
-
-    def _holder(self, claim: ChargeClaim) -> str:
-        values = {"client_id": claim.client_id, "digests": list(claim.digests)}
-        code: str | None = self._database.execute(_HOLDER, values).scalar()
-        if code is None:  # freed meanwhile: the whole request may run again
-            raise DatabaseBusyError("a claim was freed during its refusal", deadlock=True)
-        return code
+        """Insert the rows that are free, and look for the others' holder in the same flight."""
+        values = {"client_id": claim.client_id, "reservation_id": reservation_id}
+        digests = sorted(claim.digests)  # so that two requests never wait for each other
+        for digest in digests:
+            self._database.later(statements.ADD_CLAIM(**values, digest=digest, claimed_at=now))
+        [holders] = self._database.fetch(statements.OTHER_HOLDER(**values, digests=digests))
+        return holders[0].code if holders else None
 
     def free(self, reservation_id: UUID) -> None:
-        self._database.execute(_FREE, {"id": reservation_id})
+        self._database.later(statements.FREE_CLAIMS(id=reservation_id))

@@ -16,38 +16,13 @@ from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import (
     STATUS_CONSTANTS,
     DataRecord,
 )
-from sqlalchemy import Row, bindparam, func, insert, select, text, update
-from sqlalchemy.exc import IntegrityError
 
-from reservations.adapters.mysql.engine import DUPLICATE, Database, error_number
-from reservations.adapters.mysql.tables import IDEMPOTENCY
+from reservations.adapters.mysql import statements
+from reservations.adapters.mysql.engine import NOW, Database, Row
+from reservations.adapters.mysql.statements import KeyTakenError
 from reservations.domain.errors import DatabaseBusyError
 
 KEPT = timedelta(days=30)  # published: a key is forgotten after this
-
-_NOW = func.utc_timestamp(text("6"))
-_ROW = IDEMPOTENCY.c
-_KEY = (
-    _ROW.client_id == bindparam("client_id_"),
-    _ROW.operation == bindparam("operation_"),
-    _ROW.idempotency_key == bindparam("key_"),
-)
-_EXPIRY = func.timestampadd(text("MICROSECOND"), bindparam("kept"), _NOW)
-_PUT = insert(IDEMPOTENCY).values(
-    client_id=bindparam("client_id_"),
-    operation=bindparam("operation_"),
-    idempotency_key=bindparam("key_"),
-    fingerprint=bindparam("fingerprint_"),
-    expires_at=_EXPIRY,
-)
-_READ = select(IDEMPOTENCY, (_ROW.expires_at <= _NOW).label("expired")).where(*_KEY)
-_LOCK = _READ.with_for_update()
-_TAKE_OVER = (
-    update(IDEMPOTENCY)
-    .where(*_KEY)
-    .values(fingerprint=bindparam("fingerprint_"), response=None, expires_at=_EXPIRY)
-)
-_COMPLETE = update(IDEMPOTENCY).where(*_KEY).values(response=bindparam("response_"))
 
 
 class Conclusion(StrEnum):
@@ -67,7 +42,7 @@ class MySqlIdempotencyStore(BasePersistenceLayer):
         super().__init__()  # type: ignore[no-untyped-call]
         self.conclusion: Conclusion | None = None
         self._database = database
-        self._key = {"client_id_": client_id, "operation_": operation, "key_": key}
+        self._key = {"client_id": client_id, "operation": operation, "idempotency_key": key}
 
     def release(self) -> None:
         """Undo uncommitted changes. Call it in a `finally`: Powertools may leave a transaction open."""
@@ -87,21 +62,20 @@ class MySqlIdempotencyStore(BasePersistenceLayer):
             raise IdempotencyItemAlreadyExistsError(old_data_record=_in_progress()) from busy
 
     def _claim(self, record: DataRecord) -> None:
-        """Insert the key, uncommitted. Replay an existing key or, once expired, take it over."""
+        """Insert the key, uncommitted. Replay an existing key or, once expired, take it over.
+
+        The clock is read in the same flight, after any wait for the key.
+        """
         if not record.payload_hash:
             raise RuntimeError("payload validation is not configured")
         try:
-            self._database.execute(_PUT, self._values(record))
-        except IntegrityError as error:
-            self._database.rollback()  # the failed insert keeps a shared lock on the key
-            if error_number(error) != DUPLICATE:
-                raise
+            self._database.fetch(statements.PUT_KEY(**self._values(record)), NOW())
+        except KeyTakenError:
             self._replay_or_take_over(record)
 
     def _replay_or_take_over(self, record: DataRecord) -> None:
-        row = self._database.execute(_READ, self._key).one_or_none()
+        row = self._read()
         if row is not None and not row.expired:
-            self._database.rollback()
             self._replay(record, _completed(row))
         if not self._takes_over(record):
             self._database.rollback()
@@ -114,32 +88,31 @@ class MySqlIdempotencyStore(BasePersistenceLayer):
         raise IdempotencyItemAlreadyExistsError(old_data_record=stored)
 
     def _takes_over(self, record: DataRecord) -> bool:
-        row = self._database.execute(_LOCK, self._key).one_or_none()
-        if row is None or not row.expired:
+        rows, _ = self._database.fetch(statements.LOCK_KEY(**self._key), NOW())
+        if not rows or not rows[0].expired:
             return False
-        self._database.execute(_TAKE_OVER, self._values(record))
+        self._database.later(statements.TAKE_KEY_OVER(**self._values(record)))
         return True
 
     def _values(self, record: DataRecord) -> dict[str, Any]:
         kept = KEPT // timedelta(microseconds=1)
-        return {**self._key, "fingerprint_": record.payload_hash, "kept": kept}
+        return {**self._key, "fingerprint": record.payload_hash, "kept": kept}
+
+    def _read(self) -> Row | None:
+        [rows] = self._database.look(statements.READ_KEY(**self._key))
+        return rows[0] if rows else None
 
     def _get_record(self, idempotency_key: str) -> DataRecord:
-        row = self._database.execute(_READ, self._key).one_or_none()
-        self._database.rollback()
+        row = self._read()
         if row is None:
             raise IdempotencyItemNotFoundError
         return _completed(row)
 
     def _update_record(self, data_record: DataRecord) -> None:
-        response = {"response_": data_record.response_data}
-        try:
-            if self._database.execute(_COMPLETE, self._key | response).rowcount != 1:
-                raise RuntimeError("the key's row is not in this transaction")
-            self._database.commit()
-            self.conclusion = Conclusion.COMMITTED
-        finally:
-            self._database.rollback()  # nothing is left to undo after a commit
+        answer = {**self._key, "response": data_record.response_data}
+        self._database.later(statements.COMPLETE_KEY(**answer), statements.KEY_COMPLETED(**answer))
+        self._database.commit()
+        self.conclusion = Conclusion.COMMITTED
 
     def _delete_record(self, data_record: DataRecord) -> None:
         self._database.rollback()  # never raises, so that the function's own error is the one seen
@@ -149,7 +122,7 @@ def _in_progress() -> DataRecord:
     return DataRecord(idempotency_key="", status=STATUS_CONSTANTS["INPROGRESS"])
 
 
-def _completed(row: Row[Any]) -> DataRecord:
+def _completed(row: Row) -> DataRecord:
     """Leave the expiry out, as the database's clock decides it."""
     return DataRecord(
         idempotency_key=row.idempotency_key,

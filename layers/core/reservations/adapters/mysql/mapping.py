@@ -1,4 +1,4 @@
-"""Rows to reservations and back."""
+"""Rows to reservations and back. A row has the driver's types: bytes for an id, an integer for a truth value."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
@@ -6,8 +6,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
-
+from reservations.adapters.mysql.engine import Row
 from reservations.domain.change import Change
 from reservations.domain.facts import (
     Call,
@@ -41,8 +40,12 @@ _REVIEW, _KIND = "review", "kind"
 _OFFER = [field.name for field in fields(Offer)]  # its columns have the names of its members
 
 
+def identifier(stored: bytes) -> UUID:
+    return UUID(bytes=stored)
+
+
 def reservation_from(
-    row: Row[Any],
+    row: Row,
     *,
     calls: Sequence[Call],
     contradictions: Sequence[Contradiction],
@@ -51,14 +54,14 @@ def reservation_from(
 ) -> Reservation:
     """Put a reservation together from the rows of five tables."""
     return Reservation(
-        reservation_id=row.id,
+        reservation_id=identifier(row.id),
         code=row.code,
         client_id=row.client_id,
         token_kid=row.token_kid,
-        quoted=row.quoted,
+        quoted=bool(row.quoted),
         offer=Offer(**{column: getattr(row, column) for column in _OFFER}),
         facts=Facts(
-            reservation_id=row.id,
+            reservation_id=identifier(row.id),
             price=Money(row.price_minor, row.currency),
             created_at=row.created_at,
             calls=tuple(call for call in calls if is_known(call.operation)),
@@ -79,7 +82,7 @@ def reservation_from(
 
 
 def _unknown_words(
-    row: Row[Any], calls: Sequence[Call], contradictions: Sequence[Contradiction]
+    row: Row, calls: Sequence[Call], contradictions: Sequence[Contradiction]
 ) -> Iterator[UnknownWord]:
     """The words that freeze a reservation."""
     words: list[tuple[str, StrEnum]] = [("state", read_word(State, row.state))]
@@ -118,7 +121,7 @@ def changing_values(change: Change) -> Values:
         "token_kid": reservation.token_kid,
         "reason": facts.reason,
         "accepted_minor": facts.accepted_minor,
-        **({} if _keeps_its_state(change) else {"state": change.state}),
+        "state": None if _keeps_its_state(change) else change.state,
         "settled": reservation.next_check_at is None,
         "review": ",".join(sorted(change.reviews | others)),
         "confirmed_at": facts.confirmed_at,
@@ -138,7 +141,7 @@ def _keeps_its_state(change: Change) -> bool:
     return facts.frozen and before is not None and before.facts.reason == facts.reason
 
 
-def call_from(row: Row[Any]) -> Call:
+def call_from(row: Row) -> Call:
     return Call(
         operation=read_word(Operation, row.operation),
         key=row.call_key,
@@ -155,10 +158,10 @@ def call_from(row: Row[Any]) -> Call:
         closed_at=row.closed_at,
         quiet_from=row.quiet_from,
         missing_since=row.missing_since,
-        void_asked=row.void_asked,
+        void_asked=bool(row.void_asked),
         check_at=row.check_at,
-        doubted=row.doubted,
-        priced=row.priced,
+        doubted=bool(row.doubted),
+        priced=bool(row.priced),
         refunded_minor=row.refunded_minor,
         refunds_at=row.refunds_at,
     )
@@ -199,7 +202,7 @@ def changing_call_values(call: Call) -> Values:
     }
 
 
-def contradiction_from(row: Row[Any]) -> Contradiction:
+def contradiction_from(row: Row) -> Contradiction:
     return Contradiction(
         kind=read_word(Kind, row.kind),
         subject=row.subject,
@@ -214,7 +217,7 @@ def contradiction_from(row: Row[Any]) -> Contradiction:
         opened_at=row.opened_at,
         over_at=row.over_at,
         closed_at=row.closed_at,
-        sticky=row.sticky,
+        sticky=bool(row.sticky),
         decision=None if row.decision is None else read_word(Decision, row.decision),
         evidence=row.evidence,
     )
@@ -231,7 +234,7 @@ def contradiction_values(reservation_id: UUID, row: Contradiction) -> Values:
     }
 
 
-def document_from(row: Row[Any]) -> Document:
+def document_from(row: Row) -> Document:
     return Document(
         type=read_word(DocumentType, row.type),
         s3_key=row.s3_key,
@@ -252,7 +255,7 @@ def document_values(reservation_id: UUID, document: Document) -> Values:
     }
 
 
-def send_from(row: Row[Any]) -> MailSend:
+def send_from(row: Row) -> MailSend:
     return MailSend(
         kind=read_word(MailKind, row.kind),
         status=read_word(MailStatus, row.status),
@@ -275,7 +278,7 @@ def send_values(reservation_id: UUID, send: MailSend) -> Values:
     }
 
 
-def customer_from(row: Row[Any]) -> Customer:
+def customer_from(row: Row) -> Customer:
     return Customer(
         full_name=row.full_name,
         email=row.email,
@@ -296,11 +299,11 @@ def customer_values(reservation_id: UUID, customer: Customer) -> Values:
     }
 
 
-def hint_from(row: Row[Any]) -> Hint:
+def hint_from(row: Row) -> Hint:
     return Hint(
-        message_id=row.message_id,
+        message_id=identifier(row.message_id),
         queue=Queue(row.queue),
-        reservation_id=row.reservation_id,
+        reservation_id=identifier(row.reservation_id),
         type=row.type,
         occurred_at=row.occurred_at,
         traceparent=row.traceparent,

@@ -1,16 +1,15 @@
 """Reads across reservations, for operators. Every query is in the subset that both engines share."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Integer, Row, Select, TextClause, TextualSelect, bindparam, or_, select, text
-
-from reservations.adapters.mysql.engine import Database
+from reservations.adapters.mysql import statements
+from reservations.adapters.mysql.engine import Database, Query, Rows, Statement
+from reservations.adapters.mysql.mapping import identifier
 from reservations.adapters.mysql.reservations import MySqlReservations
-from reservations.adapters.mysql.tables import RESERVATION, Utc, Uuid
 from reservations.application.ports import (
     Attempt,
     Finding,
@@ -33,28 +32,28 @@ _RESTING = ", ".join(f"'{state}'" for state in sorted(RESTING))
 
 _OVERVIEW = (
     "SELECT code, state, review, next_check_at, created_at, updated_at FROM reservation WHERE {}"
-    " ORDER BY id LIMIT :limit"
+    " ORDER BY id LIMIT %(limit)s"
 )
 # A reservation that waits for its voucher is due again and again, so it is never settled.
 _VOUCHER_MISSING = """
     confirmed_at < UTC_TIMESTAMP(6) - INTERVAL 2 MINUTE
     AND NOT EXISTS (SELECT 1 FROM document d
         WHERE d.reservation_id = reservation.id AND d.type = 'voucher')"""
-_STUCK = text(
+_STUCK = Statement(
     _OVERVIEW.format(
         "next_check_at < UTC_TIMESTAMP(6) - INTERVAL 10 MINUTE OR"
         f" (state NOT IN ({_RESTING}) AND updated_at < UTC_TIMESTAMP(6) - INTERVAL 30 MINUTE) OR"
         f" (next_check_at IS NOT NULL AND state = 'SUPPLIER_CONFIRMED' AND {_VOUCHER_MISSING})"
     )
 )
-_IN_REVIEW = text(_OVERVIEW.format("review <> ''"))
-_IN_STATE = text(_OVERVIEW.format("state = :state"))
+_IN_REVIEW = Statement(_OVERVIEW.format("review <> ''"))
+_IN_STATE = Statement(_OVERVIEW.format("state = %(state)s"))
 
-_ATTEMPTS = text(
+_ATTEMPTS = Statement(
     "SELECT c.call_key, a.verb, a.sent_at, a.outcome, a.http_status, a.elapsed_ms"
     " FROM provider_attempt a JOIN provider_call c ON c.id = a.call_id"
-    " WHERE c.reservation_id = :id ORDER BY a.id"
-).bindparams(bindparam("id", type_=Uuid))
+    " WHERE c.reservation_id = %(id)s ORDER BY a.id"
+)
 
 # The money of a reservation in one currency: charges less the refunds that did not fail later.
 _NET = """
@@ -142,7 +141,7 @@ _BROKEN: Final[Mapping[str, str]] = {
                        AND m.status NOT IN ('started', 'unknown', 'not_sent')))""",
 }
 # `settled = 0` by the table's own rule, and in an index.
-_SCOPE = "(r.next_check_at IS NOT NULL OR r.id >= :first)"
+_SCOPE = "(r.next_check_at IS NOT NULL OR r.id >= %(first)s)"
 
 
 def _listed(words: type[StrEnum]) -> str:
@@ -158,42 +157,25 @@ _UNDERSTOOD = f"""
 _FOR_ALL: Final = frozenset({"shared_provider_id", "overdue"})
 
 
-def _finding(invariant: str) -> TextClause:
+def _finding(invariant: str) -> Statement:
     scope = _SCOPE if invariant in _FOR_ALL else f"{_SCOPE} AND {_UNDERSTOOD}"
     scoped = _BROKEN[invariant].format(scope=scope)
-    return text(f"{scoped} ORDER BY r.code LIMIT {FOUND_AT_MOST}").bindparams(
-        bindparam("first", type_=Uuid)
-    )
+    return Statement(f"{scoped} ORDER BY r.code LIMIT {FOUND_AT_MOST}")
 
 
 _FINDINGS: Final = {name: _finding(name) for name in _BROKEN}
 
-_PAGE = (
-    select(RESERVATION)
-    .where(
-        RESERVATION.c.id > bindparam("after"),
-        or_(RESERVATION.c.next_check_at.is_not(None), RESERVATION.c.id >= bindparam("first")),
-    )
-    .order_by(RESERVATION.c.id)
-    .limit(bindparam("limit", type_=Integer))
+_TO_RECONCILE = Statement(
+    "SELECT DISTINCT c.reservation_id FROM provider_call c WHERE c.reservation_id > %(after)s"
+    " AND (c.status IN ('started', 'unknown', 'pending') OR c.sent_at >= %(since)s)"
+    " ORDER BY c.reservation_id LIMIT %(limit)s"
 )
-# A shared lock, in the spelling that both engines know.
-_HELD = select(RESERVATION).where(RESERVATION.c.id == bindparam("id")).with_for_update(read=True)
-_TO_RECONCILE = (
-    text(
-        "SELECT DISTINCT c.reservation_id FROM provider_call c WHERE c.reservation_id > :after"
-        " AND (c.status IN ('started', 'unknown', 'pending') OR c.sent_at >= :since)"
-        " ORDER BY c.reservation_id LIMIT :limit"
-    )
-    .bindparams(bindparam("after", type_=Uuid), bindparam("since", type_=Utc))
-    .columns(reservation_id=Uuid)
-)
-_OUTBOX = text(
+_OUTBOX = Statement(
     "SELECT queue, status, COUNT(*) AS hints, GREATEST(0, COALESCE("
     "TIMESTAMPDIFF(MICROSECOND, MIN(available_at), UTC_TIMESTAMP(6)), 0)) / 1000000 AS oldest_s"
     " FROM outbox WHERE status <> 'published' GROUP BY queue, status ORDER BY queue, status"
 )
-_OLDEST_DUE = text(
+_OLDEST_DUE = Statement(
     "SELECT GREATEST(0, COALESCE("
     "TIMESTAMPDIFF(MICROSECOND, MIN(next_check_at), UTC_TIMESTAMP(6)), 0)) / 1000000"
     " FROM reservation WHERE next_check_at IS NOT NULL"
@@ -219,7 +201,7 @@ class MySqlOversight(Oversight):
             Attempt(
                 call_key=row.call_key,
                 verb=read_word(Verb, row.verb),
-                sent_at=_utc(row.sent_at),
+                sent_at=row.sent_at,
                 outcome=row.outcome,
                 http_status=row.http_status,
                 elapsed_ms=row.elapsed_ms,
@@ -235,16 +217,16 @@ class MySqlOversight(Oversight):
         self, *, since: datetime | None, after: UUID | None, limit: int
     ) -> list[Projected]:
         values = {"after": after or _LOWEST_ID, "first": _first_id(since), "limit": limit}
-        return self._projected(_PAGE, values)
+        return self._projected(statements.PAGE(**values))
 
     def projected_now(self, reservation_id: UUID) -> Projected:
-        [projected] = self._projected(_HELD, {"id": reservation_id})
+        [projected] = self._projected(statements.HELD(id=reservation_id))
         return projected
 
-    def _projected(self, query: Select[Any], values: dict[str, Any]) -> list[Projected]:
+    def _projected(self, query: Query) -> list[Projected]:
         self._database.begin()
         try:
-            rows = self._database.execute(query, values).all()
+            [rows] = self._database.fetch(query)
             return [
                 Projected(reservation=reservation, state=row.state, review=row.review)
                 for row, reservation in self._reservations.readable(rows)
@@ -254,7 +236,7 @@ class MySqlOversight(Oversight):
 
     def to_reconcile(self, *, since: datetime, after: UUID | None, limit: int) -> list[UUID]:
         rows = self._rows(_TO_RECONCILE, since=since, after=after or _LOWEST_ID, limit=limit)
-        return [row.reservation_id for row in rows]
+        return [identifier(row.reservation_id) for row in rows]
 
     def outbox(self) -> list[QueueLag]:
         return [
@@ -278,29 +260,23 @@ class MySqlOversight(Oversight):
         finally:
             self._database.rollback()
 
-    def _overviews(self, query: TextClause, **values: Any) -> list[Overview]:
+    def _overviews(self, query: Statement, **values: Any) -> list[Overview]:
         return [
             Overview(
                 code=row.code,
                 state=read_word(State, row.state),
                 review=row.review,
-                next_check_at=_utc(row.next_check_at) if row.next_check_at else None,
-                created_at=_utc(row.created_at),
-                updated_at=_utc(row.updated_at),
+                next_check_at=row.next_check_at,
+                created_at=row.created_at,
+                updated_at=row.updated_at,
             )
             for row in self._rows(query, **values)
         ]
 
-    def _rows(self, query: TextClause | TextualSelect, **values: Any) -> list[Row[Any]]:
+    def _rows(self, query: Statement, **values: Any) -> Rows:
         self._database.begin()
-        try:
-            return list(self._database.execute(query, values).all())
-        finally:
-            self._database.rollback()
-
-
-def _utc(value: datetime) -> datetime:
-    return value.replace(tzinfo=UTC)
+        [rows] = self._database.look(query(**values))
+        return rows
 
 
 def _first_id(since: datetime | None) -> UUID:

@@ -1,10 +1,11 @@
 """Checks that the database fits the code: its revision and its settings."""
 
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, text
-from sqlalchemy.exc import ProgrammingError
+from pymysql.connections import Connection
+from pymysql.constants import ER
+from pymysql.err import ProgrammingError
 
 from reservations.domain.errors import SchemaOutdatedError
 
@@ -12,9 +13,8 @@ from reservations.domain.errors import SchemaOutdatedError
 REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
 HEAD: Final = REVISIONS[-1]
 
-_NO_SUCH_TABLE = 1146
-_CURRENT = text("SELECT version_num FROM alembic_version")
-_SETTINGS = text(
+_CURRENT = "SELECT version_num FROM alembic_version"
+_SETTINGS = (
     "SHOW VARIABLES WHERE Variable_name IN ('transaction_isolation', 'tx_isolation', 'time_zone',"
     " 'system_time_zone', 'sql_mode', 'innodb_lock_wait_timeout', 'wait_timeout')"
 )
@@ -35,17 +35,18 @@ _RULES: Final[tuple[tuple[str, Callable[[Settings], bool]], ...]] = (
 )
 
 
-def current(connection: Connection) -> str | None:
+def current(connection: "Connection[Any]") -> str | None:
     """Return the schema's revision; `None` before the first migration."""
     try:
-        return connection.execute(_CURRENT).scalar()
+        rows = _rows(connection, _CURRENT)
     except ProgrammingError as error:
-        if error.orig is None or error.orig.args[0] != _NO_SUCH_TABLE:
+        if error.args[0] != ER.NO_SUCH_TABLE:
             raise
         return None
+    return str(rows[0][0]) if rows else None
 
 
-def check(connection: Connection) -> None:
+def check(connection: "Connection[Any]") -> None:
     """Refuse a database that does not fit this code, naming all its faults at once.
 
     The settings are the server's: a SET in each session would pin the connections of RDS Proxy
@@ -67,10 +68,17 @@ def _schema_faults(revision: str | None) -> list[str]:
     return []
 
 
-def _setting_faults(connection: Connection) -> list[str]:
-    rows = connection.execute(_SETTINGS)
-    settings = {name.lower(): value for name, value in rows}
+def _setting_faults(connection: "Connection[Any]") -> list[str]:
+    settings = {name.lower(): value for name, value in _rows(connection, _SETTINGS)}
     return [rule for rule, holds in _RULES if not holds(settings)]
+
+
+def _rows(connection: "Connection[Any]", statement: str) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+        rows = list(cursor.fetchall())
+    connection.rollback()
+    return rows
 
 
 def _isolation(settings: Settings) -> str:

@@ -2,124 +2,30 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import (
-    ColumnElement,
-    Integer,
-    Row,
-    Select,
-    Table,
-    and_,
-    bindparam,
-    delete,
-    insert,
-    or_,
-    select,
-    true,
-    update,
-)
-from sqlalchemy.exc import IntegrityError
-
-from reservations.adapters.mysql import mapping
-from reservations.adapters.mysql.engine import DUPLICATE, Database, error_number
-from reservations.adapters.mysql.tables import (
-    CONTRADICTION,
-    CUSTOMER,
-    DOCUMENT,
-    HISTORY,
-    MAIL_SEND,
-    PROVIDER_ATTEMPT,
-    PROVIDER_CALL,
-    RESERVATION,
-)
-from reservations.application.ports import Attempt, DueLook, Reservations
+from reservations.adapters.mysql import mapping, statements
+from reservations.adapters.mysql.engine import NOW, Database, Row, Rows
+from reservations.application.ports import Attempt, DueLook, Opened, Reservations
 from reservations.domain.change import Change
 from reservations.domain.errors import (
     DatabaseBusyError,
-    DuplicateCodeError,
     InvalidMoneyError,
     KnowledgeLostError,
     ReservationNotFoundError,
 )
 from reservations.domain.facts import Call, Facts, Status, rank_of
 from reservations.domain.history import HistoryEntry
-from reservations.domain.reservation import ERASED, Customer, MailStatus, Reservation
+from reservations.domain.reservation import ERASED, Customer, Reservation
 
-_BY_ID = select(RESERVATION).where(RESERVATION.c.id == bindparam("id"))
-_LOCK = _BY_ID.with_for_update()
 _READINGS = 5
 # A currency that this release has never known, or a row that no release wrote.
 _UNREADABLE = (ValueError, InvalidMoneyError)
-_logger = logging.getLogger(__name__)
-_BY_CODE = select(RESERVATION).where(RESERVATION.c.code == bindparam("code"))
-_CUSTOMER = (
-    select(CUSTOMER)
-    .select_from(RESERVATION.outerjoin(CUSTOMER))
-    .where(RESERVATION.c.id == bindparam("id"))
-)
-_ERASE = delete(CUSTOMER).where(CUSTOMER.c.reservation_id == bindparam("id"))
-_CALL_ID = select(PROVIDER_CALL.c.id).where(
-    PROVIDER_CALL.c.reservation_id == bindparam("id"), PROVIDER_CALL.c.call_key == bindparam("key")
-)
-_HISTORY = select(HISTORY).where(HISTORY.c.reservation_id == bindparam("id")).order_by(HISTORY.c.id)
-_DUE = (
-    select(RESERVATION)
-    .where(
-        RESERVATION.c.next_check_at <= bindparam("now"),
-        or_(
-            RESERVATION.c.next_check_at > bindparam("at"),
-            and_(
-                RESERVATION.c.next_check_at == bindparam("at"), RESERVATION.c.id > bindparam("id")
-            ),
-        ),
-    )
-    .order_by(RESERVATION.c.next_check_at, RESERVATION.c.id)
-    .limit(bindparam("limit", type_=Integer))
-    .with_for_update(skip_locked=True)
-)
-# The same order as its index, and one row: a lock that is not needed would hold up a step.
-_DUE_LOOK = (
-    select(RESERVATION.c.next_look_at, RESERVATION.c.id)
-    .where(
-        RESERVATION.c.next_look_at <= bindparam("now"),
-        or_(
-            RESERVATION.c.next_look_at > bindparam("at"),
-            and_(RESERVATION.c.next_look_at == bindparam("at"), RESERVATION.c.id > bindparam("id")),
-        ),
-    )
-    .order_by(RESERVATION.c.next_look_at, RESERVATION.c.id)
-    .limit(1)
-    .with_for_update(skip_locked=True)
-)
 _FIRST = {"at": datetime(1970, 1, 1, tzinfo=UTC), "id": UUID(int=0)}
-_LEASE = (
-    update(RESERVATION)
-    .where(RESERVATION.c.id.in_(bindparam("ids", expanding=True)))
-    .values(next_check_at=bindparam("until"), lease_token=bindparam("token"))
-)
-_FORGET_TOKEN = (
-    update(CUSTOMER)
-    .where(CUSTOMER.c.reservation_id == bindparam("id"), CUSTOMER.c.payment_token.is_not(None))
-    .values(payment_token=None)
-)
-
-
-def _children(table: Table) -> Select[Any]:
-    return (
-        select(table)
-        .where(table.c.reservation_id.in_(bindparam("ids", expanding=True)))
-        .order_by(table.c.id)
-    )
-
-
-_CALLS, _DOCUMENTS, _SENDS = _children(PROVIDER_CALL), _children(DOCUMENT), _children(MAIL_SEND)
-_CONTRADICTIONS = _children(CONTRADICTION)
+_logger = logging.getLogger(__name__)
 
 
 class MySqlReservations(Reservations):
@@ -132,108 +38,74 @@ class MySqlReservations(Reservations):
     def forget_locks(self) -> None:
         self._locked.clear()
 
-    def add(self, creation: Change, customer: Customer) -> None:
-        reservation = creation.after
-        reservation_id = reservation.reservation_id
-        self._insert_reservation(
-            mapping.fixed_values(reservation) | mapping.changing_values(creation)
-        )
-        self._database.execute(insert(CUSTOMER), mapping.customer_values(reservation_id, customer))
-        bare = replace(
-            reservation,
-            facts=replace(reservation.facts, calls=(), contradictions=()),
-            documents=(),
-            sends=(),
-        )
-        self._write_difference(bare, reservation)
-        self._add_history(creation)
-        self._locked.add(reservation_id)
+    # --- reading
 
-    def lock(self, reservation_id: UUID) -> Reservation:
-        row = self._database.execute(_LOCK, {"id": reservation_id}).one_or_none()
-        if row is None:
+    def open(self, reservation_id: UUID, *, customer: bool) -> Opened:
+        """Lock the row, and read all that belongs to it in the same flight."""
+        one = {"id": reservation_id}
+        rows, [clock], *rest = self._database.fetch(
+            statements.LOCK(**one),
+            NOW(),
+            *(children(**one) for children in statements.CHILDREN_OF_ONE),
+            *([statements.CUSTOMER(**one)] if customer else []),
+        )
+        if not rows:
             raise ReservationNotFoundError
-        [reservation] = self.whole([row])
+        children, found = rest[: len(statements.CHILDREN)], rest[len(statements.CHILDREN) :]
+        reservation = _reservation(rows[0], children)
         self._locked.add(reservation_id)
-        return reservation
+        return Opened(
+            reservation=reservation,
+            now=clock.now,
+            customer=_customer(found[0]) if customer else None,
+        )
 
     def find(self, code: str) -> Reservation | None:
-        """Read the row, the ledger and the row again. Repeat if the row has changed."""
-        row = self._database.execute(_BY_CODE, {"code": code}).one_or_none()
+        """Read the row, its children and the row again, in one flight. Repeat if it has changed."""
+        row = statements.BY_CODE(code=code)
         for _ in range(_READINGS):
-            if row is None:
-                return None
-            [reservation] = self.whole([row])
-            before, row = row, self._database.execute(_BY_CODE, {"code": code}).one_or_none()
-            if row == before:
-                return reservation
+            before, *children, after = self._database.look(
+                row, *(each(code=code) for each in statements.CHILDREN_OF_CODE), row
+            )
+            if before == after:
+                return _reservation(before[0], children) if before else None
         raise DatabaseBusyError(f"changed during each of {_READINGS} readings")
 
-    def save(self, change: Change) -> None:
-        before, after = change.before, change.after
-        if before is None or after.reservation_id not in self._locked:
-            raise LookupError("only what this unit of work locked or added can be saved")
-        self._write_difference(before, after)
-        self._write_reservation(before, change)
-        if change.token_spent:
-            self._database.execute(_FORGET_TOKEN, {"id": after.reservation_id})
-        self._add_history(change)
-
     def customer(self, reservation_id: UUID) -> Customer:
-        row = self._database.execute(_CUSTOMER, {"id": reservation_id}).one_or_none()
-        if row is None:
+        reservation, customer = self._database.look(
+            statements.EXISTS(id=reservation_id), statements.CUSTOMER(id=reservation_id)
+        )
+        if not reservation:
             raise ReservationNotFoundError
-        return ERASED if row.reservation_id is None else mapping.customer_from(row)
-
-    def erase_customer(self, reservation_id: UUID) -> bool:
-        return self._database.execute(_ERASE, {"id": reservation_id}).rowcount > 0
-
-    def add_attempt(self, reservation_id: UUID, attempt: Attempt) -> None:
-        key = {"id": reservation_id, "key": attempt.call_key}
-        call_id = self._database.execute(_CALL_ID, key).scalar()
-        if call_id is None:
-            raise LookupError(f"no call {attempt.call_key}")
-        values = {
-            "call_id": call_id,
-            "verb": attempt.verb,
-            "sent_at": attempt.sent_at,
-            "outcome": attempt.outcome,
-            "http_status": attempt.http_status,
-            "elapsed_ms": attempt.elapsed_ms,
-        }
-        self._database.execute(insert(PROVIDER_ATTEMPT), values)
+        return _customer(customer)
 
     def history(self, reservation_id: UUID) -> list[HistoryEntry]:
-        rows = self._database.execute(_HISTORY, {"id": reservation_id})
+        [rows] = self._database.look(statements.HISTORY(id=reservation_id))
         return [
             HistoryEntry(event=row.event, at=row.at, actor=row.actor, note=row.note) for row in rows
         ]
 
-    def add_history(self, reservation_id: UUID, entry: HistoryEntry) -> None:
-        values = {"reservation_id": reservation_id, **asdict(entry)}
-        self._database.execute(insert(HISTORY), values)
-
     def claim_due(self, *, limit: int, lease: timedelta) -> list[Reservation]:
-        now = self._database.now()
-        due = self._due(now, limit=limit)
+        due = self._due(limit=limit)
         if not due:
             return []
-        until = now + lease
-        self._database.execute(
-            _LEASE, {"ids": [r.reservation_id for r in due], "until": until, "token": uuid4()}
+        until, ids = (
+            self._database.now() + lease,
+            [reservation.reservation_id for reservation in due],
         )
-        leased = [replace(r, next_check_at=until) for r in due]
-        self._locked.update(r.reservation_id for r in leased)
-        return leased
+        self._database.later(statements.LEASE(ids=ids, until=until, token=uuid4()))
+        self._locked.update(ids)
+        return [replace(reservation, next_check_at=until) for reservation in due]
 
     def lock_due_look(self, *, after: DueLook | None) -> DueLook | None:
         last = {"at": after.at, "id": after.reservation_id} if after else _FIRST
-        row = self._database.execute(_DUE_LOOK, {"now": self._database.now(), **last}).one_or_none()
-        return DueLook(at=row.next_look_at, reservation_id=row.id) if row else None
+        [rows] = self._database.fetch(statements.DUE_LOOK(**last))
+        if not rows:
+            return None
+        [row] = rows
+        return DueLook(at=row.next_look_at, reservation_id=mapping.identifier(row.id))
 
-    # --- reading
-
-    def _due(self, now: datetime, *, limit: int) -> list[Reservation]:
+    def _due(self, *, limit: int) -> list[Reservation]:
         """Lock the due reservations, oldest first. Skip unreadable rows and keep reading.
 
         An unreadable row, as of a currency never known here, stays due, which rings an alarm.
@@ -241,179 +113,157 @@ class MySqlReservations(Reservations):
         due: list[Reservation] = []
         last = _FIRST
         while len(due) < limit:
-            rows = self._database.execute(_DUE, {"now": now, "limit": limit, **last}).all()
+            _, rows = self._database.fetch(NOW(), statements.DUE(limit=limit, **last))
             due += [reservation for _, reservation in self.readable(rows)]
             if len(rows) < limit:
                 break
-            last = {"at": rows[-1].next_check_at, "id": rows[-1].id}
+            last = {"at": rows[-1].next_check_at, "id": mapping.identifier(rows[-1].id)}
         return due[:limit]
 
-    def readable(self, rows: Sequence[Row[Any]]) -> Iterator[tuple[Row[Any], Reservation]]:
+    def readable(self, rows: Rows) -> Iterator[tuple[Row, Reservation]]:
         """Pair each row with its reservation. Skip and log those that no release of ours could write."""
+        if not rows:
+            return
+        ids = [mapping.identifier(row.id) for row in rows]
+        children = self._database.fetch(
+            *(children(ids=ids) for children in statements.CHILDREN_OF_MANY)
+        )
+        grouped = [_grouped(each) for each in children]
         unreadable = []
-        for row, read in zip(rows, self._readers(rows), strict=True):
+        for row in rows:
             try:
-                yield row, read()
+                yield row, _reservation(row, [each[row.id] for each in grouped])
             except _UNREADABLE:
-                unreadable.append(str(row.id))
+                unreadable.append(str(mapping.identifier(row.id)))
         if unreadable:
             _logger.error("reservations not readable", extra={"reservation_ids": unreadable})
 
-    def whole(self, rows: Sequence[Row[Any]]) -> list[Reservation]:
-        """Read the ledger, documents and mails of each row. The ledger is ordered by row id."""
-        return [read() for read in self._readers(rows)]
+    # --- writing: each waits for the next flight
 
-    def _readers(self, rows: Sequence[Row[Any]]) -> list[Callable[[], Reservation]]:
-        """A function per row that makes its reservation. It raises for a row that it cannot read."""
-        ids = [row.id for row in rows]
-        if not ids:
-            return []
-        calls, documents, sends = (
-            self._grouped(statement, ids) for statement in (_CALLS, _DOCUMENTS, _SENDS)
+    def add(self, creation: Change, customer: Customer) -> None:
+        reservation = creation.after
+        reservation_id = reservation.reservation_id
+        values = mapping.fixed_values(reservation) | mapping.changing_values(creation)
+        self._database.later(
+            statements.ADD(**values),
+            statements.ADD_CUSTOMER(**mapping.customer_values(reservation_id, customer)),
         )
-        # Few reservations have any, so most reads need no fourth query.
-        contradictions = self._grouped(
-            _CONTRADICTIONS, [row.id for row in rows if row.contradictions]
-        )
+        self._write_difference(None, reservation)
+        self._add_history(creation)
+        self._locked.add(reservation_id)
 
-        def read(row: Row[Any]) -> Reservation:
-            return mapping.reservation_from(
-                row,
-                calls=[mapping.call_from(call) for call in calls[row.id]],
-                contradictions=[
-                    mapping.contradiction_from(found) for found in contradictions[row.id]
-                ],
-                documents=[mapping.document_from(document) for document in documents[row.id]],
-                sends=[mapping.send_from(send) for send in sends[row.id]],
-            )
-
-        return [partial(read, row) for row in rows]
-
-    def _grouped(self, statement: Select[Any], ids: list[UUID]) -> dict[UUID, list[Row[Any]]]:
-        groups: dict[UUID, list[Row[Any]]] = defaultdict(list)
-        if not ids:
-            return groups
-        for row in self._database.execute(statement, {"ids": ids}):
-            groups[row.reservation_id].append(row)
-        return groups
-
-    # --- writing
-
-    def _insert_reservation(self, values: mapping.Values) -> None:
-        try:
-            self._database.execute(insert(RESERVATION), values)
-        except IntegrityError as error:
-            if error_number(error) == DUPLICATE and "uq_reservation_code" in str(error.orig):
-                raise DuplicateCodeError("the code is taken") from error
-            raise
-
-    def _write_reservation(self, before: Reservation, change: Change) -> None:
-        row, after = RESERVATION.c, change.after
-        statement = update(RESERVATION).where(
-            row.id == after.reservation_id,
-            row.version == before.version,
-            or_(row.reason.is_(None), row.reason == after.facts.reason),
-            or_(row.confirmed_at.is_(None), row.confirmed_at == after.facts.confirmed_at),
-            or_(row.ended_at.is_(None), row.ended_at == after.facts.ended_at),
-        )
+    def save(self, change: Change) -> None:
+        before, after = change.before, change.after
+        if before is None or after.reservation_id not in self._locked:
+            raise LookupError("only what this unit of work locked or added can be saved")
+        self._write_difference(before, after)
         values = mapping.changing_values(change)
-        self._change_one(statement.values(values), "the reason or a stamp is set once")
+        values |= {"id": after.reservation_id, "before": before.version}
+        self._database.later(statements.CHANGE(**values), statements.CHANGED(**values))
+        if change.token_spent:
+            self._database.later(statements.FORGET_TOKEN(id=after.reservation_id))
+        self._add_history(change)
 
-    def _write_difference(self, before: Reservation, after: Reservation) -> None:
-        self._write_calls(before.facts, after.facts)
-        self._write_contradictions(before.facts, after.facts)
+    def erase_customer(self, reservation_id: UUID) -> bool:
+        return self._database.change(statements.ERASE(id=reservation_id)) > 0
+
+    def add_attempt(self, reservation_id: UUID, attempt: Attempt) -> None:
+        values = asdict(attempt)
+        key = values.pop("call_key")
+        self._database.later(statements.ADD_ATTEMPT(id=reservation_id, key=key, **values))
+
+    def add_history(self, reservation_id: UUID, entry: HistoryEntry) -> None:
+        values = {"reservation_id": reservation_id, **asdict(entry)}
+        self._database.later(statements.ADD_HISTORY(**values))
+
+    def _add_history(self, change: Change) -> None:
+        for entry in change.history:
+            self.add_history(change.after.reservation_id, entry)
+
+    def _write_difference(self, before: Reservation | None, after: Reservation) -> None:
+        old = before.facts if before else None
+        self._write_calls(old, after.facts)
+        self._write_contradictions(old, after.facts)
         self._write_documents(before, after)
         self._write_sends(before, after)
 
-    def _write_calls(self, before: Facts, after: Facts) -> None:
-        known = {call.key: call for call in before.calls}
+    def _write_calls(self, before: Facts | None, after: Facts) -> None:
+        known = {call.key: call for call in before.calls} if before else {}
         if not known.keys() <= {call.key for call in after.calls}:
             raise KnowledgeLostError("a ledger row is never taken away")
-        reservation_id = after.reservation_id
         for call in after.calls:
+            if call == known.get(call.key):
+                continue
+            values = mapping.call_values(after.reservation_id, call)
             if call.key not in known:
-                values = mapping.call_values(reservation_id, call)
-                self._database.execute(insert(PROVIDER_CALL), values)
-            elif call != known[call.key]:
-                statement = update(PROVIDER_CALL).where(*_takes(reservation_id, call))
-                self._change_one(
-                    statement.values(mapping.changing_call_values(call)),
-                    "a call's status only grows, and its provider's id never changes",
+                self._database.later(statements.ADD_CALL(**values))
+            else:
+                values |= _lower(call)
+                self._database.later(
+                    statements.CHANGE_CALL(**values), statements.CALL_CHANGED(**values)
                 )
 
-    def _write_contradictions(self, before: Facts, after: Facts) -> None:
-        known = {(row.matter, row.number): row for row in before.contradictions}
+    def _write_contradictions(self, before: Facts | None, after: Facts) -> None:
+        known = {(row.matter, row.number): row for row in before.contradictions} if before else {}
         if not known.keys() <= {(row.matter, row.number) for row in after.contradictions}:
             raise KnowledgeLostError("a contradiction is never taken away")
         for new in after.contradictions:
-            values = mapping.contradiction_values(after.reservation_id, new)
             old = known.get((new.matter, new.number))
+            values = mapping.contradiction_values(after.reservation_id, new)
             if old is None:
-                self._database.execute(insert(CONTRADICTION), values)
+                self._database.later(statements.ADD_CONTRADICTION(**values))
             elif new != old:
-                row = CONTRADICTION.c
-                statement = update(CONTRADICTION).where(
-                    row.reservation_id == after.reservation_id,
-                    row.kind == new.kind,
-                    row.subject == new.subject,
-                    row.number == new.number,
-                    or_(row.opened_at.is_(None), row.opened_at == new.opened_at),
-                    or_(row.decision.is_(None), row.decision == new.decision),
+                self._database.later(
+                    statements.CHANGE_CONTRADICTION(**values),
+                    statements.CONTRADICTION_CHANGED(**values),
                 )
-                self._change_one(statement.values(values), "an opening and a decision happen once")
 
-    def _write_documents(self, before: Reservation, after: Reservation) -> None:
-        issued = {document.type: document for document in before.documents}
+    def _write_documents(self, before: Reservation | None, after: Reservation) -> None:
+        issued = {document.type: document for document in before.documents} if before else {}
         for document in after.documents:
             values = mapping.document_values(after.reservation_id, document)
             if document.type not in issued:
-                self._database.execute(insert(DOCUMENT), values)
+                self._database.later(statements.ADD_DOCUMENT(**values))
             elif document != issued[document.type]:
-                row = DOCUMENT.c
-                same = and_(row.reservation_id == after.reservation_id, row.type == document.type)
-                self._change_one(update(DOCUMENT).where(same).values(values), "no such document")
+                self._database.later(
+                    statements.CHANGE_DOCUMENT(**values), statements.DOCUMENT_CHANGED(**values)
+                )
 
-    def _write_sends(self, before: Reservation, after: Reservation) -> None:
+    def _write_sends(self, before: Reservation | None, after: Reservation) -> None:
         for send in after.sends:
-            values, old = mapping.send_values(after.reservation_id, send), before.send_of(send.kind)
+            old = before.send_of(send.kind) if before else None
+            values = mapping.send_values(after.reservation_id, send)
             if old is None:
-                self._database.execute(insert(MAIL_SEND), values)
+                self._database.later(statements.ADD_SEND(**values))
             elif send != old:
-                row = MAIL_SEND.c
-                same = and_(row.reservation_id == after.reservation_id, row.kind == send.kind)
-                statement = update(MAIL_SEND).where(same, row.status != MailStatus.SENT)
-                self._change_one(statement.values(values), "a mail that was sent stays sent")
-
-    def _change_one(self, statement: Any, promise: str) -> None:
-        # The driver counts the rows that matched, changed or not (CLIENT.FOUND_ROWS).
-        if self._database.execute(statement).rowcount != 1:
-            raise KnowledgeLostError(promise)
-
-    def _add_history(self, change: Change) -> None:
-        rows = [
-            {"reservation_id": change.after.reservation_id, **asdict(line)}
-            for line in change.history
-        ]
-        if rows:
-            self._database.execute(insert(HISTORY), rows)
+                self._database.later(
+                    statements.CHANGE_SEND(**values), statements.SEND_CHANGED(**values)
+                )
 
 
-def _takes(reservation_id: UUID, call: Call) -> tuple[ColumnElement[bool], ...]:
-    """The condition under which a ledger row may become `call`: knowledge only grows.
+def _customer(rows: Rows) -> Customer:
+    return mapping.customer_from(rows[0]) if rows else ERASED
 
-    Only a call that was not found goes back to the start: our own retry, one attempt more.
-    """
-    row = PROVIDER_CALL.c
-    lower = [s for s in Status if rank_of(s) < rank_of(call.status)]
-    again = (
-        and_(row.status == Status.NOT_FOUND, row.attempts < call.attempts)
-        if call.status is Status.STARTED
-        else ~true()
+
+def _grouped(rows: Rows) -> dict[bytes, Rows]:
+    groups: dict[bytes, Rows] = defaultdict(list)
+    for row in rows:
+        groups[row.reservation_id].append(row)
+    return groups
+
+
+def _reservation(row: Row, children: Sequence[Rows]) -> Reservation:
+    calls, contradictions, documents, sends = children
+    return mapping.reservation_from(
+        row,
+        calls=[mapping.call_from(call) for call in calls],
+        contradictions=[mapping.contradiction_from(found) for found in contradictions],
+        documents=[mapping.document_from(document) for document in documents],
+        sends=[mapping.send_from(send) for send in sends],
     )
-    return (
-        row.reservation_id == reservation_id,
-        row.call_key == call.key,
-        or_(row.status.in_([*lower, call.status]), again),
-        or_(row.provider_id.is_(None), row.provider_id == call.provider_id),
-        row.attempts <= call.attempts,
-    )
+
+
+def _lower(call: Call) -> mapping.Values:
+    """The statuses that a ledger row may have to become `call`."""
+    lower = [status for status in Status if rank_of(status) < rank_of(call.status)]
+    return {"lower": [*lower, call.status], "again": call.status is Status.STARTED}

@@ -3,60 +3,58 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import TextClause, TextualSelect, bindparam, text
-
-from reservations.adapters.mysql.engine import Database
-from reservations.adapters.mysql.tables import Uuid
+from reservations.adapters.mysql.engine import Database, Query, Statement
+from reservations.adapters.mysql.mapping import identifier
 from reservations.application.ports import Retention
 from reservations.domain.history import HINT_REVIVED
 from reservations.domain.messages import Queue
 from reservations.domain.words import State
 
-_TOO_OLD = "UTC_TIMESTAMP(6) - INTERVAL :seconds SECOND"
+_TOO_OLD = "UTC_TIMESTAMP(6) - INTERVAL %(seconds)s SECOND"
 
 # A hint is published within the lease of its claim; `available_at` is the end of that lease.
-_HINTS = text(
+_HINTS = Statement(
     f"DELETE FROM outbox WHERE status = 'published' AND available_at < {_TOO_OLD}"
-    " ORDER BY available_at, id LIMIT :limit"
+    " ORDER BY available_at, id LIMIT %(limit)s"
 )
-_WEBHOOKS = text(
-    f"DELETE FROM webhook WHERE received_at < {_TOO_OLD} ORDER BY received_at LIMIT :limit"
+_WEBHOOKS = Statement(
+    f"DELETE FROM webhook WHERE received_at < {_TOO_OLD} ORDER BY received_at LIMIT %(limit)s"
 )
-_KEYS = text(
-    "DELETE FROM idempotency WHERE expires_at < UTC_TIMESTAMP(6) ORDER BY expires_at LIMIT :limit"
+_KEYS = Statement(
+    "DELETE FROM idempotency WHERE expires_at < UTC_TIMESTAMP(6) ORDER BY expires_at LIMIT %(limit)s"
 )
-_CLAIMS = text(
+_CLAIMS = Statement(
     f"DELETE FROM charge_claim WHERE claimed_at < {_TOO_OLD} AND reservation_id IN (SELECT id"
     f" FROM reservation WHERE state NOT IN ('{State.CREATED}', '{State.PAYMENT_IN_PROGRESS}'))"
-    " ORDER BY claimed_at LIMIT :limit"
+    " ORDER BY claimed_at LIMIT %(limit)s"
 )
-_UNPAID_MAILS = text(
-    f"DELETE FROM unpaid_mail WHERE sent_at < {_TOO_OLD} ORDER BY sent_at LIMIT :limit"
+_UNPAID_MAILS = Statement(
+    f"DELETE FROM unpaid_mail WHERE sent_at < {_TOO_OLD} ORDER BY sent_at LIMIT %(limit)s"
 )
-_TRAVELERS = text(
+_TRAVELERS = Statement(
     "SELECT r.id FROM customer c JOIN reservation r ON r.id = c.reservation_id"
-    f" WHERE r.settled = 1 AND r.ends_on < DATE({_TOO_OLD}) ORDER BY r.id LIMIT :limit"
-).columns(id=Uuid)
-_DOCUMENTS = text(
+    f" WHERE r.settled = 1 AND r.ends_on < DATE({_TOO_OLD}) ORDER BY r.id LIMIT %(limit)s"
+)
+_DOCUMENTS = Statement(
     "SELECT r.id FROM document d JOIN reservation r ON r.id = d.reservation_id"
-    f" WHERE d.removed_at IS NULL AND r.ends_on < DATE({_TOO_OLD}) ORDER BY r.id LIMIT :limit"
-).columns(id=Uuid)
-_REMOVED = text(
-    f"SELECT id, s3_key FROM document WHERE removed_at >= {_TOO_OLD} AND id > :after"
-    " ORDER BY id LIMIT :limit"
+    f" WHERE d.removed_at IS NULL AND r.ends_on < DATE({_TOO_OLD}) ORDER BY r.id LIMIT %(limit)s"
+)
+_REMOVED = Statement(
+    f"SELECT id, s3_key FROM document WHERE removed_at >= {_TOO_OLD} AND id > %(after)s"
+    " ORDER BY id LIMIT %(limit)s"
 )
 
-_DEAD = "status = 'dead' AND (:queue IS NULL OR queue = :queue)"
-_TELL_REVIVED = text(
+_DEAD = "status = 'dead' AND (%(queue)s IS NULL OR queue = %(queue)s)"
+_TELL_REVIVED = Statement(
     "INSERT INTO history (reservation_id, event, at, actor)"
-    " SELECT DISTINCT o.reservation_id, :event, UTC_TIMESTAMP(6), :actor"
+    " SELECT DISTINCT o.reservation_id, %(event)s, UTC_TIMESTAMP(6), %(actor)s"
     f" FROM outbox o JOIN reservation r ON r.id = o.reservation_id WHERE {_DEAD}"
 )
-_TELL = text(
+_TELL = Statement(
     "INSERT INTO history (reservation_id, event, at, actor)"
-    " SELECT id, :event, UTC_TIMESTAMP(6), :actor FROM reservation WHERE id = :id"
-).bindparams(bindparam("id", type_=Uuid))
-_REVIVE = text(
+    " SELECT id, %(event)s, UTC_TIMESTAMP(6), %(actor)s FROM reservation WHERE id = %(id)s"
+)
+_REVIVE = Statement(
     "UPDATE outbox SET status = 'pending', refusals = 0, available_at = UTC_TIMESTAMP(6)"
     f" WHERE {_DEAD}"
 )
@@ -90,48 +88,34 @@ class MySqlRetention(Retention):
     def removed_documents(
         self, *, within: timedelta, after: int, limit: int
     ) -> list[tuple[int, str]]:
-        self._database.begin()
-        try:
-            values = {"seconds": _seconds(within), "after": after, "limit": limit}
-            return [(row.id, row.s3_key) for row in self._database.execute(_REMOVED, values)]
-        finally:
-            self._database.rollback()
+        [rows] = self._database.look(_REMOVED(seconds=_seconds(within), after=after, limit=limit))
+        return [(row.id, row.s3_key) for row in rows]
 
     def revive(self, *, queue: Queue | None, actor: str) -> int:
-        self._database.begin()
-        try:
-            told = {"queue": queue, "event": HINT_REVIVED, "actor": actor}
-            self._database.execute(_TELL_REVIVED, told)
-            revived = self._database.execute(_REVIVE, {"queue": queue}).rowcount
-            self._database.commit()
-            return revived
-        finally:
-            self._database.rollback()
+        told = _TELL_REVIVED(queue=queue, event=HINT_REVIVED, actor=actor)
+        return self._changed(_REVIVE(queue=queue), before=told)
 
     def tell(self, reservation_id: UUID, event: str, *, actor: str) -> None:
+        self._changed(_TELL(id=reservation_id, event=event, actor=actor))
+
+    def _delete(self, statement: Statement, **values: int) -> int:
+        return self._changed(statement(**values))
+
+    def _changed(self, query: Query, *, before: Query | None = None) -> int:
+        """Run a write in a transaction of its own, after another if given. Return the rows changed."""
         self._database.begin()
         try:
-            values = {"id": reservation_id, "event": event, "actor": actor}
-            self._database.execute(_TELL, values)
+            if before is not None:
+                self._database.later(before)
+            changed = self._database.change(query)
             self._database.commit()
+            return changed
         finally:
             self._database.rollback()
 
-    def _delete(self, statement: TextClause, **values: int) -> int:
-        self._database.begin()
-        try:
-            deleted = self._database.execute(statement, values).rowcount
-            self._database.commit()
-            return deleted
-        finally:
-            self._database.rollback()
-
-    def _ids(self, query: TextualSelect, **values: int) -> list[UUID]:
-        self._database.begin()
-        try:
-            return [row.id for row in self._database.execute(query, values)]
-        finally:
-            self._database.rollback()
+    def _ids(self, statement: Statement, **values: int) -> list[UUID]:
+        [rows] = self._database.look(statement(**values))
+        return [identifier(row.id) for row in rows]
 
 
 def _seconds(period: timedelta) -> int:

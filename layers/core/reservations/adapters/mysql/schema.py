@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
 from tenacity import retry, retry_if_exception, stop_after_delay, wait_fixed
 
 from reservations.adapters.mysql import readiness
+from reservations.adapters.mysql.address import Connect
 from reservations.adapters.mysql.engine import error_number
 from reservations.domain.errors import DatabaseBusyError
 
@@ -28,12 +31,22 @@ _LOCK = text("SELECT GET_LOCK(LEFT(CONCAT('migrate:', DATABASE()), 64), :seconds
 _UNLOCK = text("SELECT RELEASE_LOCK(LEFT(CONCAT('migrate:', DATABASE()), 64))")
 
 
+def engine_of(connect: Connect) -> Engine:
+    """Return an engine for migrations. It connects at each use."""
+    return create_engine(
+        "mysql+pymysql://",
+        creator=connect,
+        poolclass=NullPool,
+        hide_parameters=True,  # an error's text is logged
+    )
+
+
 def upgrade(engine: Engine, *, revision: str = HEAD) -> None:
     """Bring the schema to `revision`, one migration at a time.
 
     A newer schema stays as it is, so that a release can be rolled back without its data. A schema
     that needs no change waits for no lock, as a failed update is rolled back by requesting the old
-    revision. Make the engine with `engine_for(url, answer_seconds=STATEMENT_SECONDS)`.
+    revision. Let `connector` wait `STATEMENT_SECONDS` for an answer.
 
     Raises:
         DatabaseBusyError: another migration did not end in time.
@@ -41,8 +54,7 @@ def upgrade(engine: Engine, *, revision: str = HEAD) -> None:
     if _is_enough(current(engine), revision):
         return
     with _turn(engine) as connection:
-        with connection.begin():
-            reached = readiness.current(connection)
+        reached = _current(connection)
         if not _is_enough(reached, revision):
             command.upgrade(_configured(connection), revision)
 
@@ -58,7 +70,8 @@ def downgrade(engine: Engine, *, revision: str = BASE) -> None:
 
 
 def _is_denied(error: BaseException) -> bool:
-    return error_number(error) == _ACCESS_DENIED
+    driver_error = error.orig if isinstance(error, DBAPIError) else None
+    return driver_error is not None and error_number(driver_error) == _ACCESS_DENIED
 
 
 @retry(
@@ -72,9 +85,14 @@ def _signed_in(engine: Engine) -> Connection:
 
 
 def current(engine: Engine) -> str | None:
-    """Return the schema's revision; none before the first migration."""
+    """Return the schema's revision; `None` before the first migration."""
     with _signed_in(engine) as connection:
-        return readiness.current(connection)
+        return _current(connection)
+
+
+def _current(connection: Connection) -> str | None:
+    driver: Any = connection.connection.driver_connection
+    return readiness.current(driver)
 
 
 @contextmanager

@@ -43,11 +43,7 @@ class MySqlUnitOfWork(UnitOfWork):
         self._database.rollback()
 
     def open(self, reservation_id: UUID, *, customer: bool = False) -> Opened:
-        return Opened(
-            reservation=self.reservations.lock(reservation_id),
-            now=self.now(),
-            customer=self.reservations.customer(reservation_id) if customer else None,
-        )
+        return self.reservations.open(reservation_id, customer=customer)
 
     def store(self, change: Change, *, attempts: Sequence[Attempt] = ()) -> None:
         self.reservations.save(change)

@@ -1,13 +1,8 @@
 """Webhooks that were received: their ids, so that a second delivery does nothing."""
 
-from sqlalchemy import func, insert, text
-from sqlalchemy.exc import IntegrityError
-
-from reservations.adapters.mysql.engine import DUPLICATE, Database, error_number
-from reservations.adapters.mysql.tables import WEBHOOK
+from reservations.adapters.mysql import statements
+from reservations.adapters.mysql.engine import Database
 from reservations.application.ports import WebhookEvent, Webhooks
-
-_ADD = insert(WEBHOOK).values(received_at=func.utc_timestamp(text("6")))
 
 
 class MySqlWebhooks(Webhooks):
@@ -15,16 +10,10 @@ class MySqlWebhooks(Webhooks):
         self._database = database
 
     def add(self, event: WebhookEvent) -> bool:
-        values = {
-            "provider": event.provider,
-            "webhook_id": event.webhook_id,
-            "type": event.type,
-            "reference": event.reference,
-        }
-        try:
-            self._database.execute(_ADD, values)
-        except IntegrityError as error:
-            if error_number(error) != DUPLICATE:
-                raise
-            return False
-        return True
+        webhook = statements.ADD_WEBHOOK(
+            provider=event.provider,
+            webhook_id=event.webhook_id,
+            type=event.type,
+            reference=event.reference,
+        )
+        return self._database.change(webhook) == 1
