@@ -93,7 +93,7 @@ class Answers:
         seen = [one for one in self._world.promises.standing(before) if one.kind == row.kind]
         if not self._resolves(before, decision, evidence, f"{row.kind}:{row.subject}"):
             return False
-        answered = {row.subject: row.seen} | {one.subject: one.seen for one in seen}
+        answered = {row.subject: _told(row)} | {one.subject: one.seen for one in seen}
         subject = self._row(row)
         if row.kind == "foreign_refund" and subject is not None:
             told = self._world.providers.payments.members(subject)
@@ -154,3 +154,12 @@ class Answers:
     def _stored(self, party: Party) -> Reservation:
         assert party.reservation_id is not None
         return self._world.database.reservations[party.reservation_id]
+
+
+def _told(row: Contradiction) -> str:
+    """The provider's own word for what is in question: of a refund, our `declined` is its `rejected`.
+
+    Only the word tells that a person has answered it, once the payment says that nothing is left.
+    """
+    rejected = row.kind == "refund_failed" and row.seen == "declined"
+    return "rejected" if rejected else row.seen
