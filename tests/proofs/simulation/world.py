@@ -343,9 +343,12 @@ class World:
 
 
 def _is_busy(call: Call) -> bool:
-    """`True` for a call with a timer, unless that comes once a day or more seldom."""
+    """`True` for a call with a timer, unless that comes once a day or more seldom.
+
+    What could not be sent is sent again soon, however often: only what never arrives waits longer.
+    """
     pause = STANDARD.rung(call.looks) if call.open else timedelta(0)
-    if call.status is Status.NOT_FOUND:
-        pause = STANDARD.resend_pause(call.attempts)
+    if call.status is Status.NOT_FOUND and call.check_at and call.closed_at:
+        pause = call.check_at - call.closed_at
     timer = call.open or call.check_at or call.refunds_at
     return bool(timer) and pause < NEARLY_A_DAY
