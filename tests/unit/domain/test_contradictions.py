@@ -1054,6 +1054,28 @@ def test_a_foreign_refund_that_succeeds_after_it_was_pending_counts_once() -> No
     assert sum_given_back(story) == PRICE.minor
 
 
+@pytest.mark.parametrize("by_hand", [PRICE, PART])
+def test_a_foreign_refund_counts_for_its_payment_under_a_new_id_too(by_hand: Money) -> None:
+    story = confirmed()
+    story.providers.refund("pay_1", by_hand)
+    story.webhook()
+    story.cancel()
+    much_later(story)
+    assert (story.state, sum_given_back(story)) == (State.REFUNDED, PRICE.minor)
+    story.forget()
+
+    story.providers.refunds["pay_2"] = story.providers.refunds["pay_1"]
+    story.providers.set_payment("pay_1", provider_id="pay_2")
+    for _ in range(3):
+        story.webhook()
+        story.run(DAY)
+    much_later(story)
+
+    assert (story.state, story.verbs, story.reviews) == (State.REFUNDED, [], frozenset())
+    each_once = len(story.providers.refunds["pay_2"])
+    assert story.events.count("contradiction.foreign_refund") == each_once
+
+
 def sum_given_back(story: Story, payment: str = "pay_1") -> int:
     """All that the traveler has back of a payment, whoever returned it."""
     rows = story.providers.refunds.get(payment, [])

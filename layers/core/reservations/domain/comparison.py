@@ -43,11 +43,15 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """The matters that an answer asked for at `asked_at` can judge, and those it contradicts."""
+    """The matters that an answer asked for at `asked_at` can judge, and those it contradicts.
+
+    An answer that lists the refunds of one `payment` says nothing about those of another.
+    """
 
     asked_at: datetime
     observed: list[Observation] = field(default_factory=list)
     judged: set[tuple[Kind, str]] = field(default_factory=set)
+    payment: str | None = None
 
     def judge(self, subject: str, *kinds: Kind) -> None:
         self.judged.update((kind, subject) for kind in kinds)
@@ -215,7 +219,8 @@ def compare_refunds(
 
     Their sum is compared with the payment's refunded amount if that was `just_told`.
     """
-    found, about = Comparison(asked_at), _id(payment)
+    about = _id(payment)
+    found = Comparison(asked_at, payment=about)
     ours = [row for row in facts.of(Operation.REFUND) if row.target == about]
     for row in _judgeable(ours, listing, asked_at):
         if row.status is Status.SUCCEEDED:

@@ -67,7 +67,8 @@ def note(facts: Facts, found: Comparison, at: Moment) -> Facts:
     for row in facts.contradictions:
         agreed = row.matter in found.judged and not found.contradicts(*row.matter)
         watched = row.looks > 0 and (row.lasts or row.over_at is None)
-        if agreed and watched and row.last_at <= found.asked_at:
+        elsewhere = found.payment not in (None, row.payment)
+        if agreed and watched and not elsewhere and row.last_at <= found.asked_at:
             facts = facts.put_contradiction(_agreed(row, at))
     return facts
 
@@ -83,10 +84,20 @@ def _observe(facts: Facts, seen: Observation, asked_at: datetime, at: Moment) ->
         return _replace_suspicions(facts.put_contradiction(row), row, at)
     if row.opened_at is None and row.decision is None:  # a suspicion that had passed
         return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number))
-    if row.over_at is None and row.seen == seen.seen:
+    if row.over_at is None and row.seen == seen.seen and not _counts_elsewhere(facts, seen):
         return facts  # a decision answered this
     facts = facts.put_contradiction(replace(row, check_at=None))  # the next one is watched instead
     return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number + 1))
+
+
+def _counts_elsewhere(facts: Facts, seen: Observation) -> bool:
+    """`True` for a refund that others made, once closed, of a payment that has another id now.
+
+    The money counts for each of the two ids: they may be one payment.
+    """
+    matter = (seen.kind, seen.subject)
+    counted = {row.payment for row in facts.contradictions if row.matter == matter}
+    return facts.reason is not None and seen.payment not in counted
 
 
 def _replace_suspicions(facts: Facts, opened: Contradiction, at: Moment) -> Facts:
