@@ -170,9 +170,17 @@ class Watch:
         if not moved and self._booking(before).good:
             fail("confirmed", f"the voucher has {before}, which is alive, but we show {shown}")
         self._shown[party.name] = shown
-        told = self._world.answers.statuses(new.reservation_id, Kind.BOOKING, shown)
-        if not told & {"confirmed", "cancelled"} and shown not in self._world.attested:
+        if shown in self._world.attested:
+            return
+        told = self._told_in_any_case(new, shown)
+        if not told & {"confirmed", "cancelled"}:
             fail("confirmed", f"by {self._booking(shown)}, told as {sorted(told)}")
+
+    def _told_in_any_case(self, new: Reservation, shown: str) -> set[str]:
+        """Every status that we heard of a booking: its id in another case is the same id."""
+        booking, heard = self._booking(shown), self._world.answers
+        ids = {shown} | {i for i in [*booking.former_ids, booking.id] if i.lower() == shown.lower()}
+        return set().union(*(heard.statuses(new.reservation_id, Kind.BOOKING, i) for i in ids))
 
     def _was_paid(self, new: Reservation, row: Row) -> bool:
         """`True` if payments told of that row that it succeeded."""
