@@ -25,7 +25,9 @@ E.T.A. Hoffmann|C.S. Lewis|T.S.Eliot|W.E.B. Du Bois|P.T. Barnum|B.B. King|A.A.Mi
 H.G. Wells|G.K.Chesterton|e.e. cummings|M. Night Shyamalan|Harry S Truman|Samuel L. Jackson
 Michael J. Fox|J.Lo|J.J. Abrams|R.L.Stine|V.S. Naipaul|K.R. Meera|A.P.J. Abdul Kalam|S.Pérez|Pérez, A.
 Pérez A.B.|García Márquez, G.|A. & B. Ruiz|Ana (mamá)|Ana/Luis|Ana + 2|Ruiz y Cía.|Cía. Ruiz|Hnos. Ruiz
-Vda. de Ruiz
+Vda. de Ruiz|Md.Al-Amin Hossain|md.al-amin hossain|Ana Fdez.de Córdoba|Hdez.de León|María Vda.de López|MARÍA VDA.DE LÓPEZ
+Fam.de Vries|Dhr.de Jong|Dott.La Rosa|Avv.De Rosa|Dipl.-Ing.Weber|Dr.med.Weber|Mme.Li|Chr.Schmidt
+Eng.Al-Sayed|Engr.Ng|N.Al-Sayed|Ibn.Sina|De.La.Cruz|Mr/Mrs.Li|Mr.et Mme Li
 """
 _HOTELS = """
 Hotel Sol, doble|Hostal «El Faro», 2 camas|Hotel St. Moritz|Hotel St.Moritz|Hotel Sta. María|Sto. Domingo
@@ -40,6 +42,8 @@ Mt. Fuji View|Ft. Lauderdale|Washington D.C.|Washington, D.C.|U.S. Hotel|L.A. In
 São João del-Rei|N.Sra. de Fátima|Nª Sra. del Pilar|D. Pedro|Qta. do Lago|R. Augusta, 10|Apt.º T2
 Hotel V. Real|Al Maha|Ras al-Khaimah|Hotel Sol (todo incl.)|Media pensión; vistas al mar
 Check-in 15:00 h.|Salida 12.00 h|2027-05-01 a 2027-05-04|01/05/2027 - 04/05/2027|東京ホテル|香港灣仔酒店
+Avda.de la Paz, 3|Avda.de las Américas|Hotel Pto.de la Cruz|Qta.do Lago|Nª.Sª.del Carmen|Cad.No:12|Sok.No:12/3
+Tel.No.12345|Co.Ltd.|CO.LTD.|& Co.KG|Club.Med|Desayuno.No incluido|Room only.Is quiet|Hotel Sol.Paris
 Отель «Москва»|г. Москва, ул. Тверская|Ξενοδοχείο Ήλιος|호텔 신라|โรงแรม สยาม|होटल ताज|فندق الشمس|מלון דן
 """
 

@@ -5,6 +5,8 @@ import pytest
 from reservations.entrypoints.web_addresses import holds_web_address, top_level_domains
 from tests.worlds.names import HOTELS, PEOPLE
 
+# Selectors, fillers, joiners, a stroke, the frame of a key, a point of Hebrew.
+HIDDEN = "\ufe0f\U000e0101\u3164\u115f\u034f\u180b\u200b\u0338\u20e3\u05bf"
 ADDRESSES = [
     "Pague ahora en https://pago-seguro.example/x",
     "hxxp://evil",
@@ -35,6 +37,30 @@ ADDRESSES = [
     "x.com",
     "mr.black/x",
     "evil.t.me",
+    "EVIL.COM",
+    "Evil.Com/pay",
+    "Gana en evil.com ya",
+    "evil.Ru",
+    "EVIL.IO",
+    "evil.IO",
+    "Bit.Ly/x",
+    "Evil.Es:80",
+    "Evil.No:80/pay",
+    "evil.com-oferta",
+    "pay.evil.shop",
+    "pay.evil.de Ana",
+    "evilbank.de Ana",
+    "evil.de ya",
+    *(f"evil.com{hidden}" for hidden in HIDDEN),
+    *(f"evil.c{hidden}om/pay" for hidden in HIDDEN),
+    *(f"ev{hidden}il{hidden}.es{hidden}" for hidden in HIDDEN),
+    "пример.рф\ufe0f",
+    "evil。com",
+    "evil｡com/pay",
+    "www。evil",
+    "www。例子",
+    "203.0.113.9/pay",
+    "203.0.113.9:8080",
 ]
 NO_ADDRESSES = [
     "evil.example",
@@ -46,6 +72,11 @@ NO_ADDRESSES = [
     "evil.comunidad",
     "...com",
     ".es",
+    "ホテル。ツイン",
+    "Hotel Sol。Tokyo",
+    "203.0.113.9",
+    "Ana.भारती",
+    "Gómez.Co\u0301rdoba",
 ]
 
 
