@@ -2,6 +2,8 @@
 
 import re
 
+from reservations.entrypoints.plain_text import plain_text
+
 # https://en.wikipedia.org/wiki/Payment_card_number: leading digits and lengths in use.
 _BRANDS = re.compile(
     r"""
@@ -14,13 +16,19 @@ _BRANDS = re.compile(
     """,
     re.VERBOSE,
 )
-_BETWEEN = r"[\s\-\u2010-\u2015\u2212._]"
-_RUN = re.compile(rf"\d+(?:{_BETWEEN}{{1,3}}\d+)*")
-# Two dates side by side have as many digits as a card.
-_DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20)\d\d"
+# The dashes of Unicode (category Pd), the minus, the bullet of a hyphen and the long vowel of Japanese.
+_DASHES = (
+    r"\-\u058a\u05be\u1400\u1806\u2010-\u2015\u2043\u2212\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u2e5d"
+    r"\u301c\u3030\u30a0\u30fc\U00010ead"
+)
+_BETWEEN = rf"[\s._{_DASHES}]"
+_RUN = re.compile(rf"\d+(?:{_BETWEEN}{{1,5}}\d+)*")
+# Two dates side by side have as many digits as a card. A Thai year is 543 more.
+_DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20|25)\d\d"
+_PART = rf"(?:{_BETWEEN}{{1,5}}|\s?/\s?)"
 _DATE = re.compile(
-    rf"(?<!\d)(?:{_YEAR}([-/. ]?){_MONTH}\1{_DAY}|{_DAY}([-/. ]?){_DAY}\2{_YEAR}"
-    rf"|{_DAY}([-/. ]){_DAY}\3\d\d)(?!\d)"
+    rf"(?<!\d)(?:{_YEAR}{_PART}{_MONTH}{_PART}{_DAY}|{_DAY}{_PART}{_DAY}{_PART}{_YEAR}"
+    rf"|{_YEAR}{_MONTH}{_DAY}|{_DAY}{_DAY}{_YEAR}|{_DAY}({_PART}){_DAY}\1\d\d)(?!\d)"
 )
 _LONGEST = 19
 
@@ -28,9 +36,9 @@ _LONGEST = 19
 def holds_card_number(text: str) -> bool:
     """Return `True` for digits with a brand's beginning and length that pass the Luhn check.
 
-    Spaces, dashes, dots and underscores may part them. Dates are no part of a card number.
+    Spaces, dashes, dots and underscores may part them, and what is not seen. Dates are no part of a card number.
     """
-    without_dates = _DATE.sub("|", text)
+    without_dates = _DATE.sub("|", plain_text(text))
     return any(_is_or_holds_card(match[0]) for match in _RUN.finditer(without_dates))
 
 
