@@ -24,7 +24,11 @@ _INTERNATIONAL_EMAIL = re.compile(rf"{_LOCAL_PART}@(?=.*[^\x00-\x7f])[^@\s\x00-\
 _WORD_WITH_LETTER = re.compile(r"[0-9]*[A-Za-z][A-Za-z0-9]*")
 
 _BETWEEN_DIGITS = r"[ ./()\u00a0\u2007\u2009\u202f\u2010-\u2015\u2212-]*"
-_PHONE = re.compile(rf"\+(?:{_BETWEEN_DIGITS}[0-9]){{7,15}}\)?")
+# A number that is pasted from right-to-left text, or from a list of contacts, has marks of direction around it.
+_DIRECTIONS = "\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_PHONE = re.compile(
+    rf"[{_DIRECTIONS}]*\(?[+\uff0b](?:{_BETWEEN_DIGITS}[0-9]){{7,15}}\)?[{_DIRECTIONS}]*"
+)
 
 
 def typed_email(value: str, info: ValidationInfo) -> str:
@@ -79,7 +83,7 @@ def stored_phone(typed: str) -> str:
     from phonenumbers import NumberParseException, PhoneNumberFormat, format_number, parse
 
     try:
-        number = parse(typed, None)
+        number = parse("+" + re.sub(r"[^0-9]", "", typed), None)
     except NumberParseException as error:
         if error.error_type == NumberParseException.INVALID_COUNTRY_CODE:
             raise fault("unknown_country_code") from error
