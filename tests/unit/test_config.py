@@ -312,6 +312,11 @@ def test_a_deployment_may_have_no_signer_of_quotes() -> None:
         [JWK | {"alg": "ES256"}],
         [{name: value for name, value in JWK.items() if name != "alg"}],
         [{"kty": "oct", "kid": "q1", "alg": "HS256", "k": "A" * 43}],
+        [JWK | {"k": "A" * 43}],
+        [JWK | {"use": "enc"}],
+        [JWK | {"key_ops": ["sign"]}],
+        [JWK | {"key_ops": []}],
+        [JWK | {"key_ops": "verify"}],
     ],
     ids=[
         "missing",
@@ -324,11 +329,27 @@ def test_a_deployment_may_have_no_signer_of_quotes() -> None:
         "another algorithm",
         "no algorithm",
         "shared secret",
+        "private member of another type",
+        "for encryption",
+        "for signing",
+        "for nothing",
+        "use is no list",
     ],
 )
 def test_unusable_keys_of_quotes_are_refused(keys: Any) -> None:
     values = {} if keys is None else {"keys": keys}
     assert "quote-keys" in refusal(QuoteSettings, quote_keys=json.dumps(values))
+
+
+@pytest.mark.parametrize("member", ["keys", "kid"])
+def test_keys_of_quotes_with_a_member_twice_are_refused(member: str) -> None:
+    twice = json.dumps({"keys": [JWK]}).replace(f'"{member}":', f'"{member}": "", "{member}":')
+    assert "quote-keys" in refusal(QuoteSettings, quote_keys=twice)
+
+
+def test_a_key_that_says_that_it_verifies_is_read() -> None:
+    key = JWK | {"use": "sig", "key_ops": ["verify"]}
+    assert "q1" in read(QuoteSettings, quote_keys=json.dumps({"keys": [key]})).keys
 
 
 # --- cached settings ------------------------------------------------------------------------------

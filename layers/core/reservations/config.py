@@ -5,6 +5,7 @@ No setting has a default: all missing ones are reported at once.
 """
 
 import base64
+import json
 import logging
 import re
 from collections.abc import Callable, Collection, Mapping
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeV
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     HttpUrl,
@@ -31,6 +33,7 @@ from reservations.domain.clients import ClientModes
 from reservations.domain.errors import SettingsError
 from reservations.domain.facts import Provider
 from reservations.domain.policy import SHORT, STANDARD, Policy
+from reservations.strict_json import without_duplicates
 
 if TYPE_CHECKING:
     from jwt import PyJWK
@@ -73,6 +76,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]  # as long as its
 KeyId = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
 
 _QUOTE_SHAPES = {("OKP", "Ed25519", "EdDSA"), ("EC", "P-256", "ES256")}  # kty, crv, alg
+_PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 
 _SECRET: dict[str, JsonValue] = {"secret": True}  # of a field that no `SecretStr` marks
 
@@ -307,6 +311,10 @@ class ApiSettings(Settings):
     )
 
 
+def _unambiguous_json(text: str) -> Any:
+    return json.loads(text, object_pairs_hook=without_duplicates)
+
+
 def _quote_keys(value: dict[str, Any]) -> "Mapping[str, PyJWK]":
     """Read a JWK Set (RFC 7517) of public keys."""
     from jwt import PyJWK, PyJWTError
@@ -316,12 +324,22 @@ def _quote_keys(value: dict[str, Any]) -> "Mapping[str, PyJWK]":
         for each in value["keys"]:
             kid = _KEY_ID.validate_python(each["kid"])
             shape = (each["kty"], each["crv"], each["alg"])
-            if shape not in _QUOTE_SHAPES or "d" in each or kid in keys:
-                raise ValueError("another shape, a private key, or a key id twice")
+            if shape not in _QUOTE_SHAPES or kid in keys or not _verifies(each):
+                raise ValueError("another shape or use, a private key, or a key id twice")
             keys[kid] = PyJWK(each)
     except (KeyError, TypeError, PyJWTError) as error:
         raise ValueError("not a set of public keys") from error
     return keys
+
+
+def _verifies(jwk: dict[str, Any]) -> bool:
+    """`True` for a public key that may verify signatures (RFC 7517 §4.2 and §4.3, RFC 7518 §6)."""
+    if not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        return False
+    operations = jwk.get("key_ops", ["verify"])
+    if not isinstance(operations, list) or "verify" not in operations:
+        return False
+    return jwk.get("use", "sig") == "sig"
 
 
 class QuoteSettings(Settings):
@@ -330,9 +348,9 @@ class QuoteSettings(Settings):
     model_config = ConfigDict(arbitrary_types_allowed=True, frozen=True, hide_input_in_errors=True)
 
     rotates = True
-    quote_keys: Annotated[Json[dict[str, Any]], AfterValidator(_quote_keys)] = Field(
-        description="claves públicas de quien firma cotizaciones, como JWK Set"
-    )
+    quote_keys: Annotated[
+        dict[str, Any], BeforeValidator(_unambiguous_json), AfterValidator(_quote_keys)
+    ] = Field(description="claves públicas de quien firma cotizaciones, como JWK Set")
 
     @property
     def keys(self) -> "Mapping[str, PyJWK]":

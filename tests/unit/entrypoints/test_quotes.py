@@ -255,6 +255,23 @@ FORGED: dict[str, Callable[[], str]] = {
     "payload is nested": lambda: SIGNER.sign(b"[" * 1200),
     "claim twice": lambda: SIGNER.sign(b'{"aud": "partner", ' + json.dumps(CLAIMS).encode()[1:]),
     "number of 3,000 digits": lambda: SIGNER.sign(CLAIMS | {"exp": 10**2500}),
+    **{
+        f"{name} is {number}": partial(
+            lambda name, number: SIGNER.sign(
+                json.dumps(CLAIMS).replace(str(CLAIMS[name]), number).encode()
+            ),
+            name,
+            number,
+        )
+        for name in ("iat", "exp")
+        for number in ("1e400", "-1e400", "Infinity", "-Infinity", "NaN", "1.5")
+    },
+    "issued and expired long before all time": lambda: SIGNER.sign(
+        CLAIMS | {"iat": -(10**400), "exp": 60 - 10**400}
+    ),
+    "issued and expired long after all time": lambda: SIGNER.sign(
+        CLAIMS | {"iat": 10**400, "exp": 60 + 10**400}
+    ),
     "time is a text": lambda: SIGNER.sign(CLAIMS | {"iat": str(CLAIMS["iat"])}),
     "several audiences": lambda: SIGNER.sign(CLAIMS | {"aud": ["web", "partner"]}),
     "amount is a number": lambda: SIGNER.sign(

@@ -6,10 +6,10 @@ A quote is no secret and no credential: it may be used again until it expires. I
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from jwt import PyJWK, PyJWS, PyJWTError
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
 from reservations.domain.money import Money
@@ -26,6 +26,8 @@ _JWS = PyJWS()
 
 Keys = Mapping[str, PyJWK]  # by key id, each with its only algorithm
 
+_Seconds = Annotated[int, Field(ge=0, lt=2**53)]  # since 1970, exact as a float
+
 
 class _Header(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
@@ -40,8 +42,8 @@ class _Claims(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, hide_input_in_errors=True)
 
     aud: str
-    iat: int
-    exp: int
+    iat: _Seconds
+    exp: _Seconds
     offer: OfferBody
     price: PriceBody
 
