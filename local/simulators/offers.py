@@ -1,7 +1,7 @@
 """The offers service: a catalogue with prices, and signed quotes for them.
 
 A quote is a compact JWS, as docs/contratos/cotizacion.md has it. Offers of the catalogue are signed at their own price
-only. Other ids that program the supplier's simulator are signed at the price that a test asks for.
+only. Ids with a prefix that makes the supplier's simulator misbehave are signed at the price that a test asks for.
 """
 
 import argparse
@@ -22,10 +22,11 @@ from pydantic import Field
 
 from local.simulators.provider import Answer, Body, RefusedError, Request, Route, failure
 from local.simulators.server import Server, routed
-from local.simulators.supplier import OFFERS as TEST_PREFIXES
+from local.simulators.supplier import OFFERS, SOLD
 
 KEY_ID = "q1"
 _LASTS_SECONDS = 30 * 60
+_TEST_PREFIXES = tuple(prefix for prefix in OFFERS if prefix != SOLD)
 _STARTS_IN = timedelta(days=60)
 
 
@@ -58,7 +59,7 @@ CATALOGUE = {
     sale.offer_id: sale
     for sale in (
         Sale(
-            offer_id="HTL-SOL-001",
+            offer_id="HTL-MAD-001",
             description="Hotel Sol, doble",
             nights=3,
             guests=2,
@@ -164,7 +165,7 @@ def _check_price(offer: dict[str, Any], price: dict[str, str]) -> None:
     """
     sale = CATALOGUE.get(offer["offer_id"])
     if sale is None:
-        if not offer["offer_id"].startswith(tuple(TEST_PREFIXES)):
+        if not offer["offer_id"].startswith(_TEST_PREFIXES):
             raise RefusedError(404, "unknown_offer", "we have no such offer")
         return
     try:

@@ -22,8 +22,9 @@ from local.simulators.provider import (
 from local.simulators.rows import Amount, Currency, Identifier
 from local.simulators.storage import Storage
 
+SOLD = "HTL-"  # the prefix of what is really on sale
 OFFERS: Mapping[str, Behavior] = {
-    "HTL-": Behavior(),
+    SOLD: Behavior(),
     "REJ-": Behavior(status=DECLINED),
     "PEN-": Behavior(status=PENDING, becomes=SUCCEEDED),
     "TMO-": Behavior(silent=True),

@@ -1,9 +1,9 @@
 """Failures on the way, each as a short story that ends with consistent books at both providers."""
 
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from threading import Semaphore
 
@@ -448,8 +448,9 @@ def test_a_cancellation_is_repeated_word_for_word_and_its_key_is_for_one_trip_on
 def test_a_trip_that_begins_today_cannot_be_cancelled_and_that_is_repeated_word_for_word(
     api: httpx.Client,
 ) -> None:
-    today = time.strftime("%Y-%m-%d", time.gmtime())
-    trip = depart(api, a_request(offer={"starts_on": today}))
+    today = datetime.now(UTC).date()
+    dates = {"starts_on": f"{today}", "ends_on": f"{today + timedelta(days=3)}"}
+    trip = depart(api, a_request(offer=dates))
     key = new_key()
 
     first, again = cancel(trip, key=key), cancel(trip, key=key)

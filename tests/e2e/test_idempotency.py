@@ -8,7 +8,7 @@ import pytest
 from local.credentials import stack_secrets
 from tests.e2e import contract
 from tests.e2e.backstage import Backstage
-from tests.e2e.travel import Json, Trip, a_request, depart, eventually, new_key, post
+from tests.e2e.travel import Json, Trip, a_request, depart, eventually, new_key, post, quoted
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -83,7 +83,7 @@ def test_the_same_request_in_another_spelling_is_the_same_request(api: httpx.Cli
 def test_a_key_with_another_request_is_refused(
     api: httpx.Client, backstage: Backstage, other: Json
 ) -> None:
-    request, key = a_request(), new_key()
+    request, key = quoted(api, a_request()), new_key()
     first = post(api, request, key=key)
     changed = {name: {**request[name], **other.get(name, {})} for name in other}
 

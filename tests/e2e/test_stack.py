@@ -57,8 +57,8 @@ def a_request(*, payment_token: str = "tok_ok") -> dict[str, Any]:
     return {
         "customer": {"full_name": "Eva Ruiz", "email": "eva@example.com"},
         "offer": {
-            "offer_id": "HTL-BCN-007",
-            "description": "Hotel Mar",
+            "offer_id": "HTL-MAR-002",
+            "description": "Hotel Mar, individual",
             "starts_on": starts_on.isoformat(),
             "ends_on": (starts_on + timedelta(days=1)).isoformat(),
             "guests": 1,

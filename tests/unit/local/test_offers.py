@@ -69,6 +69,9 @@ def test_each_offer_of_the_catalogue_can_be_booked_with_its_quote(offers: Offers
         (OFFER | {"starts_on": "pronto"}, SUITE.price, (422, "validation_failed")),
         (OFFER | {"guests": "2"}, SUITE.price, (422, "validation_failed")),
         (OFFER | {"offer_id": "SUITE"}, CHEAP, (404, "unknown_offer")),
+        (OFFER | {"offer_id": "HTL-SUITE-5STAR"}, CHEAP, (404, "unknown_offer")),
+        (OFFER | {"offer_id": "HTL-"}, CHEAP, (404, "unknown_offer")),
+        (OFFER | {"offer_id": "rej-1"}, CHEAP, (404, "unknown_offer")),
     ],
 )
 def test_the_catalogue_is_signed_at_its_own_price_only(
@@ -79,8 +82,11 @@ def test_the_catalogue_is_signed_at_its_own_price_only(
     assert (status, answer["error"]["code"]) == refused
 
 
-def test_an_id_for_tests_is_signed_at_the_price_that_is_asked_for(offers: Offers) -> None:
-    assert quote_of(offers, OFFER | {"offer_id": "REJ-1"}, CHEAP)[0] == 201
+@pytest.mark.parametrize("prefix", ["REJ-", "PEN-", "TMO-", "FLK-", "LAT-", "TWI-", "CXL-", "NOC-"])
+def test_an_id_for_tests_is_signed_at_the_price_that_is_asked_for(
+    offers: Offers, prefix: str
+) -> None:
+    assert quote_of(offers, OFFER | {"offer_id": f"{prefix}1"}, CHEAP)[0] == 201
 
 
 def test_an_unknown_address_is_told(offers: Offers) -> None:
