@@ -339,7 +339,7 @@ def _verifies(jwk: dict[str, Any]) -> bool:
     operations = jwk.get("key_ops", ["verify"])
     if not isinstance(operations, list) or "verify" not in operations:
         return False
-    return jwk.get("use", "sig") == "sig"
+    return bool(jwk.get("use", "sig") == "sig")
 
 
 class QuoteSettings(Settings):
