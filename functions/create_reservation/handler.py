@@ -10,7 +10,12 @@ from reservations import config
 from reservations.application.create_reservation import create_reservation
 from reservations.domain.clients import DuplicateCharge, QuoteMode
 from reservations.entrypoints import answers, circumstances, http, idempotency, observability
-from reservations.entrypoints.bodies import judge_first_use, parse_json, parse_reservation
+from reservations.entrypoints.bodies import (
+    charge_claim,
+    judge_first_use,
+    parse_json,
+    parse_reservation,
+)
 from reservations.services import Services
 
 SETTINGS = (config.AccessTokenSettings, config.ApiSettings, *circumstances.SETTINGS)
@@ -35,7 +40,7 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
         judged = judge_first_use(document, context=context)
         command = judged.to_command(client_id=client_id, language=http.language(event))
         if context.modes.duplicate_charge is DuplicateCharge.REFUSE:
-            command = replace(command, claim=judged.claim(client_id, keys=services.key_ring()))
+            command = replace(command, claim=charge_claim(command, keys=services.key_ring()))
         # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
         cases, kid = services.joined_cases(), services.key_ring().current
         with cases.uow:

@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reservations.application.ports import ChargeClaim
 from reservations.domain import money
+from reservations.domain.access_token import KeyRing
 from reservations.domain.errors import InvalidMoneyError
 from reservations.domain.money import MINOR_DIGITS, Money
 from reservations.domain.policy import STANDARD
@@ -23,6 +25,7 @@ from reservations.domain.reservation import Language
 from reservations.entrypoints import bodies, contact, quotes, typed_text
 from reservations.entrypoints.bodies import (
     ReservationBody,
+    charge_claim,
     judge_first_use,
     parse_json,
     parse_reservation,
@@ -580,6 +583,59 @@ def test_spelling_does_not_change_the_fingerprint() -> None:
     shuffled = dict(reversed(respelt.items()))
 
     assert parse(shuffled).fingerprint() == plain.fingerprint()
+
+
+def claim_of(body: Any, language: Language = Language.SPANISH) -> ChargeClaim:
+    command = parse(body).to_command(client_id="web", language=language)
+    return charge_claim(command, keys=KeyRing(current="k1", keys={"k1": bytes(32)}))
+
+
+@pytest.mark.parametrize(
+    ("path", "one", "other"),
+    [
+        (("customer", "phone"), "+34600111222", "+34 600 111 222"),
+        (("customer", "phone"), "+34600111222", "+34 (600) 111-222"),
+        (("customer", "phone"), "+442079460958", "+44 (0)20 7946 0958"),
+        (("customer", "email"), "ana@example.com", "ana@EXAMPLE.com"),
+        (("customer", "email"), "ana@exämple.com", "ana@xn--exmple-cua.com"),
+        (("customer", "email"), "ana@exämple.com", "ana@EXÄMPLE.com"),
+        (("customer", "email"), "ana@exämple.com", "ana@exa\u0308mple.com"),
+        (("customer", "full_name"), "Ana Pérez", " Ana  Pérez"),
+        (("customer", "full_name"), "Ana Pérez", "Ana\u00a0Pe\u0301rez"),
+        (("offer", "description"), "Hotel Sol, doble", "Hotel  Sol,\u2003doble"),
+        (("offer", "guests"), 2, 2.0),
+    ],
+)
+def test_a_value_typed_in_two_ways_makes_one_claim(
+    path: tuple[str, ...], one: object, other: object
+) -> None:
+    assert claim_of(with_member(path, one)) == claim_of(with_member(path, other))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("customer", "full_name"), "Eva Pérez"),
+        (("customer", "email"), "eva@example.com"),
+        (("customer", "email"), "ana@example.org"),
+        (("customer", "phone"), "+34600111223"),
+        (("customer", "phone"), None),
+        (("offer", "offer_id"), "HTL-MAD-002"),
+        (("offer", "description"), "Hotel Sol, individual"),
+        (("offer", "starts_on"), "2027-05-02"),
+        (("offer", "ends_on"), "2027-05-05"),
+        (("offer", "guests"), 3),
+        (("price", "amount"), "342.51"),
+        (("price", "currency"), "USD"),
+        (("payment_token",), "tok_OK"),
+    ],
+)
+def test_another_value_makes_another_claim(path: tuple[str, ...], value: object) -> None:
+    assert claim_of(with_member(path, value)) != claim_of(A_BODY)
+
+
+def test_a_tab_in_another_language_makes_the_same_claim() -> None:
+    assert claim_of(A_BODY, Language.ENGLISH) == claim_of(A_BODY)
 
 
 def test_the_longest_decomposed_text_has_the_fingerprint_of_its_nfc() -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from typing import Annotated, Any
 
@@ -195,11 +195,6 @@ class ReservationBody(_Body):
         price = Money.parse(self.price.amount, self.price.currency)
         return values | {"price": [price.minor, price.currency]}
 
-    def claim(self, client_id: str, *, keys: KeyRing) -> ChargeClaim:
-        """The claim of the payment token for the rest of the body."""
-        text = json.dumps(self.fingerprint(), sort_keys=True)
-        return ChargeClaim(client_id, keys.digests("charge-claim:v1:", text))
-
     def to_command(self, *, client_id: str, language: Language) -> CreateReservation:
         """Return the command with the values in the form that is stored. The body has passed `judge_first_use`."""
         return CreateReservation(
@@ -215,6 +210,17 @@ class ReservationBody(_Body):
                 language=language,
             ),
         )
+
+
+def charge_claim(command: CreateReservation, *, keys: KeyRing) -> ChargeClaim:
+    """The claim of the payment token for what is stored, in any language and however its words are spaced."""
+    values = asdict(command.offer) | asdict(command.customer)
+    del values["language"]
+    for member in ("full_name", "description"):
+        values[member] = " ".join(unicodedata.normalize("NFC", values[member]).split())
+    values["price"] = [command.price.minor, command.price.currency]
+    text = json.dumps(values, sort_keys=True, default=date.isoformat)
+    return ChargeClaim(command.client_id, keys.digests("charge-claim:v1:", text))
 
 
 def parse_reservation(document: dict[str, Any], *, context: FirstUse) -> ReservationBody:
