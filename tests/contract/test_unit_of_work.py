@@ -52,6 +52,7 @@ from tests.worlds.builders import (
     a_contradiction,
     a_creation,
     a_customer,
+    a_refund,
     a_reservation,
     a_send,
     a_voucher,
@@ -861,7 +862,7 @@ def test_a_claim_that_is_not_committed_is_of_nobody(uow: UnitOfWork) -> None:
     assert take(uow, a_claim(b"1"), second) is None
 
 
-def test_a_reservation_that_is_closed_loses_its_claim(uow: UnitOfWork) -> None:
+def test_a_reservation_that_gave_its_charge_back_loses_its_claim(uow: UnitOfWork) -> None:
     first, second = a_reservation(), another_reservation()
     store(uow, first)
     store(uow, second)
@@ -870,6 +871,8 @@ def test_a_reservation_that_is_closed_loses_its_claim(uow: UnitOfWork) -> None:
     save(uow, facts=with_calls(a_charge()))
     assert take(uow, a_claim(b"1"), second) == first.code
     save(uow, facts=with_calls(a_charge(), reason=Reason.CUSTOMER_CANCELLED))
+    assert take(uow, a_claim(b"1"), second) == first.code
+    save(uow, facts=with_calls(a_charge(), a_refund(), reason=Reason.CUSTOMER_CANCELLED))
 
     assert take(uow, a_claim(b"1", b"2"), second) is None
 

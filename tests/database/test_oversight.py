@@ -748,8 +748,9 @@ def test_idempotency_keys_go_when_they_expire(stored: Stored) -> None:
 def test_claims_go_after_two_days_unless_their_charge_is_not_settled(stored: Stored) -> None:
     retention = MySqlRetention(stored.database)
     paid, unpaid = stored.keep(a_charge()), stored.keep()
+    owed = stored.keep(a_charge(), reason=Reason.SUPPLIER_REJECTED)
     for number, (reservation, age) in enumerate(
-        [(paid, 3), (paid, 3), (paid, 3), (paid, 1), (unpaid, 3)]
+        [(paid, 3), (paid, 3), (paid, 3), (paid, 1), (unpaid, 3), (owed, 3)]
     ):
         stored.change(
             "INSERT INTO charge_claim (client_id, digest, reservation_id, claimed_at) VALUES"
@@ -762,7 +763,7 @@ def test_claims_go_after_two_days_unless_their_charge_is_not_settled(stored: Sto
     deleted = [retention.delete_claims(older_than=2 * DAY, limit=2) for _ in range(3)]
 
     assert deleted == [2, 1, 0]
-    assert stored.count("SELECT COUNT(*) FROM charge_claim") == 2
+    assert stored.count("SELECT COUNT(*) FROM charge_claim") == 3
 
 
 def test_the_times_of_unpaid_mails_go_after_an_hour(stored: Stored) -> None:

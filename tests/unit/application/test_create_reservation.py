@@ -12,6 +12,7 @@ from reservations.application.ports import ChargeClaim
 from reservations.domain.errors import DuplicateCodeError, PaymentInProgressError
 from reservations.domain.facts import Call, Facts, Reason, Status
 from reservations.domain.messages import Queue
+from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import PublicStatus
@@ -25,6 +26,7 @@ from tests.worlds.builders import (
     a_charge,
     a_creation,
     a_customer,
+    a_refund,
     a_reservation,
     an_offer,
 )
@@ -146,6 +148,33 @@ def test_an_equal_charge_is_allowed_a_day_after_the_first(database: InMemoryData
     with pytest.raises(PaymentInProgressError) as refusal:
         create(database, CLAIMING)
     assert refusal.value.reservation_code == second.code
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        (a_charge(Status.UNKNOWN),),
+        (a_charge(),),
+        (a_charge(), a_refund(Status.DECLINED)),
+        (a_charge(), a_refund(Status.PENDING)),
+        (a_charge(), a_refund(money=Money(PRICE.minor - 1, PRICE.currency))),
+    ],
+    ids=["may be charged", "held", "refund refused", "refund pending", "refunded in part"],
+)
+def test_a_closed_reservation_refuses_an_equal_charge_until_it_gave_its_own_back(
+    database: InMemoryDatabase, calls: tuple[Call, ...]
+) -> None:
+    first = create(database, CLAIMING)
+    closed = replace(first.facts, reason=Reason.SUPPLIER_REJECTED, calls=calls)
+    change_facts(database, first, closed)
+    database.now += 48 * HOUR
+
+    with pytest.raises(PaymentInProgressError) as refusal:
+        create(database, CLAIMING)
+    assert refusal.value.reservation_code == first.code
+
+    change_facts(database, first, replace(closed, calls=(a_charge(), a_refund())))
+    assert create(database, CLAIMING).code != first.code
 
 
 def test_a_claim_that_outlived_its_reservation_refuses_nothing(database: InMemoryDatabase) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from reservations.domain.change import Change
-from reservations.domain.facts import Facts, Reason, Status
+from reservations.domain.facts import Call, Facts, Reason, Status
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from reservations.domain.words import Review, State
@@ -17,6 +17,7 @@ from tests.worlds.builders import (
     a_change,
     a_charge,
     a_creation,
+    a_refund,
     a_reservation,
     some_facts,
 )
@@ -83,6 +84,27 @@ def test_a_new_reservation_begins_its_history_under_its_own_version() -> None:
 )
 def test_the_payment_token_is_kept_while_a_charge_may_need_it(facts: Facts, spent: bool) -> None:
     assert changed(a_reservation(), facts=facts).token_spent is spent
+
+
+@pytest.mark.parametrize(
+    ("calls", "frees"),
+    [
+        ((), True),
+        ((a_charge(Status.DECLINED),), True),
+        ((a_charge(Status.UNKNOWN),), False),
+        ((a_charge(),), False),
+        ((a_charge(), a_refund(Status.DECLINED)), False),
+        ((a_charge(), a_refund()), True),
+    ],
+)
+def test_a_closed_reservation_frees_its_claim_when_nothing_of_its_charge_is_held(
+    calls: tuple[Call, ...], frees: bool
+) -> None:
+    closed = some_facts(*calls, reason=Reason.SUPPLIER_REJECTED)
+
+    assert changed(a_reservation(), facts=closed).frees_claim is frees
+    assert not changed(a_reservation(facts=closed), facts=closed).frees_claim
+    assert not changed(a_reservation(), facts=some_facts(*calls)).frees_claim
 
 
 def test_a_token_that_was_spent_is_not_spent_again() -> None:

@@ -204,7 +204,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
         """Stage the difference, the history and the hints of a change, and its evidence.
 
         The reservation was opened, claimed or added by this unit of work. A spent payment token is
-        forgotten. A reservation that is closed loses its claim.
+        forgotten. A closed reservation that has given back its charge loses its claim.
 
         Raises:
             KnowledgeLostError: it would lower a call's status, or change a provider id or a timestamp.
@@ -368,7 +368,7 @@ class Retention(Protocol):
     def delete_expired_keys(self, *, limit: int) -> int: ...
 
     def delete_claims(self, *, older_than: timedelta, limit: int) -> int:
-        """Delete claims of that age whose reservation is paid or closed."""
+        """Delete claims of that age whose reservation stands paid, or holds no money."""
 
     def delete_unpaid_mails(self, *, older_than: timedelta, limit: int) -> int:
         """Forget when mails about what was never paid were sent."""

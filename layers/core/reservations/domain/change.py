@@ -64,10 +64,11 @@ class Change:
         )
 
     @property
-    def closes(self) -> bool:
-        """`True` if the reservation gets its reason."""
-        open_before = self.before is not None and self.before.facts.reason is None
-        return open_before and self.after.facts.reason is not None
+    def frees_claim(self) -> bool:
+        """`True` if the reservation is closed and has given back all that it took, from this change on."""
+        if self.before is None or self.before.standing.is_given_back:
+            return False
+        return self.after.standing.is_given_back
 
     def messages(self, *, traceparent: str | None) -> list[Hint]:
         """The hints, ready to be stored beside the change."""

@@ -221,13 +221,19 @@ class Standing:
         charge = self.kept_charge
         return charge.money if charge and charge.money else self.facts.price
 
+    @property
+    def is_given_back(self) -> bool:
+        """`True` if the reservation is closed, holds no money and can take none."""
+        return self.closed and not self.charging and not self.held_charges
+
     def claims_its_charge(self, now: datetime) -> bool:
         """`True` while an equal request with the same token would charge twice by mistake.
 
-        This is so until the charge is settled, and until it is `CLAIMED_FOR` old.
+        This is so until the charge is settled, and until it is `CLAIMED_FOR` old. A closed reservation settles it by
+        giving all back.
         """
         if self.closed:
-            return False
+            return not self.is_given_back
         charge = self.kept_charge
         return charge is None or now < charge.started_at + CLAIMED_FOR
 

@@ -23,9 +23,18 @@ _WEBHOOKS = Statement(
 _KEYS = Statement(
     "DELETE FROM idempotency WHERE expires_at < UTC_TIMESTAMP(6) ORDER BY expires_at LIMIT %(limit)s"
 )
+_UNSETTLED = ", ".join(
+    f"'{state}'"
+    for state in (
+        State.CREATED,
+        State.PAYMENT_IN_PROGRESS,
+        State.CANCELLATION_IN_PROGRESS,
+        State.REFUND_IN_PROGRESS,
+    )
+)
 _CLAIMS = Statement(
     f"DELETE FROM charge_claim WHERE claimed_at < {_TOO_OLD} AND reservation_id IN (SELECT id"
-    f" FROM reservation WHERE state NOT IN ('{State.CREATED}', '{State.PAYMENT_IN_PROGRESS}'))"
+    f" FROM reservation WHERE state NOT IN ({_UNSETTLED}))"
     " ORDER BY claimed_at LIMIT %(limit)s"
 )
 _UNPAID_MAILS = Statement(

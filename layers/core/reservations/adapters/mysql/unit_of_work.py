@@ -47,7 +47,7 @@ class MySqlUnitOfWork(UnitOfWork):
 
     def store(self, change: Change, *, attempts: Sequence[Attempt] = ()) -> None:
         self.reservations.save(change)
-        if change.closes:
+        if change.frees_claim:
             self.claims.free(change.after.reservation_id)
         self._add_hints(change)
         for attempt in attempts:
