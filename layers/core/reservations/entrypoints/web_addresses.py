@@ -14,13 +14,10 @@ _IDEOGRAPHIC_DOT = re.compile(r"(?<=[a-z0-9])\u3002(?=[a-z])|(?<=www)\u3002", re
 _IP_ADDRESS = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?:/|:\d)", re.ASCII)
 _WORD = re.compile(r"[^\s.]+(?:\.[^\s.]+)+")  # labels that dots join
 # Initials and these are no domain before a name or a particle: `J.R.Li`, `Dr.Green`, `Ma.de los Ángeles`.
-_ABBREVIATIONS = (
-    "chas chr co dipl dott dr dra eng fca fco geo jas ma md mlle mme mr mrs ms prof robt sr sra st sta sto thos wm"
-)
+_ABBREVIATIONS = "chas chr co dipl dott dr dra eng fca fco geo jas ma md mlle mme mr mrs ms prof robt sr sra st sta sto thos wm"
 _ABBREVIATED = frozenset(_ABBREVIATIONS.split())
-_GENERIC = frozenset(
-    "app biz click cn com icu info link net online org ru shop site tk top website xyz".split()
-)
+_GENERICS = "app biz click cn com icu info link net online org ru shop site tk top website xyz"
+_GENERIC = frozenset(_GENERICS.split())
 _PARTICLES = frozenset({"al", "de", "do", "et", "la"})  # of those that are domains
 _LONGEST_ABBREVIATION = 5
 _NAME_FOLLOWS = re.compile(r"(?:\s+(?:al|de|del|el|la|las|lo|los))*\s+['’«“\"]?(\w)", re.IGNORECASE)
@@ -50,7 +47,10 @@ def _holds_domain(labels: list[str], after: str) -> bool:
         word = label.strip(_BRACKETS)
         abbreviated = abbreviated and _is_abbreviated(word.casefold())
         domain = _leading_letters(end)
-        if domain.casefold() not in top_level_domains() or unicodedata.category(label[-1])[0] not in "LMN":
+        if (
+            domain.casefold() not in top_level_domains()
+            or unicodedata.category(label[-1])[0] not in "LMN"
+        ):
             continue
         rest = end[len(domain) :]
         if domain.casefold() in _GENERIC or not (
@@ -77,7 +77,11 @@ def _is_begun(word: str, domain: str, rest: str) -> bool:
 
 def _is_particle(word: str, domain: str, rest: str, after: str) -> bool:
     """Return `True` for a particle between a short abbreviation and a name: `Vda.de López`, `md.al-amin`."""
-    if not word.isalpha() or len(word) > _LONGEST_ABBREVIATION or domain.casefold() not in _PARTICLES:
+    if (
+        not word.isalpha()
+        or len(word) > _LONGEST_ABBREVIATION
+        or domain.casefold() not in _PARTICLES
+    ):
         return False
     if domain.casefold() == "al" and rest[:1] == "-":
         return rest[1:].isalpha()
