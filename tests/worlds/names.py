@@ -25,8 +25,8 @@ E.T.A. Hoffmann|C.S. Lewis|T.S.Eliot|W.E.B. Du Bois|P.T. Barnum|B.B. King|A.A.Mi
 H.G. Wells|G.K.Chesterton|e.e. cummings|M. Night Shyamalan|Harry S Truman|Samuel L. Jackson
 Michael J. Fox|J.Lo|J.J. Abrams|R.L.Stine|V.S. Naipaul|K.R. Meera|A.P.J. Abdul Kalam|S.Pérez|Pérez, A.
 Pérez A.B.|García Márquez, G.|A. & B. Ruiz|Ana (mamá)|Ana/Luis|Ana + 2|Ruiz y Cía.|Cía. Ruiz|Hnos. Ruiz
-Vda. de Ruiz|Md.Al-Amin Hossain|md.al-amin hossain|Ana Fdez.de Córdoba|Hdez.de León|María Vda.de López|MARÍA VDA.DE LÓPEZ
-Fam.de Vries|Dhr.de Jong|Dott.La Rosa|Avv.De Rosa|Dipl.-Ing.Weber|Dr.med.Weber|Mme.Li|Chr.Schmidt
+Vda. de Ruiz|Md.Al-Amin Hossain|md.al-amin hossain|Ana Fdez.de Córdoba|Hdez.de León|María Vda.de López
+MARÍA VDA.DE LÓPEZ|Fam.de Vries|Dhr.de Jong|Dott.La Rosa|Avv.De Rosa|Dipl.-Ing.Weber|Dr.med.Weber|Mme.Li|Chr.Schmidt
 Eng.Al-Sayed|Engr.Ng|N.Al-Sayed|Ibn.Sina|De.La.Cruz|Mr/Mrs.Li|Mr.et Mme Li
 """
 _HOTELS = """
