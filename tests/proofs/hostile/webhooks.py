@@ -22,6 +22,7 @@ class Webhook:
         self, service: Service, row: Row, kind: str, *, number: int, sure: bool = False
     ) -> None:
         self.service = service
+        self.row = row
         self._skew = timedelta(0) if sure else service.skew
         self.reference = row.reference
         self.webhook_id = f"wh_{number}"

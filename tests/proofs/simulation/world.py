@@ -220,8 +220,12 @@ class World:
         self.answers.take(self._actor, service, request, answer, self.now)
 
     def told_by_webhook(self, webhook: Webhook) -> None:
-        """Note a webhook that was taken: from now on nobody can say that we were not told."""
-        self.announced[webhook.reference, webhook.service.name] = self.now
+        """Note a webhook that was taken: from now on nobody can say that we were not told.
+
+        While a row is hidden, its notice leads to a listing without it.
+        """
+        if webhook.row.gone or webhook.row.shown(self.now):
+            self.announced[webhook.reference, webhook.service.name] = self.now
 
     def service_down(self, service: str) -> bool:
         return self.now < self.down.get(service, self.began)
