@@ -26,7 +26,8 @@ H.G. Wells|G.K.Chesterton|e.e. cummings|M. Night Shyamalan|Harry S Truman|Samuel
 Michael J. Fox|J.Lo|J.J. Abrams|R.L.Stine|V.S. Naipaul|K.R. Meera|A.P.J. Abdul Kalam|S.Pérez|Pérez, A.
 Pérez A.B.|García Márquez, G.|A. & B. Ruiz|Ana (mamá)|Ana/Luis|Ana + 2|Ruiz y Cía.|Cía. Ruiz|Hnos. Ruiz
 Vda. de Ruiz|Md.Al-Amin Hossain|md.al-amin hossain|Ana Fdez.de Córdoba|Hdez.de León|María Vda.de López
-MARÍA VDA.DE LÓPEZ|Fam.de Vries|Dhr.de Jong|Dott.La Rosa|Avv.De Rosa|Dipl.-Ing.Weber|Dr.med.Weber|Mme.Li|Chr.Schmidt
+MARÍA VDA.DE LÓPEZ
+Fam.de Vries|Dhr.de Jong|Dott.La Rosa|Avv.De Rosa|Dipl.-Ing.Weber|Dr.med.Weber|Mme.Li|Chr.Schmidt
 Eng.Al-Sayed|Engr.Ng|N.Al-Sayed|Ibn.Sina|De.La.Cruz|Mr/Mrs.Li|Mr.et Mme Li
 """
 _HOTELS = """

@@ -67,6 +67,12 @@ def test_an_ideograph_of_a_register_is_not_replaced_by_its_relative() -> None:
     assert kept.glyphs != relative.glyphs
 
 
+def test_the_wave_dash_of_japanese_is_drawn() -> None:
+    [[run]] = lines_of("春〜夏")
+
+    assert [glyph.text for glyph in run.glyphs] == ["春", "～", "夏"]
+
+
 def test_a_line_ends_after_a_word_or_an_ideograph_and_within_a_word_that_is_too_long() -> None:
     em = 1000
 

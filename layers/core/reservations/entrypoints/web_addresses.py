@@ -15,8 +15,8 @@ _IP_ADDRESS = re.compile(r"(?<![\w.])\d{1,3}(?:\.\d{1,3}){3}(?:/|:\d)", re.ASCII
 _WORD = re.compile(r"[^\s.]+(?:\.[^\s.]+)+")  # labels that dots join
 # Initials and these are no domain before a name or a particle: `J.R.Li`, `Dr.Green`, `Ma.de los Ángeles`.
 _ABBREVIATIONS = (
-    "chas chr co dipl dott dr dra eng fca fco geo jas ma md mlle mme mr mrs ms prof robt sr sra st"
-    " sta sto thos wm"
+    "chas chr co dipl dott dr dra eng fca fco geo jas ma md mlle mme mr mrs ms prof robt"
+    " sr sra st sta sto thos wm"
 )
 _ABBREVIATED = frozenset(_ABBREVIATIONS.split())
 _GENERICS = "app biz click cn com icu info link net online org ru shop site tk top website xyz"

@@ -16,6 +16,8 @@ from reservations.adapters.papers import faces
 
 _SPACE = " "
 _ELLIPSIS = "…"
+# No face has the wave dash. Japanese systems write it or the full-width tilde for the same sign of JIS X 0208.
+_DRAWN_AS = str.maketrans("\N{WAVE DASH}", "\N{FULLWIDTH TILDE}")
 _EMOJI_SELECTOR = "\N{VARIATION SELECTOR-16}"
 
 _CLUSTER = regex.compile(r"\X")
@@ -79,7 +81,7 @@ def printable(text: str) -> str:
 
     A single character stays as it is: NFC would replace some ideographs by others.
     """
-    signs = _CONTROL.sub("", " ".join(text.split()))
+    signs = _CONTROL.sub("", " ".join(text.split())).translate(_DRAWN_AS)
     return "".join(
         unicodedata.normalize("NFC", cluster) if len(cluster) > 1 else cluster
         for cluster in _CLUSTER.findall(signs)
