@@ -1,7 +1,7 @@
 """Promises of every unit of work, in memory and on both databases."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -880,35 +880,74 @@ def test_a_reservation_that_gave_its_charge_back_loses_its_claim(uow: UnitOfWork
 # --- mails about what was never paid
 
 
-def take_places(uow: UnitOfWork, *quotas: Quota, at: datetime) -> datetime | None:
+def take_place(uow: UnitOfWork, *quotas: Quota, at: datetime) -> datetime | None:
     with uow:
-        until = uow.unpaid_mails.take(quotas, now=at)
+        place = uow.unpaid_mails.take(quotas, now=at, last=at + 24 * HOUR)
         uow.commit()
-    return until
+    return place
+
+
+def in_minutes(places: Sequence[datetime | None]) -> list[float | None]:
+    return [None if at is None else (at - NOON) / MINUTE for at in places]
 
 
 def test_a_quota_has_so_many_places_in_any_hour(uow: UnitOfWork) -> None:
     quota = Quota(b"1" * 32, 2)
-    minutes = (0, 30, 59, 60, 61, 89, 90)
 
-    waits = [take_places(uow, quota, at=NOON + m * MINUTE) for m in minutes]
+    places = [take_place(uow, quota, at=NOON + m * MINUTE) for m in (0, 30, 59, 60, 61, 89, 211)]
 
-    full_until = [None, None, 60, None, 90, 90, None]
-    assert waits == [None if m is None else NOON + m * MINUTE for m in full_until]
+    assert in_minutes(places) == [0, 30, 60, 90, 120, 150, 211]
+
+
+def test_mails_of_one_moment_have_places_of_their_own_for_a_day(uow: UnitOfWork) -> None:
+    quota = Quota(b"1" * 32, 1)
+
+    places = [take_place(uow, quota, at=NOON) for _ in range(27)]
+
+    assert in_minutes(places) == [*range(0, 25 * 60, 60), None, None]
+    assert in_minutes([take_place(uow, quota, at=NOON + HOUR)]) == [25 * 60]
+
+
+def test_a_place_is_free_in_all_quotas(uow: UnitOfWork) -> None:
+    mailbox, client = Quota(b"1" * 32, 2), Quota(b"2" * 32, 1)
+    take_place(uow, client, at=NOON)
+
+    assert take_place(uow, mailbox, client, at=LATER) == NOON + HOUR
+    assert take_place(uow, mailbox, at=LATER) == LATER
+    assert take_place(uow, mailbox, at=LATER) == LATER + HOUR
+
+
+def test_a_place_long_ahead_takes_none_of_the_hours_before(uow: UnitOfWork) -> None:
+    mailbox, client = Quota(b"1" * 32, 1), Quota(b"2" * 32, 2)
+    places = [take_place(uow, mailbox, client, at=NOON) for _ in range(4)]
+
+    others = [take_place(uow, client, at=NOON) for _ in range(5)]
+
+    assert in_minutes(places) == [0, 60, 120, 180]
+    assert in_minutes(others) == [0, 60, 120, 180, 240]
+
+
+def test_a_place_between_others_is_free_if_no_hour_holds_too_many(uow: UnitOfWork) -> None:
+    quota = Quota(b"1" * 32, 2)
+
+    places = [take_place(uow, quota, at=NOON + m * MINUTE) for m in (0, 90, 40, 41)]
+
+    assert in_minutes(places) == [0, 90, 40, 100]
 
 
 def test_a_mail_without_a_place_in_one_quota_takes_none_in_another(uow: UnitOfWork) -> None:
-    mailbox, client = Quota(b"1" * 32, 2), Quota(b"2" * 32, 1)
-    take_places(uow, client, at=NOON)
+    full, free = Quota(b"1" * 32, 1), Quota(b"2" * 32, 1)
+    for _ in range(25):
+        take_place(uow, full, at=NOON)
 
-    assert take_places(uow, mailbox, client, at=LATER) == NOON + HOUR
-    assert [take_places(uow, mailbox, at=LATER) for _ in range(3)] == [None, None, LATER + HOUR]
+    assert take_place(uow, free, full, at=NOON) is None
+    assert take_place(uow, free, at=NOON) == NOON
 
 
 def test_a_lower_limit_waits_until_enough_places_are_free(uow: UnitOfWork) -> None:
     for minutes in range(3):
-        take_places(uow, Quota(b"1" * 32, 3), at=NOON + minutes * MINUTE)
+        take_place(uow, Quota(b"1" * 32, 3), at=NOON + minutes * MINUTE)
 
-    until = take_places(uow, Quota(b"1" * 32, 1), at=NOON + 5 * MINUTE)
+    place = take_place(uow, Quota(b"1" * 32, 1), at=NOON + 5 * MINUTE)
 
-    assert until == NOON + 2 * MINUTE + HOUR
+    assert place == NOON + 2 * MINUTE + HOUR

@@ -52,6 +52,7 @@ from reservations.domain.errors import (
 from reservations.domain.facts import RANK, Call, Contradiction, Facts, Outcome, Provider, Status
 from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
+from reservations.domain.quotas import WINDOW, first_place
 from reservations.domain.reservation import ERASED, Customer, MailStatus, Reservation
 from tests.worlds.builders import NOON
 
@@ -325,21 +326,20 @@ class InMemoryUnpaidMails(UnpaidMails):
     def __init__(self, unit: InMemoryUnitOfWork) -> None:
         self._unit = unit
 
-    def take(self, quotas: Sequence[Quota], *, now: datetime) -> datetime | None:
-        waits = []
+    def take(self, quotas: Sequence[Quota], *, now: datetime, last: datetime) -> datetime | None:
+        taken = []
         for quota in quotas:
             if not self._unit.database.hold(quota.digest, self._unit):
                 raise DatabaseBusyError("a lock was not granted in time")
             times = self._unit.counted.get(quota.digest, ())
-            recent = [at for at in times if at > now - timedelta(hours=1)]
-            if len(recent) >= quota.limit:
-                waits.append(recent[-quota.limit] + timedelta(hours=1))
-        if waits:
-            return max(waits)
+            taken.append(([at for at in times if at > now - WINDOW], quota.limit))
+        place = first_place(taken, now)
+        if place > last:
+            return None
         for quota in quotas:
             times = self._unit.counted.get(quota.digest, ())
-            self._unit.counted[quota.digest] = (*times, now)
-        return None
+            self._unit.counted[quota.digest] = tuple(sorted((*times, place)))
+        return place
 
 
 class InMemoryReservations(Reservations):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from heapq import heappop, heappush
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +29,7 @@ from reservations.application.vouchers import voucher_of
 from reservations.domain.codes import new_code
 from reservations.domain.errors import DocumentStoreUnavailableError, ReservationNotFoundError
 from reservations.domain.facts import Facts, Reason, Status
-from reservations.domain.fulfilment import SendMail, ask_again, fulfil, is_limited
+from reservations.domain.fulfilment import SendMail, ask_again, fulfil, needs_place
 from reservations.domain.learning import cancel
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
@@ -573,19 +574,49 @@ def test_a_held_mail_leaves_when_it_has_a_place(mailbox: Mailbox) -> None:
     assert mailbox.stored(3).sends[0].attempts == 1
 
 
-def test_a_mail_that_finds_no_place_in_a_day_rests_unsent(mailbox: Mailbox) -> None:
-    mailbox.declined(0)
-    for hour in range(25):
-        mailbox.database.now = NOON + hour * HOUR
-        for other in range(3):
-            mailbox.declined(100 + 3 * hour + other)
-            mailbox.notify(100 + 3 * hour + other)
-        mailbox.notify(0)
+def test_a_mail_without_a_place_within_a_day_rests_at_once(mailbox: Mailbox) -> None:
+    for number in range(76):
+        mailbox.declined(number)
+        mailbox.notify(number)
 
-    [held] = mailbox.stored(0).sends
+    [held] = mailbox.stored(74).sends
+    assert (held.status, held.check_at) == (MailStatus.HELD, NOON + 24 * HOUR)
+    [held] = mailbox.stored(75).sends
     assert (held.status, held.check_at) == (MailStatus.HELD, None)
-    assert settle(mailbox.stored(0), Moment(mailbox.database.now, STANDARD)).next_check_at is None
-    assert not view(mailbox.stored(0), Moment(mailbox.database.now, STANDARD)).requires_support
+    assert settle(mailbox.stored(75), Moment(NOON, STANDARD)).next_check_at is None
+    assert not view(mailbox.stored(75), Moment(NOON, STANDARD)).requires_support
+
+
+@pytest.mark.parametrize(("address", "client"), [(50, 1000), (1000, 50)])
+def test_each_mail_of_a_flood_wakes_once(mailbox: Mailbox, address: int, client: int) -> None:
+    limits = replace(LIMITS, address=address, client=client)
+    due = [(NOON + number * 18 * SECOND, number) for number in range(200)]
+    for _, number in due:
+        mailbox.declined(number)
+    calls, sent = 0, []
+
+    while due:
+        mailbox.database.now, number = heappop(due)
+        calls += 1
+        if mailbox.notify(number, limits=limits) is MailStatus.SENT:
+            sent.append(mailbox.database.now)
+        elif check_at := mailbox.stored(number).sends[0].check_at:
+            heappush(due, (check_at, number))
+
+    assert len(sent) == 200
+    assert calls == 350  # the first 50 leave at once
+    assert all(later - first >= HOUR for first, later in zip(sent, sent[50:], strict=False))
+
+
+def test_after_an_outage_held_mails_do_not_leave_all_at_once(mailbox: Mailbox) -> None:
+    for number in range(12):
+        mailbox.declined(number)
+        mailbox.notify(number)
+    mailbox.database.now = NOON + 5 * HOUR
+
+    statuses = [mailbox.notify(number) for number in range(3, 12)]
+
+    assert statuses == [MailStatus.SENT] * 3 + [MailStatus.HELD] * 6
 
 
 def test_one_client_has_a_limit_of_its_own(mailbox: Mailbox) -> None:
@@ -626,7 +657,7 @@ def test_a_held_mail_leaves_at_once_when_a_payment_is_found(mailbox: Mailbox) ->
     after = replace(before, facts=replace(before.facts, calls=paid))
 
     assert fulfil(after, NOON) == SendMail(MailKind.REJECTED)
-    assert not is_limited(after, MailKind.REJECTED)
+    assert not needs_place(after, MailKind.REJECTED, NOON)
 
 
 def test_a_repeat_takes_no_second_place(mailbox: Mailbox) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from reservations.application.cases import Cases
@@ -27,8 +28,9 @@ from reservations.domain.fulfilment import (
     begin_send,
     fulfil,
     give_up,
+    held_until,
     hold,
-    is_limited,
+    needs_place,
     put_off,
     record_send,
 )
@@ -111,7 +113,7 @@ def notify_customer(
 
     The send is written down before it is made, as the mail service has no idempotency key. A crash in
     between costs one repeat, never a silent loss. An outage of the document store costs no send.
-    A mail about what was never paid waits for its place in the limits of an hour.
+    A mail about what was never paid waits for a place of its own in the limits of an hour.
 
     Raises:
         ReservationNotFoundError: there is no such reservation.
@@ -180,14 +182,15 @@ def _begin(
         reservation, at = case.reservation, case.at
         if fulfil(reservation, at.now) != SendMail(kind):
             return None
-        until = None
-        if is_limited(reservation, kind):
+        place: datetime | None = at.now
+        if needs_place(reservation, kind, at.now):
             quotas = limits.of(reservation.client_id, customer.email)
-            until = cases.uow.unpaid_mails.take(quotas, now=at.now)
-        if until is None:
+            last = held_until(reservation, kind, at.now)
+            place = cases.uow.unpaid_mails.take(quotas, now=at.now, last=last)
+        if place == at.now:
             case.put(begin_send(reservation, kind, at))
         else:
-            case.put(hold(reservation, kind, at, until=until))
+            case.put(hold(reservation, kind, at, until=place))
         return case.reservation, at
 
 

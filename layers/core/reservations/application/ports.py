@@ -162,10 +162,12 @@ class Quota:
 
 
 class UnpaidMails(Protocol):
-    """The mails of the last hour about what was never paid."""
+    """The mails about what was never paid: their times of the last hour and of the hours to come."""
 
-    def take(self, quotas: Sequence[Quota], *, now: datetime) -> datetime | None:
-        """Stage a mail in all quotas and return `None`, or return the time when all have a place again.
+    def take(self, quotas: Sequence[Quota], *, now: datetime, last: datetime) -> datetime | None:
+        """Stage the first place that all quotas have from `now` to `last`, and return its time.
+
+        Return `None`, and stage nothing, if there is no such place.
 
         Callers name their quotas in the same order, as their rows stay locked until the unit ends.
         """

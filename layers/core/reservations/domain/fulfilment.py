@@ -45,6 +45,7 @@ class MailRule:
 
 
 HELD_FOR = timedelta(hours=24)
+PLACE_KEPT = timedelta(minutes=10)
 
 MAIL_RULES = (
     MailRule(status=PublicStatus.CONFIRMADA, kind=MailKind.CONFIRMED),
@@ -153,7 +154,7 @@ def _untold_payment(reservation: Reservation) -> bool:
 
 
 def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail | Wait | None:
-    """Return `None` once the mail rests: sent, refused, held for too long, or repeated without an answer."""
+    """Return `None` once the mail rests: sent, refused, held without a place, or repeated without an answer."""
     send = reservation.send_of(kind)
     if send is None:
         return SendMail(kind)
@@ -178,27 +179,40 @@ def begin_send(reservation: Reservation, kind: MailKind, at: Moment) -> Reservat
     return reservation.put_send(send)
 
 
-def is_limited(reservation: Reservation, kind: MailKind) -> bool:
-    """Return `True` for a mail that counts in the limits of an hour: one never begun, about what was never paid.
+def needs_place(reservation: Reservation, kind: MailKind, now: datetime) -> bool:
+    """Return `True` for a mail about what was never paid that has no place in the limits of an hour.
 
-    A repeat has its place already.
+    A repeat has its place already. A held mail has one at its time, and loses it `PLACE_KEPT` later:
+    after an outage the mails of many hours may not leave at once.
     """
-    never_begun = reservation.send_of(kind) is None or reservation.is_held(kind)
-    return never_begun and not reservation.standing.was_paid
+    if reservation.standing.was_paid:
+        return False
+    send = reservation.send_of(kind)
+    if send is None:
+        return True
+    return send.status is MailStatus.HELD and (
+        send.check_at is None or now > send.check_at + PLACE_KEPT
+    )
 
 
-def hold(reservation: Reservation, kind: MailKind, at: Moment, *, until: datetime) -> Reservation:
-    """Let a mail wait for its place in the limits, and rest unsent after `HELD_FOR`."""
+def held_until(reservation: Reservation, kind: MailKind, now: datetime) -> datetime:
+    """The last time at which a mail without a place may leave."""
     before = reservation.send_of(kind)
-    since = before.sent_at if before else at.now
-    last = since + HELD_FOR
+    return (before.sent_at if before else now) + HELD_FOR
+
+
+def hold(
+    reservation: Reservation, kind: MailKind, at: Moment, *, until: datetime | None
+) -> Reservation:
+    """Let a mail wait for its place in the limits. Without one, the mail rests unsent."""
+    before = reservation.send_of(kind)
     return reservation.put_send(
         MailSend(
             kind=kind,
             status=MailStatus.HELD,
             attempts=0,
-            sent_at=since,
-            check_at=None if at.now >= last else min(until, last),
+            sent_at=before.sent_at if before else at.now,
+            check_at=until,
         )
     )
 

@@ -463,9 +463,9 @@ class UnpaidMailRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_unpaid_mail_sent_at", "sent_at"),
         _options(
-            "cuántos correos sobre lo no pagado salieron en la última hora",
+            "sitios de los correos sobre lo no pagado: los de la última hora y los reservados",
             personal="resumen con clave de la dirección",
-            kept="una hora, y hasta la limpieza de ese día",
+            kept="hasta una hora después de su momento, y la limpieza de ese día",
         ),
     )
 
