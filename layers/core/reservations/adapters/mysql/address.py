@@ -40,7 +40,7 @@ class Address:
 
     @classmethod
     def of(cls, url: str) -> "Address":
-        """Read `mysql+pymysql://user:password@host:port/database?option=value`."""
+        """Read `mysql+pymysql://host:port/database?option=value`, with the login before the host."""
         parts = urlsplit(url)
         return cls(
             host=parts.hostname,
