@@ -107,6 +107,7 @@ class Travelers:
         self._pause = 1 / per_second
         self._lock = threading.Lock()
         self._enough = threading.Event()
+        self._stack = read_json(STACK_FILE)
         self._api_url = ""
         self.accepted: list[Accepted] = []
 
@@ -134,7 +135,7 @@ class Travelers:
     def _travel(self, number: int) -> None:
         request, key = a_request(), new_key()
         try:
-            request = quoted(self._client, request)
+            request = quoted(self._client, request, stack=self._stack)
             answer = self._post(request, key)
             if answer.status_code != httpx.codes.ACCEPTED:
                 return self._complain(f"{answer.status_code} to a new key")

@@ -132,7 +132,8 @@ def _assert_every_boundary_is_in_the_list(crossings: Path) -> None:
     tell("boundaries", f"boundaries: {len(met)} met on the stack, {len(listed)} in the list")
     silent = set(FUNCTIONS) - {line.split(" | ")[0] for line in met} - {"migrate_database"}
     assert silent == set(), "functions without a crossing"
-    assert met - listed == set(), "not in the list: `make crash-boundaries`, or a story is missing"
+    new = sorted(met - listed - matrix.BY_TIMING)
+    assert new == [], "not in the list: `make crash-boundaries`, or a story is missing"
 
 
 # --- fixtures
