@@ -69,7 +69,7 @@ def a_first_use(
 ) -> FirstUse:
     """The first use of a key at that time. Without `check`, the client gives no quote."""
     modes = ClientModes(public=True, quote=mode, duplicate_charge=DuplicateCharge.ALLOW)
-    return FirstUse.at(now, policy=policy, client_id=audience, modes=modes, check_quote=check)
+    return FirstUse.at(now, policy=policy, modes=modes, check_quote=check)
 
 
 SIGNER = Signer()

@@ -35,7 +35,6 @@ def first_use_by(client_id: str, services: Services) -> FirstUse:
     return FirstUse.at(
         now,
         policy=services.durations(),
-        client_id=client_id,
         modes=services.client_modes(client_id),
         check_quote=partial(quotes.check, keys=keys, audience=client_id, now=now),
     )

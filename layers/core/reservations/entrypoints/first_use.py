@@ -31,7 +31,6 @@ class FirstUse:
     today: date
     latest_start: date
     longest_stay: timedelta
-    client_id: str
     modes: ClientModes
     check_quote: CheckQuote
     quoted: bool = False
@@ -42,7 +41,6 @@ class FirstUse:
         now: datetime,
         *,
         policy: Policy,
-        client_id: str,
         modes: ClientModes,
         check_quote: CheckQuote,
     ) -> Self:
@@ -51,7 +49,6 @@ class FirstUse:
             today=(now + _LAST_ZONE).date(),
             latest_start=(now + policy.horizon).date(),
             longest_stay=policy.longest_stay,
-            client_id=client_id,
             modes=modes,
             check_quote=check_quote,
         )

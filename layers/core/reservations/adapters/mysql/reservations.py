@@ -89,10 +89,8 @@ class MySqlReservations(Reservations):
         due = self._due(limit=limit)
         if not due:
             return []
-        until, ids = (
-            self._database.now() + lease,
-            [reservation.reservation_id for reservation in due],
-        )
+        until = self._database.now() + lease
+        ids = [reservation.reservation_id for reservation in due]
         self._database.later(statements.LEASE(ids=ids, until=until, token=uuid4()))
         self._locked.update(ids)
         return [replace(reservation, next_check_at=until) for reservation in due]

@@ -476,15 +476,4 @@ class UnpaidMailRow(SQLModel, table=True):
 
 METADATA = SQLModel.metadata
 RESERVATION: Table = METADATA.tables["reservation"]
-CUSTOMER: Table = METADATA.tables["customer"]
-PROVIDER_CALL: Table = METADATA.tables["provider_call"]
-CONTRADICTION: Table = METADATA.tables["contradiction"]
-PROVIDER_ATTEMPT: Table = METADATA.tables["provider_attempt"]
-HISTORY: Table = METADATA.tables["history"]
 OUTBOX: Table = METADATA.tables["outbox"]
-DOCUMENT: Table = METADATA.tables["document"]
-MAIL_SEND: Table = METADATA.tables["mail_send"]
-WEBHOOK: Table = METADATA.tables["webhook"]
-IDEMPOTENCY: Table = METADATA.tables["idempotency"]
-CHARGE_CLAIM: Table = METADATA.tables["charge_claim"]
-UNPAID_MAIL: Table = METADATA.tables["unpaid_mail"]
