@@ -201,16 +201,12 @@ def lines_of(boundaries: Iterable[Boundary]) -> set[str]:
 
     They omit path and number, and the company of a statement, which depend on timing.
     """
-    return {
-        f"{boundary.function} | {crossing}"
-        for boundary in boundaries
-        for crossing in _each(boundary.crossing)
-    }
+    return {line for each in boundaries for line in lines_of_crossing(each.function, each.crossing)}
 
 
-def _each(crossing: str) -> list[str]:
+def lines_of_crossing(function: str, crossing: str) -> list[str]:
     first, *others = crossing.split(TOGETHER)
-    return [first, *(f"sql {other}" for other in others)]
+    return [f"{function} | {each}" for each in (first, *(f"sql {other}" for other in others))]
 
 
 def write_list(boundaries: Iterable[Boundary]) -> int:

@@ -136,10 +136,18 @@ def _of_our_refunds(
         for row in rows.get(Kind.PAYMENT, [])
         if hundredths(row["refunded_amount"]) + lost(row) < hundredths(row["amount"])
     }
-    listed = {row["refund_id"]: row["status"] for row in rows.get(Kind.REFUND, [])}
+    listed = {row["refund_id"]: row for row in rows.get(Kind.REFUND, [])}
     for refund in new.standing.refunds:
-        once = heard.statuses(new.reservation_id, Kind.REFUND, refund.provider_id)
-        now = listed.get(refund.provider_id or "", "absent")
-        taken_back = "succeeded" in once and now in ("rejected", "absent")
-        if Kind.REFUND in rows and taken_back and refund.target in left:
+        said = heard.said(new.reservation_id, Kind.REFUND, refund.provider_id)
+        once = [hundredths(row["amount"]) for row in said if row["status"] == "succeeded"]
+        now = listed.get(refund.provider_id or "", {}).get("status", "absent")
+        taken_back = once and now in ("rejected", "absent")
+        # A later one of the same sum replaces it, even if a person returned the rest in another way.
+        replaced = any(
+            row["status"] == "succeeded" and hundredths(row["amount"]) >= max(once)
+            for later in new.standing.refunds
+            if once and later.target == refund.target and later.started_at > refund.started_at
+            if (row := listed.get(later.provider_id or ""))
+        )
+        if Kind.REFUND in rows and taken_back and refund.target in left and not replaced:
             yield Contradiction("refund_failed", str(refund.provider_id), now)

@@ -62,6 +62,7 @@ class World(Protocol):
     mailer: SimulatedMailer
     interrupted: set[str]  # addresses that may get a mail twice: a crash fell inside a send
     attested: set[str]  # bookings that an operator attested
+    turned: dict[tuple[str, str], datetime]  # last changes of word, by reference and service
     nudged: Counter[str]  # nudges by address: each allows one more copy
 
     @property
@@ -296,7 +297,7 @@ class Watch:
         state, reasons = new.standing.state, new.standing.reviews(self._world.now)
         doubted = any(row.open for row in new.facts.contradictions)
         overdue = [c for c in new.standing.awaited if c.deadline_at <= self._world.now]
-        untold = all(map(self._is_untold, overdue))
+        untold = all(self._is_untold(call) or self._is_to_be_told(new, call) for call in overdue)
         if Review.DEADLINE in reasons and not (doubted or untold):
             fail("silence", "a call is still open at the end")
         if new.next_check_at is None:
@@ -332,6 +333,14 @@ class Watch:
             return False
         refused = call.operation is Operation.CANCEL_BOOKING and row.good
         return refused or row.id != an_id or not row.shown(self._world.now)
+
+    def _is_to_be_told(self, new: Reservation, call: Call) -> bool:
+        """`True` if the supplier answered a pending booking after our last inquiry, and another is due."""
+        key = str(new.reservation_id)
+        turned = self._world.turned.get((key, "supplier"))
+        told = self._world.answers.listed.get((key, Kind.BOOKING))
+        later = turned is not None and (told is None or told.at < turned)
+        return call.operation is Operation.BOOK and call.check_at is not None and later
 
     def _check_money(self, new: Reservation, reasons: frozenset[Review]) -> None:
         """Check that charges minus refunds equal the price due, unless a review explains the rest."""
