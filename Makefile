@@ -11,6 +11,7 @@ containers := $(tools)/python -m local.containers
 uv := .local/bootstrap/bin/uv
 schema := $(tools)/check-jsonschema --builtin-schema vendor.
 security := .local/venvs/security/bin
+npm = .local/venvs/node/bin/npm
 sam = SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.local/sam .local/venvs/sam/bin/sam
 
 .PHONY: help
@@ -30,8 +31,12 @@ up: bootstrap ## Start (or heal) the stack without making a reservation
 	@exec $(stack) up
 
 .PHONY: test
-test: bootstrap ## Run every test on the stack; ARGS go to pytest (make test ARGS="-k voucher")
+test: node-tools ## Run every test on the stack; ARGS go to pytest (make test ARGS="-k voucher")
 	@exec $(stack) test $(ARGS)
+
+.PHONY: node-tools
+node-tools: ## Install Node and the npm packages of the tests, under .local/
+	@sh local/bootstrap.sh node
 
 .PHONY: test-fast
 test-fast: bootstrap ## Run the tests without stack and database, for the edit loop; ARGS go to pytest
@@ -118,7 +123,7 @@ deploy: build-aws ## Deploy to AWS with the current credentials; STAGE=prod for 
 # ruff finds passwords by the name of their variable (S105 to S107). No secrets in events/: traces, digests, receipts,
 # the keys of the examples.
 not_secrets = traceparent|X-Amzn-Trace-Id|md5OfBody|receiptHandle|senderId|-of-the-examples
-scanned = git ls-files -z | grep -zEv '\.(lock|ttf)$$|/amazon-roots\.pem$$|/requirements\.txt$$|^\.secrets\.baseline$$'
+scanned = git ls-files -z | grep -zEv '\.(lock|ttf)$$|/package-lock\.json$$|/amazon-roots\.pem$$|/requirements\.txt$$|^\.secrets\.baseline$$'
 
 .PHONY: secrets
 secrets: bootstrap ## Look for secrets in every file of git; false positives are in .secrets.baseline
@@ -135,7 +140,7 @@ security-tools:
 
 # Locks of deployed packages and of their tools. LocalStack's serves one machine and is of a fixed day.
 audited = layers/dependencies/requirements.txt layers/pdf/requirements.txt local/locks/lambda.lock local/locks/dev.lock \
-	local/locks/sam.lock local/locks/bootstrap.lock local/locks/security.lock local/locks/mutation.lock
+	local/locks/sam.lock local/locks/bootstrap.lock local/locks/security.lock local/locks/mutation.lock local/locks/node.lock
 
 .PHONY: audit
 audit: security-tools ## Check every pinned package for advisories; fails on a finding, and without an answer
@@ -243,13 +248,16 @@ set-up:
 compile = $(uv) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
 .PHONY: lock
-lock: bootstrap ## Make every lock again from pyproject.toml
+lock: node-tools ## Make every lock again from pyproject.toml
 	$(compile) --universal pyproject.toml --group dev -o local/locks/dev.lock
 	$(compile) --universal --group pyproject.toml:lambda -o local/locks/lambda.lock
 	$(compile) --universal --group pyproject.toml:sam -o local/locks/sam.lock
 	$(compile) --universal --group pyproject.toml:security -o local/locks/security.lock
+	$(compile) --universal --group pyproject.toml:node -o local/locks/node.lock
 	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:mutation -o local/locks/mutation.lock
 	$(compile) --universal pyproject.toml -o layers/dependencies/requirements.txt
 	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:pdf -o layers/pdf/requirements.txt
+	for lock in tests/*/package-lock.json; do \
+		$(npm) update --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --prefix "$$(dirname "$$lock")"; done
 	echo uv | $(compile) - -o local/locks/bootstrap.lock
 	echo 'localstack-core[runtime]==4.13.1' | $(compile) --exclude-newer 2026-03-05 - -o local/locks/localstack.lock

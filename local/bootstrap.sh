@@ -69,6 +69,22 @@ environment() { # environment FOLDER LOCK PYTHON
   echo "✓ packages of $(basename "$2") ($(($(date +%s) - began)) s)"
 }
 
+node_packages() { # node_packages LOCK: the packages of tests/NAME/package-lock.json, in .local/node/NAME
+  folder=$state/node/$(basename "$(dirname "$1")")
+  stamp=$(fingerprint "$1" "$(cat "$state/venvs/node/stamp")")
+  [ "$(cat "$folder/stamp" 2>/dev/null)" = "$stamp" ] && return
+  make_room_check
+  began=$(date +%s)
+  mkdir -p "$folder"
+  rm -f "$folder/stamp"
+  cp "$1" "$(dirname "$1")/package.json" "$folder"
+  log=$state/logs/npm-$(basename "$folder").log
+  "$state/venvs/node/bin/npm" ci --prefix "$folder" --ignore-scripts --no-audit --no-fund >"$log" 2>&1 ||
+    { tail -5 "$log" >&2; fail "The packages of $1 could not be installed." "Check the network and the disk, then see $log."; }
+  echo "$stamp" >"$folder/stamp"
+  echo "✓ packages of $1 ($(($(date +%s) - began)) s)"
+}
+
 [ "$(uname -s)" = Linux ] || [ "$(uname -s)" = Darwin ] || fail "The stack runs on Linux and macOS only." "On Windows use WSL."
 if [ "${PYTHON:-python3}" != python3 ] && ! "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null; then
   fail "PYTHON is '$PYTHON', which is no Python from 3.11 to 3.14." "Name another one, or leave it out."
@@ -105,7 +121,10 @@ environment "$PWD/.venv" local/locks/dev.lock "$python"
 environment "$state/venvs/localstack" local/locks/localstack.lock "$python"
 environment "$state/venvs/lambda" local/locks/lambda.lock "$python"
 environment "$state/venvs/sam" local/locks/sam.lock "$python"
-if [ -n "${1:-}" ]; then environment "$state/venvs/$1" "local/locks/$1.lock" "$python"; fi # security, mutation
+if [ -n "${1:-}" ]; then environment "$state/venvs/$1" "local/locks/$1.lock" "$python"; fi # security, mutation, node
+if [ "${1:-}" = node ]; then
+  for lock in tests/*/package-lock.json; do node_packages "$lock"; done
+fi
 
 if [ -n "${fetching:-}" ]; then
   wait "$fetching"

@@ -396,7 +396,7 @@ def down() -> None:
 def clean() -> None:
     """Stop everything and delete the data; the installed packages stay."""
     down()
-    kept = {"venvs", "bootstrap", "bootstrap.lock", "mysql-server", "mariadb-server", "compose"}
+    kept = {"venvs", "node", "bootstrap", "bootstrap.lock", "mysql-server", "mariadb-server", "compose"}
     for place in STATE.iterdir():
         if place.name not in kept:
             shutil.rmtree(place) if place.is_dir() else place.unlink()
