@@ -33,6 +33,10 @@ _SENDER = "reservas@example.com"
 _MAIL_SET = "reservations-local"  # as the template names it
 BUILD = STATE / "build"
 SAM = VENVS / "sam" / "bin" / "sam"
+# LocalStack gives an API with the tag `_custom_id_` that id, so its address survives a new deployment. SAM puts tags
+# on the API itself only with `PropagateTags`.
+_API_ID = "reservations"
+_FIXED_ID = {"Tags": {"_custom_id_": _API_ID}, "PropagateTags": True}
 _CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 BUCKET_ADDRESSING = {"BUCKET_ADDRESSING": "path"}  # LocalStack knows no host of a bucket
 _GRADUAL = ("AutoPublishAlias", "DeploymentPreference")
@@ -63,7 +67,7 @@ class Parameter:
 def parameters(
     known: Secrets, *, database_url: str, payments_url: str, supplier_url: str
 ) -> dict[str, Parameter]:
-    """Return the settings of the local target; `public-base-url` follows when the API has an id."""
+    """Return the settings of the local target, all but `public-base-url`."""
     key_ring = {"current": "k1", "keys": {"k1": known.access_token_key}}
     return {
         "database-url": Parameter(database_url, secret=True),
@@ -203,15 +207,12 @@ def deploy(
     Raises:
         StackError: a resource could not be created, or the migration failed.
     """
-    put_parameters(endpoint, settings)
+    api_url = f"{address}/_aws/execute-api/{_API_ID}/live"
+    put_parameters(endpoint, settings | {"public-base-url": Parameter(api_url)})
     verify_sender(endpoint)
     _create_stack(endpoint, known, template, origin)
     resources = _resources(endpoint)
     _publish_mail_events(endpoint, resources)
-    [api] = [name for kind, name in resources.values() if kind == "AWS::ApiGateway::RestApi"]
-    api_url = f"{address}/_aws/execute-api/{api}/live"
-    # Before any function runs: each reads its settings once.
-    put_parameters(endpoint, {"public-base-url": Parameter(api_url)})
     _migrate(endpoint, resources)
     _publish_what_waits(endpoint, resources)
     return api_url
@@ -260,12 +261,13 @@ def built_template(folder: Path = BUILD) -> dict[str, Any]:
     """Return the template of `sam build` without versions and aliases of functions.
 
     They would double each function, and nothing on one machine shifts calls between versions.
-    Buckets are addressed by path.
+    Buckets are addressed by path. The API has a fixed id.
     """
     template: dict[str, Any] = yaml.safe_load((folder / "template.yaml").read_text())
     for name in _GRADUAL:
         del template["Globals"]["Function"][name]
     template["Globals"]["Function"]["Environment"]["Variables"] |= BUCKET_ADDRESSING
+    template["Resources"]["Api"]["Properties"] |= _FIXED_ID
     return template
 
 
@@ -358,7 +360,7 @@ def describe(
 
 
 def connect_webhooks(description: dict[str, Any]) -> None:
-    """Point the simulators' webhooks at the API, whose id is new after each deployment."""
+    """Point the simulators' webhooks at the API."""
     for name, secret in description["webhook_secrets"].items():
         target = {"url": f"{description['api_url']}/v1/webhooks/{name}", "secret": secret}
         simulator = description[f"{name}_url"]

@@ -394,9 +394,12 @@ def down() -> None:
 
 
 def clean() -> None:
-    """Stop everything and delete the data; the installed packages stay."""
+    """Stop everything and delete the data; the installed packages and the ports stay."""
     down()
-    kept = {"venvs", "node", "bootstrap", "bootstrap.lock", "mysql-server", "mariadb-server", "compose"}
+    kept = {
+        *("venvs", "node", "bootstrap", "bootstrap.lock", "mysql-server", "mariadb-server"),
+        *("compose", "ports.json"),
+    }
     for place in STATE.iterdir():
         if place.name not in kept:
             shutil.rmtree(place) if place.is_dir() else place.unlink()

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -28,6 +28,13 @@ KEY_ID = "q1"
 _LASTS_SECONDS = 30 * 60
 _TEST_PREFIXES = tuple(prefix for prefix in OFFERS if prefix != SOLD)
 _STARTS_IN = timedelta(days=60)
+# Any page may ask: the service knows no cookie and no credential.
+_CORS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST",
+    "Access-Control-Allow-Headers": "Content-Type",
+    "Access-Control-Max-Age": "600",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +133,19 @@ class Offers:
         gone: Callable[[], bool] = lambda: False,
     ) -> tuple[Answer, float]:
         """Return the answer, and no delay before it."""
+        answer = (
+            Answer(status=200, body={})
+            if method == "OPTIONS"
+            else self._plainly(method, target, body)
+        )
+        return replace(answer, headers={**answer.headers, **_CORS}), 0
+
+    def _plainly(self, method: str, target: str, body: bytes) -> Answer:
         try:
             route, request = routed(self._routes, method, target, body, key="")
-            return route.act(self, request), 0
+            return route.act(self, request)
         except RefusedError as refusal:
-            return failure(refusal.status, refusal.code, str(refusal)), 0
+            return failure(refusal.status, refusal.code, str(refusal))
 
     def _health(self, _: Request) -> Answer:
         return Answer(status=200, body={"status": "ok", "simulator": "offers"})

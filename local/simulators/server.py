@@ -271,6 +271,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._serve()
 
+    def do_OPTIONS(self) -> None:
+        self._serve()
+
     def _serve(self) -> None:
         server = cast(Server, self.server)
         began = time.monotonic()

@@ -140,7 +140,7 @@ def _assert_every_boundary_is_in_the_list(crossings: Path) -> None:
 # --- fixtures
 
 
-# Read again for each test: a test that repairs the stack changes the API's address.
+# Read again for each test: a test that repairs the stack changes pids and ports.
 @pytest.fixture
 def stack() -> dict[str, Any]:
     return _description()

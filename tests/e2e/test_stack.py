@@ -135,7 +135,7 @@ def test_two_runs_at_once_do_not_harm_each_other(stack: dict[str, Any]) -> None:
 
 
 def test_dead_processes_are_replaced_and_open_reservations_go_on(web: httpx.Client) -> None:
-    """A process whose port was taken by another program gets a new port."""
+    """A process whose port was taken by another program gets a new port. The API keeps its address."""
     confirmed = reserve(web)
     wait_for("CONFIRMADA", of=confirmed)
     under_way = reserve(web)
@@ -152,7 +152,7 @@ def test_dead_processes_are_replaced_and_open_reservations_go_on(web: httpx.Clie
     assert read_json(STATE / "ports.json")["supplier"] != port
     assert status_now(confirmed) == "CONFIRMADA"
     wait_for("CONFIRMADA", of=under_way)
-    wait_for("CONFIRMADA", of=reserve_at_the_new_address())
+    wait_for("CONFIRMADA", of=reserve(web))
 
 
 def test_an_interrupted_run_leaves_nothing_of_its_own_and_the_next_one_works(
@@ -199,10 +199,3 @@ def saga_policy() -> str:
     ssm = deployment.client("ssm", stack["aws_endpoint_url"])
     answer = ssm.get_parameter(Name=f"/reservations/{stack['stage']}/saga-policy")
     return str(answer["Parameter"]["Value"])
-
-
-def reserve_at_the_new_address() -> dict[str, Any]:
-    stack = read_json(STACK_FILE)
-    headers = {"x-api-key": stack["api_keys"]["web"]}
-    with httpx.Client(base_url=stack["api_url"], headers=headers, timeout=30) as client:
-        return reserve(client)

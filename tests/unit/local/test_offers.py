@@ -92,3 +92,12 @@ def test_an_id_for_tests_is_signed_at_the_price_that_is_asked_for(
 def test_an_unknown_address_is_told(offers: Offers) -> None:
     assert asked(offers, "GET", "/prices")[0] == 404
     assert asked(offers, "DELETE", "/quotes")[0] == 405
+
+
+def test_a_page_of_any_origin_may_ask(offers: Offers) -> None:
+    preflight, _ = offers.answer(method="OPTIONS", target="/quotes", headers={}, body=b"")
+    refusal, _ = offers.answer(method="GET", target="/nothing", headers={}, body=b"")
+
+    assert (preflight.status, refusal.status) == (200, 404)
+    assert preflight.headers["Access-Control-Allow-Headers"] == "Content-Type"
+    assert refusal.headers["Access-Control-Allow-Origin"] == "*"
