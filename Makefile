@@ -31,12 +31,17 @@ up: bootstrap ## Start (or heal) the stack without making a reservation
 	@exec $(stack) up
 
 .PHONY: test
-test: node-tools ## Run every test on the stack; ARGS go to pytest (make test ARGS="-k voucher")
+test: node-tools browser-tools ## Run every test on the stack; ARGS go to pytest (make test ARGS="-k voucher")
 	@exec $(stack) test $(ARGS)
 
 .PHONY: node-tools
 node-tools: ## Install Node and the npm packages of the tests, under .local/
 	@sh local/bootstrap.sh node
+
+.PHONY: browser-tools
+browser-tools: ## Install Playwright, and Chromium if PATH has none, under .local/
+	@sh local/bootstrap.sh browser
+	@$(tools)/python -m local.browser >/dev/null
 
 .PHONY: test-fast
 test-fast: bootstrap ## Run the tests without stack and database, for the edit loop; ARGS go to pytest
@@ -140,7 +145,8 @@ security-tools:
 
 # Locks of deployed packages and of their tools. LocalStack's serves one machine and is of a fixed day.
 audited = layers/dependencies/requirements.txt layers/pdf/requirements.txt local/locks/lambda.lock local/locks/dev.lock \
-	local/locks/sam.lock local/locks/bootstrap.lock local/locks/security.lock local/locks/mutation.lock local/locks/node.lock
+	local/locks/sam.lock local/locks/bootstrap.lock local/locks/security.lock local/locks/mutation.lock local/locks/node.lock \
+	local/locks/browser.lock
 
 .PHONY: audit
 audit: security-tools ## Check every pinned package for advisories; fails on a finding, and without an answer
@@ -254,6 +260,7 @@ lock: node-tools ## Make every lock again from pyproject.toml
 	$(compile) --universal --group pyproject.toml:sam -o local/locks/sam.lock
 	$(compile) --universal --group pyproject.toml:security -o local/locks/security.lock
 	$(compile) --universal --group pyproject.toml:node -o local/locks/node.lock
+	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:browser -o local/locks/browser.lock
 	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:mutation -o local/locks/mutation.lock
 	$(compile) --universal pyproject.toml -o layers/dependencies/requirements.txt
 	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:pdf -o layers/pdf/requirements.txt

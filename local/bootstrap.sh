@@ -121,7 +121,7 @@ environment "$PWD/.venv" local/locks/dev.lock "$python"
 environment "$state/venvs/localstack" local/locks/localstack.lock "$python"
 environment "$state/venvs/lambda" local/locks/lambda.lock "$python"
 environment "$state/venvs/sam" local/locks/sam.lock "$python"
-if [ -n "${1:-}" ]; then environment "$state/venvs/$1" "local/locks/$1.lock" "$python"; fi # security, mutation, node
+if [ -n "${1:-}" ]; then environment "$state/venvs/$1" "local/locks/$1.lock" "$python"; fi # security, mutation, browser, node
 if [ "${1:-}" = node ]; then
   for lock in tests/*/package-lock.json; do node_packages "$lock"; done
 fi

@@ -17,10 +17,14 @@ from pathlib import Path
 from local.paths import STATE
 from local.processes import StackError, exclusive
 
-# Needed only by scripts that we do not run; perl alone is half of the download.
-_UNNEEDED = re.compile(
-    r"perl|perl-base|perl-modules-.*|libperl.*|libdb5\.3.*|libgdbm.*|libc-gconv.*"
+# Needed only by scripts that we do not run; perl alone is half of a server's download.
+_SCRIPTS = r"perl|perl-base|perl-modules-.*|libperl.*|libdb5\.3.*|libgdbm.*|libc-gconv.*"
+# Drivers of graphics cards. The machine's own C library must stay: another one does not fit its loader.
+_GRAPHICS = (
+    r"libc6|libc-bin|libllvm.*|libz3-.*|libgl1-mesa-dri|mesa-.*|libcap2-bin|xkb-data|debconf.*"
 )
+_UNNEEDED = {"chromium": re.compile(f"{_SCRIPTS}|{_GRAPHICS}")}
+_UNNEEDED_BY_SERVERS = re.compile(_SCRIPTS)
 _APT_TIMEOUT_SECONDS = 300
 _PACKAGE = {
     ("mysql", "debian"): "mysql-server-core",
@@ -29,12 +33,14 @@ _PACKAGE = {
     ("mariadb", "ubuntu"): "mariadb-server-core",
     ("compose", "debian"): "docker-compose",
     ("compose", "ubuntu"): "docker-compose-v2",
+    ("chromium", "debian"): "chromium-headless-shell",  # Ubuntu's is a snap, which does not unpack
 }
 _IN_UNSTABLE_ONLY = {("mysql", "debian"), ("compose", "debian")}  # Debian 12 has Compose 1
 _REMEDY = {
     "mysql": "Install MySQL 8.0 or newer.",
     "mariadb": "Install MariaDB.",
     "compose": "Install docker-compose-plugin (Compose 2).",
+    "chromium": "Install Google Chrome, or put another Chromium than a snap in PATH.",
 }
 
 
@@ -48,26 +54,27 @@ def distribution() -> str | None:
 
 
 def unpack(program: str, prefix: Path) -> bool:
-    """Fetch `mysql`, `mariadb` or `compose` into `prefix`, at most 50 MB. Return whether it was missing.
+    """Fetch a program of `_PACKAGE` into `prefix`, at most 100 MB. Return whether it was missing.
 
     Raises:
-        StackError: apt could not fetch it, or there is no apt.
+        StackError: apt could not fetch it, or there is no apt or no package.
     """
     with exclusive(prefix.name):
         if prefix.exists():
             return False
         system = distribution()
-        if system is None:
+        package = _PACKAGE.get((program, system or ""))
+        if package is None:
             raise StackError(
-                f"{program} is not in PATH, and this machine has no apt-get to fetch it with.",
+                f"{program} is not in PATH, and this machine's apt-get cannot fetch it.",
                 remedy=_REMEDY[program],
             )
         draft = prefix.with_name(f"{prefix.name}.part")
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
         apt = _Apt(draft / ".apt", from_unstable=(program, system) in _IN_UNSTABLE_ONLY)
-        for package in apt.fetch(_PACKAGE[program, system]):
-            unpacking = ["dpkg-deb", "-x", str(package), str(draft)]
+        for archive in apt.fetch(package, without=_UNNEEDED.get(program, _UNNEEDED_BY_SERVERS)):
+            unpacking = ["dpkg-deb", "-x", str(archive), str(draft)]
             subprocess.run(unpacking, check=True, timeout=_APT_TIMEOUT_SECONDS)
         for unused in (".apt", "usr/share/doc", "usr/share/man", "usr/share/locale"):
             shutil.rmtree(draft / unused, ignore_errors=True)
@@ -117,14 +124,14 @@ class _Apt:
             *(f"-o{name}={value}" for name, value in settings.items()),
         ]
 
-    def fetch(self, package: str) -> list[Path]:
-        """Download a package and its dependencies, and return the archives."""
+    def fetch(self, package: str, *, without: re.Pattern[str]) -> list[Path]:
+        """Download a package and its dependencies without some, and return the archives."""
         self._run("update")
         plan = self._run("-y", "--print-uris", "install", package)
         names = {
             line.split()[1].partition("_")[0] for line in plan.splitlines() if line.startswith("'")
         }
-        self._run("download", *sorted(name for name in names if not _UNNEEDED.fullmatch(name)))
+        self._run("download", *sorted(name for name in names if not without.fullmatch(name)))
         return sorted(self._archives.glob("*.deb"))
 
     def _run(self, *arguments: str) -> str:

@@ -398,7 +398,7 @@ def clean() -> None:
     down()
     kept = {
         *("venvs", "node", "bootstrap", "bootstrap.lock", "mysql-server", "mariadb-server"),
-        *("compose", "ports.json"),
+        *("compose", "chromium", "ports.json"),
     }
     for place in STATE.iterdir():
         if place.name not in kept:
