@@ -112,12 +112,14 @@ def token() -> None:
 @acts
 @pass_desk
 def reissue(desk: Desk, code: str, show: bool, actor: str) -> None:
-    """Move a reservation to the current key, so that a leaked token stops working."""
+    """Give a reservation another token, so that a leaked one stops working."""
     keys = desk.services.key_ring()
     moved = operate.reissue_token(code, cases=desk.services.cases(actor=actor), keys=keys)
     answer = {"code": display(moved.code), "token_kid": moved.token_kid}
     if show:
-        answer["access_token"] = keys.issue(moved.token_kid, moved.reservation_id)
+        answer["access_token"] = keys.issue(
+            moved.token_kid, moved.reservation_id, moved.token_version
+        )
     desk.say({"reissued": answer})
 
 

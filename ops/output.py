@@ -108,6 +108,7 @@ def whole(
             "id": reservation.reservation_id,
             "client": reservation.client_id,
             "token_kid": reservation.token_kid,
+            "token_version": reservation.token_version,
             "closed_by": facts.reason,
             "unknown_words": ", ".join(map(str, facts.unknown_words)),
             "price": facts.price,

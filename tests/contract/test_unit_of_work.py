@@ -326,6 +326,15 @@ def test_documents_and_mails_are_stored_and_changed(uow: UnitOfWork) -> None:
     assert stored(uow) == saved
 
 
+def test_a_new_access_token_is_read_back(uow: UnitOfWork) -> None:
+    store(uow, a_reservation())
+
+    saved = save(uow, token_kid="k2", token_version=1)
+
+    assert (saved.token_kid, saved.token_version) == ("k2", 1)
+    assert stored(uow) == saved
+
+
 def test_the_version_and_its_time_are_stored_as_the_change_says(uow: UnitOfWork) -> None:
     store(uow, a_reservation(a_charge(Status.STARTED)))
 

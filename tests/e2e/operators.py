@@ -38,8 +38,8 @@ class Said:
 class Operator:
     """Runs commands on one stage in this process, since a process per command is slow."""
 
-    def __init__(self, stack: Json, *, stage: str | None = None) -> None:
-        stage = stage or stack["stage"]
+    def __init__(self, stack: Json) -> None:
+        stage = stack["stage"]
         self._environment = environment(stack) | {"OPS_STAGE": stage}
         self._services = Services(self._environment | {"SETTINGS_PATH": f"/reservations/{stage}"})
 

@@ -11,12 +11,12 @@ import pytest
 from local.paths import ROOT
 from tests.e2e.backstage import Backstage
 from tests.e2e.operators import Hand, Operator, Said, shell
-from tests.e2e.test_operators import in_review, operator, papers_sent, rotated
+from tests.e2e.test_operators import in_review, operator, papers_sent
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually
 
 pytestmark = pytest.mark.timeout(600)
 
-__all__ = ["in_review", "operator", "rotated"]  # the fixtures
+__all__ = ["in_review", "operator"]  # the fixtures
 
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -81,10 +81,7 @@ def names(
     }
 
 
-def test_every_command_of_every_runbook_works(
-    names: dict[str, str], rotated: str, steady_stack: Json
-) -> None:
-    operator = Operator(steady_stack, stage=rotated)
+def test_every_command_of_every_runbook_works(names: dict[str, str], operator: Operator) -> None:
     failed = [
         f"{path.name}: {command}\n{said.out[-400:]}{said.err[-400:]}"
         for path in RUNBOOKS

@@ -36,6 +36,22 @@ def test_a_token_is_the_documented_hmac() -> None:
     assert RING.issue("k2", RESERVATION) == "k2.fcPPgFJtONdsLdmL6dYrwvudCA5xn0Je8d364dxKBXU"
 
 
+def test_a_token_of_a_later_version_is_the_documented_hmac() -> None:
+    # printf %s reservation-access:v1:00000000-0000-0000-0000-000000000001:2 | openssl … as above
+    assert RING.issue("k2", RESERVATION, 2) == "k2.VOpGAzlIr8UUVrV427BRm3LyqjNnV8ybZlLAg4nfZzs"
+
+
+def test_a_token_opens_its_own_version_only() -> None:
+    versions = range(3)
+    tokens = [RING.issue("k2", RESERVATION, version) for version in versions]
+
+    opened = [
+        [RING.verify(token, "k2", RESERVATION, version) for version in versions] for token in tokens
+    ]
+
+    assert opened == [[version == own for version in versions] for own in versions]
+
+
 @pytest.mark.parametrize("token", ["", "k2.", "k2", "\u00e9" * 46, "\udc80", "A" * 10_000])
 def test_a_wrong_token_is_refused(token: str) -> None:
     assert not RING.verify(token, "k2", RESERVATION)

@@ -20,7 +20,6 @@ from reservations.application.vouchers import earlier_keys
 from reservations.domain import history
 from reservations.domain.access_token import KeyRing
 from reservations.domain.decisions import (
-    DecisionRefusedError,
     nudge,
     refuse_to_erase,
     resolve,
@@ -118,21 +117,21 @@ def cancel(code: str, *, cases: Cases) -> Reservation:
 
 
 def reissue_token(code: str, *, cases: Cases, keys: KeyRing) -> Reservation:
-    """Move a reservation to the current key, which revokes its old access token.
+    """Revoke the access token of a reservation, and move it to the current key.
 
     Raises:
-        DecisionRefusedError: it is on the current key already, so its token would not change.
         ReservationNotFoundError: see `Cases.find`.
     """
     with cases.find(code) as case:
-        if case.reservation.token_kid == keys.current:
-            raise DecisionRefusedError(
-                f"its token is of the current key {keys.current}: add a key to access-token-keys,"
-                " make it the current one, and reissue"
-            )
         case.note(history.TOKEN_REISSUED)
-        case.put(replace(case.reservation, token_kid=keys.current))
+        case.put(with_new_token(case.reservation, keys=keys))
     return case.reservation
+
+
+def with_new_token(reservation: Reservation, *, keys: KeyRing) -> Reservation:
+    """The reservation with another access token, of the current key."""
+    version = reservation.token_version + 1
+    return replace(reservation, token_kid=keys.current, token_version=version)
 
 
 def erase(code: str, *, cases: Cases, store: DocumentStore) -> bool:

@@ -41,7 +41,12 @@ def find_owned(code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing) -> 
     if reservation is None:
         keys.verify_nothing(reader.access_token)
         raise ReservationNotFoundError
-    owned = keys.verify(reader.access_token, reservation.token_kid, reservation.reservation_id)
+    owned = keys.verify(
+        reader.access_token,
+        reservation.token_kid,
+        reservation.reservation_id,
+        reservation.token_version,
+    )
     if not owned or reservation.client_id != reader.client_id:
         raise ReservationNotFoundError
     return reservation

@@ -31,13 +31,16 @@ class KeyRing:
         if any(len(key) < _MINIMUM_KEY_BYTES for key in self.keys.values()):
             raise ValueError(f"every access-token key needs at least {_MINIMUM_KEY_BYTES} bytes")
 
-    def issue(self, kid: str, reservation_id: UUID) -> str:
-        """Compute a reservation's token. It never changes, so a replayed answer can show it.
+    def issue(self, kid: str, reservation_id: UUID, version: int = 0) -> str:
+        """Compute a reservation's token: the same for the same key and version.
+
+        Version 0 is the token of the creation, so a replayed answer can show it.
 
         Raises:
             SettingsError: the ring has no such key, not yet or not any more.
         """
-        return f"{kid}.{self._derive(kid, _ACCESS, reservation_id)}"
+        subject = f"{reservation_id}:{version}" if version else str(reservation_id)
+        return f"{kid}.{self._derive(kid, _ACCESS, subject)}"
 
     def document_name(self, kid: str, reservation_id: UUID) -> str:
         """Compute the reservation's document name, which no one without the key can guess.
@@ -45,7 +48,7 @@ class KeyRing:
         Raises:
             SettingsError: the ring has no such key, not yet or not any more.
         """
-        return self._derive(kid, _DOCUMENT, reservation_id)
+        return self._derive(kid, _DOCUMENT, str(reservation_id))
 
     def digests(self, purpose: str, text: str) -> tuple[bytes, ...]:
         """Keyed hashes of a text, 32 bytes each: under `current`, then under the other keys.
@@ -56,21 +59,21 @@ class KeyRing:
         message = f"{purpose}{text}".encode()
         return tuple(hmac.digest(self.keys[kid], message, "sha256") for kid in kids)
 
-    def verify(self, token: str, kid: str, reservation_id: UUID) -> bool:
+    def verify(self, token: str, kid: str, reservation_id: UUID, version: int = 0) -> bool:
         """Compare the token with the reservation's, in constant time."""
         if kid not in self.keys:
             return self.verify_nothing(token)
-        return _same(token, self.issue(kid, reservation_id))
+        return _same(token, self.issue(kid, reservation_id, version))
 
     def verify_nothing(self, token: str) -> bool:
         """Refuse a token for a code that does not exist, as slowly as for one that does."""
         _same(token, self.issue(self.current, _UNUSED))
         return False
 
-    def _derive(self, kid: str, subject: str, reservation_id: UUID) -> str:
+    def _derive(self, kid: str, purpose: str, subject: str) -> str:
         if kid not in self.keys:
             raise SettingsError(f"the key ring lacks the key {kid}")
-        digest = hmac.digest(self.keys[kid], f"{subject}{reservation_id}".encode(), "sha256")
+        digest = hmac.digest(self.keys[kid], f"{purpose}{subject}".encode(), "sha256")
         return urlsafe_b64encode(digest).decode().rstrip("=")
 
 

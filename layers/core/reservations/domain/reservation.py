@@ -115,6 +115,7 @@ class Reservation:
     code: str
     client_id: str
     token_kid: str
+    token_version: int = 0  # raised by each revocation of the access token
     quoted: bool = False  # whoever priced the offer signed it, description included
     offer: Offer
     facts: Facts

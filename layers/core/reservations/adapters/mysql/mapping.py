@@ -58,6 +58,7 @@ def reservation_from(
         code=row.code,
         client_id=row.client_id,
         token_kid=row.token_kid,
+        token_version=row.token_version,
         quoted=bool(row.quoted),
         offer=Offer(**{column: getattr(row, column) for column in _OFFER}),
         facts=Facts(
@@ -119,6 +120,7 @@ def changing_values(change: Change) -> Values:
     set_aside = sum(word.column == _KIND for word in facts.unknown_words)
     return {
         "token_kid": reservation.token_kid,
+        "token_version": reservation.token_version,
         "reason": facts.reason,
         "accepted_minor": facts.accepted_minor,
         "state": None if _keeps_its_state(change) else change.state,

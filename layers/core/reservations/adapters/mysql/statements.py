@@ -29,8 +29,8 @@ _FIXED: Final = _named(
     "created_at"
 )
 _CHANGING: Final = _named(
-    "token_kid reason accepted_minor settled review confirmed_at ended_at next_check_at "
-    "next_look_at contradictions lease_token version updated_at"
+    "token_kid token_version reason accepted_minor settled review confirmed_at ended_at "
+    "next_check_at next_look_at contradictions lease_token version updated_at"
 )
 _RESERVATION: Final = (*_FIXED, *_CHANGING, "state")
 _CUSTOMER: Final = _named("reservation_id full_name email phone payment_token language")

@@ -177,6 +177,7 @@ class ReservationRow(SQLModel, table=True):
     next_look_at: datetime | None = _optional(Utc)
     contradictions: int = _required(Integer, server_default=text("0"))  # its rows; 0 saves a read
     quoted: bool = _required(Boolean, server_default=text("0"))
+    token_version: int = _required(Integer, server_default=text("0"))
 
 
 class CustomerRow(SQLModel, table=True):
