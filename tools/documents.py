@@ -29,6 +29,7 @@ from reservations.domain.reservation import Language
 from reservations.domain.standing import FOR_TRAVELERS
 from reservations.domain.views import PROGRESS
 from reservations.domain.words import (
+    CLOSED_REASON,
     FINAL,
     FINAL_STATE,
     NEXT_PUBLIC_STATUSES,
@@ -301,6 +302,7 @@ def states() -> str:
             _REASONS[reason],
             PUBLIC_STATUS_OF_REASON[reason],
             f"`{FINAL_STATE[reason]}`",
+            f"`{CLOSED_REASON[reason]}`",
         ]
         for reason in Reason
     ]
@@ -320,6 +322,7 @@ def states() -> str:
                     "Cuándo",
                     "Estado",
                     "Estado interno final, sin reembolso",
+                    "Para el viajero",
                 ],
                 reason_rows,
             ),

@@ -21,6 +21,7 @@ from reservations.domain.money import Money
 from reservations.domain.plan import plan
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.standing import Standing
+from reservations.domain.stored_words import read_word
 from reservations.domain.verdict import verdict
 from reservations.domain.words import PublicStatus, Review, State
 from tests.worlds.builders import (
@@ -143,6 +144,24 @@ def test_a_cancellation_is_in_progress_until_it_has_ended_once(reason: Reason) -
 
     assert Standing(some_facts(reason=reason)).public_status is PublicStatus.EN_CANCELACION
     assert Standing(late_payment).public_status is PublicStatus.CANCELADA
+
+
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        (None, None),
+        (Reason.PAYMENT_DECLINED, "payment_declined"),
+        (Reason.SUPPLIER_REJECTED, "not_available"),
+        (Reason.EXPIRED, "expired"),
+        (Reason.SUPPLIER_CANCELLED, "cancelled_by_hotel"),
+        (Reason.CUSTOMER_CANCELLED, "cancelled_by_you"),
+        (read_word(Reason, "a_later_reason"), None),
+    ],
+)
+def test_a_closed_reservation_has_its_reason_in_a_travelers_words(
+    reason: Reason | None, word: str | None
+) -> None:
+    assert Standing(some_facts(reason=reason)).closed_reason == word
 
 
 # --- kept and held -------------------------------------------------------------------------------

@@ -24,9 +24,11 @@ from reservations.domain.facts import (
 from reservations.domain.money import Money
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.words import (
+    CLOSED_REASON,
     FINAL_STATE,
     PUBLIC_STATUS_OF_REASON,
     PUBLIC_STATUS_OF_STATE,
+    ClosedReason,
     PublicStatus,
     Review,
     State,
@@ -463,6 +465,12 @@ class Standing:
         if status is PublicStatus.CANCELADA and self.facts.ended_at is None:
             return PublicStatus.EN_CANCELACION
         return status
+
+    @property
+    def closed_reason(self) -> ClosedReason | None:
+        """The reason that a traveler reads. `None` while it is open, and for a reason of another release."""
+        reason = self.facts.reason
+        return CLOSED_REASON.get(reason) if reason is not None else None
 
 
 def _closed_at(call: Call) -> datetime:

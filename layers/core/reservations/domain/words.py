@@ -35,6 +35,16 @@ class PublicStatus(StrEnum):
     CANCELADA = "CANCELADA"
 
 
+class ClosedReason(StrEnum):
+    """The reason of a closed reservation, in a traveler's words."""
+
+    PAYMENT_DECLINED = "payment_declined"
+    NOT_AVAILABLE = "not_available"
+    EXPIRED = "expired"
+    CANCELLED_BY_HOTEL = "cancelled_by_hotel"
+    CANCELLED_BY_YOU = "cancelled_by_you"
+
+
 class Review(StrEnum):
     """The reason why a person is needed."""
 
@@ -106,6 +116,14 @@ PUBLIC_STATUS_OF_REASON: Mapping[Reason, PublicStatus] = {
     Reason.CUSTOMER_CANCELLED: PublicStatus.CANCELADA,
 }
 """A reservation that becomes CANCELADA is EN CANCELACION until it has ended once."""
+
+CLOSED_REASON: Mapping[Reason, ClosedReason] = {
+    Reason.PAYMENT_DECLINED: ClosedReason.PAYMENT_DECLINED,
+    Reason.SUPPLIER_REJECTED: ClosedReason.NOT_AVAILABLE,
+    Reason.EXPIRED: ClosedReason.EXPIRED,
+    Reason.SUPPLIER_CANCELLED: ClosedReason.CANCELLED_BY_HOTEL,
+    Reason.CUSTOMER_CANCELLED: ClosedReason.CANCELLED_BY_YOU,
+}
 
 NEXT_PUBLIC_STATUSES: Mapping[PublicStatus, frozenset[PublicStatus]] = {
     PublicStatus.EN_PROCESO: frozenset(PublicStatus) - {PublicStatus.EN_PROCESO},
