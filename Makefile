@@ -120,8 +120,12 @@ check-template:
 build-aws: bootstrap ## Build functions and layers for Lambda; needs Python 3.13, whose bytecode they carry
 	PYTHON=python3.13 UV=$(abspath $(uv)) $(sam) build --config-env $(STAGE)
 
+.PHONY: preflight
+preflight: bootstrap ## Check that the account can take STAGE; each problem names the command that fixes it
+	@PYTHONPATH=layers/core $(tools)/python -m tools.preflight $(STAGE)
+
 .PHONY: deploy
-deploy: build-aws ## Deploy to AWS with the current credentials; STAGE=prod for production (docs/despliegue-aws.md)
+deploy: preflight build-aws ## Deploy to AWS with the current credentials; STAGE=prod for production (docs/despliegue-aws.md)
 	@echo "Release: \"$$(date +%s)\"" > release.parameters.yaml
 	$(sam) deploy --config-env $(STAGE)
 

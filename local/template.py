@@ -6,6 +6,7 @@ from typing import Any
 
 from cfnlint.decode import cfn_yaml
 
+SIZES = ("small", "middle", "large")
 TEMPLATE = Path(__file__).parents[1] / "template.yaml"
 
 
@@ -29,3 +30,14 @@ def name_of(reference: Any) -> str:
     if "Ref" in reference:
         return str(reference["Ref"])
     return str(reference["Fn::GetAtt"][0])
+
+
+def in_size(value: Any, size: str = "middle") -> int | None:
+    """Return the number of places that the template gives by size; `None` if it gives none."""
+    match value:
+        case {"Fn::If": ["WithPlaces", reserved, _]}:
+            return in_size(reserved, size) if size != "small" else None
+        case {"Fn::FindInMap": ["Places", {"Ref": "Size"}, key]}:
+            most: int = template()["Mappings"]["Places"][size][key]
+            return most
+    raise ValueError(f"not by size: {value}")

@@ -16,7 +16,7 @@ import yaml
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from local.template import resources
+from local.template import SIZES, in_size, resources
 from reservations import config
 from reservations.adapters.mysql.idempotency import KEPT as KEYS_KEPT
 from reservations.adapters.mysql.tables import METADATA
@@ -260,14 +260,15 @@ def tables() -> str:
 
 
 def environments() -> str:
-    """The environments of each function that may live at once, and their sum."""
+    """The environments of each function that may live at once in each size, and their sums."""
     reserved = {
-        Path(properties["CodeUri"]).name: properties["ReservedConcurrentExecutions"]
+        Path(properties["CodeUri"]).name: [in_size(value, size) for size in SIZES[1:]]
         for properties in resources("AWS::Serverless::Function").values()
-        if "ReservedConcurrentExecutions" in properties
+        if (value := properties.get("ReservedConcurrentExecutions"))
     }
-    rows = [[f"`{folder}`", str(most)] for folder, most in reserved.items()]
-    return table(["Función", "Entornos a la vez"], [*rows, ["suma", str(sum(reserved.values()))]])
+    rows = [[f"`{folder}`", *map(str, most)] for folder, most in reserved.items()]
+    sums = [str(sum(map(int, column))) for column in zip(*reserved.values(), strict=True)]
+    return table(["Función", *(f"`{size}`" for size in SIZES[1:])], [*rows, ["suma", *sums]])
 
 
 def errors() -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
+from local.template import SIZES, in_size
 from reservations import config
 from reservations.adapters.aws.s3 import S3_BRIEF_CONFIG
 from reservations.adapters.aws.ses import SES_CONFIG
@@ -36,6 +37,7 @@ from tools.rights import WILDCARDS, rights
 
 FOLDERS = sorted(path.name for path in (ROOT / "functions").iterdir() if path.is_dir())
 HANDLER_LINES = 40
+RESERVING = SIZES[1:]
 OURS = (
     0.7  # of the database's connections; people and environments of an old deployment need the rest
 )
@@ -140,7 +142,7 @@ def test_the_poller_runs_until_its_next_run_begins() -> None:
     assert minutely["Properties"]["Schedule"] == "rate(1 minute)"
     assert poller["Timeout"] >= int(run_s) + int(closing_ms) / 1000
     assert int(run_s) > 60
-    assert poller["ReservedConcurrentExecutions"] >= 2
+    assert all(reserved(size)["poll_outbox"] >= 2 for size in RESERVING)
 
 
 @pytest.mark.parametrize(
@@ -186,18 +188,25 @@ def test_a_function_that_takes_batches_has_time_for_more_than_one_message() -> N
         assert functions()[folder]["Timeout"] * 1000 >= RECORD_MS * 1.5
 
 
-def reserved() -> dict[str, int]:
+def reserved(size: str) -> dict[str, int]:
     """Reserved concurrency by function: the number of environments that may live at once."""
     return {
-        folder: properties["ReservedConcurrentExecutions"]
+        folder: most
         for folder, properties in functions().items()
-        if "ReservedConcurrentExecutions" in properties
+        if (given := properties.get("ReservedConcurrentExecutions"))
+        and (most := in_size(given, size)) is not None
     }
 
 
 def test_every_function_but_the_migration_has_its_environments_reserved() -> None:
     """The stack calls the migration once at a time. A lock in the database makes a second run wait."""
-    assert reserved().keys() == {*FOLDERS} - {"migrate_database"}
+    for size in RESERVING:
+        assert reserved(size).keys() == {*FOLDERS} - {"migrate_database"}
+
+
+def test_a_small_account_reserves_nothing() -> None:
+    """AWS refuses any reservation that leaves fewer than a hundred places free; a new account has ten."""
+    assert reserved("small") == {}
 
 
 def connections_of(folder: str) -> int:
@@ -212,12 +221,17 @@ def test_only_the_clean_up_uses_two_connections() -> None:
     assert connections_of("clean_up") == 2
 
 
-def test_all_functions_at_once_leave_connections_for_people() -> None:
-    [granted] = re.findall(r"`max_connections` ≥ (\d+)", docs("08-performance.md"))
-    at_once = {"migrate_database": 1} | reserved()
+@pytest.mark.parametrize("size", RESERVING)
+def test_all_functions_at_once_leave_connections_for_people(size: str) -> None:
+    """A small account is bounded by its own places, which are fewer."""
+    rows = re.findall(
+        rf"^\| `{size}` \| `max_connections` ≥ (\d+)", docs("08-performance.md"), re.MULTILINE
+    )
+    [granted] = map(int, rows)
+    at_once = {"migrate_database": 1} | reserved(size)
     taken = sum(most * connections_of(folder) for folder, most in at_once.items())
 
-    assert taken <= OURS * int(granted)
+    assert taken <= OURS * granted
 
 
 def test_every_function_runs_in_the_network_of_the_database() -> None:

@@ -1,9 +1,12 @@
 """The queues of the template: no message is lost or retried for ever, and alarms page somebody."""
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from local.template import SIZES, in_size
 from reservations.domain.actions import LOOK_QUEUE_OF, QUEUE_OF
 from reservations.domain.messages import Queue
 from tests.template.resources import functions, name_of, resources
@@ -89,18 +92,35 @@ def test_a_batch_is_answered_message_by_message(name: str, queue: dict[str, Any]
     assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
 
+@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("folder", functions())
 def test_the_queues_of_a_function_never_invoke_more_than_its_reserved_concurrency(
-    folder: str,
+    folder: str, size: str
 ) -> None:
     """A throttled message counts as received, and would be dead-lettered unread.
 
     So each queue has places of its own too: late looks never take those of a charge or a booking.
     """
     function = functions()[folder]
-    wanted = [event["ScalingConfig"]["MaximumConcurrency"] for event in sources(function)]
+    wanted = [
+        in_size(event["ScalingConfig"]["MaximumConcurrency"], size) or 0
+        for event in sources(function)
+    ]
     assert all(each >= 2 for each in wanted)  # the least that SQS allows
-    assert sum(wanted) <= function.get("ReservedConcurrentExecutions", 0)
+    if wanted and size != "small":
+        assert sum(wanted) <= (in_size(function["ReservedConcurrentExecutions"], size) or 0)
+
+
+@every_queue
+def test_a_queue_and_a_function_take_their_own_row_of_places(
+    name: str, queue: dict[str, Any]
+) -> None:
+    function, event = consumer(name)
+    [row] = re.findall(r"\w+Queue", str(event["ScalingConfig"]))
+    assert row == name
+    assert Path(function["CodeUri"]).name.replace("_", "") in (
+        str(function["ReservedConcurrentExecutions"]).lower()
+    )
 
 
 @every_queue
@@ -150,7 +170,7 @@ def test_a_mail_travels_over_tls_or_not_at_all_and_its_reputation_is_counted() -
 
 def test_bounces_and_complaints_arrive_as_ses_wrote_them() -> None:
     [destination] = resources("AWS::SES::ConfigurationSetEventDestination").values()
-    [subscription] = resources("AWS::SNS::Subscription").values()
+    subscription = resources("AWS::SNS::Subscription")["MailEventSubscription"]
     told = destination["EventDestination"]
     assert (told["Enabled"], told["MatchingEventTypes"]) == (True, ["bounce", "complaint"])
     assert name_of(told["SnsDestination"]["TopicARN"]) == name_of(subscription["TopicArn"])

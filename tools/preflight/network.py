@@ -1,0 +1,152 @@
+"""Checks of the VPC: routes from the functions' subnets to each service."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tools.preflight.stage import Finding, Notice, Problem, Stage
+
+_SERVICES = ("ssm", "sqs", "email")
+_PORTS = (443, 3306)
+_EVERYWHERE = "0.0.0.0/0"
+_ANSWERS = "cloudformation-custom-resource-response-"
+_WAYS_OUT = (
+    "NatGatewayId",
+    "TransitGatewayId",
+    "NetworkInterfaceId",
+    "InstanceId",
+    "VpcPeeringConnectionId",
+)
+
+
+def check_network(stage: Stage) -> Iterator[Finding]:
+    """Subnets, security groups and routes."""
+    subnets, groups = stage.values("SubnetIds"), stage.values("SecurityGroupIds")
+    if not subnets:
+        yield Notice("SubnetIds is empty: the functions run outside a VPC.")
+        return
+    network = stage.clients("ec2")
+    found = _named(lambda: network.describe_subnets(SubnetIds=subnets)["Subnets"])
+    if found is None:
+        yield Problem(
+            f"A subnet of {', '.join(subnets)} does not exist in {stage.region}.",
+            f"aws ec2 describe-subnets --region {stage.region}; then correct SubnetIds in {stage.file.name}",
+        )
+        return
+    if len({each["AvailabilityZone"] for each in found}) < 2:
+        yield Problem(
+            "SubnetIds is in one zone: its loss would stop the service.",
+            f"Add a subnet of another zone to SubnetIds in {stage.file.name}",
+        )
+    yield from _groups(stage, groups)
+    vpc = found[0]["VpcId"]
+    tables = network.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
+    endpoints = network.describe_vpc_endpoints(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
+    available = [each for each in endpoints["VpcEndpoints"] if each["State"].lower() == "available"]
+    yield from _policies(stage, available)
+    used = {
+        table["RouteTableId"]: table
+        for table in (_table(tables["RouteTables"], subnet) for subnet in subnets)
+    }
+    for table in used.values():
+        yield from _routes(stage, table, available)
+
+
+def _named(ask: Any) -> Any:
+    """The answer, or `None` if an id does not exist."""
+    try:
+        return ask()
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code.endswith((".NotFound", ".Malformed")):
+            return None
+        raise
+
+
+def _groups(stage: Stage, groups: list[str]) -> Iterator[Finding]:
+    network = stage.clients("ec2")
+    found = _named(lambda: network.describe_security_groups(GroupIds=groups)["SecurityGroups"])
+    if not groups or found is None:
+        yield Problem(
+            f"SecurityGroupIds names no existing group: {', '.join(groups) or 'empty'}.",
+            f"aws ec2 describe-security-groups --region {stage.region}; then correct {stage.file.name}",
+        )
+        return
+    rules = [rule for group in found for rule in group["IpPermissionsEgress"]]
+    for port in _PORTS:
+        if not any(
+            rule["IpProtocol"] == "-1" or rule.get("FromPort", 0) <= port <= rule.get("ToPort", -1)
+            for rule in rules
+        ):
+            yield Problem(
+                f"No security group lets a function out on port {port}.",
+                f"aws ec2 authorize-security-group-egress --region {stage.region} --group-id {groups[0]}"
+                f" --protocol tcp --port {port} --cidr {_EVERYWHERE}",
+            )
+
+
+def _table(tables: list[dict[str, Any]], subnet: str) -> dict[str, Any]:
+    """The subnet's own route table, else the VPC's main one."""
+    for table in tables:
+        if any(each.get("SubnetId") == subnet for each in table["Associations"]):
+            return table
+    return next(
+        (table for table in tables if any(each.get("Main") for each in table["Associations"])),
+        {"RouteTableId": "ROUTE_TABLE", "Routes": []},
+    )
+
+
+def _routes(
+    stage: Stage, table: dict[str, Any], endpoints: list[dict[str, Any]]
+) -> Iterator[Finding]:
+    name = table["RouteTableId"]
+    reached = {
+        each["ServiceName"].rpartition(".")[2]
+        for each in endpoints
+        if name in each.get("RouteTableIds", []) or each.get("PrivateDnsEnabled")
+    }
+    out = [
+        route
+        for route in table["Routes"]
+        if route.get("DestinationCidrBlock") == _EVERYWHERE and route.get("State") == "active"
+    ]
+    if any(route.get(way) for route in out for way in _WAYS_OUT):
+        return
+    add = (
+        f"aws ec2 create-route --region {stage.region} --route-table-id {name}"
+        f" --destination-cidr-block {_EVERYWHERE} --nat-gateway-id NAT_GATEWAY"
+    )
+    if any(route.get("GatewayId", "").startswith("igw-") for route in out):
+        yield Problem(
+            f"The route table {name} leads to an Internet gateway, and a function has no public address.",
+            add.replace("create-route", "replace-route"),
+        )
+        return
+    yield Problem(f"The route table {name} has no default route: no provider is reached.", add)
+    for service in (*_SERVICES, "s3"):
+        if service not in reached:
+            yield Problem(
+                f"The route table {name} has no route to {service}.",
+                f"the route above, or aws ec2 create-vpc-endpoint --region {stage.region}"
+                f" --service-name com.amazonaws.{stage.region}.{service} --vpc-id VPC",
+            )
+
+
+def _policies(stage: Stage, endpoints: list[dict[str, Any]]) -> Iterator[Finding]:
+    """The migration answers CloudFormation through S3, so the endpoint's policy must let it pass."""
+    for each in (each for each in endpoints if each["ServiceName"].endswith(".s3")):
+        policy = each.get("PolicyDocument") or "{}"
+        statements = json.loads(policy).get("Statement", []) if policy else []
+        allowed = [
+            str(statement.get("Resource"))
+            for statement in statements
+            if statement.get("Effect") == "Allow"
+        ]
+        if statements and not any("'*'" in f"'{a}'" or _ANSWERS in a for a in allowed):
+            yield Problem(
+                f"The policy of {each['VpcEndpointId']} keeps the migration's answer from CloudFormation.",
+                f"Allow s3:PutObject on arn:aws:s3:::{_ANSWERS}*/* there: aws ec2 modify-vpc-endpoint"
+                f" --region {stage.region} --vpc-endpoint-id {each['VpcEndpointId']} --policy-document FILE",
+            )

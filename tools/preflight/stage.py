@@ -1,0 +1,126 @@
+"""A stage: its stack, the parameters that `sam deploy` will send, and the resources that exist."""
+
+import re
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+from botocore.exceptions import ClientError
+
+from local.paths import ROOT
+from local.template import in_size, resources, template
+from ops.cloudformation import resources_of
+
+Clients = Callable[[str], Any]
+
+_SETTING = re.compile(r"parameter/reservations/\$\{Stage\}/([a-z-]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A reason why the deployment would fail or serve nobody, and the command or edit that removes it."""
+
+    text: str
+    fix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence for the reader that stops nothing."""
+
+    text: str
+
+
+Finding = Problem | Notice
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as `samconfig.toml` and its parameter file describe it."""
+
+    name: str
+    stack: str
+    region: str
+    given: Mapping[str, Any]
+    file: Path
+    clients: Clients
+
+    def value(self, parameter: str) -> str:
+        """The parameter's value: the last one given, else the template's default."""
+        declared = template()["Parameters"][parameter]
+        return str(self.given.get(parameter, declared.get("Default", "")))
+
+    def values(self, parameter: str) -> list[str]:
+        """A list parameter, which a file writes as a list or separated by commas."""
+        given = self.given.get(parameter, [])
+        parts = given.split(",") if isinstance(given, str) else given
+        return [str(each).strip() for each in parts if str(each).strip()]
+
+    def edit(self, line: str) -> str:
+        """The fix that writes a line into the parameter file."""
+        return f"echo '{line}' >> {self.file.name}"
+
+    @cached_property
+    def status(self) -> str:
+        """The status of the stack; empty before the first deployment."""
+        try:
+            [stack] = self.clients("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
+        except ClientError as error:
+            if "does not exist" in str(error):
+                return ""
+            raise
+        return str(stack["StackStatus"])
+
+    @cached_property
+    def deployed(self) -> Mapping[str, str]:
+        """Physical ids by logical id; empty before the first deployment."""
+        if not self.status:
+            return {}
+        return resources_of(self.clients("cloudformation"), self.stack)
+
+    @property
+    def reserved(self) -> int:
+        """Concurrent executions that the template reserves in this size."""
+        return sum(
+            in_size(given, self.value("Size")) or 0
+            for properties in resources("AWS::Serverless::Function").values()
+            if (given := properties.get("ReservedConcurrentExecutions"))
+        )
+
+    @property
+    def settings(self) -> set[str]:
+        """Names of the parameters in Parameter Store that this stage must bring."""
+        read = set(_SETTING.findall(str(template()["Resources"])))
+        return read - set(self._written())
+
+    def _written(self) -> Iterator[str]:
+        for name, properties in resources("AWS::SSM::Parameter").items():
+            if name != "DatabaseUrl" or self.value("DatabaseResourceId"):
+                yield properties["Name"]["Fn::Sub"].rpartition("/")[2]
+        if not self.deployed:
+            yield "public-base-url"  # an output of the first deployment
+
+
+def read_stage(name: str, clients: Clients, folder: Path = ROOT) -> Stage:
+    """Read a stage from `samconfig.toml` and the files that it names.
+
+    Raises:
+        KeyError: no such stage.
+        FileNotFoundError: its parameter file is missing.
+    """
+    config = tomllib.loads((folder / "samconfig.toml").read_text(encoding="utf-8"))
+    deploy = config[name]["deploy"]["parameters"]
+    given: dict[str, Any] = {}
+    file = folder / f"{name}.parameters.yaml"
+    for override in deploy["parameter_overrides"]:
+        path = folder / override.removeprefix("file://")
+        if path == file or (override.startswith("file://") and path.exists()):
+            given |= yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        elif "=" in override:
+            key, _, value = override.partition("=")
+            given[key] = value
+    return Stage(name, deploy["stack_name"], deploy["region"], given, file, clients)
