@@ -84,6 +84,7 @@ def parameters(
             json.dumps([known.supplier_webhook_secret]), secret=True
         ),
         "mail-sender": Parameter(_SENDER),
+        "manage-url": Parameter("https://www.reservations.example/reserva"),
         "support-contact": Parameter("soporte@example.com"),
         "saga-policy": Parameter(SAGA_POLICY),
     }

@@ -32,6 +32,7 @@ def on_hint(services: Services, hint: Hint, _: datetime) -> None:
         mailer=services.mailer,
         vouchers=Vouchers(store=store, renderer=renderer),
         limits=services.unpaid_mail_limits(),
+        page=services.manage_page(),
         support_contact=services.support_contact(),
     )
     if notified:

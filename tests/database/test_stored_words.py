@@ -48,7 +48,7 @@ from reservations.domain.reservation import (
 )
 from reservations.domain.views import View, view
 from reservations.domain.words import PublicStatus, Review, State
-from tests.worlds.application import KEYS, LIMITS, SUPPORT
+from tests.worlds.application import KEYS, LIMITS, PAGE, SUPPORT
 from tests.worlds.builders import (
     BOOK_KEY,
     CHARGE_KEY,
@@ -219,6 +219,7 @@ class World:
             mailer=mailer,
             vouchers=Vouchers(store=store, renderer=PlainRenderer()),
             limits=LIMITS,
+            page=PAGE,
             support_contact=SUPPORT,
         )
         return mailer

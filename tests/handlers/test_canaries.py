@@ -390,6 +390,7 @@ def parameters(database_url: str) -> dict[str, str]:
         "supplier-url": "https://supplier.example",
         "supplier-api-key": VALUES["key at the supplier"],
         "mail-sender": SENDER,
+        "manage-url": "https://www.viajes.example/reserva",  # so that mails carry the token
         "mails-per-hour": json.dumps({"address": 3, "client": 500}),
         "support-contact": "soporte@viajes.example",
         "public-base-url": "https://api.reservations.example/live",

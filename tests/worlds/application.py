@@ -8,6 +8,7 @@ from reservations.application.cases import Cases
 from reservations.application.confirm_supplier import confirm_supplier
 from reservations.application.issue_voucher import Issued, issue_voucher
 from reservations.application.notify_customer import (
+    ManagePage,
     Notified,
     UnpaidMailLimits,
     Vouchers,
@@ -35,6 +36,7 @@ from tests.worlds.fakes import (
 
 KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
 LIMITS = UnpaidMailLimits(address=3, client=500, keys=KEYS)
+PAGE = ManagePage(url="https://www.viajes.example/reserva", keys=KEYS)
 SUPPORT = "soporte@example.com"
 TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
@@ -132,6 +134,7 @@ class World:
         *,
         store: DocumentStore | None = None,
         renderer: VoucherRenderer | None = None,
+        page: ManagePage = PAGE,
     ) -> Notified | None:
         return notify_customer(
             RESERVATION_ID,
@@ -139,5 +142,6 @@ class World:
             mailer=mailer or RecordingMailer(),
             vouchers=Vouchers(store=store or self.store, renderer=renderer or PlainRenderer()),
             limits=LIMITS,
+            page=page,
             support_contact=SUPPORT,
         )

@@ -11,7 +11,7 @@ from jwt import PyJWK
 
 from reservations import config, tracing
 from reservations.adapters.mysql.engine import Database
-from reservations.application.notify_customer import UnpaidMailLimits
+from reservations.application.notify_customer import ManagePage, UnpaidMailLimits
 from reservations.application.ports import UnitOfWork, VoucherRenderer
 from reservations.domain.access_token import KeyRing
 from reservations.domain.clients import ClientModes, DuplicateCharge, QuoteMode
@@ -42,6 +42,7 @@ MODES = {
 }
 BASE_URL = "https://api.reservations.example/live"
 ORIGIN = "https://www.reservations.example"
+MANAGE_URL = f"{ORIGIN}/reserva"
 SUPPORT = "soporte@example.com"
 
 
@@ -74,6 +75,7 @@ class FakeServices(Services):
         self.saga_policy = STANDARD
         self.ring = KEYS
         self.origin = ORIGIN
+        self.manage_url: str | None = MANAGE_URL
         self.clients = {"l3pk9vw2d1": "web", "q8zt4nf7s0": "partner"}
         self.modes = dict(MODES)
         self.secrets = {Provider.PAYMENTS: [PAYMENTS_SECRET], Provider.SUPPLIER: [SUPPLIER_SECRET]}
@@ -119,6 +121,9 @@ class FakeServices(Services):
 
     def unpaid_mail_limits(self) -> UnpaidMailLimits:
         return UnpaidMailLimits(address=3, client=500, keys=self.ring)
+
+    def manage_page(self) -> ManagePage:
+        return ManagePage(url=self.manage_url, keys=self.ring)
 
     def support_contact(self) -> str:
         return SUPPORT

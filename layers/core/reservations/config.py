@@ -1,7 +1,7 @@
 """Typed settings of the functions, from SSM Parameter Store and from the environment.
 
 A parameter's name is the field's, with hyphens, under the path in `SETTINGS_PATH` (`/reservations/prod/database-url`).
-No setting has a default: all missing ones are reported at once.
+Only `manage-url` may be missing. All other missing ones are reported at once.
 """
 
 import base64
@@ -59,7 +59,13 @@ def _encrypted(value: str) -> str:
     return value
 
 
-ProviderUrl = Annotated[Url, AfterValidator(_encrypted)]
+SecureUrl = Annotated[Url, AfterValidator(_encrypted)]
+
+
+def _without_fragment(value: str) -> str:
+    if HttpUrl(value).fragment is not None:
+        raise ValueError("a fragment, which carries the access token")
+    return value
 
 
 def _sendable(value: SecretStr) -> SecretStr:
@@ -112,7 +118,7 @@ class ProviderSettings(Settings):
     rotates = True
     provider: ClassVar[Provider]
 
-    url: ProviderUrl = Field(description="dirección de su API")
+    url: SecureUrl = Field(description="dirección de su API")
     api_key: ProviderKey = Field(description="nuestra clave en su API")
 
     @classmethod
@@ -272,6 +278,10 @@ class UnpaidMailSettings(Settings):
 class MailSettings(Settings):
     mail_sender: str = Field(
         pattern=r"^[^@\s]+@[^@\s]+$", description="remitente de los correos, verificado en SES"
+    )
+    manage_url: Annotated[SecureUrl, AfterValidator(_without_fragment)] | None = Field(
+        default=None,
+        description="página en que el viajero ve o cancela su reserva; sin ella, los correos no llevan enlace",
     )
 
 
@@ -458,14 +468,21 @@ def from_parameters(models: Models, path: ParameterPath, read: ReadParameters) -
 
 
 def _build(names: Mapping[type[Settings], Mapping[str, str]], values: Mapping[str, str]) -> Built:
-    missing = sorted(n for own in names.values() for n in own.values() if not values.get(n))
+    missing = sorted(
+        name
+        for model, own in names.items()
+        for field, name in own.items()
+        if model.model_fields[field].is_required() and not values.get(name)
+    )
     if missing:
         raise SettingsError(f"missing settings: {', '.join(missing)}")
     built: Built = {}
     malformed: set[str] = set()
     for model, own in names.items():
         try:
-            built[model] = model.model_validate({field: values[n] for field, n in own.items()})
+            built[model] = model.model_validate(
+                {field: values[name] for field, name in own.items() if values.get(name)}
+            )
         except ValidationError as error:
             malformed |= {own[str(e["loc"][0])] for e in error.errors(include_input=False)}
     if malformed:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from reservations.adapters.mysql.engine import Database
     from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
     from reservations.adapters.providers.provider_http import ProviderHttp
-    from reservations.application.notify_customer import UnpaidMailLimits
+    from reservations.application.notify_customer import ManagePage, UnpaidMailLimits
     from reservations.entrypoints.queue import DeadLetterSink
 
 _JITTER = 0.2  # of the ladder, either way
@@ -90,6 +90,12 @@ class Services:
 
         limits = self._settings(config.UnpaidMailSettings).mails_per_hour
         return UnpaidMailLimits(address=limits.address, client=limits.client, keys=self.key_ring())
+
+    def manage_page(self) -> "ManagePage":
+        from reservations.application.notify_customer import ManagePage
+
+        url = self._settings(config.MailSettings).manage_url
+        return ManagePage(url=url, keys=self.key_ring())
 
     def support_contact(self) -> str:
         return self._settings(config.ContactSettings).support_contact

@@ -199,6 +199,7 @@ class World:
             "webhook-secrets-payments": json.dumps([_SECRET]),
             "webhook-secrets-supplier": json.dumps([_SECRET]),
             "mail-sender": SENDER,
+            "manage-url": "https://www.viajes.example/reserva",
             "mails-per-hour": json.dumps({"address": 3, "client": 500}),
             "support-contact": "soporte@example.com",
             "public-base-url": "https://api.reservations.example/live",

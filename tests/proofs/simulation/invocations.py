@@ -30,7 +30,7 @@ from tests.proofs.simulation.answers import Answers
 from tests.proofs.simulation.providers import Party, provider_of
 from tests.proofs.simulation.services import Message
 from tests.proofs.simulation.world import World
-from tests.worlds.application import KEYS, LIMITS, SUPPORT
+from tests.worlds.application import KEYS, LIMITS, PAGE, SUPPORT
 from tests.worlds.fakes import PlainRenderer
 
 PAYMENT_LIMIT, SUPPLIER_LIMIT = timedelta(seconds=28), timedelta(seconds=73)
@@ -166,6 +166,7 @@ class Invocations:
                 mailer=self._world.mailer,
                 vouchers=Vouchers(store=self._world.store, renderer=PlainRenderer()),
                 limits=LIMITS,
+                page=PAGE,
                 support_contact=SUPPORT,
             )
             finished = True

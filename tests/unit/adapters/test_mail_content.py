@@ -119,6 +119,17 @@ def test_the_html_fetches_nothing_and_is_well_formed(mail: Mail) -> None:
     assert not {"a", "img", "link", "script", "style"} & set(reader.tags)
 
 
+LINK = "https://www.viajes.example/reserva?marca=a&b#code=6MWUT-4A5HT-4&token=k1.secreto"
+
+
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+def test_both_parts_have_the_link_to_the_reservation(mail: Mail) -> None:
+    mail = replace(mail, manage_url=LINK)
+
+    assert f"\n{LINK}\n" in text_of(mail)
+    assert _Reader(html_of(mail)).fetched == [LINK]
+
+
 @pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
 def test_a_word_longer_than_a_screen_breaks(mail: Mail) -> None:
     word = "K" * 120

@@ -5,12 +5,14 @@ from contextlib import suppress
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Any
+from urllib.parse import parse_qsl
 from uuid import UUID
 
 import pytest
 
 from reservations.application.cases import Cases
 from reservations.application.notify_customer import (
+    ManagePage,
     Notified,
     UnpaidMailLimits,
     Vouchers,
@@ -26,7 +28,8 @@ from reservations.application.ports import (
     MailUnknown,
 )
 from reservations.application.vouchers import voucher_of
-from reservations.domain.codes import new_code
+from reservations.domain.access_token import KeyRing
+from reservations.domain.codes import display, new_code
 from reservations.domain.errors import DocumentStoreUnavailableError, ReservationNotFoundError
 from reservations.domain.facts import Facts, Reason, Status
 from reservations.domain.fulfilment import SendMail, ask_again, fulfil, needs_place
@@ -37,7 +40,7 @@ from reservations.domain.plan import settle
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.domain.views import view
-from tests.worlds.application import LIMITS, SUPPORT, CrashError, World
+from tests.worlds.application import KEYS, LIMITS, PAGE, SUPPORT, CrashError, World
 from tests.worlds.builders import (
     CODE,
     HOUR,
@@ -501,6 +504,38 @@ def test_a_hint_for_no_reservation_sends_nothing() -> None:
     assert mailer.mails == []
 
 
+# --- the way back
+
+
+@pytest.mark.parametrize("version", [0, 2])
+def test_a_mail_has_a_link_that_opens_its_reservation(version: int) -> None:
+    world, mailer = World(replace(confirmed().stored, token_version=version)), RecordingMailer()
+
+    world.notify(mailer)
+
+    [mail] = mailer.mails
+    assert mail.manage_url is not None
+    page, _, fragment = mail.manage_url.partition("#")
+    carried = dict(parse_qsl(fragment))
+    assert page == PAGE.url
+    assert carried["code"] == display(CODE)
+    assert KEYS.verify(carried["token"], "k1", RESERVATION_ID, version)
+    assert carried["token"] not in repr(mail)
+
+
+@pytest.mark.parametrize(
+    "page",
+    [replace(PAGE, url=None), replace(PAGE, keys=KeyRing(current="k2", keys={"k2": bytes(32)}))],
+    ids=["without a page", "without the token's key"],
+)
+def test_a_mail_leaves_without_a_link_that_would_open_nothing(page: ManagePage) -> None:
+    world, mailer = confirmed(), RecordingMailer()
+
+    world.notify(mailer, page=page)
+
+    assert [mail.manage_url for mail in mailer.mails] == [None]
+
+
 # --- limits of what was never paid
 
 
@@ -529,6 +564,7 @@ class Mailbox:
             mailer=self.mailer,
             vouchers=Vouchers(store=InMemoryDocumentStore(), renderer=PlainRenderer()),
             limits=limits,
+            page=PAGE,
             support_contact=SUPPORT,
         )
         return notified.status if notified else None

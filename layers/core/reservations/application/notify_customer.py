@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from urllib.parse import urlencode
 from uuid import UUID
 
 from reservations.application.cases import Cases
@@ -22,6 +23,7 @@ from reservations.application.ports import (
 )
 from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.access_token import KeyRing
+from reservations.domain.codes import display
 from reservations.domain.errors import DocumentStoreUnavailableError, VoucherNotDrawnError
 from reservations.domain.fulfilment import (
     SendMail,
@@ -72,6 +74,26 @@ class UnpaidMailLimits:
         return self.keys.digests(purpose, text)[0]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManagePage:
+    """The page where a traveler sees or cancels a reservation. Without a `url`, mails have no link."""
+
+    url: str | None
+    keys: KeyRing
+
+    def link_to(self, reservation: Reservation) -> str | None:
+        """The page's address, with code and access token in the fragment, which no server is sent.
+
+        Return `None` without a page, or if the token's key left the ring: such a token opens nothing.
+        """
+        kid = reservation.token_kid
+        if self.url is None or kid not in self.keys.keys:
+            return None
+        token = self.keys.issue(kid, reservation.reservation_id, reservation.token_version)
+        fragment = urlencode({"code": display(reservation.code), "token": token})
+        return f"{self.url}#{fragment}"
+
+
 def _mailbox(email: str) -> str:
     """One text for the spellings of an address that many providers deliver to one mailbox."""
     local, _, domain = email.lower().rpartition("@")
@@ -107,6 +129,7 @@ def notify_customer(
     mailer: Mailer,
     vouchers: Vouchers,
     limits: UnpaidMailLimits,
+    page: ManagePage,
     support_contact: str,
 ) -> Notified | None:
     """Send the next due mail. Return `None` if no mail is due.
@@ -140,7 +163,7 @@ def notify_customer(
         return Notified(kind=kind, status=MailStatus.HELD)
     refund = view(reservation, at).refund
     mail = mail_of(reservation, customer, kind, refund=refund, support_contact=support_contact)
-    outcome = mailer.send(replace(mail, voucher_pdf=pdf))
+    outcome = mailer.send(replace(mail, manage_url=page.link_to(reservation), voucher_pdf=pdf))
 
     status = STATUS_OF[type(outcome)]
     ses_id = outcome.message_id if isinstance(outcome, MailAccepted) else None

@@ -519,6 +519,7 @@ class Mail:
     refund: Money | None
     refund_done: bool
     support_contact: str
+    manage_url: str | None = field(default=None, repr=False)  # with the access token
     voucher_pdf: bytes | None = field(default=None, repr=False)
 
 

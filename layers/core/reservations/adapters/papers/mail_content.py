@@ -51,6 +51,7 @@ class _Words:
     news_follows: str
     voucher_attached: str
     voucher_follows: str
+    manage: str
     help: str
     automatic: str
     attachment: str
@@ -163,13 +164,18 @@ def _as_text(mail: Mail, words: _Words) -> str:
             _LETTERS[mail.language, mail.kind].headline + ".",
             *_paragraphs(mail, words),
             details,
+            *_manage_line(mail, words),
             words.help.format(contact=mail.support_contact),
             f"{words.automatic}\n",
         ]
     )
 
 
-# Tables and inline styles only, no image, no link: all mail programs show these alike.
+def _manage_line(mail: Mail, words: _Words) -> list[str]:
+    return [f"{words.manage}:\n{mail.manage_url}"] if mail.manage_url else []
+
+
+# Tables and inline styles only, no image: all mail programs show these alike.
 _FONT = "font-family:Helvetica,Arial,sans-serif"
 _BREAKS = "word-break:break-word"  # a word longer than the screen would widen every paragraph
 _PAGE = """\
@@ -191,7 +197,7 @@ line-height:1.5;{breaks}">{paragraphs}</td></tr>
 <tr><td style="padding:8px 32px 24px">
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0"
  style="border-top:1px solid #c9d8db">{details}</table>
-</td></tr>
+{manage}</td></tr>
 <tr><td style="padding:18px 32px;background:#f6fafb;color:#17252a;{font};font-size:15px;\
 line-height:1.5;{breaks}">{help}</td></tr>
 </table>
@@ -202,6 +208,10 @@ line-height:1.5;{breaks}">{help}</td></tr>
 </html>
 """
 _PARAGRAPH = '<p style="margin:0 0 14px">{}</p>'
+_BUTTON = """\
+<p style="margin:24px 0 0"><a href="{url}" style="display:inline-block;padding:13px 22px;background:#0b4f5c;\
+color:#ffffff;{font};font-size:16px;font-weight:bold;text-decoration:none">{label}</a></p>
+"""
 _DETAIL = """\
 <tr><td width="38%" style="padding:9px 8px 9px 0;border-bottom:1px solid #c9d8db;color:#5b6b73;\
 {font};font-size:14px;vertical-align:top">{label}</td>
@@ -226,6 +236,13 @@ def _as_html(mail: Mail, words: _Words) -> str:
             _DETAIL.format(font=_FONT, breaks=_BREAKS, label=escape(label), value=escape(value))
             for label, value in _details(mail, words)
         ),
+        manage=_manage_button(mail, words),
         help=escape(words.help.format(contact=mail.support_contact)),
         automatic=escape(words.automatic),
     )
+
+
+def _manage_button(mail: Mail, words: _Words) -> str:
+    if mail.manage_url is None:
+        return ""
+    return _BUTTON.format(font=_FONT, url=escape(mail.manage_url), label=escape(words.manage))
