@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import yaml
 from pydantic import SecretStr
@@ -24,6 +24,7 @@ from reservations.application import clean_up
 from reservations.domain.contradictions import LOOKS, time_over
 from reservations.domain.decisions import ANSWERS
 from reservations.domain.facts import Decision, Kind, Reason
+from reservations.domain.history import INTERNAL
 from reservations.domain.policy import SHORT, STANDARD, Policy
 from reservations.domain.reservation import Language
 from reservations.domain.standing import FOR_TRAVELERS
@@ -41,7 +42,7 @@ from reservations.domain.words import (
     State,
 )
 from reservations.entrypoints.problems import CATALOGUE, Problem
-from reservations.texts.compiled import FAULTS
+from reservations.texts.compiled import FAULTS, TIMELINE
 from tools.rights import DEPLOYER, Right, rights
 
 ROOT = Path(__file__).parents[1]
@@ -50,6 +51,8 @@ DOCS = ROOT / "docs"
 _YAML_WIDTH = 110
 _EXAMPLE_ID = "0195a0b0-1c2d-7e3f-8a4b-5c6d7e8f9a0e"
 
+OPENAPI = DOCS / "contratos" / "openapi.yaml"
+_ENGLISH = DOCS / "contratos" / "textos" / "openapi-en.yaml"
 DIAGRAM = DOCS / "diagramas" / "flujo-reservas.mmd"
 
 _MEANINGS = {
@@ -382,29 +385,94 @@ def _edges(origins: list[State], ends: list[State]) -> Iterator[str]:
         yield from (f"        {origin} --> {end}" for end in following)
 
 
+def event_types() -> str:
+    return _listed(event for event in TIMELINE[Language.SPANISH] if event not in INTERNAL)
+
+
+def field_error_codes() -> str:
+    return _listed(FAULTS[Language.SPANISH])
+
+
+def problem_codes() -> str:
+    return _listed(CATALOGUE)
+
+
+def _listed(words: Iterable[str]) -> str:
+    """A list in a schema of the OpenAPI document."""
+    return "".join(f"        - {word}\n" for word in words)
+
+
 def error_examples() -> str:
     """The examples of the OpenAPI document, with the indentation of the document."""
-    examples = {problem.code: _example(problem) for problem in CATALOGUE.values()}
-    text = yaml.safe_dump(examples, allow_unicode=True, sort_keys=False, width=_YAML_WIDTH)
+    text = _yaml(_error_examples(Language.SPANISH))
     return "".join(f"    {line}\n" for line in text.splitlines())
 
 
-def _example(problem: Problem) -> dict[str, object]:
+def _error_examples(language: Language) -> dict[str, object]:
+    return {problem.code: _example(problem, language) for problem in CATALOGUE.values()}
+
+
+def _yaml(value: object) -> str:
+    return yaml.dump(
+        value, Dumper=_WithoutAliases, allow_unicode=True, sort_keys=False, width=_YAML_WIDTH
+    )
+
+
+class _WithoutAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def english_contract(spanish: str) -> str:
+    """The OpenAPI document with its prose in English.
+
+    Raises:
+        ValueError: a text has no English, or an English text is of no use any more.
+    """
+    pairs = yaml.safe_load(_ENGLISH.read_text(encoding="utf-8"))
+    english = {" ".join(pair["es"].split()): pair["en"] for pair in pairs}
+    met: set[str] = set()
+
+    def translated(node: Any) -> Any:
+        if isinstance(node, list):
+            return [translated(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        return {name: member(name, value) for name, value in node.items()}
+
+    def member(name: str, value: Any) -> Any:
+        if name == "value":  # of an example
+            return value
+        if name not in ("description", "summary") or not isinstance(value, str):
+            return translated(value)
+        met.add(text := " ".join(value.split()))
+        return english.get(text)
+
+    document = yaml.safe_load(spanish)
+    examples = document["components"].pop("examples")
+    contract = translated(document)
+    if different := sorted(met ^ english.keys()):
+        raise ValueError(f"{_ENGLISH.name} lacks a text or has one too many: {different}")
+    contract["components"]["examples"] = {**examples, **_error_examples(Language.ENGLISH)}
+    return "# Generated from openapi.yaml by `make docs`.\n" + _yaml(contract)
+
+
+def _example(problem: Problem, language: Language) -> dict[str, object]:
     wrong = [
         {
             "pointer": "/customer/email",
             "code": "malformed_email",
-            "message": FAULTS[Language.SPANISH]["malformed_email"],
+            "message": FAULTS[language]["malformed_email"],
             "params": {},
         }
     ]
     return {
-        "summary": problem.title(Language.SPANISH),
+        "summary": problem.title(language),
         "value": {
             "type": problem.type,
-            "title": problem.title(Language.SPANISH),
+            "title": problem.title(language),
             "status": int(problem.status),
-            "detail": problem.detail(Language.SPANISH),
+            "detail": problem.detail(language),
             "instance": f"urn:uuid:{_EXAMPLE_ID}",
             "code": problem.code,
             "request_id": _EXAMPLE_ID,
@@ -458,7 +526,10 @@ BLOCKS = (
     Block(DOCS / "05-tolerancia-fallos.md", "contradicciones", contradictions),
     Block(DOCS / "runbooks" / "incidentes.md", "decisiones", decisions),
     Block(DOCS / "08-performance.md", "entornos", environments),
-    Block(DOCS / "contratos" / "openapi.yaml", "errores", error_examples),
+    Block(OPENAPI, "errores", error_examples),
+    Block(OPENAPI, "hechos", event_types),
+    Block(OPENAPI, "faltas", field_error_codes),
+    Block(OPENAPI, "problemas", problem_codes),
 )
 
 
@@ -468,6 +539,7 @@ def documents() -> dict[Path, str]:
     for block in BLOCKS:
         text = texts.get(block.path) or block.path.read_text(encoding="utf-8")
         texts[block.path] = block.replaced(text)
+    texts[OPENAPI.with_suffix(".en.yaml")] = english_contract(texts[OPENAPI])
     return texts
 
 

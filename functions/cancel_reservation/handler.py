@@ -18,9 +18,7 @@ OPERATION = "POST /v1/reservations/{code}/cancel"
 
 
 def make_handler(services: Services) -> observability.Handler:
-    app = http.resolver(
-        services, config.AccessTokenSettings, config.ApiSettings, config.ClientSettings
-    )
+    app = http.resolver(services, *answers.SETTINGS, config.ClientSettings)
     app.post("/v1/reservations/<code>/cancel")(lambda code: post_cancellation(app, services, code))
     return http.function(app, services)
 
@@ -59,7 +57,9 @@ def _cancel(
             # Return the refusal, which is replayed too: an exception would delete the record.
             return answers.stored_refusal("not_cancellable", app.current_event)
         now = uow.now()
-    return answers.stored_cancellation(reservation, now=now, policy=cases.policy)
+    return answers.stored_cancellation(
+        reservation, now=now, policy=cases.policy, support_contact=services.support_contact()
+    )
 
 
 lambda_handler = make_handler(Services(os.environ))

@@ -6,7 +6,6 @@ from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from reservations import config
 from reservations.application.create_reservation import create_reservation
 from reservations.domain.clients import DuplicateCharge, QuoteMode
 from reservations.entrypoints import answers, circumstances, http, idempotency, observability
@@ -18,7 +17,7 @@ from reservations.entrypoints.bodies import (
 )
 from reservations.services import Services
 
-SETTINGS = (config.AccessTokenSettings, config.ApiSettings, *circumstances.SETTINGS)
+SETTINGS = (*answers.SETTINGS, *circumstances.SETTINGS)
 OPERATION = "POST /v1/reservations"
 
 
@@ -45,7 +44,8 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
         cases, kid = services.joined_cases(), services.key_ring().current
         with cases.uow:
             reservation = create_reservation(command, cases=cases, token_kid=kid)
-        return answers.stored_answer(reservation, now=reservation.updated_at, policy=cases.policy)
+        contact = services.support_contact()
+        return answers.stored_answer(reservation, policy=cases.policy, support_contact=contact)
 
     stored, replayed = idempotency.once(
         create,

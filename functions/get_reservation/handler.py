@@ -5,7 +5,6 @@ from typing import TypedDict
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
-from reservations import config
 from reservations.application.ports import UnitOfWork
 from reservations.application.read_reservation import (
     LINK_LIFETIME,
@@ -18,11 +17,9 @@ from reservations.domain.access_token import KeyRing
 from reservations.entrypoints import answers, http, observability
 from reservations.services import Services
 
-SETTINGS = (config.AccessTokenSettings, config.ApiSettings, config.ContactSettings)
-
 
 def make_handler(services: Services) -> observability.Handler:
-    app = http.resolver(services, *SETTINGS)
+    app = http.resolver(services, *answers.SETTINGS)
     app.get("/v1/reservations/<code>")(lambda code: get_reservation(app, services, code))
     app.get("/v1/reservations/<code>/timeline")(lambda code: get_timeline(app, services, code))
     app.get("/v1/reservations/<code>/voucher")(lambda code: get_voucher(app, services, code))
@@ -36,6 +33,7 @@ def get_reservation(app: APIGatewayRestResolver, services: Services, code: str) 
         now=services.now(),
         policy=services.durations(),
         base_url=services.public_base_url(),
+        support_contact=services.support_contact(),
         if_none_match=http.header(app.current_event, "If-None-Match"),
     )
 

@@ -62,11 +62,13 @@ def _create_from_template(self: Any, exception: Any, context: Any) -> Any:
     if not templates:
         return _create_response(self, exception, context)
     content_type, template = next(iter(templates.items()))
+    variables = context.context_variables
     headers = {**self._build_response_headers(exception), "Content-Type": content_type}
     for name, literal in (chosen.get("responseParameters") or {}).items():
-        headers[name.removeprefix("gatewayresponse.header.")] = literal.strip("'")
+        value = literal if literal.startswith("'") else render(f"${literal}", variables)
+        headers[name.removeprefix("gatewayresponse.header.")] = value.strip("'")
     return Response(
-        render(template, context.context_variables),
+        render(template, variables),
         headers=headers,
         status=int(chosen.get("statusCode") or exception.status_code or 500),
     )

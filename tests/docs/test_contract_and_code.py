@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import timedelta
+from enum import StrEnum
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, get_args
@@ -27,7 +28,7 @@ from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
-from reservations.domain.words import PublicStatus
+from reservations.domain.words import ClosedReason, PublicStatus
 from reservations.entrypoints import answers, bodies, http, quotes
 from reservations.entrypoints.faults import MAX_FAULTS
 from reservations.entrypoints.problems import CATALOGUE, FieldError, Problem
@@ -45,6 +46,7 @@ from tests.worlds.builders import (
     a_voucher,
     some_facts,
 )
+from tests.worlds.contracts import closed
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
 from tests.worlds.invocation import an_event as an_invocation
 from tests.worlds.quotes import JWK_SET, a_first_use
@@ -52,6 +54,7 @@ from tests.worlds.quotes import JWK_SET, a_first_use
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "docs" / "contratos"
 BASE_URL = "https://api.reservations.example"
+SUPPORT = "ayuda@reservations.example"
 KEYS = KeyRing(current="k1", keys={"k1": bytes(32)})
 
 RESERVATIONS = {
@@ -73,13 +76,13 @@ RESERVATIONS = {
 @cache
 def contract() -> dict[str, Any]:
     text = (CONTRACTS / "openapi.yaml").read_text(encoding="utf-8")
-    document: dict[str, Any] = yaml.safe_load(text)
-    return document
+    return closed(yaml.safe_load(text))
 
 
 def violations(name: str, value: object) -> list[str]:
     schema = {
         "$ref": f"#/components/schemas/{name}",
+        "unevaluatedProperties": False,
         "components": contract()["components"],
     }
     return [error.message for error in Draft202012Validator(schema).iter_errors(value)]
@@ -182,7 +185,12 @@ def test_the_example_of_the_contract_is_accepted_by_the_code() -> None:
 @pytest.mark.parametrize("reservation", RESERVATIONS.values(), ids=RESERVATIONS)
 def test_a_read_reservation_obeys_the_contract(reservation: Reservation) -> None:
     response = answers.shown(
-        reservation, now=NOON, policy=STANDARD, base_url=BASE_URL, if_none_match=None
+        reservation,
+        now=NOON,
+        policy=STANDARD,
+        base_url=BASE_URL,
+        support_contact=SUPPORT,
+        if_none_match=None,
     )
 
     assert violations("Reservation", body_of(response)) == []
@@ -190,14 +198,17 @@ def test_a_read_reservation_obeys_the_contract(reservation: Reservation) -> None
     assert set(response.headers) <= declared
 
 
-def test_the_contract_lists_every_public_status() -> None:
-    words = contract()["components"]["schemas"]["Status"]["enum"]
-    assert words == [word.value for word in PublicStatus]
+@pytest.mark.parametrize(
+    ("name", "words"), [("Status", PublicStatus), ("ClosedReason", ClosedReason)]
+)
+def test_the_contract_lists_every_word_for_travelers(name: str, words: type[StrEnum]) -> None:
+    listed = contract()["components"]["schemas"][name]["enum"]
+    assert listed == [word.value for word in words]
 
 
 @pytest.mark.parametrize("replayed", [False, True])
 def test_the_answer_to_a_creation_obeys_the_contract(replayed: bool) -> None:
-    stored = answers.stored_answer(a_reservation(), now=NOON, policy=STANDARD)
+    stored = answers.stored_answer(a_reservation(), policy=STANDARD, support_contact=SUPPORT)
     response = answers.created(stored, base_url=BASE_URL, keys=KEYS, replayed=replayed)
 
     assert violations("CreatedReservation", body_of(response)) == []
@@ -208,7 +219,7 @@ def test_the_answer_to_a_creation_obeys_the_contract(replayed: bool) -> None:
 
 def test_every_key_that_the_settings_take_makes_tokens_that_the_contract_allows() -> None:
     schema = contract()["components"]["schemas"]["CreatedReservation"]
-    token = schema["properties"]["access_token"]["pattern"]
+    token = schema["allOf"][1]["properties"]["access_token"]["pattern"]
     [key_id] = get_args(KeyId)[1].metadata
     assert token == rf"{key_id.pattern.rstrip('$')}\.[A-Za-z0-9_-]{{43}}$"
 

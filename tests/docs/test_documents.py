@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
-import yaml
 
 from reservations import config
 from reservations.application.receive_webhook import Received
 from reservations.domain.facts import Outcome
 from reservations.domain.reservation import MailFeedback, MailStatus
 from reservations.entrypoints.observability import metric_of
-from reservations.entrypoints.problems import CATALOGUE
 from tools import documents
 
 ROOT = Path(__file__).parents[2]
@@ -57,11 +55,6 @@ def test_a_document_without_its_place_is_an_error(tmp_path: Path) -> None:
     block = documents.Block(documents.ROOT / "no-existe.md", "errores", documents.errors)
     with pytest.raises(ValueError, match="0 places"):
         block.replaced("no hay sitio")
-
-
-def test_the_contract_lists_the_catalogue_of_the_code_in_its_order() -> None:
-    contract = yaml.safe_load(read("contratos", "openapi.yaml"))
-    assert contract["components"]["schemas"]["ProblemCode"]["enum"] == list(CATALOGUE)
 
 
 def points_under(title: str) -> dict[str, dict[str, str]]:

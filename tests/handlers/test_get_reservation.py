@@ -271,4 +271,9 @@ def test_pages_of_the_allowed_origin_may_read_every_answer(
     answer = get(around, case)
 
     assert header(answer, "Access-Control-Allow-Origin") == origin
-    assert "Idempotency-Replayed" in (header(answer, "Access-Control-Expose-Headers") or "")
+    exposed = header(answer, "Access-Control-Expose-Headers") or ""
+    assert {"Idempotency-Replayed", "X-Request-Id"} <= set(exposed.split(", "))
+    assert (
+        header(answer, "X-Request-Id")
+        == an_event(f"get_reservation.{case}")["requestContext"]["requestId"]
+    )

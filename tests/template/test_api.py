@@ -97,6 +97,7 @@ def test_the_gateway_sends_the_headers_of_a_problem(kind: str, code: str) -> Non
         "Content-Type": "'application/problem+json'",
         "Access-Control-Allow-Origin": {"Fn::Sub": "'${AllowedOrigin}'"},
         "Access-Control-Expose-Headers": f"'{EXPOSED}'",
+        "X-Request-Id": "context.requestId",
         **({} if seconds is None else {"Retry-After": f"'{seconds}'"}),
     }
     assert RESPONSES[kind]["ResponseParameters"] == {"Headers": expected}

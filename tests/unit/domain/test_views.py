@@ -20,7 +20,7 @@ from reservations.domain.views import (
     reads_differently,
     view,
 )
-from reservations.domain.words import PublicStatus, State
+from reservations.domain.words import ClosedReason, PublicStatus, State
 from tests.worlds.builders import (
     HOUR,
     MINUTE,
@@ -55,7 +55,16 @@ def test_a_new_reservation_is_in_process_until_its_offer_lapses() -> None:
         documents=(),
         expires_at=NOON + 2 * HOUR,
         requires_support=False,
+        supplier_locator=None,
+        closed_reason=None,
     )
+
+
+def test_a_closed_reservation_shows_its_reason_and_no_locator() -> None:
+    closed = seen(a_reservation(a_charge(), a_booking(), reason=Reason.SUPPLIER_CANCELLED))
+
+    assert closed.closed_reason is ClosedReason.CANCELLED_BY_HOTEL
+    assert closed.supplier_locator is None
 
 
 @pytest.mark.parametrize(

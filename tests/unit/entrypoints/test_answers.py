@@ -32,6 +32,7 @@ from tests.worlds.builders import (
 
 BASE_URL = "https://api.reservations.example/live"
 KEYS = KeyRing(current="k2", keys={"k1": bytes(32), "k2": b"2" * 32})
+SUPPORT = "ayuda@reservations.example"
 INSTANT = timedelta(milliseconds=1)
 CONFIRMED = a_reservation(a_charge(), a_booking(), documents=(a_voucher(),))
 
@@ -44,6 +45,7 @@ def shown(
         now=NOON + age,
         policy=STANDARD,
         base_url=BASE_URL,
+        support_contact=SUPPORT,
         if_none_match=if_none_match,
     )
 
@@ -149,11 +151,22 @@ def test_no_answer_holds_personal_data() -> None:
         assert personal not in text
 
 
+def test_a_confirmed_trip_shows_its_locator_its_time_limit_and_the_contact() -> None:
+    body = body_of(shown(CONFIRMED))
+
+    assert body["supplier_locator"] == CONFIRMED.standing.bookings[0].locator
+    assert body["closed_reason"] is None
+    assert body["cancellable_until"] == f"{CONFIRMED.offer.starts_on}T00:00:00.000Z"
+    assert body["support_contact"] == SUPPORT
+
+
 # --- the answer to a a_creation -----------------------------------------------------------------------
 
 
-def stored() -> dict[str, Any]:
-    return answers.stored_answer(a_reservation(), now=NOON, policy=STANDARD)
+def stored(reservation: Reservation | None = None) -> dict[str, Any]:
+    return answers.stored_answer(
+        reservation or a_reservation(), policy=STANDARD, support_contact=SUPPORT
+    )
 
 
 def test_the_answer_stored_for_a_replay_holds_no_token_no_url_and_no_personal_data() -> None:
@@ -187,11 +200,22 @@ def test_an_answer_that_the_last_release_stored_keeps_its_link_to_cancel() -> No
 
 def test_a_trip_that_begins_today_is_created_without_a_link_to_cancel() -> None:
     tonight = a_reservation(offer=an_offer(starts_on=NOON.date()))
-    stored_today = answers.stored_answer(tonight, now=NOON, policy=STANDARD)
 
-    response = answers.created(stored_today, base_url=BASE_URL, keys=KEYS, replayed=False)
+    response = answers.created(stored(tonight), base_url=BASE_URL, keys=KEYS, replayed=False)
 
-    assert "cancel" not in body_of(response)["_links"]
+    body = body_of(response)
+    assert "cancel" not in body["_links"]
+    assert body["cancellable_until"] is None
+
+
+def test_an_answer_stored_before_a_member_existed_is_repeated_without_it() -> None:
+    old = stored()
+    newer = {"supplier_locator", "closed_reason", "cancellable_until", "support_contact"}
+    old["body"] = {name: value for name, value in old["body"].items() if name not in newer}
+
+    response = answers.created(old, base_url=BASE_URL, keys=KEYS, replayed=True)
+
+    assert not newer & body_of(response).keys()
 
 
 def test_a_replay_differs_only_in_its_header() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 
 from reservations.domain.facts import Call, Status
@@ -12,7 +12,7 @@ from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import DocumentType, MailStatus, Reservation
 from reservations.domain.standing import Standing
 from reservations.domain.stored_words import is_known
-from reservations.domain.words import RESTING, PublicStatus, State
+from reservations.domain.words import RESTING, ClosedReason, PublicStatus, State
 
 
 class StepStatus(StrEnum):
@@ -56,6 +56,8 @@ class View:
     documents: tuple[DocumentType, ...]  # those that are valid now
     expires_at: datetime | None  # the end of the hold of an unpaid offer
     requires_support: bool
+    supplier_locator: str | None  # of a confirmed trip
+    closed_reason: ClosedReason | None
 
 
 PROGRESS: Mapping[State, Progress] = {
@@ -93,7 +95,14 @@ def view(reservation: Reservation, at: Moment) -> View:
         documents=tuple(_available(reservation)) if confirmed else (),
         expires_at=_expires_at(standing, at.policy),
         requires_support=needs_support(reservation, at.now),
+        supplier_locator=_locator(standing) if confirmed else None,
+        closed_reason=standing.closed_reason,
     )
+
+
+def _locator(standing: Standing) -> str | None:
+    booking = standing.kept_booking
+    return booking.reference if booking else None
 
 
 def needs_support(reservation: Reservation, now: datetime) -> bool:
@@ -127,12 +136,16 @@ def at_rest(reservation: Reservation, now: datetime) -> bool:
     return not under_way and is_fulfilled(reservation, now)
 
 
+def cancellable_until(reservation: Reservation, now: datetime) -> datetime | None:
+    """Return the first instant of the day of the start (UTC), or `None` if the traveler cannot cancel now."""
+    start = datetime.combine(reservation.offer.starts_on, time.min, tzinfo=UTC)
+    cancellable = reservation.standing.public_status in _CANCELLABLE and now < start
+    return start if cancellable else None
+
+
 def is_cancellable(reservation: Reservation, now: datetime) -> bool:
     """Return `True` while the traveler may cancel: before the day of the start (UTC)."""
-    return (
-        reservation.standing.public_status in _CANCELLABLE
-        and now.date() < reservation.offer.starts_on
-    )
+    return cancellable_until(reservation, now) is not None
 
 
 def reads_differently(before: Reservation, after: Reservation, at: Moment) -> bool:

@@ -10,17 +10,21 @@ from uuid import UUID
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
+from reservations import config
 from reservations.application.ports import UnitOfWork
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
 from reservations.domain.history import HistoryEntry
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Language, Reservation
-from reservations.domain.views import View, at_rest, is_cancellable, view
+from reservations.domain.views import View, at_rest, cancellable_until, is_cancellable, view
 from reservations.domain.words import PublicStatus
 from reservations.entrypoints import http
 from reservations.entrypoints.problems import CATALOGUE
 from reservations.texts.compiled import TIMELINE
+
+# Settings of every function that answers about a reservation.
+SETTINGS = (config.AccessTokenSettings, config.ApiSettings, config.ContactSettings)
 
 # Seconds between polls, by the reservation's age: short while most journeys end, then longer.
 _POLL_EVERY_S = (
@@ -33,15 +37,23 @@ _POLL_AT_LAST_S = 60
 _NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
 
-def stored_answer(reservation: Reservation, *, now: datetime, policy: Policy) -> dict[str, Any]:
+def stored_answer(
+    reservation: Reservation, *, policy: Policy, support_contact: str
+) -> dict[str, Any]:
     """The answer to a creation, as the idempotency store keeps it."""
+    now = reservation.updated_at
     return {
         "status": int(HTTPStatus.ACCEPTED),
         "retry_after_s": poll_after_s(reservation, now=now),
         "reservation_id": str(reservation.reservation_id),
         "token_kid": reservation.token_kid,
         "cancellable": is_cancellable(reservation, now),
-        "body": _body(reservation, view(reservation, Moment(now, policy))),
+        "body": _body(
+            reservation,
+            view(reservation, Moment(now, policy)),
+            now=now,
+            support_contact=support_contact,
+        ),
     }
 
 
@@ -64,7 +76,7 @@ def created(
 
 
 def stored_cancellation(
-    reservation: Reservation, *, now: datetime, policy: Policy
+    reservation: Reservation, *, now: datetime, policy: Policy, support_contact: str
 ) -> dict[str, Any]:
     """The answer to a cancellation, as the idempotency store keeps it: 202 until the reservation is CANCELADA.
 
@@ -76,7 +88,7 @@ def stored_cancellation(
         "status": int(HTTPStatus.OK if done else HTTPStatus.ACCEPTED),
         "retry_after_s": None if at_rest(reservation, now) else poll_after_s(reservation, now=now),
         "cancellable": is_cancellable(reservation, now),
-        "body": _body(reservation, seen),
+        "body": _body(reservation, seen, now=now, support_contact=support_contact),
     }
 
 
@@ -123,6 +135,7 @@ def shown(
     now: datetime,
     policy: Policy,
     base_url: str,
+    support_contact: str,
     if_none_match: str | None,
 ) -> Response[str]:
     """The current reservation; 304 when the caller has this version already (RFC 9110, section 13.1.2)."""
@@ -136,7 +149,8 @@ def shown(
         return Response(HTTPStatus.NOT_MODIFIED, headers=headers | {"Vary": http.VARY})
     # As of the last change: effects of time alone raise the version at the next check.
     seen = view(reservation, Moment(reservation.updated_at, policy))
-    body = _with_links(_body(reservation, seen), base_url=base_url, cancellable=cancellable)
+    body = _body(reservation, seen, now=now, support_contact=support_contact)
+    body = _with_links(body, base_url=base_url, cancellable=cancellable)
     return http.json_response(HTTPStatus.OK, body, headers=headers)
 
 
@@ -191,8 +205,11 @@ def _matches(if_none_match: str | None, version: int) -> bool:
     return "*" in candidates or f'"{version}"' in candidates
 
 
-def _body(reservation: Reservation, seen: View) -> dict[str, Any]:
-    price, refund = reservation.facts.price, seen.refund
+def _body(
+    reservation: Reservation, seen: View, *, now: datetime, support_contact: str
+) -> dict[str, Any]:
+    """`now` decides only whether the traveler can still cancel."""
+    price, refund, until = reservation.facts.price, seen.refund, cancellable_until(reservation, now)
     return {
         "reservation_code": display(reservation.code),
         "status": seen.status.value,
@@ -215,6 +232,10 @@ def _body(reservation: Reservation, seen: View) -> dict[str, Any]:
         "expires_at": seen.expires_at and http.rfc3339(seen.expires_at),
         "version": reservation.version,
         "requires_support": seen.requires_support,
+        "supplier_locator": seen.supplier_locator,
+        "closed_reason": seen.closed_reason and seen.closed_reason.value,
+        "cancellable_until": until and http.rfc3339(until),
+        "support_contact": support_contact,
     }
 
 

@@ -32,7 +32,7 @@ from reservations.texts.compiled import FAULTS
 
 JSON = "application/json"
 PROBLEM_JSON = "application/problem+json"
-EXPOSED = "Location, Retry-After, ETag, Idempotency-Replayed, Content-Language"
+EXPOSED = "Location, Retry-After, ETag, Idempotency-Replayed, Content-Language, X-Request-Id"
 VARY = "x-api-key, Authorization, Accept-Language"
 
 # Method of each address. ANY in the template routes the others here too, for a 405 (RFC 9110, section 15.5.6).
@@ -141,6 +141,7 @@ def function(app: APIGatewayRestResolver, services: Services) -> Handler:
         answer["multiValueHeaders"] |= {
             "Access-Control-Allow-Origin": [services.allowed_origin()],
             "Access-Control-Expose-Headers": [EXPOSED],
+            "X-Request-Id": [_request_id(APIGatewayProxyEvent(event))],
         }
         return answer
 
@@ -318,7 +319,7 @@ def problem_parts(
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Body and headers of RFC 9457, in the caller's language. They repeat no text of the request."""
     spoken = language(event)
-    request_id = event.request_context.request_id or "00000000-0000-0000-0000-000000000000"
+    request_id = _request_id(event)
     body = {
         "type": problem.type,
         "title": problem.title(spoken),
@@ -346,6 +347,11 @@ def problem_parts(
     if problem.code == "idempotency_key_missing":
         headers["Link"] = _KEY_HELP
     return body, headers
+
+
+def _request_id(event: APIGatewayProxyEvent) -> str:
+    """The gateway's id of the request, which our logs carry too."""
+    return event.request_context.request_id or "00000000-0000-0000-0000-000000000000"
 
 
 def to_json(body: Mapping[str, Any]) -> str:
