@@ -149,7 +149,7 @@ security-tools:
 
 # Locks of deployed packages and of their tools. LocalStack's serves one machine and is of a fixed day.
 audited = layers/dependencies/requirements.txt layers/pdf/requirements.txt local/locks/lambda.lock local/locks/dev.lock \
-	local/locks/sam.lock local/locks/bootstrap.lock local/locks/security.lock local/locks/mutation.lock local/locks/node.lock \
+	local/locks/sam.lock local/locks/bootstrap.lock local/locks/security.lock local/locks/mutation.lock local/locks/node.lock local/locks/clients.lock \
 	local/locks/browser.lock
 
 .PHONY: audit
@@ -263,6 +263,7 @@ lock: node-tools ## Make every lock again from pyproject.toml
 	$(compile) --universal --group pyproject.toml:lambda -o local/locks/lambda.lock
 	$(compile) --universal --group pyproject.toml:sam -o local/locks/sam.lock
 	$(compile) --universal --group pyproject.toml:security -o local/locks/security.lock
+	$(compile) --universal --group pyproject.toml:clients -o local/locks/clients.lock
 	$(compile) --universal --group pyproject.toml:node -o local/locks/node.lock
 	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:browser -o local/locks/browser.lock
 	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:mutation -o local/locks/mutation.lock

@@ -71,13 +71,14 @@ environment() { # environment FOLDER LOCK PYTHON
 
 node_packages() { # node_packages LOCK: the packages of tests/NAME/package-lock.json, in .local/node/NAME
   folder=$state/node/$(basename "$(dirname "$1")")
-  stamp=$(fingerprint "$1" "$(cat "$state/venvs/node/stamp")")
+  package=$(dirname "$1")/package.json
+  stamp=$(fingerprint "$1" "$(cksum <"$package") $(cat "$state/venvs/node/stamp")")
   [ "$(cat "$folder/stamp" 2>/dev/null)" = "$stamp" ] && return
   make_room_check
   began=$(date +%s)
   mkdir -p "$folder"
   rm -f "$folder/stamp"
-  cp "$1" "$(dirname "$1")/package.json" "$folder"
+  cp "$1" "$package" "$folder"
   log=$state/logs/npm-$(basename "$folder").log
   "$state/venvs/node/bin/npm" ci --prefix "$folder" --ignore-scripts --no-audit --no-fund >"$log" 2>&1 ||
     { tail -5 "$log" >&2; fail "The packages of $1 could not be installed." "Check the network and the disk, then see $log."; }
@@ -123,6 +124,7 @@ environment "$state/venvs/lambda" local/locks/lambda.lock "$python"
 environment "$state/venvs/sam" local/locks/sam.lock "$python"
 if [ -n "${1:-}" ]; then environment "$state/venvs/$1" "local/locks/$1.lock" "$python"; fi # security, mutation, browser, node
 if [ "${1:-}" = node ]; then
+  environment "$state/venvs/clients" local/locks/clients.lock "$python"
   for lock in tests/*/package-lock.json; do node_packages "$lock"; done
 fi
 

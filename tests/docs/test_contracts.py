@@ -1,7 +1,9 @@
 """The contracts are valid documents, and every example in them obeys its own schema."""
 
 import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,10 +14,12 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 from openapi_spec_validator import validate
 
+from local.paths import ROOT, STATE, VENVS
 from reservations.domain.codes import canonical, display
 
-CONTRACTS = Path(__file__).parents[2] / "docs" / "contratos"
+CONTRACTS = ROOT / "docs" / "contratos"
 OPENAPI = sorted(CONTRACTS.glob("*.yaml"))
+OURS = [CONTRACTS / "openapi.yaml", CONTRACTS / "openapi.en.yaml"]
 MESSAGES = sorted((CONTRACTS / "mensajes").glob("*.schema.json"))
 
 _COMPONENT = re.compile(r"#/components/[A-Za-z]+/[A-Za-z0-9_]+")
@@ -81,6 +85,32 @@ def operations() -> dict[tuple[str, str], dict[str, Any]]:
 @pytest.mark.parametrize("path", OPENAPI, ids=lambda path: path.name)
 def test_the_contract_is_valid_openapi(path: Path) -> None:
     validate(load(path), base_uri=path.as_uri())
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["redocly", "lint", "--extends=recommended-strict"],
+        ["spectral", "lint", "--fail-severity=hint", "--ruleset=tests/clients/spectral.yaml"],
+    ],
+    ids=lambda command: command[0],
+)
+def test_the_linters_of_others_find_nothing_in_our_contract(command: list[str]) -> None:
+    tool, *arguments = command
+    result = subprocess.run(
+        [STATE / "node/clients/node_modules/.bin" / tool, *arguments, *OURS],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "PATH": f"{VENVS / 'node' / 'bin'}:{os.environ['PATH']}",
+            "REDOCLY_TELEMETRY": "off",
+            "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true",
+        },
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("path", OPENAPI, ids=lambda path: path.name)
