@@ -237,8 +237,8 @@ logs: set-up ## Follow the logs of every process and function
 	@exec $(stack) logs
 
 .PHONY: ops
-ops: set-up ## Inspect and repair reservations on the stack (make ops ARGS="--help" lists the commands)
-	@exec $(tools)/python -m local.ops $(ARGS)
+ops: set-up ## Inspect and repair reservations on the stack; bin/ops is the same without ARGS= (bin/ops --help)
+	@bin/ops $(ARGS) || test $$? = 2 # a refusal has said why
 
 .PHONY: down
 down: set-up ## Stop the stack; its data stay

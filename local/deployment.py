@@ -22,11 +22,9 @@ from botocore.config import Config
 from botocore.exceptions import WaiterError
 
 from local.credentials import Secrets
-from local.paths import LOGS, ROOT, STATE, VENVS
+from local.paths import BUCKET_ADDRESSING, LOGS, ROOT, STACK, STAGE, STATE, VENVS
 from local.processes import StackError
 
-STACK = "reservations"
-STAGE = "local"
 REGION = "eu-west-1"
 _STAMP = "built-from.txt"
 _SENDER = "reservas@example.com"
@@ -38,7 +36,6 @@ SAM = VENVS / "sam" / "bin" / "sam"
 _API_ID = "reservations"
 _FIXED_ID = {"Tags": {"_custom_id_": _API_ID}, "PropagateTags": True}
 _CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
-BUCKET_ADDRESSING = {"BUCKET_ADDRESSING": "path"}  # LocalStack knows no host of a bucket
 _GRADUAL = ("AutoPublishAlias", "DeploymentPreference")
 _SAM_SECONDS = 300
 ORIGIN = re.compile(r"(https?://[^/\s]+|\*)")  # the template's pattern: LocalStack ignores it

@@ -1,4 +1,4 @@
-"""Folders and files of the stack, all under `.local/` and outside git."""
+"""Names of the stack, and its folders and files: all under `.local/` and outside git."""
 
 import json
 import os
@@ -6,9 +6,13 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+STACK = "reservations"
+STAGE = "local"
+BUCKET_ADDRESSING = {"BUCKET_ADDRESSING": "path"}  # LocalStack knows no host of a bucket
 ROOT = Path(__file__).resolve().parents[1]
 STATE = ROOT / ".local"
 LOGS = STATE / "logs"
+FUNCTION_LOGS = STATE / "localstack" / "lambda" / "logs"
 VENVS = STATE / "venvs"
 # Set for tests on another stack than the embedded one, such as docker-compose.yml's.
 STACK_FILE = Path(os.environ.get("STACK_FILE") or STATE / "stack.json")

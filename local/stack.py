@@ -23,7 +23,17 @@ if __name__ == "__main__":
 
 from local import database, deployment, journey, processes
 from local.credentials import Secrets, stack_secrets
-from local.paths import LOGS, ROOT, STACK_FILE, STATE, VENVS, read_json, write_json
+from local.paths import (
+    FUNCTION_LOGS,
+    LOGS,
+    ROOT,
+    STACK_FILE,
+    STAGE,
+    STATE,
+    VENVS,
+    read_json,
+    write_json,
+)
 from local.processes import Service, StackError
 from local.progress import complain, done, note, step
 
@@ -291,7 +301,7 @@ def _description(blueprint: _Blueprint, api_url: str) -> dict[str, Any]:
         blueprint.secrets,
         api_url=api_url,
         aws_url=blueprint.urls["localstack"],
-        stage=deployment.STAGE,
+        stage=STAGE,
         database_url=blueprint.database_url,
         simulator_urls=blueprint.urls,
         origin=blueprint.origin,
@@ -377,7 +387,7 @@ def status() -> int:
 
 def logs() -> None:
     """Follow all logs, the functions' included, until Ctrl-C."""
-    places = [*LOGS.glob("*.log"), *(_LOCALSTACK_STATE / "lambda" / "logs").glob("*.log")]
+    places = [*LOGS.glob("*.log"), *FUNCTION_LOGS.glob("*.log")]
     if not places:
         raise StackError("There are no logs yet.", remedy="Start the stack: make run")
     os.execvp("tail", ["tail", "-n", "5", "-F", *map(str, places)])

@@ -6,16 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import click
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ops import output
-from ops.cloudformation import CLOUDFORMATION_CONFIG, resources_of
-from reservations.adapters.aws.dead_letters import Pair, SqsDeadLetterQueues
-from reservations.adapters.aws.sqs import SQS_CONFIG
+from ops.aws import BRIEF, resources_of, role_of_caller
 from reservations.application import ports
 from reservations.domain.actions import LOOK_QUEUE_OF
 from reservations.domain.decisions import DecisionRefusedError
@@ -34,6 +33,11 @@ from reservations.domain.errors import (
 from reservations.domain.messages import Queue
 from reservations.domain.reservation import Reservation
 from reservations.services import Services
+
+if TYPE_CHECKING:
+    from ops.logs import Logs
+
+Tunnel = tuple[str, int]
 
 _Value = TypeVar("_Value", bound=str)
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -55,7 +59,7 @@ SOURCES: tuple[ports.Source, ...] = (
 # The cause of a failure, and the next step.
 ADVICE: Mapping[type[Exception], str] = {
     ReservationNotFoundError: "There is no such reservation in this stage. `ops list` shows those that need a person.",
-    InvalidReservationCodeError: "That is no reservation code: a symbol is wrong or missing. Read it again.",
+    InvalidReservationCodeError: "A symbol of the code is wrong or missing. Read it again. Other ids: `ops find`.",
     NotCancellableError: "It cannot be cancelled: it ended otherwise, or its service has begun. See `ops show`.",
     DatabaseBusyError: "A step holds a reservation at this moment; nothing was done to it. Repeat the command.",
     DatabaseUnavailableError: "The database did not answer. Repeat the command; `ops timeline` shows whether it acted.",
@@ -64,6 +68,9 @@ ADVICE: Mapping[type[Exception], str] = {
     QueueUnavailableError: "The queue did not answer. Repeat the command: a repeated message is harmless.",
     DocumentStoreUnavailableError: "The bucket did not answer. Repeat the command: deleting twice is harmless.",
 }
+
+
+_TOLD_BY_ADVICE = (InvalidReservationCodeError, ReservationNotFoundError, NotCancellableError)
 
 
 class Values(click.Choice[_Value]):
@@ -86,8 +93,11 @@ class Operations(click.Group):
         except DecisionRefusedError as error:
             raise OpsError(f"Refused: {error}.") from error
         except ReservationsError as error:
-            happened = f"{error}\n" if str(error) else ""
-            raise OpsError(happened + ADVICE.get(type(error), "")) from error
+            advice = ADVICE.get(type(error), "")
+            happened = f"{error}\n" if str(error) and type(error) not in _TOLD_BY_ADVICE else ""
+            raise OpsError(happened + advice) from error
+        except ClientError as error:
+            raise OpsError(f"AWS refused: {error}\n{ADVICE[SettingsError]}") from error
         except BotoCoreError as error:
             raise OpsError(f"AWS was not reached: {error}\n{ADVICE[SettingsError]}") from error
 
@@ -102,11 +112,47 @@ class Desk:
     services: Services
     stack: str
     as_json: bool = False
+    on_aws: bool = False
+    log_folder: str | None = None  # of the embedded stack
 
     @cached_property
     def resources(self) -> Mapping[str, str]:
-        client = boto3.client("cloudformation", config=CLOUDFORMATION_CONFIG)
-        return resources_of(client, self.stack)
+        return resources_of(boto3.client("cloudformation", config=BRIEF), self.stack)
+
+    def actor(self, role: str) -> str:
+        """The actor of a command in the history. On AWS, the role of the credentials comes first."""
+        if not self.on_aws:
+            return f"operator:{role}"
+        return f"operator:{role_of_caller(boto3.client('sts', config=BRIEF))}/{role}"
+
+    def logs(self) -> "Logs":
+        from ops.logs import FileLogs, InsightsLogs
+
+        if self.log_folder:
+            return FileLogs(Path(self.log_folder))
+        groups = sorted(n for n in self.resources.values() if n.startswith("/aws/lambda/"))
+        return InsightsLogs(boto3.client("logs", config=BRIEF), groups=groups)
+
+    def alarms(self) -> list[str]:
+        """The alarms of the stack that ring."""
+        names = {name: key for key, name in self.resources.items() if key.endswith("Alarm")}
+        cloudwatch = boto3.client("cloudwatch", config=BRIEF)
+        pages = cloudwatch.get_paginator("describe_alarms").paginate(StateValue="ALARM")
+        ringing = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
+        return sorted(names[name] for name in ringing if name in names)
+
+    def waiting(self) -> dict[ports.Source, int]:
+        """The messages in each queue of a step."""
+        sqs = boto3.client("sqs", config=BRIEF)
+        return {
+            queue: int(
+                sqs.get_queue_attributes(
+                    QueueUrl=self._url(queue, "Queue"),
+                    AttributeNames=["ApproximateNumberOfMessages"],
+                )["Attributes"]["ApproximateNumberOfMessages"]
+            )
+            for queue in (*Queue, ports.MAIL_EVENT)
+        }
 
     def document_store(self) -> ports.DocumentStore:
         return self._services_with(DOCUMENT_BUCKET=self.resources["DocumentBucket"]).document_store
@@ -116,6 +162,9 @@ class Desk:
         return self._services_with(**urls).publisher
 
     def dead_letters(self) -> ports.DeadLetters:
+        from reservations.adapters.aws.dead_letters import Pair, SqsDeadLetterQueues
+        from reservations.adapters.aws.sqs import SQS_CONFIG
+
         pairs: dict[ports.Source, Pair] = {
             queue: Pair(source=self._url(queue, "Queue"), dead=self._url(queue, "DeadLetterQueue"))
             for queue in SOURCES
@@ -124,6 +173,9 @@ class Desk:
 
     def say(self, page: output.Page) -> None:
         output.emit(page, as_json=self.as_json)
+
+    def say_line(self, row: output.Row) -> None:
+        output.emit_line(row, as_json=self.as_json)
 
     def show_changed(self, done: str, reservation: Reservation) -> None:
         with self.services.unit_of_work() as uow:
@@ -145,10 +197,12 @@ def _answer_as_json(ctx: click.Context, _: click.Parameter, chosen: bool) -> Non
         ctx.find_object(Desk).as_json = True  # type: ignore[union-attr]  # the group made it
 
 
-def _actor(_: click.Context, __: click.Parameter, role: str) -> str:
+def _actor(ctx: click.Context, _: click.Parameter, role: str) -> str:
     if not _ROLE.fullmatch(role):
         raise click.BadParameter("a role, not a person: lower-case letters, digits, . _ -")
-    return f"operator:{role}"
+    desk = ctx.find_object(Desk)
+    assert desk is not None  # the group made it
+    return desk.actor(role)
 
 
 def reference(_: click.Context, __: click.Parameter, evidence: str) -> str:
@@ -157,6 +211,15 @@ def reference(_: click.Context, __: click.Parameter, evidence: str) -> str:
             "a reference of 3 to 100 letters, digits and . _ : / # -, no personal data"
         )
     return evidence
+
+
+def tunnel(_: click.Context, __: click.Parameter, text: str | None) -> Tunnel | None:
+    if text is None:
+        return None
+    host, _colon, port = text.rpartition(":")
+    if not (host and port.isdecimal()):
+        raise click.BadParameter("a host and a port, as in 127.0.0.1:3307")
+    return host, int(port)
 
 
 def span(_: click.Context, __: click.Parameter, text: str) -> timedelta:

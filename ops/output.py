@@ -1,14 +1,14 @@
 """Output of `ops`: tables for people, one JSON object for machines, no personal data in either."""
 
 import json
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import chain
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from reservations.application.ports import Attempt, Overview
 from reservations.domain.codes import display
@@ -19,7 +19,13 @@ from reservations.domain.reservation import ERASED, Customer, Reservation
 Row = Mapping[str, Any]
 Page = Mapping[str, Row | Sequence[Row] | str | int | float]
 
-_PIPE_WIDTH = 200  # columns, where no terminal says how many there are
+_WIDTH = 80  # columns, where no terminal says how many there are
+_OUTCOMES = {
+    "Seen": "answered",
+    "Listing": "listed",
+    "NotSent": "not sent",
+    "NoAnswer": "no answer",
+}
 
 
 def emit(page: Page, *, as_json: bool) -> None:
@@ -27,32 +33,30 @@ def emit(page: Page, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(page, default=_plain))  # ASCII, without terminal control characters
         return
-    console = Console(
-        width=None if sys.stdout.isatty() else _PIPE_WIDTH,
-        highlight=False,
-        # A locator is the supplier's text: its brackets and colons are no markup.
-        markup=False,
-        emoji=False,
-    )
-    for name, part in page.items():
-        match part:
-            case Mapping():
-                console.print(_lines(name, part))
-            case str() | int() | float():
-                console.print(f"{name}: {part}")
-            case _:
-                console.print(_table(name, part) if part else f"{name}: none")
+    columns = shutil.get_terminal_size((_WIDTH, 0)).columns if sys.stdout.isatty() else _WIDTH
+    for line in chain.from_iterable(_part(name, part, columns) for name, part in page.items()):
+        click.echo(line)
+
+
+def emit_line(row: Row, *, as_json: bool) -> None:
+    """Print one row of a stream."""
+    given = "  ".join(shown(value) for value in row.values() if value not in (None, ""))
+    click.echo(json.dumps(row, default=_plain) if as_json else given)
 
 
 def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value for people: a time of today without its date, and no character that a terminal obeys."""
     if value is None or value == "":
         return "–"
     if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}Z"
+        today = value.date() == datetime.now(UTC).date()
+        return f"{value:%H:%M:%S}Z" if today else f"{value:%Y-%m-%d %H:%M}Z"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(shown, value))
     return f"{value:g}" if isinstance(value, float) else _harmless(str(value))
 
 
@@ -61,23 +65,61 @@ def _harmless(text: str) -> str:
     return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
-def _lines(name: str, row: Row) -> Table:
-    table = Table(title=name, title_justify="left", show_header=False, box=None)
-    for key, value in row.items():
-        table.add_row(f"{key}", _shown(value))
-    return table
+def _part(name: str, part: Any, columns: int) -> Iterator[str]:
+    if isinstance(part, Mapping):
+        yield _title(name)
+        given = {key: shown(value) for key, value in part.items() if value not in (None, "", ())}
+        width = max(map(len, given), default=0)
+        yield from (f"  {key:<{width}}  {text}" for key, text in given.items())
+    elif isinstance(part, str | int | float):
+        yield f"{name}: {shown(part)}"
+    elif part:
+        yield _title(name)
+        yield from _table(part, columns)
+    else:
+        yield f"{name}: none"
 
 
-def _table(name: str, rows: Sequence[Row]) -> Table:
-    table = Table(*rows[0], title=name, title_justify="left")
-    for row in rows:
-        table.add_row(*map(_shown, row.values()))
-    return table
+def _title(name: str) -> str:
+    return click.style(name, bold=True)
+
+
+def _table(rows: Sequence[Row], columns: int) -> Iterator[str]:
+    """A table if it fits, else a block for each row. No value is ever cut."""
+    keys = [key for key in rows[0] if any(row[key] not in (None, "", ()) for row in rows)]
+    cells = [[shown(row[key]) for key in keys] for row in rows]
+    widths = [max(map(len, column)) for column in zip(keys, *cells, strict=True)]
+    if sum(widths) + 2 * len(widths) > columns:
+        yield from chain.from_iterable(_block(row, columns) for row in rows)
+        return
+    for line in (keys, *cells):
+        yield (
+            "  " + "  ".join(f"{text:<{w}}" for text, w in zip(line, widths, strict=True)).rstrip()
+        )
+
+
+def _block(row: Row, columns: int) -> Iterator[str]:
+    """The first two values, and the rest as pairs that are broken between lines only."""
+    first, second, *rest = row.items()
+    line = f"  {shown(first[1])}  {shown(second[1])}"
+    several = [each for _, value in rest if isinstance(value, list) for each in value]
+    for key, value in rest:
+        if value in (None, "", ()) or isinstance(value, list):
+            continue
+        pair = f"{key} {shown(value)}"
+        if len(line) + 2 + len(pair) > columns:
+            yield line
+            line = f"    {pair}"
+        else:
+            line += f"  {pair}"
+    yield line
+    yield from (f"    {shown(each)}" for each in several)
 
 
 def overview(found: Overview) -> Row:
     return {
         "code": display(found.code),
+        "status": found.status,
         "state": found.state,
         "review": found.review,
         "next_check_at": found.next_check_at,
@@ -136,6 +178,31 @@ def whole(
     }
 
 
+def with_attempts(page: Page) -> Page:
+    """The page for people: each call with its attempts, and words instead of names of classes."""
+    calls: Any = page["calls"]
+    attempts: Any = page["attempts"]
+    rest = {name: part for name, part in page.items() if name not in ("calls", "attempts")}
+    reservation, *others = rest.items()
+    return (
+        dict([reservation])
+        | {
+            "calls": [
+                {key: value for key, value in call.items() if key != "key"}
+                | {"tries": [_try(each) for each in attempts if each["call"] == call["key"]]}
+                for call in calls
+            ]
+        }
+        | dict(others)
+    )
+
+
+def _try(attempt: Row) -> str:
+    outcome = _OUTCOMES.get(attempt["outcome"], attempt["outcome"])
+    status = f" {attempt['http_status']}" if attempt["http_status"] else ""
+    return f"{shown(attempt['sent_at'])} {attempt['verb']}{status} {outcome} {attempt['ms']} ms"
+
+
 def history(entries: Sequence[HistoryEntry]) -> list[Row]:
     return [
         {"at": entry.at, "event": entry.event, "actor": entry.actor, "note": entry.note}
@@ -155,6 +222,7 @@ def _call(call: Call) -> Row:
     return {
         "operation": call.operation,
         "status": call.status,
+        "key": call.key,
         "money": call.money,
         "provider_id": call.provider_id,
         "locator": call.locator,

@@ -56,7 +56,11 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
         app=app,
     )
     if not replayed:
-        observability.report("reservation accepted", metric="ReservationAccepted")
+        observability.report(
+            "reservation accepted",
+            metric="ReservationAccepted",
+            reservation_id=stored["reservation_id"],
+        )
         if context.modes.quote is QuoteMode.OBSERVE and body.quote is None:
             observability.count("QuoteMissing")
     return answers.created(

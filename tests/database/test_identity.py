@@ -134,6 +134,23 @@ def test_a_server_that_speaks_no_tls_is_refused_unless_the_url_allows_it() -> No
 
 
 @pytest.mark.mysql
+@pytest.mark.parametrize("behind", [ELSEWHERE, "192.0.2.2"])
+def test_behind_a_tunnel_the_server_proves_the_name_of_the_url(serve: Serve, behind: str) -> None:
+    roots = serve(ELSEWHERE)
+    url = make_url(url_of("mysql", tls=True))
+    far = url.set(host=behind, port=3306).render_as_string(hide_password=False)
+    connect = connector(f"{far}&ssl_ca={roots}", tunnel=(HERE, url.port or 0))
+
+    if behind == ELSEWHERE:
+        with schema.engine_of(connect).connect() as connection:
+            assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    else:
+        with pytest.raises(DatabaseUnavailableError) as caught:
+            Database(connect).now()
+        assert "IP address mismatch" in str(caught.value.__cause__)
+
+
+@pytest.mark.mysql
 def test_this_machine_needs_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
     with schema.engine_of(connector(url_of("mariadb", tls=True))).connect() as connection:

@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from local.deployment import STACK
+from local.paths import STACK
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import Json, Trip, a_request, depart, eventually
 from tests.worlds.invocation import an_event

@@ -20,7 +20,7 @@ from reservations.application.ports import (
 )
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.messages import Queue
-from reservations.domain.words import State
+from reservations.domain.words import PublicStatus, State
 from reservations.entrypoints.observability import FunctionFailedError
 from tests.handlers.conftest import Surroundings
 from tests.worlds.builders import CODE, NOON, RESERVATION_ID, a_reservation, a_voucher, an_offer
@@ -54,6 +54,7 @@ class Watch(Oversight):
     def in_review(self, *, limit: int) -> list[Overview]:
         one = Overview(
             code=CODE,
+            status=PublicStatus.EN_PROCESO,
             state=State.PAID,
             review="deadline",
             next_check_at=NOON,

@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from local.paths import ROOT
 from local.template import in_size, resources, template
-from ops.cloudformation import resources_of
+from ops.aws import resources_of
 
 Clients = Callable[[str], Any]
 

@@ -47,6 +47,7 @@ class Services:
     """
 
     environment: Mapping[str, str]
+    tunnel: tuple[str, int] | None = None  # the near end of a port-forward to the database
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -163,6 +164,11 @@ class Services:
 
         return MySqlOversight(self._unhurried_database)
 
+    def search(self) -> ports.Search:
+        from reservations.adapters.mysql.search import MySqlSearch
+
+        return MySqlSearch(self._unhurried_database)
+
     def retention(self) -> ports.Retention:
         from reservations.adapters.mysql.retention import MySqlRetention
 
@@ -194,7 +200,7 @@ class Services:
         from reservations.adapters.mysql.address import connector
 
         url = self._settings(config.DatabaseSettings).database_url.get_secret_value()
-        return connector(url, token=self._token, **limits)
+        return connector(url, token=self._token, tunnel=self.tunnel, **limits)
 
     def _token(self, address: "Address") -> str:
         from reservations.adapters.mysql.iam import iam_token

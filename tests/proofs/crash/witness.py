@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from local.deployment import STACK, client
-from local.paths import ROOT
+from local.deployment import client
+from local.paths import ROOT, STACK
 from local.template import resources
 
 _INSIDE = Path(__file__).with_name("inside")

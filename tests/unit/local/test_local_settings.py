@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local import credentials, database, deployment, ops, processes
+from local import credentials, database, deployment, ops, paths, processes
 from local.credentials import Secrets, stack_secrets
 from local.processes import StackError
 
@@ -120,7 +120,7 @@ def test_operators_work_on_the_stack_of_this_machine_unless_they_name_another(
     }
     for name in ("OPS_STACK", "OPS_STAGE"):
         monkeypatch.delenv(name, raising=False)
-    assert ops.environment(stack)["OPS_STACK"] == deployment.STACK
+    assert ops.environment(stack)["OPS_STACK"] == paths.STACK
     assert ops.environment(stack)["OPS_STAGE"] == "here"
 
     monkeypatch.setenv("OPS_STACK", "mine")

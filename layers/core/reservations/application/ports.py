@@ -15,7 +15,7 @@ from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, MailKind, Offer, Reservation
-from reservations.domain.words import State
+from reservations.domain.words import PublicStatus, State
 
 # --- the database -----------------------------------------------------------------------------------------------------
 
@@ -286,6 +286,7 @@ class Overview:
     """A reservation in a list of operators."""
 
     code: str
+    status: PublicStatus
     state: State
     review: str
     next_check_at: datetime | None
@@ -358,6 +359,44 @@ class Oversight(Protocol):
 
     def now(self) -> datetime:
         """The database's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """Reservations of one status. Those of `age` "older" are not settled."""
+
+    status: PublicStatus
+    age: Literal["hour", "day", "older"]
+    reservations: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Contradictions of one kind. `opened` ones wait for a person, the others for more looks."""
+
+    kind: str
+    opened: int
+    suspected: int
+
+
+class Search(Protocol):
+    """Finds reservations, the newest first. Each method is a transaction of its own."""
+
+    def by_id(self, reservation_id: UUID) -> list[Overview]: ...
+
+    def by_provider(self, name: str, *, limit: int) -> list[Overview]:
+        """Reservations with this locator, or with this id of a payment, refund or booking."""
+
+    def by_address(self, address: str, *, limit: int) -> list[Overview]:
+        """Reservations of this mail address, in any case of its letters."""
+
+    def by_status(self, status: PublicStatus, *, since: datetime, limit: int) -> list[Overview]: ...
+
+    def counts(self) -> list[Count]:
+        """Reservations made in the last day, and older ones that are not settled."""
+
+    def doubts(self) -> list[Doubt]:
+        """The contradictions of reservations that are not settled."""
 
 
 class Retention(Protocol):

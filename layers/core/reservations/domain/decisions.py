@@ -161,6 +161,41 @@ def resolve(
     return _attest(standing, call, ATTESTED[decision], evidence, at)
 
 
+def possible(facts: Facts, at: Moment) -> Mapping[Decision, tuple[str, ...]]:
+    """The decisions that would be taken now, each with the targets to choose from, if it needs one."""
+    standing = Standing(facts)
+    reviews = standing.reviews(at.now)
+    found = {
+        decision: _targets_taken(facts, decision, at)
+        for decision in Decision
+        if reviews & ANSWERS[decision]
+    }
+    return {decision: targets for decision, targets in found.items() if targets is not None}
+
+
+def _targets_taken(facts: Facts, decision: Decision, at: Moment) -> tuple[str, ...] | None:
+    if _is_taken(facts, decision, None, at):
+        return ()
+    ids = {call.target or call.provider_id for call in facts.calls} - {None}
+    matters = {f"{row.kind}:{row.subject}" for row in facts.contradictions}
+    taken = tuple(
+        t for t in sorted({*filter(None, ids), *matters}) if _is_taken(facts, decision, t, at)
+    )
+    return taken or None
+
+
+def _is_taken(facts: Facts, decision: Decision, target: str | None, at: Moment) -> bool:
+    # A booking is attested by the supplier's own id, if that is known.
+    known = [call.provider_id for call in facts.of(Operation.BOOK) if call.provider_id]
+    for evidence in ("a-reference", *known):
+        try:
+            resolve(facts, decision, evidence, at, target=target)
+        except DecisionRefusedError:
+            continue
+        return True
+    return False
+
+
 def _contradiction_in_question(
     standing: Standing, decision: Decision, target: str | None
 ) -> Contradiction | None:

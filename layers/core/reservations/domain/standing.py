@@ -26,12 +26,11 @@ from reservations.domain.policy import Moment, Policy
 from reservations.domain.words import (
     CLOSED_REASON,
     FINAL_STATE,
-    PUBLIC_STATUS_OF_REASON,
-    PUBLIC_STATUS_OF_STATE,
     ClosedReason,
     PublicStatus,
     Review,
     State,
+    public_status_of,
 )
 
 CLAIMED_FOR = timedelta(hours=24)
@@ -459,12 +458,8 @@ class Standing:
 
     @cached_property
     def public_status(self) -> PublicStatus:
-        if self.facts.reason is None:
-            return PUBLIC_STATUS_OF_STATE[self.state]
-        status = PUBLIC_STATUS_OF_REASON.get(self.facts.reason, PublicStatus.CANCELADA)
-        if status is PublicStatus.CANCELADA and self.facts.ended_at is None:
-            return PublicStatus.EN_CANCELACION
-        return status
+        facts = self.facts
+        return public_status_of(self.state, facts.reason, ended=facts.ended_at is not None)
 
     @property
     def closed_reason(self) -> ClosedReason | None:

@@ -125,6 +125,17 @@ CLOSED_REASON: Mapping[Reason, ClosedReason] = {
     Reason.CUSTOMER_CANCELLED: ClosedReason.CANCELLED_BY_YOU,
 }
 
+
+def public_status_of(state: State, reason: Reason | None, *, ended: bool) -> PublicStatus:
+    """The status for travelers. An unknown reason, of another release, reads as a cancellation."""
+    if reason is None:
+        return PUBLIC_STATUS_OF_STATE[state]
+    status = PUBLIC_STATUS_OF_REASON.get(reason, PublicStatus.CANCELADA)
+    if status is PublicStatus.CANCELADA and not ended:
+        return PublicStatus.EN_CANCELACION
+    return status
+
+
 NEXT_PUBLIC_STATUSES: Mapping[PublicStatus, frozenset[PublicStatus]] = {
     PublicStatus.EN_PROCESO: frozenset(PublicStatus) - {PublicStatus.EN_PROCESO},
     PublicStatus.CONFIRMADA: frozenset({PublicStatus.EN_CANCELACION, PublicStatus.CANCELADA}),

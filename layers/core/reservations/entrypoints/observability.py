@@ -32,7 +32,7 @@ _POWERTOOLS = (
     " function_memory_size function_arn function_request_id xray_trace_id exception exception_name"
 )
 _FACTS = (
-    "trace_id message_id reservation_id reservation_ids reservation_code verb outcome http_status"
+    "trace_id request_id message_id reservation_id reservation_ids reservation_code verb outcome http_status"
     " elapsed_ms alarm code type kind reason queue error detail invariant remedy revision"
     " published woken looked unanswered dead hints webhooks idempotency_keys documents travelers"
     " claims unpaid_mails"
@@ -152,6 +152,8 @@ def function(handler: Handler) -> Handler:
     @wraps(handler)
     def observed(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         begin_trace(_caller(event))
+        if request_id := (event.get("requestContext") or {}).get("requestId"):
+            logger.append_keys(request_id=request_id)  # the one that our problems carry
         try:
             return handler(event, context)
         except ReservationsError:

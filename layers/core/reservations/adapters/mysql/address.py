@@ -1,5 +1,6 @@
 """The database's address: a URL, a login and the proof of the server's identity."""
 
+import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -57,13 +58,18 @@ Connect = Callable[[], "Connection[Any]"]
 
 
 def connector(
-    url: str, *, answer_seconds: int = ANSWER_SECONDS, token: Token | None = None
+    url: str,
+    *,
+    answer_seconds: int = ANSWER_SECONDS,
+    token: Token | None = None,
+    tunnel: tuple[str, int] | None = None,
 ) -> Connect:
     """Return a function that opens a connection without autocommit.
 
     A server on another machine must prove its identity, to Amazon's roots or to those in the file
     `ssl_ca` of the URL. Only `ssl_disabled=true` leaves TLS out. If the URL has no password, each
-    connect calls `token` for one.
+    connect calls `token` for one. A `tunnel` is the near end of a port-forward to the server, which
+    proves its own identity behind it.
     """
     address = Address.of(url)
     arguments: dict[str, Any] = {
@@ -85,7 +91,9 @@ def connector(
         password = address.password
         if password is None and token is not None:
             password = token(address)
-        return pymysql.connect(**arguments, password=password or "")
+        connection = pymysql.connect(**arguments, password=password or "", defer_connect=True)
+        connection.connect(socket.create_connection(tunnel, CONNECT_SECONDS) if tunnel else None)
+        return connection
 
     return connect
 

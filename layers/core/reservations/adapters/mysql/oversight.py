@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from reservations.adapters.mysql import statements
-from reservations.adapters.mysql.engine import Database, Query, Rows, Statement
+from reservations.adapters.mysql.engine import Database, Query, Statement
 from reservations.adapters.mysql.mapping import identifier
 from reservations.adapters.mysql.reservations import MySqlReservations
+from reservations.adapters.mysql.search import LOWEST_ID, OVERVIEW, Reads, first_id
 from reservations.application.ports import (
     Attempt,
     Finding,
@@ -20,20 +21,15 @@ from reservations.application.ports import (
 )
 from reservations.domain.actions import Verb
 from reservations.domain.facts import Operation, Reason, Status
-from reservations.domain.identifiers import uuid7
 from reservations.domain.stored_words import read_word
 from reservations.domain.words import RESTING, Review, State
 
 ANSWER_SECONDS = 60  # whole tables are read
 FOUND_AT_MOST = 50  # rows of one invariant: more would show nothing new
 
-_LOWEST_ID = UUID(int=0)
 _RESTING = ", ".join(f"'{state}'" for state in sorted(RESTING))
 
-_OVERVIEW = (
-    "SELECT code, state, review, next_check_at, created_at, updated_at FROM reservation WHERE {}"
-    " ORDER BY id LIMIT %(limit)s"
-)
+_OVERVIEW = f"{OVERVIEW} WHERE {{}} ORDER BY id LIMIT %(limit)s"
 # A reservation that waits for its voucher is due again and again, so it is never settled.
 _VOUCHER_MISSING = """
     confirmed_at < UTC_TIMESTAMP(6) - INTERVAL 2 MINUTE
@@ -182,9 +178,9 @@ _OLDEST_DUE = Statement(
 )
 
 
-class MySqlOversight(Oversight):
+class MySqlOversight(Reads, Oversight):
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database)
         self._reservations = MySqlReservations(database)
 
     def stuck(self, *, limit: int) -> list[Overview]:
@@ -210,13 +206,13 @@ class MySqlOversight(Oversight):
         ]
 
     def broken(self, invariant: str, *, since: datetime | None) -> list[Finding]:
-        rows = self._rows(_FINDINGS[invariant], first=_first_id(since))
+        rows = self._rows(_FINDINGS[invariant], first=first_id(since))
         return [Finding(invariant=invariant, code=row.code, detail=str(row.detail)) for row in rows]
 
     def projected(
         self, *, since: datetime | None, after: UUID | None, limit: int
     ) -> list[Projected]:
-        values = {"after": after or _LOWEST_ID, "first": _first_id(since), "limit": limit}
+        values = {"after": after or LOWEST_ID, "first": first_id(since), "limit": limit}
         return self._projected(statements.PAGE(**values))
 
     def projected_now(self, reservation_id: UUID) -> Projected:
@@ -235,7 +231,7 @@ class MySqlOversight(Oversight):
             self._database.rollback()
 
     def to_reconcile(self, *, since: datetime, after: UUID | None, limit: int) -> list[UUID]:
-        rows = self._rows(_TO_RECONCILE, since=since, after=after or _LOWEST_ID, limit=limit)
+        rows = self._rows(_TO_RECONCILE, since=since, after=after or LOWEST_ID, limit=limit)
         return [identifier(row.reservation_id) for row in rows]
 
     def outbox(self) -> list[QueueLag]:
@@ -252,33 +248,3 @@ class MySqlOversight(Oversight):
     def oldest_due_s(self) -> float:
         [row] = self._rows(_OLDEST_DUE)
         return float(row[0])
-
-    def now(self) -> datetime:
-        self._database.begin()
-        try:
-            return self._database.now()
-        finally:
-            self._database.rollback()
-
-    def _overviews(self, query: Statement, **values: Any) -> list[Overview]:
-        return [
-            Overview(
-                code=row.code,
-                state=read_word(State, row.state),
-                review=row.review,
-                next_check_at=row.next_check_at,
-                created_at=row.created_at,
-                updated_at=row.updated_at,
-            )
-            for row in self._rows(query, **values)
-        ]
-
-    def _rows(self, query: Statement, **values: Any) -> Rows:
-        self._database.begin()
-        [rows] = self._database.look(query(**values))
-        return rows
-
-
-def _first_id(since: datetime | None) -> UUID:
-    """The lowest id of a reservation made `since`: ids begin with the time (RFC 9562, section 5.7)."""
-    return _LOWEST_ID if since is None else uuid7(since, random_bits=lambda _: 0)

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Computed,
     Date,
     Dialect,
     ForeignKey,
@@ -185,6 +186,7 @@ class CustomerRow(SQLModel, table=True):
 
     __tablename__ = "customer"
     __table_args__ = (
+        Index("ix_customer_address", "address"),
         CheckConstraint(_one_of("language", Language), name="ck_customer_language"),
         _options(
             "el titular",
@@ -199,6 +201,11 @@ class CustomerRow(SQLModel, table=True):
     phone: str | None = _optional(_text(32))
     payment_token: str | None = _optional(_text(255))
     language: str = _required(_fixed_ascii(2))
+    # The server computes it, so that no writer of an older release can forget it.
+    address: str | None = Field(
+        default=None,
+        sa_column=Column(_text(320), Computed("LOWER(email)", persisted=False), nullable=True),
+    )
 
 
 class ProviderCallRow(SQLModel, table=True):
@@ -214,6 +221,7 @@ class ProviderCallRow(SQLModel, table=True):
             "reservation_id", "operation", "provider_id", name="uq_provider_call_provider_id"
         ),
         Index("ix_provider_call_shared", "operation", "provider_id"),
+        Index("ix_provider_call_locator", "locator"),
         CheckConstraint(_one_of("operation", Operation), name="ck_provider_call_operation"),
         CheckConstraint(_one_of("status", Status), name="ck_provider_call_status"),
         CheckConstraint(

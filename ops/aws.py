@@ -1,5 +1,6 @@
-"""Resources of a deployment, by their names in the template."""
+"""The deployment and the caller, as AWS knows them."""
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,11 @@ from reservations.domain.errors import SettingsError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_sts import STSClient
 
-CLOUDFORMATION_CONFIG = Config(
-    connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3}
-)
+BRIEF = Config(connect_timeout=2, read_timeout=10, retries={"total_max_attempts": 3})
+
+_ASSUMED_ROLE = re.compile(r"arn:[^:]+:sts::\d+:assumed-role/([^/]+)/.*")
 
 
 def resources_of(cloudformation: "CloudFormationClient", stack: str) -> Mapping[str, str]:
@@ -31,3 +33,19 @@ def resources_of(cloudformation: "CloudFormationClient", stack: str) -> Mapping[
         }
     except (BotoCoreError, ClientError) as error:
         raise SettingsError(f"the resources of the stack {stack} could not be read") from error
+
+
+def role_of_caller(sts: "STSClient") -> str:
+    """The role of the credentials. The name of the session stays out: it may name a person.
+
+    Raises:
+        SettingsError: AWS does not know the credentials, or they belong to no role.
+    """
+    try:
+        arn = sts.get_caller_identity()["Arn"]
+    except (BotoCoreError, ClientError) as error:
+        raise SettingsError("AWS does not know these credentials") from error
+    role = _ASSUMED_ROLE.fullmatch(arn)
+    if role is None:
+        raise SettingsError("the credentials belong to no role: sign in with an operators' role")
+    return role[1]

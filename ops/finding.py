@@ -1,0 +1,138 @@
+"""Commands that find the reservations in question."""
+
+import re
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import click
+
+from ops import output
+from ops.desk import SOURCES, Desk, pass_desk, reads
+from ops.logs import of_reservation, reservations_in, since_option
+from reservations.application import attention
+from reservations.application.cases import find_reservation
+from reservations.application.ports import Overview
+from reservations.domain.codes import canonical, display
+from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
+
+AT_MOST = 20
+_UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
+_AGES = {"hour": "< 1 h", "day": "1–24 h", "older": "older, not settled"}
+
+
+@click.command
+@click.argument("clue", required=False)
+@click.option("--address", is_flag=True, help="Read a mail address from standard input.")
+@since_option
+@reads
+@pass_desk
+def find(desk: Desk, clue: str | None, address: bool, since: timedelta) -> None:
+    """Find reservations by CLUE, the newest first.
+
+    A clue is a code with any dashes, a reservation_id, the supplier's locator, a provider's id of a
+    payment, refund or booking, or a request_id, which is looked for in the logs.
+    """
+    if address == (clue is not None):
+        raise click.UsageError("Give a clue, or --address and the address on standard input.")
+    if address:
+        found = desk.services.search().by_address(_typed("Address: "), limit=AT_MOST)
+    else:
+        assert clue is not None
+        found = _by_clue(desk, clue.strip(), since=since)
+    desk.say({"found": [output.overview(each) for each in found]})
+    if not found:
+        raise click.ClickException("Nothing was found in this stage.")
+
+
+def _typed(prompt: str) -> str:
+    """A line of standard input. An argument would stay in the shell's history."""
+    text = input(prompt) if sys.stdin.isatty() else sys.stdin.readline()
+    if not text.strip():
+        raise click.UsageError("Standard input has no address.")
+    return text.strip()
+
+
+def _by_clue(desk: Desk, clue: str, *, since: timedelta) -> list[Overview]:
+    search = desk.services.search()
+    try:
+        with desk.services.unit_of_work() as uow:
+            return search.by_id(find_reservation(canonical(clue), uow=uow).reservation_id)
+    except (InvalidReservationCodeError, ReservationNotFoundError):
+        pass
+    by_id = search.by_id(UUID(clue)) if _UUID.fullmatch(clue) else []
+    found = by_id or search.by_provider(clue, limit=AT_MOST)
+    if found or not _UUID.fullmatch(clue):
+        return found
+    lines = of_reservation(desk.logs(), [clue], since=datetime.now(UTC) - since)
+    return [each for name in reservations_in(lines) for each in search.by_id(UUID(name))]
+
+
+def overview(desk: Desk) -> None:
+    """Print the state of the deployment at one glance."""
+    desk.say(dict(_parts(desk)))
+
+
+def _parts(desk: Desk) -> Iterator[tuple[str, Any]]:
+    search, oversight = desk.services.search(), desk.services.oversight()
+    yield "reservations", _counted(search.counts())
+    with desk.services.unit_of_work() as uow:
+        matters = attention.reviews(oversight, uow=uow, policy=desk.services.durations())
+    yield "reviews", [_matter(each) for each in matters]
+    yield (
+        "contradictions",
+        [
+            {"kind": each.kind, "open": each.opened, "suspected": each.suspected}
+            for each in search.doubts()
+        ],
+    )
+    yield "stuck", [output.overview(each) for each in oversight.stuck(limit=AT_MOST)]
+    waiting, letters = desk.waiting(), desk.dead_letters()
+    hints = {(lag.queue, lag.status): lag for lag in oversight.outbox()}
+    queues = [
+        {
+            "queue": queue,
+            "outbox": getattr(hints.get((queue, "pending")), "hints", 0),
+            "dead_hints": getattr(hints.get((queue, "dead")), "hints", 0),
+            "in_queue": messages,
+            "dead_letters": letters.count(queue) if queue in SOURCES else 0,
+        }
+        for queue, messages in waiting.items()
+    ]
+    # Empty queues would only hide the others.
+    yield "queues", [row for row in queues if desk.as_json or any(list(row.values())[1:])]
+    yield "oldest due, seconds", round(oversight.oldest_due_s(), 1)
+    yield "alarms", [{"alarm": name} for name in desk.alarms()]
+
+
+def _counted(counts: list[Any]) -> list[dict[str, Any]]:
+    statuses = sorted({each.status for each in counts})
+    number = {(each.status, each.age): each.reservations for each in counts}
+    return [
+        {"status": status, **{name: number.get((status, age), 0) for age, name in _AGES.items()}}
+        for status in statuses
+    ]
+
+
+def _matter(matter: attention.Matter) -> dict[str, Any]:
+    return {
+        "code": display(matter.code),
+        "status": matter.status,
+        "review": ", ".join(sorted(matter.reviews)),
+        "at stake": matter.at_stake,
+        "since": matter.since,
+        "end it by": [f"bin/ops {command}" for command in ways_out(matter)],
+    }
+
+
+def ways_out(matter: attention.Matter) -> list[str]:
+    """The commands that end a review."""
+    code = display(matter.code)
+    resolve = [
+        f"review resolve {code} --reason {decision} --evidence REF"
+        + (f" --target {'|'.join(targets)}" if targets else "")
+        for decision, targets in matter.ways
+    ]
+    return resolve + ([f"cancel {code}"] if matter.cancellable else [])
