@@ -128,6 +128,11 @@ preflight: bootstrap ## Check that the account can take STAGE; each problem name
 deploy: preflight build-aws ## Deploy to AWS with the current credentials; STAGE=prod for production (docs/despliegue-aws.md)
 	@echo "Release: \"$$(date +%s)\"" > release.parameters.yaml
 	$(sam) deploy --config-env $(STAGE)
+	@PYTHONPATH=layers/core $(tools)/python -m tools.rehearse $(STAGE)
+
+.PHONY: rehearse
+rehearse: bootstrap ## Invoke every function of STAGE directly, as before each release: nothing is stored
+	@PYTHONPATH=layers/core $(tools)/python -m tools.rehearse $(STAGE)
 
 # ruff finds passwords by the name of their variable (S105 to S107). No secrets in events/: traces, digests, receipts,
 # the keys of the examples.

@@ -37,6 +37,7 @@ _API_ID = "reservations"
 _FIXED_ID = {"Tags": {"_custom_id_": _API_ID}, "PropagateTags": True}
 _CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 _GRADUAL = ("AutoPublishAlias", "DeploymentPreference")
+_OF_VERSIONS = re.compile(r"Function\.Version|^RehearseReleaseLogs ")
 _SAM_SECONDS = 300
 ORIGIN = re.compile(r"(https?://[^/\s]+|\*)")  # the template's pattern: LocalStack ignores it
 _CONFIGURATION: list[str | Path] = [
@@ -266,6 +267,11 @@ def built_template(folder: Path = BUILD) -> dict[str, Any]:
         del template["Globals"]["Function"][name]
     template["Globals"]["Function"]["Environment"]["Variables"] |= BUCKET_ADDRESSING
     template["Resources"]["Api"]["Properties"] |= _FIXED_ID
+    template["Resources"] = {
+        name: resource
+        for name, resource in template["Resources"].items()
+        if not _OF_VERSIONS.search(f"{name} {resource}")
+    }
     return template
 
 

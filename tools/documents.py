@@ -43,6 +43,7 @@ from reservations.domain.words import (
 )
 from reservations.entrypoints.problems import CATALOGUE, Problem
 from reservations.texts.compiled import FAULTS, TIMELINE
+from tools import release_odds
 from tools.rights import DEPLOYER, Right, rights
 
 ROOT = Path(__file__).parents[1]
@@ -272,6 +273,12 @@ def environments() -> str:
     rows = [[f"`{folder}`", *map(str, most)] for folder, most in reserved.items()]
     sums = [str(sum(map(int, column))) for column in zip(*reserved.values(), strict=True)]
     return table(["Función", *(f"`{size}`" for size in SIZES[1:])], [*rows, ["suma", *sums]])
+
+
+def odds() -> str:
+    """The odds that a release that fails is taken back within ten minutes, by requests a minute."""
+    head = ["Por minuto", "Falla siempre: viajeros", "Se corta 1 de 10", "Contesta 503 1 de 10"]
+    return table(head, release_odds.rows())
 
 
 def errors() -> str:
@@ -530,6 +537,7 @@ BLOCKS = (
     Block(OPENAPI, "hechos", event_types),
     Block(OPENAPI, "faltas", field_error_codes),
     Block(OPENAPI, "problemas", problem_codes),
+    Block(DOCS / "despliegue-aws.md", "retiradas", odds),
 )
 
 

@@ -10,6 +10,10 @@ from local.template import name_of, resources
 
 # The reason of each `*` that the template or SAM writes.
 WILDCARDS = {
+    (
+        "arn:${AWS::Partition}:codedeploy:${AWS::Region}:${AWS::AccountId}:deploymentgroup:"
+        "${AWS::StackName}-ServerlessDeploymentApplication-*/*"
+    ): "los grupos de despliegue de esta pila, cuyo nombre acaba en letras que pone AWS",
     "${DocumentBucket.Arn}/vouchers/*": "cualquier bono, y nada más del cubo",
     "arn:${AWS::Partition}:ses:${AWS::Region}:${AWS::AccountId}:identity/*": (
         "SES pide permiso sobre el remitente. `MailSenderDomain` lo acota, si se da"

@@ -9,7 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reservations.application.clean_up import clean_up
 from reservations.application.oversee import RECENT, check_invariants
-from reservations.entrypoints import observability, oversight
+from reservations.entrypoints import observability, oversight, rehearsal
 from reservations.services import Services
 
 CLOSING_MS = 20_000  # no batch begins with less time left: its own timeouts need it
@@ -19,6 +19,8 @@ def make_handler(services: Services) -> observability.Handler:
     @observability.function
     def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         services.prepare()
+        if rehearsal.is_asked(event):
+            return rehearsal.reach_database(services)
         match event["task"]:
             case "retention":
                 return retention(services, context)

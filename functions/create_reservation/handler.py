@@ -2,13 +2,21 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from reservations.application.create_reservation import create_reservation
 from reservations.domain.clients import DuplicateCharge, QuoteMode
-from reservations.entrypoints import answers, circumstances, http, idempotency, observability
+from reservations.entrypoints import (
+    answers,
+    circumstances,
+    dry_creation,
+    http,
+    idempotency,
+    observability,
+)
 from reservations.entrypoints.bodies import (
     charge_claim,
     judge_first_use,
@@ -24,7 +32,8 @@ OPERATION = "POST /v1/reservations"
 def make_handler(services: Services) -> observability.Handler:
     app = http.resolver(services, *SETTINGS)
     app.post("/v1/reservations")(lambda: post_reservation(app, services))
-    return http.function(app, services)
+    rehearse = partial(dry_creation.create_nothing, services, *SETTINGS)
+    return http.function(app, services, rehearse=rehearse)
 
 
 def post_reservation(app: APIGatewayRestResolver, services: Services) -> Response[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reservations.application.record_mail_event import MailEvent, record_mail_event
-from reservations.entrypoints import observability, queue
+from reservations.entrypoints import observability, queue, rehearsal
 from reservations.services import Services
 
 
@@ -15,6 +15,8 @@ def make_handler(services: Services) -> observability.Handler:
     @observability.function
     def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         services.prepare()
+        if rehearsal.is_asked(event):
+            return rehearsal.reach_database(services)
         return queue.consume_mail_events(event, context, partial(on_event, services), services)
 
     return handle

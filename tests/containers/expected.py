@@ -59,4 +59,9 @@ COUNTS = {
     "clean_up.retention",
     "poll_outbox.every_minute",
 }
-NO_STACK = {"migrate_database.create", "migrate_database.delete", "migrate_database.update"}
+NO_STACK = {
+    "migrate_database.create",
+    "migrate_database.delete",
+    "migrate_database.update",
+    "rehearse_release.before_traffic",
+}

@@ -25,7 +25,7 @@ from tests.handlers.test_receive_webhook import (
     signed_webhook,
     written,
 )
-from tests.template.test_functions import FROM_ENVIRONMENT, every_function, settings_of
+from tests.template.test_functions import FOLDERS, FROM_ENVIRONMENT, settings_of
 from tests.worlds.builders import NOON, RESERVATION_ID, a_creation
 from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
 from tests.worlds.invocation import LogBook, a_context, an_event
@@ -90,7 +90,7 @@ def complaint(services: Services, folder: str, logs: LogBook) -> str:
     return str(line["exception"])
 
 
-@every_function
+@pytest.mark.parametrize("folder", FIRST_EVENT)
 def test_a_function_reports_all_its_missing_settings_before_any_work(
     logs: LogBook, folder: str
 ) -> None:
@@ -100,6 +100,10 @@ def test_a_function_reports_all_its_missing_settings_before_any_work(
 
     assert named == names_of(folder) - OPTIONAL
     assert services.asked == [names_of(folder)]
+
+
+def test_every_function_that_reads_settings_was_asked() -> None:
+    assert FIRST_EVENT.keys() == {folder for folder in FOLDERS if names_of(folder)}
 
 
 def a_ring(current: str, **keys: bytes) -> dict[str, Any]:

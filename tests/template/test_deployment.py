@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from local.paths import VENVS
+from reservations.entrypoints.trials import TRIALS
 from tests.template.resources import (
     ROOT,
     functions,
@@ -22,7 +23,10 @@ from tests.template.resources import (
 from tools.documents import permissions
 
 MIGRATION = "MigrateDatabaseFunction"
+REHEARSAL = "RehearseReleaseFunction"
+VERSION_ALARMS = ("HttpVersionAlarm", "QueueVersionAlarm", "ClockVersionAlarm")
 METRICS_OF_AN_ALARM = 10  # CloudWatch's limit for one expression
+ALARMS_OF_A_GROUP = 10  # CodeDeploy's limit for one deployment group
 
 # Expands the template as AWS does. SAM's own interpreter runs it.
 EXPAND = """
@@ -123,15 +127,16 @@ def test_every_function_but_the_migration_is_deployed_gradually_and_rolled_back_
     gradually, _, at_once = expanded
     groups = of_type(gradually, "AWS::CodeDeploy::DeploymentGroup")
     moved = {name.removesuffix("DeploymentGroup") for name in groups}
-    assert moved == resources("AWS::Serverless::Function").keys() - {MIGRATION}
+    assert moved == resources("AWS::Serverless::Function").keys() - {MIGRATION, REHEARSAL}
     for group in groups.values():
         properties = group["Properties"]
         _, chosen = properties["DeploymentConfigName"]["Fn::Sub"]
-        assert chosen["ConfigName"].startswith("Canary")
+        assert chosen["ConfigName"].startswith("Linear")
         assert "DEPLOYMENT_STOP_ON_ALARM" in properties["AutoRollbackConfiguration"]["Events"]
         told = {name_of(alarm["Name"]) for alarm in properties["AlarmConfiguration"]["Alarms"]}
         assert told <= resources("AWS::CloudWatch::Alarm").keys()
-        assert {"GatewayErrorAlarm", "FunctionErrorAlarm", "ApiUnavailableAlarm"} <= told
+        assert {"GatewayErrorAlarm", *VERSION_ALARMS} <= told
+        assert len(told) <= ALARMS_OF_A_GROUP
     assert not [name for name, each in at_once.items() if "CodeDeploy" in each["Type"]]
 
 
@@ -168,27 +173,56 @@ def test_the_expanded_template_has_no_circular_dependency(
             name: {each for each in named_in(part) if each in expansion}
             for name, part in expansion.items()
         }
-        assert needed["FunctionErrorAlarm"] >= {"PollOutboxFunction", "CleanUpFunction"}
+        assert needed["ClockVersionAlarm"] >= {"PollOutboxFunction", "CleanUpFunction"}
         TopologicalSorter(needed).prepare()  # raises CycleError
 
 
-def test_code_that_fails_to_start_is_counted_in_the_metrics_of_its_caller() -> None:
-    alarms = resources("AWS::CloudWatch::Alarm")
-    assert alarms["GatewayErrorAlarm"]["Namespace"] == "AWS/ApiGateway"
-    assert alarms["GatewayErrorAlarm"]["MetricName"] == "5XXError"
+def test_the_crashes_of_each_new_version_are_counted_among_its_own_calls(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    alarms = of_type(expanded[0], "AWS::CloudWatch::Alarm")
+    counted: dict[str, set[str]] = {}
+    for name in VERSION_ALARMS:
+        _, *stats = alarms[name]["Properties"]["Metrics"]
+        assert len(stats) <= METRICS_OF_AN_ALARM
+        for metric in (each["MetricStat"]["Metric"] for each in stats):
+            function, alias, version = (each["Value"] for each in metric["Dimensions"])
+            folder = name_of(function)
+            assert alias == {"Fn::Sub": f"${{{folder}}}:live"}
+            assert name_of(version) == published(expanded[0])[folder]
+            counted.setdefault(folder, set()).add(metric["MetricName"])
+    assert counted.keys() == resources("AWS::Serverless::Function").keys() - {MIGRATION, REHEARSAL}
+    assert all(names == {"Errors", "Invocations"} for names in counted.values())
 
-    watched = [each["MetricStat"] for each in alarms["FunctionErrorAlarm"]["Metrics"][1:]]
-    assert {(each["Metric"]["Namespace"], each["Metric"]["MetricName"]) for each in watched} == {
-        ("AWS/Lambda", "Errors")
+
+def test_codedeploy_rehearses_each_version_before_any_traffic(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    """Its role may invoke only functions named so (AWSCodeDeployRoleForLambda)."""
+    hook = expanded[0][REHEARSAL]["Properties"]
+    assert hook["FunctionName"]["Fn::Sub"].startswith("CodeDeployHook_")
+    aliases = of_type(expanded[0], "AWS::Lambda::Alias")
+    moved = {
+        name: each["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["BeforeAllowTrafficHook"]
+        for name, each in aliases.items()
+        if "UpdatePolicy" in each
     }
-    unwaited = {
-        logical_id(folder)
-        for folder, properties in functions().items()
-        if not any(event["Type"] == "Api" for event in properties.get("Events", {}).values())
+    assert len(moved) == len(aliases) - 2  # the migration and the rehearsal itself
+    assert all(before == {"Ref": REHEARSAL} for before in moved.values())
+    versions = published(expanded[0])
+    told = hook["Environment"]["Variables"]["RELEASED_VERSIONS"]["Fn::Sub"]
+    arns = dict(re.findall(r'"(\w+)": "\$\{(\w+)\}"', told))
+    assert arns == {
+        folder: versions[logical_id(folder)] for folder in functions() if folder in arns
     }
-    dimensions = [dimension for each in watched for dimension in each["Metric"]["Dimensions"]]
-    assert {name_of(dimension["Value"]) for dimension in dimensions} == unwaited - {MIGRATION}
-    assert len(watched) <= METRICS_OF_AN_ALARM
+    assert arns.keys() == TRIALS.keys()
+    [may] = [
+        statement["Resource"]
+        for policy in expanded[0][f"{REHEARSAL}Role"]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        if statement["Action"] == "lambda:InvokeFunction"
+    ]
+    assert {name_of(resource) for resource in may} == set(arns.values())
 
 
 def test_event_sources_invoke_the_published_version(

@@ -425,6 +425,12 @@ class MailFeedbackSettings(EnvironmentSettings):
     )
 
 
+class ReleaseSettings(EnvironmentSettings):
+    released_versions: Json[dict[str, str]] = Field(
+        description="versión que esta entrega publica de cada función, para ensayarla"
+    )
+
+
 class BrowserSettings(EnvironmentSettings):
     allowed_origin: str = Field(
         pattern=r"^(https?://[^/\s]+|\*)$",

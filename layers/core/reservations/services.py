@@ -289,6 +289,22 @@ class Services:
 
         return FpdfVoucherRenderer(on_boxes=lambda: count("VoucherWithBoxes"))
 
+    def released_versions(self) -> ports.ReleasedVersions:
+        from reservations.adapters.aws.releases import RELEASE_CONFIG, LambdaVersions
+
+        arns = self._variables(config.ReleaseSettings).released_versions
+        return LambdaVersions(boto3.client("lambda", config=RELEASE_CONFIG), arns=arns)
+
+    def release_of(self, event: Mapping[str, str]) -> ports.Release:
+        """The deployment of CodeDeploy that sent this event."""
+        from reservations.adapters.aws.releases import RELEASE_CONFIG, CodeDeployRelease
+
+        return CodeDeployRelease(
+            boto3.client("codedeploy", config=RELEASE_CONFIG),
+            deployment=event["DeploymentId"],
+            hook=event["LifecycleEventHookExecutionId"],
+        )
+
     @cached_property
     def mailer(self) -> ports.Mailer:
         from reservations.adapters.aws.ses import SES_CONFIG, SesMailer

@@ -1,11 +1,11 @@
 """The outside world, as the use cases see it."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from types import TracebackType
-from typing import Final, Literal, Protocol, Self, TypeAlias
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias
 from uuid import UUID
 
 from reservations.domain.actions import Action, Verb
@@ -585,6 +585,19 @@ class MailUnknown:
 
 
 MailOutcome = MailAccepted | MailRefused | MailNotSent | MailUnknown
+
+
+class ReleasedVersions(Protocol):
+    """The new version of each function of a release."""
+
+    def answer(self, name: str, event: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Invoke a version directly. `None` if it failed, timed out or was not reached."""
+
+
+class Release(Protocol):
+    """A deployment that waits for a verdict before it moves traffic."""
+
+    def conclude(self, *, passed: bool) -> None: ...
 
 
 class Mailer(Protocol):

@@ -3,7 +3,7 @@
 import json
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from reservations.application.read_reservation import Reader
 from reservations.domain.codes import display
 from reservations.domain.errors import DefectError, PaymentInProgressError, ReservationsError
 from reservations.domain.reservation import Language
-from reservations.entrypoints import observability
+from reservations.entrypoints import observability, rehearsal
 from reservations.entrypoints.observability import Handler, count, logger
 from reservations.entrypoints.problems import (
     CATALOGUE,
@@ -126,14 +126,23 @@ def has_acted(app: APIGatewayRestResolver) -> None:
     app.context[_ACTED] = True
 
 
-def function(app: APIGatewayRestResolver, services: Services) -> Handler:
+def function(
+    app: APIGatewayRestResolver,
+    services: Services,
+    *,
+    rehearse: Callable[[], dict[str, Any]] | None = None,
+) -> Handler:
     """A function that answers requests. HEAD is answered as GET, without a body (RFC 9110, section 9.3.2).
+
+    `rehearse` answers a rehearsal, which is no request.
 
     Pages of the allowed origin may read its answers. See https://fetch.spec.whatwg.org/#http-cors-protocol.
     """
 
     @observability.function
     def resolve(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        if rehearse and rehearsal.is_asked(event):
+            return rehearse()
         as_head = event["httpMethod"] == "HEAD" and METHOD_OF.get(event["resource"]) == "GET"
         answer = app.resolve(event | {"httpMethod": "GET"} if as_head else event, context)
         if event["httpMethod"] == "HEAD":

@@ -15,13 +15,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from reservations import config
 from reservations.adapters.aws.hint_codec import PoisonMessageError, decode_hint
 from reservations.adapters.aws.ses_events import decode_mail_event
+from reservations.application.ports import UnitOfWork
 from reservations.application.provider_step import StepTaken
 from reservations.application.record_mail_event import MailEvent
 from reservations.domain.errors import ReservationNotFoundError
 from reservations.domain.facts import Provider
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import Policy
-from reservations.entrypoints import observability
+from reservations.entrypoints import observability, rehearsal
 from reservations.entrypoints.observability import Handler, begin_trace, count, logger
 
 # Time to record an answer and return before the function's timeout.
@@ -49,6 +50,7 @@ class Services(Protocol):
 
     def prepare(self, *own: type[config.Settings]) -> None: ...
     def durations(self) -> Policy: ...
+    def unit_of_work(self) -> UnitOfWork: ...
     @property
     def dead_letters(self) -> DeadLetterSink: ...
 
@@ -61,6 +63,8 @@ def function(
     @observability.function
     def consume_batch(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         services.prepare(*settings)
+        if rehearsal.is_asked(event):
+            return rehearsal.hint_nothing(on_hint, services, source=source)
         return consume(event, context, on_hint, services, source=source)
 
     return consume_batch

@@ -1,0 +1,46 @@
+"""Rehearse the versions of a release, before a traveler meets them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reservations.application.ports import ReleasedVersions
+
+ATTEMPTS = (
+    5  # a connection that breaks once, or a right that IAM spreads late, takes no release back
+)
+PAUSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """An event that a version must answer. `status` is that of an HTTP answer; `None` for a rehearsal."""
+
+    event: Mapping[str, Any]
+    status: int | None = None
+
+    def is_passed_by(self, answer: Mapping[str, Any] | None) -> bool:
+        """Judge an answer; `None` if the version failed or did not start."""
+        if answer is None:
+            return False
+        return answer.get("statusCode") == self.status if self.status else "rehearsed" in answer
+
+
+def rehearse_release(
+    trials: Mapping[str, Trial], *, versions: ReleasedVersions, pause: Callable[[float], None]
+) -> str | None:
+    """Invoke each function's new version directly. Return the first function that fails, else `None`."""
+    return next(
+        (name for name, trial in trials.items() if not _passes(name, trial, versions, pause)), None
+    )
+
+
+def _passes(
+    name: str, trial: Trial, versions: ReleasedVersions, pause: Callable[[float], None]
+) -> bool:
+    for attempt in range(ATTEMPTS):
+        if attempt:
+            pause(PAUSE_S)
+        if trial.is_passed_by(versions.answer(name, trial.event)):
+            return True
+    return False
