@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -295,6 +296,30 @@ def errors() -> str:
     return table(["Código", "HTTP", "Título", "Repetir", "Efecto"], rows)
 
 
+_GUIDES = {
+    Language.SPANISH: (DOCS / "guia-integracion.md", ["Código", "HTTP", "Título", "Repetir tras"]),
+    Language.ENGLISH: (DOCS / "integration-guide.md", ["Code", "HTTP", "Title", "Repeat after"]),
+}
+
+
+def guide_errors(language: Language) -> str:
+    rows = [
+        [
+            f"`{problem.code}`",
+            str(int(problem.status)),
+            problem.title(language),
+            f"{problem.retry_after_s} s" if problem.retryable else "no",
+        ]
+        for problem in CATALOGUE.values()
+    ]
+    return table(_GUIDES[language][1], rows)
+
+
+def guide_faults(language: Language) -> str:
+    code, _, title, _ = _GUIDES[language][1]
+    return table([code, title], [[f"`{name}`", text] for name, text in FAULTS[language].items()])
+
+
 def states() -> str:
     """The states, why a reservation closes, and what the public word may become."""
     state_rows = [
@@ -538,6 +563,11 @@ BLOCKS = (
     Block(OPENAPI, "faltas", field_error_codes),
     Block(OPENAPI, "problemas", problem_codes),
     Block(DOCS / "despliegue-aws.md", "retiradas", odds),
+    *(
+        Block(path, name, partial(render, language))
+        for language, (path, _) in _GUIDES.items()
+        for name, render in (("errores", guide_errors), ("faltas", guide_faults))
+    ),
 )
 
 
