@@ -15,12 +15,21 @@ npm = .local/venvs/node/bin/npm
 sam = SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR=.local/sam .local/venvs/sam/bin/sam
 
 .PHONY: help
-help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+help: ## List the targets, the eight of every day first
+	@awk -F ':.*## ' -v daily="run test-fast check watch ops logs doctor down" '\
+		/^[a-z-]+:.*## / { text[$$1] = $$2 } \
+		/^##@ / { order[++n] = "\n" substr($$0, 5) ":" } \
+		/^[a-z-]+:.*## / { order[++n] = $$1 } \
+		function show(name) { printf "  make %-16s %s\n", name, text[name] } \
+		END { print "Every day:"; m = split(daily, first, " "); \
+			for (i = 1; i <= m; i++) { show(first[i]); shown[first[i]] = 1 } \
+			for (i = 1; i <= n; i++) if (order[i] ~ /:$$/) print order[i]; else if (!shown[order[i]]) show(order[i]) }' Makefile
 
 .PHONY: bootstrap
 bootstrap:
 	@sh local/bootstrap.sh
+
+##@ The stack of this machine
 
 .PHONY: run
 run: bootstrap ## Start (or heal) the whole stack and make a reservation that ends CONFIRMADA
@@ -29,6 +38,8 @@ run: bootstrap ## Start (or heal) the whole stack and make a reservation that en
 .PHONY: up
 up: bootstrap ## Start (or heal) the stack without making a reservation
 	@exec $(stack) up
+
+##@ Tests
 
 .PHONY: test
 test: node-tools browser-tools ## Run every test on the stack; ARGS go to pytest (make test ARGS="-k voucher")
@@ -53,6 +64,8 @@ covered = tests/unit tests/handlers tests/contract tests/database
 coverage: bootstrap ## Measure the coverage of the tests without a stack, against the floors of docs/06-qa-testing.md
 	$(tools)/python -m pytest -q $(covered) --cov --cov-report=
 	$(tools)/python -m tools.coverage_floors
+
+##@ Long proofs
 
 .PHONY: crash-matrix
 crash-matrix: bootstrap ## Kill or stop every function at every boundary; ARGS="--only TEXT", "--sample N", "--minutes N"
@@ -89,6 +102,8 @@ proofs: bootstrap ## Run the long proofs one after another (hours), each with it
 	@for proof in $(proofs); do echo "== make $$proof"; $(MAKE) --no-print-directory $$proof || failed="$$failed $$proof"; done; \
 		test -z "$$failed" || { echo "✗ Failed:$$failed"; exit 1; }
 
+##@ Measures
+
 .PHONY: bench
 bench: bootstrap ## Time 50 reservations on the running stack, until the answer and until CONFIRMADA
 	@$(tools)/python -m tools.bench $(ARGS)
@@ -116,6 +131,8 @@ check-template:
 	AWS_DEFAULT_REGION=eu-west-1 $(sam) validate --lint
 	$(tools)/cfn-lint --non-zero-exit-code informational template.yaml
 
+##@ AWS
+
 .PHONY: build-aws
 build-aws: bootstrap ## Build functions and layers for Lambda; needs Python 3.13, whose bytecode they carry
 	PYTHON=python3.13 UV=$(abspath $(uv)) $(sam) build --config-env $(STAGE)
@@ -138,6 +155,8 @@ rehearse: bootstrap ## Invoke every function of STAGE directly, as before each r
 # the keys of the examples.
 not_secrets = traceparent|X-Amzn-Trace-Id|md5OfBody|receiptHandle|senderId|-of-the-examples
 scanned = git ls-files -z | grep -zEv '\.(lock|ttf)$$|/package-lock\.json$$|/amazon-roots\.pem$$|/requirements\.txt$$|^\.secrets\.baseline$$'
+
+##@ Security
 
 .PHONY: secrets
 secrets: bootstrap ## Look for secrets in every file of git; false positives are in .secrets.baseline
@@ -178,6 +197,8 @@ sbom: security-tools ## Write the CycloneDX bill of materials of the deployed la
 			-o .local/sbom-$$layer.json layers/$$layer/requirements.txt && echo ".local/sbom-$$layer.json"; \
 	done
 
+##@ Containers
+
 .PHONY: test-containers
 test-containers: bootstrap ## Run every function on its events in a container, by sam local; skipped with a notice without Docker
 	@PYTHONPATH=layers/core $(containers) functions $(ARGS)
@@ -203,8 +224,10 @@ compose-down: bootstrap ## Remove its containers and their data
 	@$(containers) down
 
 .PHONY: invoke
-invoke: bootstrap ## Run one function in a container: make invoke EVENT=process_payment.due (a case of events/)
-	@$(containers) invoke "$(EVENT)"
+invoke: bootstrap ## Run one function on a case of events/: make invoke EVENT=process_payment.due (on the stack without Docker)
+	@PYTHONPATH=layers/core $(containers) invoke "$(EVENT)"
+
+##@ Functions
 
 .PHONY: events
 events: bootstrap ## Write the cases of events/ as files to .local/events/, for sam local invoke -e
@@ -213,6 +236,8 @@ events: bootstrap ## Write the cases of events/ as files to .local/events/, for 
 .PHONY: start-api
 start-api: bootstrap ## Serve the HTTP functions in containers, on 127.0.0.1:3000
 	@$(containers) start-api
+
+##@ Release and code
 
 .PHONY: release
 release: bootstrap sbom ## Pack the built template and its bill of materials: make release VERSION=v1.2.3
@@ -233,21 +258,36 @@ texts: bootstrap ## Compile the texts of layers/core/reservations/texts/*.toml, 
 	PYTHONPATH=layers/core $(tools)/python -m tools.documents
 	$(tools)/python -m pytest -q tests/unit/texts tests/unit/entrypoints/test_problems.py tests/template/test_api.py
 
+##@ The running stack
+
 .PHONY: status
 status: set-up ## Show the running parts of the stack
 	@$(stack) status
 
 .PHONY: logs
-logs: set-up ## Follow the logs of every process and function
-	@exec $(stack) logs
+logs: set-up ## Follow the logs of every process and function; FUNCTION=process_payment or CODE=XXXXX-XXXXX-X for one
+	@if [ -n "$(CODE)" ]; then exec bin/ops logs "$(CODE)" --follow; fi; \
+		PYTHONPATH=layers/core exec $(tools)/python -m local.follow $(FUNCTION)
+
+.PHONY: watch
+watch: up ## Make each edit in functions/ and layers/ live at the next call, without a restart
+	@exec $(tools)/python -m local.watching
+
+.PHONY: debug
+debug: set-up ## Let a function wait for a debugger: make debug FUNCTION=get_reservation
+	@exec $(tools)/python -m local.debugging "$(FUNCTION)"
+
+.PHONY: doctor
+doctor: ## Say what this machine lacks, and how to get it
+	@$(PYTHON) -m local.doctor
 
 .PHONY: ops
 ops: set-up ## Inspect and repair reservations on the stack; bin/ops is the same without ARGS= (bin/ops --help)
 	@bin/ops $(ARGS) || test $$? = 2 # a refusal has said why
 
 .PHONY: down
-down: set-up ## Stop the stack; its data stay
-	@exec $(stack) down
+down: ## Stop the stack; its data stay
+	@exec $(PYTHON) -m local.down
 
 .PHONY: clean
 clean: set-up ## Stop the stack and delete its data
@@ -261,6 +301,8 @@ set-up:
 # a fixed day: later releases of its dependencies break it, though its metadata allows them. 4.13.1 runs on Python
 # 3.11 to 3.13, 4.14 on 3.13 only.
 compile = $(uv) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
+
+##@ Packages
 
 .PHONY: lock
 lock: node-tools ## Make every lock again from pyproject.toml

@@ -26,7 +26,8 @@ from local.paths import BUCKET_ADDRESSING, LOGS, ROOT, STACK, STAGE, STATE, VENV
 from local.processes import StackError
 
 REGION = "eu-west-1"
-_STAMP = "built-from.txt"
+STAMP = "built-from.txt"
+DEPLOYED = STATE / "deployed.json"
 _SENDER = "reservas@example.com"
 _MAIL_SET = "reservations-local"  # as the template names it
 BUILD = STATE / "build"
@@ -161,7 +162,7 @@ def build(sources: str, folder: Path = BUILD, *, target: str = "") -> None:
     """
     if is_built(sources, folder):
         return
-    (folder / _STAMP).unlink(missing_ok=True)
+    (folder / STAMP).unlink(missing_ok=True)
     python = VENVS / "lambda" / "bin" / "python"
     overrides = ["--parameter-overrides", f"PythonRuntime={runtime()}"]
     _sam(
@@ -173,12 +174,12 @@ def build(sources: str, folder: Path = BUILD, *, target: str = "") -> None:
             "TARGET": target,
         },
     )
-    (folder / _STAMP).write_text(sources)
+    (folder / STAMP).write_text(sources)
 
 
 def is_built(sources: str, folder: Path = BUILD) -> bool:
     """Return whether `folder` holds the build of these sources."""
-    stamp = folder / _STAMP
+    stamp = folder / STAMP
     return stamp.exists() and stamp.read_text() == sources
 
 
@@ -210,7 +211,7 @@ def deploy(
     put_parameters(endpoint, settings | {"public-base-url": Parameter(api_url)})
     verify_sender(endpoint)
     _create_stack(endpoint, known, template, origin)
-    resources = _resources(endpoint)
+    resources = resources_of(endpoint)
     _publish_mail_events(endpoint, resources)
     _migrate(endpoint, resources)
     _publish_what_waits(endpoint, resources)
@@ -314,7 +315,7 @@ def put_parameters(endpoint: str, settings: dict[str, Parameter], *, stage: str 
 def change_saga_policy(endpoint: str, policy: str) -> None:
     """Store a `saga-policy` on a stack that is up, and restart its functions, which read it once."""
     put_parameters(endpoint, {"saga-policy": Parameter(policy)})
-    aws, resources = client("lambda", endpoint), _resources(endpoint)
+    aws, resources = client("lambda", endpoint), resources_of(endpoint)
     functions = [name for kind, name in resources.values() if kind == "AWS::Lambda::Function"]
     for name in functions:
         aws.update_function_configuration(FunctionName=name)  # changes no setting but restarts it
@@ -410,7 +411,7 @@ def sam_environment() -> dict[str, str]:
     }
 
 
-def _resources(endpoint: str) -> dict[str, tuple[str, str]]:
+def resources_of(endpoint: str) -> dict[str, tuple[str, str]]:
     """Return type and physical id of each resource of the stack, by logical id."""
     pages = client("cloudformation", endpoint).get_paginator("list_stack_resources")
     return {

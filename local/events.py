@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from local.paths import ROOT, STATE
+from local.processes import StackError
 
 EVENTS = ROOT / "events"
 WRITTEN = STATE / "events"
@@ -40,6 +41,22 @@ def _cases() -> dict[str, Any]:
 
 def names() -> list[str]:
     return sorted(_cases())
+
+
+def known(name: str) -> str:
+    """
+    Raises:
+        StackError: no case has that name.
+    """
+    if name not in names():
+        listed = "\n    ".join(names())
+        raise StackError(f"There is no event {name!r}.", remedy=f"EVENT=… one of:\n    {listed}")
+    return name
+
+
+def function_of(event: str) -> str:
+    """Return the logical id: `process_payment.due` is for ProcessPaymentFunction."""
+    return "".join(word.title() for word in event.split(".")[0].split("_")) + "Function"
 
 
 def event(name: str) -> Json:

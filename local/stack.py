@@ -1,4 +1,4 @@
-"""The embedded stack: `python -m local.stack up|run|test|status|logs|down|clean`.
+"""The embedded stack: `python -m local.stack up|run|test|status|down|clean`.
 
 Missing or dead parts are started, running ones are reused. LocalStack keeps nothing over a restart, so
 it is reused only if it is the process that was deployed to, with the same sources and settings.
@@ -23,8 +23,8 @@ if __name__ == "__main__":
 
 from local import database, deployment, journey, processes
 from local.credentials import Secrets, stack_secrets
+from local.down import down
 from local.paths import (
-    FUNCTION_LOGS,
     LOGS,
     ROOT,
     STACK_FILE,
@@ -37,7 +37,6 @@ from local.paths import (
 from local.processes import Service, StackError
 from local.progress import complain, done, note, step
 
-_DEPLOYED = STATE / "deployed.json"
 _LOCALSTACK_STATE = STATE / "localstack"
 _LEDGERS = STATE / "simulators"
 _CLEANING_SECONDS = 30
@@ -170,6 +169,8 @@ def up() -> dict[str, Any]:
         _all_or_nothing(),
     ):
         blueprint = _blueprint()
+        if blueprint.engine == "mariadb" and (STATE / "mysql").exists():
+            note("MySQL's reservations are not in MariaDB: `make up` without DB_ENGINE has them.")
         api_url = _url_of_the_living(blueprint)
         if api_url is None:
             STACK_FILE.unlink(missing_ok=True)
@@ -201,7 +202,7 @@ def _all_or_nothing() -> Iterator[None]:
 
 def _url_of_the_living(blueprint: _Blueprint) -> str | None:
     """Return the API's URL if everything runs and is what it should be."""
-    deployed = read_json(_DEPLOYED)
+    deployed = read_json(deployment.DEPLOYED)
     services = [blueprint.localstack, *blueprint.simulators]
     if (
         _is_current(blueprint, deployed)
@@ -224,13 +225,13 @@ def _is_current(blueprint: _Blueprint, deployed: dict[str, Any]) -> bool:
 
 def _raise_anew(blueprint: _Blueprint) -> str:
     """Start what is dead, everything at once as far as it does not depend on the rest."""
-    deployed = read_json(_DEPLOYED)
+    deployed = read_json(deployment.DEPLOYED)
     keep = _is_current(blueprint, deployed) and processes.is_healthy(blueprint.localstack)
     if deployed.get("simulators") != blueprint.fingerprint["simulators"]:
         for service in blueprint.simulators:
             processes.stop(service.name)  # its ledger is on disk
     if not keep:
-        _DEPLOYED.unlink(missing_ok=True)
+        deployment.DEPLOYED.unlink(missing_ok=True)
         processes.stop("localstack", seconds=1)  # it has nothing to save
         shutil.rmtree(_LOCALSTACK_STATE, ignore_errors=True)
         processes.start(blueprint.localstack)
@@ -263,7 +264,7 @@ def _raise_anew(blueprint: _Blueprint) -> str:
             origin=blueprint.origin,
         )
     write_json(
-        _DEPLOYED,
+        deployment.DEPLOYED,
         {
             **blueprint.fingerprint,
             "localstack": processes.identity("localstack"),
@@ -385,24 +386,6 @@ def status() -> int:
     return 0
 
 
-def logs() -> None:
-    """Follow all logs, the functions' included, until Ctrl-C."""
-    places = [*LOGS.glob("*.log"), *FUNCTION_LOGS.glob("*.log")]
-    if not places:
-        raise StackError("There are no logs yet.", remedy="Start the stack: make run")
-    os.execvp("tail", ["tail", "-n", "5", "-F", *map(str, places)])
-
-
-def down() -> None:
-    """Stop everything, in the order in which nothing misses what it needs; the data stay."""
-    with processes.exclusive("stack", when_waiting=_say_waiting):
-        STACK_FILE.unlink(missing_ok=True)
-        for name in ("localstack", *_SIMULATORS, "mysql", "mariadb"):
-            # LocalStack takes 6 s to save what it never reads again.
-            if processes.stop(name, seconds=1 if name == "localstack" else 20):
-                done(f"{name} stopped")
-
-
 def clean() -> None:
     """Stop everything and delete the data; the installed packages and the ports stay."""
     down()
@@ -441,7 +424,7 @@ def main(arguments: list[str]) -> int:
         signal.signal(number, _interrupted)
     leave_the_cloud_and_proxies_out()
     command, *rest = arguments or ["up"]
-    commands = {"up": up, "run": run, "status": status, "logs": logs, "down": down, "clean": clean}
+    commands = {"up": up, "run": run, "status": status, "down": down, "clean": clean}
     try:
         if command == "test":
             return test(rest)

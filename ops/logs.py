@@ -24,6 +24,7 @@ _AT_MOST = 10_000  # lines of a query: the most that Logs Insights gives
 _GROUPS_AT_MOST = 50  # of a query, by the same limits
 _QUERY_SECONDS = 60
 _POLL_SECONDS = 0.5
+_FOLLOW_SECONDS = 1.0
 # Members of a line that say where it was written. The others say something about the work.
 _WHERE = frozenset(
     (
@@ -49,7 +50,9 @@ class FileLogs(Logs):
     def having(self, words: Sequence[str], *, since: datetime) -> list[Line]:
         files = sorted(self._folder.glob("*.log"))
         lines = (line for file in files for line in file.read_text(errors="replace").splitlines())
-        return _ordered(filter(None, (_read(line) for line in lines if _has(line, words))), since)
+        return _ordered(
+            filter(None, (read_line(line) for line in lines if _has(line, words))), since
+        )
 
 
 class InsightsLogs(Logs):
@@ -74,7 +77,9 @@ class InsightsLogs(Logs):
             if field["field"] == "@message"
         ]
         # Emulators answer with every line.
-        return _ordered(filter(None, (_read(text) for text in texts if _has(text, words))), since)
+        return _ordered(
+            filter(None, (read_line(text) for text in texts if _has(text, words))), since
+        )
 
     def _answer(self, query: str) -> Sequence[Any]:
         deadline = time.monotonic() + _QUERY_SECONDS
@@ -90,7 +95,7 @@ def _has(line: str, words: Sequence[str]) -> bool:
     return any(word in line for word in words)
 
 
-def _read(line: str) -> Line | None:
+def read_line(line: str) -> Line | None:
     try:
         content = json.loads(line)
     except ValueError:
@@ -142,19 +147,26 @@ since_option = click.option(
 @click.command
 @code
 @since_option
+@click.option("--follow", is_flag=True, help="Go on with new lines until Ctrl-C.")
 @reads
 @pass_desk
-def logs(desk: Desk, code: str, since: timedelta) -> None:
+def logs(desk: Desk, code: str, since: timedelta, follow: bool) -> None:
     """Show the log lines of every function about one reservation, the oldest first."""
     with desk.services.unit_of_work() as uow:
         reservation = find_reservation(code, uow=uow)
     names = [str(reservation.reservation_id)]
     lines = of_reservation(desk.logs(), names, since=datetime.now(UTC) - since)
     name = f"logs of {display(reservation.code)}"
-    if desk.as_json:
+    if desk.as_json or not (lines or follow):
         desk.say({name: lines})
         return
-    for line in lines:
-        click.echo(told(line))
-    if not lines:
-        desk.say({name: []})
+    printed: list[Line] = []
+    while True:
+        for line in lines:
+            if line not in printed:
+                click.echo(told(line))
+        printed = lines
+        if not follow:
+            return
+        time.sleep(_FOLLOW_SECONDS)
+        lines = of_reservation(desk.logs(), names, since=datetime.now(UTC) - since)

@@ -26,10 +26,13 @@ from localstack.services.lambda_.invocation.executor_endpoint import StatusError
 from localstack.services.lambda_.invocation.lambda_models import InvocationResult
 from localstack.services.lambda_.invocation.runtime_executor import RuntimeExecutor
 
+from local.localstack.marks import DEBUGGED, edited_at
+
 _API = "/2018-06-01/runtime/"
 _CHILD = str(Path(__file__).with_name("lambda_child.py"))
 _MAX_RESPONSE_BYTES = 6 * 1024 * 1024 + 100  # Lambda's quota for a synchronous answer
 _TOO_LARGE = "Function.ResponseSizeTooLarge"
+_DEBUGGED_SECONDS = 24 * 60 * 60  # a person thinks as long as they like
 _MEMORY_POLL_SECONDS = 0.1  # the kernel keeps the peak, so no poll misses it
 _T = TypeVar("_T")
 
@@ -196,6 +199,14 @@ class ProcessExecutor(RuntimeExecutor):
         self._process: subprocess.Popen[bytes] | None = None
         self._lifeline: int | None = None
         self._peak_megabytes = 0
+        self._debugged = False
+        self._wanted = self.folder / DEBUGGED / function_version.id.function_name
+        function = function_version.config
+        self._folders = [
+            Path(code.get_unzipped_code_location())
+            for code in (function.code, *(layer.code for layer in function.layers))
+        ]
+        self._edited_at = edited_at(self._folders)
 
     def start(self, env_vars: dict[str, str]) -> None:
         """Open the Runtime API and start the function's process."""
@@ -242,12 +253,15 @@ class ProcessExecutor(RuntimeExecutor):
         """Start the process and wait for its first request, which ends the init phase."""
         assert self._api is not None
         conversation = self._api.conversation = _Conversation()
+        self._edited_at = edited_at(self._folders)
+        self._debugged = self._wanted.exists()
+        debugger = {"DEBUGGER": self._wanted.read_text()} if self._debugged else {}
         read_end, self._lifeline = os.pipe()
         with self._log.open("ab") as log:
             process = subprocess.Popen(
                 [self.python, _CHILD, str(read_end), self.function_version.config.handler],
                 cwd=self._environment["LAMBDA_TASK_ROOT"],
-                env=self._environment,
+                env=self._environment | debugger,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -260,7 +274,8 @@ class ProcessExecutor(RuntimeExecutor):
             target=lambda: conversation.process_ended(process.wait()), daemon=True
         ).start()
         try:
-            self._heard(conversation.ready, config.LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT)
+            limit = config.LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT
+            self._heard(conversation.ready, _DEBUGGED_SECONDS if self._debugged else limit)
         except _ExitedError as error:
             fault = _fault("Runtime.ExitError", str(error))
             raise StatusErrorException("init failed", payload=fault) from error
@@ -306,9 +321,12 @@ class ProcessExecutor(RuntimeExecutor):
             self.function_version.config.timeout,
         )
         try:
-            if self._process.poll() is not None:
+            edited = edited_at(self._folders) != self._edited_at
+            if edited or self._process.poll() is not None:
                 self._kill()
                 self._spawn()
+            if self._debugged:
+                timeout = _DEBUGGED_SECONDS
             job = _Job(payload, int((time.time() + timeout) * 1000))
             answer = self._heard(self._api.conversation.ask(job), timeout)
         except TimeoutError:
@@ -335,6 +353,11 @@ class ProcessExecutor(RuntimeExecutor):
 
     def _limit_memory(self) -> None:
         assert self._process is not None
+        if self._debugged and self._wanted.exists():
+            return
+        if self._debugged:  # nobody will attach to it any more
+            self._kill()
+            raise _exited(-signal.SIGKILL)
         self._peak_megabytes = max(self._peak_megabytes, _peak_megabytes(self._process.pid))
         if self._peak_megabytes > self.function_version.config.memory_size:
             self._kill()

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from botocore.config import Config
 
-from local import containers
+from local import containers, events
 from local.deployment import REGION
 from local.paths import LOGS, ROOT
 from reservations.adapters.mysql.address import connector
@@ -84,7 +84,7 @@ def invoke(servers: None) -> Iterator[Invoke]:
 
         def invoke(event: str) -> Any:
             answer = functions.invoke(
-                FunctionName=containers.function_of(event), Payload=json.dumps(an_event(event))
+                FunctionName=events.function_of(event), Payload=json.dumps(an_event(event))
             )
             return json.loads(answer["Payload"].read())
 

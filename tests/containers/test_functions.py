@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from local import containers
+from local import containers, events
 from local.events import WRITTEN, write
 from local.paths import ROOT
 from reservations.adapters.mysql.engine import Database
@@ -104,7 +104,7 @@ def test_one_function_is_invoked_by_name(invoke: Invoke, database: Database) -> 
     event = "create_reservation.accepted"
     write()
     command = containers.sam_local(
-        "invoke", containers.function_of(event), f"--event={WRITTEN / event}.json"
+        "invoke", events.function_of(event), f"--event={WRITTEN / event}.json"
     )
 
     result = subprocess.run(

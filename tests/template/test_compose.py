@@ -6,7 +6,7 @@ import pytest
 import yaml
 from sqlalchemy import make_url
 
-from local import containers, database
+from local import containers, database, events
 from local.paths import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
@@ -85,4 +85,4 @@ def test_our_tools_know_the_administrator_of_each_engine(engine: str) -> None:
 
 
 def test_the_function_of_an_event_is_in_the_template() -> None:
-    assert containers.function_of("process_payment.due") == "ProcessPaymentFunction"
+    assert events.function_of("process_payment.due") == "ProcessPaymentFunction"

@@ -37,7 +37,7 @@ from tests.worlds.fakes import InMemoryDatabase
 LONGEST_ID = "pay_" + 60 * "9"
 NOW = datetime.now(UTC)
 REQUEST = "8f14e45f-ceea-4c67-a1d2-0a1b2c3d4e5f"
-TRACE = "2f46252afa47857c9db4f61b4a910c65"
+TRACE = "4bf9" * 8
 
 
 def an_overview(**changes: Any) -> Overview:

@@ -1,0 +1,161 @@
+"""Copy each edit into the running stack: `python -m local.watching`.
+
+LocalStack runs functions and layers from the folders of the build. An edit is copied there, and a mark
+makes the executor start the function's process again at its next call. The stack runs on, at the same
+address, with its mails and its state.
+"""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from local import deployment
+from local.localstack.marks import MARK
+from local.paths import ROOT, VENVS, read_json, write_json
+from local.processes import StackError
+from local.progress import complain, done, note
+from local.template import resources
+
+_PAUSE_SECONDS = 0.2
+_TEXTS = "reservations/texts"
+_COMPILER = ("es.toml", "en.toml", "__main__.py")  # the build of the layer leaves them out
+_REBUILD = ("template.yaml", "samconfig.toml", "layers/*/requirements.txt", "layers/*/Makefile")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Sources, and the copy of them that the stack runs. `root` has the mark."""
+
+    sources: Path
+    copy: Path
+    root: Path
+
+
+def places(build: Path = deployment.BUILD) -> list[Place]:
+    """Return where each function and each layer of ours is copied to."""
+    functions = [
+        Place(ROOT / properties["CodeUri"], build / name, build / name)
+        for name, properties in resources("AWS::Serverless::Function").items()
+    ]
+    core, pdf = build / "CoreLayer", build / "PdfLayer"
+    return [
+        *functions,
+        Place(ROOT / "layers/core/reservations", core / "python/reservations", core),
+        Place(ROOT / "layers/pdf/voucher_fonts", pdf / "python/voucher_fonts", pdf),
+    ]
+
+
+Seen = dict[Path, int]
+
+
+def look(place: Place) -> Seen:
+    """Return the time of the last change of each source."""
+    return {
+        path: path.stat().st_mtime_ns
+        for path in place.sources.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def carry_over(place: Place, before: Seen, after: Seen) -> list[str]:
+    """Copy what changed, and set the mark. Return the names of the changed files."""
+    changed = sorted(
+        path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
+    )
+    names = [str(path.relative_to(place.sources)) for path in changed]
+    texts = [name for name in names if name.endswith(".toml")]
+    for path, name in zip(changed, names, strict=True):
+        copy = place.copy / name
+        if name in texts or path.name == "__main__.py":
+            continue
+        # Its bytecode is never compared with its source: an edited file would stay as it was.
+        for stale in copy.parent.glob(f"__pycache__/{copy.stem}.*.pyc"):
+            stale.unlink()
+        if path in after:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+        else:
+            copy.unlink(missing_ok=True)
+    if texts:
+        _compile_texts(place)
+    if names:
+        (place.root / MARK).touch()
+    return names
+
+
+def _compile_texts(place: Place) -> None:
+    """
+    Raises:
+        StackError: the texts of the two languages do not fit.
+    """
+    folder = place.copy / "texts"
+    for name in _COMPILER:
+        shutil.copy(place.sources / "texts" / name, folder / name)
+    try:
+        command = [str(VENVS / "lambda" / "bin" / "python"), "-m", "reservations.texts"]
+        compiled = subprocess.run(
+            command, cwd=place.copy.parent, capture_output=True, text=True, timeout=30
+        )
+    finally:
+        for name in _COMPILER:
+            (folder / name).unlink()
+    for stale in folder.glob("__pycache__/compiled.*.pyc"):
+        stale.unlink()
+    if compiled.returncode:
+        raise StackError(compiled.stderr.strip(), remedy="The stack keeps the texts of before.")
+
+
+def _build_files() -> Seen:
+    return {path: path.stat().st_mtime_ns for glob in _REBUILD for path in ROOT.glob(glob)}
+
+
+def edits(watched: list[Place], seen: dict[Place, Seen]) -> Iterator[tuple[Place, Seen]]:
+    """Yield each place that has changed, as it is now."""
+    for place in watched:
+        now = look(place)
+        if now != seen[place]:
+            yield place, now
+
+
+def watch() -> None:
+    """Copy edits until Ctrl-C."""
+    watched = places()
+    seen = {place: look(place) for place in watched}
+    build_files = _build_files()
+    done("Watching functions/ and layers/: an edit is live at the next call. Ctrl-C ends it.")
+    while True:
+        for place, now in edits(watched, seen):
+            try:
+                names = carry_over(place, seen[place], now)
+                done(
+                    f"{time.strftime('%H:%M:%S')} {place.sources.relative_to(ROOT)}: {', '.join(names)}"
+                )
+            except StackError as error:
+                complain(error)
+            seen[place] = now
+            _sign(build_files)
+        if (current := _build_files()) != build_files:
+            note("The template or the packages changed: run make up")
+            build_files = current
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _sign(build_files: Seen) -> None:
+    """Let the next `make up` know that the build has these sources already."""
+    if _build_files() != build_files:
+        return
+    sources = deployment.sources_fingerprint()
+    deployed = read_json(deployment.DEPLOYED)
+    if deployed:
+        (deployment.BUILD / deployment.STAMP).write_text(sources)
+        write_json(deployment.DEPLOYED, {**deployed, "sources": sources})
+
+
+if __name__ == "__main__":
+    try:
+        watch()
+    except KeyboardInterrupt:
+        note("\nNo longer watching. The stack runs on with the last edit.")
