@@ -320,7 +320,7 @@ class World:
         """True if only the daily reminder for a person is left, or the daily look at a contradiction."""
         facts, at = reservation.facts, reservation.next_check_at
         waits = timedelta(0) if at is None else at - self.now
-        busy = any(_is_busy(call) for call in facts.calls)
+        busy = any(_is_busy(call, self.now) for call in facts.calls)
         doubtful = any(row.lasts and not row.open for row in facts.contradictions)
         answers = Standing(facts).reviews(self.now)
         watched = Review.DEADLINE in answers or any(row.open for row in facts.contradictions)
@@ -346,13 +346,13 @@ class World:
             unit.hang_up_if_idle(self.now)
 
 
-def _is_busy(call: Call) -> bool:
+def _is_busy(call: Call, now: datetime) -> bool:
     """`True` for a call with a timer, unless that comes once a day or more seldom.
 
     What could not be sent is sent again soon, however often: only what never arrives waits longer.
     """
     pause = STANDARD.rung(call.looks) if call.open else timedelta(0)
-    if call.status is Status.NOT_FOUND and call.check_at and call.closed_at:
-        pause = call.check_at - call.closed_at
+    if call.status is Status.NOT_FOUND and call.check_at:
+        pause = call.check_at - now
     timer = call.open or call.check_at or call.refunds_at
     return bool(timer) and pause < NEARLY_A_DAY
