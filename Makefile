@@ -154,7 +154,7 @@ rehearse: bootstrap ## Invoke every function of STAGE directly, as before each r
 # ruff finds passwords by the name of their variable (S105 to S107). No secrets in events/: traces, digests, receipts,
 # the keys of the examples.
 not_secrets = traceparent|X-Amzn-Trace-Id|md5OfBody|receiptHandle|senderId|-of-the-examples
-scanned = git ls-files -z | grep -zEv '\.(lock|ttf)$$|/package-lock\.json$$|/amazon-roots\.pem$$|/requirements\.txt$$|^\.secrets\.baseline$$'
+scanned = git ls-files -z | grep -zEv '\.(lock|ttf)$$|/package-lock\.json$$|/redoc\.standalone\.js$$|/amazon-roots\.pem$$|/requirements\.txt$$|^\.secrets\.baseline$$'
 
 ##@ Security
 
@@ -251,6 +251,10 @@ format: bootstrap ## Format the code and fix findings of the linter
 .PHONY: docs
 docs: bootstrap ## Write again the parts of docs/ that come from the code
 	PYTHONPATH=layers/core $(tools)/python -m tools.documents
+
+.PHONY: reference
+reference: bootstrap ## Show the contract as pages on http://127.0.0.1:8090/referencia/, until Ctrl-C
+	@$(tools)/python -m http.server 8090 --bind 127.0.0.1 --directory docs
 
 .PHONY: texts
 texts: bootstrap ## Compile the texts of layers/core/reservations/texts/*.toml, update the documents and check both
