@@ -16,7 +16,7 @@ from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application import operate
 from reservations.application.cases import Cases
 from reservations.application.oversee import INVARIANTS, check_invariants
-from reservations.application.ports import Attempt
+from reservations.application.ports import Attempt, Waits
 from reservations.domain.actions import Verb
 from reservations.domain.codes import new_code
 from reservations.domain.facts import (
@@ -645,6 +645,49 @@ def test_the_lag_is_that_of_the_oldest_and_published_hints_have_none(stored: Sto
     assert (pending.status, pending.hints, pending.queue) == ("pending", 2, Queue.PAYMENT)
     assert 3600 <= dead.oldest_s < 4200
     assert 60 <= pending.oldest_s < 600
+
+
+def test_what_is_settled_or_taken_makes_nobody_wait(stored: Stored) -> None:
+    stored.confirmed()
+    stored.confirmed(resting=False, contradictions=(a_contradiction(closed_at=NOON),))
+
+    assert MySqlOversight(stored.database).waits() == Waits(
+        mails=0, voucher_s=0.0, contradiction_s=0.0
+    )
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        {"status": MailStatus.NOT_SENT, "attempts": 3},
+        {"status": MailStatus.UNKNOWN, "sent_at": NOON - 1000 * DAY},
+    ],
+    ids=["refused three times", "in doubt for an hour"],
+)
+def test_a_mail_that_the_mail_service_does_not_take_waits(
+    stored: Stored, send: dict[str, Any]
+) -> None:
+    waiting = a_send(**send, check_at=stored.now)
+    stored.confirmed(sends=(waiting,), resting=False)
+
+    assert MySqlOversight(stored.database).waits().mails == 1
+
+
+def test_a_mail_that_was_just_tried_is_no_wait(stored: Stored) -> None:
+    fresh = a_send(status=MailStatus.NOT_SENT, attempts=1, check_at=stored.now)
+    stored.confirmed(sends=(fresh,), resting=False)
+
+    assert MySqlOversight(stored.database).waits().mails == 0
+
+
+def test_the_longest_waits_for_a_voucher_and_for_a_person_are_measured(stored: Stored) -> None:
+    stored.confirmed(documents=(), resting=False)
+    stored.confirmed(contradictions=(a_contradiction(at=stored.then),))
+
+    waits = MySqlOversight(stored.database).waits()
+
+    assert 2 * 3600 <= waits.voucher_s < 2 * 3600 + 600
+    assert 2 * 3600 <= waits.contradiction_s < 2 * 3600 + 600
 
 
 def test_a_row_not_yet_due_is_not_late(stored: Stored) -> None:

@@ -17,7 +17,10 @@ ALARM = re.compile(r"`(\w+Alarm)`")
 
 
 def alarms() -> dict[str, dict[str, Any]]:
-    return resources("AWS::CloudWatch::Alarm")
+    """The alarms that page; a window of a composite alarm does not."""
+    alone = resources("AWS::CloudWatch::Alarm")
+    paging = {name: each for name, each in alone.items() if each.get("ActionsEnabled", True)}
+    return paging | resources("AWS::CloudWatch::CompositeAlarm")
 
 
 def entries(path: Path) -> list[str]:

@@ -17,6 +17,7 @@ from reservations.application.ports import (
     Projected,
     QueueLag,
     Retention,
+    Waits,
 )
 from reservations.domain.errors import DatabaseUnavailableError
 from reservations.domain.messages import Queue
@@ -81,6 +82,9 @@ class Watch(Oversight):
 
     def oldest_due_s(self) -> float:
         return 41.5
+
+    def waits(self) -> Waits:
+        return Waits(mails=2, voucher_s=7.5, contradiction_s=90.0)
 
     def now(self) -> datetime:
         return NOON
@@ -196,6 +200,9 @@ def test_the_longest_waits_are_measured_without_dead_hints(
     assert around.logs.measured("OldestDueAge") == {None: 41.5}
     assert around.logs.measured("OutboxLag") == {None: 3.5}
     assert around.logs.measured("ReviewsWaiting") == {None: 2.0}
+    assert around.logs.measured("MailsWaiting") == {None: 2.0}
+    assert around.logs.measured("OldestVoucherWait") == {None: 7.5}
+    assert around.logs.measured("OldestContradiction") == {None: 90.0}
 
 
 @pytest.mark.parametrize(("task", "since"), [("invariants", NOON - RECENT), ("audit", None)])

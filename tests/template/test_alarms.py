@@ -1,11 +1,19 @@
 """The alarms of the template: each watches an existing metric of its own stage and pages somebody."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pytest
+
 from tests.template.resources import logical_id, metrics_explained, name_of, resources, template
+from tests.worlds.cloudwatch import Minute, period_of, rings
 
 ALARMS = resources("AWS::CloudWatch::Alarm")
+COMPOSITES = resources("AWS::CloudWatch::CompositeAlarm")
+PAGING = {
+    name: each for name, each in ALARMS.items() if each.get("ActionsEnabled", True)
+} | COMPOSITES
 
 
 def watched(alarm: dict[str, Any]) -> list[dict[str, Any]]:
@@ -40,11 +48,149 @@ def test_an_alarm_of_one_function_or_of_the_gateway_watches_only_that() -> None:
     assert api == {"Name": "ApiName", "Value": {"Ref": "AWS::StackName"}}  # as SAM names it
 
 
-def test_every_alarm_pages_somebody_and_names_its_runbook() -> None:
-    for name, alarm in ALARMS.items():
+def test_every_alarm_pages_somebody_says_when_it_is_over_and_names_its_runbook() -> None:
+    for name, alarm in PAGING.items():
         assert alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
-        assert alarm.get("ActionsEnabled", True), name
+        assert alarm["OKActions"] == [{"Ref": "AlarmTopic"}], name
         assert "docs/runbooks/" in alarm["AlarmDescription"], name
-        # Missing data is good news, except for the invariants: their check reports on every run.
-        silence = "breaching" if name == "InvariantAlarm" else "notBreaching"
-        assert alarm["TreatMissingData"] == silence, name
+
+
+def test_an_alarm_that_pages_nobody_is_a_window_of_one_that_does() -> None:
+    windows = {
+        name
+        for alarm in COMPOSITES.values()
+        for name in re.findall(r"\$\{(\w+)\}", alarm["AlarmRule"]["Fn::Sub"])
+    }
+    assert windows == ALARMS.keys() - PAGING.keys()
+
+
+# --- each alarm, driven by a series that must ring and by one that must not -----------------------------
+
+NOTHING: Minute = ()
+
+
+def steady(*values: float) -> dict[str, Minute]:
+    """One minute of the alarm's only metric."""
+    return {"": values}
+
+
+def requests(failed: int, of: int) -> dict[str, Minute]:
+    """One minute of the gateway."""
+    each = [1.0] * failed + [0.0] * (of - failed)
+    return {"": each, "errors": each, "requests": [1.0] * of}
+
+
+def calls(failed: int, of: int) -> dict[str, Minute]:
+    """One minute of the first function of an alarm on versions; the others are idle."""
+    return {"Errors": [float(failed)], "Calls": [float(of)]}
+
+
+# By alarm: a minute that, repeated, must ring; one that must not; and a burst of `quiet` minutes at most that must not.
+Case = tuple[dict[str, Minute], dict[str, Minute], int]
+ONE_IS_ENOUGH: Case = (steady(1), steady(0), 0)
+
+CASES: Mapping[str, Case] = {
+    **{name: ONE_IS_ENOUGH for name in ALARMS if name.endswith("DeadLetterAlarm")},
+    # One failure in a quiet minute is a rate too: three such minutes of ten ring, two do not.
+    "GatewayErrorAlarm": (requests(1, of=1), requests(2, of=100), 2),
+    "HttpVersionAlarm": (calls(1, of=3), calls(4, of=100), 1),
+    "QueueVersionAlarm": (calls(1, of=3), calls(4, of=100), 1),
+    "ClockVersionAlarm": (calls(1, of=1), calls(0, of=1), 1),
+    "FastBurnHour": (requests(1, of=60), requests(1, of=100), 2),
+    "FastBurnMinutes": (requests(1, of=60), requests(1, of=100), 2),
+    "SlowBurnHours": (requests(1, of=160), requests(1, of=200), 2),
+    "SlowBurnHalfHour": (requests(1, of=160), requests(1, of=200), 2),
+    "ThrottleAlarm": (steady(1), steady(0), 2),
+    "PollOutboxSilentAlarm": (steady(), steady(1), 9),
+    "PollOutboxAlarm": (steady(1), steady(0), 2),
+    "CleanUpAlarm": (steady(1), steady(0), 1),
+    "InvariantAlarm": (steady(1), steady(0), 0),
+    "ReviewAlarm": ONE_IS_ENOUGH,
+    "ContradictionAlarm": ONE_IS_ENOUGH,
+    "OldContradictionAlarm": (steady(86_400), steady(86_399), 0),
+    "QueueBehindAlarm": (steady(600), steady(599), 0),
+    "LooksBehindAlarm": (steady(14_400), steady(14_399), 0),
+    "OldestDueAlarm": (steady(600), steady(599), 0),
+    "OutboxLagAlarm": (steady(60), steady(59), 1),
+    "OutboxDeadAlarm": ONE_IS_ENOUGH,
+    "UnhandledErrorAlarm": ONE_IS_ENOUGH,
+    "ProviderAnswerAlarm": ONE_IS_ENOUGH,
+    "QuotesRefusedAlarm": (steady(1), steady(0), 10),
+    "ProviderUnreachableAlarm": (steady(1), steady(0), 5),
+    "MailRefusedAlarm": ONE_IS_ENOUGH,
+    "MailBounceAlarm": (steady(0.05), steady(0.049), 0),
+    "MailComplaintAlarm": (steady(0.001), steady(0.0009), 0),
+    "MailsWaitingAlarm": ONE_IS_ENOUGH,
+    "VouchersWaitingAlarm": (steady(600), steady(599), 0),
+    "MailsHeldAlarm": (steady(1), steady(0), 10),
+}
+GROWING = {"MoreReviewsAlarm"}  # compares a period with the one before
+
+
+def played(alarm: dict[str, Any], minutes: list[dict[str, Minute]]) -> bool:
+    """Whether the alarm rings at the end of these minutes; metrics that a minute does not name are missing."""
+    stats = [each["Id"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
+    names = stats or [alarm["MetricName"]]
+
+    def of(metric: str, minute: dict[str, Minute]) -> Minute:
+        if "" in minute and metric == names[0]:
+            return minute[""]
+        if metric in minute:
+            return minute[metric]
+        if metric.endswith(("Errors", "Calls")):  # the first function of an alarm on versions
+            kind = "Errors" if metric.endswith("Errors") else "Calls"
+            return minute.get(kind, NOTHING) if metric.removesuffix(kind) == first else NOTHING
+        return NOTHING
+
+    first = names[0].removesuffix("Errors")
+    return rings(alarm, {name: [of(name, minute) for minute in minutes] for name in names})
+
+
+def length(alarm: dict[str, Any]) -> int:
+    """Minutes of the alarm's whole window."""
+    return period_of(alarm) * int(alarm["EvaluationPeriods"])
+
+
+def test_every_alarm_is_driven() -> None:
+    assert CASES.keys() | GROWING == ALARMS.keys()
+
+
+@pytest.mark.parametrize(("name", "case"), CASES.items(), ids=CASES)
+def test_an_alarm_rings_while_its_trouble_lasts(name: str, case: Case) -> None:
+    trouble, _, _ = case
+
+    assert played(ALARMS[name], [trouble] * length(ALARMS[name]))
+
+
+@pytest.mark.parametrize(("name", "case"), CASES.items(), ids=CASES)
+def test_an_alarm_is_silent_below_its_threshold(name: str, case: Case) -> None:
+    _, calm, _ = case
+
+    assert not played(ALARMS[name], [calm] * length(ALARMS[name]))
+
+
+@pytest.mark.parametrize(("name", "case"), CASES.items(), ids=CASES)
+def test_a_blip_rings_no_alarm(name: str, case: Case) -> None:
+    trouble, calm, blip = case
+    minutes, period = length(ALARMS[name]), period_of(ALARMS[name])
+
+    for after in {0, 1, period // 2, period - 1}:  # across the periods of the clock
+        before = [calm] * (minutes - blip)
+        assert not played(ALARMS[name], before + [trouble] * blip + [calm] * after), after
+
+
+@pytest.mark.parametrize(("name", "alarm"), ALARMS.items(), ids=ALARMS)
+def test_silence_rings_only_where_a_job_must_report(name: str, alarm: dict[str, Any]) -> None:
+    """Each run of these two reports. A request, a message or a mail may be missing for days."""
+    silent = played(alarm, [{}] * length(alarm))
+
+    assert silent == (name in {"InvariantAlarm", "PollOutboxSilentAlarm"})
+
+
+def test_one_more_review_rings_while_another_waits() -> None:
+    alarm = ALARMS["MoreReviewsAlarm"]
+    before, after = [steady(3)] * 5, [steady(4)] * 5
+
+    assert played(alarm, before + after)
+    assert not played(alarm, after + after)
+    assert not played(alarm, after + before)

@@ -322,6 +322,15 @@ class Projected:
     review: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """Mails that the mail service does not take, and the longest waits in seconds; 0 without one."""
+
+    mails: int
+    voucher_s: float
+    contradiction_s: float
+
+
 class Oversight(Protocol):
     """Reads across reservations; each method is a transaction of its own."""
 
@@ -356,6 +365,9 @@ class Oversight(Protocol):
 
     def oldest_due_s(self) -> float:
         """The seconds since the longest overdue reservation was due."""
+
+    def waits(self) -> Waits:
+        """What travelers and operators wait for."""
 
     def now(self) -> datetime:
         """The database's clock."""

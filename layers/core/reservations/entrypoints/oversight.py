@@ -35,12 +35,16 @@ def report_findings(found: Mapping[str, Sequence[Finding]]) -> dict[str, int]:
 
 
 def report_lag(oversight: Oversight) -> None:
-    """Measure the age of the oldest overdue work, and the reservations that wait for a person."""
+    """Measure the age of the oldest overdue work, and what waits for a person or a traveler."""
     measure(metric="OldestDueAge", value=oversight.oldest_due_s(), unit=MetricUnit.Seconds)
     pending = [lag.oldest_s for lag in oversight.outbox() if lag.status == "pending"]
     measure(metric="OutboxLag", value=max(pending, default=0), unit=MetricUnit.Seconds)
     waiting = len(oversight.in_review(limit=_COUNTED))
     measure(metric="ReviewsWaiting", value=waiting, unit=MetricUnit.Count)
+    waits = oversight.waits()
+    measure(metric="MailsWaiting", value=waits.mails, unit=MetricUnit.Count)
+    measure(metric="OldestVoucherWait", value=waits.voucher_s, unit=MetricUnit.Seconds)
+    measure(metric="OldestContradiction", value=waits.contradiction_s, unit=MetricUnit.Seconds)
 
 
 def report_cleaned(counts: dict[str, int]) -> dict[str, int]:

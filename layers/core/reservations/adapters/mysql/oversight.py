@@ -18,6 +18,7 @@ from reservations.application.ports import (
     Overview,
     Projected,
     QueueLag,
+    Waits,
 )
 from reservations.domain.actions import Verb
 from reservations.domain.facts import Operation, Reason, Status
@@ -177,6 +178,23 @@ _OLDEST_DUE = Statement(
     " FROM reservation WHERE next_check_at IS NOT NULL"
 )
 
+_AGE = "COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN({}), UTC_TIMESTAMP(6)), 0) / 1000000"
+# A reservation that waits for a mail or a voucher is not settled, so `next_check_at` finds it by its index.
+_WAITS = Statement(
+    f"""
+    SELECT (SELECT COUNT(*) FROM reservation r JOIN mail_send m ON m.reservation_id = r.id
+             WHERE r.next_check_at IS NOT NULL
+               AND (m.status = 'not_sent' AND m.attempts >= 3
+                    OR m.status IN ('started', 'unknown')
+                    AND m.sent_at < UTC_TIMESTAMP(6) - INTERVAL 1 HOUR)) AS mails,
+           (SELECT {_AGE.format("r.confirmed_at")} FROM reservation r
+             WHERE r.next_check_at IS NOT NULL AND r.state = 'SUPPLIER_CONFIRMED'
+               AND NOT EXISTS (SELECT 1 FROM document d
+                    WHERE d.reservation_id = r.id AND d.type = 'voucher')) AS voucher_s,
+           (SELECT {_AGE.format("x.opened_at")} FROM contradiction x
+             WHERE x.closed_at IS NULL) AS contradiction_s"""
+)
+
 
 class MySqlOversight(Reads, Oversight):
     def __init__(self, database: Database) -> None:
@@ -244,6 +262,14 @@ class MySqlOversight(Reads, Oversight):
             )
             for row in self._rows(_OUTBOX)
         ]
+
+    def waits(self) -> Waits:
+        [row] = self._rows(_WAITS)
+        return Waits(
+            mails=row.mails,
+            voucher_s=float(row.voucher_s),
+            contradiction_s=float(row.contradiction_s),
+        )
 
     def oldest_due_s(self) -> float:
         [row] = self._rows(_OLDEST_DUE)
