@@ -105,8 +105,16 @@ proofs: bootstrap ## Run the long proofs one after another (hours), each with it
 ##@ Measures
 
 .PHONY: bench
-bench: bootstrap ## Time 50 reservations on the running stack, until the answer and until CONFIRMADA
-	@$(tools)/python -m tools.bench $(ARGS)
+bench: bootstrap load-tools ## Measure the code beside yardsticks, without a stack (ARGS=create for one row); writes docs/08
+	@PYTHONPATH=.:layers/core:layers/pdf $(tools)/python -m tools.bench $(ARGS)
+
+.PHONY: latency
+latency: bootstrap ## Time 50 reservations on the running stack, until the answer and until CONFIRMADA
+	@$(tools)/python -m tools.latency $(ARGS)
+
+.PHONY: load-tools
+load-tools:
+	@sh local/bootstrap.sh load
 
 .PHONY: check
 check: bootstrap ## Check format, lint, types, import contracts, template and secrets, as CI does
@@ -174,7 +182,7 @@ security-tools:
 # Locks of deployed packages and of their tools. LocalStack's serves one machine and is of a fixed day.
 audited = layers/dependencies/requirements.txt layers/pdf/requirements.txt local/locks/lambda.lock local/locks/dev.lock \
 	local/locks/sam.lock local/locks/bootstrap.lock local/locks/security.lock local/locks/mutation.lock local/locks/node.lock local/locks/clients.lock \
-	local/locks/browser.lock
+	local/locks/browser.lock local/locks/load.lock
 
 .PHONY: audit
 audit: security-tools ## Check every pinned package for advisories; fails on a finding, and without an answer
@@ -317,6 +325,7 @@ lock: node-tools ## Make every lock again from pyproject.toml
 	$(compile) --universal --group pyproject.toml:clients -o local/locks/clients.lock
 	$(compile) --universal --group pyproject.toml:node -o local/locks/node.lock
 	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:browser -o local/locks/browser.lock
+	$(compile) --universal --group pyproject.toml:load -o local/locks/load.lock
 	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:mutation -o local/locks/mutation.lock
 	$(compile) --universal pyproject.toml -o layers/dependencies/requirements.txt
 	$(compile) --universal -c local/locks/dev.lock --group pyproject.toml:pdf -o layers/pdf/requirements.txt

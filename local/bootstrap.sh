@@ -122,7 +122,7 @@ environment "$PWD/.venv" local/locks/dev.lock "$python"
 environment "$state/venvs/localstack" local/locks/localstack.lock "$python"
 environment "$state/venvs/lambda" local/locks/lambda.lock "$python"
 environment "$state/venvs/sam" local/locks/sam.lock "$python"
-if [ -n "${1:-}" ]; then environment "$state/venvs/$1" "local/locks/$1.lock" "$python"; fi # security, mutation, browser, node
+if [ -n "${1:-}" ]; then environment "$state/venvs/$1" "local/locks/$1.lock" "$python"; fi # security, mutation, browser, load, node
 if [ "${1:-}" = node ]; then
   environment "$state/venvs/clients" local/locks/clients.lock "$python"
   for lock in tests/*/package-lock.json; do node_packages "$lock"; done

@@ -393,7 +393,7 @@ def _broken_promises(travelers: Travelers, figures: Figures, *, since: datetime)
         )
     }
     stored = Counter(row["email"] for row in backstage.rows("SELECT email FROM customer"))
-    books = _Books(stack)
+    books = ProvidersBooks(stack)
     for accepted in travelers.accepted:
         if stored[accepted.email] != 1:
             yield f"{accepted.code}: {stored[accepted.email]} reservations for one key"
@@ -420,7 +420,7 @@ def _unpublished(backstage: Backstage) -> list[Json]:
     return backstage.rows("SELECT * FROM outbox WHERE status <> 'published'")
 
 
-class _Books:
+class ProvidersBooks:
     """Both providers' ledgers, read once."""
 
     def __init__(self, stack: Json) -> None:
