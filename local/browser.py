@@ -1,11 +1,16 @@
-"""Find a headless Chromium, or unpack Debian's into `.local/`: `python -m local.browser` prints its path."""
+"""Find a headless Chromium, or unpack Debian's into `.local/`: `python -m local.browser` prints its path.
 
+Playwright, which drives it, has an environment of its own: `make run` needs neither.
+"""
+
+import importlib
 import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
-from local.paths import STATE
+from local.paths import STATE, VENVS
 from local.private_packages import unpack
 from local.processes import StackError
 
@@ -39,6 +44,20 @@ def chromium() -> Path:
     if not launcher.exists():
         _prepare(launcher)
     return launcher
+
+
+def playwright() -> Any:
+    """Return Playwright's synchronous API.
+
+    Raises:
+        StackError: it is not installed.
+    """
+    packages = next(VENVS.glob("browser/lib/python*/site-packages"), None)
+    if packages is None:
+        raise StackError("Playwright is not installed.", remedy="Run: make browser-tools")
+    if str(packages) not in sys.path:
+        sys.path.append(str(packages))
+    return importlib.import_module("playwright.sync_api")
 
 
 def _prepare(launcher: Path) -> None:

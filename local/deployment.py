@@ -83,7 +83,6 @@ def parameters(
             json.dumps([known.supplier_webhook_secret]), secret=True
         ),
         "mail-sender": Parameter(_SENDER),
-        "manage-url": Parameter("https://www.reservations.example/reserva"),
         "support-contact": Parameter("soporte@example.com"),
         "saga-policy": Parameter(SAGA_POLICY),
     }
@@ -118,9 +117,9 @@ def sources_fingerprint() -> str:
     return _fingerprint("template.yaml", "samconfig.toml", "functions", "layers")
 
 
-def simulators_fingerprint() -> str:
-    """Return the fingerprint of the simulators: a change requires a restart."""
-    return _fingerprint("local/simulators")
+def servers_fingerprint() -> str:
+    """Return the fingerprint of the simulators and the page's server: a change requires a restart."""
+    return _fingerprint("local/simulators", "local/web.py")
 
 
 def _fingerprint(*names: str) -> str:

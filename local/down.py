@@ -4,7 +4,7 @@ from local import processes
 from local.paths import STACK_FILE
 
 # In the order in which nothing misses what it needs.
-_PARTS = ("localstack", "payments", "supplier", "offers", "mysql", "mariadb")
+_PARTS = ("localstack", "payments", "supplier", "offers", "web", "mysql", "mariadb")
 
 
 def down() -> None:

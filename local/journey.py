@@ -177,6 +177,7 @@ def _account(
   Mail      {mail}
             {subject}
 
+  Page      {stack["web_url"]}
   API       {api}
   API key   {key}
 

@@ -42,17 +42,25 @@ _LEDGERS = STATE / "simulators"
 _CLEANING_SECONDS = 30
 # A listing shows a late charge after that: past two looks, and well within the minute of a hold in tests.
 _LATE = 25
-_SIMULATORS = ("payments", "supplier", "offers")
+_SERVERS = ("payments", "supplier", "offers", "web")  # the simulators, and the page
 
 # Two more processes than cores, as many tests wait. A file shares what is expensive to make, and the first are long.
 _STACKLESS = (
+    "--deselect=tests/browser",
     "--deselect=tests/e2e",
     f"--numprocesses={(os.cpu_count() or 1) + 2}",
     "--dist=loadfile",
     "--no-loadscope-reorder",
 )
-# Trips wait for the clock, so three modules at once cost two cores little more than one.
-_TRIPS = ("tests/e2e", "--numprocesses=3", "--dist=loadfile", "--no-loadscope-reorder", "--witness")
+# Trips wait for the clock, so four modules at once cost two cores little more than one.
+_TRIPS = (
+    "tests/browser",
+    "tests/e2e",
+    "--numprocesses=4",
+    "--dist=loadfile",
+    "--no-loadscope-reorder",
+    "--witness",
+)
 _TOGETHER = "not disruptive and not alone"
 
 
@@ -67,7 +75,7 @@ class _Blueprint:
     settings: dict[str, deployment.Parameter]
     origin: str
     localstack: Service
-    simulators: list[Service]
+    servers: list[Service]
 
     @property
     def fingerprint(self) -> dict[str, str]:
@@ -75,15 +83,16 @@ class _Blueprint:
             "settings": deployment.settings_fingerprint(self.settings),
             "origin": self.origin,
             "sources": deployment.sources_fingerprint(),
-            "simulators": deployment.simulators_fingerprint(),
+            "servers": deployment.servers_fingerprint(),
         }
 
 
 def _blueprint() -> _Blueprint:
     secrets, engine = stack_secrets(), database.chosen_engine()
-    ports = {name: processes.port_of(name) for name in (engine, "localstack", *_SIMULATORS)}
+    ports = {name: processes.port_of(name) for name in (engine, "localstack", *_SERVERS)}
     urls = {name: f"http://127.0.0.1:{port}" for name, port in ports.items()}
     database_url = database.application_url(ports[engine])
+    page_of_mails = {"manage-url": deployment.Parameter(f"{urls['web']}/")}
     return _Blueprint(
         engine=engine,
         secrets=secrets,
@@ -94,13 +103,15 @@ def _blueprint() -> _Blueprint:
             database_url=database_url,
             payments_url=urls["payments"],
             supplier_url=urls["supplier"],
-        ),
+        )
+        | page_of_mails,
         origin=deployment.web_origin(),
         localstack=_localstack(ports["localstack"]),
-        simulators=[
+        servers=[
             _simulator("payments", ports["payments"], secrets.payments_api_key),
             _simulator("supplier", ports["supplier"], secrets.supplier_api_key),
             _offers(ports["offers"], secrets.quote_signing_key),
+            _page(ports["web"]),
         ],
     )
 
@@ -145,6 +156,15 @@ def _offers(port: int, signing_key: str) -> Service:
         command=command,
         healthy=lambda: _answers(port, "/_sim/health"),
         environment={"PYTHONPATH": str(ROOT), "QUOTE_SIGNING_KEY": signing_key},
+    )
+
+
+def _page(port: int) -> Service:
+    return Service(
+        name="web",
+        command=[sys.executable, "-m", "local.web", "--port", str(port)],
+        healthy=lambda: _answers(port, "/"),
+        environment={"PYTHONPATH": str(ROOT)},
     )
 
 
@@ -203,14 +223,16 @@ def _all_or_nothing() -> Iterator[None]:
 def _url_of_the_living(blueprint: _Blueprint) -> str | None:
     """Return the API's URL if everything runs and is what it should be."""
     deployed = read_json(deployment.DEPLOYED)
-    services = [blueprint.localstack, *blueprint.simulators]
+    services = [blueprint.localstack, *blueprint.servers]
     if (
         _is_current(blueprint, deployed)
         and processes.identity(blueprint.engine)
         and all(processes.is_healthy(service) for service in services)
     ):
         server = database.ensure(blueprint.engine)  # it runs: a query succeeded
-        done(f"Everything runs already: {server.engine} {server.version}, LocalStack, simulators")
+        done(
+            f"Everything runs already: {server.engine} {server.version}, LocalStack, simulators, page"
+        )
         return str(deployed["api_url"])
     return None
 
@@ -227,15 +249,15 @@ def _raise_anew(blueprint: _Blueprint) -> str:
     """Start what is dead, everything at once as far as it does not depend on the rest."""
     deployed = read_json(deployment.DEPLOYED)
     keep = _is_current(blueprint, deployed) and processes.is_healthy(blueprint.localstack)
-    if deployed.get("simulators") != blueprint.fingerprint["simulators"]:
-        for service in blueprint.simulators:
+    if deployed.get("servers") != blueprint.fingerprint["servers"]:
+        for service in blueprint.servers:
             processes.stop(service.name)  # its ledger is on disk
     if not keep:
         deployment.DEPLOYED.unlink(missing_ok=True)
         processes.stop("localstack", seconds=1)  # it has nothing to save
         shutil.rmtree(_LOCALSTACK_STATE, ignore_errors=True)
         processes.start(blueprint.localstack)
-    dead = [service for service in blueprint.simulators if not processes.is_healthy(service)]
+    dead = [service for service in blueprint.servers if not processes.is_healthy(service)]
     _LEDGERS.mkdir(parents=True, exist_ok=True)
     for service in dead:
         processes.start(service)
@@ -246,7 +268,7 @@ def _raise_anew(blueprint: _Blueprint) -> str:
     with step("Database") as current:
         server = database.ensure(blueprint.engine)
         current.text = f"{server.engine} {server.version} on {server.host}:{server.port}"
-    with step("Simulators of payments, supplier and offers"):
+    with step("Simulators of payments, supplier and offers, and the page"):
         for service in dead:
             processes.wait_until_healthy(service)
     with step(f"LocalStack on {blueprint.urls['localstack']}"):
@@ -297,7 +319,7 @@ def _meanwhile(*command: str) -> Iterator[None]:
 
 def _description(blueprint: _Blueprint, api_url: str) -> dict[str, Any]:
     """Return what tools and tests need to know of a healthy stack."""
-    names = {"database": blueprint.engine, **{name: name for name in ("localstack", *_SIMULATORS)}}
+    names = {"database": blueprint.engine, **{name: name for name in ("localstack", *_SERVERS)}}
     description = deployment.describe(
         blueprint.secrets,
         api_url=api_url,
@@ -307,7 +329,8 @@ def _description(blueprint: _Blueprint, api_url: str) -> dict[str, Any]:
         simulator_urls=blueprint.urls,
         origin=blueprint.origin,
     )
-    return description | {"pids": {role: processes.pid_of(name) for role, name in names.items()}}
+    pids = {role: processes.pid_of(name) for role, name in names.items()}
+    return description | {"web_url": f"{blueprint.urls['web']}/", "pids": pids}
 
 
 def run() -> None:
@@ -370,8 +393,7 @@ def _pytest(*arguments: str) -> int:
 def status() -> int:
     """Print the running parts. The exit code is 0 only if all run."""
     pids = {
-        name: processes.pid_of(name)
-        for name in (database.chosen_engine(), "localstack", *_SIMULATORS)
+        name: processes.pid_of(name) for name in (database.chosen_engine(), "localstack", *_SERVERS)
     }
     for name, pid in pids.items():
         note(f"{name:<12} {f'pid {pid}' if pid else 'down'}")
@@ -380,6 +402,7 @@ def status() -> int:
         note("The stack is not up: make up")
         return 1
     note(f"{'api':<12} {api_url}")
+    note(f"{'page':<12} {read_json(STACK_FILE)['web_url']}")
     if not all(pids.values()):
         note("Not all of it runs: make up")
         return 1

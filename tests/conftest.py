@@ -7,6 +7,7 @@ import pytest
 # Started last, the long ones would keep one process busy while the others idle.
 FIRST = (
     "tests/proofs/",
+    "tests/browser/test_inputs.py",
     "tests/e2e/test_failures.py",
     "tests/e2e/test_journey.py",
     "tests/handlers/test_failover.py",

@@ -1,0 +1,345 @@
+"""A traveler's way through the page: choose, pay, follow, open the voucher, cancel."""
+
+from typing import Any
+
+from tests.browser.traveler import Traveler, Window, some_address
+from tests.e2e.backstage import Backstage
+
+
+def reservations_of(backstage: Backstage, email: str) -> int:
+    sql = "SELECT COUNT(*) AS number FROM customer WHERE email = :email"
+    return int(backstage.rows(sql, email=email)[0]["number"])
+
+
+def test_a_traveler_reserves_follows_opens_the_voucher_and_cancels(traveler: Traveler) -> None:
+    traveler.reserve()
+    traveler.reads("CONFIRMADA")
+    traveler.sees("Tu reserva está confirmada")
+
+    with traveler.page.expect_download() as voucher:
+        traveler.part("voucher").click()
+    assert voucher.value.path().read_bytes().startswith(b"%PDF")
+
+    traveler.part("cancel").click()
+    traveler.page.get_by_role("button", name="Sí, cancelarla").click()
+    traveler.reads("CANCELADA")
+    traveler.sees("Te hemos devuelto 342,50 €")
+    assert traveler.part("cancel").is_hidden()
+    assert traveler.errors == []
+
+
+def test_a_cancellation_that_is_not_confirmed_changes_nothing(traveler: Traveler) -> None:
+    traveler.reserve()
+    asked = []
+    traveler.page.on("request", lambda request: asked.append(request.url))
+
+    traveler.part("cancel").click()
+    traveler.page.get_by_role("button", name="No, conservarla").click()
+
+    traveler.reads("CONFIRMADA")
+    assert [url for url in asked if url.endswith("/cancel")] == []
+
+
+def test_faults_stand_at_their_fields(traveler: Traveler) -> None:
+    traveler.choose()
+    traveler.type(email="ana@@example", phone="600", name="www.example.com")
+    traveler.pay()
+
+    traveler.sees("Revisa estos datos")
+    shown = {name: traveler.page.locator(f"#{name}-fault").inner_text() for name in FIELDS}
+    assert shown == FIELDS
+    assert traveler.page.locator("[aria-invalid=true]").count() == len(FIELDS)
+    traveler.page.get_by_role("link", name="Correo electrónico").click()
+    assert traveler.page.evaluate("document.activeElement.id") == "email"
+
+
+FIELDS = {
+    "full_name": "Escribe solo el nombre, sin direcciones.",
+    "email": "Escribe un correo como ana@example.com.",
+    "phone": "Escribe el teléfono con el prefijo del país, como +34 600 111 222.",
+}
+
+
+def test_empty_fields_are_found_without_a_request(traveler: Traveler) -> None:
+    traveler.choose()
+    asked = []
+    traveler.page.on("request", lambda request: asked.append(request.url))
+
+    traveler.pay()
+
+    traveler.sees("Revisa estos datos")
+    assert traveler.page.locator("#email-fault").inner_text() == "Escribe este dato."
+    assert asked == []
+
+
+def test_a_declined_card_can_be_replaced(traveler: Traveler, backstage: Backstage) -> None:
+    email = some_address()
+    declined = traveler.reserve(email=email, card="tok_declined")
+    traveler.reads("RECHAZADA")
+
+    traveler.page.get_by_role("button", name="Intentarlo otra vez").click()
+    traveler.page.locator("#card").select_option("tok_ok")
+    traveler.pay()
+
+    traveler.reads("CONFIRMADA")
+    assert traveler.accepted() != declined
+    assert reservations_of(backstage, email) == 2
+
+
+# --- one reservation, whatever happens on the way
+
+
+def test_a_double_click_reserves_once(traveler: Traveler, backstage: Backstage) -> None:
+    email = some_address()
+    traveler.choose()
+    traveler.type(email=email)
+
+    traveler.part("pay").dblclick()
+
+    traveler.accepted()
+    assert reservations_of(backstage, email) == 1
+
+
+def test_a_reload_while_the_request_is_under_way_reserves_once(
+    traveler: Traveler, backstage: Backstage
+) -> None:
+    email, arrived = some_address(), []
+    traveler.choose()
+    traveler.type(email=email)
+    traveler.page.route(
+        "**/v1/reservations", lambda route: arrived.append(route.fetch().json()), times=1
+    )
+    traveler.pay()
+    traveler.waits_until(lambda: bool(arrived))
+
+    traveler.page.reload()
+
+    assert traveler.accepted() == arrived[0]["reservation_code"]
+    assert reservations_of(backstage, email) == 1
+
+
+def test_the_back_button_leads_to_the_same_reservation(
+    traveler: Traveler, backstage: Backstage
+) -> None:
+    email = some_address()
+    first = traveler.reserve(email=email)
+
+    traveler.page.go_back()
+    traveler.page.locator("#email").wait_for()
+    traveler.pay()
+
+    assert traveler.accepted() == first
+    traveler.sees("Ya habías hecho esta reserva.")
+    assert reservations_of(backstage, email) == 1
+
+
+def test_a_lost_answer_is_asked_for_again_with_the_same_key(
+    traveler: Traveler, backstage: Backstage
+) -> None:
+    email, lost = some_address(), []
+    traveler.page.clock.install()
+    traveler.choose()
+    traveler.type(email=email)
+
+    def lose(route: Any) -> None:
+        lost.append(route.fetch().json()["reservation_code"])
+        route.abort()
+
+    traveler.page.route("**/v1/reservations", lose, times=1)
+    traveler.pay()
+    traveler.sees("Seguimos intentándolo con la misma clave")
+    traveler.page.clock.fast_forward(2_000)
+
+    assert traveler.accepted() == lost[0]
+    assert reservations_of(backstage, email) == 1
+
+
+def test_a_network_that_is_gone_keeps_the_form_for_the_same_request(
+    traveler: Traveler, backstage: Backstage
+) -> None:
+    email = some_address()
+    traveler.page.clock.install()
+    traveler.choose()
+    traveler.type(email=email)
+    traveler.page.context.set_offline(True)
+    traveler.pay()
+    for _ in range(6):
+        traveler.page.clock.fast_forward(60_000)
+    traveler.sees("No hay conexión. Tus datos siguen aquí.")
+    assert traveler.page.locator("#email").is_disabled()
+
+    traveler.page.context.set_offline(False)
+    traveler.page.get_by_role("button", name="Reintentar").click()
+
+    traveler.accepted()
+    assert reservations_of(backstage, email) == 1
+
+
+def test_two_tabs_with_the_same_content_reserve_once(window: Window, backstage: Backstage) -> None:
+    email = some_address()
+    tabs = [window.open(), window.open()]
+    for tab in tabs:
+        tab.choose()
+        tab.type(email=email)
+
+    for tab in tabs:
+        tab.part("pay").click(no_wait_after=True)
+
+    assert len({tab.accepted() for tab in tabs}) == 1
+    assert reservations_of(backstage, email) == 1
+
+
+def test_another_content_is_another_reservation(traveler: Traveler, backstage: Backstage) -> None:
+    email = some_address()
+    traveler.reserve(email=email)
+    traveler.page.go_back()
+    traveler.page.locator("#phone").fill("+34 600 111 222")
+    traveler.pay()
+    traveler.accepted()
+
+    assert reservations_of(backstage, email) == 2
+
+
+def test_a_traveler_may_want_another_one_like_it(traveler: Traveler, backstage: Backstage) -> None:
+    email = some_address()
+    first = traveler.reserve(email=email)
+    traveler.page.go_back()
+    traveler.pay()
+    traveler.page.get_by_role("button", name="Quiero otra igual").click()
+    traveler.pay()
+
+    traveler.page.wait_for_function("code => !location.search.includes(code)", arg=first)
+    traveler.accepted()
+    assert reservations_of(backstage, email) == 2
+
+
+# --- waiting
+
+
+def test_after_two_minutes_the_page_promises_a_mail(window: Window) -> None:
+    window.context.clock.install()
+    traveler = window.open()
+    traveler.reserve(card="tok_undecided")
+    traveler.reads("EN PROCESO")
+    assert traveler.part("mail").is_hidden()
+
+    traveler.page.clock.fast_forward(125_000)
+
+    traveler.sees("te avisaremos por correo")
+
+
+def test_the_page_asks_when_retry_after_says_and_with_the_etag(window: Window) -> None:
+    window.context.clock.install()
+    traveler = window.open()
+    traveler.reserve(card="tok_undecided")
+    traveler.reads("EN PROCESO")
+    with traveler.page.expect_response("**/v1/reservations/*") as answer:
+        traveler.page.clock.fast_forward(3_000)
+
+    assert answer.value.request.headers["if-none-match"].startswith('W/"')
+    assert answer.value.status in (200, 304)
+
+
+def test_a_connection_that_returns_goes_on_at_once(window: Window) -> None:
+    window.context.clock.install()
+    traveler = window.open()
+    traveler.reserve()
+    window.context.set_offline(True)
+    traveler.page.clock.fast_forward(70_000)
+    traveler.sees("Sin conexión. Lo seguimos intentando.")
+
+    window.context.set_offline(False)
+
+    traveler.reads("CONFIRMADA")
+    assert traveler.part("fault").is_hidden()
+
+
+# --- the way back
+
+
+def test_a_reservation_survives_a_reload(traveler: Traveler) -> None:
+    code = traveler.reserve()
+
+    traveler.page.reload()
+
+    traveler.reads("CONFIRMADA")
+    assert traveler.part("code").inner_text() == code
+
+
+def test_the_link_of_a_mail_acts_on_a_click_only(window: Window) -> None:
+    traveler = window.open()
+    code = traveler.reserve()
+    token = traveler.page.evaluate(f"JSON.parse(sessionStorage['reservation {code}']).token")
+
+    reader = window.open()
+    asked: list[str] = []
+    reader.page.on("request", lambda request: asked.append(request.url))
+    reader.page.goto("about:blank")
+    reader.page.goto(f"{window.url}#code={code}&token={token}")
+    reader.sees("Ver mi reserva")
+
+    assert token not in reader.page.url
+    assert [url for url in asked if "/v1/" in url] == []
+    reader.page.reload()
+    reader.page.get_by_role("button", name="Ver mi reserva").click()
+    reader.reads("CONFIRMADA")
+    assert reader.part("again").is_hidden()
+
+
+def test_a_reservation_without_its_token_leads_to_the_way_back(window: Window) -> None:
+    code = window.open().reserve()
+
+    stranger = window.open(f"?reservation={code}")
+
+    stranger.sees("Recupera tu reserva")
+    assert stranger.page.locator("#find-code").input_value() == code
+
+
+def test_no_request_has_a_referrer(traveler: Traveler) -> None:
+    sent: list[str | None] = []
+    traveler.page.on("request", lambda request: sent.append(request.headers.get("referer")))
+
+    traveler.reserve()
+
+    assert sent
+    assert not any(sent)
+
+
+# --- for everybody
+
+
+def test_the_page_speaks_english(traveler: Traveler) -> None:
+    traveler.page.get_by_role("button", name="English").click()
+
+    traveler.reserve()
+
+    traveler.reads("CONFIRMADA")
+    traveler.sees("Your booking is confirmed")
+    assert traveler.page.locator("html").get_attribute("lang") == "en"
+
+
+def test_a_keyboard_is_enough(traveler: Traveler) -> None:
+    keyboard = traveler.page.keyboard
+    traveler.tabs_to("button", "Elegir Hotel Sol")
+    keyboard.press("Enter")
+    assert traveler.focused() == "Tus datos y el pago"
+    traveler.tabs_to("input", "")
+    keyboard.type("Ana Pérez")
+    keyboard.press("Tab")
+    keyboard.type(some_address())
+    keyboard.press("Enter")
+
+    traveler.accepted()
+    traveler.reads("CONFIRMADA")
+    traveler.tabs_to("button", "Cancelar la reserva")
+    keyboard.press("Enter")
+    assert traveler.focused() == "No, conservarla"
+    keyboard.press("Escape")
+    assert traveler.focused() == "Cancelar la reserva"
+
+
+def test_a_screen_reader_hears_the_end(traveler: Traveler) -> None:
+    traveler.reserve()
+    traveler.reads("CONFIRMADA")
+
+    assert traveler.page.get_by_role("status").filter(has_text="Tu reserva está confirmada").count()

@@ -1,0 +1,55 @@
+/** Friendly words for problems, at the fields that they are about. */
+
+import { NoAnswerError, NotSoldError, ProblemError } from './api.js';
+import { part } from './dom.js';
+import { text, textOf } from './texts.js';
+
+/** @typedef {{field: HTMLElement | undefined, message: string}} Fault */
+
+/** Return one sentence for the traveler. @param {unknown} error */
+export function sentence(error) {
+  if (error instanceof NoAnswerError) return text('problem.silence');
+  if (error instanceof NotSoldError) return text('problem.price');
+  if (!(error instanceof ProblemError)) throw error;
+  return textOf(`problem.${error.problem.code}`) ?? text('problem.other');
+}
+
+/**
+ * Return the faults of a refused form. The name of each field is the JSON pointer of its member.
+ * @param {HTMLFormElement} form @param {unknown} error
+ * @returns {Fault[]}
+ */
+export function faultsOf(form, error) {
+  if (!(error instanceof ProblemError)) return [];
+  return error.problem.errors.map(({ pointer, code, message }) => {
+    const found = form.elements.namedItem(pointer);
+    const field = found instanceof HTMLElement ? found : undefined;
+    return { field, message: field ? (textOf(`fault.${code}`) ?? message) : text('problem.price') };
+  });
+}
+
+/** Return the faults of fields that are needed and empty. @param {HTMLFormElement} form @returns {Fault[]} */
+export function emptyFields(form) {
+  const fields = /** @type {NodeListOf<HTMLInputElement>} */ (form.querySelectorAll('[required]'));
+  const empty = [...fields].filter((field) => !field.value.trim());
+  return empty.map((field) => ({ field, message: text('fault.missing') }));
+}
+
+/** Remove all faults of a form. @param {HTMLFormElement} form */
+export function clearFaults(form) {
+  part(form, 'problem').hidden = true;
+  for (const field of form.querySelectorAll('[aria-invalid]')) field.removeAttribute('aria-invalid');
+  for (const fault of form.querySelectorAll('.fault')) fault.textContent = '';
+}
+
+/**
+ * Write each fault at its field.
+ * @param {Fault[]} faults
+ */
+export function markFields(faults) {
+  for (const { field, message } of faults) {
+    field?.setAttribute('aria-invalid', 'true');
+    const place = field && document.getElementById(`${field.id}-fault`);
+    if (place) place.textContent = message;
+  }
+}
