@@ -84,9 +84,9 @@ def _state_of(reservation: Reservation, now: datetime) -> output.Row:
     "--stuck",
     "choice",
     flag_value="stuck",
-    help="Due for 10 minutes, without progress for 30, or without voucher 2 minutes after confirmation.",
+    help="Due for 10 minutes, without progress for 30, or with a broken invariant.",
 )
-@click.option("--review", "choice", flag_value="review", help="Waiting for a person.")
+@click.option("--review", "choice", flag_value="review", help="Waiting for a person, by kind.")
 @click.option(
     "--status",
     type=click.Choice([word.replace(" ", "-") for word in PublicStatus], case_sensitive=False),
@@ -105,7 +105,7 @@ def list_reservations(
     since: timedelta,
     limit: int,
 ) -> None:
-    """List the reservations that need a person, or have a status or a state, the oldest first."""
+    """List the reservations that need a person, or have a status or a state."""
     if sum(chosen is not None for chosen in (choice, status, state)) != 1:
         raise click.UsageError("Choose one of --stuck, --review, --status and --state.")
     oversight = desk.services.oversight()
@@ -123,16 +123,14 @@ def list_reservations(
 
 
 @click.command
-@click.option(
-    "--recent", is_flag=True, help="Only those of the last 7 days and all that are not settled."
-)
+@click.option("--recent", is_flag=True, help="Only reservations made in the last 7 days.")
 @reads
 @pass_desk
 def invariants(desk: Desk, recent: bool) -> None:
     """List the stored data that break an invariant. The exit status is 1 if there are any."""
-    oversight = desk.services.oversight()
-    since = oversight.now() - RECENT if recent else None
-    found = check_invariants(oversight, policy=desk.services.durations(), since=since)
+    audit = desk.services.audit()
+    since = audit.now() - RECENT if recent else None
+    found = check_invariants(audit, policy=desk.services.durations(), since=since)
     page: dict[str, Any] = {
         name: [{"code": display(f.code), "detail": f.detail} for f in findings]
         for name, findings in found.items()

@@ -339,29 +339,3 @@ def test_a_due_far_look_is_found_by_its_index_in_order(database: Database) -> No
         database,
         statements.DUE_LOOK(**reservations._FIRST),
     )
-
-
-def ways_to_reservations(database: Database) -> dict[str, str]:
-    """Return each invariant's access to the reservations, by the plan of its query."""
-    first = uuid7(NOON + timedelta(days=1))
-    plans = {}
-    for invariant, statement in oversight._FINDINGS.items():
-        found = explained(database, statement(first=first))
-        [plans[invariant]] = [plan.type for plan in found if plan.table == "r"]
-    database.rollback()  # a read view of ours would delay the purge
-    return plans
-
-
-def test_the_frequent_checks_scan_no_whole_table_or_index(
-    database: Database,
-) -> None:
-    fill_the_reservations(database, due=50, settled=2000)
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while True:
-        run(database, text("ANALYZE TABLE reservation")).all()
-        ways = ways_to_reservations(database)
-        if {"ALL", "index"}.isdisjoint(ways.values()):
-            return
-        if time.monotonic() > deadline:
-            pytest.fail(f"planned as {ways}")
-        time.sleep(0.1)

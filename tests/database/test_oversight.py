@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from reservations.adapters.mysql.audit import MySqlAudit
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.oversight import MySqlOversight
 from reservations.adapters.mysql.retention import MySqlRetention
@@ -16,7 +17,7 @@ from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application import operate
 from reservations.application.cases import Cases
 from reservations.application.oversee import INVARIANTS, check_invariants
-from reservations.application.ports import Attempt, Waits
+from reservations.application.ports import Attempt, Expired, Finding, Waits
 from reservations.domain.actions import Verb
 from reservations.domain.codes import new_code
 from reservations.domain.facts import (
@@ -123,8 +124,7 @@ class Stored:
 
     def found(self, *, since: datetime | None = None) -> dict[str, list[str]]:
         """Return the reservation codes by broken invariant."""
-        oversight = MySqlOversight(self.database)
-        found = check_invariants(oversight, policy=STANDARD, since=since)
+        found = check_invariants(MySqlAudit(self.database), policy=STANDARD, since=since)
         assert list(found) == list(INVARIANTS)
         return {name: [f.code for f in findings] for name, findings in found.items() if findings}
 
@@ -136,6 +136,17 @@ def stored(database: Database) -> Stored:
 
 def expected(invariant: str, reservation: Reservation) -> dict[str, list[str]]:
     return {invariant: [reservation.code]}
+
+
+def a_finding(reservation: Reservation, invariant: str = "confirmed_sum") -> list[Finding]:
+    return [
+        Finding(
+            invariant=invariant,
+            reservation_id=reservation.reservation_id,
+            code=reservation.code,
+            detail="",
+        )
+    ]
 
 
 # --- sound reservations
@@ -289,7 +300,8 @@ def test_one_provider_id_under_two_reservations_is_found(stored: Stored, operati
 
     found = stored.found()
 
-    assert found == {"shared_provider_id": sorted(r.code for r in reservations)}
+    assert found.keys() == {"shared_provider_id"}
+    assert set(found["shared_provider_id"]) == {r.code for r in reservations}
 
 
 def test_two_charges_without_a_refund_are_found(stored: Stored) -> None:
@@ -459,15 +471,6 @@ def test_a_confirmation_is_found_after_2_minutes_without_voucher_or_10_without_m
     assert stored.found() == {}
 
 
-def test_a_confirmation_without_voucher_for_two_minutes_is_stuck(stored: Stored) -> None:
-    oversight = MySqlOversight(stored.database)
-    waiting = stored.confirmed(resting=False, documents=())
-    stored.confirmed(resting=False)
-    stored.confirmed(confirmed_at=stored.now - MINUTE, resting=False, documents=())
-
-    assert [each.code for each in oversight.stuck(limit=9)] == [waiting.code]
-
-
 @pytest.mark.parametrize(
     ("status", "check_in", "is_found"),
     [
@@ -489,17 +492,16 @@ def test_a_mail_without_an_answer_is_found_and_a_settled_one_is_not(
     assert stored.found() == (expected("confirmed_without_papers", reservation) if is_found else {})
 
 
-def test_the_frequent_check_reads_new_or_unsettled_reservations(stored: Stored) -> None:
+def test_a_check_since_a_day_leaves_older_reservations_out(stored: Stored) -> None:
     old, new = (stored.confirmed(at=stored.now - age) for age in (8 * DAY, 6 * DAY))
-    unsettled = stored.confirmed(at=stored.now - 8 * DAY, resting=False)
     stored.change("UPDATE reservation SET review = 'cancel_refused'")
     stored.change("UPDATE provider_call SET money_minor = 1 WHERE operation = 'charge'")
 
     recent, every = stored.found(since=stored.now - 7 * DAY), stored.found()
 
     for name in ("projections_differ", "confirmed_sum"):
-        assert set(recent[name]) == {new.code, unsettled.code}
-        assert set(every[name]) == {old.code, new.code, unsettled.code}
+        assert recent[name] == [new.code]
+        assert every[name] == [old.code, new.code]
 
 
 def test_pages_leave_no_reservation_out(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -516,7 +518,7 @@ def test_pages_leave_no_reservation_out(stored: Stored, monkeypatch: pytest.Monk
 def test_lists_show_the_stuck_those_in_review_and_those_in_a_state(stored: Stored) -> None:
     oversight = MySqlOversight(stored.database)
     late, still, fresh = (stored.keep(resting=False) for _ in range(3))
-    confirmed = stored.confirmed(resting=False)
+    confirmed, broken = stored.confirmed(resting=False), stored.confirmed(resting=False)
     stored.change("UPDATE reservation SET updated_at = UTC_TIMESTAMP(6)")
     stored.change(
         "UPDATE reservation SET next_check_at = UTC_TIMESTAMP(6) - INTERVAL 11 MINUTE WHERE id = :id",
@@ -532,13 +534,40 @@ def test_lists_show_the_stuck_those_in_review_and_those_in_a_state(stored: Store
         "UPDATE reservation SET review = 'deadline' WHERE id = :id", id=fresh.reservation_id
     )
 
-    def codes(found: list[Any]) -> set[str]:
-        return {overview.code for overview in found}
+    MySqlAudit(stored.database).record([broken.reservation_id], a_finding(broken))
 
-    assert codes(oversight.stuck(limit=9)) == {late.code, still.code}
-    assert codes(oversight.in_review(limit=9)) == {fresh.code}
-    assert codes(oversight.in_state(State.SUPPLIER_CONFIRMED, limit=9)) == {confirmed.code}
-    assert len(oversight.in_state(State.CREATED, limit=2)) == 2
+    def codes(found: list[Any]) -> list[str]:
+        return [overview.code for overview in found]
+
+    stuck = codes(oversight.stuck(limit=9))
+    assert (stuck[0], set(stuck)) == (still.code, {late.code, still.code, broken.code})
+    assert len(oversight.stuck(limit=2)) == 2
+    assert codes(oversight.in_review(limit=9)) == [fresh.code]
+    assert codes(oversight.in_state(State.SUPPLIER_CONFIRMED, limit=9)) == [
+        confirmed.code,
+        broken.code,
+    ]
+    assert codes(oversight.in_state(State.CREATED, limit=1)) == [still.code]
+
+
+def test_reviews_are_listed_by_kind_and_counted_up_to_a_limit(stored: Stored) -> None:
+    oversight = MySqlOversight(stored.database)
+    kept = sorted(
+        (stored.keep(resting=False) for _ in range(4)), key=lambda kept: kept.reservation_id
+    )
+    for reservation, review in zip(
+        kept, ("refund_refused", "deadline", "deadline", ""), strict=True
+    ):
+        stored.change(
+            "UPDATE reservation SET review = :review WHERE id = :id",
+            review=review,
+            id=reservation.reservation_id,
+        )
+
+    listed = [overview.code for overview in oversight.in_review(limit=9)]
+
+    assert listed == [kept[1].code, kept[2].code, kept[0].code]
+    assert [oversight.waiting_for_a_person(limit=limit) for limit in (2, 9)] == [2, 3]
 
 
 def test_the_evidence_of_a_reservation_is_listed_in_its_order(stored: Stored) -> None:
@@ -566,19 +595,26 @@ def test_the_evidence_of_a_reservation_is_listed_in_its_order(stored: Stored) ->
     assert oversight.attempts(uuid7(stored.now)) == []
 
 
-def test_open_and_recent_calls_are_reconciled_page_by_page(stored: Stored) -> None:
-    open_call = stored.keep(a_charge(Status.UNKNOWN, at=stored.then), resting=False)
-    recent = stored.confirmed()
+def test_reservations_with_open_and_with_recently_closed_calls_are_read_page_by_page(
+    stored: Stored,
+) -> None:
+    unknown = [
+        stored.keep(a_charge(Status.UNKNOWN, at=stored.then), resting=False) for _ in range(3)
+    ]
+    recent = [stored.confirmed() for _ in range(3)]
     stored.keep(a_charge(Status.DECLINED, at=stored.now - DAY, provider_id="pay_old"))
     oversight = MySqlOversight(stored.database)
 
-    first = oversight.to_reconcile(since=stored.now - 3 * HOUR, after=None, limit=1)
-    second = oversight.to_reconcile(since=stored.now - 3 * HOUR, after=first[0], limit=9)
+    first = oversight.with_open_call(after=None, limit=2)
+    last = oversight.with_open_call(after=first[-1], limit=2)
 
-    assert first + second == sorted([open_call.reservation_id, recent.reservation_id])
-    assert oversight.to_reconcile(since=stored.now, after=None, limit=9) == [
-        open_call.reservation_id
-    ]
+    assert first + last == sorted(each.reservation_id for each in unknown)
+
+    page = oversight.with_closed_call(since=stored.now - 3 * HOUR, after=None, limit=2)
+    since, after = page[-1]
+    rest = oversight.with_closed_call(since=since, after=after, limit=2)
+
+    assert [found for _, found in page + rest] == sorted(each.reservation_id for each in recent)
 
 
 def test_reconcile_makes_each_page_due_and_records_the_operator(
@@ -825,63 +861,67 @@ def test_the_places_of_unpaid_mails_go_an_hour_after_their_time(stored: Stored) 
     assert stored.count("SELECT COUNT(*) FROM unpaid_mail") == 2
 
 
+def expired(stored: Stored, *, after: UUID | None = None, limit: int = 9) -> Expired:
+    return MySqlRetention(stored.database).expired(
+        after=after,
+        limit=limit,
+        travelers_after=730 * DAY,
+        documents_after=180 * DAY,
+        removed_within=12 * HOUR,
+    )
+
+
+def travelled(stored: Stored, days_ago: int, **changes: Any) -> Reservation:
+    day = (stored.now - days_ago * DAY).date()
+    return stored.confirmed(offer=an_offer(starts_on=day, ends_on=day), **changes)
+
+
 def test_travelers_are_forgotten_two_years_after_a_trip_that_rests(stored: Stored) -> None:
-    retention = MySqlRetention(stored.database)
+    old = travelled(stored, 732)
+    travelled(stored, 729)
+    travelled(stored, 732, resting=False)
 
-    def travelled(days_ago: int, **changes: Any) -> Reservation:
-        day = (stored.now - days_ago * DAY).date()
-        return stored.confirmed(offer=an_offer(starts_on=day, ends_on=day), **changes)
-
-    old, _, _ = travelled(732), travelled(729), travelled(732, resting=False)
-
-    def due() -> list[UUID]:
-        return retention.travelers_to_forget(older_than=730 * DAY, limit=9)
-
-    assert due() == [old.reservation_id]
+    assert expired(stored).travelers == [old.reservation_id]
     with MySqlUnitOfWork(stored.database) as uow:
         assert uow.reservations.erase_customer(old.reservation_id)
         uow.commit()
-    assert due() == []
+    assert expired(stored).travelers == []
 
 
 def test_documents_are_due_for_removal_half_a_year_after_the_trip(stored: Stored) -> None:
-    retention = MySqlRetention(stored.database)
+    old = travelled(stored, 182)
+    travelled(stored, 179)
 
-    def travelled(days_ago: int) -> Reservation:
-        day = (stored.now - days_ago * DAY).date()
-        return stored.confirmed(offer=an_offer(starts_on=day, ends_on=day))
-
-    old, _ = travelled(182), travelled(179)
-
-    def due() -> list[UUID]:
-        return retention.documents_to_remove(older_than=180 * DAY, limit=9)
-
-    assert due() == [old.reservation_id]
-    stored.change(
-        "UPDATE document SET removed_at = UTC_TIMESTAMP(6) WHERE reservation_id = :id",
-        id=old.reservation_id,
-    )
-    assert due() == []
+    assert expired(stored).documents == [old.reservation_id]
+    stored.change("UPDATE document SET removed_at = UTC_TIMESTAMP(6)")
+    assert expired(stored).documents == []
 
 
-def test_recently_removed_documents_are_listed_page_by_page(stored: Stored) -> None:
-    retention = MySqlRetention(stored.database)
-    reservations = [stored.confirmed() for _ in range(4)]
-    for reservation, days_ago in zip(reservations[:3], (1, 3, 0), strict=True):
+def test_documents_that_were_removed_within_hours_are_removed_again(stored: Stored) -> None:
+    for hours_ago in (11, 13, None):
+        reservation = stored.confirmed()
         stored.change(
-            "UPDATE document SET removed_at = UTC_TIMESTAMP(6) - INTERVAL :days DAY"
+            "UPDATE document SET s3_key = :key, removed_at = UTC_TIMESTAMP(6) - INTERVAL :hours HOUR"
             " WHERE reservation_id = :id",
             id=reservation.reservation_id,
-            days=days_ago,
+            key=f"vouchers/{hours_ago}.pdf",
+            hours=hours_ago,
         )
 
-    def removed(after: int) -> list[tuple[int, str]]:
-        return retention.removed_documents(within=2 * DAY, after=after, limit=1)
+    assert expired(stored).removed == ["vouchers/11.pdf"]
 
-    [(first, _)] = removed(0)
-    [(second, _)] = removed(first)
-    assert second > first
-    assert removed(second) == []
+
+def test_pages_of_expired_data_follow_each_other_and_leave_no_reservation_out(
+    stored: Stored,
+) -> None:
+    kept = [travelled(stored, 800) for _ in range(3)]
+
+    first = expired(stored, limit=2)
+    second = expired(stored, after=first.last, limit=2)
+
+    assert first.travelers + second.travelers == sorted(each.reservation_id for each in kept)
+    assert first.documents + second.documents == first.travelers + second.travelers
+    assert expired(stored, after=second.last, limit=2).last is None
 
 
 # --- erasure

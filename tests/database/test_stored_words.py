@@ -13,6 +13,8 @@ import pytest
 from sqlalchemy import text
 
 from ops import output
+from reservations.adapters.mysql.audit import MySqlAudit
+from reservations.adapters.mysql.checkpoints import MySqlCheckpoints
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.oversight import MySqlOversight
 from reservations.adapters.mysql.retention import MySqlRetention
@@ -175,6 +177,10 @@ class World:
     @property
     def cases(self) -> Cases:
         return Cases(uow=MySqlUnitOfWork(self.database), policy=STANDARD)
+
+    @property
+    def audit(self) -> MySqlAudit:
+        return MySqlAudit(self.database)
 
     @property
     def oversight(self) -> MySqlOversight:
@@ -388,7 +394,7 @@ def test_an_unknown_word_breaks_no_invariant(world: World, word: str) -> None:
     world.keep(next_check_at=None)
     world.change(FREEZING[word])
 
-    assert not any(check_invariants(world.oversight, policy=STANDARD).values())
+    assert not any(check_invariants(world.audit, policy=STANDARD).values())
 
 
 @pytest.mark.parametrize("word", FREEZING)
@@ -420,8 +426,13 @@ def test_retention_forgets_a_reservation_at_rest_with_a_word_out_of_use(
     store.put("vouchers/a.pdf", b"%PDF")
 
     def run() -> tuple[int, int]:
-        retention = MySqlRetention(world.database)
-        done = clean_up(lambda: False, retention=retention, cases=world.cases, store=store)
+        done = clean_up(
+            lambda: False,
+            retention=MySqlRetention(world.database),
+            checkpoints=MySqlCheckpoints(world.database),
+            cases=world.cases,
+            store=store,
+        )
         return done.travelers, done.documents
 
     assert run() == (1, 1)
@@ -520,7 +531,7 @@ def test_a_mail_in_an_unknown_status_is_not_sent_again_nor_overwritten(world: Wo
     operate.check_now(CODE, cases=world.cases)
 
     assert world.value("SELECT status FROM mail_send") == "queued"
-    assert not any(check_invariants(world.oversight, policy=STANDARD).values())
+    assert not any(check_invariants(world.audit, policy=STANDARD).values())
     world.cancel()
     assert world.seen().status is PublicStatus.EN_CANCELACION
 
@@ -622,4 +633,4 @@ def test_a_payment_in_a_currency_out_of_use_is_taken_and_refunded(
     assert refund is not None
     assert str(refund.money) == "120.50 BGN"
     assert world.seen().status is PublicStatus.CANCELADA
-    assert not any(check_invariants(world.oversight, policy=STANDARD).values())
+    assert not any(check_invariants(world.audit, policy=STANDARD).values())

@@ -2,11 +2,20 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from tests.template.resources import logical_id, metrics_explained, name_of, resources, template
+from reservations.application.oversee import AUDIT_EVERY, SLICE
+from tests.template.resources import (
+    functions,
+    logical_id,
+    metrics_explained,
+    name_of,
+    resources,
+    template,
+)
 from tests.worlds.cloudwatch import Minute, period_of, rings
 
 ALARMS = resources("AWS::CloudWatch::Alarm")
@@ -105,6 +114,8 @@ CASES: Mapping[str, Case] = {
     "PollOutboxAlarm": (steady(1), steady(0), 2),
     "CleanUpAlarm": (steady(1), steady(0), 1),
     "InvariantAlarm": (steady(1), steady(0), 0),
+    "AuditAlarm": (steady(172_800), steady(172_799), 0),
+    "RetentionAlarm": (steady(172_800), steady(172_799), 0),
     "ReviewAlarm": ONE_IS_ENOUGH,
     "ContradictionAlarm": ONE_IS_ENOUGH,
     "OldContradictionAlarm": (steady(86_400), steady(86_399), 0),
@@ -181,10 +192,11 @@ def test_a_blip_rings_no_alarm(name: str, case: Case) -> None:
 
 @pytest.mark.parametrize(("name", "alarm"), ALARMS.items(), ids=ALARMS)
 def test_silence_rings_only_where_a_job_must_report(name: str, alarm: dict[str, Any]) -> None:
-    """Each run of these two reports. A request, a message or a mail may be missing for days."""
+    """Each run of these jobs reports. A request, a message or a mail may be missing for days."""
     silent = played(alarm, [{}] * length(alarm))
 
-    assert silent == (name in {"InvariantAlarm", "PollOutboxSilentAlarm"})
+    reporting = {"InvariantAlarm", "AuditAlarm", "RetentionAlarm", "PollOutboxSilentAlarm"}
+    assert silent == (name in reporting)
 
 
 def test_one_more_review_rings_while_another_waits() -> None:
@@ -194,3 +206,21 @@ def test_one_more_review_rings_while_another_waits() -> None:
     assert played(alarm, before + after)
     assert not played(alarm, after + after)
     assert not played(alarm, after + before)
+
+
+def test_the_alarm_of_an_audit_leaves_time_for_one_that_began_a_day_later() -> None:
+    days = timedelta(seconds=ALARMS["AuditAlarm"]["Threshold"])
+
+    assert days >= 2 * AUDIT_EVERY
+    assert ALARMS["AuditAlarm"]["Threshold"] == ALARMS["RetentionAlarm"]["Threshold"]
+
+
+def test_slices_of_a_day_audit_three_million_reservations() -> None:
+    [event] = [
+        each["Properties"]
+        for each in functions()["clean_up"]["Events"].values()
+        if '"audit"' in each["Properties"]["Input"]
+    ]
+    [minutes] = re.findall(r"^rate\((\d+) minutes\)$", event["Schedule"])
+
+    assert SLICE * AUDIT_EVERY / timedelta(minutes=int(minutes)) > 3_000_000

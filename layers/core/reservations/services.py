@@ -174,6 +174,16 @@ class Services:
 
         return MySqlRetention(self._unhurried_database)
 
+    def audit(self) -> ports.Audit:
+        from reservations.adapters.mysql.audit import MySqlAudit
+
+        return MySqlAudit(self._unhurried_database)
+
+    def checkpoints(self) -> ports.Checkpoints:
+        from reservations.adapters.mysql.checkpoints import MySqlCheckpoints
+
+        return MySqlCheckpoints(self._unhurried_database)
+
     def migrate_database(self) -> str:
         """Bring the schema to this code's revision, and return it."""
         from reservations.adapters.mysql import schema

@@ -24,7 +24,9 @@ WITHOUT_STORY = {  # no deployed function executes these
     "sql INSERT history outbox reservation": "`ops outbox revive` records it in the history",
     "sql INSERT history reservation": "`ops dlq` records the operator who moved a message",
     "sql UPDATE outbox SET status, refusals, available_at": "`ops outbox revive`",
-    "sql SELECT reservation document": "`ops list --stuck`",
+    f"sql (SELECT{7 * ' reservation'} finding": "`ops list --stuck`",
+    "sql SELECT reservation contradiction": "`ops` counts the contradictions",
+    "sql INSERT finding": "`clean_up`, once an invariant is broken",
 }
 
 pytestmark = [pytest.mark.mysql, pytest.mark.timeout(900)]

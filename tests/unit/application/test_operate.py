@@ -1,6 +1,6 @@
 """Each action of an operator is done once, logged with its actor, and planned like any other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
@@ -13,7 +13,7 @@ from reservations.application import clean_up as cleaning
 from reservations.application import operate
 from reservations.application.cases import find_reservation
 from reservations.application.clean_up import Cleaned, clean_up
-from reservations.application.ports import Retention, Voucher, VoucherRenderer
+from reservations.application.ports import Expired, Retention, Voucher, VoucherRenderer
 from reservations.application.read_reservation import Reader, link_to_voucher, read_reservation
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
@@ -31,6 +31,7 @@ from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import ERASED, Reservation
 from reservations.domain.views import view
 from reservations.domain.words import PublicStatus, State
+from tests.handlers.test_clean_up import Places
 from tests.worlds.application import KEYS, SUPPORT, World
 from tests.worlds.builders import (
     CODE,
@@ -332,9 +333,9 @@ class Due(Retention):
     """Has a number of expired rows, and gives them in batches."""
 
     def __init__(self, *, hints: int = 0, forget: list[UUID] | None = None) -> None:
-        self.hints, self.people, self.documents = hints, forget or [], list(forget or [])
+        self.hints = hints
         self.asked: list[tuple[str, timedelta | None]] = []
-        self.removed: list[tuple[int, str]] = []
+        self.pages = [a_page(travelers=forget or [], documents=forget or [])]
 
     def delete_published_hints(self, *, older_than: timedelta, limit: int) -> int:
         self.asked.append(("hints", older_than))
@@ -358,22 +359,22 @@ class Due(Retention):
         self.asked.append(("unpaid mails", older_than))
         return 0
 
-    def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
-        self.asked.append(("travelers", older_than))
-        due, self.people = self.people, []
-        return due
-
-    def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
-        self.asked.append(("documents", older_than))
-        due, self.documents = self.documents, []
-        return due
-
-    def removed_documents(
-        self, *, within: timedelta, after: int, limit: int
-    ) -> list[tuple[int, str]]:
-        if not after:
-            self.asked.append(("removed", within))
-        return [row for row in self.removed if row[0] > after][:limit]
+    def expired(
+        self,
+        *,
+        after: UUID | None,
+        limit: int,
+        travelers_after: timedelta,
+        documents_after: timedelta,
+        removed_within: timedelta,
+    ) -> Expired:
+        if after is None:
+            self.asked += [
+                ("travelers", travelers_after),
+                ("documents", documents_after),
+                ("removed", removed_within),
+            ]
+        return self.pages.pop(0) if self.pages else replace(a_page(), last=None)
 
     def revive(self, *, queue: Queue | None, actor: str) -> int:
         raise AssertionError("retention revives nothing")
@@ -382,8 +383,21 @@ class Due(Retention):
         raise AssertionError("retention changes no message")
 
 
+def a_page(
+    *, travelers: Sequence[UUID] = (), documents: Sequence[UUID] = (), removed: Sequence[str] = ()
+) -> Expired:
+    return Expired(
+        last=RESERVATION_ID,
+        travelers=list(travelers),
+        documents=list(documents),
+        removed=list(removed),
+    )
+
+
 def clean(world: World, due: Due, *, finished: Callable[[], bool] = lambda: False) -> Cleaned:
-    return clean_up(finished, cases=world.cases(), retention=due, store=world.store)
+    return clean_up(
+        finished, cases=world.cases(), retention=due, checkpoints=Places(), store=world.store
+    )
 
 
 def test_retention_goes_on_batch_by_batch_until_nothing_is_left() -> None:
@@ -405,7 +419,7 @@ def test_retention_uses_the_promised_ages() -> None:
         ("unpaid mails", timedelta(hours=1)),
         ("travelers", timedelta(days=730)),
         ("documents", timedelta(days=180)),
-        ("removed", timedelta(days=2)),
+        ("removed", timedelta(hours=12)),
     ]
 
 
@@ -434,13 +448,11 @@ def test_retention_erases_the_personal_data_and_removes_the_documents() -> None:
     ]
 
 
-def test_retention_removes_again_a_document_that_a_reader_re_created(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(cleaning, "BATCH", 1)
+def test_retention_removes_again_a_document_that_a_reader_re_created() -> None:
     world, due = World(past()), Due()
-    due.removed = [(3, "vouchers/a.pdf"), (4, "vouchers/b.pdf")]
-    for _, key in due.removed:
+    keys = ["vouchers/a.pdf", "vouchers/b.pdf"]
+    due.pages = [a_page(removed=[key]) for key in keys]
+    for key in keys:
         world.store.put(key, b"%PDF")
 
     assert clean(world, due) == Cleaned()
@@ -448,12 +460,26 @@ def test_retention_removes_again_a_document_that_a_reader_re_created(
     assert world.store.documents == {}
 
 
-def test_retention_erases_personal_data_even_while_the_store_is_down() -> None:
+def test_a_backlog_of_one_kind_holds_up_no_other() -> None:
     world = World(past())
+    rounds = iter([False] * 8)
+
+    cleaned = clean(
+        world,
+        Due(hints=99 * cleaning.BATCH, forget=[RESERVATION_ID]),
+        finished=lambda: next(rounds, True),
+    )
+
+    assert (cleaned.hints, cleaned.travelers) == (cleaning.BATCH, 1)
+
+
+def test_retention_erases_personal_data_even_while_the_store_is_down() -> None:
+    world, due = World(past()), Due()
     world.store.down = True
+    due.pages = [a_page(documents=[RESERVATION_ID]), a_page(travelers=[RESERVATION_ID])]
 
     with pytest.raises(DocumentStoreUnavailableError):
-        clean(world, Due(forget=[RESERVATION_ID]))
+        clean(world, due)
 
     assert world.database.customers[RESERVATION_ID] == ERASED
 

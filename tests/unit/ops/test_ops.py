@@ -15,18 +15,17 @@ from moto import mock_aws
 from ops.__main__ import ops
 from ops.desk import ADVICE, SOURCES, Desk
 from reservations.application.oversee import INVARIANTS
-from reservations.application.ports import DeadLetter, DeadLetters, Finding, Source
+from reservations.application.ports import DeadLetter, DeadLetters, Source
 from reservations.domain.errors import UnavailableError
 from reservations.domain.facts import Contradiction, Decision, Kind, Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import ERASED, Reservation
 from reservations.domain.words import State
-from tests.handlers.test_clean_up import Due, Watch
+from tests.handlers.test_clean_up import BROKEN, Due, Found, Watch
 from tests.template.resources import resources, stacks
 from tests.unit.entrypoints.test_problems import leaves
 from tests.worlds.builders import (
-    CODE,
     NOON,
     RESERVATION_ID,
     a_booking,
@@ -106,6 +105,10 @@ class Watched(FakeServices):
         super().__init__()
         self.watch = Looking()
         self.telling = Telling()
+        self.checking = Found()
+
+    def audit(self) -> Found:
+        return self.checking
 
     def oversight(self) -> Looking:
         return self.watch
@@ -143,11 +146,6 @@ def desk(services: Watched, letters: Letters) -> Desk:
 @pytest.fixture
 def database(services: Watched) -> InMemoryDatabase:
     return services.database
-
-
-@pytest.fixture
-def watch(services: Watched) -> Looking:
-    return services.watch
 
 
 @pytest.fixture
@@ -280,22 +278,27 @@ def test_an_erased_customer_is_shown_as_erased(desk: Desk, database: InMemoryDat
     assert page(desk, "show", SHOWN)["reservation"]["personal_data"] == "erased"
 
 
-def test_broken_invariants_exit_with_one_and_show_the_remedy(desk: Desk, watch: Looking) -> None:
-    watch.findings = {"overdue": [Finding(invariant="overdue", code=CODE, detail="due long ago")]}
+def test_broken_invariants_exit_with_one_and_show_the_remedy(desk: Desk, services: Watched) -> None:
+    services.checking.findings = {"two_kept": [BROKEN]}
 
     result, as_json = run(desk, "invariants"), run(desk, "invariants", "--json")
 
     assert result.exit_code == as_json.exit_code == 1
-    for text in (SHOWN, "due long ago", INVARIANTS["overdue"].remedy):
+    for text in (SHOWN, "2 of book", INVARIANTS["two_kept"].remedy):
         assert text in result.stdout
     assert set(json.loads(as_json.stdout)) == set(INVARIANTS)
 
 
-def test_sound_invariants_exit_with_zero_also_for_recent_reservations(
-    desk: Desk, watch: Looking
+def test_sound_invariants_exit_with_zero(desk: Desk) -> None:
+    assert run(desk, "invariants").exit_code == 0
+
+
+def test_recent_invariants_leave_out_a_reservation_made_long_ago(
+    desk: Desk, services: Watched
 ) -> None:
-    assert run(desk, "invariants").exit_code == run(desk, "invariants", "--recent").exit_code == 0
-    assert len(watch.since) == 2
+    services.checking.findings = {"two_kept": [BROKEN]}
+
+    assert run(desk, "invariants", "--recent").exit_code == 0
 
 
 # --- acting

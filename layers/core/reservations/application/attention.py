@@ -28,7 +28,7 @@ class Matter:
 
 
 def reviews(oversight: Oversight, *, uow: UnitOfWork, policy: Policy) -> list[Matter]:
-    """The reservations in review, the oldest first."""
+    """The reservations in review, by kind."""
     found = [uow.reservations.find(each.code) for each in oversight.in_review(limit=AT_MOST)]
     at = Moment(uow.now(), policy)
     return [_matter(reservation, at) for reservation in found if reservation]

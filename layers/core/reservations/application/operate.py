@@ -60,8 +60,12 @@ def _nudge(case: Case) -> None:
 
 
 def reconcile(since: datetime, *, cases: Cases, oversight: Oversight) -> Reconciled:
-    """Make due every reservation with a call open or sent `since`. The steps then inquire."""
-    looked = [_look_at(each, cases=cases) for each in _to_reconcile(oversight, since=since)]
+    """Make due every reservation with a call that is open or was closed `since`.
+
+    A call that was sent `since` is one of them. The steps then inquire.
+    """
+    due = dict.fromkeys((*_with_open_call(oversight), *_with_closed_call(oversight, since=since)))
+    looked = [_look_at(each, cases=cases) for each in due]
     calls = [PROVIDER_OF[call.operation] for each in looked for call in each.facts.calls]
     return Reconciled(
         reservations=len(looked),
@@ -76,11 +80,18 @@ def _look_at(reservation_id: UUID, *, cases: Cases) -> Reservation:
     return case.reservation
 
 
-def _to_reconcile(oversight: Oversight, *, since: datetime) -> Iterator[UUID]:
+def _with_open_call(oversight: Oversight) -> Iterator[UUID]:
     after = None
-    while page := oversight.to_reconcile(since=since, after=after, limit=PAGE):
+    while page := oversight.with_open_call(after=after, limit=PAGE):
         yield from page
         after = page[-1]
+
+
+def _with_closed_call(oversight: Oversight, *, since: datetime) -> Iterator[UUID]:
+    after = None
+    while page := oversight.with_closed_call(since=since, after=after, limit=PAGE):
+        yield from (reservation_id for _, reservation_id in page)
+        since, after = page[-1]
 
 
 def resolve_review(

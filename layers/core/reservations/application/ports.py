@@ -309,6 +309,7 @@ class Finding:
     """A row that breaks an invariant; `code` is the reservation's, `detail` has no personal data."""
 
     invariant: str
+    reservation_id: UUID
     code: str
     detail: str
 
@@ -335,31 +336,33 @@ class Oversight(Protocol):
     """Reads across reservations; each method is a transaction of its own."""
 
     def stuck(self, *, limit: int) -> list[Overview]:
-        """Reservations due for 10 minutes without a check, or under way for 30 without a change."""
+        """Reservations due for 10 minutes, unchanged under way for 30, or with a finding.
 
-    def in_review(self, *, limit: int) -> list[Overview]: ...
+        The longest unchanged come first.
+        """
 
-    def in_state(self, state: State, *, limit: int) -> list[Overview]: ...
+    def in_review(self, *, limit: int) -> list[Overview]:
+        """Reservations that wait for a person, by kind of review."""
+
+    def in_state(self, state: State, *, limit: int) -> list[Overview]:
+        """Reservations in a state, the longest unchanged first."""
 
     def attempts(self, reservation_id: UUID) -> list[Attempt]:
         """The evidence of every request to a provider, oldest first."""
 
-    def broken(self, invariant: str, *, since: datetime | None) -> list[Finding]:
-        """The violations of an invariant, in reservations made `since` and in all not settled."""
+    def with_open_call(self, *, after: UUID | None, limit: int) -> list[UUID]:
+        """A page of reservations with an open call, by id."""
 
-    def projected(
-        self, *, since: datetime | None, after: UUID | None, limit: int
-    ) -> list[Projected]:
-        """A page of reservations by id, made `since` or not settled.
+    def with_closed_call(
+        self, *, since: datetime, after: UUID | None, limit: int
+    ) -> list[tuple[datetime, UUID]]:
+        """A page of reservations with a call closed `since`, by that time and by id.
 
-        A step may change one of them during the read.
+        The next page begins at the last time and `after` the last id.
         """
 
-    def projected_now(self, reservation_id: UUID) -> Projected:
-        """One reservation, read under a shared lock."""
-
-    def to_reconcile(self, *, since: datetime, after: UUID | None, limit: int) -> list[UUID]:
-        """A page of reservations with a call that is open or was sent `since`."""
+    def waiting_for_a_person(self, *, limit: int) -> int:
+        """The number of reservations in review, counted up to `limit`."""
 
     def outbox(self) -> list[QueueLag]: ...
 
@@ -411,6 +414,86 @@ class Search(Protocol):
         """The contradictions of reservations that are not settled."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The place of a job in its pass over a table: the last row that is done, as read at `read_at`.
+
+    Between two passes both ids are `None`. `whole_at` is the beginning of the last whole pass.
+    """
+
+    job: str
+    read_at: datetime
+    began_at: datetime
+    whole_at: datetime | None
+    reservation_id: UUID | None = None
+    history_id: int | None = None
+
+    @property
+    def age(self) -> timedelta:
+        """Time since the beginning of the last whole pass. What is older was seen by it."""
+        return self.read_at - (self.whole_at or self.began_at)
+
+
+class Checkpoints(Protocol):
+    """Each method is a transaction of its own."""
+
+    def get(self, job: str) -> Checkpoint:
+        """Read the place of a job. A job without one begins now."""
+
+    def move(self, before: Checkpoint, after: Checkpoint) -> bool:
+        """Store the next place. Return `False` and store nothing if another run has moved it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryLine:
+    """The place of a history line in the order of all changes."""
+
+    history_id: int
+    reservation_id: UUID
+    at: datetime
+
+
+class Audit(Protocol):
+    """Reads for the invariants, each of a few hundred rows at most and a transaction of its own."""
+
+    def page(self, *, after: UUID | None, limit: int) -> list[UUID]:
+        """A page of all reservations, by id."""
+
+    def lines(self, *, after: int | None, limit: int) -> list[HistoryLine]:
+        """A page of the history of all reservations. It begins with the newest if `after` is `None`."""
+
+    def broken(self, ids: Sequence[UUID]) -> list[Finding]:
+        """The violations that queries can see, in these reservations."""
+
+    def projected(self, ids: Sequence[UUID]) -> list[Projected]:
+        """These reservations. A step may change one of them during the read."""
+
+    def projected_now(self, reservation_id: UUID) -> Projected:
+        """One reservation, read under a shared lock."""
+
+    def overdue(self, *, limit: int) -> list[Finding]:
+        """The reservations and far looks that are overdue, the longest first."""
+
+    def found(self, *, after: UUID | None, limit: int) -> list[UUID]:
+        """A page of the reservations with a stored finding, by id."""
+
+    def record(self, ids: Sequence[UUID], findings: Sequence[Finding]) -> None:
+        """Store these findings in place of all that these reservations had."""
+
+    def now(self) -> datetime:
+        """The database's clock."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """The expired data of a page of reservations. `last` is its last id, `None` at the end."""
+
+    last: UUID | None
+    travelers: list[UUID]
+    documents: list[UUID]
+    removed: list[str]
+
+
 class Retention(Protocol):
     """Deletes in bounded batches. Each method is a transaction of its own."""
 
@@ -426,16 +509,21 @@ class Retention(Protocol):
     def delete_unpaid_mails(self, *, older_than: timedelta, limit: int) -> int:
         """Forget when mails about what was never paid were sent."""
 
-    def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
-        """Settled reservations with personal data whose trip ended that long ago."""
+    def expired(
+        self,
+        *,
+        after: UUID | None,
+        limit: int,
+        travelers_after: timedelta,
+        documents_after: timedelta,
+        removed_within: timedelta,
+    ) -> Expired:
+        """Read the next `limit` reservations by id.
 
-    def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
-        """Reservations with documents whose trip ended that long ago."""
-
-    def removed_documents(
-        self, *, within: timedelta, after: int, limit: int
-    ) -> list[tuple[int, str]]:
-        """Page of documents removed `within` that time, ordered by row id, after row `after`."""
+        `travelers`: settled, with personal data, and a trip that ended `travelers_after` ago.
+        `documents`: with documents, and a trip that ended `documents_after` ago. `removed`: keys of
+        documents that were removed `removed_within` that time.
+        """
 
     def revive(self, *, queue: Queue | None, actor: str) -> int:
         """Revive dead hints, with a line in the history of each reservation. Return their number."""

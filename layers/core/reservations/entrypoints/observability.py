@@ -35,7 +35,7 @@ _FACTS = (
     "trace_id request_id message_id reservation_id reservation_ids reservation_code verb outcome http_status"
     " elapsed_ms alarm code type kind reason queue error detail invariant remedy revision"
     " published woken looked unanswered dead hints webhooks idempotency_keys documents travelers"
-    " claims unpaid_mails"
+    " claims unpaid_mails checked broken"
 )
 FIELDS = frozenset(f"{_POWERTOOLS} {_FACTS}".split())
 

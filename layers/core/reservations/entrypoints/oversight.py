@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from aws_lambda_powertools.metrics import MetricUnit
 
 from reservations.application.oversee import INVARIANTS
-from reservations.application.ports import Finding, Oversight
+from reservations.application.ports import Checkpoint, Finding, Oversight
 from reservations.domain.codes import display
 from reservations.entrypoints.observability import logger, measure
 
@@ -39,7 +39,7 @@ def report_lag(oversight: Oversight) -> None:
     measure(metric="OldestDueAge", value=oversight.oldest_due_s(), unit=MetricUnit.Seconds)
     pending = [lag.oldest_s for lag in oversight.outbox() if lag.status == "pending"]
     measure(metric="OutboxLag", value=max(pending, default=0), unit=MetricUnit.Seconds)
-    waiting = len(oversight.in_review(limit=_COUNTED))
+    waiting = oversight.waiting_for_a_person(limit=_COUNTED)
     measure(metric="ReviewsWaiting", value=waiting, unit=MetricUnit.Count)
     waits = oversight.waits()
     measure(metric="MailsWaiting", value=waits.mails, unit=MetricUnit.Count)
@@ -47,6 +47,15 @@ def report_lag(oversight: Oversight) -> None:
     measure(metric="OldestContradiction", value=waits.contradiction_s, unit=MetricUnit.Seconds)
 
 
-def report_cleaned(counts: dict[str, int]) -> dict[str, int]:
+def report_audited(counts: dict[str, int], place: Checkpoint) -> dict[str, int]:
+    """Log the work of a slice. Measure the time since the last whole audit began."""
+    logger.info("audit slice done", extra=counts)
+    measure(metric="AuditAge", value=place.age.total_seconds(), unit=MetricUnit.Seconds)
+    return counts
+
+
+def report_cleaned(counts: dict[str, int], place: Checkpoint) -> dict[str, int]:
+    """Log what was deleted. Measure the time since the last whole search began."""
     logger.info("retention done", extra=counts)
+    measure(metric="RetentionAge", value=place.age.total_seconds(), unit=MetricUnit.Seconds)
     return counts

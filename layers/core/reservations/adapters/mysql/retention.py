@@ -5,7 +5,8 @@ from uuid import UUID
 
 from reservations.adapters.mysql.engine import Database, Query, Statement
 from reservations.adapters.mysql.mapping import identifier
-from reservations.application.ports import Retention
+from reservations.adapters.mysql.search import LOWEST_ID
+from reservations.application.ports import Expired, Retention
 from reservations.domain.history import HINT_REVIVED
 from reservations.domain.messages import Queue
 from reservations.domain.words import State
@@ -40,17 +41,23 @@ _CLAIMS = Statement(
 _UNPAID_MAILS = Statement(
     f"DELETE FROM unpaid_mail WHERE sent_at < {_TOO_OLD} ORDER BY sent_at LIMIT %(limit)s"
 )
+_LAST = Statement(
+    "SELECT MAX(id) AS id FROM"
+    " (SELECT id FROM reservation WHERE id > %(after)s ORDER BY id LIMIT %(limit)s) AS page"
+)
+_OF_PAGE = "r.id > %(after)s AND r.id <= %(last)s"
+_ENDED = "r.ends_on < DATE(UTC_TIMESTAMP(6) - INTERVAL %(seconds)s SECOND)"
 _TRAVELERS = Statement(
-    "SELECT r.id FROM customer c JOIN reservation r ON r.id = c.reservation_id"
-    f" WHERE r.settled = 1 AND r.ends_on < DATE({_TOO_OLD}) ORDER BY r.id LIMIT %(limit)s"
+    "SELECT r.id FROM reservation r JOIN customer c ON c.reservation_id = r.id"
+    f" WHERE {_OF_PAGE} AND r.settled = 1 AND {_ENDED} ORDER BY r.id"
 )
 _DOCUMENTS = Statement(
-    "SELECT r.id FROM document d JOIN reservation r ON r.id = d.reservation_id"
-    f" WHERE d.removed_at IS NULL AND r.ends_on < DATE({_TOO_OLD}) ORDER BY r.id LIMIT %(limit)s"
+    "SELECT r.id FROM reservation r JOIN document d ON d.reservation_id = r.id"
+    f" WHERE {_OF_PAGE} AND d.removed_at IS NULL AND {_ENDED} ORDER BY r.id"
 )
 _REMOVED = Statement(
-    f"SELECT id, s3_key FROM document WHERE removed_at >= {_TOO_OLD} AND id > %(after)s"
-    " ORDER BY id LIMIT %(limit)s"
+    "SELECT d.s3_key FROM document d WHERE d.reservation_id > %(after)s"
+    f" AND d.reservation_id <= %(last)s AND d.removed_at >= {_TOO_OLD} ORDER BY d.id"
 )
 
 _DEAD = "status = 'dead' AND (%(queue)s IS NULL OR queue = %(queue)s)"
@@ -88,17 +95,31 @@ class MySqlRetention(Retention):
     def delete_unpaid_mails(self, *, older_than: timedelta, limit: int) -> int:
         return self._delete(_UNPAID_MAILS, limit=limit, seconds=_seconds(older_than))
 
-    def travelers_to_forget(self, *, older_than: timedelta, limit: int) -> list[UUID]:
-        return self._ids(_TRAVELERS, limit=limit, seconds=_seconds(older_than))
-
-    def documents_to_remove(self, *, older_than: timedelta, limit: int) -> list[UUID]:
-        return self._ids(_DOCUMENTS, limit=limit, seconds=_seconds(older_than))
-
-    def removed_documents(
-        self, *, within: timedelta, after: int, limit: int
-    ) -> list[tuple[int, str]]:
-        [rows] = self._database.look(_REMOVED(seconds=_seconds(within), after=after, limit=limit))
-        return [(row.id, row.s3_key) for row in rows]
+    def expired(
+        self,
+        *,
+        after: UUID | None,
+        limit: int,
+        travelers_after: timedelta,
+        documents_after: timedelta,
+        removed_within: timedelta,
+    ) -> Expired:
+        first = after or LOWEST_ID
+        [[end]] = self._database.look(_LAST(after=first, limit=limit))
+        if end.id is None:
+            return Expired(last=None, travelers=[], documents=[], removed=[])
+        page = {"after": first, "last": identifier(end.id)}
+        travelers, documents, removed = self._database.look(
+            _TRAVELERS(**page, seconds=_seconds(travelers_after)),
+            _DOCUMENTS(**page, seconds=_seconds(documents_after)),
+            _REMOVED(**page, seconds=_seconds(removed_within)),
+        )
+        return Expired(
+            last=page["last"],
+            travelers=[identifier(row.id) for row in travelers],
+            documents=[identifier(row.id) for row in documents],
+            removed=[row.s3_key for row in removed],
+        )
 
     def revive(self, *, queue: Queue | None, actor: str) -> int:
         told = _TELL_REVIVED(queue=queue, event=HINT_REVIVED, actor=actor)
@@ -121,10 +142,6 @@ class MySqlRetention(Retention):
             return changed
         finally:
             self._database.rollback()
-
-    def _ids(self, statement: Statement, **values: int) -> list[UUID]:
-        [rows] = self._database.look(statement(**values))
-        return [identifier(row.id) for row in rows]
 
 
 def _seconds(period: timedelta) -> int:

@@ -97,12 +97,7 @@ _OF_CODE: Final = "reservation_id = (SELECT id FROM reservation WHERE code = %(c
 
 LOCK: Final = _select("reservation", _RESERVATION, "id = %(id)s FOR UPDATE")
 HELD: Final = _select("reservation", _RESERVATION, "id = %(id)s LOCK IN SHARE MODE")
-# `settled = 0` by the table's own rule, and in an index.
-PAGE: Final = _select(
-    "reservation",
-    _RESERVATION,
-    "id > %(after)s AND (next_check_at IS NOT NULL OR id >= %(first)s) ORDER BY id LIMIT %(limit)s",
-)
+SOME: Final = _select("reservation", _RESERVATION, "id IN %(ids)s ORDER BY id")
 BY_CODE: Final = _select("reservation", _RESERVATION, "code = %(code)s")
 CUSTOMER: Final = _select("customer", _CUSTOMER, "reservation_id = %(id)s")
 EXISTS: Final = _select("reservation", ("id",), "id = %(id)s")

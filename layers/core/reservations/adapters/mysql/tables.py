@@ -132,6 +132,8 @@ class ReservationRow(SQLModel, table=True):
         UniqueConstraint("code", name="uq_reservation_code"),
         Index("ix_reservation_next_check_at", "next_check_at", "id"),
         Index("ix_reservation_next_look_at", "next_look_at", "id"),
+        Index("ix_reservation_state", "state", "updated_at", "id"),
+        Index("ix_reservation_review", "review", "id"),
         CheckConstraint(_one_of("state", State), name="ck_reservation_state"),
         CheckConstraint(
             f"reason IS NULL OR {_one_of('reason', Reason)}", name="ck_reservation_reason"
@@ -222,6 +224,7 @@ class ProviderCallRow(SQLModel, table=True):
         ),
         Index("ix_provider_call_shared", "operation", "provider_id"),
         Index("ix_provider_call_locator", "locator"),
+        Index("ix_provider_call_closed_at", "closed_at", "reservation_id"),
         CheckConstraint(_one_of("operation", Operation), name="ck_provider_call_operation"),
         CheckConstraint(_one_of("status", Status), name="ck_provider_call_status"),
         CheckConstraint(
@@ -273,6 +276,7 @@ class ContradictionRow(SQLModel, table=True):
         UniqueConstraint(
             "reservation_id", "kind", "subject", "number", name="uq_contradiction_matter"
         ),
+        Index("ix_contradiction_closed_at", "closed_at", "opened_at"),
         CheckConstraint(_one_of("kind", Kind), name="ck_contradiction_kind"),
         CheckConstraint(
             f"decision IS NULL OR {_one_of('decision', Decision)}", name="ck_contradiction_decision"
@@ -481,6 +485,39 @@ class UnpaidMailRow(SQLModel, table=True):
     digest: bytes = _required(BINARY(32), primary_key=True)
     slot: int = _required(Integer, primary_key=True, autoincrement=False)
     sent_at: datetime = _required(Utc)
+
+
+class CheckpointRow(SQLModel, table=True):
+    """How far a scheduled job has come in its pass over a whole table."""
+
+    __tablename__ = "checkpoint"
+    __table_args__ = (
+        _options(
+            "hasta dónde llegó cada trabajo del reloj que va por partes",
+            kept="siempre: una fila por trabajo",
+        ),
+    )
+
+    job: str = _required(_ascii(32), primary_key=True)
+    reservation_id: UUID | None = _optional(Uuid)
+    history_id: int | None = _optional(BIGINT)
+    began_at: datetime = _required(Utc)
+    whole_at: datetime | None = _optional(Utc)  # the beginning of the last pass that ended
+
+
+class FindingRow(SQLModel, table=True):
+    """Broken invariants. No foreign key: a check must not wait for a reservation's row lock."""
+
+    __tablename__ = "finding"
+    __table_args__ = (
+        _options(
+            "invariantes rotas, hasta que dejan de estarlo", kept="hasta que la fila se arregla"
+        ),
+    )
+
+    reservation_id: UUID = _required(Uuid, primary_key=True)
+    invariant: str = _required(_ascii(32), primary_key=True)
+    found_at: datetime = _required(Utc)
 
 
 METADATA = SQLModel.metadata
