@@ -14,6 +14,7 @@ SETTINGS = (
     config.AccessTokenSettings,
     config.ContactSettings,
     config.MailSettings,
+    config.ManagePageSettings,
     config.UnpaidMailSettings,
 )
 

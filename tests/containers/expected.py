@@ -29,6 +29,8 @@ STATUS = {
     "get_reservation.voucher_as_json": 200,
     "get_reservation.without_token": 401,
     "get_reservation.wrong_token": 404,
+    "look_up_reservation.malformed": 422,
+    "look_up_reservation.sent": 202,
     # Signed for a fixed moment with the tests' secrets, which are unknown here.
     "receive_webhook.another_s_secret": 401,
     "receive_webhook.booking_cancelled": 401,

@@ -11,6 +11,7 @@ import pytest
 
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application.ports import (
+    Addressee,
     Attempt,
     ChargeClaim,
     OutboxMessage,
@@ -35,11 +36,12 @@ from reservations.domain.facts import (
     Reason,
     Status,
 )
+from reservations.domain.fulfilment import ask_for_link
 from reservations.domain.history import HistoryEntry
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
-from reservations.domain.reservation import ERASED, MailStatus, Reservation
+from reservations.domain.reservation import ERASED, MailKind, MailSend, MailStatus, Reservation
 from tests.worlds.builders import (
     CHARGE_KEY,
     HOUR,
@@ -960,3 +962,58 @@ def test_a_lower_limit_waits_until_enough_places_are_free(uow: UnitOfWork) -> No
     place = take_place(uow, Quota(b"1" * 32, 1), at=NOON + 5 * MINUTE)
 
     assert place == NOON + 2 * MINUTE + HOUR
+
+
+# --- the way back to a reservation
+
+
+def test_a_reservation_is_found_with_its_client_and_address(uow: UnitOfWork) -> None:
+    store(uow, a_reservation())
+
+    with uow:
+        found = uow.lookups.find(a_reservation().code)
+        nothing = uow.lookups.find(new_code())
+
+    assert found == Addressee(
+        reservation_id=RESERVATION_ID, client_id="web", email=a_customer().email
+    )
+    assert nothing is None
+
+
+def test_an_erased_address_is_not_found(uow: UnitOfWork) -> None:
+    store(uow, a_reservation())
+    with uow:
+        uow.reservations.erase_customer(RESERVATION_ID)
+        uow.commit()
+
+    with uow:
+        assert uow.lookups.find(a_reservation().code) is None
+
+
+@pytest.mark.parametrize("due", [None, NOON, LATER + HOUR])
+@pytest.mark.parametrize(
+    "earlier", [(), (a_send(MailKind.LINK, ses_id="0102"),)], ids=["first", "again"]
+)
+def test_a_mail_that_is_asked_for_is_due_at_once(
+    uow: UnitOfWork, due: datetime | None, earlier: tuple[MailSend, ...]
+) -> None:
+    store(uow, a_reservation(sends=earlier, next_check_at=due))
+
+    with uow:
+        uow.lookups.ask(RESERVATION_ID, now=LATER)
+        uow.commit()
+
+    asked = stored(uow)
+    assert asked.send_of(MailKind.LINK) == ask_for_link(LATER)
+    assert asked.next_check_at == min(due or LATER, LATER)
+
+
+def test_a_mail_of_no_reservation_is_asked_for_in_vain(uow: UnitOfWork) -> None:
+    store(uow, a_reservation())
+    before = stored(uow)
+
+    with uow:
+        uow.lookups.ask(UUID(int=0), now=LATER)
+        uow.commit()
+
+    assert stored(uow) == before

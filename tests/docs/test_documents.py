@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from reservations import config
+from reservations.application.look_up_reservation import LookedUp
 from reservations.application.receive_webhook import Received
 from reservations.domain.facts import Outcome
 from reservations.domain.reservation import MailFeedback, MailStatus
@@ -42,11 +43,12 @@ def test_every_metric_the_code_counts_is_explained_and_no_other() -> None:
     )
     counted = set(re.findall(r'(?:\bcount\(|\bmetric=)"(\w+)"', code))
     families = set(re.findall(r'\b(?:metric=f|metric_of\()"(\w+)', code))
-    assert families == {"Provider", "Mail", "Webhook"}
+    assert families == {"Provider", "Mail", "Webhook", "Lookup"}
     counted |= {f"Provider{outcome.__name__}" for outcome in get_args(Outcome)}
     counted |= {metric_of("Mail", s) for s in MailStatus if s is not MailStatus.STARTED}
     counted |= {metric_of("Mail", feedback) for feedback in MailFeedback}
     counted |= {metric_of("Webhook", received) for received in Received}
+    counted |= {metric_of("Lookup", looked_up) for looked_up in LookedUp}
 
     assert set(re.findall(r"^\| `(\w+)` \|", read("06-qa-testing.md"), re.MULTILINE)) == counted
 

@@ -37,6 +37,7 @@ from local.events import TODAY
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.tables import METADATA
 from reservations.domain.access_token import KeyRing
+from reservations.domain.codes import new_code
 from reservations.domain.facts import Reason, Status
 from reservations.domain.messages import Queue
 from reservations.domain.reservation import MailKind, Reservation
@@ -44,6 +45,7 @@ from reservations.entrypoints.observability import logger
 from reservations.entrypoints.problems import CATALOGUE
 from reservations.services import Services
 from tests.worlds.builders import (
+    CODE,
     RESERVATION_ID,
     a_booking,
     a_charge,
@@ -97,6 +99,8 @@ VALUES = {
     "webhook secret": b64encode(WEBHOOK_SECRET).decode(),
     "words of a provider": marked("upstream said "),
     "words of a webhook": marked("webhook said "),
+    "code that was looked up": new_code(),
+    "address that was looked up": f"{marked('buscada.')}@example.com",
     "address to answer the stack": marked("X-Amz-Signature="),
 }
 ALLOWED = {
@@ -500,6 +504,11 @@ def creation(**changes: Any) -> dict[str, Any]:
     return request("create_reservation.accepted", body=a_body(**changes))
 
 
+def lookup_of_others() -> dict[str, Any]:
+    code, email = VALUES["code that was looked up"], VALUES["address that was looked up"]
+    return request("look_up_reservation.sent", body={"reservation_code": code, "email": email})
+
+
 def webhook() -> dict[str, Any]:
     body = {
         "type": "payment.succeeded",
@@ -565,6 +574,17 @@ CASES = {
         function="get_reservation",
         event=lambda: request("get_reservation.voucher"),
         state=WITH_VOUCHER,
+    ),
+    "a lookup that misses": Case(
+        function="look_up_reservation", event=lookup_of_others, state=CONFIRMED
+    ),
+    "a lookup that matches": Case(
+        function="look_up_reservation",
+        event=lambda: request(
+            "look_up_reservation.sent",
+            body={"reservation_code": CODE, "email": VALUES["email"]},
+        ),
+        state=CONFIRMED,
     ),
     "the health": Case(
         function="get_reservation", event=lambda: request("get_reservation.health"), state=ACCEPTED

@@ -41,6 +41,7 @@ FIRST_EVENT = {
     "get_reservation": "health",
     "issue_voucher": "due",
     "confirm_supplier": "due",
+    "look_up_reservation": "sent",
     "migrate_database": "direct",
     "notify_customer": "due",
     "poll_outbox": "every_minute",

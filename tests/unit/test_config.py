@@ -20,6 +20,7 @@ from reservations.config import (
     DeadLetterSettings,
     DocumentSettings,
     MailSettings,
+    ManagePageSettings,
     ParameterPath,
     QueueSettings,
     QuoteSettings,
@@ -84,8 +85,7 @@ def test_every_missing_or_malformed_setting_is_named_at_once() -> None:
     with pytest.raises(SettingsError) as refused:
         from_parameters(models, PATH, lambda names: dict.fromkeys(names, SECRET))
     assert str(refused.value) == "malformed settings: " + ", ".join(
-        f"/reservations/test/{name}"
-        for name in ("mail-sender", "manage-url", "payments-url", "saga-policy")
+        f"/reservations/test/{name}" for name in ("mail-sender", "payments-url", "saga-policy")
     )
 
 
@@ -104,7 +104,7 @@ def test_an_empty_value_counts_as_missing() -> None:
 
 
 def test_the_page_of_a_reservation_may_be_missing() -> None:
-    assert read(MailSettings, mail_sender="a@b").manage_url is None
+    assert read(ManagePageSettings).manage_url is None
 
 
 @pytest.mark.parametrize(
@@ -122,8 +122,8 @@ def test_the_page_of_a_reservation_may_be_missing() -> None:
         (ClientSettings, {"client_modes": json.dumps({"web": MODES | {"quote": "no"}})}, ["client-modes"]),
         (ClientSettings, {"client_modes": '{"web": {"public": true}}'}, ["client-modes"]),
         (MailSettings, {"mail_sender": SECRET}, ["mail-sender"]),
-        (MailSettings, {"mail_sender": "a@b", "manage_url": f"http://{SECRET}.example"}, ["manage-url"]),
-        (MailSettings, {"mail_sender": "a@b", "manage_url": f"https://a/#{SECRET}"}, ["manage-url"]),
+        (ManagePageSettings, {"manage_url": f"http://{SECRET}.example"}, ["manage-url"]),
+        (ManagePageSettings, {"manage_url": f"https://a/#{SECRET}"}, ["manage-url"]),
         (ContactSettings, {"support_contact": SECRET * 20}, ["support-contact"]),
     ],
 )  # fmt: skip

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from reservations.application.cases import Cases
 from reservations.application.confirm_supplier import confirm_supplier
 from reservations.application.issue_voucher import Issued, issue_voucher
+from reservations.application.manage_page import ManagePage
 from reservations.application.notify_customer import (
-    ManagePage,
     Notified,
     UnpaidMailLimits,
     Vouchers,

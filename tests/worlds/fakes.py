@@ -11,11 +11,13 @@ from uuid import UUID, uuid4
 
 from reservations.adapters.papers.mail_content import UnmailableAddressError, compose
 from reservations.application.ports import (
+    Addressee,
     Attempt,
     ChargeClaim,
     ChargeClaims,
     DocumentStore,
     DueLook,
+    Lookups,
     Mail,
     MailAccepted,
     Mailer,
@@ -50,6 +52,7 @@ from reservations.domain.errors import (
     VoucherNotDrawnError,
 )
 from reservations.domain.facts import RANK, Call, Contradiction, Facts, Outcome, Provider, Status
+from reservations.domain.fulfilment import ask_for_link
 from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.quotas import WINDOW, first_place
@@ -225,6 +228,7 @@ class InMemoryUnitOfWork(UnitOfWork):
         self.webhooks: InMemoryWebhooks = InMemoryWebhooks(self)
         self.claims: InMemoryChargeClaims = InMemoryChargeClaims(self)
         self.unpaid_mails: InMemoryUnpaidMails = InMemoryUnpaidMails(self)
+        self.lookups: InMemoryLookups = InMemoryLookups(self)
         self._begin()
 
     def _begin(self) -> None:
@@ -340,6 +344,27 @@ class InMemoryUnpaidMails(UnpaidMails):
             times = self._unit.counted.get(quota.digest, ())
             self._unit.counted[quota.digest] = tuple(sorted((*times, place)))
         return place
+
+
+class InMemoryLookups(Lookups):
+    def __init__(self, unit: InMemoryUnitOfWork) -> None:
+        self._unit = unit
+
+    def find(self, code: str) -> Addressee | None:
+        found = self._unit.reservations.find(code)
+        if found is None or self._unit.customers[found.reservation_id] == ERASED:
+            return None
+        return Addressee(
+            reservation_id=found.reservation_id,
+            client_id=found.client_id,
+            email=self._unit.customers[found.reservation_id].email,
+        )
+
+    def ask(self, reservation_id: UUID, *, now: datetime) -> None:
+        if reservation_id in self._unit.rows:
+            asked = self._unit.reservations.lock(reservation_id).put_send(ask_for_link(now))
+            due = min(asked.next_check_at or now, now)
+            self._unit.rows[reservation_id] = replace(asked, next_check_at=due)
 
 
 class InMemoryReservations(Reservations):

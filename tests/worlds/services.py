@@ -11,7 +11,8 @@ from jwt import PyJWK
 
 from reservations import config, tracing
 from reservations.adapters.mysql.engine import Database
-from reservations.application.notify_customer import ManagePage, UnpaidMailLimits
+from reservations.application.manage_page import ManagePage
+from reservations.application.notify_customer import UnpaidMailLimits
 from reservations.application.ports import UnitOfWork, VoucherRenderer
 from reservations.domain.access_token import KeyRing
 from reservations.domain.clients import ClientModes, DuplicateCharge, QuoteMode

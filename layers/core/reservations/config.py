@@ -279,6 +279,9 @@ class MailSettings(Settings):
     mail_sender: str = Field(
         pattern=r"^[^@\s]+@[^@\s]+$", description="remitente de los correos, verificado en SES"
     )
+
+
+class ManagePageSettings(Settings):
     manage_url: Annotated[SecureUrl, AfterValidator(_without_fragment)] | None = Field(
         default=None,
         description="página en que el viajero ve o cancela su reserva; sin ella, los correos no llevan enlace",

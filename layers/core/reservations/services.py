@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from reservations.adapters.mysql.engine import Database
     from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
     from reservations.adapters.providers.provider_http import ProviderHttp
-    from reservations.application.notify_customer import ManagePage, UnpaidMailLimits
+    from reservations.application.manage_page import ManagePage
+    from reservations.application.notify_customer import UnpaidMailLimits
     from reservations.entrypoints.queue import DeadLetterSink
 
 _JITTER = 0.2  # of the ladder, either way
@@ -93,9 +94,9 @@ class Services:
         return UnpaidMailLimits(address=limits.address, client=limits.client, keys=self.key_ring())
 
     def manage_page(self) -> "ManagePage":
-        from reservations.application.notify_customer import ManagePage
+        from reservations.application.manage_page import ManagePage
 
-        url = self._settings(config.MailSettings).manage_url
+        url = self._settings(config.ManagePageSettings).manage_url
         return ManagePage(url=url, keys=self.key_ring())
 
     def support_contact(self) -> str:

@@ -234,6 +234,8 @@ class Invocations:
         elif decision := SAID.get((call.operation, status)):
             evidence = row.id if row else f"E-{self._world.number()}"
             if decision is Decision.BOOKED:
+                # The command takes the id that we know, however the supplier writes it now.
+                evidence = call.provider_id or evidence
                 self._world.attested.add(evidence)
             self._resolve(before, decision, evidence, call.provider_id)
 

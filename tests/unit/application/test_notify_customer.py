@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from reservations.application.cases import Cases
+from reservations.application.manage_page import ManagePage
 from reservations.application.notify_customer import (
-    ManagePage,
     Notified,
     UnpaidMailLimits,
     Vouchers,

@@ -12,12 +12,15 @@ from reservations.domain.fulfilment import (
     IssueVoucher,
     SendMail,
     ask_again,
+    ask_for_link,
     begin_send,
     fulfil,
     let_mail_go,
+    needs_place,
     put_off,
     record_send,
 )
+from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
 from reservations.domain.words import PublicStatus
@@ -53,8 +56,69 @@ def closed(
     "calls",
     [[], [a_charge(Status.UNKNOWN)], [a_charge()], [a_charge(), a_booking(Status.PENDING)]],
 )
-def test_no_mail_is_due_while_in_process(calls: list[Call]) -> None:
-    assert fulfil(a_reservation(*calls), NOON) == Settled()
+def test_a_mail_is_due_after_two_minutes_in_process(calls: list[Call]) -> None:
+    reservation = a_reservation(*calls)
+
+    assert fulfil(reservation, NOON + 2 * MINUTE - SECOND) == Wait(NOON + 2 * MINUTE)
+    assert fulfil(reservation, NOON + 2 * MINUTE) == SendMail(MailKind.IN_PROGRESS)
+
+
+REVIEWED = {
+    "in process": a_reservation(
+        a_charge(Status.UNKNOWN, deadline_at=NOON), sends=(a_send(MailKind.IN_PROGRESS),)
+    ),
+    "confirmed": a_reservation(
+        a_charge(money=Money(1, "EUR")),
+        a_booking(),
+        documents=(a_voucher(),),
+        sends=(a_send(MailKind.CONFIRMED),),
+    ),
+    "rejected": a_reservation(
+        a_charge(),
+        a_refund(Status.DECLINED),
+        reason=Reason.SUPPLIER_REJECTED,
+        sends=(a_send(MailKind.REJECTED),),
+    ),
+}
+
+
+@pytest.mark.parametrize("reviewed", REVIEWED.values(), ids=REVIEWED)
+def test_a_mail_is_due_when_a_person_looks_into_it(reviewed: Reservation) -> None:
+    assert fulfil(reviewed, LATER) == SendMail(MailKind.UNDER_REVIEW)
+
+    told = replace(reviewed, sends=(*reviewed.sends, a_send(MailKind.UNDER_REVIEW)))
+    assert fulfil(told, LATER) == Settled()
+
+
+@pytest.mark.parametrize("reviewed", REVIEWED.values(), ids=REVIEWED)
+def test_a_review_that_rested_before_owes_no_mail(reviewed: Reservation) -> None:
+    assert fulfil(replace(reviewed, next_check_at=None), LATER) == Settled()
+
+
+@pytest.mark.parametrize("reviewed", REVIEWED.values(), ids=REVIEWED)
+@pytest.mark.parametrize("kind", [MailKind.IN_PROGRESS, MailKind.UNDER_REVIEW, MailKind.LINK])
+def test_a_mail_on_the_way_needs_a_place_even_if_paid(
+    reviewed: Reservation, kind: MailKind
+) -> None:
+    bare = replace(reviewed, sends=())
+
+    assert needs_place(bare, kind, NOON)
+    assert needs_place(replace(bare, sends=(ask_for_link(NOON),)), MailKind.LINK, NOON)
+
+
+def test_a_link_that_was_asked_for_waits_for_nothing_else() -> None:
+    owes_voucher = a_reservation(a_charge(), a_booking(), sends=(ask_for_link(NOON),))
+
+    assert fulfil(owes_voucher, NOON) == SendMail(MailKind.LINK)
+
+
+def test_nothing_else_waits_for_a_held_link() -> None:
+    link = a_send(MailKind.LINK, MailStatus.HELD, check_at=NOON + MINUTE)
+
+    assert fulfil(confirmed(link), NOON) == SendMail(MailKind.CONFIRMED)
+    assert fulfil(confirmed(link, a_send(MailKind.CONFIRMED)), NOON) == Wait(NOON + MINUTE)
+    in_process = a_reservation(sends=(link,))
+    assert fulfil(in_process, NOON) == Wait(NOON + MINUTE)
 
 
 def test_the_voucher_comes_before_its_mail() -> None:
@@ -194,9 +258,9 @@ def test_a_mail_that_is_not_to_be_repeated_rests(status: MailStatus) -> None:
 
 
 def test_every_kind_of_mail_has_a_rule_and_every_final_status_has_a_mail() -> None:
-    assert {rule.kind for rule in MAIL_RULES} == set(MailKind)
-    mailed = {rule.status for rule in MAIL_RULES}
-    assert mailed == set(PublicStatus) - {PublicStatus.EN_PROCESO, PublicStatus.EN_CANCELACION}
+    assert {rule.kind for rule in MAIL_RULES} | {MailKind.LINK} == set(MailKind)
+    mailed = {rule.status for rule in MAIL_RULES if rule.status}
+    assert mailed == set(PublicStatus) - {PublicStatus.EN_CANCELACION}
 
 
 # --- the send ledger -------------------------------------------------------------------------------

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from urllib.parse import urlencode
 from uuid import UUID
 
 from reservations.application.cases import Cases
+from reservations.application.manage_page import ManagePage
 from reservations.application.ports import (
     DocumentStore,
     Mail,
@@ -23,7 +23,6 @@ from reservations.application.ports import (
 )
 from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.access_token import KeyRing
-from reservations.domain.codes import display
 from reservations.domain.errors import DocumentStoreUnavailableError, VoucherNotDrawnError
 from reservations.domain.fulfilment import (
     SendMail,
@@ -72,26 +71,6 @@ class UnpaidMailLimits:
     def _digest(self, purpose: str, text: str) -> bytes:
         # A rotation begins the count again: for an hour twice as many may leave.
         return self.keys.digests(purpose, text)[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManagePage:
-    """The page where a traveler sees or cancels a reservation. Without a `url`, mails have no link."""
-
-    url: str | None
-    keys: KeyRing
-
-    def link_to(self, reservation: Reservation) -> str | None:
-        """The page's address, with code and access token in the fragment, which no server is sent.
-
-        Return `None` without a page, or if the token's key left the ring: such a token opens nothing.
-        """
-        kid = reservation.token_kid
-        if self.url is None or kid not in self.keys.keys:
-            return None
-        token = self.keys.issue(kid, reservation.reservation_id, reservation.token_version)
-        fragment = urlencode({"code": display(reservation.code), "token": token})
-        return f"{self.url}#{fragment}"
 
 
 def _mailbox(email: str) -> str:
@@ -146,7 +125,7 @@ def notify_customer(
     if owed is None:
         return None
     kind, seen, customer = owed
-    if customer == ERASED:
+    if customer == ERASED or (kind is MailKind.LINK and page.link_to(seen) is None):
         _write_down(give_up, reservation_id, kind, cases=cases)
         return Notified(kind=kind, status=MailStatus.REFUSED)
     try:

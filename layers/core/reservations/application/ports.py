@@ -173,6 +173,28 @@ class UnpaidMails(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addressee:
+    """The client and the address of a reservation."""
+
+    reservation_id: UUID
+    client_id: str
+    email: str = field(repr=False)
+
+
+class Lookups(Protocol):
+    """The way back to a reservation whose token was lost."""
+
+    def find(self, code: str) -> Addressee | None:
+        """Read the address of the reservation with this canonical code. `None` once it was erased."""
+
+    def ask(self, reservation_id: UUID, *, now: datetime) -> None:
+        """Stage that the mail with the link is due.
+
+        For an id that no reservation has, the same statements change nothing.
+        """
+
+
 class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     """One transaction: leaving the block without `commit` stores nothing."""
 
@@ -181,6 +203,7 @@ class UnitOfWork(AbstractContextManager["UnitOfWork"], Protocol):
     webhooks: Webhooks
     claims: ChargeClaims
     unpaid_mails: UnpaidMails
+    lookups: Lookups
     traceparent: str | None  # W3C Trace Context of this invocation; hints carry it on
 
     def __enter__(self) -> Self: ...

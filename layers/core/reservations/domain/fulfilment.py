@@ -36,14 +36,18 @@ VOUCHER_LATE_AFTER = timedelta(minutes=2)  # from the confirmation; then a perso
 class MailRule:
     """A mail of `kind` is due while the public status is `status`, in `state` only if given."""
 
-    status: PublicStatus
+    status: PublicStatus | None = None
     kind: MailKind
     state: State | None = None
     newer: bool = False  # only if the voucher was issued after the mail of the confirmation
     untold: bool = False  # only if a payment was found after the mail of the cancellation
     failed: bool = False  # only if a refund failed after it had succeeded
+    reviewed: bool = False  # only while a person looks into it, and the traveler may know
 
 
+IN_PROGRESS_AFTER = timedelta(minutes=2)  # from the creation
+# Anyone can have these sent to an address, so they are limited even if paid.
+_ALWAYS_LIMITED = frozenset({MailKind.IN_PROGRESS, MailKind.UNDER_REVIEW, MailKind.LINK})
 HELD_FOR = timedelta(hours=24)
 PLACE_KEPT = timedelta(minutes=10)
 
@@ -61,6 +65,8 @@ MAIL_RULES = (
     MailRule(status=PublicStatus.RECHAZADA, kind=MailKind.REFUND_FAILED, failed=True),
     MailRule(status=PublicStatus.EXPIRADA, kind=MailKind.REFUND_FAILED, failed=True),
     MailRule(status=PublicStatus.CANCELADA, kind=MailKind.REFUND_FAILED, failed=True),
+    MailRule(status=PublicStatus.EN_PROCESO, kind=MailKind.IN_PROGRESS),
+    MailRule(kind=MailKind.UNDER_REVIEW, reviewed=True),
 )
 """In order: a later mail waits for an earlier one. A mail is no longer due once the status changes."""
 
@@ -69,18 +75,35 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
     """The one thing to hand over now, or the time to try again. The voucher goes before its mail.
 
     No voucher is issued while two bookings are live: the saga cancels one of them first. A
-    confirmation let go without its voucher is sent first.
+    confirmation let go without its voucher is sent first. A link that was asked for waits for nothing
+    else, and nothing else waits for it.
     """
     standing = reservation.standing
     if standing.facts.frozen:
         return Settled()
+    link = _wish(reservation, MailKind.LINK, now) if _is_asked_for(reservation) else None
+    if isinstance(link, SendMail):
+        return link
+    errand = _errand(reservation, now)
+    if not isinstance(errand, Wait | Settled):
+        return errand
+    waits = [wait for wait in (link, errand) if isinstance(wait, Wait)]
+    return min(waits, key=lambda wait: wait.until, default=Settled())
+
+
+def _is_asked_for(reservation: Reservation) -> bool:
+    return reservation.send_of(MailKind.LINK) is not None
+
+
+def _errand(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
+    standing = reservation.standing
     if standing.state is State.SUPPLIER_CONFIRMED and _lacks_voucher(reservation):
         if standing.rivals:
             return Settled()
         mail = reservation.send_of(MailKind.CONFIRMED)
         if mail is None or mail.check_at is None:
             return IssueVoucher()
-    wishes = (_wish(reservation, kind, now) for kind in _owed(reservation))
+    wishes = (_wish(reservation, kind, now) for kind in _owed(reservation, now))
     return next((wish for wish in wishes if wish is not None), Settled())
 
 
@@ -117,19 +140,26 @@ def _lacks_voucher(reservation: Reservation) -> bool:
     return outdated and voucher.removed_at is None
 
 
-def _owed(reservation: Reservation) -> Iterator[MailKind]:
+def _owed(reservation: Reservation, now: datetime) -> Iterator[MailKind]:
     status, state = reservation.standing.public_status, reservation.standing.state
     newer, untold = _newer_voucher(reservation), _untold_payment(reservation)
     failed = reservation.standing.a_refund_failed
     return (
         rule.kind
         for rule in MAIL_RULES
-        if rule.status is status
+        if rule.status in (None, status)
         and rule.state in (None, state)
         and (newer or not rule.newer)
         and (untold or not rule.untold)
         and (failed or not rule.failed)
+        and (not rule.reviewed or _is_reviewed(reservation, now))
     )
+
+
+def _is_reviewed(reservation: Reservation, now: datetime) -> bool:
+    """Return `True` if a review began, but not for one that rested before: it owes nothing."""
+    awake = reservation.next_check_at is not None
+    return awake and reservation.standing.needs_support(now)
 
 
 def _newer_voucher(reservation: Reservation) -> bool:
@@ -157,10 +187,12 @@ def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail |
     """Return `None` once the mail rests: sent, refused, held without a place, or repeated without an answer."""
     send = reservation.send_of(kind)
     if send is None:
-        return SendMail(kind)
+        late_at = reservation.facts.created_at + IN_PROGRESS_AFTER
+        waits = kind is MailKind.IN_PROGRESS and now < late_at
+        return Wait(late_at) if waits else SendMail(kind)
     if send.check_at is None or not send.known:
         return None
-    if reservation.is_held(kind) and reservation.standing.was_paid:
+    if reservation.is_held(kind) and not _is_limited(reservation, kind):
         return SendMail(kind)
     return SendMail(kind) if send.check_at <= now else Wait(send.check_at)
 
@@ -179,16 +211,27 @@ def begin_send(reservation: Reservation, kind: MailKind, at: Moment) -> Reservat
     return reservation.put_send(send)
 
 
+def ask_for_link(at: datetime) -> MailSend:
+    """The entry that makes the mail with the link due, whatever became of an earlier one."""
+    return MailSend(
+        kind=MailKind.LINK, status=MailStatus.NOT_SENT, attempts=0, sent_at=at, check_at=at
+    )
+
+
+def _is_limited(reservation: Reservation, kind: MailKind) -> bool:
+    return kind in _ALWAYS_LIMITED or not reservation.standing.was_paid
+
+
 def needs_place(reservation: Reservation, kind: MailKind, now: datetime) -> bool:
-    """Return `True` for a mail about what was never paid that has no place in the limits of an hour.
+    """Return `True` for a limited mail that has no place in the limits of an hour yet.
 
     A repeat has its place already. A held mail has one at its time, and loses it `PLACE_KEPT` later:
     after an outage the mails of many hours may not leave at once.
     """
-    if reservation.standing.was_paid:
+    if not _is_limited(reservation, kind):
         return False
     send = reservation.send_of(kind)
-    if send is None:
+    if send is None or (send.status is MailStatus.NOT_SENT and send.attempts == 0):
         return True
     return send.status is MailStatus.HELD and (
         send.check_at is None or now > send.check_at + PLACE_KEPT
@@ -247,7 +290,7 @@ def ask_again(reservation: Reservation, at: Moment) -> Reservation:
     Refused and held mails are due too, as the cause may have been ours. A mail that may still be on its
     way is left alone.
     """
-    for kind in _owed(reservation):
+    for kind in _owed(reservation, at.now):
         send = reservation.send_of(kind)
         in_doubt = send and send.in_doubt and send.sent_at + at.policy.mail_repeat <= at.now
         if send and (in_doubt or send.status in (MailStatus.REFUSED, MailStatus.HELD)):

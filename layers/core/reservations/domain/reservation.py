@@ -21,7 +21,10 @@ class DocumentType(StrEnum):
 
 
 class MailKind(StrEnum):
-    """A kind of mail: due once per reservation. A send without an answer is repeated once."""
+    """A kind of mail: due once per reservation, but `LINK` each time it is asked for.
+
+    A send without an answer is repeated once.
+    """
 
     CONFIRMED = "confirmed"
     REJECTED = "rejected"
@@ -30,6 +33,9 @@ class MailKind(StrEnum):
     REFUNDED = "refunded"
     REFUND_FAILED = "refund_failed"
     VOUCHER = "voucher"
+    IN_PROGRESS = "in_progress"  # it lasts longer than a traveler waits at the screen
+    UNDER_REVIEW = "under_review"
+    LINK = "link"  # the way back to the reservation
 
 
 class MailStatus(StrEnum):

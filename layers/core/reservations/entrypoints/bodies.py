@@ -1,4 +1,4 @@
-"""The body of POST /v1/reservations: its rules and its faults."""
+"""The bodies of requests: their rules and their faults."""
 
 import json
 import re
@@ -20,10 +20,12 @@ from pydantic import (
 )
 
 from reservations.application.create_reservation import CreateReservation
+from reservations.application.look_up_reservation import Lookup
 from reservations.application.ports import ChargeClaim
 from reservations.domain.access_token import KeyRing
 from reservations.domain.clients import QuoteMode
-from reservations.domain.errors import InvalidMoneyError
+from reservations.domain.codes import canonical
+from reservations.domain.errors import InvalidMoneyError, InvalidReservationCodeError
 from reservations.domain.money import IN_USE, MINOR_DIGITS, Money
 from reservations.domain.reservation import Customer, Language, Offer
 from reservations.entrypoints.card_numbers import passes_luhn
@@ -69,6 +71,17 @@ def _iso_date(value: Any) -> date:
 def _whole(value: Any) -> Any:
     """Read 2.0 as 2: by JSON Schema an integer is a number without a fraction."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _code(value: str) -> str:
+    try:
+        return canonical(value)
+    except InvalidReservationCodeError as error:
+        raise fault("malformed_code") from error
+
+
+def _stored(value: str, info: ValidationInfo) -> str:
+    return stored_email(typed_email(value, info))
 
 
 class _Body(BaseModel):
@@ -210,6 +223,26 @@ class ReservationBody(_Body):
                 language=language,
             ),
         )
+
+
+class LookupBody(_Body):
+    reservation_code: Annotated[str, AfterValidator(_code)]
+    email: Annotated[str, Field(max_length=254), AfterValidator(_stored)]
+
+    def to_command(self, *, client_id: str) -> Lookup:
+        return Lookup(client_id=client_id, code=self.reservation_code, email=self.email)
+
+
+def parse_lookup(document: dict[str, Any]) -> LookupBody:
+    """
+    Raises:
+        ProblemError: `validation_failed`, which says nothing about any reservation.
+    """
+    try:
+        return LookupBody.model_validate(document)
+    except ValidationError as error:
+        told = faults_of(error)
+    raise ProblemError("validation_failed", errors=told)  # no cause: it would hold the input
 
 
 def charge_claim(command: CreateReservation, *, keys: KeyRing) -> ChargeClaim:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from urllib.parse import unquote
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.middlewares import NextMiddleware
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -38,6 +39,7 @@ VARY = "x-api-key, Authorization, Accept-Language"
 # Method of each address. ANY in the template routes the others here too, for a 405 (RFC 9110, section 15.5.6).
 METHOD_OF = {
     "/v1/reservations": "POST",
+    "/v1/reservations/lookup": "POST",
     "/v1/reservations/{code}": "GET",
     "/v1/reservations/{code}/timeline": "GET",
     "/v1/reservations/{code}/voucher": "GET",
@@ -74,6 +76,10 @@ def resolver(services: Services, *settings: type[config.Settings]) -> APIGateway
     app = APIGatewayRestResolver()
 
     def prepared(app: APIGatewayRestResolver, route: NextMiddleware) -> Response[str]:
+        event = app.current_event
+        # `{code}` matches the last part of another address too.
+        if METHOD_OF.get(event.resource, event.http_method) != event.http_method:
+            raise NotFoundError
         services.prepare(*settings)
         answer: Response[str] = route(app)
         return answer

@@ -271,6 +271,24 @@ TAKE_PLACE: Final = Statement(
     + " ON DUPLICATE KEY UPDATE sent_at = %(sent_at)s"
 )
 
+# --- the way back to a reservation
+
+ADDRESS: Final = Statement(
+    "SELECT id, client_id, email FROM reservation JOIN customer ON reservation_id = id"
+    " WHERE code = %(code)s"
+)
+# An id that no reservation has changes nothing, at the same cost.
+WAKE: Final = Statement(
+    "UPDATE reservation SET settled = 0, next_check_at = LEAST(COALESCE(next_check_at, %(at)s), %(at)s)"
+    " WHERE id = %(id)s"
+)
+ASK_FOR_MAIL: Final = Statement(
+    f"INSERT INTO mail_send ({_listed(_SEND)})"
+    f" SELECT {_listed([f'%({column})s' for column in _SEND])} FROM reservation"
+    " WHERE id = %(reservation_id)s"
+    f" ON DUPLICATE KEY UPDATE {_set(_SEND_CHANGING)}"
+)
+
 # --- idempotency
 
 _KEY: Final = ("client_id", "operation", "idempotency_key")

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from reservations.adapters.mysql.charge_claims import MySqlChargeClaims
 from reservations.adapters.mysql.engine import Database
+from reservations.adapters.mysql.lookups import MySqlLookups
 from reservations.adapters.mysql.outbox import MySqlOutbox
 from reservations.adapters.mysql.reservations import MySqlReservations
 from reservations.adapters.mysql.unpaid_mails import MySqlUnpaidMails
@@ -27,6 +28,7 @@ class MySqlUnitOfWork(UnitOfWork):
         self.webhooks = MySqlWebhooks(database)
         self.claims = MySqlChargeClaims(database)
         self.unpaid_mails = MySqlUnpaidMails(database)
+        self.lookups = MySqlLookups(database)
         self.traceparent = traceparent
 
     def __enter__(self) -> Self:

@@ -63,6 +63,7 @@ _LETTERS = {
 }
 
 _CONFIRMING = {MailKind.CONFIRMED, MailKind.VOUCHER}
+_WITHOUT_MONEY = {MailKind.IN_PROGRESS, MailKind.UNDER_REVIEW, MailKind.LINK}
 _NEWS_FOLLOWS = {MailKind.REJECTED, MailKind.EXPIRED}  # a mail of kind REFUNDED comes later
 
 
@@ -113,7 +114,8 @@ def _paragraphs(mail: Mail, words: _Words) -> list[str]:
     if mail.kind in _CONFIRMING:
         voucher = words.voucher_attached if mail.voucher_pdf is not None else words.voucher_follows
         return [letter.now, voucher, letter.next]
-    return [letter.now, *_refund(mail, words), letter.next]
+    refund = [] if mail.kind in _WITHOUT_MONEY else _refund(mail, words)
+    return [letter.now, *refund, letter.next]
 
 
 def _refund(mail: Mail, words: _Words) -> list[str]:
