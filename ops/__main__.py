@@ -8,7 +8,7 @@ import os
 
 import click
 
-from ops import acting, finding, logs, looking, queues
+from ops import acting, customers, finding, logs, looking, queues
 from ops.desk import Desk, Operations, Tunnel, tunnel
 from reservations.services import Services
 
@@ -73,6 +73,8 @@ for command in (
     acting.erase,
     acting.review,
     acting.token,
+    customers.mail,
+    customers.customer,
     acting.reconcile,
     queues.outbox,
     queues.dlq,

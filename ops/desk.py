@@ -157,6 +157,10 @@ class Desk:
     def document_store(self) -> ports.DocumentStore:
         return self._services_with(DOCUMENT_BUCKET=self.resources["DocumentBucket"]).document_store
 
+    def notifier(self) -> ports.Notifier:
+        unused = "none"  # a notice publishes no events
+        return self._services_with(MAIL_CONFIGURATION_SET=unused).notifier
+
     def publisher(self) -> ports.MessagePublisher:
         urls = {f"{queue.upper()}_QUEUE_URL": self._url(queue, "Queue") for queue in Queue}
         return self._services_with(**urls).publisher
@@ -267,6 +271,14 @@ rate_option = click.option(
     help="Messages a second.",
 )
 dry_option = click.option("--dry-run", is_flag=True, help="Only count the messages.")
+
+
+def typed(prompt: str) -> str:
+    """A line of standard input. An argument would stay in the shell's history."""
+    text = input(prompt) if sys.stdin.isatty() else sys.stdin.readline()
+    if not text.strip():
+        raise click.UsageError("Standard input has no address.")
+    return text.strip()
 
 
 def make_sure(yes: bool, question: str) -> None:

@@ -1,7 +1,6 @@
 """Commands that find the reservations in question."""
 
 import re
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,7 +9,7 @@ from uuid import UUID
 import click
 
 from ops import output
-from ops.desk import SOURCES, Desk, pass_desk, reads
+from ops.desk import SOURCES, Desk, pass_desk, reads, typed
 from ops.logs import of_reservation, reservations_in, since_option
 from reservations.application import attention
 from reservations.application.cases import find_reservation
@@ -38,21 +37,13 @@ def find(desk: Desk, clue: str | None, address: bool, since: timedelta) -> None:
     if address == (clue is not None):
         raise click.UsageError("Give a clue, or --address and the address on standard input.")
     if address:
-        found = desk.services.search().by_address(_typed("Address: "), limit=AT_MOST)
+        found = desk.services.search().by_address(typed("Address: "), limit=AT_MOST)
     else:
         assert clue is not None
         found = _by_clue(desk, clue.strip(), since=since)
     desk.say({"found": [output.overview(each) for each in found]})
     if not found:
         raise click.ClickException("Nothing was found in this stage.")
-
-
-def _typed(prompt: str) -> str:
-    """A line of standard input. An argument would stay in the shell's history."""
-    text = input(prompt) if sys.stdin.isatty() else sys.stdin.readline()
-    if not text.strip():
-        raise click.UsageError("Standard input has no address.")
-    return text.strip()
 
 
 def _by_clue(desk: Desk, clue: str, *, since: timedelta) -> list[Overview]:

@@ -35,6 +35,8 @@ from reservations.application.ports import (
     MailNotSent,
     MailRefused,
     MailUnknown,
+    Notice,
+    Notifier,
 )
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind
@@ -98,6 +100,32 @@ def test_each_accepted_mail_has_an_id_of_its_own(mailer: Mailer) -> None:
 @pytest.mark.parametrize("address", ["", "ana", "añá@example.com", "a@example.com, b@example.com"])
 def test_an_address_that_cannot_be_mailed_is_refused(mailer: Mailer, address: str) -> None:
     assert mailer.send(replace(A_MAIL, to=address)) == MailRefused()
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_notice_names_the_reservation_and_no_person(ses: SESClient, language: Language) -> None:
+    notice = Notice(
+        to="old@example.com", language=language, code=A_MAIL.code, support_contact="+34 910 000 000"
+    )
+
+    assert isinstance(
+        SesMailer(ses, sender=SENDER, configuration_set=SET).notify(notice), MailAccepted
+    )
+
+    [sent] = ses_backends[DEFAULT_ACCOUNT_ID]["eu-west-1"].sent_messages
+    assert isinstance(sent, RawMessage)
+    assert set(sent.destinations) == {"old@example.com"}
+    body = message_from_string(sent.raw_data).get_payload(decode=True)
+    assert isinstance(body, bytes)
+    assert "6MWUT-4A5HT-4" in body.decode()
+    assert "+34 910 000 000" in body.decode()
+
+
+@pytest.mark.parametrize("address", ["", "ana", "a@example.com, b@example.com"])
+def test_a_notice_to_no_address_is_refused(mailer: Notifier, address: str) -> None:
+    notice = Notice(to=address, language=Language.SPANISH, code=A_MAIL.code, support_contact="x")
+
+    assert mailer.notify(notice) == MailRefused()
 
 
 def test_ses_is_handed_the_whole_mail_for_its_one_recipient(ses: SESClient) -> None:

@@ -255,6 +255,17 @@ def test_the_customer_is_read_back(uow: UnitOfWork) -> None:
             uow.reservations.customer(uuid7(NOON))
 
 
+def test_a_customer_has_another_address_and_nothing_else_changes(uow: UnitOfWork) -> None:
+    store(uow, a_reservation())
+
+    with uow:
+        uow.reservations.change_address(RESERVATION_ID, "other@example.com")
+        uow.commit()
+
+    with uow:
+        assert uow.reservations.customer(RESERVATION_ID) == a_customer(email="other@example.com")
+
+
 def test_an_erased_customer_is_read_as_erased_and_the_reservation_stays(uow: UnitOfWork) -> None:
     store(uow, a_reservation(a_charge()))
 
@@ -549,6 +560,14 @@ def test_a_mail_that_was_sent_stays_sent(uow: UnitOfWork) -> None:
 
     with pytest.raises(KnowledgeLostError):
         save(uow, sends=(a_send(status=MailStatus.UNKNOWN),))
+
+
+def test_one_more_copy_of_a_sent_mail_is_due(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(sends=(a_send(ses_id="0102"),)))
+
+    save(uow, sends=(a_send(ses_id="0102", check_at=LATER),))
+
+    assert stored(uow).sends == (a_send(ses_id="0102", check_at=LATER),)
 
 
 # --- the payment token

@@ -20,14 +20,15 @@ from reservations.application.vouchers import earlier_keys
 from reservations.domain import history
 from reservations.domain.access_token import KeyRing
 from reservations.domain.decisions import (
+    DecisionRefusedError,
     nudge,
     refuse_to_erase,
     resolve,
 )
 from reservations.domain.facts import PROVIDER_OF, Decision, Provider
-from reservations.domain.fulfilment import ask_again
+from reservations.domain.fulfilment import ask_again, send_again, sendable_again
 from reservations.domain.history import HistoryEntry
-from reservations.domain.reservation import Reservation
+from reservations.domain.reservation import ERASED, Customer, MailKind, Reservation
 
 PAGE = 100  # reservations made due at once
 
@@ -143,6 +144,53 @@ def with_new_token(reservation: Reservation, *, keys: KeyRing) -> Reservation:
     """The reservation with another access token, of the current key."""
     version = reservation.token_version + 1
     return replace(reservation, token_kid=keys.current, token_version=version)
+
+
+def resend_mail(code: str, kind: MailKind | None, *, cases: Cases) -> MailKind:
+    """Make one more copy of a mail due: of this kind, else of the last one that fits the status.
+
+    Raises:
+        DecisionRefusedError: no such mail fits the status, or the personal data are erased.
+        ReservationNotFoundError: see `Cases.find`.
+    """
+    with cases.find(code) as case:
+        _refuse_erased(case, cases=cases)
+        kinds = sendable_again(case.reservation)
+        if not kinds or kind not in (None, *kinds):
+            fitting = ", ".join(kinds) or "no mail yet"
+            raise DecisionRefusedError(f"the mails that fit its status: {fitting}")
+        chosen = kind or kinds[-1]
+        case.note(history.MAIL_ASKED, chosen)
+        case.put(send_again(case.reservation, chosen, case.at))
+    return chosen
+
+
+def _refuse_erased(case: Case, *, cases: Cases) -> Customer:
+    customer = cases.uow.reservations.customer(case.reservation.reservation_id)
+    if customer == ERASED:
+        raise DecisionRefusedError("its personal data are erased")
+    return customer
+
+
+def change_address(
+    code: str, email: str, *, evidence: str, cases: Cases, keys: KeyRing
+) -> tuple[Reservation, Customer]:
+    """Change a customer's mail address, and revoke the links that the old one received.
+
+    Return the reservation, and the customer as it was before.
+
+    Raises:
+        DecisionRefusedError: it has this address already, or the personal data are erased.
+        ReservationNotFoundError: see `Cases.find`.
+    """
+    with cases.find(code) as case:
+        customer = _refuse_erased(case, cases=cases)
+        if customer.email == email:
+            raise DecisionRefusedError("it has this address already")
+        cases.uow.reservations.change_address(case.reservation.reservation_id, email)
+        case.note(history.ADDRESS_CHANGED, evidence)
+        case.put(with_new_token(case.reservation, keys=keys))
+    return case.reservation, customer
 
 
 def erase(code: str, *, cases: Cases, store: DocumentStore) -> bool:

@@ -62,6 +62,9 @@ class Reservations(Protocol):
             ReservationNotFoundError: there is no such reservation.
         """
 
+    def change_address(self, reservation_id: UUID, email: str) -> None:
+        """Stage another mail address of a customer who is not erased."""
+
     def erase_customer(self, reservation_id: UUID) -> bool:
         """Delete the personal data. Return `False` if they were deleted before."""
 
@@ -721,6 +724,21 @@ class Release(Protocol):
     """A deployment that waits for a verdict before it moves traffic."""
 
     def conclude(self, *, passed: bool) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Tells the old address that mails go to another one from now on."""
+
+    to: str = field(repr=False)
+    language: Language
+    code: str
+    support_contact: str
+
+
+class Notifier(Protocol):
+    def notify(self, notice: Notice) -> MailOutcome:
+        """Send a notice. No answer and no silence of the mail service raises."""
 
 
 class Mailer(Protocol):

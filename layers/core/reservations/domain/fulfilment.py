@@ -200,6 +200,10 @@ def _wish(reservation: Reservation, kind: MailKind, now: datetime) -> SendMail |
 def begin_send(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
     """Write down a send before it is made. One without an answer is repeated once."""
     before = reservation.send_of(kind)
+    if before is not None and before.status is MailStatus.SENT:
+        late = at.now + at.policy.mail_repeat
+        again = replace(before, attempts=before.attempts + 1, sent_at=at.now, check_at=late)
+        return reservation.put_send(again)
     repeats = before is not None and before.status in (MailStatus.STARTED, MailStatus.UNKNOWN)
     send = MailSend(
         kind=kind,
@@ -298,6 +302,19 @@ def ask_again(reservation: Reservation, at: Moment) -> Reservation:
     return reservation
 
 
+def sendable_again(reservation: Reservation) -> tuple[MailKind, ...]:
+    """The kinds of mail that fit the status and were begun before."""
+    sends = ((kind, reservation.send_of(kind)) for kind in _owed(reservation))
+    return tuple(kind for kind, send in sends if send is not None and send.known)
+
+
+def send_again(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
+    """Make one more copy of a mail due. What is known of the mail stays."""
+    send = reservation.send_of(kind)
+    assert send is not None  # it is of `sendable_again`
+    return reservation.put_send(replace(send, check_at=at.now))
+
+
 def record_send(
     reservation: Reservation,
     kind: MailKind,
@@ -314,8 +331,10 @@ def record_send(
 
 
 def _learnt(send: MailSend, status: MailStatus, ses_id: str | None, at: Moment) -> MailSend:
-    if send.status is MailStatus.SENT or not send.known:
+    if not send.known:
         return send
+    if send.status is MailStatus.SENT:  # of a copy, only the one that did not leave is due again
+        return send if status is MailStatus.NOT_SENT else replace(send, check_at=None)
     match status:
         case MailStatus.SENT | MailStatus.REFUSED:
             return replace(send, status=status, ses_id=ses_id, check_at=None)

@@ -37,6 +37,8 @@ VOUCHER_REMOVED = "voucher.removed"
 
 # Acts of a person, with the actor. They follow from no change of facts.
 NUDGED = "operator.nudged"
+MAIL_ASKED = "operator.mail_resent"
+ADDRESS_CHANGED = "operator.address_changed"
 HINT_REVIVED = "operator.hint_revived"
 MESSAGE_REDRIVEN = "operator.message_redriven"
 MESSAGE_DROPPED = "operator.message_dropped"
@@ -72,6 +74,8 @@ DISPUTE_LOST = "contradiction.dispute.lost"
 # Shown to operators, not to travelers: our messages, and the bank's dispute with us.
 INTERNAL = frozenset(
     {
+        MAIL_ASKED,
+        ADDRESS_CHANGED,
         HINT_REVIVED,
         MESSAGE_REDRIVEN,
         MESSAGE_DROPPED,

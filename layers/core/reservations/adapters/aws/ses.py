@@ -1,6 +1,6 @@
 """Sends mail by Amazon SES, version 1 of its API."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 from botocore.exceptions import (
@@ -16,7 +16,11 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from reservations.adapters.aws.ses_events import KIND_TAG, RESERVATION_TAG
-from reservations.adapters.papers.mail_content import UnmailableAddressError, compose
+from reservations.adapters.papers.mail_content import (
+    UnmailableAddressError,
+    compose,
+    compose_notice,
+)
 from reservations.application.ports import (
     Mail,
     MailAccepted,
@@ -25,6 +29,8 @@ from reservations.application.ports import (
     MailOutcome,
     MailRefused,
     MailUnknown,
+    Notice,
+    Notifier,
 )
 
 if TYPE_CHECKING:
@@ -44,7 +50,7 @@ _BEFORE_ANY_REQUEST = (
 )
 
 
-class SesMailer(Mailer):
+class SesMailer(Mailer, Notifier):
     """Sends from one verified address. The configuration set publishes bounces and complaints."""
 
     def __init__(self, ses: "SESClient", *, sender: str, configuration_set: str) -> None:
@@ -52,21 +58,32 @@ class SesMailer(Mailer):
         self._sender = sender
         self._configuration_set = configuration_set
 
+    def notify(self, notice: Notice) -> MailOutcome:
+        try:
+            content = compose_notice(notice, sender=self._sender).as_bytes()
+        except UnmailableAddressError:
+            return MailRefused()
+        return self._send(notice.to, content)
+
     def send(self, mail: Mail) -> MailOutcome:
         try:
             content = compose(mail, sender=self._sender).as_bytes()
         except UnmailableAddressError:
             return MailRefused()
+        tags = [
+            {"Name": RESERVATION_TAG, "Value": str(mail.reservation_id)},
+            {"Name": KIND_TAG, "Value": mail.kind},
+        ]
+        # Bounces and complaints are published with the tags, by which they are recorded.
+        return self._send(mail.to, content, ConfigurationSetName=self._configuration_set, Tags=tags)
+
+    def _send(self, to: str, content: bytes, **options: Any) -> MailOutcome:
         try:
             answer = self._ses.send_raw_email(
                 Source=self._sender,
-                Destinations=[mail.to],
+                Destinations=[to],
                 RawMessage={"Data": content},
-                ConfigurationSetName=self._configuration_set,
-                Tags=[
-                    {"Name": RESERVATION_TAG, "Value": str(mail.reservation_id)},
-                    {"Name": KIND_TAG, "Value": mail.kind},
-                ],
+                **options,
             )
         except ClientError as error:
             return _outcome_of_refusal(error)

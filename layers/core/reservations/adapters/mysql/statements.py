@@ -178,13 +178,17 @@ DOCUMENT_CHANGED: Final = _is_written(
     "document", _DOCUMENT_KEY, _DOCUMENT_CHANGING, promise="no such document"
 )
 CHANGE_SEND: Final = Statement(
-    f"UPDATE mail_send SET {_set(_SEND_CHANGING)} WHERE {_same(_SEND_KEY)} AND status <> 'sent'"
+    f"UPDATE mail_send SET {_set(_SEND_CHANGING)} WHERE {_same(_SEND_KEY)}"
+    " AND (status <> 'sent' OR %(status)s = 'sent')"
 )
 SEND_CHANGED: Final = _is_written(
     "mail_send", _SEND_KEY, _SEND_CHANGING, promise="a mail that was sent stays sent"
 )
 FORGET_TOKEN: Final = Statement(
     "UPDATE customer SET payment_token = NULL WHERE reservation_id = %(id)s"
+)
+CHANGE_ADDRESS: Final = Statement(
+    "UPDATE customer SET email = %(email)s WHERE reservation_id = %(id)s"
 )
 ERASE: Final = Statement("DELETE FROM customer WHERE reservation_id = %(id)s")
 HISTORY: Final = _select("history", ("event", "at", "actor", "note"), _OF_ONE)

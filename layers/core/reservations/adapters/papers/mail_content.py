@@ -8,10 +8,10 @@ from email.policy import SMTP
 from html import escape
 
 from reservations.adapters.papers.wording import written_date, written_money
-from reservations.application.ports import Mail
+from reservations.application.ports import Mail, Notice
 from reservations.domain.codes import display
 from reservations.domain.reservation import Language, MailKind
-from reservations.texts.compiled import MAILS
+from reservations.texts.compiled import ADDRESS_CHANGED, MAILS
 
 
 class UnmailableAddressError(ValueError):
@@ -87,6 +87,24 @@ def compose(mail: Mail, *, sender: str) -> EmailMessage:
             mail.voucher_pdf, maintype="application", subtype="pdf", filename=filename
         )
     message["Content-Language"] = mail.language.value  # last: composing moves it into a part
+    return message
+
+
+def compose_notice(notice: Notice, *, sender: str) -> EmailMessage:
+    """Compose a notice. It names nobody, as the old address may be a stranger's.
+
+    Raises:
+        UnmailableAddressError: see `compose`.
+    """
+    words = ADDRESS_CHANGED[notice.language.value]
+    code = display(notice.code)
+    message = EmailMessage(policy=SMTP)
+    message["From"] = sender
+    message["To"] = recipient(notice.to)
+    message["Subject"] = words["subject"].format(code=code)
+    message["Auto-Submitted"] = "auto-generated"
+    body = words["body"].format(code=code, contact=notice.support_contact)
+    message.set_content(body, cte="quoted-printable")
     return message
 
 

@@ -1,0 +1,149 @@
+"""Another copy of a mail, and another address."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ops.__main__ import ops
+from ops.customers import masked
+from ops.desk import Desk
+from reservations.application.ports import MailRefused
+from reservations.domain.fulfilment import SendMail, begin_send, fulfil, record_send, send_again
+from reservations.domain.policy import STANDARD, Moment
+from reservations.domain.reservation import ERASED, MailKind, MailStatus
+from tests.unit.ops.test_ops import SHOWN, Watched, confirmed, keep
+from tests.worlds.builders import HOUR, NOON, RESERVATION_ID, a_send, a_voucher
+from tests.worlds.fakes import InMemoryDatabase, RecordingMailer
+
+NEW = "ana.lopez@example.com"
+
+
+class Office(Desk):
+    """Mails by the services' own recorder."""
+
+    def notifier(self) -> RecordingMailer:
+        return self.services.mailer  # type: ignore[return-value]  # of FakeServices
+
+
+@pytest.fixture
+def services() -> Watched:
+    return Watched()
+
+
+@pytest.fixture
+def database(services: Watched) -> InMemoryDatabase:
+    keep(services.database, confirmed())
+    return services.database
+
+
+def run(services: Watched, *arguments: str, typed: str = "") -> Result:
+    desk = Office(services, stack="none")
+    return CliRunner().invoke(ops, ["--stage", "x", *arguments], obj=desk, input=typed)
+
+
+def set_email(services: Watched, typed: str = NEW) -> Result:
+    command = ("customer", "set-email", SHOWN, "--evidence", "TICKET-5")
+    return run(services, *command, typed=f"{typed}\n")
+
+
+def events(database: InMemoryDatabase) -> list[tuple[str, str | None]]:
+    return [(line.event, line.note) for line in database.history[RESERVATION_ID]]
+
+
+# --- another copy
+
+
+def test_one_more_copy_of_the_last_mail_is_due(
+    services: Watched, database: InMemoryDatabase
+) -> None:
+    said = run(services, "mail", "resend", SHOWN)
+
+    assert said.exit_code == 0, said.stderr
+    kept = database.reservations[RESERVATION_ID]
+    assert fulfil(kept, database.now) == SendMail(MailKind.CONFIRMED)
+    assert ("operator.mail_resent", "confirmed") in events(database)
+
+
+def test_a_mail_that_does_not_fit_the_status_is_refused(
+    services: Watched, database: InMemoryDatabase
+) -> None:
+    said = run(services, "mail", "resend", SHOWN, "--kind", "rejected")
+
+    assert said.exit_code == 2
+    assert "confirmed" in said.stderr
+    assert fulfil(database.reservations[RESERVATION_ID], database.now) != SendMail(
+        MailKind.CONFIRMED
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "due"),
+    [(MailStatus.SENT, False), (MailStatus.UNKNOWN, False), (MailStatus.NOT_SENT, True)],
+)
+def test_a_copy_is_repeated_only_if_it_surely_did_not_leave(status: MailStatus, due: bool) -> None:
+    at = Moment(NOON, STANDARD)
+    sent = replace(confirmed(), documents=(a_voucher(),), sends=(a_send(),))
+    asked = send_again(sent, MailKind.CONFIRMED, at)
+
+    ended = record_send(begin_send(asked, MailKind.CONFIRMED, at), MailKind.CONFIRMED, status, at)
+
+    [send] = ended.sends
+    assert (send.status, send.attempts) == (MailStatus.SENT, a_send().attempts + 1)
+    assert (fulfil(ended, NOON + HOUR) == SendMail(MailKind.CONFIRMED)) is due
+
+
+# --- another address
+
+
+def test_a_new_address_kills_old_links_and_tells_the_old_address(
+    services: Watched, database: InMemoryDatabase
+) -> None:
+    old = database.customers[RESERVATION_ID].email
+
+    said = set_email(services)
+
+    assert said.exit_code == 0, said.stderr
+    assert database.customers[RESERVATION_ID].email == NEW
+    assert database.reservations[RESERVATION_ID].token_version == 1
+    assert ("operator.address_changed", "TICKET-5") in events(database)
+    assert [notice.to for notice in services.mailer.notices] == [old]
+    assert old not in said.output
+    assert NEW not in said.output
+    assert masked(NEW) in said.stdout
+
+
+def test_an_old_address_that_takes_no_mail_is_reported(
+    services: Watched, database: InMemoryDatabase
+) -> None:
+    services.mailer.outcome = MailRefused()
+
+    assert "NOT told" in set_email(services).stdout
+    assert database.customers[RESERVATION_ID].email == NEW
+
+
+@pytest.mark.parametrize("wrong", ["ana.lopez", "", "a@b@c"])
+def test_what_is_no_address_changes_nothing(
+    services: Watched, database: InMemoryDatabase, wrong: str
+) -> None:
+    before: Any = database.customers[RESERVATION_ID]
+
+    assert set_email(services, wrong).exit_code == 2
+    assert database.customers[RESERVATION_ID] == before
+    assert services.mailer.notices == []
+
+
+@pytest.mark.parametrize("erased", [True, False])
+def test_an_erased_or_equal_address_is_refused(
+    services: Watched, database: InMemoryDatabase, erased: bool
+) -> None:
+    before = database.customers[RESERVATION_ID]
+    database.customers[RESERVATION_ID] = ERASED if erased else replace(before, email=NEW)
+
+    assert set_email(services).exit_code == 2
+    assert database.reservations[RESERVATION_ID].token_version == 0
+
+
+def test_evidence_is_needed(services: Watched, database: InMemoryDatabase) -> None:
+    assert "--evidence" in run(services, "customer", "set-email", SHOWN, typed=NEW).stderr
