@@ -281,6 +281,10 @@ logs: set-up ## Follow the logs of every process and function; FUNCTION=process_
 	@if [ -n "$(CODE)" ]; then exec bin/ops logs "$(CODE)" --follow; fi; \
 		PYTHONPATH=layers/core exec $(tools)/python -m local.follow $(FUNCTION)
 
+.PHONY: trace
+trace: set-up ## Draw one reservation on a time axis: make trace CODE=XXXXX-XXXXX-X; ARGS="--svg trace.svg" for a drawing
+	@bin/ops trace "$(CODE)" $(ARGS)
+
 .PHONY: watch
 watch: up ## Make each edit in functions/ and layers/ live at the next call, without a restart
 	@exec $(tools)/python -m local.watching

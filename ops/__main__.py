@@ -8,7 +8,7 @@ import os
 
 import click
 
-from ops import acting, customers, finding, logs, looking, queues
+from ops import acting, customers, finding, logs, looking, queues, trace
 from ops.desk import Desk, Operations, Tunnel, tunnel
 from reservations.services import Services
 
@@ -65,6 +65,7 @@ for command in (
     looking.show,
     looking.watch,
     logs.logs,
+    trace.trace,
     looking.timeline,
     looking.list_reservations,
     looking.invariants,

@@ -106,11 +106,11 @@ def read_line(line: str) -> Line | None:
 
 def _ordered(lines: Iterator[Line], since: datetime) -> list[Line]:
     return sorted(
-        (line for line in lines if _at(line) >= since), key=lambda line: str(line["timestamp"])
+        (line for line in lines if at_of(line) >= since), key=lambda line: str(line["timestamp"])
     )
 
 
-def _at(line: Line) -> datetime:
+def at_of(line: Line) -> datetime:
     return datetime.fromisoformat(line["timestamp"])
 
 
@@ -132,7 +132,7 @@ def told(line: Line) -> str:
     level = "" if line["level"] == "INFO" else f"{line['level']} "
     name = str(line.get("function_name", "")).rpartition("Function")[0].partition("-")[2]
     error = f"\n{line['exception']}" if line.get("exception") else ""
-    at = shown(_at(line).astimezone(UTC))
+    at = shown(at_of(line).astimezone(UTC))
     return (
         f"{at} {name or line.get('function_name', '')}  {level}{line['message']}  {facts}".rstrip()
         + error

@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 Page = Mapping[str, Row | Sequence[Row] | str | int | float]
 
 _WIDTH = 80  # columns, where no terminal says how many there are
-_OUTCOMES = {
+OUTCOMES = {
     "Seen": "answered",
     "Listing": "listed",
     "NotSent": "not sent",
@@ -198,7 +198,7 @@ def with_attempts(page: Page) -> Page:
 
 
 def _try(attempt: Row) -> str:
-    outcome = _OUTCOMES.get(attempt["outcome"], attempt["outcome"])
+    outcome = OUTCOMES.get(attempt["outcome"], attempt["outcome"])
     status = f" {attempt['http_status']}" if attempt["http_status"] else ""
     return f"{shown(attempt['sent_at'])} {attempt['verb']}{status} {outcome} {attempt['ms']} ms"
 

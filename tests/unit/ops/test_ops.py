@@ -190,7 +190,8 @@ def every_command(
 
 def test_there_is_a_command_for_each_thing_operators_do() -> None:
     assert {" ".join(path) for path in every_command()} == {
-        "find", "show", "watch", "logs", "timeline", "list", "nudge", "cancel", "erase", "reconcile", "invariants",
+        "find", "show", "watch", "logs", "trace", "timeline", "list", "nudge", "cancel", "erase",
+        "reconcile", "invariants",
         "review resolve", "token reissue", "mail resend", "customer set-email",
         "outbox lag", "outbox revive", "outbox publish",
         "dlq list", "dlq redrive", "dlq drop",

@@ -32,7 +32,8 @@ _POWERTOOLS = (
     " function_memory_size function_arn function_request_id xray_trace_id exception exception_name"
 )
 _FACTS = (
-    "trace_id request_id message_id reservation_id reservation_ids reservation_code verb outcome http_status"
+    "trace_id request_id message_id outbox_ms queue_ms reservation_id reservation_ids reservation_code"
+    " verb outcome http_status"
     " elapsed_ms alarm code type kind reason queue error detail invariant remedy revision"
     " published woken looked unanswered dead hints webhooks idempotency_keys documents travelers"
     " claims unpaid_mails checked broken"

@@ -100,11 +100,25 @@ def consume(
 
     def read(record: SQSRecord) -> None:
         hint = decode_hint(record.body, queue=source)
-        logger.append_keys(message_id=str(hint.message_id), reservation_id=str(hint.reservation_id))
+        logger.append_keys(
+            message_id=str(hint.message_id),
+            reservation_id=str(hint.reservation_id),
+            **_waits(hint, record),
+        )
         begin_trace(hint.traceparent)
         on_hint(hint, min(own_limit, call_limit))
 
     return _each(event, context, read, services, line="hint not handled", metric="HintFailed")
+
+
+def _waits(hint: Hint, record: SQSRecord) -> dict[str, int]:
+    """The time from the hint to its queue, and in the queue, in milliseconds."""
+    sent_ms = record.attributes.get("SentTimestamp")
+    if sent_ms is None:
+        return {}
+    sent = datetime.fromtimestamp(int(sent_ms) / 1000, UTC)
+    waits = {"outbox_ms": sent - hint.occurred_at, "queue_ms": datetime.now(UTC) - sent}
+    return {name: max(0, wait // timedelta(milliseconds=1)) for name, wait in waits.items()}
 
 
 def consume_mail_events(
@@ -140,7 +154,9 @@ def _each(
     def handle(record: SQSRecord) -> None:
         if record.message_id != first and context.get_remaining_time_in_millis() < RECORD_MS:
             raise NoTimeLeftError
-        logger.remove_keys(["message_id", "reservation_id"])  # those of the previous record
+        logger.remove_keys(
+            ["message_id", "reservation_id", "outbox_ms", "queue_ms"]
+        )  # those of the previous record
         begin_trace(None)
         try:
             _read_or_bury(record, read, services)

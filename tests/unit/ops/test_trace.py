@@ -1,0 +1,111 @@
+"""One reservation on one time axis."""
+
+import re
+from datetime import timedelta
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from ops.trace import Trace, as_svg, as_text, trace_of
+from reservations.application.ports import Attempt
+from reservations.domain.actions import Verb
+from reservations.domain.facts import Status
+from reservations.domain.history import HistoryEntry
+from reservations.domain.identifiers import uuid7
+from tests.worlds.builders import NOON, a_booking, a_charge, a_customer, a_reservation
+
+SECOND = timedelta(seconds=1)
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def an_attempt(key: str, at: int, outcome: str, ms: int = 2000) -> Attempt:
+    return Attempt(
+        call_key=key,
+        verb=Verb.CHARGE,
+        sent_at=NOON + at * SECOND,
+        outcome=outcome,
+        http_status=201 if outcome == "Seen" else None,
+        elapsed_ms=ms,
+    )
+
+
+def a_hint(made: int, outbox_ms: int, queue_ms: int) -> dict[str, Any]:
+    handled = NOON + made * SECOND + timedelta(milliseconds=outbox_ms + queue_ms)
+    return {
+        "message_id": str(uuid7(NOON + made * SECOND)),
+        "outbox_ms": outbox_ms,
+        "queue_ms": queue_ms,
+        "timestamp": handled.isoformat(),
+        "function_name": "reservations-ProcessPaymentFunction-1",
+    }
+
+
+@pytest.fixture
+def trace() -> Trace:
+    charge = a_charge(Status.UNKNOWN)
+    reservation = a_reservation(charge, a_booking(), next_check_at=NOON + 7222 * SECOND)
+    hint = a_hint(0, 500, 400)
+    return trace_of(
+        reservation,
+        history=[
+            HistoryEntry(event="reservation.accepted", at=NOON, actor="system"),
+            HistoryEntry(
+                event="operator.nudged", at=NOON + 7200 * SECOND, actor="operator:guardia"
+            ),
+        ],
+        attempts=[an_attempt(charge.key, 1, "NoAnswer"), an_attempt(charge.key, 7200, "Seen")],
+        lines=[hint, {**hint, "message": "another line of this work"}],
+        now=NOON + 7210 * SECOND,
+    )
+
+
+def bars(trace: Trace) -> list[tuple[float, float, str]]:
+    """Begin, width and colour of each mark of the drawing."""
+    root = ElementTree.fromstring(as_svg(trace))  # noqa: S314  # our own text
+    rects = [each for each in root.iter(f"{SVG}rect") if each.get("rx")]
+    return [(float(r.get("x", 0)), float(r.get("width", 0)), r.get("fill", "")) for r in rects]
+
+
+def test_marks_are_in_the_order_of_time_with_each_hint_once(trace: Trace) -> None:
+    assert [mark.lane for mark in trace.marks] == [
+        "history", "hint", "payments", "history", "payments",
+    ]  # fmt: skip
+    assert "0.5+0.4 s" in trace.marks[1].label
+
+
+def test_a_bar_is_as_long_as_its_request_and_its_colour_is_the_outcome(trace: Trace) -> None:
+    _, hint, silent, _, answered = bars(trace)
+
+    assert silent[1] == pytest.approx(answered[1], rel=0.01)
+    assert silent[1] > 2 * hint[1]
+    assert silent[2] != answered[2]
+
+
+def test_a_pause_of_two_hours_is_shortened(trace: Trace) -> None:
+    assert trace.length < timedelta(seconds=30)
+    assert any("⋯" in line for line in as_text(trace))
+
+
+def test_the_next_check_is_a_countdown(trace: Trace) -> None:
+    assert "next check in 12 s" in list(as_text(trace))[-1]
+
+
+def test_the_text_fits_a_terminal_and_has_no_personal_data(trace: Trace) -> None:
+    lines = list(as_text(trace))
+    customer = a_customer()
+
+    assert max(map(len, lines)) <= 80
+    for personal in (customer.full_name, customer.email, customer.payment_token):
+        assert personal
+        assert personal not in "\n".join(lines) + as_svg(trace)
+
+
+@pytest.mark.parametrize("text", ["<script>", 'a"b', "a&b"])
+def test_the_word_of_a_provider_is_text_in_the_drawing(trace: Trace, text: str) -> None:
+    entry = HistoryEntry(event=text, at=NOON, actor="system")
+    drawn = as_svg(trace_of(a_reservation(), history=[entry], attempts=[], lines=[], now=NOON))
+
+    root = ElementTree.fromstring(drawn)  # noqa: S314  # our own text
+    assert text in [each.text for each in root.iter(f"{SVG}text")]
+    assert not re.search("<script", drawn)
