@@ -141,6 +141,20 @@ check-template:
 
 ##@ AWS
 
+.PHONY: gates
+gates: bootstrap ## Show the board of the gates; RUN=all, RUN=G5 or RUN=G5-no-500 runs their checks first
+	@PYTHONPATH=layers/core $(tools)/python -m tools.gates $(RUN)
+
+.PHONY: checklist
+checklist: bootstrap ## Show the day's state on one screen: gates, documents, errors, retries, metrics, tests
+	@PYTHONPATH=layers/core $(tools)/python -m tools.checklist
+
+BASE ?= main
+
+.PHONY: check-pr
+check-pr: bootstrap ## Check that a range is small and brings docs, tests and changelog: make check-pr BASE=main
+	@$(tools)/python -m tools.check_pr "$(BASE)"
+
 .PHONY: build-aws
 build-aws: bootstrap ## Build functions and layers for Lambda; needs Python 3.13, whose bytecode they carry
 	PYTHON=python3.13 UV=$(abspath $(uv)) $(sam) build --config-env $(STAGE)

@@ -17,7 +17,7 @@ import yaml
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from local.template import SIZES, in_size, resources
+from local.template import SIZES, in_size, name_of, resources
 from reservations import config
 from reservations.adapters.mysql.idempotency import KEPT as KEYS_KEPT
 from reservations.adapters.mysql.tables import METADATA
@@ -274,6 +274,97 @@ def environments() -> str:
     rows = [[f"`{folder}`", *map(str, most)] for folder, most in reserved.items()]
     sums = [str(sum(map(int, column))) for column in zip(*reserved.values(), strict=True)]
     return table(["Función", *(f"`{size}`" for size in SIZES[1:])], [*rows, ["suma", *sums]])
+
+
+def _on_queue() -> dict[str, list[str]]:
+    """The queues that each function reads, by its folder."""
+    return {
+        Path(properties["CodeUri"]).name: [
+            name_of(event["Properties"]["Queue"])
+            for event in properties.get("Events", {}).values()
+            if event["Type"] == "SQS"
+        ]
+        for properties in resources("AWS::Serverless::Function").values()
+    }
+
+
+def architecture() -> str:
+    """The parts of the template and their arrows."""
+    lines = [
+        "%% Generado por `make docs` desde la plantilla.",
+        "flowchart LR",
+        "    API[API Gateway]",
+    ]
+    for name in resources("AWS::SQS::Queue"):
+        if "DeadLetter" not in name:
+            lines.append(f"    {name}[({name})]")
+    for properties in resources("AWS::Serverless::Function").values():
+        folder = Path(properties["CodeUri"]).name
+        kinds = {event["Type"] for event in properties.get("Events", {}).values()}
+        if "Api" in kinds:
+            lines.append(f"    API --> {folder}")
+        if "Schedule" in kinds:
+            lines.append(f"    Reloj --> {folder}")
+        lines += [f"    {queue} --> {folder}" for queue in _on_queue()[folder]]
+        variables = properties.get("Environment", {}).get("Variables", {})
+        for key, value in variables.items():
+            if key.endswith("_QUEUE_URL") and not key.startswith("DEAD"):
+                lines.append(f"    {folder} --> {name_of(value)}")
+            elif key == "DOCUMENT_BUCKET":
+                lines.append(f"    {folder} --> S3[(bonos)]")
+        if any("database-url" in str(policy) for policy in properties["Policies"]):
+            lines.append(f"    {folder} --> MySQL[(MySQL)]")
+    lines += [
+        "    process_payment --> Pagos{{API de pagos}}",
+        "    confirm_supplier --> Proveedor{{API del proveedor}}",
+        "    notify_customer --> SES{{SES}}",
+        "    SES --> MailEventQueue",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def entities() -> str:
+    """The tables, their keys and the column by which each belongs to a reservation."""
+    lines = ["%% Generado por `make docs` desde las tablas.", "erDiagram"]
+    for name, declared in METADATA.tables.items():
+        columns = [
+            f"        {re.sub(r'[^a-z]', '_', str(column.type).split('(')[0].lower())} {column.name}"
+            + (" PK" if column.primary_key else "")
+            for column in declared.columns
+        ]
+        lines += [f"    {name} {{", *columns, "    }"]
+        if name != "reservation" and "reservation_id" in declared.columns:
+            lines.append(f"    reservation ||--o{{ {name} : tiene")
+    return "\n".join(lines) + "\n"
+
+
+def sequence() -> str:
+    """The happy path, each step by the function that reads its queue."""
+    reader = {queue: folder for folder, queues in _on_queue().items() for queue in queues}
+    steps = (
+        ("PaymentQueue", "Pagos", "cargo"),
+        ("SupplierQueue", "Proveedor", "reserva"),
+        ("VoucherQueue", "S3", "bono PDF"),
+        ("NotificationQueue", "SES", "correo con el bono"),
+    )
+    lines = [
+        "%% Generado por `make docs` desde la plantilla.",
+        "sequenceDiagram",
+        "    Frontend->>create_reservation: JSON, Idempotency-Key",
+        "    create_reservation->>MySQL: clave, reserva, historia e indicio, en una transacción",
+        "    create_reservation-->>Frontend: 202 EN PROCESO, reservation_code",
+    ]
+    for queue, other, deed in steps:
+        folder = reader[queue]
+        lines += [
+            f"    poll_outbox->>{queue}: indicio",
+            f"    {queue}->>{folder}: revisar la reserva",
+            f"    {folder}->>MySQL: apunta la llamada",
+            f"    {folder}->>{other}: {deed}",
+            f"    {folder}->>MySQL: apunta la respuesta y el indicio siguiente",
+        ]
+    lines.append("    Frontend->>get_reservation: consulta hasta CONFIRMADA")
+    return "\n".join(lines) + "\n"
 
 
 def odds() -> str:
@@ -573,7 +664,14 @@ BLOCKS = (
 
 def documents() -> dict[Path, str]:
     """Every document that is generated, in whole or in part, as it should be."""
-    texts = {DIAGRAM: diagram()}
+    texts = {DIAGRAM: diagram()} | {
+        DIAGRAM.with_name(f"{name}.mmd"): render()
+        for name, render in (
+            ("arquitectura", architecture),
+            ("tablas", entities),
+            ("secuencia-reserva", sequence),
+        )
+    }
     for block in BLOCKS:
         text = texts.get(block.path) or block.path.read_text(encoding="utf-8")
         texts[block.path] = block.replaced(text)

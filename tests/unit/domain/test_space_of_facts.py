@@ -1,5 +1,6 @@
 """Every small combination of facts has a state, a status, a plan and a view."""
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -8,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from reservations.domain.actions import Inquire, Send, Settled, Void, Wait
-from reservations.domain.facts import Call, Facts, Operation, Reason, Status
+from local.paths import ROOT
+from reservations.domain.actions import Inquire, Send, Settled, Void, Wait, provider_of
+from reservations.domain.facts import Call, Facts, Operation, Provider, Reason, Status
 from reservations.domain.learning import next_look
 from reservations.domain.plan import plan, settle
 from reservations.domain.policy import STANDARD, Moment
@@ -121,6 +123,28 @@ def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None
                 assert facts.find(todo.key) or todo.key.endswith(
                     (str(facts.reservation_id), "pay_1", "pay_2", "bkg_1", "bkg_2")
                 )
+
+
+MOVERS = {Provider.PAYMENTS: "process_payment", Provider.SUPPLIER: "confirm_supplier"}
+
+
+def test_the_document_names_the_functions_that_move_each_intermediate_state() -> None:
+    moved: dict[str, set[str]] = {}
+    for reason in (None, *Reason):
+        for facts, now in product(points(reason), (MOMENTS[0], MOMENTS[3])):
+            standing, at = Standing(facts), Moment(now, STANDARD)
+            todo = verdict(standing, at) or plan(standing, at)
+            if isinstance(todo, (Send, Inquire, Void)):
+                moved.setdefault(standing.state, set()).add(MOVERS[provider_of(todo)])
+
+    text = (ROOT / "docs/05-tolerancia-fallos.md").read_text(encoding="utf-8")
+    section = text.split("## 6. Estados intermedios")[1].split("\n## ")[0]
+    told = {
+        state: set(re.findall(r"`(\w+)`", movers))
+        for state, movers in re.findall(r"^\| ([A-Z_]+) \|[^|]+\|([^|]+)\|", section, re.MULTILINE)
+    }
+    at_rest = {*FINAL, State.SUPPLIER_CONFIRMED}
+    assert told == {state: movers for state, movers in moved.items() if state not in at_rest}
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])
