@@ -9,6 +9,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from reservations import config
 from reservations.application.cancel_reservation import cancel_reservation
+from reservations.application.cases import Cases
 from reservations.application.read_reservation import read_reservation
 from reservations.domain.errors import NotCancellableError
 from reservations.entrypoints import answers, http, idempotency, observability
@@ -32,8 +33,9 @@ def post_cancellation(app: APIGatewayRestResolver, services: Services, code: str
     owned = read_reservation(
         http.path_text(code), reader=reader, uow=services.unit_of_work(), keys=services.key_ring()
     )
+    cases = services.joined_cases()
     stored, replayed = idempotency.once(
-        partial(_cancel, app, services),
+        partial(_cancel, app, services, cases),
         owned.reservation_id,
         scope=idempotency.KeyScope(client_id=reader.client_id, operation=OPERATION, key=key),
         fingerprint={"code": owned.code},
@@ -41,15 +43,15 @@ def post_cancellation(app: APIGatewayRestResolver, services: Services, code: str
         app=app,
     )
     if not replayed and not answers.is_refusal(stored):
+        cases.send_hints()
         observability.report("cancellation accepted", metric="CancellationAccepted")
     return answers.cancelled(stored, base_url=services.public_base_url(), replayed=replayed)
 
 
 def _cancel(
-    app: APIGatewayRestResolver, services: Services, reservation_id: UUID
+    app: APIGatewayRestResolver, services: Services, cases: Cases, reservation_id: UUID
 ) -> dict[str, Any]:
     # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
-    cases = services.joined_cases()
     with cases.uow as uow:
         try:
             reservation = cancel_reservation(reservation_id, cases=cases)

@@ -20,7 +20,7 @@ def make_handler(services: Services) -> observability.Handler:
 def take_step(services: Services, hint: Hint, not_after: datetime) -> StepTaken | None:
     return confirm_supplier(
         hint.reservation_id,
-        cases=services.cases(),
+        cases=services.prompt_cases(),
         supplier=services.supplier_api(),
         not_after=not_after,
     )

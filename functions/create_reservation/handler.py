@@ -23,6 +23,7 @@ from reservations.entrypoints.bodies import (
     parse_json,
     parse_reservation,
 )
+from reservations.entrypoints.observability import count, report
 from reservations.services import Services
 
 SETTINGS = (*answers.SETTINGS, *circumstances.SETTINGS)
@@ -42,18 +43,17 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
     context = circumstances.first_use_by(client_id, services)
     key = http.idempotency_key(event, public=context.modes.public)
     document = parse_json(http.json_body(event))
-    body = parse_reservation(document, context=context)
+    body, cases = parse_reservation(document, context=context), services.joined_cases()
 
     def create(document: dict[str, Any]) -> dict[str, Any]:
         judged = judge_first_use(document, context=context)
         command = judged.to_command(client_id=client_id, language=http.language(event))
         if context.modes.duplicate_charge is DuplicateCharge.REFUSE:
             command = replace(command, claim=charge_claim(command, keys=services.key_ring()))
+        contact, kid = services.support_contact(), services.key_ring().current
         # The idempotency store commits this unit of work together with its own record (docs/ADR/ADR-002).
-        cases, kid = services.joined_cases(), services.key_ring().current
         with cases.uow:
             reservation = create_reservation(command, cases=cases, token_kid=kid)
-        contact = services.support_contact()
         return answers.stored_answer(reservation, policy=cases.policy, support_contact=contact)
 
     stored, replayed = idempotency.once(
@@ -65,13 +65,11 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
         app=app,
     )
     if not replayed:
-        observability.report(
-            "reservation accepted",
-            metric="ReservationAccepted",
-            reservation_id=stored["reservation_id"],
-        )
+        cases.send_hints()
+        accepted = stored["reservation_id"]
+        report("reservation accepted", metric="ReservationAccepted", reservation_id=accepted)
         if context.modes.quote is QuoteMode.OBSERVE and body.quote is None:
-            observability.count("QuoteMissing")
+            count("QuoteMissing")
     return answers.created(
         stored, base_url=services.public_base_url(), keys=services.key_ring(), replayed=replayed
     )

@@ -22,7 +22,7 @@ def make_handler(services: Services) -> observability.Handler:
 def on_hint(services: Services, hint: Hint, _: datetime) -> None:
     issued = issue_voucher(
         hint.reservation_id,
-        cases=services.cases(),
+        cases=services.prompt_cases(),
         renderer=services.voucher_renderer,
         store=services.document_store,
         keys=services.key_ring(),

@@ -29,7 +29,7 @@ def on_hint(services: Services, hint: Hint, _: datetime) -> None:
     store, renderer = services.brief_document_store, services.voucher_renderer
     notified = notify_customer(
         hint.reservation_id,
-        cases=services.cases(),
+        cases=services.prompt_cases(),
         mailer=services.mailer,
         vouchers=Vouchers(store=store, renderer=renderer),
         limits=services.unpaid_mail_limits(),

@@ -32,7 +32,7 @@ def post_webhook(app: APIGatewayRestResolver, services: Services, provider: str)
     if event is None:
         observability.report("webhook without reference", metric="WebhookWithoutReference")
         return Response(HTTPStatus.OK)
-    received = receive_webhook(event, cases=services.cases())
+    received = receive_webhook(event, cases=services.prompt_cases())
     observability.report(
         "webhook received",
         metric=observability.metric_of("Webhook", received),

@@ -1,9 +1,10 @@
 """Promises of every publisher, and the meaning of SQS's partial answers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from operator import attrgetter
+from threading import Event
 from uuid import UUID
 
 import boto3
@@ -13,6 +14,7 @@ from moto import mock_aws
 from mypy_boto3_sqs import SQSClient
 
 from reservations.adapters.aws.hint_codec import decode_hint
+from reservations.adapters.aws.prompt_publisher import PromptPublisher
 from reservations.adapters.aws.sqs import SQS_CONFIG, SqsDeadLetters, SqsMessagePublisher
 from reservations.application.ports import MessagePublisher, Published
 from reservations.domain.errors import QueueUnavailableError
@@ -27,6 +29,10 @@ A_HINT = Hint(
     occurred_at=datetime(2027, 3, 1, 12, tzinfo=UTC),
     traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 )
+
+
+PATIENCE = timedelta(minutes=1)  # never used up
+NO_ANSWER = Published(accepted=frozenset(), refused=frozenset())
 
 
 def hints(count: int, queue: Queue = Queue.PAYMENT) -> list[Hint]:
@@ -66,6 +72,11 @@ def _recording() -> Side:
     return Side(fake, arrived=lambda: fake.hints, lose=fake.unreachable.add)
 
 
+def _prompt() -> Side:
+    sqs = _sqs()
+    return replace(sqs, publisher=PromptPublisher(sqs.publisher, within=PATIENCE))
+
+
 def _sqs() -> Side:
     client = a_client()
     urls = {queue: client.create_queue(QueueName=queue.value)["QueueUrl"] for queue in Queue}
@@ -86,7 +97,7 @@ def _drain(client: SQSClient, queue: Queue, url: str) -> Iterator[Hint]:
             client.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
 
 
-@pytest.fixture(params=[_recording, _sqs])
+@pytest.fixture(params=[_recording, _sqs, _prompt])
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
     with mock_aws():
         yield request.param()
@@ -155,6 +166,41 @@ def test_a_failing_batch_does_not_undo_the_batch_before_it() -> None:
         published = publisher.publish(sent)
 
     assert published == Published(accepted=ids(sent[:10]), refused=frozenset())
+
+
+class StuckPublisher(RecordingPublisher):
+    """Sends nothing before `goes_on`, as a queue that never answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.goes_on = Event()
+
+    def publish(self, hints: Sequence[Hint]) -> Published:
+        self.goes_on.wait()
+        return super().publish(hints)
+
+
+class FailingPublisher(MessagePublisher):
+    def publish(self, hints: Sequence[Hint]) -> Published:
+        raise OSError("no such host")
+
+
+def test_a_caller_does_not_wait_for_a_queue_that_never_answers() -> None:
+    stuck = StuckPublisher()
+    prompt = PromptPublisher(stuck, within=timedelta(milliseconds=10))
+    first, second, third = hints(3)
+
+    assert prompt.publish([first]) == NO_ANSWER
+    assert prompt.publish([second]) == NO_ANSWER
+
+    stuck.goes_on.set()
+    while prompt.publish([third]) == NO_ANSWER:
+        pass  # until the late one has ended
+    assert [hint for hint in stuck.hints if hint != third] == [first]
+
+
+def test_a_failure_of_the_sender_is_no_failure_of_the_caller() -> None:
+    assert PromptPublisher(FailingPublisher(), within=PATIENCE).publish(hints(1)) == NO_ANSWER
 
 
 def test_the_recording_publisher_refuses_chosen_hints() -> None:

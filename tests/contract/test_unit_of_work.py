@@ -162,7 +162,7 @@ def test_a_closed_reservation_is_read_back_whole(uow: UnitOfWork) -> None:
 def test_leaving_without_commit_stores_nothing(uow: UnitOfWork) -> None:
     with uow:
         uow.add(a_creation(a_reservation()), a_customer())
-        uow.outbox.add(a_hint())
+        uow.outbox.add(a_hint(), lease=NO_LEASE)
 
     with uow, pytest.raises(ReservationNotFoundError):
         uow.open(RESERVATION_ID)
@@ -702,11 +702,14 @@ def test_a_far_look_and_what_it_brings_are_stored_with_its_reservation(uow: Unit
 # --- the outbox
 
 
-def put_in_the_outbox(uow: UnitOfWork, *hints: Hint) -> None:
+def put_in_the_outbox(
+    uow: UnitOfWork, *hints: Hint, lease: timedelta = NO_LEASE
+) -> list[OutboxMessage]:
     with uow:
         for hint in hints:
-            uow.outbox.add(hint)
+            uow.outbox.add(hint, lease=lease)
         uow.commit()
+    return list(uow.outbox.stored)
 
 
 def claim(uow: UnitOfWork, *, lease: timedelta = HOUR) -> list[OutboxMessage]:
@@ -782,7 +785,51 @@ def test_a_slow_publisher_cannot_mark_a_hint_that_another_took_over(
         uow.commit()
 
     assert dead == 0
-    assert claim(other) == slow
+    assert [message.row_id for message in claim(other)] == [message.row_id for message in slow]
+
+
+def test_a_stored_hint_is_its_sender_s_until_the_lease_ends(
+    uow: UnitOfWork, another_unit: AnotherUnit
+) -> None:
+    put_in_the_outbox(uow, a_hint(), lease=HOUR)
+    put_in_the_outbox(uow, at_once := a_hint())
+
+    assert [message.hint for message in claim(another_unit())] == [at_once]
+
+
+def test_stored_hints_are_marked_by_another_unit(
+    uow: UnitOfWork, another_unit: AnotherUnit
+) -> None:
+    hints = [a_hint(queue=queue) for queue in Queue]
+    stored = put_in_the_outbox(uow, *hints)
+    assert [message.hint for message in stored] == hints
+
+    with another_unit() as other:
+        other.outbox.mark_published(stored[1:])
+        other.commit()
+
+    assert [message.hint for message in claim(uow)] == hints[:1]
+
+
+def test_a_slow_sender_cannot_mark_a_hint_that_the_poller_took_over(
+    uow: UnitOfWork, another_unit: AnotherUnit
+) -> None:
+    slow = put_in_the_outbox(uow, a_hint())
+    poller = another_unit()
+    taken = claim(poller, lease=NO_LEASE)
+
+    with uow:
+        uow.outbox.mark_published(slow)
+        uow.commit()
+
+    assert claim(poller) == taken
+
+
+def test_a_new_transaction_has_stored_no_hint_yet(uow: UnitOfWork) -> None:
+    put_in_the_outbox(uow, a_hint())
+
+    with uow:
+        assert list(uow.outbox.stored) == []
 
 
 def test_a_hint_dies_of_its_last_refusal_and_is_not_claimed_again(uow: UnitOfWork) -> None:

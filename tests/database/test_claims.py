@@ -287,7 +287,7 @@ def test_hints_are_stored_while_others_are_being_claimed(
     with MySqlUnitOfWork(database) as claiming:
         claiming.outbox.claim(limit=10, lease=LEASE)
         with MySqlUnitOfWork(impatient) as storing:
-            storing.outbox.add(hint)
+            storing.outbox.add(hint, lease=timedelta(0))
             storing.commit()
 
     assert len(drain(database)) == 4

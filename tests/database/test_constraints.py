@@ -1,6 +1,7 @@
 """Changes that the database itself refuses."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import CheckConstraint, text
@@ -93,7 +94,7 @@ def filled(database: Database) -> Database:
     with MySqlUnitOfWork(database) as uow:
         uow.add(a_creation(doubtful), a_customer())
         uow.reservations.add_attempt(RESERVATION_ID, attempt)
-        uow.outbox.add(hint)
+        uow.outbox.add(hint, lease=timedelta(0))
         uow.commit()
     return database
 

@@ -655,7 +655,8 @@ def put_hints(stored: Stored, status: str, *, age: timedelta, times: int = 1) ->
                     reservation_id=uuid7(stored.now),
                     type="payment.due",
                     occurred_at=stored.now,
-                )
+                ),
+                lease=age,
             )
             uow.commit()
     stored.change(

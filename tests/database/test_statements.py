@@ -45,6 +45,7 @@ VALUES: dict[str, Any] = {
     "since": NOON,
     "until": NOON,
     "token": RESERVATION_ID,
+    "tokens": [RESERVATION_ID],
     "before": 1,
     "digests": [bytes(range(32))] * 3,
     "lower": ["started", "unknown"],

@@ -138,7 +138,12 @@ class Journey:
 
     def _moves(self, *, before: datetime) -> bool:
         """Deliver the next hint or advance to the next wake-up. Return `False` if there is neither."""
-        times = (self.stored.next_check_at, self.stored.next_look_at)
+        hints = (row for row in self.around.database.outbox.values() if row.status == "pending")
+        times = (
+            self.stored.next_check_at,
+            self.stored.next_look_at,
+            *(row.available_at for row in hints),
+        )
         due = min(filter(None, times), default=None)
         if self._next_hint():
             return True
@@ -169,11 +174,11 @@ class Journey:
     # --- the traveler ---
 
     def cancel(self) -> None:
-        with self.around.unit_of_work() as uow:
-            cancel_reservation(
-                self.reservation_id, cases=Cases(uow=uow, policy=self.around.policy())
-            )
+        cases = self.around.prompt_cases()
+        with cases.uow as uow:
+            cancel_reservation(self.reservation_id, cases=cases)
             uow.commit()
+        cases.send_hints()
 
     def decide(self, decision: Decision) -> None:
         """Resolve the review as an operator, with evidence."""
@@ -242,11 +247,11 @@ def departed(
         price=PRICE,
         customer=a_customer(payment_token=token),
     )
-    with around.unit_of_work() as uow:
-        reservation = create_reservation(
-            command, cases=Cases(uow=uow, policy=around.policy()), token_kid="k1"
-        )
+    cases = around.prompt_cases()
+    with cases.uow as uow:
+        reservation = create_reservation(command, cases=cases, token_kid="k1")
         uow.commit()
+    cases.send_hints()
     return Journey(around, payments, supplier, reservation.reservation_id)
 
 

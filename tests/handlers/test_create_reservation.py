@@ -1,7 +1,7 @@
 """POST: accepted once, refused with a reason, and never half done; on both real databases."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -15,6 +15,8 @@ from reservations.adapters.mysql.address import connector
 from reservations.adapters.mysql.engine import Database
 from reservations.application.cancel_reservation import cancel_reservation
 from reservations.application.cases import Cases
+from reservations.application.poll_outbox import poll_outbox
+from reservations.application.ports import Published
 from reservations.domain.access_token import KeyRing
 from reservations.domain.clients import DuplicateCharge, QuoteMode
 from reservations.domain.errors import (
@@ -24,9 +26,11 @@ from reservations.domain.errors import (
     KnowledgeLostError,
     SettingsError,
 )
+from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.entrypoints import answers
 from tests.worlds.databases import ENGINES, Connect, SchemaOf, connections_to
+from tests.worlds.fakes import RecordingPublisher
 from tests.worlds.invocation import LogBook, a_context, an_event
 from tests.worlds.quotes import SIGNER, claims_of
 from tests.worlds.services import BASE_URL, KEYS, OnDatabase, handler_of, raising
@@ -212,6 +216,46 @@ def test_a_repeat_is_answered_the_same_and_does_nothing(
     assert header(again, "Idempotency-Replayed") == "true"
     assert rows(database) == ONE_OF_EACH
     assert len(logs.saying("reservation accepted")) == 1
+
+
+def test_a_new_reservation_s_hint_is_sent_and_marked_before_the_answer(
+    services: OnDatabase, database: Database
+) -> None:
+    post(services, "accepted")
+    post(services, "accepted")
+
+    assert [hint.queue for hint in services.prompt_publisher.hints] == [Queue.PAYMENT]
+    assert only_value(database, "SELECT status FROM outbox") == "published"
+
+
+def test_a_reservation_is_accepted_without_its_queue_and_the_poller_sends_its_hint(
+    services: OnDatabase, database: Database
+) -> None:
+    services.prompt_publisher.unreachable = {Queue.PAYMENT}
+    assert post(services, "accepted")["statusCode"] == 202
+
+    run(database, text("UPDATE outbox SET available_at = UTC_TIMESTAMP(6)"))  # after `hint_grace`
+    database.commit()
+    poller = RecordingPublisher()
+    poll_outbox(uow=services.unit_of_work(), publisher=poller, policy=STANDARD)
+    assert [hint.queue for hint in poller.hints] == [Queue.PAYMENT]
+
+
+def test_a_database_lost_after_the_commit_changes_no_answer(
+    services: OnDatabase, database: Database, connect: Connect
+) -> None:
+    ours = only_value(database, "SELECT CONNECTION_ID()")
+
+    class LosingTheDatabase(RecordingPublisher):
+        def publish(self, hints: Sequence[Hint]) -> Published:
+            run(connect(), text(f"KILL {ours}"))
+            return super().publish(hints)
+
+    services.prompt_publisher = LosingTheDatabase()
+
+    assert post(services, "accepted")["statusCode"] == 202
+    assert rows(database) == ONE_OF_EACH
+    assert only_value(database, "SELECT status FROM outbox") == "pending"
 
 
 def test_a_key_used_for_another_request_is_refused(

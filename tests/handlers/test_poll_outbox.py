@@ -1,6 +1,7 @@
 """The scheduled function: it polls until its time is up, counts, and fails loudly."""
 
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -52,7 +53,7 @@ def store_hints(around: Surroundings, queues: Iterable[Queue]) -> list[Hint]:
     ]
     with InMemoryUnitOfWork(around.database) as uow:
         for hint in hints:
-            uow.outbox.add(hint)
+            uow.outbox.add(hint, lease=timedelta(0))
         uow.commit()
     return hints
 

@@ -27,7 +27,7 @@ from tests.handlers.test_receive_webhook import (
 )
 from tests.template.test_functions import FOLDERS, FROM_ENVIRONMENT, settings_of
 from tests.worlds.builders import NOON, RESERVATION_ID, a_creation
-from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
+from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork, RecordingPublisher
 from tests.worlds.invocation import LogBook, a_context, an_event
 from tests.worlds.quotes import JWK_SET, SIGNER, Signer
 from tests.worlds.services import KEYS, ORIGIN, handler_of
@@ -131,6 +131,7 @@ class Warm(Services):
 
     def __init__(self) -> None:
         super().__init__(ENVIRONMENT)
+        self.prompt_publisher = RecordingPublisher()
         self.moment = NOON
         self._stored = InMemoryDatabase()
         with self.unit_of_work() as uow:

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from reservations.adapters.aws.hint_codec import encode_hint
 from reservations.adapters.mysql.address import connector
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application.poll_outbox import poll_outbox
 from reservations.domain.clients import DuplicateCharge
 from reservations.domain.facts import Seen, Status
+from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
 from reservations.domain.reservation import Reservation
 from tests.worlds.builders import (
@@ -26,12 +29,18 @@ from tests.worlds.builders import (
     some_facts,
 )
 from tests.worlds.databases import ENGINES, SchemaOf, empty_the_tables
-from tests.worlds.fakes import ScriptedPayments
+from tests.worlds.fakes import RecordingPublisher, ScriptedPayments, ScriptedSupplier
 from tests.worlds.invocation import a_context, an_event
 from tests.worlds.services import OnDatabase, handler_of
 from tests.worlds.sql import counted
 
 CONFIRMED = a_reservation(facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON))
+STEPS = {
+    Queue.PAYMENT: "process_payment",
+    Queue.SUPPLIER: "confirm_supplier",
+    Queue.VOUCHER: "issue_voucher",
+    Queue.NOTIFICATION: "notify_customer",
+}
 LONGEST = 16 * 1024  # bytes of one text, before RDS Proxy pins its connection
 
 
@@ -49,10 +58,12 @@ class Counted(OnDatabase):
             uow.add(a_creation(reservation), a_customer())
             uow.commit()
 
-    def run(self, event: str, **headers: str) -> int:
-        """Invoke a function on one of its events. Return the number of round trips."""
+    def run(self, event: str, hint: Hint | None = None, **headers: str) -> int:
+        """Invoke a function on one of its events, or on a `hint`. Return the number of round trips."""
         self.trips.clear()
         sent = an_event(event)
+        if hint is not None:
+            sent["Records"][0]["body"] = encode_hint(hint)
         for name, value in headers.items():
             sent["headers"][name.replace("_", "-")] = value
             sent["multiValueHeaders"][name.replace("_", "-")] = [value]
@@ -74,12 +85,12 @@ def services(request: pytest.FixtureRequest, schema_of: SchemaOf) -> Iterator[Co
 
 
 @pytest.mark.parametrize(
-    ("duplicate", "trips"), [(DuplicateCharge.ALLOW, 2), (DuplicateCharge.REFUSE, 3)]
+    ("duplicate", "trips"), [(DuplicateCharge.ALLOW, 3), (DuplicateCharge.REFUSE, 4)]
 )
-def test_a_reservation_is_created_in_two_and_answered_again_in_two(
+def test_a_reservation_is_created_in_three_and_answered_again_in_two(
     services: Counted, duplicate: DuplicateCharge, trips: int
 ) -> None:
-    """One more claims the charge, and reads who has the claim."""
+    """The third marks the hint as sent. One more claims the charge, and reads who has the claim."""
     services.modes["web"] = replace(services.modes["web"], duplicate_charge=duplicate)
 
     assert services.run("create_reservation.accepted") == trips
@@ -96,21 +107,23 @@ def test_a_reservation_is_read_in_one(services: Counted) -> None:
     assert services.answer["statusCode"] == 304
 
 
-def test_a_provider_s_step_takes_two_before_the_call_and_two_after(services: Counted) -> None:
+def test_a_provider_s_step_takes_two_before_the_call_and_two_after_and_one_to_mark_the_hint(
+    services: Counted,
+) -> None:
     services.keep(a_reservation())
     paid = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
     services.payments = ScriptedPayments(paid)
 
-    assert services.run("process_payment.due") == 4
+    assert services.run("process_payment.due") == 5
 
 
 @pytest.mark.parametrize(
     ("event", "reservation", "trips"),
     [
-        ("issue_voucher.due", CONFIRMED, 4),
-        ("notify_customer.due", a_reservation(facts=CONFIRMED.facts, documents=(a_voucher(),)), 6),
-        ("cancel_reservation.accepted", a_reservation(), 4),
-        ("receive_webhook.payment_succeeded", a_reservation(), 3),
+        ("issue_voucher.due", CONFIRMED, 5),
+        ("notify_customer.due", a_reservation(facts=CONFIRMED.facts, documents=(a_voucher(),)), 7),
+        ("cancel_reservation.accepted", a_reservation(), 5),
+        ("receive_webhook.payment_succeeded", a_reservation(), 4),
         ("record_mail_event.bounced", a_reservation(), 3),
     ],
 )
@@ -123,10 +136,30 @@ def test_every_other_function_takes_no_more(
     assert services.run(event) == trips
 
 
+def test_a_journey_takes_thirteen_to_be_confirmed_and_eleven_more_with_its_papers(
+    services: Counted,
+) -> None:
+    """All of it, without the poller: each step sends the hint of the next, and marks it."""
+    paid = Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
+    booked = Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="SOL-8841")
+    services.payments, services.supplier = ScriptedPayments(paid), ScriptedSupplier(booked)
+    services.modes["web"] = replace(services.modes["web"], duplicate_charge=DuplicateCharge.ALLOW)
+
+    taken = [services.run("create_reservation.accepted")]
+    for hint in (hints := services.prompt_publisher.hints):
+        taken.append(services.run(f"{STEPS[hint.queue]}.due", hint))
+
+    assert [hint.queue for hint in hints] == list(STEPS)
+    assert taken == [3, 5, 5, 5, 6]
+
+
 @pytest.mark.parametrize(("hints", "trips"), [(0, 6), (1, 7)])
 def test_a_round_of_the_poller_takes_two_more_for_each_kind_of_work(
     services: Counted, hints: int, trips: int
 ) -> None:
+    services.saga_policy = replace(STANDARD, hint_grace=timedelta(0))
+    services.prompt_publisher = RecordingPublisher()
+    services.prompt_publisher.unreachable = set(Queue)
     if hints:
         services.run("create_reservation.accepted")
     services.trips.clear()

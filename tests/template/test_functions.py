@@ -249,7 +249,7 @@ def test_every_function_has_the_shared_policy(folder: str) -> None:
 
 def given_with(condition: str) -> dict[str, Any]:
     """The statement of the shared policy that depends on a condition."""
-    [policy] = resources("AWS::IAM::ManagedPolicy").values()
+    policy = resources("AWS::IAM::ManagedPolicy")["EveryFunctionPolicy"]
     cases = [each["Fn::If"] for each in policy["PolicyDocument"]["Statement"] if "Fn::If" in each]
     [(statement, otherwise)] = [case[1:] for case in cases if case[0] == condition]
     assert otherwise == {"Ref": "AWS::NoValue"}
@@ -543,6 +543,7 @@ def test_the_settings_of_a_function_are_derived_from_its_code() -> None:
         config.DatabaseSettings,
         config.DeadLetterSettings,
         config.PROVIDERS[Provider.PAYMENTS].settings,
+        config.QueueSettings,
         config.SagaSettings,
     }
 
@@ -592,17 +593,24 @@ def test_every_setting_is_used_by_some_function() -> None:
     assert set(SETTINGS.values()) == used
 
 
+def queues_of_hints(variables: dict[str, Any]) -> set[str]:
+    return {name_of(value) for name, value in variables.items() if name.endswith("QUEUE_URL")}
+
+
 @every_function
-def test_a_function_may_send_only_to_the_queues_in_its_environment(folder: str) -> None:
-    properties = functions()[folder]
-    sending = {
-        name_of(policy["SQSSendMessagePolicy"]["QueueName"])
-        for policy in properties.get("Policies", [])
-        if "SQSSendMessagePolicy" in policy
+def test_a_function_may_send_its_dead_letters_and_its_hints_and_nothing_else(folder: str) -> None:
+    """Hints of a new reservation are for the first step only."""
+    shared = queues_of_hints(template()["Globals"]["Function"]["Environment"]["Variables"])
+    own = queues_of_hints(functions()[folder].get("Environment", {}).get("Variables", {})) - shared
+    if config.QueueSettings in settings_of(folder):
+        own |= {"PaymentQueue"} if folder == "create_reservation" else shared
+    granted = {
+        queue.removesuffix(".Arn")
+        for right in rights()[folder]
+        if right.actions[0].startswith("sqs:Send")
+        for queue in right.resources
     }
-    variables = properties.get("Environment", {}).get("Variables", {})
-    told = {name_of(value) for name, value in variables.items() if name.endswith("QUEUE_URL")}
-    assert sending == told
+    assert granted == own
 
 
 # --- where it is deployed to --------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from local.template import SIZES, in_size
 from reservations.domain.actions import LOOK_QUEUE_OF, QUEUE_OF
 from reservations.domain.messages import Queue
-from tests.template.resources import functions, name_of, resources
+from tests.template.resources import functions, name_of, resources, template
 
 RECEIVES = 20
 VISIBILITY_FACTOR = 6  # https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
@@ -132,8 +132,8 @@ def test_a_function_sends_dead_letters_to_those_of_its_own_queues(
     assert own == name_of(queue["RedrivePolicy"]["deadLetterTargetArn"])
 
 
-def test_the_poller_knows_every_queue_by_its_own_name() -> None:
-    variables = functions()["poll_outbox"]["Environment"]["Variables"]
+def test_every_function_knows_the_queues_by_their_own_names() -> None:
+    variables = template()["Globals"]["Function"]["Environment"]["Variables"]
     addresses = {k: name_of(v) for k, v in variables.items() if k.endswith("_QUEUE_URL")}
     assert addresses == {f"{queue.name}_QUEUE_URL": queue_name(queue) for queue in Queue}
 

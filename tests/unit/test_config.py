@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from reservations.config import (
+    HINT_SEND_LIMIT,
     PROFILES,
     PROVIDERS,
     RENEWED_AFTER,
@@ -32,7 +33,7 @@ from reservations.config import (
 )
 from reservations.domain.errors import SettingsError
 from reservations.domain.facts import Provider
-from reservations.domain.policy import SHORT, STANDARD
+from reservations.domain.policy import SHORT, STANDARD, Policy
 from tests.worlds.builders import NOON
 from tests.worlds.quotes import Signer
 
@@ -229,6 +230,7 @@ def test_a_time_out_may_differ_from_its_profile() -> None:
             "timeouts": {"supplier_read": 6.1},
         },  # plus 2 s to connect exceeds the limit of 8 s
         {"profile": "standard", "policy": {"call_limit": 60}},
+        {"profile": "short", "policy": {"hint_grace": 0.3}},  # the sender may need as long
     ],
 )
 def test_a_misspelled_or_impossible_duration_is_refused(
@@ -236,6 +238,13 @@ def test_a_misspelled_or_impossible_duration_is_refused(
 ) -> None:
     message = refusal(SagaSettings, saga_policy=json.dumps(members))
     assert message == "malformed settings: /reservations/test/saga-policy"
+
+
+@pytest.mark.parametrize("policy", PROFILES.values(), ids=PROFILES)
+def test_the_poller_leaves_a_hint_to_its_sender_for_longer_than_that_may_need(
+    policy: Policy,
+) -> None:
+    assert policy.hint_grace > HINT_SEND_LIMIT
 
 
 def test_every_provider_has_its_row_with_limits_for_every_profile() -> None:

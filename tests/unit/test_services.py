@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from reservations import tracing
+from reservations.adapters.aws.prompt_publisher import PromptPublisher
 from reservations.adapters.aws.s3 import S3DocumentStore
 from reservations.adapters.aws.ses import SesMailer
 from reservations.adapters.aws.sqs import SqsDeadLetters, SqsMessagePublisher
@@ -85,6 +86,7 @@ def services(monkeypatch: pytest.MonkeyPatch) -> Stored:
 
 ADAPTERS: dict[str, type] = {
     "publisher": SqsMessagePublisher,
+    "prompt_publisher": PromptPublisher,
     "dead_letters": SqsDeadLetters,
     "document_store": S3DocumentStore,
     "brief_document_store": S3DocumentStore,

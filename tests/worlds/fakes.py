@@ -197,11 +197,11 @@ class RecordingPublisher(MessagePublisher):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredHint:
-    """An outbox row; `owner` holds its lease."""
+    """An outbox row."""
 
     hint: Hint
     available_at: datetime
-    owner: "InMemoryOutbox | None" = None
+    lease: UUID | None = None
     refusals: int = 0
     status: str = "pending"
 
@@ -262,6 +262,7 @@ class InMemoryUnitOfWork(UnitOfWork):
 
     def __enter__(self) -> Self:
         self._begin()
+        self.outbox.stored.clear()
         return self
 
     def __exit__(
@@ -294,7 +295,7 @@ class InMemoryUnitOfWork(UnitOfWork):
 
     def _add_hints(self, change: Change) -> None:
         for hint in change.messages(traceparent=self.traceparent):
-            self.outbox.add(hint)
+            self.outbox.add(hint, lease=change.hint_grace)
 
     def now(self) -> datetime:
         return self.database.now
@@ -521,11 +522,15 @@ def _stamped_once(old: Facts, new: Facts, stamp: str) -> bool:
 class InMemoryOutbox(Outbox):
     def __init__(self, unit: InMemoryUnitOfWork) -> None:
         self._unit = unit
+        self._token = uuid4()
+        self.stored: list[OutboxMessage] = []
 
-    def add(self, hint: Hint) -> None:
+    def add(self, hint: Hint, *, lease: timedelta) -> None:
         row_id = next(self._unit.database.row_ids)
         self._unit.database.hold(row_id, self._unit)
-        self._unit.hints[row_id] = StoredHint(hint=hint, available_at=self._unit.now())
+        until = self._unit.now() + lease
+        self._unit.hints[row_id] = StoredHint(hint=hint, available_at=until, lease=self._token)
+        self.stored.append(self._message(row_id))
 
     def claim(self, *, limit: int, lease: timedelta) -> list[OutboxMessage]:
         now, hints = self._unit.now(), self._unit.hints
@@ -537,26 +542,30 @@ class InMemoryOutbox(Outbox):
         free = (row_id for _, row_id in due if self._unit.database.hold(row_id, self._unit))
         claimed = list(islice(free, limit))
         for row_id in claimed:
-            hints[row_id] = replace(hints[row_id], available_at=now + lease, owner=self)
-        return [OutboxMessage(row_id=row_id, hint=hints[row_id].hint) for row_id in claimed]
+            until = now + lease
+            hints[row_id] = replace(hints[row_id], available_at=until, lease=self._token)
+        return [self._message(row_id) for row_id in claimed]
 
     def mark_published(self, messages: Collection[OutboxMessage]) -> None:
         for row_id, row in self._leased(messages):
-            self._unit.hints[row_id] = replace(row, status="published", owner=None)
+            self._unit.hints[row_id] = replace(row, status="published", lease=None)
 
     def mark_refused(self, messages: Collection[OutboxMessage], *, dead_after: int) -> int:
         dead = 0
         for row_id, row in self._leased(messages):
             counted = replace(row, refusals=row.refusals + 1)
             if counted.refusals >= dead_after:
-                counted = replace(counted, status="dead", owner=None)
+                counted = replace(counted, status="dead", lease=None)
                 dead += 1
             self._unit.hints[row_id] = counted
         return dead
 
     def _leased(self, messages: Collection[OutboxMessage]) -> list[tuple[int, StoredHint]]:
-        rows = [(m.row_id, self._unit.hints[m.row_id]) for m in messages]
-        return [(row_id, row) for row_id, row in rows if row.owner is self]
+        rows = [(m, self._unit.hints[m.row_id]) for m in messages]
+        return [(m.row_id, row) for m, row in rows if row.lease == m.lease]
+
+    def _message(self, row_id: int) -> OutboxMessage:
+        return OutboxMessage(row_id=row_id, lease=self._token, hint=self._unit.hints[row_id].hint)
 
 
 class InMemoryWebhooks(Webhooks):

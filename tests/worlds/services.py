@@ -65,6 +65,7 @@ class FakeServices(Services):
     """Services in memory. A test may replace any of them on its own instance."""
 
     publisher: RecordingPublisher
+    prompt_publisher: RecordingPublisher
     dead_letters: RecordingDeadLetters
     document_store: InMemoryDocumentStore
     brief_document_store: InMemoryDocumentStore
@@ -84,7 +85,7 @@ class FakeServices(Services):
         self.units = 0  # of work, made so far
         self.payments = ScriptedPayments()
         self.supplier = ScriptedSupplier()
-        self.publisher = RecordingPublisher()
+        self.publisher = self.prompt_publisher = RecordingPublisher()
         self.dead_letters = RecordingDeadLetters()
         self.document_store = self.brief_document_store = InMemoryDocumentStore()
         self.voucher_renderer = PlainRenderer()

@@ -44,6 +44,9 @@ ReadParameters = Callable[[Collection[str]], Mapping[str, str]]
 RENEWED_AFTER = timedelta(minutes=5)
 _TRIED_AGAIN_AFTER = timedelta(seconds=30)
 
+# For all of it: a caller waits. An unsent hint leaves with the poller, after `hint_grace`.
+HINT_SEND_LIMIT = timedelta(milliseconds=300)
+
 CONNECT_ATTEMPTS = 2  # a refused connection has carried nothing, so one retry is safe
 
 Url = Annotated[str, AfterValidator(lambda value: str(HttpUrl(value)).rstrip("/"))]
@@ -218,7 +221,7 @@ class SagaProfile(Settings):
 
     @model_validator(mode="after")
     def _can_serve(self) -> Self:
-        """Refuse a misspelled duration, which would change nothing, and a call too long ever to be sent."""
+        """Refuse a misspelled duration, which would change nothing, and those that defeat each other."""
         if not (
             self.policy.keys() <= Policy.__dataclass_fields__.keys()
             and self.timeouts.keys() <= set(TIMEOUTS)
@@ -226,6 +229,8 @@ class SagaProfile(Settings):
             raise ValueError("unknown duration")
         if max(each.longest for each in self.limits().values()) > self.durations().call_limit:
             raise ValueError("a call may take longer than call_limit")
+        if self.durations().hint_grace <= HINT_SEND_LIMIT:
+            raise ValueError("the poller may publish what is being sent")
         return self
 
     def durations(self) -> Policy:

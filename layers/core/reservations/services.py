@@ -17,6 +17,7 @@ from reservations import config, tracing
 from reservations.adapters.aws.ssm import SSM_BRIEF_CONFIG, SSM_CONFIG, SsmParameters
 from reservations.application import ports
 from reservations.application.cases import Cases
+from reservations.application.hint_sender import HintSender
 from reservations.domain.access_token import KeyRing
 from reservations.domain.clients import ClientModes
 from reservations.domain.facts import Provider
@@ -145,12 +146,21 @@ class Services:
         return JoinedUnitOfWork(self._database, traceparent=tracing.current())
 
     def cases(self, *, actor: str = "system") -> Cases:
-        """Reservations for one piece of work, each in a transaction of its own."""
+        """Reservations for one piece of work, each in a transaction of its own. The poller publishes their hints."""
         return Cases(uow=self.unit_of_work(), policy=self.policy(), actor=actor)
 
+    def prompt_cases(self) -> Cases:
+        """`cases` that send their hints after each commit."""
+        uow = self.unit_of_work()
+        return Cases(uow=uow, policy=self.policy(), sender=self._sender(uow))
+
     def joined_cases(self) -> Cases:
-        """Reservations in the transaction of `idempotency_store`, which commits it."""
-        return Cases(uow=self.joined_unit_of_work(), policy=self.policy())
+        """Reservations in the transaction of `idempotency_store`, which commits it. Send their hints after that."""
+        sender = self._sender(self.unit_of_work())
+        return Cases(uow=self.joined_unit_of_work(), policy=self.policy(), sender=sender)
+
+    def _sender(self, uow: ports.UnitOfWork) -> HintSender:
+        return HintSender(uow=uow, publisher=self.prompt_publisher)
 
     def idempotency_store(
         self, *, client_id: str, operation: str, key: str
@@ -258,11 +268,25 @@ class Services:
 
     @cached_property
     def publisher(self) -> ports.MessagePublisher:
-        from reservations.adapters.aws.sqs import SQS_CONFIG, SqsMessagePublisher
+        from reservations.adapters.aws.sqs import SQS_CONFIG
+
+        return self._new_publisher(SQS_CONFIG)
+
+    @cached_property
+    def prompt_publisher(self) -> ports.MessagePublisher:
+        """For a caller that waits: it gives up soon."""
+        from reservations.adapters.aws.prompt_publisher import PromptPublisher
+        from reservations.adapters.aws.sqs import SQS_PROMPT_CONFIG
+
+        publisher = self._new_publisher(SQS_PROMPT_CONFIG)
+        return PromptPublisher(publisher, within=config.HINT_SEND_LIMIT)
+
+    def _new_publisher(self, limits: Config) -> ports.MessagePublisher:
+        from reservations.adapters.aws.sqs import SqsMessagePublisher
 
         urls = self._variables(config.QueueSettings)
         return SqsMessagePublisher(
-            boto3.client("sqs", config=SQS_CONFIG),
+            boto3.client("sqs", config=limits),
             queue_urls={queue: getattr(urls, f"{queue}_queue_url") for queue in Queue},
         )
 

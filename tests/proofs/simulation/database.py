@@ -175,9 +175,9 @@ class _Outbox(InMemoryOutbox):
         super().__init__(unit)
         self._simulated = unit
 
-    def add(self, hint: Hint) -> None:
+    def add(self, hint: Hint, *, lease: timedelta) -> None:
         self._simulated.statement("add hint")
-        super().add(hint)
+        super().add(hint, lease=lease)
         self._simulated.staged.append(hint)
 
     def claim(self, *, limit: int, lease: timedelta) -> list[OutboxMessage]:

@@ -67,6 +67,7 @@ class Invocations:
             with cases.uow as uow:
                 create_reservation(command, cases=cases, token_kid="k1")
                 uow.commit()
+            cases.send_hints()
 
         self._world.start(f"create {party.name}", body)
 
@@ -81,6 +82,7 @@ class Invocations:
                 with cases.uow as uow:
                     cancel_reservation(reservation_id, cases=cases)
                     uow.commit()
+                cases.send_hints()
             except NotCancellableError as refusal:
                 self._world.say(f"not cancellable: {refusal}")
 

@@ -10,6 +10,7 @@ from random import Random
 from uuid import UUID
 
 from reservations.application.cases import Cases
+from reservations.application.hint_sender import HintSender
 from reservations.domain.errors import UnavailableError
 from reservations.domain.facts import Call, Provider, Status
 from reservations.domain.money import Money
@@ -233,8 +234,10 @@ class World:
     # --- workers
 
     def cases(self, *, actor: str = "system") -> Cases:
-        policy = self.random.choice(POLICIES)
-        return Cases(uow=SimulatedUnitOfWork(self), policy=policy, actor=actor)
+        """Reservations for one invocation. Functions send their hints at once, operators do not."""
+        policy, uow = self.random.choice(POLICIES), SimulatedUnitOfWork(self)
+        sender = HintSender(uow=uow, publisher=self.queues) if actor == "system" else None
+        return Cases(uow=uow, policy=policy, actor=actor, sender=sender)
 
     def start(self, name: str, body: Callable[[], None]) -> None:
         """Run an invocation: in hostile times as a worker that others may overtake, else at once."""

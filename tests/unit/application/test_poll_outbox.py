@@ -72,7 +72,7 @@ def store_hints(database: InMemoryDatabase, *queues: Queue) -> list[Hint]:
     ]
     with InMemoryUnitOfWork(database) as uow:
         for hint in hints:
-            uow.outbox.add(hint)
+            uow.outbox.add(hint, lease=timedelta(0))
         uow.commit()
     return hints
 

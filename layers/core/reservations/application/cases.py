@@ -3,8 +3,9 @@
     with cases.open(reservation_id) as case:
         case.put(...)
 
-The block is the transaction. Its end settles the reservation, stores the change with its hints and
-commits. An exception rolls everything back. Make a network call between two blocks, never inside.
+The block is the transaction. Its end settles the reservation, stores the change with its hints,
+commits, and sends the hints. An exception rolls everything back. Make a network call between two
+blocks, never inside.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from reservations.application.hint_sender import HintSender
 from reservations.application.ports import Attempt, Opened, UnitOfWork
 from reservations.domain.actions import Action, provider_of
 from reservations.domain.change import Change
@@ -95,11 +97,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cases:
-    """Opens reservations for a use case, with its unit of work, policy and actor."""
+    """Opens reservations for a use case, with its unit of work, policy and actor.
+
+    Without a `sender`, the poller publishes the hints, after `hint_grace`.
+    """
 
     uow: UnitOfWork
     policy: Policy
     actor: str = "system"
+    sender: HintSender | None = None
 
     def open(self, reservation_id: UUID, *, customer: bool = False) -> AbstractContextManager[Case]:
         """Lock a reservation in a transaction of its own; `customer` reads the personal data too.
@@ -126,6 +132,12 @@ class Cases:
                 yield case
             if not case.left:
                 self.uow.commit()
+        self.send_hints()
+
+    def send_hints(self) -> None:
+        """Send the hints of the last commit. Call it after the transaction; no failure is raised."""
+        if self.sender is not None:
+            self.sender.send(tuple(self.uow.outbox.stored))
 
     @contextmanager
     def join(self, reservation_id: UUID, *, customer: bool = False) -> Iterator[Case]:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reservations.application.cases import Cases
 from reservations.application.ports import DueLook, MessagePublisher, UnitOfWork
@@ -148,7 +148,8 @@ def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, at: Mom
 
 def _take_far_looks(*, uow: UnitOfWork, policy: Policy) -> Polled:
     """Make the inquiries of far looks due, oldest first. One that fails stops no other."""
-    cases, looked = Cases(uow=uow, policy=policy), 0
+    # The next round publishes their hints, as no other sender has them.
+    cases, looked = Cases(uow=uow, policy=replace(policy, hint_grace=timedelta(0))), 0
     look: DueLook | None = None
     for _ in range(BATCH):
         with uow:

@@ -88,16 +88,23 @@ class Reservations(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxMessage:
-    """A stored hint, claimed under a lease; `row_id` is its id in the outbox."""
+    """A stored hint under a lease; `row_id` is its id in the outbox."""
 
     row_id: int
+    lease: UUID
     hint: Hint
 
 
 class Outbox(Protocol):
-    """Hints stored with the change that caused them, published later, at least once."""
+    """Hints stored with the change that caused them, published at least once.
 
-    def add(self, hint: Hint) -> None: ...
+    `stored` are those of the unit's last transaction. Before its commit, some may be missing.
+    """
+
+    stored: Sequence[OutboxMessage]
+
+    def add(self, hint: Hint, *, lease: timedelta) -> None:
+        """Stage a hint under a lease, in which only its sender publishes it."""
 
     def claim(self, *, limit: int, lease: timedelta) -> list[OutboxMessage]:
         """Claim up to `limit` due messages, without rows that another worker has locked.
@@ -106,7 +113,7 @@ class Outbox(Protocol):
         """
 
     def mark_published(self, messages: Collection[OutboxMessage]) -> None:
-        """Mark the messages that are still under this unit's lease."""
+        """Mark the messages that are still under their lease. Another unit may have claimed them."""
 
     def mark_refused(self, messages: Collection[OutboxMessage], *, dead_after: int) -> int:
         """Count a refusal that is the sender's fault. At the `dead_after`th a message is dead.

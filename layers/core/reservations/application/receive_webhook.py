@@ -29,6 +29,7 @@ def receive_webhook(event: WebhookEvent, *, cases: Cases) -> Received:
             return Received.DUPLICATE
         received = _wake(event, cases=cases)
         uow.commit()
+    cases.send_hints()
     return received
 
 

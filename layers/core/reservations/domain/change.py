@@ -1,7 +1,7 @@
 """All that a transaction writes about a reservation, so that storage decides nothing."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reservations.domain.facts import Status
 from reservations.domain.history import HistoryEntry, changes
@@ -27,6 +27,7 @@ class Change:
     reviews: frozenset[Review]
     history: tuple[HistoryEntry, ...]
     token_spent: bool  # by this change: no charge can need the payment token any more
+    hint_grace: timedelta
     hints: tuple[tuple[Queue, str], ...] = ()
 
     @classmethod
@@ -60,6 +61,7 @@ class Change:
                 for event in changes(before, after)
             ),
             token_spent=_is_token_spent(standing) and not was_spent,
+            hint_grace=at.policy.hint_grace,
             hints=settlement.hints,
         )
 

@@ -85,6 +85,9 @@ class Policy:
     refund_deadline: Annotated[timedelta, "revisión de un reembolso abierto o que no llega"] = (
         timedelta(hours=24)
     )
+    hint_grace: Annotated[
+        timedelta, "tiempo para enviar un indicio recién guardado, antes de que lo haga el sondeo"
+    ] = timedelta(seconds=2)
     hint_lease: Annotated[timedelta, "arriendo de una fila de outbox o de una reserva vencida"] = (
         timedelta(seconds=30)
     )
@@ -157,6 +160,7 @@ SHORT = Policy(
     not_found_gap=timedelta(seconds=2),
     deadline=timedelta(seconds=90),
     refund_deadline=timedelta(seconds=90),
+    hint_grace=timedelta(seconds=1),
     hint_lease=timedelta(seconds=3),
     hint_lease_limit=timedelta(seconds=30),
     look_lease_limit=timedelta(seconds=60),

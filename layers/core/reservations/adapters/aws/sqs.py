@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # The outbox publishes unaccepted hints again, so the SDK need not retry.
 SQS_CONFIG = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1})
 
+# For a caller that waits: a silent queue frees the sending thread soon.
+SQS_PROMPT_CONFIG = SQS_CONFIG.merge(Config(connect_timeout=0.3, read_timeout=0.3))
+
 # SendMessageBatch takes ten messages and 256 KiB at most; ten hints are far below that.
 _BATCH_LIMIT = 10
 

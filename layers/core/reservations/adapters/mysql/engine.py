@@ -62,10 +62,14 @@ class Statement:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A statement with its values, which are personal and never logged."""
+    """A statement with its values, which are personal and never logged.
+
+    `added` takes the id of the row that an INSERT made, before the transaction ends.
+    """
 
     statement: Statement
     values: Values = field(repr=False)
+    added: Callable[[int], None] | None = None
 
     def quoted(self, quote: Callable[[Any], str]) -> str:
         return self.statement.sql % {name: quote(value) for name, value in self.values.items()}
@@ -80,6 +84,7 @@ _ROLLBACK: Final = Statement("ROLLBACK")
 class _Answer:
     rows: list[Row]
     changed: int
+    row_id: int = 0  # AUTO_INCREMENT; it comes with the answer, so no LAST_INSERT_ID()
 
 
 class _FlightError(Exception):
@@ -236,6 +241,8 @@ class Database:
         for query, answer in zip(flight, answers, strict=True):
             if query.statement is NOW:
                 self._now = answer.rows[0].now
+            if query.added is not None:
+                query.added(answer.row_id)
         if flight[-1].statement in (_COMMIT, _ROLLBACK):
             self._forget_transaction()
         return answers
@@ -255,7 +262,7 @@ class Database:
 
     def _answer(self, statement: Statement, cursor: Cursor) -> _Answer:
         if cursor.description is None:
-            return _Answer([], cursor.rowcount)
+            return _Answer([], cursor.rowcount, cursor.lastrowid or 0)
         make = self._makers.get(statement)
         if make is None:
             names = [column[0] for column in cursor.description]

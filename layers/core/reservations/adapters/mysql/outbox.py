@@ -1,7 +1,9 @@
 """The outbox: hints stored with the change that caused them, claimed by lease."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
 from reservations.adapters.mysql import statements
@@ -12,7 +14,7 @@ from reservations.domain.messages import Hint
 
 
 class MySqlOutbox(Outbox):
-    """Claims and marks under one token: a slow publisher cannot mark rows that another took over.
+    """Stores and claims under one token: a slow publisher cannot mark rows that another took over.
 
     Never page by "id above the last seen": a transaction that commits late would be skipped.
     """
@@ -20,28 +22,32 @@ class MySqlOutbox(Outbox):
     def __init__(self, database: Database) -> None:
         self._database = database
         self._token = uuid4()
+        self.stored: list[OutboxMessage] = []
 
-    def add(self, hint: Hint) -> None:
-        self._database.later(statements.ADD_HINT(**hint_values(hint)))
+    def add(self, hint: Hint, *, lease: timedelta) -> None:
+        def note(row_id: int) -> None:
+            self.stored.append(OutboxMessage(row_id=row_id, lease=self._token, hint=hint))
+
+        values = {**hint_values(hint), **self._lease(lease)}
+        self._database.later(replace(statements.ADD_HINT(**values), added=note))
 
     def claim(self, *, limit: int, lease: timedelta) -> list[OutboxMessage]:
         [rows] = self._database.fetch(statements.CLAIM_HINTS(limit=limit))
         if rows:
-            ids, microseconds = [row.id for row in rows], lease // timedelta(microseconds=1)
-            self._database.later(
-                statements.LEASE_HINTS(ids=ids, token=self._token, microseconds=microseconds)
-            )
-        return [OutboxMessage(row_id=row.id, hint=hint_from(row)) for row in rows]
+            ids = [row.id for row in rows]
+            self._database.later(statements.LEASE_HINTS(ids=ids, **self._lease(lease)))
+        return [
+            OutboxMessage(row_id=row.id, lease=self._token, hint=hint_from(row)) for row in rows
+        ]
 
     def mark_published(self, messages: Collection[OutboxMessage]) -> None:
         if messages:
-            self._database.later(statements.HINTS_PUBLISHED(ids=_ids(messages), token=self._token))
+            self._database.later(statements.HINTS_PUBLISHED(**_held(messages)))
 
     def mark_refused(self, messages: Collection[OutboxMessage], *, dead_after: int) -> int:
         if not messages:
             return 0
-        locked = statements.LOCK_REFUSED(ids=_ids(messages), token=self._token)
-        [rows] = self._database.fetch(locked)
+        [rows] = self._database.fetch(statements.LOCK_REFUSED(**_held(messages)))
         dying = [row.id for row in rows if row.refusals + 1 >= dead_after]
         if rows:
             self._database.later(statements.HINTS_REFUSED(ids=[row.id for row in rows]))
@@ -49,6 +55,12 @@ class MySqlOutbox(Outbox):
             self._database.later(statements.HINTS_DEAD(ids=dying))
         return len(dying)
 
+    def _lease(self, time: timedelta) -> dict[str, Any]:
+        return {"token": self._token, "microseconds": time // timedelta(microseconds=1)}
 
-def _ids(messages: Collection[OutboxMessage]) -> list[int]:
-    return [message.row_id for message in messages]
+
+def _held(messages: Collection[OutboxMessage]) -> dict[str, Any]:
+    return {
+        "ids": [message.row_id for message in messages],
+        "tokens": list({message.lease for message in messages}),
+    }

@@ -211,12 +211,21 @@ DUE_LOOK: Final = _select(
 # --- the outbox
 
 _IDS: Final = "id IN %(ids)s"
-_UNDER_LEASE: Final = f"{_IDS} AND lease_token = %(token)s"
+# Each of `tokens` is a lease that the caller holds, so a row may have any of them.
+_UNDER_LEASE: Final = f"{_IDS} AND lease_token IN %(tokens)s"
+_LEASE_END: Final = "UTC_TIMESTAMP(6) + INTERVAL %(microseconds)s MICROSECOND"
 # A queue of another release waits for that release.
 _QUEUES: Final = ", ".join(f"'{queue}'" for queue in sorted(Queue))
 
 ADD_HINT: Final = Statement(
-    _insert("outbox", _HINT, status="'pending'", refusals="0", available_at="UTC_TIMESTAMP(6)")
+    _insert(
+        "outbox",
+        _HINT,
+        status="'pending'",
+        refusals="0",
+        lease_token="%(token)s",  # noqa: S106 - a placeholder
+        available_at=_LEASE_END,
+    )
 )
 CLAIM_HINTS: Final = _select(
     "outbox",
@@ -225,9 +234,7 @@ CLAIM_HINTS: Final = _select(
     " ORDER BY available_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED",
 )
 LEASE_HINTS: Final = Statement(
-    "UPDATE outbox SET lease_token = %(token)s,"
-    " available_at = UTC_TIMESTAMP(6) + INTERVAL %(microseconds)s MICROSECOND"
-    f" WHERE {_IDS}"
+    f"UPDATE outbox SET lease_token = %(token)s, available_at = {_LEASE_END} WHERE {_IDS}"
 )
 HINTS_PUBLISHED: Final = Statement(
     f"UPDATE outbox SET status = 'published', lease_token = NULL WHERE {_UNDER_LEASE}"

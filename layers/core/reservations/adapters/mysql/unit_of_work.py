@@ -33,7 +33,7 @@ class MySqlUnitOfWork(UnitOfWork):
 
     def __enter__(self) -> Self:
         self._database.begin()
-        self.reservations.forget_locks()
+        self._begin()
         return self
 
     def __exit__(
@@ -43,6 +43,10 @@ class MySqlUnitOfWork(UnitOfWork):
         trace: TracebackType | None,
     ) -> None:
         self._database.rollback()
+
+    def _begin(self) -> None:
+        self.reservations.forget_locks()
+        self.outbox.stored.clear()
 
     def open(self, reservation_id: UUID, *, customer: bool = False) -> Opened:
         return self.reservations.open(reservation_id, customer=customer)
@@ -61,7 +65,7 @@ class MySqlUnitOfWork(UnitOfWork):
 
     def _add_hints(self, change: Change) -> None:
         for hint in change.messages(traceparent=self.traceparent):
-            self.outbox.add(hint)
+            self.outbox.add(hint, lease=change.hint_grace)
 
     def now(self) -> datetime:
         return self._database.now()
@@ -80,7 +84,7 @@ class JoinedUnitOfWork(MySqlUnitOfWork):
         """
         if not self._database.in_transaction:
             raise RuntimeError("no idempotent operation is under way")
-        self.reservations.forget_locks()
+        self._begin()
         return self
 
     def __exit__(
