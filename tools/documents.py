@@ -295,9 +295,16 @@ def architecture() -> str:
         "flowchart LR",
         "    API[API Gateway]",
     ]
-    for name in resources("AWS::SQS::Queue"):
-        if "DeadLetter" not in name:
-            lines.append(f"    {name}[({name})]")
+    [rights] = resources("AWS::IAM::ManagedPolicy")["HintSenderPolicy"]["PolicyDocument"][
+        "Statement"
+    ]
+    steps = [name_of(queue) for queue in rights["Resource"]]
+    lines += [
+        "    subgraph Colas",
+        *(f"        {name}[({name})]" for name in steps),
+        "    end",
+        "    MailEventQueue[(MailEventQueue)]",
+    ]
     for properties in resources("AWS::Serverless::Function").values():
         folder = Path(properties["CodeUri"]).name
         kinds = {event["Type"] for event in properties.get("Events", {}).values()}
@@ -307,12 +314,14 @@ def architecture() -> str:
             lines.append(f"    Reloj --> {folder}")
         lines += [f"    {queue} --> {folder}" for queue in _on_queue()[folder]]
         variables = properties.get("Environment", {}).get("Variables", {})
-        for key, value in variables.items():
-            if key.endswith("_QUEUE_URL") and not key.startswith("DEAD"):
-                lines.append(f"    {folder} --> {name_of(value)}")
-            elif key == "DOCUMENT_BUCKET":
-                lines.append(f"    {folder} --> S3[(bonos)]")
-        if any("database-url" in str(policy) for policy in properties["Policies"]):
+        policies = str(properties["Policies"])
+        if "HintSenderPolicy" in policies:
+            lines.append(f"    {folder} --> Colas")
+        elif "['PaymentQueue', 'QueueName']" in policies:
+            lines.append(f"    {folder} --> PaymentQueue")
+        if "DOCUMENT_BUCKET" in variables:
+            lines.append(f"    {folder} --> S3[(bonos)]")
+        if "database-url" in policies:
             lines.append(f"    {folder} --> MySQL[(MySQL)]")
     lines += [
         "    process_payment --> Pagos{{API de pagos}}",

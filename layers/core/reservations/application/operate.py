@@ -155,7 +155,7 @@ def resend_mail(code: str, kind: MailKind | None, *, cases: Cases) -> MailKind:
     """
     with cases.find(code) as case:
         _refuse_erased(case, cases=cases)
-        kinds = sendable_again(case.reservation)
+        kinds = sendable_again(case.reservation, case.at.now)
         if not kinds or kind not in (None, *kinds):
             fitting = ", ".join(kinds) or "no mail yet"
             raise DecisionRefusedError(f"the mails that fit its status: {fitting}")

@@ -302,9 +302,9 @@ def ask_again(reservation: Reservation, at: Moment) -> Reservation:
     return reservation
 
 
-def sendable_again(reservation: Reservation) -> tuple[MailKind, ...]:
+def sendable_again(reservation: Reservation, now: datetime) -> tuple[MailKind, ...]:
     """The kinds of mail that fit the status and were begun before."""
-    sends = ((kind, reservation.send_of(kind)) for kind in _owed(reservation))
+    sends = ((kind, reservation.send_of(kind)) for kind in _owed(reservation, now))
     return tuple(kind for kind, send in sends if send is not None and send.known)
 
 
