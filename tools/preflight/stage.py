@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from local.paths import ROOT
 from local.template import in_size, resources, template
 from ops.aws import resources_of
+from tools.documents import sources
 
 Clients = Callable[[str], Any]
 
@@ -95,7 +96,7 @@ class Stage:
     def settings(self) -> set[str]:
         """Names of the parameters in Parameter Store that this stage must bring."""
         read = set(_SETTING.findall(str(template()["Resources"])))
-        return read - set(self._written())
+        return read - set(self._written()) - _optional()
 
     def _written(self) -> Iterator[str]:
         for name, properties in resources("AWS::SSM::Parameter").items():
@@ -103,6 +104,15 @@ class Stage:
                 yield properties["Name"]["Fn::Sub"].rpartition("/")[2]
         if not self.deployed:
             yield "public-base-url"  # an output of the first deployment
+
+
+def _optional() -> set[str]:
+    return {
+        model.parameter(name).replace("_", "-")
+        for model in sources()
+        for name, field in model.model_fields.items()
+        if not field.is_required()
+    }
 
 
 def read_stage(name: str, clients: Clients, folder: Path = ROOT) -> Stage:

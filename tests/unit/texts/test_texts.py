@@ -20,6 +20,8 @@ PLACEHOLDERS = {
     "voucher.cancellable": {"{day}"},
     "voucher.issued": {"{day}"},
     **{f"mails.{kind}.subject": {"{code}"} for kind in MailKind},
+    "address_changed.subject": {"{code}"},
+    "address_changed.body": {"{code}", "{contact}"},
     "mails.shared.greeting": {"{guest}"},
     "mails.shared.refund_on_its_way": {"{amount}"},
     "mails.shared.refund_done": {"{amount}"},

@@ -375,7 +375,7 @@ MISSING: dict[str, tuple[Callable[[Shop], None], str, str]] = {
     ),
     "concurrency": (
         changed(*UNRESERVED, to=10),
-        "10 concurrent executions free. Size middle reserves 128",
+        "10 concurrent executions free. Size middle reserves 131",
         "aws service-quotas request-service-quota-increase",
     ),
     "the log role": (
@@ -611,7 +611,7 @@ def test_without_a_way_out_each_service_needs_an_endpoint(shop: Shop) -> None:
 
 def test_a_deployed_stage_may_keep_the_places_that_it_has(shop: Shop) -> None:
     shop.deploy()
-    shop.functions["CreateReservationFunction"] = 128
+    shop.functions["CreateReservationFunction"] = 131
     changed(*UNRESERVED, to=FREE)(shop)
 
     assert shop.problems() == []

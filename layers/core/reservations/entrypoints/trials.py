@@ -39,6 +39,9 @@ TRIALS: Mapping[str, Trial] = {
         event=_request("POST", "/v1/reservations/{code}/cancel", code="22222-22222-2"),
         status=HTTPStatus.UNAUTHORIZED,
     ),
+    "look_up_reservation": Trial(
+        event=_request("POST", "/v1/reservations/lookup"), status=HTTPStatus.UNAUTHORIZED
+    ),
     "receive_webhook": Trial(
         event=_request("POST", "/v1/webhooks/{provider}", provider="payments"),
         status=HTTPStatus.UNAUTHORIZED,

@@ -717,10 +717,10 @@ DATES = {
 ADDRESS_CHANGED = {
     'es': {
         'subject': 'El correo de la reserva {code} ha cambiado',
-        'body': 'A petición del titular, los correos de la reserva {code} van desde ahora a otra dirección. Los enlaces de correos anteriores ya no la abren.\n\nSi no lo has pedido tú, avísanos: {contact}.\n',
+        'body': 'A petición del titular, los correos de la reserva {code} van desde ahora a otra dirección. Los enlaces de correos anteriores ya no la abren.\n\nSi no lo has pedido tú, avísanos: {contact}.',
     },
     'en': {
         'subject': 'The mail address of reservation {code} was changed',
-        'body': 'As its holder asked, mails about reservation {code} go to another address from now on. Links in earlier mails no longer open it.\n\nIf you did not ask for this, tell us: {contact}.\n',
+        'body': 'As its holder asked, mails about reservation {code} go to another address from now on. Links in earlier mails no longer open it.\n\nIf you did not ask for this, tell us: {contact}.',
     },
 }
