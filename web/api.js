@@ -133,5 +133,7 @@ export async function cancel({ code, token }, key) {
  * @param {string} code @param {string} email
  */
 export async function lookup(code, email) {
-  await call('/reservations/lookup', { method: 'POST', body: { reservation_code: code, email } });
+  /** @type {Schemas['Lookup']} */
+  const body = { reservation_code: code, email };
+  await call('/reservations/lookup', { method: 'POST', body });
 }

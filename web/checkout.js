@@ -62,7 +62,7 @@ async function reserve(root, form, go) {
     keepSending(false);
     freeze(form, false);
     const code = created.reservation_code;
-    keepKnown(code, { token: created.access_token, opened: true, digest });
+    keepKnown(code, { token: created.access_token, digest });
     go(`?reservation=${code}${replayed ? '&replayed' : ''}`);
   } catch (error) {
     refused(form, error);

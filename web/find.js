@@ -4,7 +4,7 @@ import { lookup } from './api.js';
 import { fill, part } from './dom.js';
 import { clearFaults, faultsOf, markFields, sentence } from './faults.js';
 import { insist } from './patience.js';
-import { keepKnown, known } from './session.js';
+import { known } from './session.js';
 import { text } from './texts.js';
 
 /** @typedef {import('./main.js').View} View */
@@ -12,13 +12,9 @@ import { text } from './texts.js';
 /** Wait for a click before the token of a mail's link is used. @type {View} */
 export async function showOpen(root, { go, query }) {
   const code = query.get('code') ?? '';
-  const found = known(code);
-  if (!found) return go(`?view=find&code=${encodeURIComponent(code)}`, { replace: true });
+  if (!known(code)) return go(`?view=find&code=${encodeURIComponent(code)}`, { replace: true });
   fill(root, { code });
-  part(root, 'open').onclick = () => {
-    keepKnown(code, { ...found, opened: true });
-    go(`?reservation=${code}`, { replace: true });
-  };
+  part(root, 'open').onclick = () => go(`?reservation=${code}`, { replace: true });
 }
 
 /** @type {View} */

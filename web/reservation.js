@@ -21,7 +21,6 @@ export async function showReservation(root, { go, query, left }) {
   const code = query.get('reservation') ?? '';
   const found = known(code);
   if (!found) return go(`?view=find&code=${encodeURIComponent(code)}`, { replace: true });
-  if (!found.opened) return go(`?view=open&code=${code}`, { replace: true });
   const access = { code, token: found.token };
   const article = /** @type {HTMLElement} */ (root.querySelector('article'));
   /** @type {Reservation | undefined} */

@@ -3,7 +3,7 @@
 /** @typedef {import('./api.js').Sale} Sale */
 /** @typedef {{full_name: string, email: string, phone: string}} Customer as it was typed */
 /** @typedef {Sale & {customer: Customer, card: string}} Draft the content of the form */
-/** @typedef {{token: string, opened: boolean, digest?: string}} Known a reservation that this tab may read */
+/** @typedef {{token: string, digest?: string}} Known a reservation that this tab may read */
 
 /** @param {string} name */
 function item(name) {
@@ -50,6 +50,6 @@ export function takeLink() {
   const link = new URLSearchParams(location.hash.slice(1));
   const [code, token] = [link.get('code'), link.get('token')];
   if (!code || !token) return undefined;
-  keepKnown(code, { token, opened: false });
+  keepKnown(code, { token });
   return code;
 }

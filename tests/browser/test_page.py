@@ -1,9 +1,13 @@
 """A traveler's way through the page: choose, pay, follow, open the voucher, cancel."""
 
+import html
+import re
+from email.message import EmailMessage
 from typing import Any
 
 from tests.browser.traveler import Traveler, Window, some_address
 from tests.e2e.backstage import Backstage
+from tests.e2e.travel import eventually
 
 
 def reservations_of(backstage: Backstage, email: str) -> int:
@@ -284,6 +288,49 @@ def test_the_link_of_a_mail_acts_on_a_click_only(window: Window) -> None:
     reader.page.get_by_role("button", name="Ver mi reserva").click()
     reader.reads("CONFIRMADA")
     assert reader.part("again").is_hidden()
+    reader.page.go_back()
+    assert reader.page.url == "about:blank"
+
+
+def test_code_and_address_bring_a_link_that_opens_the_reservation(
+    window: Window, backstage: Backstage
+) -> None:
+    email = some_address()
+    code = window.open().reserve(email=email)
+    loser = window.open("?view=find")
+
+    loser.page.locator("#find-code").fill(code.lower())
+    loser.page.locator("#find-email").fill(email)
+    loser.page.get_by_role("button", name="Enviarme el enlace").click()
+
+    loser.sees("Si el código y el correo coinciden")
+    mail = eventually(lambda: link_to(code, backstage.mails(email)), of="a mail with the link")
+    [address] = set(re.findall(r'href="[^"]*(#code=[^"]+)"', html_of(mail)))
+    reader = window.open(html.unescape(address))
+    reader.page.get_by_role("button", name="Ver mi reserva").click()
+    reader.reads("CONFIRMADA")
+    assert reader.accepted() == code
+
+
+def link_to(code: str, mails: list[EmailMessage]) -> EmailMessage | None:
+    subject = f"El enlace a tu reserva {code}"
+    return next((mail for mail in mails if subject in mail["Subject"]), None)
+
+
+def html_of(mail: EmailMessage) -> str:
+    body = mail.get_body(("html",))
+    assert body is not None
+    return str(body.get_content())
+
+
+def test_a_malformed_code_is_a_fault_at_its_field(traveler: Traveler) -> None:
+    traveler.page.get_by_role("link", name="Mi reserva").click()
+    traveler.page.locator("#find-code").fill("7KQ2M")
+    traveler.page.locator("#find-email").fill(some_address())
+    traveler.page.get_by_role("button", name="Enviarme el enlace").click()
+
+    traveler.page.locator("#find-code[aria-invalid=true]").wait_for()
+    assert traveler.page.locator("#find-code-fault").inner_text()
 
 
 def test_a_reservation_without_its_token_leads_to_the_way_back(window: Window) -> None:
