@@ -7,7 +7,7 @@ on. Neither engine rolls back DDL, so a failed migration runs again from its beg
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
+revision = "0007"
 down_revision = "0006"
 branch_labels = None
 depends_on = None
