@@ -108,6 +108,10 @@ proofs: bootstrap ## Run the long proofs one after another (hours), each with it
 bench: bootstrap load-tools ## Measure the code beside yardsticks, without a stack (ARGS=create for one row); writes docs/08
 	@PYTHONPATH=.:layers/core:layers/pdf $(tools)/python -m tools.bench $(ARGS)
 
+.PHONY: stress
+stress: bootstrap load-tools ## Load the running stack and the handlers alone, on a schedule (ARGS=short: minutes; ARGS=soak: an hour)
+	@PYTHONPATH=.:layers/core:layers/pdf $(tools)/python -m tools.stress $(ARGS)
+
 .PHONY: latency
 latency: bootstrap ## Time 50 reservations on the running stack, until the answer and until CONFIRMADA
 	@$(tools)/python -m tools.latency $(ARGS)

@@ -62,7 +62,7 @@ def lines(axes: Axes, chart: dict[str, Any]) -> None:
         axes.set_yscale("log")
     else:
         axes.set_ylim(bottom=0)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
 
 
 def draw(charts: dict[str, Any], folder: Path) -> None:

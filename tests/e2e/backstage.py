@@ -12,11 +12,11 @@ from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from local.deployment import client
+from tests.e2e.ledgers import LIVE_BOOKING
 from tests.e2e.travel import Json, Trip, eventually
 from tests.worlds.books import Books
 
 Provider = Literal["payments", "supplier"]
-LIVE_BOOKING = {"confirmed", "pending"}
 
 
 class Backstage:

@@ -10,14 +10,12 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
 from typing import NoReturn
 
 import httpx
@@ -28,7 +26,8 @@ from local.database import chosen_engine
 from local.paths import ROOT, STACK_FILE, read_json
 from reservations.domain.words import FINAL, State
 from tests.e2e import contract
-from tests.e2e.backstage import LIVE_BOOKING, Backstage
+from tests.e2e.backstage import Backstage
+from tests.e2e.ledgers import EMULATOR_FAULT, ProvidersBooks
 from tests.e2e.travel import Json, a_request, new_key, quoted, remember
 
 DOWN_SECONDS = 4.0  # from a kill to the restart, so that travelers meet the outage
@@ -39,9 +38,6 @@ AT_ONCE = 6  # travelers who wait for an answer at the same time
 MOST_ON_THE_WAY = 30
 SAMPLE_SECONDS = 0.5
 SEARCHED_FOR = 8  # the data of each eighth traveler are searched for in logs, queues and tables
-# LocalStack's gateway sometimes gives this answer instead of calling the function. The text is from
-# github.com/python/cpython/issues/106905. It is no answer of the API: it is counted apart and retried.
-EMULATOR_FAULT = "AST constructor recursion depth mismatch"
 DATABASE = "database"
 EVERYTHING = (
     (DATABASE,),
@@ -418,44 +414,6 @@ def _broken_promises(travelers: Travelers, figures: Figures, *, since: datetime)
 
 def _unpublished(backstage: Backstage) -> list[Json]:
     return backstage.rows("SELECT * FROM outbox WHERE status <> 'published'")
-
-
-class ProvidersBooks:
-    """Both providers' ledgers, read once."""
-
-    def __init__(self, stack: Json) -> None:
-        charges, refunds = (_ledger(stack, "payments", part) for part in ("charges", "refunds"))
-        returned: defaultdict[str, Decimal] = defaultdict(Decimal)
-        for refund in refunds:
-            returned[refund["payment_id"]] += Decimal(refund["amount"])
-        self._taken: defaultdict[str, list[Decimal]] = defaultdict(list)
-        self._kept: defaultdict[str, Decimal] = defaultdict(Decimal)
-        for charge in charges:
-            if charge["status"] == "succeeded":
-                amount = Decimal(charge["amount"])
-                self._taken[charge["reference"]].append(amount)
-                self._kept[charge["reference"]] += amount - returned[charge["payment_id"]]
-        self._booked = Counter(
-            booking["reference"]
-            for booking in _ledger(stack, "supplier", "bookings")
-            if booking["status"] in LIVE_BOOKING
-        )
-
-    def differences(self, code: str, row: Json, *, confirmed: bool) -> Iterator[str]:
-        reference = str(uuid.UUID(bytes=row["id"]))
-        owed = Decimal(row["price_minor"]) / 100 if confirmed else Decimal(0)
-        if len(self._taken[reference]) > 1:
-            yield f"{code} was charged {len(self._taken[reference])} times"
-        if self._kept[reference] != owed:
-            yield f"{code} ({row['state']}): {self._kept[reference]} is kept instead of {owed}"
-        if self._booked[reference] != confirmed:
-            yield f"{code} ({row['state']}): {self._booked[reference]} live bookings"
-
-
-def _ledger(stack: Json, provider: str, part: str) -> list[Json]:
-    url = f"{stack[f'{provider}_url']}/_sim/ledger"
-    rows: list[Json] = httpx.get(url, timeout=30, trust_env=False).raise_for_status().json()[part]
-    return rows
 
 
 # --- the long form

@@ -13,6 +13,7 @@ from importlib import import_module
 from io import BytesIO
 from typing import Any
 
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from pymysql.connections import Connection
 
@@ -169,8 +170,7 @@ class Product(Services):
     def _connector(self, **limits: int) -> Connect:
         return self.tally.counting(super()._connector(**limits))
 
-    @cached_property
-    def publisher(self) -> MessagePublisher:
+    def _new_publisher(self, _: Config) -> MessagePublisher:
         sqs: Any = MemorySqs(self.put)
         urls = {queue: f"http://127.0.0.1/queues/{queue.value}" for queue in Queue}
         return SqsMessagePublisher(sqs, queue_urls=urls)
