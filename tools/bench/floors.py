@@ -77,11 +77,11 @@ class CreateFloor:
         with self._db.cursor() as cursor:
             cursor.execute(
                 "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE()"
-                " AND table_name = %s AND extra = 'auto_increment'",
+                " AND table_name = %s AND (extra = 'auto_increment' OR generation_expression <> '')",
                 (table,),
             )
-            numbered = {name for (name,) in cursor.fetchall()}
-        names = [name for name, value in row.items() if name not in numbered and value is not None]
+            made = {name for (name,) in cursor.fetchall()}
+        names = [name for name, value in row.items() if name not in made and value is not None]
         values = ", ".join(f"%({name})s" for name in names)
         return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({values})", {
             name: row[name] for name in names
