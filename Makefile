@@ -299,6 +299,10 @@ logs: set-up ## Follow the logs of every process and function; FUNCTION=process_
 	@if [ -n "$(CODE)" ]; then exec bin/ops logs "$(CODE)" --follow; fi; \
 		PYTHONPATH=layers/core exec $(tools)/python -m local.follow $(FUNCTION)
 
+.PHONY: console
+console: set-up ## Serve a console for one operator on 127.0.0.1: overview, search, time axes, mails, moods
+	@PYTHONPATH=layers/core exec $(tools)/python -m local.console $(ARGS)
+
 .PHONY: trace
 trace: set-up ## Draw one reservation on a time axis: make trace CODE=XXXXX-XXXXX-X; ARGS="--svg trace.svg" for a drawing
 	@bin/ops trace "$(CODE)" $(ARGS)

@@ -2,7 +2,8 @@
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -88,18 +89,25 @@ class Operations(click.Group):
     """Reports each failure with its cause and the next step."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        try:
+        with explained():
             return super().invoke(ctx)
-        except DecisionRefusedError as error:
-            raise OpsError(f"Refused: {error}.") from error
-        except ReservationsError as error:
-            advice = ADVICE.get(type(error), "")
-            happened = f"{error}\n" if str(error) and type(error) not in _TOLD_BY_ADVICE else ""
-            raise OpsError(happened + advice) from error
-        except ClientError as error:
-            raise OpsError(f"AWS refused: {error}\n{ADVICE[SettingsError]}") from error
-        except BotoCoreError as error:
-            raise OpsError(f"AWS was not reached: {error}\n{ADVICE[SettingsError]}") from error
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn a failure into its cause and the next step."""
+    try:
+        yield
+    except DecisionRefusedError as error:
+        raise OpsError(f"Refused: {error}.") from error
+    except ReservationsError as error:
+        advice = ADVICE.get(type(error), "")
+        happened = f"{error}\n" if str(error) and type(error) not in _TOLD_BY_ADVICE else ""
+        raise OpsError(happened + advice) from error
+    except ClientError as error:
+        raise OpsError(f"AWS refused: {error}\n{ADVICE[SettingsError]}") from error
+    except BotoCoreError as error:
+        raise OpsError(f"AWS was not reached: {error}\n{ADVICE[SettingsError]}") from error
 
 
 @dataclass

@@ -16,6 +16,7 @@ from reservations.application.cases import find_reservation
 from reservations.application.ports import Overview
 from reservations.domain.codes import canonical, display
 from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
+from reservations.domain.policy import Moment
 
 AT_MOST = 20
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
@@ -40,13 +41,14 @@ def find(desk: Desk, clue: str | None, address: bool, since: timedelta) -> None:
         found = desk.services.search().by_address(typed("Address: "), limit=AT_MOST)
     else:
         assert clue is not None
-        found = _by_clue(desk, clue.strip(), since=since)
+        found = by_clue(desk, clue.strip(), since=since)
     desk.say({"found": [output.overview(each) for each in found]})
     if not found:
         raise click.ClickException("Nothing was found in this stage.")
 
 
-def _by_clue(desk: Desk, clue: str, *, since: timedelta) -> list[Overview]:
+def by_clue(desk: Desk, clue: str, *, since: timedelta) -> list[Overview]:
+    """The reservations that a clue leads to; see `find`."""
     search = desk.services.search()
     try:
         with desk.services.unit_of_work() as uow:
@@ -63,10 +65,11 @@ def _by_clue(desk: Desk, clue: str, *, since: timedelta) -> list[Overview]:
 
 def overview(desk: Desk) -> None:
     """Print the state of the deployment at one glance."""
-    desk.say(dict(_parts(desk)))
+    desk.say(dict(parts(desk)))
 
 
-def _parts(desk: Desk) -> Iterator[tuple[str, Any]]:
+def parts(desk: Desk) -> Iterator[tuple[str, Any]]:
+    """The parts of the overview, by name."""
     search, oversight = desk.services.search(), desk.services.oversight()
     yield "reservations", _counted(search.counts())
     with desk.services.unit_of_work() as uow:
@@ -123,7 +126,16 @@ def ways_out(matter: attention.Matter) -> list[str]:
     code = display(matter.code)
     resolve = [
         f"review resolve {code} --reason {decision} --evidence REF"
-        + (f" --target {'|'.join(targets)}" if targets else "")
+        + (f" --target {target}" if target else "")
         for decision, targets in matter.ways
+        for target in targets or ("",)
     ]
     return resolve + ([f"cancel {code}"] if matter.cancellable else [])
+
+
+def ways_of(desk: Desk, code: str) -> list[str]:
+    """The commands that go on with one reservation: they end its review, or cancel it."""
+    with desk.services.unit_of_work() as uow:
+        reservation = find_reservation(code, uow=uow)
+        at = Moment(uow.now(), desk.services.durations())
+    return ways_out(attention.matter_of(reservation, at))

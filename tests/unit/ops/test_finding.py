@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import boto3
 import pytest
@@ -74,6 +75,9 @@ class Found(Looking):
 
     def stuck(self, *, limit: int) -> list[Overview]:
         return [an_overview(review="")]
+
+    def by_id(self, reservation_id: UUID) -> list[Overview]:
+        return [an_overview()]
 
     def outbox(self) -> list[Any]:
         return []

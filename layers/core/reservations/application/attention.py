@@ -31,10 +31,11 @@ def reviews(oversight: Oversight, *, uow: UnitOfWork, policy: Policy) -> list[Ma
     """The reservations in review, by kind."""
     found = [uow.reservations.find(each.code) for each in oversight.in_review(limit=AT_MOST)]
     at = Moment(uow.now(), policy)
-    return [_matter(reservation, at) for reservation in found if reservation]
+    return [matter_of(reservation, at) for reservation in found if reservation]
 
 
-def _matter(reservation: Reservation, at: Moment) -> Matter:
+def matter_of(reservation: Reservation, at: Moment) -> Matter:
+    """The money at stake in a reservation, and the ways out of its reviews."""
     standing = reservation.standing
     return Matter(
         code=reservation.code,
