@@ -120,6 +120,10 @@ latency: bootstrap ## Time 50 reservations on the running stack, until the answe
 load-tools:
 	@sh local/bootstrap.sh load
 
+.PHONY: growth
+growth: bootstrap ## Time each slice at 10 k to 3 M reservations, which are kept in .local/growth (ARGS="--sizes 10000,100000")
+	@PYTHONPATH=.:layers/core:layers/pdf $(tools)/python -m tests.proofs.growth $(ARGS)
+
 .PHONY: check
 check: bootstrap ## Check format, lint, types, import contracts, template and secrets, as CI does
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going check-types check-code check-files check-template secrets

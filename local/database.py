@@ -102,7 +102,7 @@ def ensure(engine: Engine) -> DatabaseServer:
             name=engine,
             command=[
                 *server_command(engine, folder, port),
-                f"--init-file={_accounts_file(folder)}",
+                f"--init-file={accounts_file(folder)}",
             ],
             healthy=lambda: _version(port) is not None,
         )
@@ -201,7 +201,7 @@ def _initialize(engine: Engine, program: _Program, folder: Path) -> None:
     draft.rename(folder / "data")
 
 
-def _accounts_file(folder: Path) -> Path:
+def accounts_file(folder: Path) -> Path:
     path = folder / "accounts.sql"
     path.touch(mode=0o600)
     path.write_text(_accounts())

@@ -60,7 +60,7 @@ _WAITING = Statement(
 _OUTBOX = Statement(
     "SELECT queue, status, COUNT(*) AS hints, GREATEST(0, COALESCE("
     "TIMESTAMPDIFF(MICROSECOND, MIN(available_at), UTC_TIMESTAMP(6)), 0)) / 1000000 AS oldest_s"
-    " FROM outbox WHERE status <> 'published' GROUP BY queue, status ORDER BY queue, status"
+    " FROM outbox WHERE status IN ('pending', 'dead') GROUP BY queue, status ORDER BY queue, status"
 )
 _OLDEST_DUE = Statement(
     "SELECT GREATEST(0, COALESCE("
