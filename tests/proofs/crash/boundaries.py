@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,6 +82,12 @@ def warm(crossings: list[str]) -> list[str]:
     return [crossing for crossing in crossings if not is_cold(crossing)]
 
 
+class _Depth(threading.local):
+    """Calls under way in a thread: hints leave from one of their own."""
+
+    now = 0
+
+
 class Tracer:
     """Records the crossings of one invocation in order, and carries out an order to strike."""
 
@@ -88,28 +95,29 @@ class Tracer:
         self.crossings: list[str] = []
         self._order: Order | None = None
         self._announce: Callable[[Blow], None] = lambda _: None
-        self._depth = 0
+        self._depth = _Depth()
         self._opening = False
 
     def begin(self, order: Order | None, announce: Callable[[Blow], None]) -> None:
-        self.crossings, self._order, self._announce, self._depth = [], order, announce, 0
+        self.crossings, self._order, self._announce = [], order, announce
+        self._depth.now = 0
 
     @property
     def inside(self) -> bool:
         """True while the function's own code runs, outside any crossing."""
-        return self._depth == 0
+        return self._depth.now == 0
 
     def before(self, what: str) -> None:
         """Begin a call. Only the outermost call is a crossing: calls of a driver inside it are part of it."""
-        self._depth += 1
-        if self._depth == 1:
+        self._depth.now += 1
+        if self._depth.now == 1:
             cold = self._opening or what.startswith("ssm ")
             self.crossings.append(f"{COLD if cold else ''}{what}")
             self._strike(Blow.KILL_BEFORE)
 
     def after(self) -> None:
-        self._depth -= 1
-        if self._depth == 0:
+        self._depth.now -= 1
+        if self._depth.now == 0:
             self._strike(Blow.KILL_AFTER)
             self._strike(Blow.STOP)
 
@@ -131,7 +139,7 @@ class Tracer:
 
     def audit(self, event: str, _: tuple[Any, ...]) -> None:
         """Record also a connection made outside any known crossing."""
-        if event == "socket.connect" and self._depth == 0:
+        if event == "socket.connect" and self._depth.now == 0:
             self.before("socket connect")
             self.after()
 

@@ -66,6 +66,7 @@ SAGA_POLICY: Mapping[str, object] = {
     "call_limit": 6,
     "visibility": 0.1,
     "not_found_gap": 0.1,
+    "hint_grace": 0.6,
     "hint_lease": 2,
     "hint_lease_limit": 4,
     "mail_repeat": 3,
