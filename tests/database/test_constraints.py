@@ -51,7 +51,7 @@ BREAKS = {
     "ck_provider_call_money": "provider_call SET currency = NULL",
     "ck_provider_call_counts": "provider_call SET looks = -1",
     "ck_provider_attempt_verb": "provider_attempt SET verb = 'beg'",
-    "ck_outbox_status": "outbox SET status = 'lost'",
+    "ck_outbox_status": "outbox SET status = 'lost', lease_token = NULL",
     "ck_outbox_queue": "outbox SET queue = 'nowhere'",
     "ck_outbox_lease": "outbox SET status = 'published', lease_token = message_id",
     "ck_outbox_refusals": "outbox SET refusals = -1",

@@ -660,7 +660,8 @@ def put_hints(stored: Stored, status: str, *, age: timedelta, times: int = 1) ->
             )
             uow.commit()
     stored.change(
-        "UPDATE outbox SET status = :status, available_at = UTC_TIMESTAMP(6) - INTERVAL :s SECOND"
+        "UPDATE outbox SET status = :status, lease_token = NULL,"
+        " available_at = UTC_TIMESTAMP(6) - INTERVAL :s SECOND"
         " ORDER BY id DESC LIMIT :times",
         status=status,
         s=int(age.total_seconds()),

@@ -443,7 +443,7 @@ TALES = (
     ),
     Tale(name="keys used long ago", live=_keys_used_long_ago, ends="CANCELADA", mails=2),
     Tale(name="voucher lost", live=_voucher_lost, ends="CONFIRMADA", mails=1),
-    Tale(name="booked again", live=_booked_again, ends="CONFIRMADA", mails=2),
+    Tale(name="booked again", live=_booked_again, ends="CONFIRMADA", mails=3),
     Tale(
         name="refund returned",
         live=_refund_returned,

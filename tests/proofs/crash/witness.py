@@ -50,6 +50,7 @@ def _functions(endpoint: str) -> dict[str, str]:
     return {
         names[logical]: Path(properties["CodeUri"]).name
         for logical, properties in resources("AWS::Serverless::Function").items()
+        if logical in names  # a stack without CodeDeploy has no rehearsal
     }
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _PLAN = "reservations.domain.plan"
 _STANDING = "reservations.domain.standing"
+_WORDS = "reservations.domain.words"
 _LEARNING = "reservations.domain.learning"
 _CONTRADICTIONS = "reservations.domain.contradictions"
 _COMPARISON = "reservations.domain.comparison"
@@ -118,9 +119,9 @@ _ALL = (
     _of("what needs a person is settled", _PLAN,
         "if standing.state in RESTING and not standing.reviews(at.now):",
         "if standing.state in RESTING:"),
-    _of("EN CANCELACION again after CANCELADA", _STANDING,
-        "status is PublicStatus.CANCELADA and self.facts.ended_at is None",
-        "status is PublicStatus.CANCELADA and self.state not in {*FINAL_STATE.values(), State.REFUNDED}"),
+    _of("EN CANCELACION again after CANCELADA", _WORDS,
+        "status is PublicStatus.CANCELADA and not ended",
+        "status is PublicStatus.CANCELADA and state not in {*FINAL_STATE.values(), State.REFUNDED}"),
     _of("another booking takes the place of the one on the voucher", _STANDING,
         "if kept is None or confirmed_at is None or", "if kept is None or True or"),
     # --- learning from answers
