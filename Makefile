@@ -282,10 +282,6 @@ format: bootstrap ## Format the code and fix findings of the linter
 docs: bootstrap ## Write again the parts of docs/ that come from the code
 	PYTHONPATH=layers/core $(tools)/python -m tools.documents
 
-.PHONY: reference
-reference: bootstrap ## Show the contract as pages on http://127.0.0.1:8090/referencia/, until Ctrl-C
-	@$(tools)/python -m http.server 8090 --bind 127.0.0.1 --directory docs
-
 .PHONY: texts
 texts: bootstrap ## Compile the texts of layers/core/reservations/texts/*.toml, update the documents and check both
 	PYTHONPATH=layers/core $(tools)/python -m reservations.texts

@@ -178,6 +178,7 @@ def _account(
             {subject}
 
   Page      {stack["web_url"]}
+  Contract  {stack["web_url"]}docs/referencia/ (?en in English); guide: docs/integration-guide.md
   API       {api}
   API key   {key}
 

@@ -1,6 +1,6 @@
 """Serve the page of `web/` on this machine: `python -m local.web --port PORT`.
 
-`/settings.json` has the public part of the stack's description.
+`/settings.json` has the public part of the stack's description. `/docs/referencia/` shows the contract.
 """
 
 import argparse
@@ -14,6 +14,11 @@ from urllib.parse import urlsplit
 from local.paths import ROOT, STACK_FILE, read_json
 
 _CLIENT = "web"
+_DOCS = "/docs/"
+# Redoc writes its styles into the page, and searches in a worker.
+_POLICY_OF_DOCS = (
+    "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; worker-src blob:"
+)
 
 
 class Page(SimpleHTTPRequestHandler):
@@ -37,16 +42,14 @@ class Page(SimpleHTTPRequestHandler):
         self.wfile.write(content)
         return None
 
+    def translate_path(self, path: str) -> str:
+        in_docs = path.startswith(_DOCS)
+        self.directory = str(ROOT / ("docs" if in_docs else "web"))
+        return super().translate_path(path.removeprefix("/docs") if in_docs else path)
+
     def end_headers(self) -> None:
-        stack = read_json(STACK_FILE)
-        services = " ".join(
-            _origin(stack[name]) for name in ("api_url", "offers_url") if name in stack
-        )
-        self.send_header(
-            "Content-Security-Policy",
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
-            f" connect-src 'self' {services}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        )
+        policy = _POLICY_OF_DOCS if self.path.startswith(_DOCS) else _policy()
+        self.send_header("Content-Security-Policy", policy)
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header("Cache-Control", "no-cache")
@@ -54,6 +57,15 @@ class Page(SimpleHTTPRequestHandler):
 
     def list_directory(self, path: Any) -> None:
         self.send_error(404)
+
+
+def _policy() -> str:
+    stack = read_json(STACK_FILE)
+    services = " ".join(_origin(stack[name]) for name in ("api_url", "offers_url") if name in stack)
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
+        f" connect-src 'self' {services}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def _origin(url: str) -> str:
