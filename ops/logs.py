@@ -130,7 +130,7 @@ def told(line: Line) -> str:
     """One line for people: time, function, level if it is no information, message and facts."""
     facts = " ".join(f"{key}={value}" for key, value in line.items() if key not in _WHERE)
     level = "" if line["level"] == "INFO" else f"{line['level']} "
-    name = str(line.get("function_name", "")).rpartition("Function")[0].partition("-")[2]
+    name = str(line.get("function_name", "")).rpartition("Functio")[0].partition("-")[2]
     error = f"\n{line['exception']}" if line.get("exception") else ""
     at = shown(at_of(line).astimezone(UTC))
     return (

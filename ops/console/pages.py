@@ -23,7 +23,7 @@ _WORKS = 5  # seconds after which a page that shows work under way is read again
 
 
 class Backstage(Protocol):
-    """What only the stack of this machine has: caught mails, and simulators with moods."""
+    """The caught mails and the simulators of the stack of this machine."""
 
     def mails(self) -> Sequence[EmailMessage]: ...
 

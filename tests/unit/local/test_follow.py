@@ -13,7 +13,7 @@ LINE = {
     "level": "ERROR",
     "message": "provider answer needs a person",
     "timestamp": "2026-11-30T22:25:37.000+00:00",
-    "function_name": "reservations-ProcessPaymentFunction-831fcbfc",
+    "function_name": "reservations-CreateReservationFunctio-831fcbfc",
     "alarm": "wrong_reference",
 }
 
@@ -30,7 +30,7 @@ def test_a_function_s_log_is_told_without_metrics_and_marks() -> None:
 
     told, other = shown(path, text)
 
-    assert "ProcessPayment  ERROR provider answer needs a person  alarm=wrong_reference" in told
+    assert "CreateReservation  ERROR provider answer needs a person  alarm=wrong_reference" in told
     assert other == "ProcessPaymentFunction: Traceback:"
 
 
