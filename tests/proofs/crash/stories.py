@@ -105,6 +105,13 @@ class Traveler:
         )
         return self._ask("get_reservation", event)
 
+    def look_up(self) -> None:
+        body = json.dumps({"reservation_code": self.code, "email": self.email})
+        headers = {"Content-Type": "application/json"}
+        event = api_event("POST", "/v1/reservations/lookup", body=body, headers=headers)
+        answer = self._ask("look_up_reservation", event)
+        promise(answer["statusCode"] == 202, f"lookup was answered {answer['statusCode']}")
+
     def look_at_health(self) -> None:
         self._ask("get_reservation", api_event("GET", "/v1/health", headers={}))
 
@@ -387,6 +394,12 @@ def _past_its_time(traveler: Traveler) -> None:
     promise(len(told) == 1, f"the erasure is in the history {len(told)} times")
 
 
+def _looked_up(traveler: Traveler) -> None:
+    _to_its_end(traveler)
+    traveler.look_up()
+    traveler.rest()
+
+
 TALES = (
     Tale(name="confirmed", live=_to_its_end, ends="CONFIRMADA", mails=1),
     Tale(
@@ -442,6 +455,7 @@ TALES = (
         policy={"hint_lease": 0.5},
     ),
     Tale(name="keys used long ago", live=_keys_used_long_ago, ends="CANCELADA", mails=2),
+    Tale(name="looked up", live=_looked_up, ends="CONFIRMADA", mails=2),
     Tale(name="voucher lost", live=_voucher_lost, ends="CONFIRMADA", mails=1),
     Tale(name="booked again", live=_booked_again, ends="CONFIRMADA", mails=3),
     Tale(
