@@ -237,7 +237,7 @@ def test_routes_without_a_key_are_throttled_more_and_client_routes_with_their_pr
 def promised_rate() -> int:
     """The creations and reads per second of RNF-03, summed."""
     text = (ROOT / "docs/01-etapa-1-requerimientos.md").read_text(encoding="utf-8")
-    threshold = text.split("### RNF-03 ")[1].split("**Umbral:**")[1].splitlines()[0]
+    threshold = text.split("### RNF-03 ")[1].split("**Umbral:**")[1].split(".")[0]
     return sum(map(int, re.findall(r"\d+", threshold)))
 
 

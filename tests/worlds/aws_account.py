@@ -40,7 +40,7 @@ class AwsAccount:
         client = _SESSION.client(
             service,  # type: ignore[call-overload]  # any service, by name
             region_name="eu-west-1",
-            aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+            aws_access_key_id="of-the-examples",
             aws_secret_access_key="of-the-examples",
         )
         client.meta.events.register(

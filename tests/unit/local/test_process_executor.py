@@ -5,6 +5,7 @@ import socket
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,8 @@ def attach(port: int, attached: list[bool]) -> None:
             stream.flush()
             until(stream, "initialized" if command == "attach" else command)
         attached.append(True)
-        stream.read()  # until the function ends
+        with suppress(OSError):
+            stream.read()  # until the function ends
 
 
 def until(stream: Any, awaited: str) -> None:
