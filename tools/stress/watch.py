@@ -32,8 +32,8 @@ _KINDS = {
 }
 
 
-def processes() -> Iterator[tuple[str, float, float]]:
-    """Yield kind, CPU seconds and resident MB of each process of this worktree."""
+def processes() -> Iterator[tuple[str, str, float, float]]:
+    """Yield kind, pid, CPU seconds and resident MB of each process of this worktree."""
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
@@ -45,7 +45,7 @@ def processes() -> Iterator[tuple[str, float, float]]:
         kind = next((name for part, name in _KINDS.items() if part in command), None)
         if kind and (str(ROOT) in command or _runs_here(folder)):
             cpu = (int(stat[11]) + int(stat[12])) / _TICKS
-            yield kind, cpu, int(stat[21]) * _PAGE / 1e6
+            yield kind, folder.name, cpu, int(stat[21]) * _PAGE / 1e6
 
 
 def _runs_here(folder: Path) -> bool:
@@ -145,15 +145,14 @@ def watching(url: str, depth: Callable[[], int], *, since: Any) -> Iterator[Watc
         thread.join()
         watched.seconds = time.monotonic() - began
         watched.locks = {name: value - locks[name] for name, value in database.locks().items()}
-        watched.cpu = {kind: value - cpu.get(kind, 0) for kind, value in _cpu().items()}
+        for (kind, pid), value in _cpu().items():  # a process that has ended is not counted
+            used = max(0.0, value - cpu.get((kind, pid), 0.0))
+            watched.cpu[kind] = watched.cpu.get(kind, 0.0) + used
         database.close()
 
 
-def _cpu() -> Mapping[str, float]:
-    total: defaultdict[str, float] = defaultdict(float)
-    for kind, cpu, _ in processes():
-        total[kind] += cpu
-    return total
+def _cpu() -> Mapping[tuple[str, str], float]:
+    return {(kind, pid): cpu for kind, pid, cpu, _ in processes()}
 
 
 def _sample(
@@ -172,7 +171,7 @@ def _sample(
         watched.add("outbox_age", at, age)
         watched.add("unfinished", at, database.unfinished(since))
         memory: defaultdict[str, float] = defaultdict(float)
-        for kind, _, resident in processes():
+        for kind, _, _, resident in processes():
             memory[kind] += resident
         for kind, resident in memory.items():
             watched.memory[kind] = max(watched.memory.get(kind, 0), resident)
