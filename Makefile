@@ -124,6 +124,10 @@ load-tools:
 growth: bootstrap ## Time each slice at 10 k to 3 M reservations, which are kept in .local/growth (ARGS="--sizes 10000,100000")
 	@PYTHONPATH=.:layers/core:layers/pdf $(tools)/python -m tests.proofs.growth $(ARGS)
 
+.PHONY: plans
+plans: bootstrap ## Write docs/planes.md: the plan of each statement on 100,000 reservations, on both engines
+	@PYTHONPATH=.:layers/core:layers/pdf $(tools)/python -m tests.database.plans
+
 .PHONY: check
 check: bootstrap ## Check format, lint, types, import contracts, template and secrets, as CI does
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going check-types check-code check-files check-template secrets
