@@ -44,7 +44,7 @@ from reservations.domain.words import (
 )
 from reservations.entrypoints.problems import CATALOGUE, Problem
 from reservations.texts.compiled import FAULTS, TIMELINE
-from tools import release_odds
+from tools import release_odds, throughput
 from tools.rights import DEPLOYER, Right, rights
 
 ROOT = Path(__file__).parents[1]
@@ -376,6 +376,26 @@ def sequence() -> str:
     return "\n".join(lines) + "\n"
 
 
+def rates() -> str:
+    """Reservations that each size can carry, and its first bottleneck."""
+    head = ["`Size`", "Primer cuello", "Reservas/s", "Al día", "Con proveedor de 0,3 s"]
+    return table(head, throughput.throughput_rows())
+
+
+def costs() -> str:
+    """The monthly cost of each size at its volume."""
+    head = ["`Size`", "Reservas al mes", "Partes, en dólares", "Total"]
+    return table(head, throughput.cost_rows())
+
+
+def prices() -> str:
+    """Each price in the total, with the page where it was looked up."""
+    return table(
+        ["Precio", "Dólares", "Página"],
+        [[name, f"{each.dollars:.10g}", each.source] for name, each in throughput.PRICES.items()],
+    )
+
+
 def odds() -> str:
     """The odds that a release that fails is taken back within ten minutes, by requests a minute."""
     head = ["Por minuto", "Falla siempre: viajeros", "Se corta 1 de 10", "Contesta 503 1 de 10"]
@@ -658,6 +678,9 @@ BLOCKS = (
     Block(DOCS / "05-tolerancia-fallos.md", "contradicciones", contradictions),
     Block(DOCS / "runbooks" / "incidentes.md", "decisiones", decisions),
     Block(DOCS / "08-performance.md", "entornos", environments),
+    Block(DOCS / "08-performance.md", "caudal", rates),
+    Block(DOCS / "08-performance.md", "coste", costs),
+    Block(DOCS / "08-performance.md", "precios", prices),
     Block(OPENAPI, "errores", error_examples),
     Block(OPENAPI, "hechos", event_types),
     Block(OPENAPI, "faltas", field_error_codes),
