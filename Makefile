@@ -286,6 +286,10 @@ format: bootstrap ## Format the code and fix findings of the linter
 docs: bootstrap ## Write again the parts of docs/ that come from the code
 	PYTHONPATH=layers/core $(tools)/python -m tools.documents
 
+.PHONY: mails
+mails: bootstrap ## Compose every mail: a page to look at in .local/mails.html, and the golden files of the tests
+	@PYTHONPATH=layers/core $(tools)/python -m tools.mails
+
 .PHONY: texts
 texts: bootstrap ## Compile the texts of layers/core/reservations/texts/*.toml, update the documents and check both
 	PYTHONPATH=layers/core $(tools)/python -m reservations.texts

@@ -83,6 +83,7 @@ def parameters(
             json.dumps([known.supplier_webhook_secret]), secret=True
         ),
         "mail-sender": Parameter(_SENDER),
+        "issuer": Parameter("Viajes Ejemplo"),
         "support-contact": Parameter("soporte@example.com"),
         "saga-policy": Parameter(SAGA_POLICY),
     }

@@ -5,6 +5,7 @@ from typing import TypedDict
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
+from reservations import config
 from reservations.application.ports import UnitOfWork
 from reservations.application.read_reservation import (
     LINK_LIFETIME,
@@ -19,7 +20,7 @@ from reservations.services import Services
 
 
 def make_handler(services: Services) -> observability.Handler:
-    app = http.resolver(services, *answers.SETTINGS)
+    app = http.resolver(services, *answers.SETTINGS, config.IssuerSettings)
     app.get("/v1/reservations/<code>")(lambda code: get_reservation(app, services, code))
     app.get("/v1/reservations/<code>/timeline")(lambda code: get_timeline(app, services, code))
     app.get("/v1/reservations/<code>/voucher")(lambda code: get_voucher(app, services, code))
@@ -50,7 +51,7 @@ def get_voucher(app: APIGatewayRestResolver, services: Services, code: str) -> R
         **_access(app, services),
         store=services.brief_document_store,
         renderer=services.voucher_renderer,
-        support_contact=services.support_contact(),
+        **services.letterhead(),
         head=http.is_head(app.current_event),
     )
     return answers.voucher_link(

@@ -12,7 +12,7 @@ from reservations.domain.messages import Hint, Queue
 from reservations.entrypoints import observability, queue
 from reservations.services import Services
 
-SETTINGS = (config.AccessTokenSettings, config.ContactSettings)
+SETTINGS = (config.AccessTokenSettings, config.ContactSettings, config.IssuerSettings)
 
 
 def make_handler(services: Services) -> observability.Handler:
@@ -26,7 +26,7 @@ def on_hint(services: Services, hint: Hint, _: datetime) -> None:
         renderer=services.voucher_renderer,
         store=services.document_store,
         keys=services.key_ring(),
-        support_contact=services.support_contact(),
+        **services.letterhead(),
     )
     if issued:
         observability.report("voucher issued", metric="VoucherIssued")

@@ -13,6 +13,7 @@ from reservations.services import Services
 SETTINGS = (
     config.AccessTokenSettings,
     config.ContactSettings,
+    config.IssuerSettings,
     config.MailSettings,
     config.ManagePageSettings,
     config.UnpaidMailSettings,
@@ -34,7 +35,7 @@ def on_hint(services: Services, hint: Hint, _: datetime) -> None:
         vouchers=Vouchers(store=store, renderer=renderer),
         limits=services.unpaid_mail_limits(),
         page=services.manage_page(),
-        support_contact=services.support_contact(),
+        **services.letterhead(),
     )
     if notified:
         observability.report(

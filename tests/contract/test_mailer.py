@@ -40,7 +40,7 @@ from reservations.application.ports import (
 )
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind
-from tests.worlds.builders import RESERVATION_ID, an_offer
+from tests.worlds.builders import NOON, RESERVATION_ID, an_offer
 from tests.worlds.fakes import RecordingMailer
 
 SENDER = "reservas@viajes.example"
@@ -59,6 +59,7 @@ A_MAIL = Mail(
     refund=None,
     refund_done=False,
     support_contact="+34 910 000 000",
+    at=NOON,
     voucher_pdf=b"%PDF-1.7",
 )
 
@@ -140,6 +141,7 @@ def test_ses_is_handed_the_whole_mail_for_its_one_recipient(ses: SESClient) -> N
         "text/plain",
         "text/html",
         "application/pdf",
+        "text/calendar",
     ]
 
 

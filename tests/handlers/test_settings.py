@@ -63,7 +63,7 @@ def names_of(folder: str) -> set[str]:
     }
 
 
-OPTIONAL = {f"{PATH}/manage-url"}
+OPTIONAL = {f"{PATH}/issuer", f"{PATH}/manage-url"}
 
 
 class Bare(Services):

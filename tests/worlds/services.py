@@ -13,7 +13,7 @@ from reservations import config, tracing
 from reservations.adapters.mysql.engine import Database
 from reservations.application.manage_page import ManagePage
 from reservations.application.notify_customer import UnpaidMailLimits
-from reservations.application.ports import UnitOfWork, VoucherRenderer
+from reservations.application.ports import Letterhead, UnitOfWork, VoucherRenderer
 from reservations.domain.access_token import KeyRing
 from reservations.domain.clients import ClientModes, DuplicateCharge, QuoteMode
 from reservations.domain.facts import Provider
@@ -126,6 +126,9 @@ class FakeServices(Services):
 
     def manage_page(self) -> ManagePage:
         return ManagePage(url=self.manage_url, keys=self.ring)
+
+    def letterhead(self) -> Letterhead:
+        return {"support_contact": SUPPORT, "issuer": "Viajes Ejemplo"}
 
     def support_contact(self) -> str:
         return SUPPORT

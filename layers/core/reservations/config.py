@@ -1,7 +1,7 @@
 """Typed settings of the functions, from SSM Parameter Store and from the environment.
 
 A parameter's name is the field's, with hyphens, under the path in `SETTINGS_PATH` (`/reservations/prod/database-url`).
-Only `manage-url` may be missing. All other missing ones are reported at once.
+Only `manage-url` and `issuer` may be missing. All other missing ones are reported at once.
 """
 
 import base64
@@ -283,6 +283,16 @@ class UnpaidMailSettings(Settings):
 class MailSettings(Settings):
     mail_sender: str = Field(
         pattern=r"^[^@\s]+@[^@\s]+$", description="remitente de los correos, verificado en SES"
+    )
+
+
+class IssuerSettings(Settings):
+    issuer: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=60,
+        pattern=r"^[^\x00-\x1f<>\"@]+$",
+        description="nombre con que se firman bonos y correos; sin él, no llevan ninguno",
     )
 
 

@@ -101,6 +101,10 @@ class Services:
         url = self._settings(config.ManagePageSettings).manage_url
         return ManagePage(url=url, keys=self.key_ring())
 
+    def letterhead(self) -> ports.Letterhead:
+        issuer = self._settings(config.IssuerSettings).issuer
+        return {"support_contact": self.support_contact(), "issuer": issuer}
+
     def support_contact(self) -> str:
         return self._settings(config.ContactSettings).support_contact
 

@@ -1,18 +1,23 @@
 """The content of the mails, and its resistance to hostile input."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from email.message import EmailMessage
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
+from icalendar import Calendar
 
 from reservations.adapters.papers.mail_content import UnmailableAddressError, compose
 from reservations.application.ports import Mail
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind
-from tests.worlds.builders import RESERVATION_ID, an_offer
+from reservations.domain.words import ClosedReason
+from tests.worlds.builders import NOON, RESERVATION_ID, an_offer
+from tools import mails
 
-SENDER = "Viajes <reservas@viajes.example>"
+SENDER = "reservas@viajes.example"
 PDF = b"%PDF-1.7 voucher"
 A_MAIL = Mail(
     reservation_id=RESERVATION_ID,
@@ -28,10 +33,29 @@ A_MAIL = Mail(
     refund=None,
     refund_done=False,
     support_contact="+34 910 000 000 · ayuda@viajes.example",
+    at=NOON,
+    issuer="Viajes Ejemplo",
 )
+CLOSED = {
+    MailKind.REJECTED: (ClosedReason.PAYMENT_DECLINED, ClosedReason.NOT_AVAILABLE),
+    MailKind.EXPIRED: (ClosedReason.EXPIRED,),
+    MailKind.CANCELLED: (ClosedReason.CANCELLED_BY_YOU, ClosedReason.CANCELLED_BY_HOTEL),
+}
 EVERY_KIND = [
-    replace(A_MAIL, kind=kind, language=language) for language in Language for kind in MailKind
+    replace(A_MAIL, kind=kind, language=language, closed_reason=reason)
+    for language in Language
+    for kind in MailKind
+    for reason in CLOSED.get(kind, (None,))
 ]
+
+
+def name_of(mail: Mail) -> str:
+    return f"{mail.language}-{mail.closed_reason or mail.kind}"
+
+
+def a_letter(kind: MailKind, **changes: Any) -> Mail:
+    [reason, *_] = CLOSED.get(kind, (None,))
+    return replace(A_MAIL, **{"kind": kind, "closed_reason": reason, **changes})
 
 
 def text_of(mail: Mail) -> str:
@@ -81,7 +105,7 @@ def shown_by(mail: Mail) -> str:
     return " ".join("".join(_Reader(html_of(mail)).shown).split())
 
 
-@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=name_of)
 def test_both_parts_show_the_reservation_and_the_support_contact(mail: Mail) -> None:
     message = compose(mail, sender=SENDER)
 
@@ -95,7 +119,7 @@ OF_WHAT_IS_PAID = {MailKind.CONFIRMED, MailKind.VOUCHER}
 SENDERS_WORDS = ("Ana", "Pérez", "Hotel", "doble", "2027", "342")
 
 
-@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=name_of)
 def test_only_a_confirmation_carries_what_an_unsigned_request_said(mail: Mail) -> None:
     confirmed = mail.kind in OF_WHAT_IS_PAID
     for part in (text_of(mail), shown_by(mail)):
@@ -103,7 +127,7 @@ def test_only_a_confirmation_carries_what_an_unsigned_request_said(mail: Mail) -
         assert all(carried) if confirmed else not any(carried)
 
 
-@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=name_of)
 def test_every_mail_carries_a_signed_offer_but_a_name_only_once_it_is_confirmed(mail: Mail) -> None:
     quoted = replace(mail, quoted=True)
     for part in (text_of(quoted), shown_by(quoted)):
@@ -111,26 +135,28 @@ def test_every_mail_carries_a_signed_offer_but_a_name_only_once_it_is_confirmed(
         assert ("Ana Pérez Núñez" in part) is (mail.kind in OF_WHAT_IS_PAID)
 
 
-@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=name_of)
 def test_the_html_fetches_nothing_and_is_well_formed(mail: Mail) -> None:
     reader = _Reader(html_of(mail))
 
-    assert reader.fetched == []
-    assert not {"a", "img", "link", "script", "style"} & set(reader.tags)
+    assert {url.partition(":")[0] for url in reader.fetched} == {"mailto", "tel"}
+    assert not {"img", "link", "script"} & set(reader.tags)
+    assert reader.tags.count("h1") == 1
+    assert "th" in reader.tags
 
 
 LINK = "https://www.viajes.example/reserva?marca=a&b#code=6MWUT-4A5HT-4&token=k1.secreto"
 
 
-@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=name_of)
 def test_both_parts_have_the_link_to_the_reservation(mail: Mail) -> None:
     mail = replace(mail, manage_url=LINK)
 
     assert f"\n{LINK}\n" in text_of(mail)
-    assert _Reader(html_of(mail)).fetched == [LINK]
+    assert _Reader(html_of(mail)).fetched[0] == LINK
 
 
-@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=name_of)
 def test_a_word_longer_than_a_screen_breaks(mail: Mail) -> None:
     word = "K" * 120
     mail = replace(mail, guest=word, supplier_locator=word, support_contact=word)
@@ -148,8 +174,11 @@ def test_each_kind_of_mail_has_its_own_subject() -> None:
 @pytest.mark.parametrize(
     ("language", "expected"),
     [
-        (Language.SPANISH, ["1 de mayo de 2027", "4 de mayo de 2027", "342,50\xa0€"]),
-        (Language.ENGLISH, ["1 May 2027", "4 May 2027", "€342.50"]),
+        (
+            Language.SPANISH,
+            ["sábado, 1 de mayo de 2027", "martes, 4 de mayo de 2027", "342,50\xa0€"],
+        ),
+        (Language.ENGLISH, ["Saturday, 1 May 2027", "Tuesday, 4 May 2027", "€342.50"]),
     ],
 )
 def test_dates_and_amounts_follow_the_language(language: Language, expected: list[str]) -> None:
@@ -160,7 +189,7 @@ def test_dates_and_amounts_follow_the_language(language: Language, expected: lis
 
 def test_a_confirmation_carries_the_voucher_and_the_locator() -> None:
     mail = replace(A_MAIL, voucher_pdf=PDF)
-    [attachment] = compose(mail, sender=SENDER).iter_attachments()
+    attachment, _ = compose(mail, sender=SENDER).iter_attachments()
 
     assert attachment.get_content() == PDF
     assert attachment.get_content_type() == "application/pdf"
@@ -171,7 +200,7 @@ def test_a_confirmation_carries_the_voucher_and_the_locator() -> None:
 
 def test_an_english_voucher_has_an_english_name() -> None:
     mail = replace(A_MAIL, language=Language.ENGLISH, voucher_pdf=PDF)
-    [attachment] = compose(mail, sender=SENDER).iter_attachments()
+    attachment, _ = compose(mail, sender=SENDER).iter_attachments()
 
     assert attachment.get_filename() == "voucher-6MWUT-4A5HT-4.pdf"
 
@@ -179,7 +208,7 @@ def test_an_english_voucher_has_an_english_name() -> None:
 def test_a_confirmation_without_a_voucher_promises_no_attachment() -> None:
     message = compose(A_MAIL, sender=SENDER)
 
-    assert list(message.iter_attachments()) == []
+    assert [each.get_content_type() for each in message.iter_attachments()] == ["text/calendar"]
     assert "adjunto" not in text_of(A_MAIL)
     assert "Te lo enviaremos en otro correo" in text_of(A_MAIL)
 
@@ -196,14 +225,14 @@ def test_the_mail_of_a_later_voucher_carries_it_and_the_locator() -> None:
 
 @pytest.mark.parametrize("kind", [MailKind.REJECTED, MailKind.EXPIRED, MailKind.CANCELLED])
 def test_a_mail_without_a_charge_says_so(kind: MailKind) -> None:
-    assert "No te hemos cobrado nada" in text_of(replace(A_MAIL, kind=kind))
+    assert "No te hemos cobrado nada" in text_of(a_letter(kind))
 
 
 @pytest.mark.parametrize("kind", [MailKind.REJECTED, MailKind.EXPIRED])
 def test_a_mail_about_a_pending_refund_shows_the_amount_and_announces_another_mail(
     kind: MailKind,
 ) -> None:
-    text = text_of(replace(A_MAIL, kind=kind, refund=Money(10000, "EUR")))
+    text = text_of(a_letter(kind, refund=Money(10000, "EUR")))
 
     assert "Te estamos devolviendo 100,00\xa0€" in text
     assert "Te escribiremos otra vez" in text
@@ -211,7 +240,7 @@ def test_a_mail_about_a_pending_refund_shows_the_amount_and_announces_another_ma
 
 
 def test_a_cancellation_mail_with_a_pending_refund_announces_no_other_mail() -> None:
-    waiting = replace(A_MAIL, kind=MailKind.CANCELLED, refund=A_MAIL.price)
+    waiting = a_letter(MailKind.CANCELLED, refund=A_MAIL.price)
 
     assert "Te escribiremos otra vez" not in text_of(waiting)
 
@@ -220,7 +249,7 @@ def test_a_cancellation_mail_with_a_pending_refund_announces_no_other_mail() -> 
     "kind", [MailKind.REJECTED, MailKind.EXPIRED, MailKind.CANCELLED, MailKind.REFUNDED]
 )
 def test_a_mail_about_a_completed_refund_shows_the_amount_and_the_delay(kind: MailKind) -> None:
-    mail = replace(A_MAIL, kind=kind, refund=A_MAIL.price, refund_done=True)
+    mail = a_letter(kind, refund=A_MAIL.price, refund_done=True)
 
     assert "Te hemos devuelto 342,50\xa0€" in text_of(mail)
     assert "10 días hábiles" in text_of(mail)
@@ -270,13 +299,95 @@ def test_the_headers_ask_for_no_automatic_answer() -> None:
 
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Content-Language"] == "es"
-    assert message["From"] == SENDER
+    assert message["From"] == f"Viajes Ejemplo <{SENDER}>"
     assert message["To"] == "ana@example.com"
     assert message["Reply-To"] is None
 
 
-@pytest.mark.parametrize("mail", EVERY_KIND, ids=lambda m: f"{m.language}-{m.kind}")
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=name_of)
 def test_the_mail_travels_as_ascii_in_short_lines(mail: Mail) -> None:
     lines = compose(replace(mail, voucher_pdf=PDF), sender=SENDER).as_bytes().split(b"\r\n")
 
     assert all(line.isascii() and len(line) <= 998 for line in lines)  # RFC 5322 §2.1.1
+
+
+# --- the letters as they are read
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("name", mails.SAMPLES)
+def test_a_mail_reads_as_its_golden_file(name: str, language: Language) -> None:
+    """`make mails` writes the files again, and a page that shows all mails."""
+    message = compose(replace(mails.SAMPLES[name], language=language), sender=mails.SENDER)
+
+    written = (mails.GOLDEN / f"{name}.{language}.txt").read_text(encoding="utf-8")
+    assert mails.golden(message) == written
+
+
+def test_the_html_reads_as_its_golden_file() -> None:
+    message = compose(mails.SAMPLES["confirmed"], sender=mails.SENDER)
+
+    written = (mails.GOLDEN / "confirmed.es.html").read_text(encoding="utf-8")
+    assert mails.part(message, "html") == written
+
+
+@pytest.mark.parametrize("mail", EVERY_KIND, ids=name_of)
+def test_both_parts_say_the_same(mail: Mail) -> None:
+    mail = replace(mail, quoted=True, manage_url=None, cancellable_until=NOON)
+    html, text = shown_by(mail), " ".join(text_of(mail).split())
+
+    words = [word.strip(".:") for word in text.split()]
+    assert [word for word in words if word not in html] == []
+
+
+@pytest.mark.parametrize(
+    ("language", "expected"),
+    [
+        (Language.SPANISH, "hasta las 02:00 del sábado, 1 de mayo de 2027, hora de Madrid"),
+        (Language.ENGLISH, "until 01:00 on Saturday, 1 May 2027, London time"),
+    ],
+)
+def test_the_last_moment_to_cancel_is_told_by_a_clock_of_the_language(
+    language: Language, expected: str
+) -> None:
+    until = datetime(2027, 5, 1, tzinfo=UTC)
+
+    assert expected in text_of(replace(A_MAIL, language=language, cancellable_until=until))
+    assert expected not in text_of(replace(A_MAIL, language=language))
+
+
+def event_of(mail: Mail) -> Calendar | None:
+    files = compose(mail, sender=SENDER).iter_attachments()
+    found = [each for each in files if each.get_content_type() == "text/calendar"]
+    return Calendar.from_ical(found[0].get_content()) if found else None
+
+
+def test_the_cancellation_takes_the_trip_out_of_the_calendar() -> None:
+    confirmed = event_of(A_MAIL)
+    cancelled = event_of(a_letter(MailKind.CANCELLED, was_confirmed=True))
+
+    assert confirmed
+    assert cancelled
+    [before], [after] = confirmed.walk("VEVENT"), cancelled.walk("VEVENT")
+    assert (confirmed["method"], cancelled["method"]) == ("PUBLISH", "CANCEL")
+    assert before["uid"] == after["uid"]
+    assert before["sequence"] < after["sequence"]
+    assert before.start == A_MAIL.offer.starts_on
+    assert (before["status"], after["status"]) == ("CONFIRMED", "CANCELLED")
+    assert str(after.get("description", "")) == ""  # nobody signed the words
+
+
+def test_no_calendar_holds_the_access_token() -> None:
+    mail = replace(A_MAIL, manage_url=LINK)
+    [event] = [
+        each.get_content()
+        for each in compose(mail, sender=SENDER).iter_attachments()
+        if each.get_content_type() == "text/calendar"
+    ]
+
+    assert "secreto" not in event
+
+
+def test_a_trip_that_was_never_confirmed_has_no_calendar() -> None:
+    assert event_of(a_letter(MailKind.CANCELLED)) is None
+    assert event_of(a_letter(MailKind.REJECTED)) is None

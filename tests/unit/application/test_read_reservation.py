@@ -138,7 +138,7 @@ def test_the_link_serves_the_voucher_for_a_minute_under_the_code() -> None:
     url = link(world)
 
     assert a_voucher().s3_key in url
-    assert f"filename={CODE}.pdf" in url
+    assert f"filename=bono-{display(CODE)}.pdf" in url
     assert f"lifetime={LINK_LIFETIME.seconds}" in url
 
 

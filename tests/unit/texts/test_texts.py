@@ -8,6 +8,7 @@ import pytest
 
 from reservations.domain.history import INTERNAL
 from reservations.domain.reservation import Language, MailKind
+from reservations.domain.words import ClosedReason
 from reservations.texts import compiled
 from reservations.texts.__main__ import COMPILED, catalogue, differences, placeholders, source
 from tests.unit.domain.test_history import EVENTS
@@ -17,9 +18,10 @@ CATALOGUES = {language: catalogue(language) for language in Language}
 # All placeholders, by the keys that may have them. Only a mail, which goes to the traveler, names the traveler.
 PLACEHOLDERS = {
     "voucher.paid": {"{day}", "{hour}"},
-    "voucher.cancellable": {"{day}"},
+    "dates.cancellable": {"{day}", "{hour}"},
     "voucher.issued": {"{day}"},
-    **{f"mails.{kind}.subject": {"{code}"} for kind in MailKind},
+    **{f"mails.{name}.subject": {"{code}"} for name in (*MailKind, *ClosedReason)},
+    "mails.shared.event": {"{code}"},
     "address_changed.subject": {"{code}"},
     "address_changed.body": {"{code}", "{contact}"},
     "mails.shared.greeting": {"{guest}"},
@@ -71,7 +73,8 @@ def test_every_event_for_travelers_has_a_text_and_no_text_is_idle() -> None:
 
 def test_every_kind_of_mail_has_texts_and_no_text_is_idle() -> None:
     for mails in compiled.MAILS.values():
-        assert mails.keys() == {"shared", *MailKind}
+        closing = {MailKind.REJECTED, MailKind.CANCELLED}
+        assert mails.keys() == {"shared", *MailKind, *ClosedReason} - closing
 
 
 @pytest.mark.parametrize("language", Language)

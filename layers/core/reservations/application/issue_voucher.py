@@ -29,6 +29,7 @@ def issue_voucher(
     store: DocumentStore,
     keys: KeyRing,
     support_contact: str,
+    issuer: str | None = None,
 ) -> Issued | None:
     """Render, register and store the voucher, if one is due. Return `None` if it was not issued now.
 
@@ -41,7 +42,7 @@ def issue_voucher(
         UnavailableError: the database or the store did not answer; a retry is safe.
         VoucherNotDrawnError: the voucher cannot be rendered; its mail goes without it.
     """
-    owed = _look(reservation_id, cases=cases, support_contact=support_contact)
+    owed = _look(reservation_id, cases=cases, support_contact=support_contact, issuer=issuer)
     if owed is None:
         return None
     reservation, voucher = owed
@@ -67,14 +68,17 @@ def issue_voucher(
 
 
 def _look(
-    reservation_id: UUID, *, cases: Cases, support_contact: str
+    reservation_id: UUID, *, cases: Cases, support_contact: str, issuer: str | None
 ) -> tuple[Reservation, Voucher] | None:
     with cases.open(reservation_id, customer=True) as case:
         reservation = case.reservation
         if not isinstance(fulfil(reservation, case.at.now), IssueVoucher):
             return None
         case.leave()
-        return reservation, voucher_of(reservation, case.customer, support_contact=support_contact)
+        voucher = voucher_of(
+            reservation, case.customer, support_contact=support_contact, issuer=issuer
+        )
+        return reservation, voucher
 
 
 def _let_mail_go(reservation_id: UUID, *, cases: Cases) -> None:

@@ -43,7 +43,7 @@ from reservations.domain.reservation import (
     MailStatus,
     Reservation,
 )
-from reservations.domain.views import Refund, RefundStatus, view
+from reservations.domain.views import RefundStatus, cancellable_until, view
 
 STATUS_OF: dict[type[MailOutcome], MailStatus] = {
     MailAccepted: MailStatus.SENT,
@@ -110,6 +110,7 @@ def notify_customer(
     limits: UnpaidMailLimits,
     page: ManagePage,
     support_contact: str,
+    issuer: str | None = None,
 ) -> Notified | None:
     """Send the next due mail. Return `None` if no mail is due.
 
@@ -129,7 +130,14 @@ def notify_customer(
         _write_down(give_up, reservation_id, kind, cases=cases)
         return Notified(kind=kind, status=MailStatus.REFUSED)
     try:
-        pdf = _attachment(kind, seen, customer, vouchers=vouchers, support_contact=support_contact)
+        pdf = _attachment(
+            kind,
+            seen,
+            customer,
+            vouchers=vouchers,
+            support_contact=support_contact,
+            issuer=issuer,
+        )
     except (DocumentStoreUnavailableError, VoucherNotDrawnError):
         waits = _write_down(put_off, reservation_id, kind, cases=cases)
         return Notified(kind=kind, status=MailStatus.NOT_SENT) if waits else None
@@ -140,8 +148,9 @@ def notify_customer(
     reservation, at = begun
     if reservation.is_held(kind):
         return Notified(kind=kind, status=MailStatus.HELD)
-    refund = view(reservation, at).refund
-    mail = mail_of(reservation, customer, kind, refund=refund, support_contact=support_contact)
+    mail = mail_of(
+        reservation, customer, kind, at=at, support_contact=support_contact, issuer=issuer
+    )
     outcome = mailer.send(replace(mail, manage_url=page.link_to(reservation), voucher_pdf=pdf))
 
     status = STATUS_OF[type(outcome)]
@@ -201,11 +210,12 @@ def mail_of(
     customer: Customer,
     kind: MailKind,
     *,
-    refund: Refund | None,
+    at: Moment,
     support_contact: str,
+    issuer: str | None = None,
 ) -> Mail:
-    """The content of a mail, without its attachment."""
-    booking = reservation.standing.kept_booking
+    """The content of a mail, without its link and its attachment."""
+    booking, refund = reservation.standing.kept_booking, view(reservation, at).refund
     return Mail(
         reservation_id=reservation.reservation_id,
         kind=kind,
@@ -220,6 +230,11 @@ def mail_of(
         refund=refund.money if refund else None,
         refund_done=refund is not None and refund.status is RefundStatus.DONE,
         support_contact=support_contact,
+        at=at.now,
+        issuer=issuer,
+        closed_reason=reservation.standing.closed_reason,
+        was_confirmed=reservation.facts.confirmed_at is not None,
+        cancellable_until=cancellable_until(reservation, at.now),
     )
 
 
@@ -230,6 +245,7 @@ def _attachment(
     *,
     vouchers: Vouchers,
     support_contact: str,
+    issuer: str | None,
 ) -> bytes | None:
     if kind not in (MailKind.CONFIRMED, MailKind.VOUCHER):
         return None
@@ -238,7 +254,7 @@ def _attachment(
         return None  # its rendering failed for good
     if document.removed_at is not None:
         return None  # a nudge repeats a mail after the retention: a removed voucher stays removed
-    content = voucher_of(reservation, customer, support_contact=support_contact)
+    content = voucher_of(reservation, customer, support_contact=support_contact, issuer=issuer)
     try:
         return vouchers.read(document.s3_key, content)
     except VoucherNotDrawnError:  # the store has lost it; the renderer has logged its failure

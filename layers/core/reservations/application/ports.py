@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Literal, Protocol, Self, TypeAlias
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias, TypedDict
 from uuid import UUID
 
 from reservations.domain.actions import Action, Verb
@@ -15,7 +15,7 @@ from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, MailKind, Offer, Reservation
-from reservations.domain.words import PublicStatus, State
+from reservations.domain.words import ClosedReason, PublicStatus, State
 
 # --- the database -----------------------------------------------------------------------------------------------------
 
@@ -647,6 +647,13 @@ class DocumentStore(Protocol):
         """
 
 
+class Letterhead(TypedDict):
+    """The words of the seller on papers and mails."""
+
+    support_contact: str
+    issuer: str | None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Voucher:
     """The content of the PDF. Equal content gives equal bytes."""
@@ -660,6 +667,7 @@ class Voucher:
     issued_on: date
     confirmed_at: datetime
     support_contact: str
+    issuer: str | None = None
 
 
 class VoucherRenderer(Protocol):
@@ -691,6 +699,11 @@ class Mail:
     refund: Money | None
     refund_done: bool
     support_contact: str
+    at: datetime
+    issuer: str | None = None
+    closed_reason: ClosedReason | None = None
+    was_confirmed: bool = False
+    cancellable_until: datetime | None = None
     manage_url: str | None = field(default=None, repr=False)  # with the access token
     voucher_pdf: bytes | None = field(default=None, repr=False)
 

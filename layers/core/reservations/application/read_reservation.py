@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from reservations.application.ports import DocumentStore, UnitOfWork, VoucherRenderer
-from reservations.application.vouchers import stored_voucher, voucher_of
+from reservations.application.vouchers import stored_voucher, voucher_filename, voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import canonical
 from reservations.domain.errors import (
@@ -91,6 +91,7 @@ def link_to_voucher(
     store: DocumentStore,
     renderer: VoucherRenderer,
     support_contact: str,
+    issuer: str | None = None,
     head: bool = False,
 ) -> str:
     """Make a link that serves the voucher for `LINK_LIFETIME`, to HEAD or to GET. Render a lost voucher again.
@@ -108,10 +109,10 @@ def link_to_voucher(
     if not store.exists(document.s3_key):
         if reservation.standing.kept_booking is None:
             raise DocumentStoreUnavailableError("frozen: the release that knows its words draws it")
-        content = voucher_of(reservation, customer, support_contact=support_contact)
+        content = voucher_of(reservation, customer, support_contact=support_contact, issuer=issuer)
         stored_voucher(document.s3_key, content, store=store, renderer=renderer)
         _withdraw_if_removed(code, reader=reader, uow=uow, keys=keys, store=store)
-    filename = f"{reservation.code}.pdf"
+    filename = voucher_filename(reservation.code, customer.language)
     return store.link(document.s3_key, filename=filename, lifetime=LINK_LIFETIME, head=head)
 
 

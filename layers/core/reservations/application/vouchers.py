@@ -2,12 +2,20 @@
 
 from reservations.application.ports import DocumentStore, Voucher, VoucherRenderer
 from reservations.domain.access_token import KeyRing
-from reservations.domain.reservation import Customer, Reservation
+from reservations.domain.codes import display
+from reservations.domain.reservation import Customer, Language, Reservation
+from reservations.texts.compiled import MAILS
 
 _AGAIN = "."  # before the number of a voucher that was made again; in no document name
 
 
-def voucher_of(reservation: Reservation, customer: Customer, *, support_contact: str) -> Voucher:
+def voucher_of(
+    reservation: Reservation,
+    customer: Customer,
+    *,
+    support_contact: str,
+    issuer: str | None = None,
+) -> Voucher:
     """The content of a confirmed reservation's voucher."""
     booking, confirmed_at = reservation.standing.kept_booking, reservation.facts.confirmed_at
     assert booking is not None  # asked for in SUPPLIER_CONFIRMED only
@@ -22,7 +30,13 @@ def voucher_of(reservation: Reservation, customer: Customer, *, support_contact:
         issued_on=confirmed_at.date(),
         confirmed_at=confirmed_at,
         support_contact=support_contact,
+        issuer=issuer,
     )
+
+
+def voucher_filename(code: str, language: Language) -> str:
+    """The name of the voucher's file, the same in a mail and in a browser."""
+    return f"{MAILS[language]['shared']['attachment']}-{display(code)}.pdf"
 
 
 def voucher_key(reservation: Reservation, *, keys: KeyRing) -> str:

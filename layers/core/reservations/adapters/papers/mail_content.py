@@ -1,14 +1,15 @@
-"""The content of each mail, as text and as HTML, with the voucher if there is one."""
+"""The content of each mail, as text and as HTML, with voucher and calendar file if there are any."""
 
 from dataclasses import dataclass
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from html import escape
 
-from reservations.adapters.papers.wording import written_date, written_money
+from reservations.adapters.papers import calendar_file, mail_html
+from reservations.adapters.papers.wording import cancellable_text, written_day, written_money
 from reservations.application.ports import Mail, Notice
+from reservations.application.vouchers import voucher_filename
 from reservations.domain.codes import display
 from reservations.domain.reservation import Language, MailKind
 from reservations.texts.compiled import ADDRESS_CHANGED, MAILS
@@ -23,7 +24,7 @@ class UnmailableAddressError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Letter:
-    """One kind of mail: `now` is the news, `next` the advice. The refund comes in between."""
+    """One letter: `now` is the news, `next` the advice. The refund comes in between."""
 
     subject: str
     headline: str
@@ -42,6 +43,7 @@ class _Words:
     service: str
     starts: str
     ends: str
+    nights: str
     guests: str
     price: str
     paid: str
@@ -52,17 +54,24 @@ class _Words:
     voucher_attached: str
     voucher_follows: str
     manage: str
+    see: str
     help: str
     automatic: str
     attachment: str
+    calendar: str
+    event: str
 
 
 _WORDS = {language: _Words(**MAILS[language]["shared"]) for language in Language}
 _LETTERS = {
-    (language, kind): _Letter(**MAILS[language][kind]) for language in Language for kind in MailKind
+    language: {
+        name: _Letter(**texts) for name, texts in MAILS[language].items() if name != "shared"
+    }
+    for language in Language
 }
 
 _CONFIRMING = {MailKind.CONFIRMED, MailKind.VOUCHER}
+_CLOSING = {MailKind.REJECTED, MailKind.EXPIRED, MailKind.CANCELLED}  # the letter tells the reason
 _WITHOUT_MONEY = {MailKind.IN_PROGRESS, MailKind.UNDER_REVIEW, MailKind.LINK}
 _NEWS_FOLLOWS = {MailKind.REJECTED, MailKind.EXPIRED}  # a mail of kind REFUNDED comes later
 
@@ -73,21 +82,48 @@ def compose(mail: Mail, *, sender: str) -> EmailMessage:
     Raises:
         UnmailableAddressError: `mail.to` is no single ASCII address.
     """
-    words = _WORDS[mail.language]
+    words, letter = _WORDS[mail.language], _letter(mail)
     message = EmailMessage(policy=SMTP)
-    message["From"] = sender
+    message["From"] = Address(display_name=mail.issuer or "", addr_spec=sender)
     message["To"] = recipient(mail.to)
-    message["Subject"] = _LETTERS[mail.language, mail.kind].subject.format(code=display(mail.code))
+    message["Subject"] = letter.subject.format(code=display(mail.code))
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office answers, please
-    message.set_content(_as_text(mail, words), cte="quoted-printable")
-    message.add_alternative(_as_html(mail, words), subtype="html", cte="quoted-printable")
+    message.set_content(_as_text(mail, words, letter), cte="quoted-printable")
+    page = mail_html.render(_page(mail, words, letter))
+    message.add_alternative(page, subtype="html", cte="quoted-printable")
     if mail.voucher_pdf is not None:
-        filename = f"{words.attachment}-{display(mail.code)}.pdf"
+        filename = voucher_filename(mail.code, mail.language)
         message.add_attachment(
             mail.voucher_pdf, maintype="application", subtype="pdf", filename=filename
         )
+    _add_event(message, mail, words, sender=sender)
     message["Content-Language"] = mail.language.value  # last: composing moves it into a part
     return message
+
+
+def _add_event(message: EmailMessage, mail: Mail, words: _Words, *, sender: str) -> None:
+    """Attach the trip for a calendar to its confirmation, and to its cancellation."""
+    cancelled = mail.kind is MailKind.CANCELLED and mail.was_confirmed
+    if mail.kind is not MailKind.CONFIRMED and not cancelled:
+        return
+    code = display(mail.code)
+    content = calendar_file.event(
+        uid=f"{code}@{sender.rpartition('@')[2]}",
+        summary=words.event.format(code=code),
+        description="" if _is_ours(mail) and not mail.quoted else mail.offer.description,
+        offer=mail.offer,
+        organizer=sender,
+        issuer=mail.issuer,
+        at=mail.at,
+        cancelled=cancelled,
+    )
+    message.add_attachment(
+        content,
+        maintype="text",
+        subtype="calendar",
+        filename=f"{words.calendar}-{code}.ics",
+        params={"method": "CANCEL" if cancelled else "PUBLISH", "charset": "utf-8"},
+    )
 
 
 def compose_notice(notice: Notice, *, sender: str) -> EmailMessage:
@@ -127,11 +163,17 @@ def recipient(text: str) -> Address:
     return address
 
 
-def _paragraphs(mail: Mail, words: _Words) -> list[str]:
-    letter = _LETTERS[mail.language, mail.kind]
+def _letter(mail: Mail) -> _Letter:
+    name = mail.closed_reason if mail.kind in _CLOSING and mail.closed_reason else mail.kind
+    return _LETTERS[mail.language][name]
+
+
+def _paragraphs(mail: Mail, words: _Words, letter: _Letter) -> list[str]:
     if mail.kind in _CONFIRMING:
         voucher = words.voucher_attached if mail.voucher_pdf is not None else words.voucher_follows
-        return [letter.now, voucher, letter.next]
+        until = mail.cancellable_until
+        deadline = [cancellable_text(until, mail.language)] if until else []
+        return [letter.now, voucher, letter.next, *deadline]
     refund = [] if mail.kind in _WITHOUT_MONEY else _refund(mail, words)
     return [letter.now, *refund, letter.next]
 
@@ -161,8 +203,9 @@ def _details(mail: Mail, words: _Words) -> list[tuple[str, str]]:
     return [
         *rows,
         (words.service, _on_one_line(mail.offer.description)),
-        (words.starts, written_date(mail.offer.starts_on, mail.language)),
-        (words.ends, written_date(mail.offer.ends_on, mail.language)),
+        (words.starts, written_day(mail.offer.starts_on, mail.language)),
+        (words.ends, written_day(mail.offer.ends_on, mail.language)),
+        (words.nights, str((mail.offer.ends_on - mail.offer.starts_on).days)),
         (words.guests, str(mail.offer.guests)),
         (price_label, written_money(mail.price, mail.language)),
     ]
@@ -176,93 +219,38 @@ def _greeting(mail: Mail, words: _Words) -> str:
     return words.greeting_without_name if _is_ours(mail) else words.greeting
 
 
-def _as_text(mail: Mail, words: _Words) -> str:
+def _button(mail: Mail, words: _Words) -> tuple[str, str] | None:
+    label = words.manage if mail.cancellable_until else words.see
+    return (label, mail.manage_url) if mail.manage_url else None
+
+
+def _as_text(mail: Mail, words: _Words, letter: _Letter) -> str:
     details = "\n".join(f"{label}: {value}" for label, value in _details(mail, words))
+    button = _button(mail, words)
     return "\n\n".join(
         [
+            *([mail.issuer] if mail.issuer else []),
+            letter.headline + ".",
             _greeting(mail, words).format(guest=_on_one_line(mail.guest)),
-            _LETTERS[mail.language, mail.kind].headline + ".",
-            *_paragraphs(mail, words),
+            *_paragraphs(mail, words, letter),
+            *(["{}:\n{}".format(*button)] if button else []),
             details,
-            *_manage_line(mail, words),
             words.help.format(contact=mail.support_contact),
             f"{words.automatic}\n",
         ]
     )
 
 
-def _manage_line(mail: Mail, words: _Words) -> list[str]:
-    return [f"{words.manage}:\n{mail.manage_url}"] if mail.manage_url else []
-
-
-# Tables and inline styles only, no image: all mail programs show these alike.
-_FONT = "font-family:Helvetica,Arial,sans-serif"
-_BREAKS = "word-break:break-word"  # a word longer than the screen would widen every paragraph
-_PAGE = """\
-<!DOCTYPE html>
-<html lang="{language}">
-<head>
-<meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>{headline}</title>
-</head>
-<body style="margin:0;padding:0;background:#eef5f6">
-<table role="presentation" width="100%" cellpadding="0" cellspacing="0" style="background:#eef5f6">
-<tr><td align="center" style="padding:24px 12px">
-<table role="presentation" width="600" cellpadding="0" cellspacing="0"
- style="width:100%;max-width:600px;background:#ffffff">
-<tr><td style="padding:26px 32px;background:#0b4f5c;color:#ffffff;{font};font-size:22px;\
-font-weight:bold">{headline}</td></tr>
-<tr><td style="padding:24px 32px 8px;color:#17252a;{font};font-size:16px;\
-line-height:1.5;{breaks}">{paragraphs}</td></tr>
-<tr><td style="padding:8px 32px 24px">
-<table role="presentation" width="100%" cellpadding="0" cellspacing="0"
- style="border-top:1px solid #c9d8db">{details}</table>
-{manage}</td></tr>
-<tr><td style="padding:18px 32px;background:#f6fafb;color:#17252a;{font};font-size:15px;\
-line-height:1.5;{breaks}">{help}</td></tr>
-</table>
-<p style="margin:14px 0 0;color:#5b6b73;{font};font-size:12px">{automatic}</p>
-</td></tr>
-</table>
-</body>
-</html>
-"""
-_PARAGRAPH = '<p style="margin:0 0 14px">{}</p>'
-_BUTTON = """\
-<p style="margin:24px 0 0"><a href="{url}" style="display:inline-block;padding:13px 22px;background:#0b4f5c;\
-color:#ffffff;{font};font-size:16px;font-weight:bold;text-decoration:none">{label}</a></p>
-"""
-_DETAIL = """\
-<tr><td width="38%" style="padding:9px 8px 9px 0;border-bottom:1px solid #c9d8db;color:#5b6b73;\
-{font};font-size:14px;vertical-align:top">{label}</td>
-<td style="padding:9px 0;border-bottom:1px solid #c9d8db;color:#17252a;{font};font-size:15px;\
-font-weight:bold;{breaks}"><bdi>{value}</bdi></td></tr>
-"""
-
-
-def _as_html(mail: Mail, words: _Words) -> str:
-    guest = f"<bdi>{escape(_on_one_line(mail.guest))}</bdi>"
-    texts = [
-        escape(_greeting(mail, words)).format(guest=guest),
-        *map(escape, _paragraphs(mail, words)),
-    ]
-    return _PAGE.format(
-        font=_FONT,
-        breaks=_BREAKS,
+def _page(mail: Mail, words: _Words, letter: _Letter) -> mail_html.Page:
+    return mail_html.Page(
         language=mail.language.value,
-        headline=escape(_LETTERS[mail.language, mail.kind].headline),
-        paragraphs="".join(map(_PARAGRAPH.format, texts)),
-        details="".join(
-            _DETAIL.format(font=_FONT, breaks=_BREAKS, label=escape(label), value=escape(value))
-            for label, value in _details(mail, words)
-        ),
-        manage=_manage_button(mail, words),
-        help=escape(words.help.format(contact=mail.support_contact)),
-        automatic=escape(words.automatic),
+        issuer=mail.issuer,
+        headline=letter.headline,
+        greeting=_greeting(mail, words),
+        guest=_on_one_line(mail.guest),
+        paragraphs=_paragraphs(mail, words, letter),
+        details=_details(mail, words),
+        button=_button(mail, words),
+        help=words.help.format(contact=mail.support_contact),
+        automatic=words.automatic,
     )
-
-
-def _manage_button(mail: Mail, words: _Words) -> str:
-    if mail.manage_url is None:
-        return ""
-    return _BUTTON.format(font=_FONT, url=escape(mail.manage_url), label=escape(words.manage))

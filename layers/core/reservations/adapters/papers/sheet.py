@@ -2,10 +2,11 @@
 
 import logging
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import cached_property
 from importlib.resources.abc import Traversable
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from fpdf import FPDF
@@ -31,6 +32,7 @@ LEFT, WIDTH = 18.0, 174.0  # of the 210 of an A4 page
 _MM_PER_POINT = 25.4 / 72
 _LEADING = 1.32
 _SMALLEST = 6.0
+_QUIET = 4  # ISO/IEC 18004
 
 
 class _Page(FPDF):
@@ -110,6 +112,21 @@ class Sheet:
     def panel(self, *, y: float, height: float) -> None:
         self._pdf.set_fill_color(PALE)
         self._pdf.rect(LEFT, y, WIDTH, height, style="F", round_corners=True, corner_radius=2.2)
+
+    def matrix(self, modules: Sequence[Sequence[int]], *, x: float, y: float, size: float) -> None:
+        """Draw a QR code on white, with the quiet zone of four modules: each run of a row is one box."""
+        module = size / (len(modules) + 2 * _QUIET)
+        self._pdf.set_fill_color(WHITE)
+        self._pdf.rect(x, y, size, size, style="F")
+        self._pdf.set_fill_color(INK)
+        for number, row in enumerate(modules):
+            left = _QUIET
+            for dark, run in groupby(row):
+                length = sum(1 for _ in run)
+                if dark:
+                    place = (x + left * module, y + (number + _QUIET) * module)
+                    self._pdf.rect(*place, length * module, module, style="F")
+                left += length
 
     def line(self, *, y: float) -> None:
         self._pdf.set_draw_color(LINE)

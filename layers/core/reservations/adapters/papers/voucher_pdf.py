@@ -5,13 +5,18 @@ import unicodedata
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time
 from importlib.resources.abc import Traversable
 from typing import Any
 
 from reservations.adapters.papers.faces import BOX, FONTS, plain_points
 from reservations.adapters.papers.sheet import BRAND, LEFT, MUTED, WHITE, WIDTH, Sheet
-from reservations.adapters.papers.wording import weekday, written_date, written_money
+from reservations.adapters.papers.wording import (
+    cancellable_text,
+    weekday,
+    written_date,
+    written_money,
+)
 from reservations.application.ports import Voucher, VoucherRenderer
 from reservations.domain.codes import display
 from reservations.domain.errors import VoucherNotDrawnError
@@ -49,11 +54,20 @@ class _Words:
     step_2: str
     step_3: str
     conditions: str
-    cancellable: str
     started: str
     validity: str
     help: str
     issued: str
+
+
+_QR = 21.0
+
+
+def matrix_of(code: str) -> tuple[tuple[int, ...], ...]:
+    """The modules of a QR code that holds the reservation code and nothing else."""
+    import segno  # only a voucher that is drawn waits for it
+
+    return tuple(map(tuple, segno.make_qr(code, error="m").matrix))
 
 
 _WORDS = {language: _Words(**VOUCHER[language]) for language in Language}
@@ -139,24 +153,27 @@ def _draw_header(sheet: Sheet, voucher: Voucher, words: _Words) -> None:
     sheet.band(height=38)
     sheet.write(words.title, x=LEFT, y=10, size=24, bold=True, color=WHITE)
     sheet.write(words.subtitle, x=LEFT, y=23, size=11, color=WHITE)
+    if voucher.issuer:
+        sheet.write(voucher.issuer, x=LEFT, y=11.5, size=11, color=WHITE, align="R")
     issued = words.issued.format(day=written_date(voucher.issued_on, voucher.language))
     sheet.write(issued, x=LEFT, y=23.5, size=9, color=WHITE, align="R")
 
 
 def _draw_references(sheet: Sheet, voucher: Voucher, words: _Words) -> None:
-    half = WIDTH / 2
+    half = 80.0  # wide enough for a code
     sheet.panel(y=46, height=25)
+    sheet.matrix(matrix_of(display(voucher.code)), x=LEFT + WIDTH - _QR - 2, y=48, size=_QR)
     sheet.label(words.code, x=LEFT + 6, y=50)
     sheet.write(
         display(voucher.code), x=LEFT + 6, y=56, width=half, size=22, bold=True, color=BRAND
     )
-    sheet.label(words.locator, x=LEFT + half + 12, y=50)
+    sheet.label(words.locator, x=LEFT + half + 4, y=50)
     short = len(voucher.supplier_locator) <= 14
     sheet.write(
         voucher.supplier_locator,
-        x=LEFT + half + 12,
+        x=LEFT + half + 4,
         y=57.5 if short else 55,
-        width=half - 16,
+        width=WIDTH - half - _QR - 10,
         size=16 if short else 10.5,
         bold=True,
         max_lines=1 if short else 3,
@@ -216,10 +233,9 @@ def _draw_steps(sheet: Sheet, words: _Words, *, y: float) -> float:
 
 def _draw_conditions(sheet: Sheet, voucher: Voucher, words: _Words, *, y: float) -> None:
     y = sheet.write(words.conditions, x=LEFT, y=y, size=12, bold=True, color=BRAND) + 2
-    # The last day to cancel is the day before the first one, in UTC.
-    last_day = written_date(voucher.offer.starts_on - timedelta(days=1), voucher.language)
+    until = datetime.combine(voucher.offer.starts_on, time(), UTC)
     cancellable = voucher.issued_on < voucher.offer.starts_on
-    terms = words.cancellable.format(day=last_day) if cancellable else words.started
+    terms = cancellable_text(until, voucher.language) if cancellable else words.started
     y = sheet.write(terms, x=LEFT, y=y, size=9.5, max_lines=3) + 1.4
     sheet.write(words.validity, x=LEFT, y=y, size=9.5, max_lines=2)
 

@@ -1,6 +1,7 @@
 """Dates and money as a traveler reads them, without locales: Lambda has none installed."""
 
-from datetime import date
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
 
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language
@@ -30,3 +31,15 @@ def written_money(money: Money, language: Language) -> str:
         return f"{sign}{amount}" if sign else f"{money.currency}{_NO_BREAK_SPACE}{amount}"
     amount = whole if len(whole) <= 4 else f"{int(whole):,}".replace(",", ".")
     return f"{amount}{',' if cents else ''}{cents}{_NO_BREAK_SPACE}{sign or money.currency}"
+
+
+def written_day(day: date, language: Language) -> str:
+    """`sábado, 1 de mayo de 2027` or `Saturday, 1 May 2027`."""
+    return f"{weekday(day, language)}, {written_date(day, language)}"
+
+
+def cancellable_text(until: datetime, language: Language) -> str:
+    """The last moment to cancel, by the clock that a reader of the language knows best."""
+    local = until.astimezone(ZoneInfo(DATES[language]["zone"]))
+    day = written_day(local.date(), language)
+    return DATES[language]["cancellable"].format(hour=f"{local:%H:%M}", day=day)
