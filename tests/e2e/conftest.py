@@ -34,7 +34,10 @@ SEARCHED_TABLES = sorted(set(METADATA.tables) - {"customer"})
 
 # Modules that disturb each other run in one process; every other one has a process of its own.
 TOGETHER = {
-    **dict.fromkeys(("test_bad_input", "test_contract", "test_idempotency"), "count the partner's"),
+    **dict.fromkeys(
+        ("test_bad_input", "test_contract", "test_idempotency", "test_quotes", "test_unpaid_mails"),
+        "count the partner's",
+    ),
     # `ops reconcile` brings on every inquiry, as a webhook does; both commands and tests drop dead letters.
     **dict.fromkeys(("test_operators", "test_runbooks", "test_webhooks"), "operate on all trips"),
 }

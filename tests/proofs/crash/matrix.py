@@ -36,7 +36,9 @@ _TELLING = ("sql COMMIT", *OUTSIDE)
 _WRITES = ("sql INSERT", "sql UPDATE", "sql DELETE", "sql CREATE", "sql ALTER")
 LIST = Path(__file__).with_name("boundaries.txt")
 # The function that opens a reservation first after its deadline closes it. Time decides whether it is this one.
+# The stack's tests break invariants, and the audit's clock decides whether it meets them.
 BY_TIMING = {
+    "clean_up | sql INSERT finding",
     "notify_customer | sql DELETE charge_claim",
     "notify_customer | sql UPDATE customer SET payment_token",
 }

@@ -54,7 +54,7 @@ class Traveler:
         self.codes: set[str] = set()
         self.token = ""
         self.forgotten = False
-        self._keys = {name: str(uuid.uuid4()) for name in ("create", "cancel")}
+        self._keys = {name: str(uuid.uuid4()) for name in ("create", "cancel", "other tab")}
         self._body = {
             "customer": {"full_name": "Ana Pérez", "email": self.email},
             "offer": {
@@ -92,6 +92,13 @@ class Traveler:
         promise(answer["statusCode"] == 202, f"create was answered {answer['statusCode']}")
         if not self.forgotten:
             self.check_the_rows_of_create(stored=1)
+
+    def reserve_in_another_tab(self) -> None:
+        """Send the same request under another key. The charge of the first one stands."""
+        headers = {"Content-Type": "application/json", "Idempotency-Key": self._keys["other tab"]}
+        event = api_event("POST", "/v1/reservations", body=json.dumps(self._body), headers=headers)
+        answer = self._ask("create_reservation", event)
+        promise(answer["statusCode"] == 409, f"another tab was answered {answer['statusCode']}")
 
     def cancel(self) -> None:
         headers = self._authorized({"Idempotency-Key": self._keys["cancel"]})
@@ -165,7 +172,8 @@ class Traveler:
             if outcome.answer is not None:
                 status = outcome.answer["statusCode"]
                 promise(status != 500, "a 500 reached the client")
-                if status < FINAL_STATUS and status != 409:
+                busy = status == 409 and "payment_in_progress" not in outcome.answer["body"]
+                if status < FINAL_STATUS and not busy:
                     answers.append(outcome.answer)
 
         def ask() -> bool:
@@ -400,6 +408,12 @@ def _looked_up(traveler: Traveler) -> None:
     traveler.rest()
 
 
+def _in_two_tabs(traveler: Traveler) -> None:
+    _to_its_end(traveler)
+    traveler.reserve_in_another_tab()
+    traveler.rest()
+
+
 TALES = (
     Tale(name="confirmed", live=_to_its_end, ends="CONFIRMADA", mails=1),
     Tale(
@@ -456,6 +470,7 @@ TALES = (
     ),
     Tale(name="keys used long ago", live=_keys_used_long_ago, ends="CANCELADA", mails=2),
     Tale(name="looked up", live=_looked_up, ends="CONFIRMADA", mails=2),
+    Tale(name="in two tabs", live=_in_two_tabs, ends="CONFIRMADA", mails=1),
     Tale(name="voucher lost", live=_voucher_lost, ends="CONFIRMADA", mails=1),
     Tale(name="booked again", live=_booked_again, ends="CONFIRMADA", mails=3),
     Tale(
