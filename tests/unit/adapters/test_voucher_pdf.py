@@ -78,7 +78,7 @@ def fonts_of(voucher: Voucher) -> list[str]:
         "martes",
         "342,50 €",
         "el 3 de marzo de 2027 a las 14:05 (UTC)",
-        "hasta el 30 de abril de 2027 a las 23:59 (UTC)",
+        "hasta las 02:00 del sábado, 1 de mayo de 2027, hora de Madrid",
         "+34 910 000 000 · ayuda@viajes.example",
         "Emitido el 3 de marzo de 2027",
     ],
