@@ -14,6 +14,7 @@ from reservations.adapters.papers.mail_content import (
     compose,
     compose_notice,
 )
+from reservations.adapters.papers.wording import voucher_filename
 from reservations.application.ports import (
     Addressee,
     Attempt,
@@ -62,7 +63,14 @@ from reservations.domain.fulfilment import ask_for_link
 from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.quotas import WINDOW, first_place
-from reservations.domain.reservation import ERASED, Customer, MailSend, MailStatus, Reservation
+from reservations.domain.reservation import (
+    ERASED,
+    Customer,
+    Language,
+    MailSend,
+    MailStatus,
+    Reservation,
+)
 from tests.worlds.builders import NOON
 
 RequestT = TypeVar("RequestT")
@@ -159,8 +167,11 @@ class PlainRenderer(VoucherRenderer):
     def render(self, voucher: Voucher) -> bytes:
         return f"{voucher.code} {voucher.guest} {voucher.supplier_locator}".encode()
 
+    def filename(self, code: str, language: Language) -> str:
+        return voucher_filename(code, language)
 
-class FailingRenderer(VoucherRenderer):
+
+class FailingRenderer(PlainRenderer):
     """Fails, as for a text that no library can draw."""
 
     def render(self, voucher: Voucher) -> bytes:

@@ -678,6 +678,9 @@ class VoucherRenderer(Protocol):
             VoucherNotDrawnError: the same voucher would fail again.
         """
 
+    def filename(self, code: str, language: Language) -> str:
+        """Name the file in the traveler's language, with the reservation's code."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from reservations.application.ports import DocumentStore, UnitOfWork, VoucherRenderer
-from reservations.application.vouchers import stored_voucher, voucher_filename, voucher_of
+from reservations.application.vouchers import stored_voucher, voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import canonical
 from reservations.domain.errors import (
@@ -112,7 +112,7 @@ def link_to_voucher(
         content = voucher_of(reservation, customer, support_contact=support_contact, issuer=issuer)
         stored_voucher(document.s3_key, content, store=store, renderer=renderer)
         _withdraw_if_removed(code, reader=reader, uow=uow, keys=keys, store=store)
-    filename = voucher_filename(reservation.code, customer.language)
+    filename = renderer.filename(reservation.code, customer.language)
     return store.link(document.s3_key, filename=filename, lifetime=LINK_LIFETIME, head=head)
 
 

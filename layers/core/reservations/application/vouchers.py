@@ -2,9 +2,7 @@
 
 from reservations.application.ports import DocumentStore, Voucher, VoucherRenderer
 from reservations.domain.access_token import KeyRing
-from reservations.domain.codes import display
-from reservations.domain.reservation import Customer, Language, Reservation
-from reservations.texts.compiled import MAILS
+from reservations.domain.reservation import Customer, Reservation
 
 _AGAIN = "."  # before the number of a voucher that was made again; in no document name
 
@@ -32,11 +30,6 @@ def voucher_of(
         support_contact=support_contact,
         issuer=issuer,
     )
-
-
-def voucher_filename(code: str, language: Language) -> str:
-    """The name of the voucher's file, the same in a mail and in a browser."""
-    return f"{MAILS[language]['shared']['attachment']}-{display(code)}.pdf"
 
 
 def voucher_key(reservation: Reservation, *, keys: KeyRing) -> str:

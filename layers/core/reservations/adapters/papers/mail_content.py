@@ -7,9 +7,13 @@ from email.message import EmailMessage
 from email.policy import SMTP
 
 from reservations.adapters.papers import calendar_file, mail_html
-from reservations.adapters.papers.wording import cancellable_text, written_day, written_money
+from reservations.adapters.papers.wording import (
+    cancellable_text,
+    voucher_filename,
+    written_day,
+    written_money,
+)
 from reservations.application.ports import Mail, Notice
-from reservations.application.vouchers import voucher_filename
 from reservations.domain.codes import display
 from reservations.domain.reservation import Language, MailKind
 from reservations.texts.compiled import ADDRESS_CHANGED, MAILS

@@ -13,6 +13,7 @@ from reservations.adapters.papers.faces import BOX, FONTS, plain_points
 from reservations.adapters.papers.sheet import BRAND, LEFT, MUTED, WHITE, WIDTH, Sheet
 from reservations.adapters.papers.wording import (
     cancellable_text,
+    voucher_filename,
     weekday,
     written_date,
     written_money,
@@ -95,6 +96,9 @@ class FpdfVoucherRenderer(VoucherRenderer):
                 self._on_boxes()
             return content
         raise VoucherNotDrawnError
+
+    def filename(self, code: str, language: Language) -> str:
+        return voucher_filename(code, language)
 
     def _drawn(self, voucher: Voucher) -> bytes:
         words = _WORDS[voucher.language]

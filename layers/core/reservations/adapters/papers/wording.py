@@ -3,9 +3,10 @@
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from reservations.domain.codes import display
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language
-from reservations.texts.compiled import DATES
+from reservations.texts.compiled import DATES, MAILS
 
 # Only unambiguous signs: "$" is a dozen currencies, each written by its code.
 _SIGNS = {"EUR": "€", "GBP": "£"}
@@ -43,3 +44,8 @@ def cancellable_text(until: datetime, language: Language) -> str:
     local = until.astimezone(ZoneInfo(DATES[language]["zone"]))
     day = written_day(local.date(), language)
     return DATES[language]["cancellable"].format(hour=f"{local:%H:%M}", day=day)
+
+
+def voucher_filename(code: str, language: Language) -> str:
+    """The name of the voucher's file, the same in a mail and in a browser."""
+    return f"{MAILS[language]['shared']['attachment']}-{display(code)}.pdf"
