@@ -95,7 +95,7 @@ mutation-tools:
 chaos: bootstrap ## Kill every process of the stack in turn under load, and print the figures
 	@PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.e2e.chaos $(ARGS)
 
-proofs = simulate simulate-mutants crash-matrix mutation chaos
+proofs = simulate simulate-mutants crash-matrix plans mutation chaos
 
 .PHONY: proofs
 proofs: bootstrap ## Run the long proofs one after another (hours), each with its progress

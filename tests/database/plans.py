@@ -29,7 +29,7 @@ _CLONED = "80000000"
 _HEAD = """# Planes de las sentencias
 
 Hecho por `make plans`, que lo escribe entero. Cada fila es una sentencia que enviaron las funciones, el reloj u
-operación en una ejecución de todo, sobre {rows} reservas y tras `ANALYZE`. `tests/database/test_plans.py` falla si
+operación en una ejecución de todo, sobre {rows} reservas y tras `ANALYZE`. Falla si
 alguna recorre una tabla que crece.
 
 - **Acceso:** tabla, forma de leerla e índice, en el orden del plan. Las de una sola fila conocida son `const`.
