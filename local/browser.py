@@ -46,6 +46,11 @@ def chromium() -> Path:
     return launcher
 
 
+def use_our_node() -> None:
+    """Let Playwright run on the Node of `make node-tools`: its own needs libraries that a bare machine lacks."""
+    os.environ["PLAYWRIGHT_NODEJS_PATH"] = str(VENVS / "node" / "bin" / "node")
+
+
 def playwright() -> Any:
     """Return Playwright's synchronous API.
 
@@ -55,6 +60,7 @@ def playwright() -> Any:
     packages = next(VENVS.glob("browser/lib/python*/site-packages"), None)
     if packages is None:
         raise StackError("Playwright is not installed.", remedy="Run: make browser-tools")
+    use_our_node()
     if str(packages) not in sys.path:
         sys.path.append(str(packages))
     return importlib.import_module("playwright.sync_api")

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.browser import chromium
+from local.browser import chromium, use_our_node
 from local.paths import ROOT, VENVS
 from tests.e2e.backstage import Backstage
 from tests.e2e.operators import Operator
@@ -76,6 +76,7 @@ def test_an_operator_finds_sees_and_acts_in_a_browser(
         tmp_path,
     ]
 
+    use_our_node()
     output = subprocess.run(
         list(map(str, command)), stdout=subprocess.PIPE, text=True, timeout=200, check=True
     ).stdout

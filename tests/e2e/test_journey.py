@@ -24,7 +24,8 @@ pytestmark = pytest.mark.timeout(300)
 
 SUBJECTS = {
     "confirmed": "Reserva {code} confirmada",
-    "rejected": "No hemos podido confirmar la reserva {code}",
+    "payment_declined": "El pago de la reserva {code} no se aceptó",
+    "not_available": "El hotel no tenía sitio: reserva {code}",
     "refunded": "Devolución hecha: reserva {code}",
     "expired": "La reserva {code} ha caducado",
 }
@@ -42,6 +43,7 @@ class Ending:
     status: str = "CONFIRMADA"
     charges: int = 1
     mails: tuple[str, ...] = ("confirmed",)
+    rejected: str = ""  # the letter of a rejection
 
     @property
     def is_confirmed(self) -> bool:
@@ -51,12 +53,21 @@ class Ending:
 ENDINGS = {
     "tok_ok and HTL-": Ending(),
     "tok_declined": Ending(
-        payment_token="tok_declined", status="RECHAZADA", charges=0, mails=("rejected",)
+        payment_token="tok_declined",
+        status="RECHAZADA",
+        charges=0,
+        mails=("rejected",),
+        rejected="payment_declined",
     ),
     "tok_pending": Ending(payment_token="tok_pending"),
     "tok_timeout": Ending(payment_token="tok_timeout"),
     "tok_flaky": Ending(payment_token="tok_flaky"),
-    "REJ-": Ending(offer_id="REJ-MAD-001", status="RECHAZADA", mails=("rejected", "refunded")),
+    "REJ-": Ending(
+        offer_id="REJ-MAD-001",
+        status="RECHAZADA",
+        mails=("rejected", "refunded"),
+        rejected="not_available",
+    ),
     "PEN-": Ending(offer_id="PEN-MAD-001"),
     "TMO-": Ending(offer_id="TMO-MAD-001"),
     "FLK-": Ending(offer_id="FLK-MAD-001"),
@@ -138,7 +149,8 @@ def test_each_mail_is_sent_once(trips: dict[str, Trip], backstage: Backstage, na
 
     subjects = [mail["Subject"] for mail in backstage.mails(trip.email)]
 
-    assert subjects == [SUBJECTS[kind].format(code=trip.code) for kind in mails]
+    letters = [ENDINGS[name].rejected if kind == "rejected" else kind for kind in mails]
+    assert subjects == [SUBJECTS[letter].format(code=trip.code) for letter in letters]
 
 
 def test_a_payment_that_never_arrives_is_retried_until_the_hold_expires(
@@ -201,7 +213,8 @@ def test_the_mail_has_all_facts_in_text_and_html_and_the_voucher(
         assert "Tu reserva está confirmada" in content
         for fact in (f"Ana {CANARY}", confirmed.code, backstage.locator(confirmed), "342,50"):
             assert fact in content
-    [attachment] = mail.iter_attachments()
+    attachment, calendar = mail.iter_attachments()
+    assert calendar.get_content_type() == "text/calendar"
     assert attachment.get_content_type() == "application/pdf"
     assert attachment.get_filename() == f"bono-{confirmed.code}.pdf"
     assert attachment.get_content() == downloaded(confirmed)
@@ -217,7 +230,8 @@ def test_a_reservation_made_in_english_gets_an_english_mail_and_voucher(
     assert mail["Subject"] == f"Reservation {trip.code} confirmed"
     assert mail["Content-Language"] == "en"
     assert "Your reservation is confirmed" in said_in(mail, "plain")
-    [attachment] = mail.iter_attachments()
+    attachment, calendar = mail.iter_attachments()
+    assert calendar.get_content_type() == "text/calendar"
     assert "Travel voucher" in text_of(attachment.get_content())
 
 

@@ -212,7 +212,8 @@ class Traveler:
 class Tale:
     """A story and its required end.
 
-    `mails` is the number the traveler gets. `policy` overrides durations (seconds).
+    `mails` is the number the traveler gets; `hurried` ones are left out if a person is faster.
+    `policy` overrides durations (seconds).
     """
 
     name: str
@@ -221,6 +222,7 @@ class Tale:
     offer_id: str = "HTL-MAD-001"
     ends: Word
     mails: int
+    hurried: int = 0
     policy: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -472,7 +474,7 @@ TALES = (
     Tale(name="looked up", live=_looked_up, ends="CONFIRMADA", mails=2),
     Tale(name="in two tabs", live=_in_two_tabs, ends="CONFIRMADA", mails=1),
     Tale(name="voucher lost", live=_voucher_lost, ends="CONFIRMADA", mails=1),
-    Tale(name="booked again", live=_booked_again, ends="CONFIRMADA", mails=3),
+    Tale(name="booked again", live=_booked_again, ends="CONFIRMADA", mails=3, hurried=1),
     Tale(
         name="refund returned",
         live=_refund_returned,
@@ -578,7 +580,8 @@ def _check_mails(traveler: Traveler, tale: Tale) -> int:
     """Check that each mail was sent once. A send cut off by a blow excuses one copy: SES has no idempotency key."""
     mails = len(traveler.world.mails_to(traveler.email))
     cut = traveler.world.story.struck_in == "notify_customer"
-    promise(tale.mails <= mails <= tale.mails + cut, f"{mails} mails instead of {tale.mails}")
+    least = tale.mails - tale.hurried
+    promise(least <= mails <= tale.mails + cut, f"{mails} mails instead of {tale.mails}")
     return mails
 
 
