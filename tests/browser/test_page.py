@@ -339,7 +339,8 @@ def test_a_reservation_without_its_token_leads_to_the_way_back(window: Window) -
     stranger = window.open(f"?reservation={code}")
 
     stranger.sees("Recupera tu reserva")
-    assert stranger.page.locator("#find-code").input_value() == code
+    filled = "code => document.querySelector('#find-code').value === code"
+    stranger.page.wait_for_function(filled, arg=code)
 
 
 def test_no_request_has_a_referrer(traveler: Traveler) -> None:
