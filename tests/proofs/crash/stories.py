@@ -410,6 +410,12 @@ def _looked_up(traveler: Traveler) -> None:
     traveler.rest()
 
 
+def _cancelled_at_once(traveler: Traveler) -> None:
+    traveler.reserve()
+    traveler.cancel()
+    traveler.rest()
+
+
 def _in_two_tabs(traveler: Traveler) -> None:
     _to_its_end(traveler)
     traveler.reserve_in_another_tab()
@@ -472,6 +478,7 @@ TALES = (
     ),
     Tale(name="keys used long ago", live=_keys_used_long_ago, ends="CANCELADA", mails=2),
     Tale(name="looked up", live=_looked_up, ends="CONFIRMADA", mails=2),
+    Tale(name="cancelled at once", live=_cancelled_at_once, ends="CANCELADA", mails=1),
     Tale(name="in two tabs", live=_in_two_tabs, ends="CONFIRMADA", mails=1),
     Tale(name="voucher lost", live=_voucher_lost, ends="CONFIRMADA", mails=1),
     Tale(name="booked again", live=_booked_again, ends="CONFIRMADA", mails=3, hurried=1),

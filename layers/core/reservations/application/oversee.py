@@ -135,7 +135,7 @@ def check_changes(
 def check_found(finished: Finished, *, audit: Audit, policy: Policy) -> dict[str, list[Finding]]:
     """Check the reservations with a finding again. Return all that is still broken, and overdue.
 
-    What there is no time for is not in the answer, and keeps its finding.
+    The answer leaves out reservations that there is no time for. They keep their findings.
     """
     found: dict[str, list[Finding]] = {name: [] for name in INVARIANTS}
     found[OVERDUE] = audit.overdue(limit=SHOWN_AT_MOST)

@@ -403,7 +403,7 @@ class Oversight(Protocol):
         """The seconds since the longest overdue reservation was due."""
 
     def waits(self) -> Waits:
-        """What travelers and operators wait for."""
+        """Counts and ages of the work that travelers and operators wait for."""
 
     def now(self) -> datetime:
         """The database's clock."""
@@ -463,7 +463,7 @@ class Checkpoint:
 
     @property
     def age(self) -> timedelta:
-        """Time since the beginning of the last whole pass. What is older was seen by it."""
+        """Time since the beginning of the last whole pass, which saw every older row."""
         return self.read_at - (self.whole_at or self.began_at)
 
 
@@ -751,7 +751,7 @@ class Release(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """Tells the old address that mails go to another one from now on."""
+    """A mail to the old address: mails go to another one from now on."""
 
     to: str = field(repr=False)
     language: Language

@@ -6,9 +6,8 @@ from typing import Any
 
 from reservations.application.ports import ReleasedVersions
 
-ATTEMPTS = (
-    5  # a connection that breaks once, or a right that IAM spreads late, takes no release back
-)
+# A connection that breaks once, or a right that IAM spreads late, takes no release back.
+ATTEMPTS = 5
 PAUSE_S = 5.0
 
 

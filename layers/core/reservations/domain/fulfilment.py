@@ -309,7 +309,7 @@ def sendable_again(reservation: Reservation, now: datetime) -> tuple[MailKind, .
 
 
 def send_again(reservation: Reservation, kind: MailKind, at: Moment) -> Reservation:
-    """Make one more copy of a mail due. What is known of the mail stays."""
+    """Make one more copy of a mail due. Its status stays."""
     send = reservation.send_of(kind)
     assert send is not None  # it is of `sendable_again`
     return reservation.put_send(replace(send, check_at=at.now))

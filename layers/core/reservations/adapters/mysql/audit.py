@@ -24,7 +24,7 @@ _NET = """
             WHERE x.reservation_id = r.id AND x.kind = 'refund_failed' AND x.subject = c.provider_id
               AND x.opened_at IS NOT NULL AND x.over_at IS NULL
               AND (x.decision IS NULL OR x.decision <> 'returned'))))"""
-# What a contradiction explains of the money: a person or a look of its own is on it, or was.
+# Money that a contradiction explains: a person or an inquiry of its own handles it, or did.
 _EXPLAINED = """
     EXISTS (SELECT 1 FROM contradiction x WHERE x.reservation_id = r.id AND x.over_at IS NULL
         AND (x.closed_at IS NULL OR x.kind <> 'refund_failed'))"""
@@ -97,7 +97,7 @@ def _listed(words: type[StrEnum]) -> str:
     return ", ".join(f"'{word}'" for word in words)
 
 
-# The opposite of `Facts.frozen`: what follows from a word of another release is not ours to say.
+# The opposite of `Facts.frozen`: this release cannot judge a status that another one wrote.
 _UNDERSTOOD = f"""
     r.state IN ({_listed(State)}) AND COALESCE(r.reason, '{Reason.EXPIRED}') IN ({_listed(Reason)})
     AND r.review REGEXP '^(({"|".join(Review)})(,|$))*$'

@@ -488,7 +488,7 @@ class UnpaidMailRow(SQLModel, table=True):
 
 
 class CheckpointRow(SQLModel, table=True):
-    """How far a scheduled job has come in its pass over a whole table."""
+    """The place of a scheduled job in its pass over a whole table."""
 
     __tablename__ = "checkpoint"
     __table_args__ = (
