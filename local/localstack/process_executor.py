@@ -71,7 +71,7 @@ def _peak_megabytes(pid: int) -> int:
 
 
 class _Conversation:
-    """Jobs and answers of one process. A new process gets a new one, and so no old answers."""
+    """Jobs and answers of one process."""
 
     def __init__(self) -> None:
         self.jobs: queue.Queue[_Job | None] = queue.Queue()
@@ -109,7 +109,10 @@ class _Conversation:
 
 
 class _RuntimeApi(ThreadingHTTPServer):
-    """The Lambda Runtime API of one execution environment, on a free loopback port."""
+    """The Lambda Runtime API of one process, on a free loopback port.
+
+    A killed process can leave a request that is read late. At a port of its own it takes no job of the next.
+    """
 
     daemon_threads = True
 
@@ -121,6 +124,12 @@ class _RuntimeApi(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.server_port}"
+
+    def close(self) -> None:
+        """End the server; calling it twice does no harm."""
+        self.conversation.jobs.put(None)
+        self.shutdown()
+        self.server_close()
 
 
 class _RuntimeApiHandler(BaseHTTPRequestHandler):
@@ -212,7 +221,6 @@ class ProcessExecutor(RuntimeExecutor):
         """Open the Runtime API and start the function's process."""
         (self._work / "tmp").mkdir(parents=True)
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._api = _RuntimeApi()
         self._environment = self._function_environment(env_vars)
         self._spawn()
 
@@ -223,11 +231,9 @@ class ProcessExecutor(RuntimeExecutor):
         layers = [
             str(layer.code.get_unzipped_code_location()) for layer in reversed(function.layers)
         ]
-        assert self._api is not None
         environment = {
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             **{name: str(value) for name, value in env_vars.items()},
-            "AWS_LAMBDA_RUNTIME_API": self._api.address,
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}",
             "LAMBDA_TASK_ROOT": task_root,
             "LAMBDA_RUNTIME_DIR": task_root,
@@ -251,8 +257,8 @@ class ProcessExecutor(RuntimeExecutor):
 
     def _spawn(self) -> None:
         """Start the process and wait for its first request, which ends the init phase."""
-        assert self._api is not None
-        conversation = self._api.conversation = _Conversation()
+        self._api = _RuntimeApi()
+        conversation = self._api.conversation
         self._edited_at = edited_at(self._folders)
         self._debugged = self._wanted.exists()
         debugger = {"DEBUGGER": self._wanted.read_text()} if self._debugged else {}
@@ -261,7 +267,7 @@ class ProcessExecutor(RuntimeExecutor):
             process = subprocess.Popen(
                 [self.python, _CHILD, str(read_end), self.function_version.config.handler],
                 cwd=self._environment["LAMBDA_TASK_ROOT"],
-                env=self._environment | debugger,
+                env=self._environment | debugger | {"AWS_LAMBDA_RUNTIME_API": self._api.address},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -292,14 +298,12 @@ class ProcessExecutor(RuntimeExecutor):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        if self._api is not None:
+            self._api.close()
 
     def stop(self) -> None:
         """End the process and its API."""
         self._kill()
-        if self._api is not None:
-            self._api.conversation.jobs.put(None)
-            self._api.shutdown()
-            self._api.server_close()
         shutil.rmtree(self._work, ignore_errors=True)
 
     def invoke(self, payload: dict[str, Any]) -> InvocationResult:
