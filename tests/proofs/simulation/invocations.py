@@ -15,7 +15,7 @@ from reservations.application.notify_customer import Vouchers, notify_customer
 from reservations.application.poll_outbox import poll_outbox
 from reservations.application.process_payment import process_payment
 from reservations.application.receive_webhook import receive_webhook
-from reservations.domain.decisions import DecisionRefusedError
+from reservations.domain.decisions import SUM, DecisionRefusedError
 from reservations.domain.errors import NotCancellableError, UnavailableError
 from reservations.domain.facts import Call, Decision, Operation, Status
 from reservations.domain.messages import Hint, Queue
@@ -332,6 +332,8 @@ def _in_question(reservation: Reservation, reason: Review) -> str | None:
         case Review.CANCEL_REFUSED:
             calls = reservation.standing.live_bookings
             undoing = Operation.CANCEL_BOOKING
+        case Review.MONEY_MISMATCH:
+            return SUM
         case _:
             return None
     refused = {row.target for row in reservation.facts.of(undoing) if row.status is Status.DECLINED}

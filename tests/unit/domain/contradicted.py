@@ -246,7 +246,9 @@ def words(facts: Facts, kind: Kind) -> Iterator[Word]:
                         refunded=returned,
                     )
         case _:
-            for charge in _succeeded(standing.charges):
+            disputed = kind is Kind.DISPUTE  # a bank may dispute what is still pending
+            named = (charge for charge in standing.charges if charge.provider_id)
+            for charge in named if disputed else _succeeded(standing.charges):
                 yield from _words_about_payment(standing, charge, kind)
 
 

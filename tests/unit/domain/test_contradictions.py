@@ -24,9 +24,10 @@ from reservations.domain.facts import (
 )
 from reservations.domain.learning import record
 from reservations.domain.money import Money
-from reservations.domain.plan import settle
+from reservations.domain.plan import plan, settle
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import MailKind
+from reservations.domain.standing import Standing
 from reservations.domain.views import Refund, RefundStatus
 from reservations.domain.words import PublicStatus, Review, State
 from tests.unit.domain.changing_providers import ChangingProviders, Story
@@ -39,6 +40,9 @@ from tests.worlds.builders import (
     PRICE,
     SECOND,
     a_booking,
+    a_charge,
+    a_contradiction,
+    some_facts,
 )
 
 DAY = timedelta(days=1)
@@ -1427,6 +1431,18 @@ def test_a_dispute_lost_after_our_refund_is_in_front_of_a_person() -> None:
 
     assert Review.DISPUTE in story.reviews
     assert story.verbs == []
+
+
+def test_a_dispute_of_a_pending_payment_is_looked_at_when_due_whatever_the_payment_waits_for() -> (
+    None
+):
+    charge = a_charge(Status.PENDING, check_at=NOON + 48 * HOUR, void_asked=True)
+    dispute = a_contradiction(Kind.DISPUTE, "pay_1", seen=DisputeStatus.OPEN)
+    facts = some_facts(charge, contradictions=(dispute,), reason=Reason.CUSTOMER_CANCELLED)
+
+    planned = plan(Standing(facts), Moment(NOON + 25 * HOUR, STANDARD))
+
+    assert planned == Inquire(charge)
 
 
 def test_a_dispute_that_leaves_the_listing_is_not_over() -> None:

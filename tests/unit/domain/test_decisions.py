@@ -11,6 +11,7 @@ from reservations.domain.decisions import (
     ANSWERS,
     DecisionRefusedError,
     nudge,
+    possible,
     refuse_to_erase,
     resolve,
 )
@@ -18,6 +19,7 @@ from reservations.domain.facts import (
     Call,
     Decision,
     Facts,
+    Kind,
     Listing,
     Operation,
     Reason,
@@ -41,6 +43,7 @@ from tests.worlds.builders import (
     a_booking,
     a_cancellation,
     a_charge,
+    a_contradiction,
     a_refund,
     a_reservation,
     a_send,
@@ -112,6 +115,25 @@ def test_an_accepted_amount_lets_the_reservation_go_on() -> None:
     planned = plan(Standing(accepted), Moment(LATER, STANDARD))
     assert isinstance(planned, Action)
     assert planned.verb is Verb.BOOK
+
+
+def test_two_sums_in_question_are_accepted_one_at_a_time_by_name() -> None:
+    later = a_contradiction(Kind.OTHER_SUM, "pay_1", seen="341.00 EUR", money=Money(34100, "EUR"))
+    facts = replace(MISMATCH, contradictions=(later,))
+
+    with pytest.raises(DecisionRefusedError, match="other_sum:pay_1, money_mismatch"):
+        decide(facts, Decision.PAID)
+    assert possible(facts, Moment(LATER, STANDARD))[Decision.PAID] == (
+        "money_mismatch",
+        "other_sum:pay_1",
+        "pay_1",
+    )
+    first = decide(facts, Decision.PAID, target="money_mismatch")
+    both = decide(first, Decision.PAID)
+
+    assert first.accepted_minor == 34000
+    assert Standing(first).reviews(LATER) == {Review.OTHER_SUM}
+    assert not Standing(both).reviews(LATER)
 
 
 def test_a_payment_in_another_currency_is_never_accepted() -> None:

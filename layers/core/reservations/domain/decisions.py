@@ -64,6 +64,9 @@ ANSWERS: Mapping[Decision, frozenset[Review]] = {
 }
 """The reviews that each decision can answer."""
 
+SUM = str(Review.MONEY_MISMATCH)
+"""The target that names the first sum of the payment, beside a later one: a contradiction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
@@ -142,7 +145,7 @@ def resolve(
     row = _contradiction_in_question(standing, decision, target)
     if row is not None:
         return _decide(standing, row, decision, evidence, at)
-    if decision is Decision.PAID and standing.sum_differs:
+    if _accepts_sum(standing, decision) and target in (None, SUM, _kept_id(standing)):
         return _accept_sum(standing)
     if decision is Decision.REFUND_AGAIN:
         return _refund_again(standing, _held_charge(standing, target), at)
@@ -179,7 +182,7 @@ def _targets_taken(facts: Facts, decision: Decision, at: Moment) -> tuple[str, .
     ids = {call.target or call.provider_id for call in facts.calls} - {None}
     matters = {f"{row.kind}:{row.subject}" for row in facts.contradictions}
     taken = tuple(
-        t for t in sorted({*filter(None, ids), *matters}) if _is_taken(facts, decision, t, at)
+        t for t in sorted({*filter(None, ids), *matters, SUM}) if _is_taken(facts, decision, t, at)
     )
     return taken or None
 
@@ -206,8 +209,10 @@ def _contradiction_in_question(
         and Review(row.kind) in ANSWERS[decision]
         and _may_answer(standing, row, decision)
     ]
-    if target is None and len(rows) > 1:
-        several = ", ".join(f"{row.kind}:{row.subject}" for row in rows)
+    in_question = [f"{row.kind}:{row.subject}" for row in rows]
+    in_question += [SUM] if _accepts_sum(standing, decision) else []
+    if target is None and len(in_question) > 1:
+        several = ", ".join(in_question)
         raise DecisionRefusedError(f"several are in question: say which, by --target: {several}")
 
     def is_named(row: Contradiction) -> bool:
@@ -215,6 +220,14 @@ def _contradiction_in_question(
         return target is None or target in names
 
     return next(filter(is_named, rows), None)
+
+
+def _kept_id(standing: Standing) -> str | None:
+    return standing.kept_charge and standing.kept_charge.provider_id
+
+
+def _accepts_sum(standing: Standing, decision: Decision) -> bool:
+    return decision is Decision.PAID and standing.sum_differs
 
 
 def _may_answer(standing: Standing, row: Contradiction, decision: Decision) -> bool:

@@ -186,7 +186,7 @@ def _look(standing: Standing, at: Moment) -> Iterator[Action]:
     doubtful = {row.about for row in facts.contradictions if row.due(at.now)}
     for call in facts.calls:
         closed = not call.open and call.status is not Status.NOT_FOUND
-        if closed and (call.due(at.now) or (call.operation, call.provider_id) in doubtful):
+        if (closed and call.due(at.now)) or (call.operation, call.provider_id) in doubtful:
             yield Inquire(call)
         if call.refunds_at is not None and call.refunds_at <= at.now:
             yield InquireRefunds(call)
