@@ -15,6 +15,7 @@ _REPORT_EVERY_S = 5
 def main() -> int:
     """Run the command of the arguments; exit with 1 if a promise was broken."""
     arguments = _parsed()
+    os.environ["POWERTOOLS_LOG_LEVEL"] = "CRITICAL"  # a schedule tells its own story
     match arguments.command:
         case "run":
             return _run(arguments.count, first=arguments.first, jobs=arguments.jobs)

@@ -236,7 +236,7 @@ _ALL = (
     _of("other sum: it is not seen", _COMPARISON,
         "            if money != row.money:\n", "            if False:\n"),
     _of("any during a review: an old decision answers new evidence", _CONTRADICTIONS,
-        "if row.over_at is None and row.seen == seen.seen and not", "if row.over_at is None and not"),
+        "    return last.seen == seen.seen and not", "    return not"),
     _of("any during a review: the next one joins no set", _STANDING,
         "filter(self.in_review, self.lasting)", "filter(self.in_review, self.lasting[:1])"),
     _of("far looks are never taken", "reservations.domain.looks",

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from reservations.domain.actions import Action, Inquire, Sent, Verb
+from reservations.domain.actions import Action, Inquire, Sent, Verb, Wait
 from reservations.domain.decisions import DecisionRefusedError
 from reservations.domain.facts import (
     Decision,
@@ -22,7 +22,7 @@ from reservations.domain.facts import (
     Seen,
     Status,
 )
-from reservations.domain.learning import record
+from reservations.domain.learning import begin, record
 from reservations.domain.money import Money
 from reservations.domain.plan import plan, settle
 from reservations.domain.policy import STANDARD, Moment
@@ -1543,7 +1543,7 @@ def test_a_payment_is_not_returned_by_another_way_while_its_refund_is_under_way(
         Seen(provider_id="re_1", status=Status.PENDING) if action.verb is Verb.REFUND else None
     )
     story.cancel()
-    story.run(MINUTE)
+    story.run(6 * MINUTE)
 
     with pytest.raises(DecisionRefusedError, match="a refund of pay_1 may still succeed"):
         story.decide(Decision.RETURNED)
@@ -1835,3 +1835,151 @@ def test_a_dispute_lost_in_part_hides_nothing_that_is_still_owed(decision: Decis
     assert story.state is State.REFUND_IN_PROGRESS
     assert story.reviews
     assert story.view.refund == Refund(RefundStatus.PENDING, PRICE)
+
+
+# --- words that change twice ---------------------------------------------------------------------
+
+
+def a_told_amount(cents: int) -> Change:
+    def change(providers: ChangingProviders) -> None:
+        providers.set_payment("pay_1", refunded_minor=cents)
+
+    return change
+
+
+def refund_pending(providers: ChangingProviders) -> None:
+    providers.set_refund("re_1", status=Status.PENDING)
+
+
+def tell(story: Story, change: Change, *, within: timedelta = 20 * MINUTE) -> None:
+    """Change the word of a provider, have it say so, and pass some time."""
+    change(story.providers)
+    story.webhook()
+    story.run(within)
+
+
+def test_an_inquiry_that_was_written_down_is_not_planned_again_beside_itself() -> None:
+    story = contradicted(booking_absent)
+    story.now = story.facts.contradictions[0].check_at or story.now
+    look = plan(Standing(story.facts), story.at)
+    assert isinstance(look, Inquire)
+
+    begun = begin(story.facts, look, story.at)
+
+    assert isinstance(plan(Standing(begun), story.at), Wait)
+
+
+def test_an_unexplained_amount_that_grows_is_counted_once() -> None:
+    story = believed(a_told_amount(2000))
+    story.decide(Decision.HONOURED)
+    tell(story, a_told_amount(3000))
+    story.decide(Decision.HONOURED)
+
+    story.cancel()
+    story.run(HOUR)
+
+    assert story.sends[-1].money == Money(PRICE.minor - 3000, "EUR")
+    assert story.state is State.REFUNDED
+
+
+@pytest.mark.parametrize(
+    "words", [(dispute_lost, dispute_won), (dispute_won, dispute_open, dispute_won)]
+)
+def test_a_disputed_payment_that_a_person_returned_is_never_refunded(
+    words: tuple[Change, ...],
+) -> None:
+    story = believed(dispute_open)
+    story.cancel()
+    story.run(HOUR)
+    story.decide(Decision.RETURNED)
+
+    for word in words:
+        story.run(8 * DAY)
+        tell(story, word)
+
+    assert Verb.REFUND not in story.verbs
+    assert story.state is State.REFUNDED
+
+
+def test_a_rejected_refund_that_leaves_the_listing_is_rejected_still() -> None:
+    story = refunded()
+    nothing_arrives = story.providers.instead
+    story.providers.instead = lambda action: NotSent() if action.verb is Verb.REFUND else None
+    tell(story, refund_failed)
+    story.providers.instead = nothing_arrives
+
+    tell(story, refund_absent, within=2 * DAY)
+
+    assert [send.key for send in story.sends if send.verb is Verb.REFUND][-1] == SECOND_REFUND
+    assert (story.state, story.reviews) == (State.REFUNDED, frozenset())
+
+
+def test_a_rejected_refund_that_was_made_good_and_leaves_the_listing_is_no_news() -> None:
+    story = refunded()
+    tell(story, refund_failed, within=HOUR)
+
+    story.providers.refunds["pay_1"].pop(0)
+    tell(story, lambda _: None, within=HOUR)
+
+    assert len(story.opened(Kind.REFUND_FAILED)) == 1
+    assert (story.state, story.reviews) == (State.REFUNDED, frozenset())
+
+
+def test_a_refund_that_is_pending_and_then_rejected_is_never_shown_as_done() -> None:
+    story = refunded()
+    tell(story, refund_pending)
+    assert story.state is State.REFUND_IN_PROGRESS
+
+    tell(story, refund_failed, within=SECOND)
+
+    assert story.state is State.REFUND_IN_PROGRESS
+    assert Verb.REFUND not in story.verbs  # one look is not enough for a second refund
+
+
+def test_a_word_that_a_decision_answered_stays_answered_after_a_listing_that_lagged() -> None:
+    story = believed(other_dates)
+    story.decide(Decision.STANDS)
+
+    tell(story, booking_pending, within=SECOND)
+    story.providers.set_booking("bk_1", status=Status.SUCCEEDED)
+    tell(story, other_dates)
+
+    assert len(story.opened(Kind.BOOKING_CHANGED)) == 1
+    assert not story.reviews
+
+
+def test_a_refund_of_others_that_was_honoured_still_counts_after_a_listing_that_lagged() -> None:
+    story = believed(part_returned_by_hand)
+    story.decide(Decision.HONOURED)
+    returned = story.providers.refunds
+
+    pending = [replace(row, status=Status.PENDING) for row in returned["pay_1"]]
+    story.providers.refunds = {"pay_1": pending}
+    tell(story, lambda _: None, within=SECOND)
+    story.providers.refunds = returned
+    tell(story, lambda _: None)
+    story.cancel()
+    story.run(HOUR)
+
+    assert story.sends[-1].money == REST
+
+
+def test_another_sum_of_a_closed_reservation_is_refunded_after_two_looks() -> None:
+    story = confirmed()
+    story.cancel()
+    tell(story, payment_of_another_sum, within=4 * MINUTE)
+    assert Verb.REFUND not in story.verbs
+
+    story.run(2 * MINUTE)
+
+    assert story.sends[-1].money == OTHER_SUM
+
+
+def test_another_sum_that_one_listing_told_by_mistake_moves_no_money() -> None:
+    story = confirmed()
+    story.cancel()
+    tell(story, payment_of_another_sum, within=SECOND)
+
+    tell(story, lambda providers: providers.set_payment("pay_1", money=PRICE))
+
+    assert [send.money for send in story.sends if send.verb is Verb.REFUND] == [PRICE]

@@ -137,14 +137,14 @@ class Account:
         return self._sum([*(refund.money or self.taken for refund in sure), *self._foreign_refunds])
 
     def has_failed(self, refund: Call) -> bool:
-        """`True` if two looks showed as rejected or pending what had succeeded, or a person says so.
+        """`True` if what had succeeded is believed to be rejected or pending, or a person says so.
 
         A refund that is only absent may come back.
         """
         row = self.facts.last(Kind.REFUND_FAILED, refund.provider_id, opened=True)
         if row is None or row.over_at is not None or row.decision is Decision.RETURNED:
             return False
-        undone = row.seen in (Status.DECLINED, Status.PENDING) and row.looks > 1
+        undone = row.seen in (Status.DECLINED, Status.PENDING)
         return undone or row.decision is Decision.REFUND_AGAIN
 
     @cached_property
@@ -166,7 +166,9 @@ class Account:
         last_words = {
             row.subject: row
             for row in self.facts.contradictions
-            if row.kind is Kind.FOREIGN_REFUND and row.payment == self.charge.provider_id
+            if row.kind is Kind.FOREIGN_REFUND
+            and row.payment == self.charge.provider_id
+            and not row.passed
         }
         rows = last_words.values()
         return [row for row in rows if row.over_at is None and not is_unexplained(row)]
@@ -174,9 +176,17 @@ class Account:
     @property
     def _returned_by_decision(self) -> list[Money]:
         """What a lost dispute took back, and what a person said was returned or is lost."""
-        dispute = self.facts.last(Kind.DISPUTE, self.charge.provider_id)
-        lost = [dispute] if dispute and _is_lost(dispute) else []
+        lost = [self._lost_dispute] if self._lost_dispute else []
         return [row.money for row in (*lost, *self._answered) if row.money is not None]
+
+    @property
+    def _lost_dispute(self) -> Contradiction | None:
+        """The dispute whose sum is with the traveler. A person's transfer counts, whatever follows."""
+        matter = (Kind.DISPUTE, self.charge.provider_id)
+        disputes = [row for row in self.facts.contradictions if row.matter == matter]
+        returned = [row for row in disputes if row.decision is Decision.RETURNED]
+        last = [row for row in disputes[-1:] if _is_lost(row)]
+        return next(iter((*returned, *last)), None)
 
     @property
     def answered(self) -> int:
@@ -185,12 +195,15 @@ class Account:
 
     @property
     def _answered(self) -> list[Contradiction]:
-        return [
+        """What a person returned, and the last amount they answered for: each word tells the whole."""
+        told = [row for row in self._about_refunded_amount if row.looks > 0 and row.decision]
+        last = [
             row
-            for row in self._about_refunded_amount
+            for row in told[-1:]
             if row.decision is Decision.RETURNED
-            or (row.decision is Decision.HONOURED and row.looks > 0 and row.over_at is None)
+            or (row.decision is Decision.HONOURED and row.over_at is None)
         ]
+        return [*self._settled, *last]
 
     @property
     def _settled(self) -> list[Contradiction]:
@@ -299,9 +312,7 @@ class Account:
 
 
 def _is_lost(dispute: Contradiction) -> bool:
-    """Return `True` for a dispute whose sum is with the traveler, by the bank or by a person."""
-    if dispute.decision is Decision.RETURNED:
-        return True
+    """Return `True` for a dispute that the bank decided for the traveler, or a person gave up."""
     given_up = dispute.seen == DisputeStatus.LOST or dispute.decision is not None
     return given_up and dispute.over_at is None
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reservations.domain.account import is_rejected, is_unexplained
-from reservations.domain.comparison import Comparison, Observation
+from reservations.domain.comparison import ABSENT, Comparison, Observation
 from reservations.domain.facts import (
+    Call,
     Contradiction,
     Decision,
     DisputeStatus,
@@ -77,17 +78,33 @@ def _observe(facts: Facts, seen: Observation, asked_at: datetime, at: Moment) ->
     row = facts.last(seen.kind, seen.subject)
     if row is None:
         return facts.put_contradiction(_first(facts, seen, asked_at, at, number=1))
+    if not row.open and _is_answered(facts, seen):
+        return facts.put_contradiction(_agreed(row, at)) if row.lasts else facts
     if row.lasts:
         if asked_at <= row.last_at:
             return facts
         row = _again(facts, row, seen, asked_at, at)
         return _replace_suspicions(facts.put_contradiction(row), row, at)
-    if row.opened_at is None and row.decision is None:  # a suspicion that had passed
+    if row.passed:
         return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number))
-    if row.over_at is None and row.seen == seen.seen and not _counts_elsewhere(facts, seen):
-        return facts  # a decision answered this
+    if _is_a_rejected_one_missing(row, seen):
+        return facts
     facts = facts.put_contradiction(replace(row, check_at=None))  # the next one is watched instead
     return facts.put_contradiction(_first(facts, seen, asked_at, at, number=row.number + 1))
+
+
+def _is_answered(facts: Facts, seen: Observation) -> bool:
+    """`True` for a word that a decision answered, also after a listing that lagged."""
+    words = [row for row in facts.contradictions if row.matter == (seen.kind, seen.subject)]
+    last = next((row for row in reversed(words) if row.opened_at or row.decision), None)
+    if last is None or last.lasts or last.over_at is not None:
+        return False
+    return last.seen == seen.seen and not _counts_elsewhere(facts, seen)
+
+
+def _is_a_rejected_one_missing(row: Contradiction, seen: Observation) -> bool:
+    """`True` for a refund that was rejected and is not listed any more: it is rejected still."""
+    return is_rejected(row) and row.over_at is None and seen.seen == ABSENT
 
 
 def _counts_elsewhere(facts: Facts, seen: Observation) -> bool:
@@ -128,10 +145,15 @@ def _first(
 def _again(
     facts: Facts, row: Contradiction, seen: Observation, asked_at: datetime, at: Moment
 ) -> Contradiction:
-    """One more look. A second refund needs looks that agree, so there another word begins again."""
-    refund = row.kind is Kind.REFUND_FAILED
-    begins = refund and row.seen != seen.seen
-    soon = refund and row.open and asked_at - row.first_at < at.policy.refund_believed
+    """One more look. Where money would move, looks must agree, so another word begins again."""
+    if _is_a_rejected_one_missing(row, seen):
+        return _scheduled(facts, replace(row, last_at=asked_at), at)
+    waits = {
+        Kind.REFUND_FAILED: at.policy.refund_believed,
+        Kind.OTHER_SUM: at.policy.change_believed,
+    }
+    begins = row.kind in waits and row.seen != seen.seen
+    soon = row.open and asked_at - row.first_at < waits.get(row.kind, timedelta(0))
     row = replace(
         row,
         seen=seen.seen,
@@ -167,7 +189,7 @@ def _scheduled(facts: Facts, row: Contradiction, at: Moment) -> Contradiction:
     """
     if facts.reason is not None and row.kind is Kind.FOREIGN_REFUND and not is_unexplained(row):
         return replace(row, opened_at=row.opened_at or at.now, closed_at=at.now, check_at=None)
-    if (row.open and row.looks > 1) or row.kind in (Kind.DISPUTE, Kind.OTHER_SUM):
+    if (row.open and row.looks > 1) or row.kind is Kind.DISPUTE:
         return replace(row, check_at=at.now + at.policy.reminder)
     ladder = (row.first_at + after for after in at.policy.suspicion)
     soon = next((time for time in ladder if time > at.now), at.now + at.policy.suspicion[-1])
@@ -197,10 +219,23 @@ def _watched(row: Contradiction, at: Moment) -> Contradiction:
     return replace(row, check_at=None if over else look_at)
 
 
-def look_later(facts: Facts, kinds: frozenset[Kind], at: Moment) -> Facts:
-    """Put off what is due: the provider did not answer, or told nothing about it."""
+def ask_about(facts: Facts, call: Call, look_at: datetime, at: Moment) -> Facts:
+    """Note that an inquiry about a call leaves. What was due is due again at `look_at`, as the call is."""
     for row in facts.contradictions:
-        if row.kind in kinds and row.due(at.now):
+        if row.due(at.now) and row.about == (call.operation, call.provider_id):
+            facts = facts.put_contradiction(replace(row, check_at=look_at))
+    return facts
+
+
+def is_asked_about(row: Contradiction, call: Call, at: Moment) -> bool:
+    """`True` if an inquiry about a call is about a row too: it is due, or was when the inquiry left."""
+    return row.due(at.now) or (row.check_at is not None and row.check_at == call.check_at)
+
+
+def look_later(facts: Facts, kinds: frozenset[Kind], call: Call, at: Moment) -> Facts:
+    """Put off what was asked about: the provider did not answer, or told nothing about it."""
+    for row in facts.contradictions:
+        if row.kind in kinds and is_asked_about(row, call, at):
             later = _scheduled(facts, row, at) if row.lasts else _watched(row, at)
             facts = facts.put_contradiction(later)
     return facts

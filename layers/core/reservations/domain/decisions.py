@@ -223,7 +223,7 @@ def _contradiction_in_question(
 
 
 def _kept_id(standing: Standing) -> str | None:
-    return standing.kept_charge and standing.kept_charge.provider_id
+    return standing.kept_charge.provider_id if standing.kept_charge else None
 
 
 def _accepts_sum(standing: Standing, decision: Decision) -> bool:

@@ -210,6 +210,11 @@ class Contradiction:
         return self.opened_at is not None and self.closed_at is None
 
     @property
+    def passed(self) -> bool:
+        """`True` for a suspicion that came to nothing."""
+        return self.opened_at is None and self.decision is None and self.closed_at is not None
+
+    @property
     def matter(self) -> tuple[Kind, str]:
         return self.kind, self.subject
 

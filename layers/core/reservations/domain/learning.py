@@ -50,8 +50,10 @@ def begin(facts: Facts, action: Action, at: Moment) -> Facts:
     look_at = at.now + at.policy.rung(call.looks)
     if isinstance(action, InquireRefunds):
         return facts.put(replace(call, refunds_at=look_at))
-    void_asked = call.void_asked or isinstance(action, Void)
-    return facts.put(replace(call, void_asked=void_asked, check_at=look_at))
+    if isinstance(action, Void):
+        return facts.put(replace(call, void_asked=True, check_at=look_at))
+    facts = contradictions.ask_about(facts, call, look_at, at)
+    return facts.put(replace(call, check_at=look_at))
 
 
 def _sent(before: Call | None, action: Send, at: Moment) -> Call:
@@ -101,7 +103,8 @@ def record(facts: Facts, sent: Sent, outcome: Outcome, at: Moment) -> Facts:
         case NotSent() | NoAnswer() if isinstance(sent.action, InquireRefunds):
             return facts.put(_not_listed(facts, call, at))
         case NotSent() | NoAnswer() if not isinstance(sent.action, Send):
-            facts = contradictions.look_later(facts, _KINDS_AT[PROVIDER_OF[call.operation]], at)
+            kinds = _KINDS_AT[PROVIDER_OF[call.operation]]
+            facts = contradictions.look_later(facts, kinds, call, at)
             return facts.put(_not_asked(call, sent.action, outcome, at))
         case NotSent() if call.status is Status.STARTED and sent.attempt == call.attempts:
             return facts.put(_not_sent(call, outcome, at))
@@ -211,11 +214,11 @@ class _Answer:
         known = comparison.as_known(facts, operation, listing)
         facts = self.file_all(facts, operation, None, known, asked_about=call.key)
         if operation is Operation.CHARGE:
-            return self.contradict_payments(facts, listing)
+            return self.contradict_payments(facts, call, listing)
         facts = self.conclude_cancellations(facts, asked_about=call.key)
         found = comparison.compare_bookings(facts, listing, self.asked_at)
         facts = contradictions.note(facts, found, self.at)
-        return contradictions.look_later(facts, OF_BOOKINGS, self.at)
+        return contradictions.look_later(facts, OF_BOOKINGS, call, self.at)
 
     def file_refunds(self, facts: Facts, call: Call, listing: Listing) -> Facts:
         """File the refunds of a payment. Those that are not ours stay out of the ledger."""
@@ -252,10 +255,14 @@ class _Answer:
                 facts = facts.put(again)
         return facts
 
-    def contradict_payments(self, facts: Facts, listing: Listing) -> Facts:
+    def contradict_payments(self, facts: Facts, call: Call, listing: Listing) -> Facts:
         """Keep what each payment shows as refunded. List its refunds when that is news."""
         found = comparison.compare_payments(facts, listing, self.asked_at)
-        doubtful = {row.payment for row in facts.contradictions if row.due(self.at.now)}
+        doubtful = {
+            row.payment
+            for row in facts.contradictions
+            if contradictions.is_asked_about(row, call, self.at)
+        }
         known = comparison.as_known(facts, Operation.CHARGE, listing)
         told = {seen.provider_id: seen.refunded_minor for seen in known.seen}
         for charge in facts.of(Operation.CHARGE):
@@ -270,7 +277,7 @@ class _Answer:
                 )
             )
         facts = contradictions.note(facts, found, self.at)
-        return contradictions.look_later(facts, OF_PAYMENTS, self.at)
+        return contradictions.look_later(facts, OF_PAYMENTS, call, self.at)
 
     def file_all(
         self,

@@ -129,7 +129,7 @@ class Standing:
         return not any(
             row.kind is Kind.BOOKING_ALIVE
             or ((row.kind in _UNSURE_PAYMENT or is_unexplained(row)) and row.subject in frozen)
-            or (row.kind is Kind.OTHER_SUM and not self.closed and row.subject in frozen)
+            or (_is_unsure_sum(row, closed=self.closed) and row.subject in frozen)
             for row in self.lasting
         )
 
@@ -466,6 +466,11 @@ class Standing:
         """The reason that a traveler reads. `None` while it is open, and for a reason of another release."""
         reason = self.facts.reason
         return CLOSED_REASON.get(reason) if reason is not None else None
+
+
+def _is_unsure_sum(row: Contradiction, *, closed: bool) -> bool:
+    """Return `True` for another sum, but not for one that two looks told once the trip is closed."""
+    return row.kind is Kind.OTHER_SUM and not (closed and row.looks > 1)
 
 
 def _closed_at(call: Call) -> datetime:
