@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.processes import StackError
 from local.progress import complain, done
 from local.template import resources
-from tools.preflight.stage import Clients, read_stage
+from tools.preflight.stage import Clients, region_of
 
 _CONFIG = Config(connect_timeout=5, read_timeout=310, retries={"total_max_attempts": 1})
 
@@ -33,8 +33,9 @@ def rehearse(stage: str, clients: Clients) -> None:
     try:
         answered = clients("lambda").invoke(FunctionName=hook_of(stage), Payload=b"{}")
     except (BotoCoreError, ClientError) as error:
+        reason = error.response["Error"]["Code"] if isinstance(error, ClientError) else error
         raise StackError(
-            f"The rehearsal could not be started: {type(error).__name__}.",
+            f"The rehearsal could not be started: {reason}.",
             remedy=f"make rehearse STAGE={stage}, with credentials that may invoke {hook_of(stage)}",
         ) from error
     verdict = json.loads(answered["Payload"].read())
@@ -51,7 +52,7 @@ def main(stage: str) -> int:
     def clients(service: str) -> Any:
         return boto3.client(
             service,  # type: ignore[call-overload]  # any service, by name
-            region_name=read_stage(stage, clients).region,
+            region_name=region_of(stage),
             config=_CONFIG,
         )
 

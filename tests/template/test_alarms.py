@@ -16,7 +16,7 @@ from tests.template.resources import (
     resources,
     template,
 )
-from tests.worlds.cloudwatch import Minute, period_of, rings
+from tests.worlds.cloudwatch import Minute, Series, period_of, rings
 
 ALARMS = resources("AWS::CloudWatch::Alarm")
 COMPOSITES = resources("AWS::CloudWatch::CompositeAlarm")
@@ -138,10 +138,11 @@ CASES: Mapping[str, Case] = {
 GROWING = {"MoreReviewsAlarm"}  # compares a period with the one before
 
 
-def played(alarm: dict[str, Any], minutes: list[dict[str, Minute]]) -> bool:
-    """Whether the alarm rings at the end of these minutes; metrics that a minute does not name are missing."""
+def series_of(alarm: dict[str, Any], minutes: list[dict[str, Minute]]) -> Series:
+    """These minutes by metric of the alarm; a metric that a minute does not name is missing in it."""
     stats = [each["Id"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
     names = stats or [alarm["MetricName"]]
+    first = names[0].removesuffix("Errors")
 
     def of(metric: str, minute: dict[str, Minute]) -> Minute:
         if "" in minute and metric == names[0]:
@@ -153,8 +154,12 @@ def played(alarm: dict[str, Any], minutes: list[dict[str, Minute]]) -> bool:
             return minute.get(kind, NOTHING) if metric.removesuffix(kind) == first else NOTHING
         return NOTHING
 
-    first = names[0].removesuffix("Errors")
-    return rings(alarm, {name: [of(name, minute) for minute in minutes] for name in names})
+    return {name: [of(name, minute) for minute in minutes] for name in names}
+
+
+def played(alarm: dict[str, Any], minutes: list[dict[str, Minute]]) -> bool:
+    """Whether the alarm rings at the end of these minutes."""
+    return rings(alarm, series_of(alarm, minutes))
 
 
 def length(alarm: dict[str, Any]) -> int:

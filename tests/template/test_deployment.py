@@ -196,6 +196,32 @@ def test_the_crashes_of_each_new_version_are_counted_among_its_own_calls(
     assert all(names == {"Errors", "Invocations"} for names in counted.values())
 
 
+def test_sam_leaves_each_alarm_as_the_template_has_it(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    """So the series of test_alarms.py drive what is deployed. SAM only names the version that was published."""
+    names = published(expanded[0])
+    for kind in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
+        deployed = of_type(expanded[0], kind)
+        assert deployed
+        assert {name: each["Properties"] for name, each in deployed.items()} == {
+            name: versions_named(alarm, names) for name, alarm in resources(kind).items()
+        }
+
+
+def versions_named(part: Any, names: dict[str, str]) -> Any:
+    """The part, with each `!GetAtt Function.Version.Version` as SAM writes it."""
+    match part:
+        case {"Fn::GetAtt": [function, "Version.Version"]}:
+            return {"Fn::GetAtt": [names[function], "Version"]}
+        case dict():
+            return {key: versions_named(value, names) for key, value in part.items()}
+        case list():
+            return [versions_named(each, names) for each in part]
+        case _:
+            return part
+
+
 def test_codedeploy_rehearses_each_version_before_any_traffic(
     expanded: list[dict[str, dict[str, Any]]],
 ) -> None:

@@ -15,7 +15,7 @@ from local.processes import StackError
 from local.progress import complain, done, note
 from reservations.domain.errors import SettingsError
 from tools.preflight import account, database, network
-from tools.preflight.stage import Clients, Finding, Problem, Stage, read_stage
+from tools.preflight.stage import Clients, Finding, Problem, Stage, read_stage, region_of
 
 CHECKS: dict[str, Callable[[Stage], Iterator[Finding]]] = {
     "the stack": account.check_stack,
@@ -35,8 +35,8 @@ def findings(name: str, clients: Clients, folder: Path = ROOT) -> Iterator[Findi
     """Everything that these checks find, in their order."""
     try:
         stage = read_stage(name, cache(clients), folder)
-    except KeyError:
-        yield Problem(f"samconfig.toml has no stage {name}.", "make preflight STAGE=dev")
+    except StackError as error:
+        yield Problem(str(error), error.remedy)
         return
     except FileNotFoundError as error:
         file = Path(error.filename).name
@@ -75,10 +75,9 @@ def main(name: str) -> int:
     """Print what was found; return 1 if the deployment would fail."""
 
     def clients(service: str) -> Any:
-        region = read_stage(name, clients).region
         return boto3.client(
             service,  # type: ignore[call-overload]  # any service, by name
-            region_name=region,
+            region_name=region_of(name),
             config=_CONFIG,
         )
 

@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 
 from tools.preflight.stage import Finding, Notice, Problem, Stage
 
-_SERVICES = ("ssm", "sqs", "email")
+_SERVICES = ("ssm", "sqs", "email", "lambda")  # the rehearsal invokes each function
 _PORTS = (443, 3306)
 _EVERYWHERE = "0.0.0.0/0"
 _ANSWERS = "cloudformation-custom-resource-response-"
@@ -125,7 +125,8 @@ def _routes(
         )
         return
     yield Problem(f"The route table {name} has no default route: no provider is reached.", add)
-    for service in (*_SERVICES, "s3"):
+    gradual = ["codedeploy"] if stage.value("GradualDeployment") == "true" else []
+    for service in (*_SERVICES, *gradual, "s3"):
         if service not in reached:
             yield Problem(
                 f"The route table {name} has no route to {service}.",

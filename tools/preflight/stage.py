@@ -12,6 +12,7 @@ import yaml
 from botocore.exceptions import ClientError
 
 from local.paths import ROOT
+from local.processes import StackError
 from local.template import in_size, resources, template
 from ops.aws import resources_of
 from tools.documents import sources
@@ -115,15 +116,31 @@ def _optional() -> set[str]:
     }
 
 
+def _deploy(name: str, folder: Path) -> dict[str, Any]:
+    config = tomllib.loads((folder / "samconfig.toml").read_text(encoding="utf-8"))
+    if name not in config or "deploy" not in config[name]:
+        raise StackError(f"samconfig.toml has no stage {name}.", remedy="STAGE=dev or STAGE=prod")
+    found: dict[str, Any] = config[name]["deploy"]["parameters"]
+    return found
+
+
+def region_of(name: str) -> str:
+    """The region that a stage is deployed to.
+
+    Raises:
+        StackError: no such stage.
+    """
+    return str(_deploy(name, ROOT)["region"])
+
+
 def read_stage(name: str, clients: Clients, folder: Path = ROOT) -> Stage:
     """Read a stage from `samconfig.toml` and the files that it names.
 
     Raises:
-        KeyError: no such stage.
+        StackError: no such stage.
         FileNotFoundError: its parameter file is missing.
     """
-    config = tomllib.loads((folder / "samconfig.toml").read_text(encoding="utf-8"))
-    deploy = config[name]["deploy"]["parameters"]
+    deploy = _deploy(name, folder)
     given: dict[str, Any] = {}
     file = folder / f"{name}.parameters.yaml"
     for override in deploy["parameter_overrides"]:
