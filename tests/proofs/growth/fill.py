@@ -139,7 +139,7 @@ def _clone(cursor: Any, part: _Slice, *, thin: bool) -> None:
         cursor.execute(
             f"INSERT INTO {name} ({', '.join(columns)}) SELECT {values} FROM {part.numbers}"
             f" JOIN {LIVES}.slot s ON s.band = {part.band} AND s.slot = n.i % 100{some}"
-            f" JOIN {LIVES}.{name} p ON {_whose(name)} ORDER BY n.i"
+            f" {_rows_of(name)} ORDER BY n.i"
         )
 
 
@@ -154,12 +154,16 @@ def _contradict(cursor: Any, part: _Slice) -> None:
     )
 
 
-def _whose(table: str) -> str:
+def _rows_of(table: str) -> str:
+    """Join the rows of the life, by an index."""
     if table == "reservation":
-        return "p.id = s.reservation_id"
+        return f"JOIN {LIVES}.reservation p ON p.id = s.reservation_id"
     if table == "provider_attempt":
-        return f"p.call_id BETWEEN s.first_call AND s.first_call + {_CALLS - 1}"
-    return "p.reservation_id = s.reservation_id"
+        return (
+            f"JOIN {LIVES}.provider_call c ON c.reservation_id = s.reservation_id"
+            f" JOIN {LIVES}.provider_attempt p ON p.call_id = c.id"
+        )
+    return f"JOIN {LIVES}.{table} p ON p.reservation_id = s.reservation_id"
 
 
 def _is_given(table: Table, column: str) -> bool:
