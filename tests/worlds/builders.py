@@ -181,7 +181,7 @@ def a_change(
     before: Reservation | None, after: Reservation, *, now: datetime, actor: str = "system"
 ) -> Change:
     """The change from a reservation to another, wake-up included."""
-    settled = Settlement(reservation=after, next_check_at=after.next_check_at)
+    settled = Settlement(reservation=after, timer=after.next_check_at)
     return Change.of(before, settled, Moment(now, STANDARD), actor=actor)
 
 

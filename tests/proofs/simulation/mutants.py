@@ -243,9 +243,10 @@ _ALL = (
         "    if planned is None or planned > at.now:\n", "    if True:\n"),
     # --- the timer, the voucher, the mails
     _of("an action sets no timer", _PLAN,
-        "            return at.now + at.policy.hint_lease\n", "            return None\n"),
+        "lease_end = at.now + at.policy.hint_lease if todo else None", "lease_end = None"),
     _of("what is owed to the traveler sets no timer", _PLAN,
-        "_wish(planned, at), _wish(owed, at), ", "_wish(planned, at), "),
+        "hint_lease if todo else None", "hint_lease if _todo(work[:1]) else None",
+        ("thing.until for thing in work if", "thing.until for thing in work[:1] if")),
     _of("the mail goes before the voucher", _FULFILMENT,
         "is State.SUPPLIER_CONFIRMED and _lacks_voucher(reservation):",
         "is State.SUPPLIER_CONFIRMED and reservation.sends and _lacks_voucher(reservation):"),
@@ -268,7 +269,7 @@ _ALL = (
     _of("the answer is saved without planning again", _STEP,
         "        case.put(replace(case.reservation, facts=facts))\n        case.prove",
         "        kept = Settlement(reservation=replace(case.reservation, facts=facts),"
-        " next_check_at=case.reservation.next_check_at)\n"
+        " timer=case.reservation.next_check_at)\n"
         "        cases.uow.store(Change.of(case.reservation, kept, case.at, actor='system'))\n"
         "        cases.uow.commit()\n"
         "        case.leave()\n        case.prove",
@@ -304,7 +305,7 @@ _ALL = (
          "        close_case(case)\n"
          "    if case.left and case.reservation.standing.public_status not in BEING_CANCELLED:\n"
          "        closed = replace(case.reservation, facts=cancel(case.reservation.facts))\n"
-         "        kept = Settlement(reservation=closed, next_check_at=closed.next_check_at)\n"
+         "        kept = Settlement(reservation=closed, timer=closed.next_check_at)\n"
          "        cases.uow.store(Change.of(case.reservation, kept, case.at, actor=ACTOR))\n"),
         ("from reservations.domain.errors", "from reservations.domain.change import Change\n"
          "from reservations.domain.plan import Settlement\nfrom reservations.domain.errors")),

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -9,6 +10,7 @@ from reservations.application.cases import Case, Cases
 from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
 from reservations.domain.facts import Provider
 from reservations.domain.messages import Queue
+from reservations.domain.policy import STANDARD
 from tests.worlds.application import World
 from tests.worlds.builders import (
     CODE,
@@ -24,9 +26,11 @@ from tests.worlds.builders import (
 PAID = a_reservation(a_charge(check_at=None))
 
 
-def waiting(**changes: object) -> World:
+def waiting() -> World:
     """A new reservation with a due charge and its hint under way."""
-    return World(replace(a_reservation(), next_check_at=NOON + SECOND, **changes))  # type: ignore[arg-type]
+    world = World(replace(a_reservation(), next_check_at=NOON + SECOND))
+    world.take_hints()
+    return world
 
 
 def paid(case: Case) -> None:
@@ -84,30 +88,45 @@ def test_a_case_that_is_left_stores_nothing() -> None:
     assert world.events == ["reservation.accepted"]
 
 
-def test_a_case_without_a_change_repeats_no_hint_that_is_under_way() -> None:
+@pytest.mark.parametrize("waited", [SECOND / 2, MINUTE])
+def test_a_case_without_a_change_leaves_the_hint_to_the_poller(waited: timedelta) -> None:
+    """It is under way, or the poller repeats it when its lease ends."""
     world = waiting()
+    world.wait(waited)
 
     with world.cases().open(RESERVATION_ID):
         pass
+
     assert (world.take_hints(), world.stored) == ([], world.reservation)
 
-    world.wait(MINUTE)
+
+def test_a_case_without_a_change_wakes_a_reservation_that_has_no_timer() -> None:
+    world = World(replace(a_reservation(), next_check_at=None))
+    world.take_hints()
+
     with world.cases().open(RESERVATION_ID):
         pass
+
     assert world.take_hints() == [Queue.PAYMENT]
+    assert world.stored.next_check_at == NOON + STANDARD.hint_lease
 
 
-@pytest.mark.parametrize("change", ["put", "note"])
-def test_a_put_or_a_note_is_stored_even_while_the_hint_is_under_way(change: str) -> None:
+@pytest.mark.parametrize(
+    ("waited", "hints"), [(SECOND / 2, []), (MINUTE, [Queue.PAYMENT])], ids=["leased", "overdue"]
+)
+def test_a_note_is_stored_and_repeats_only_a_hint_whose_lease_is_over(
+    waited: timedelta, hints: list[Queue]
+) -> None:
     world = waiting()
+    world.wait(waited)
 
     with world.cases().open(RESERVATION_ID) as case:
-        if change == "put":
-            case.put(case.reservation)
-        else:
-            case.note("operator.nudged", "TICKET-1")
+        case.note("operator.nudged", "TICKET-1")
 
-    assert world.take_hints() == [Queue.PAYMENT]
+    assert world.take_hints() == hints
+    assert world.events[-1] == "operator.nudged"
+    assert world.stored.next_check_at is not None
+    assert world.stored.next_check_at > world.now
 
 
 def test_a_note_comes_before_the_lines_that_follow_from_the_change() -> None:

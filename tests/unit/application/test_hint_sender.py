@@ -1,20 +1,40 @@
 """A hint leaves when its commit is done. The outbox publishes it if anything comes in between."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime, timedelta
 
 import pytest
 
 from reservations.application.cases import Cases
 from reservations.application.hint_sender import HintSender
 from reservations.application.poll_outbox import Polled, poll_outbox
-from reservations.application.ports import OutboxMessage, Published, UnitOfWork
+from reservations.application.ports import MailAccepted, OutboxMessage, Published, UnitOfWork
 from reservations.domain.errors import DatabaseUnavailableError
+from reservations.domain.facts import Seen, Status
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import STANDARD
+from reservations.domain.reservation import MailKind
+from reservations.domain.words import PublicStatus
 from tests.worlds.application import CrashError, World
-from tests.worlds.builders import NOON, RESERVATION_ID, SECOND, a_charge, a_reservation
-from tests.worlds.fakes import InMemoryOutbox, InMemoryUnitOfWork, RecordingPublisher
+from tests.worlds.builders import (
+    MINUTE,
+    NOON,
+    PRICE,
+    RESERVATION_ID,
+    SECOND,
+    a_charge,
+    a_reservation,
+)
+from tests.worlds.fakes import (
+    InMemoryOutbox,
+    InMemoryUnitOfWork,
+    RecordingMailer,
+    RecordingPublisher,
+    ScriptedPayments,
+    ScriptedSupplier,
+)
 
 
 @pytest.fixture
@@ -155,3 +175,50 @@ def test_a_hint_is_marked_only_under_the_lease_that_it_was_stored_with(world: Wo
 
     [row] = world.database.outbox.values()
     assert row.status == "pending"
+
+
+@pytest.mark.parametrize("minutes", [0, 1, 3])
+def test_a_queue_that_is_behind_makes_no_step_store_its_hints_again_and_again(
+    minutes: int,
+) -> None:
+    """Each copy of a hint finds its work done, and leaves the rest to the poller."""
+    world, queued = World(), Behind(timedelta(minutes=minutes))
+    paid = ScriptedPayments(Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE))
+    booked = ScriptedSupplier(Seen(provider_id="bkg_1", status=Status.SUCCEEDED, locator="SOL"))
+    steps: Mapping[Queue, Callable[[], object]] = {
+        Queue.PAYMENT: lambda: world.pay(paid),
+        Queue.SUPPLIER: lambda: world.confirm(booked),
+        Queue.VOUCHER: world.issue,
+        Queue.NOTIFICATION: lambda: world.notify(RecordingMailer(MailAccepted("ses-1"))),
+    }
+
+    while world.now < NOON + 45 * MINUTE:
+        queued.now = world.now
+        poll(world, queued)
+        for hint in queued.arrived():
+            steps[hint.queue]()
+        world.wait(SECOND)
+
+    stored = Counter(row.hint.queue for row in world.database.outbox.values())
+    assert world.public_status() is PublicStatus.CONFIRMADA
+    assert world.stored.send_of(MailKind.CONFIRMED)
+    assert max(stored.values()) <= 2
+
+
+class Behind(RecordingPublisher):
+    """Queues whose hints arrive late."""
+
+    def __init__(self, late: timedelta) -> None:
+        super().__init__()
+        self.now = NOON
+        self._late = late
+        self._waiting: list[tuple[datetime, Hint]] = []
+
+    def publish(self, hints: Sequence[Hint]) -> Published:
+        self._waiting += [(self.now + self._late, hint) for hint in hints]
+        return super().publish(hints)
+
+    def arrived(self) -> list[Hint]:
+        arrived = [hint for at, hint in self._waiting if at <= self.now]
+        self._waiting = [(at, hint) for at, hint in self._waiting if at > self.now]
+        return arrived

@@ -216,12 +216,8 @@ def test_a_voucher_of_a_trip_cancelled_meanwhile_is_neither_registered_nor_store
     world = World(confirmed())
 
     def cancelled() -> None:
-        with world.unit_of_work() as uow:
-            reservation = uow.open(RESERVATION_ID).reservation
-            facts = cancel(reservation.facts)
-            cancelled = replace(reservation, facts=facts)
-            uow.store(a_change(reservation, cancelled, now=world.now))
-            uow.commit()
+        with world.cases().open(RESERVATION_ID) as case:
+            case.put(replace(case.reservation, facts=cancel(case.reservation.facts)))
 
     assert not world.issue(renderer=InterruptedRenderer(cancelled))
 

@@ -50,7 +50,6 @@ from tests.worlds.builders import (
     RESERVATION_ID,
     SECOND,
     a_booking,
-    a_change,
     a_charge,
     a_creation,
     a_customer,
@@ -375,12 +374,8 @@ def test_a_trip_cancelled_while_its_voucher_is_read_is_not_confirmed_any_more() 
     world, mailer = confirmed(), RecordingMailer()
 
     def cancelled() -> None:
-        with world.unit_of_work() as uow:
-            reservation = uow.open(RESERVATION_ID).reservation
-            facts = cancel(reservation.facts)
-            cancelled = replace(reservation, facts=facts)
-            uow.store(a_change(reservation, cancelled, now=world.now))
-            uow.commit()
+        with world.cases().open(RESERVATION_ID) as case:
+            case.put(replace(case.reservation, facts=cancel(case.reservation.facts)))
 
     assert world.notify(mailer, store=InterruptedStore(cancelled)) is None
 

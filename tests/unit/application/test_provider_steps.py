@@ -61,17 +61,18 @@ def test_a_payment_that_succeeds_is_handed_to_the_supplier() -> None:
     assert world.take_hints() == [Queue.SUPPLIER]
 
 
-def test_a_copy_of_a_hint_makes_no_copy_for_the_other_worker_until_its_lease_is_over() -> None:
+@pytest.mark.parametrize("waited", [timedelta(0), STANDARD.hint_lease])
+def test_a_copy_of_a_hint_makes_no_copy_for_the_other_worker(waited: timedelta) -> None:
+    """When the lease is over, the poller repeats the hint."""
     world = World()
     world.pay(ScriptedPayments(PAID))
     assert world.take_hints() == [Queue.SUPPLIER]
 
+    world.wait(waited)
     world.pay(ScriptedPayments())
-    assert world.take_hints() == []
 
-    world.wait(STANDARD.hint_lease)
-    world.pay(ScriptedPayments())
-    assert world.take_hints() == [Queue.SUPPLIER]
+    assert world.take_hints() == []
+    assert world.stored.next_check_at == NOON + STANDARD.hint_lease
 
 
 def test_a_charge_asks_for_the_price_under_the_key_of_the_ledger() -> None:
@@ -320,14 +321,13 @@ def test_a_second_booking_that_is_found_is_cancelled() -> None:
 # --- hints ----------------------------------------------------------------------------------------
 
 
-def test_a_hint_for_the_other_provider_is_only_passed_on() -> None:
+def test_a_hint_calls_no_other_provider() -> None:
     world, payments = World(a_reservation(a_charge())), ScriptedPayments()
 
-    step = world.pay(payments)
+    assert world.pay(payments) is None
 
-    assert step is None
-    assert world.take_hints() == [Queue.SUPPLIER]
-    assert world.stored.next_check_at == NOON + STANDARD.hint_lease
+    assert payments.requests == []
+    assert world.stored == world.reservation
 
 
 def test_a_hint_for_a_reservation_at_rest_changes_nothing() -> None:

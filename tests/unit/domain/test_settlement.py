@@ -1,13 +1,13 @@
 """The end of a transaction: an action, a time to wake up, or rest."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from reservations.domain.facts import Call, Reason, Status
 from reservations.domain.messages import Queue
-from reservations.domain.plan import Settlement, settle, with_longer_lease
+from reservations.domain.plan import Settlement, hint_lease, settle
 from reservations.domain.policy import SHORT, STANDARD, Moment, Policy
 from reservations.domain.reservation import MailKind, MailStatus, Reservation
 from reservations.domain.verdict import conclude
@@ -152,6 +152,10 @@ def test_open_facts_conclude_nothing() -> None:
     assert conclude(waiting, Moment(NOON, STANDARD)) is waiting
 
 
+def lease_of(reservation: Reservation, at: Moment) -> timedelta:
+    return hint_lease(settle(reservation, at), at)
+
+
 @pytest.mark.parametrize(
     ("waited", "lease"),
     [
@@ -170,9 +174,7 @@ def test_the_hint_lease_grows_with_the_time_overdue(waited: timedelta, lease: ti
         a_reservation(a_charge(), a_booking(), sends=(mail,), updated_at=NOON + waited),
         a_reservation(),
     ):
-        assert with_longer_lease(waiting, Moment(NOON + waited, STANDARD)).policy == replace(
-            STANDARD, hint_lease=lease
-        )
+        assert lease_of(waiting, Moment(NOON + waited, STANDARD)) == lease
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_only_a_late_look_that_nothing_waits_for_is_repeated_least_often(
     )
 
     late = Moment(NOON + 6 * HOUR, STANDARD)
-    assert with_longer_lease(looked_at, late).policy.hint_lease == lease
+    assert lease_of(looked_at, late) == lease
 
 
 def test_the_lease_grows_with_the_time_since_the_first_due_call() -> None:
@@ -203,7 +205,70 @@ def test_the_lease_grows_with_the_time_since_the_first_due_call() -> None:
         updated_at=NOON + MINUTE,
     )
 
-    assert (
-        with_longer_lease(waiting, Moment(NOON + 2 * MINUTE, STANDARD)).policy.hint_lease
-        == 2 * MINUTE
-    )
+    assert lease_of(waiting, Moment(NOON + 2 * MINUTE, STANDARD)) == 2 * MINUTE
+
+
+# --- hints under way
+
+
+def leased(reservation: Reservation, *, until: datetime) -> Reservation:
+    return replace(reservation, next_check_at=until)
+
+
+REFUNDED_NEXT = a_reservation(a_charge(), reason=Reason.SUPPLIER_REJECTED)
+"""A refund is due at payments, and a mail."""
+
+
+def test_work_under_a_running_lease_gets_no_second_hint_and_no_longer_lease() -> None:
+    hinted = leased(REFUNDED_NEXT, until=NOON + SECOND)
+
+    result = settle(hinted, Moment(NOON, STANDARD), before=hinted)
+
+    assert (result.hints, result.next_check_at) == ((), NOON + SECOND)
+
+
+def test_a_longer_lease_is_shortened_so_that_a_lost_hint_is_repeated_soon() -> None:
+    hinted = leased(REFUNDED_NEXT, until=NOON + HOUR)
+
+    result = settle(hinted, Moment(NOON, STANDARD), before=hinted)
+
+    assert (result.hints, result.next_check_at) == ((), NOON + STANDARD.hint_lease)
+
+
+def test_new_work_gets_its_hint_beside_work_that_has_one() -> None:
+    paid = leased(a_reservation(a_charge()), until=NOON + SECOND)
+    closed = leased(REFUNDED_NEXT, until=NOON + SECOND)
+    mailed = replace(closed, sends=(a_send(MailKind.REJECTED),))
+
+    assert [queue for queue, _ in settle(closed, Moment(NOON, STANDARD), before=paid).hints] == [
+        Queue.PAYMENT,
+        Queue.NOTIFICATION,
+    ]
+    assert [queue for queue, _ in settle(closed, Moment(NOON, STANDARD), before=mailed).hints] == [
+        Queue.NOTIFICATION
+    ]
+
+
+def test_the_next_work_for_the_same_queue_gets_a_hint_of_its_own() -> None:
+    """The step that is under way took the first hint, and ends with this transaction."""
+    first = a_charge(Status.PENDING, check_at=NOON, deadline_at=NOON + HOUR)
+    second = replace(first, key="charge:2", provider_id="pay_2")
+    before = leased(a_reservation(first, second), until=NOON + SECOND)
+    begun = replace(first, check_at=NOON + HOUR)
+    after = leased(a_reservation(begun, second), until=NOON + SECOND)
+
+    result = settle(after, Moment(NOON, STANDARD), before=before)
+
+    assert [queue for queue, _ in result.hints] == [Queue.PAYMENT]
+
+
+@pytest.mark.parametrize("lease_end", [NOON, NOON - SECOND, None])
+def test_work_without_a_running_lease_gets_a_hint_again(
+    lease_end: datetime | None,
+) -> None:
+    waiting = replace(REFUNDED_NEXT, next_check_at=lease_end)
+
+    result = settle(waiting, Moment(NOON, STANDARD), before=waiting)
+
+    assert len(result.hints) == 2
+    assert result.next_check_at == NOON + STANDARD.hint_lease

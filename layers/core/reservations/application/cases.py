@@ -76,23 +76,22 @@ class Case:
         self.left = True
 
     def end(self) -> Change | None:
-        """Plan again. Return `None` if nothing changed and the hints of this plan are under way.
+        """Plan again. Return `None` if this case changed nothing and other work waits.
 
-        Otherwise each copy of a hint would make another one, and a queue that falls behind would
-        never catch up.
+        The poller repeats its hints. If each copy of a hint made another one, a queue that falls
+        behind would never catch up.
         """
-        settlement = settle(self.reservation, self.at)
-        if not self._changed and self._is_under_way(settlement):
+        before = self._opened.reservation
+        settlement = settle(self.reservation, self.at, before=before if self._changed else None)
+        if not self._changed and settlement.hints and _waits_for_the_poller(before, settlement):
             return None
-        change = Change.of(self._opened.reservation, settlement, self.at, actor=self._actor)
+        change = Change.of(before, settlement, self.at, actor=self._actor)
         self.reservation = change.after
         return replace(change, history=(*self._notes, *change.history))
 
-    def _is_under_way(self, settlement: Settlement) -> bool:
-        """Return `True` if the same hints were stored before, under a lease that still runs."""
-        opened = self._opened.reservation
-        leased = opened.next_check_at is not None and opened.next_check_at > self.at.now
-        return bool(settlement.hints) and leased and settlement.reservation.facts == opened.facts
+
+def _waits_for_the_poller(before: Reservation, settlement: Settlement) -> bool:
+    return before.next_check_at is not None and settlement.reservation.facts == before.facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

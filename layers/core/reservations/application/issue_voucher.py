@@ -57,8 +57,6 @@ def issue_voucher(
         issued = isinstance(fulfil(case.reservation, case.at.now), IssueVoucher)
         if issued:
             case.put(_with_voucher(case.reservation, key=key, content=content, now=case.at.now))
-        else:  # its mail may be due: repeat the hint
-            case.put(case.reservation)
     if not issued:
         return None
     store.put(key, content)

@@ -12,7 +12,7 @@ from reservations.domain.errors import DefectError, UnavailableError
 from reservations.domain.identifiers import uuid7
 from reservations.domain.looks import take_far_look
 from reservations.domain.messages import Hint, Queue, hints_for
-from reservations.domain.plan import Settlement, settle, with_longer_lease
+from reservations.domain.plan import Settlement, hint_lease, settle
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
 
@@ -123,16 +123,12 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
         due = uow.reservations.claim_due(limit=BATCH, lease=policy.hint_lease)
         at = Moment(uow.now(), policy)
         for reservation in due:
-            waiting = with_longer_lease(reservation, at)
-            settlement = settle(reservation, waiting)
+            settlement = settle(reservation, at)
             wanted = settlement.hints
             told = hints_for(reservation.reservation_id, wanted, now=at.now, traceparent=None)
             hints += told or [_check_due(reservation, now=at.now)]
-            wishes = [
-                settlement.next_check_at,
-                None if told else at.now + waiting.policy.hint_lease,
-            ]
-            _lease_longer(uow, reservation, min(filter(None, wishes)), at)
+            lease_end = at.now + hint_lease(settlement, at)
+            _lease_longer(uow, reservation, min(settlement.timer or lease_end, lease_end), at)
         uow.commit()
     if not hints:
         return Polled()
@@ -142,7 +138,7 @@ def _wake_due(*, uow: UnitOfWork, publisher: MessagePublisher, policy: Policy) -
 def _lease_longer(uow: UnitOfWork, leased: Reservation, until: datetime, at: Moment) -> None:
     """Store only the time of the plan. The step that gets the hint plans again under its lock."""
     if leased.next_check_at is not None and until > leased.next_check_at:
-        longer = Settlement(reservation=leased, next_check_at=until)
+        longer = Settlement(reservation=leased, timer=until)
         uow.store(Change.of(leased, longer, at, actor="system"))
 
 

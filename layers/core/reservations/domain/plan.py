@@ -11,7 +11,7 @@ A contradiction freezes them, until the provider agrees again or a person decide
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reservations.domain.actions import (
     LOOK_QUEUE_OF,
@@ -41,34 +41,74 @@ from reservations.domain.words import RESTING
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """A concluded reservation, its next wake-up, and its hints: (queue, message type) pairs."""
+    """A concluded reservation, its next wake-up, and its hints: (queue, message type) pairs.
+
+    `timer` is the first time at which something is due by itself. `lease_end` is the time to repeat
+    the hints of the work that waits now.
+    """
 
     reservation: Reservation
-    next_check_at: datetime | None
+    timer: datetime | None
+    lease_end: datetime | None = None
     hints: tuple[tuple[Queue, str], ...] = ()
 
+    @property
+    def next_check_at(self) -> datetime | None:
+        """`None` only if no action will be due."""
+        return _first((self.timer, self.lease_end))
 
-def settle(reservation: Reservation, at: Moment) -> Settlement:
-    """Take the verdict and plan. `next_check_at` is `None` only if no action will be due."""
+
+def settle(
+    reservation: Reservation, at: Moment, *, before: Reservation | None = None
+) -> Settlement:
+    """Take the verdict and plan.
+
+    Work that `before` wanted under a running lease has its hint already, so it gets no other. That
+    lease may end earlier and never later: the poller repeats a hint that was lost.
+    """
     if reservation.facts.frozen:
-        return Settlement(reservation=reservation, next_check_at=_left_until(reservation, at))
+        return Settlement(reservation=reservation, timer=_left_until(reservation, at))
     standing = conclude(reservation.standing, at)
     if standing.facts is not reservation.facts:
         reservation = replace(reservation, facts=standing.facts)
     look_at = next_far_look(reservation, at)
-    planned, owed = plan(standing, at), fulfil(reservation, at.now)
-    wishes = [_wish(planned, at), _wish(owed, at), _next_deadline(reservation, at.now)]
-    wishes.append(_leave(_timers_of_unknown_mails(reservation), at))
-    todo = [thing for thing in (planned, owed) if not isinstance(thing, Wait | Settled)]
+    if look_at != reservation.next_look_at:
+        reservation = replace(reservation, next_look_at=look_at)
+    work = plan(standing, at), fulfil(reservation, at.now)
+    todo = _todo(work)
+    hinted = _hinted(before, at) if before and todo else ()
+    new = [thing for thing in todo if thing not in hinted]
+    waits = [thing.until for thing in work if isinstance(thing, Wait)]
+    deadline = _next_deadline(reservation, at.now)
+    left = _leave(_timers_of_unknown_mails(reservation), at)
+    lease_end = at.now + at.policy.hint_lease if todo else None
+    running = before.next_check_at if before and len(new) < len(todo) else None
     return Settlement(
-        reservation=(
-            reservation
-            if look_at == reservation.next_look_at
-            else replace(reservation, next_look_at=look_at)
-        ),
-        next_check_at=min((time for time in wishes if time is not None), default=None),
-        hints=tuple((queue, f"{queue}.due") for queue in (_queue_of(t, standing) for t in todo)),
+        reservation=reservation,
+        timer=_first((*waits, deadline, left)),
+        lease_end=_first((lease_end, running)),
+        hints=tuple((queue, f"{queue}.due") for queue in (_queue_of(t, standing) for t in new)),
     )
+
+
+def _first(times: Iterable[datetime | None]) -> datetime | None:
+    return min((time for time in times if time is not None), default=None)
+
+
+def _todo(work: Iterable[Plan | Errand]) -> list[Action | Errand]:
+    return [thing for thing in work if not isinstance(thing, Wait | Settled)]
+
+
+def _hinted(before: Reservation, at: Moment) -> list[Action | Errand]:
+    """The work that waits under a lease, with its hint.
+
+    A step that takes work changes its row before it acts, so work that still waits was not taken.
+    """
+    if before.next_check_at is None or before.next_check_at <= at.now:
+        return []
+    standing = conclude(before.standing, at)
+    concluded = replace(before, facts=standing.facts)
+    return _todo((plan(standing, at), fulfil(concluded, at.now)))
 
 
 def _left_until(reservation: Reservation, at: Moment) -> datetime | None:
@@ -86,50 +126,29 @@ def _timers_of_unknown_mails(reservation: Reservation) -> list[datetime | None]:
 
 def _leave(timers: Iterable[datetime | None], at: Moment) -> datetime | None:
     """The first of the timers that another release set. Its work is offered again, but not at once."""
-    first = min((time for time in timers if time is not None), default=None)
+    first = _first(timers)
     return first and max(first, at.now + at.policy.hint_lease_limit)
 
 
-def with_longer_lease(reservation: Reservation, at: Moment) -> Moment:
-    """Grow the hint lease with the time the reservation has been overdue, up to a limit.
+def hint_lease(settlement: Settlement, at: Moment) -> timedelta:
+    """The lease of a reservation that is overdue. It grows with the time overdue, up to a limit.
 
     A queue that is behind still holds the last hint. Repeating it at a fixed pace would fill the
     queue faster than it empties. Late looks may wait for hours, so their hints repeat least often.
     """
+    reservation = settlement.reservation
     timers = [*_timers(reservation.facts), *(send.check_at for send in reservation.sends)]
-    due = (time for time in timers if time is not None and time <= at.now)
-    waited = at.now - min(due, default=reservation.updated_at)
-    limit = (
-        at.policy.look_lease_limit
-        if _waits_for_a_look(reservation, at)
-        else at.policy.hint_lease_limit
-    )
-    lease = min(max(waited, at.policy.hint_lease), limit)
-    return replace(at, policy=replace(at.policy, hint_lease=lease))
-
-
-def _waits_for_a_look(reservation: Reservation, at: Moment) -> bool:
-    """Return `True` if an ordinary look is all that is due."""
-    hints = settle(reservation, at).hints
-    return bool(hints) and all(queue in LOOK_QUEUE_OF.values() for queue, _ in hints)
-
-
-def _wish(planned: Plan | Errand, at: Moment) -> datetime | None:
-    """The time to wake up for a plan or an errand."""
-    match planned:
-        case Wait(until):
-            return until
-        case Settled():
-            return None
-        case _:  # a hint leaves now; if it is lost, another follows
-            return at.now + at.policy.hint_lease
+    since = _first(time for time in timers if time is not None and time <= at.now)
+    looks = settlement.hints and all(q in LOOK_QUEUE_OF.values() for q, _ in settlement.hints)
+    limit = at.policy.look_lease_limit if looks else at.policy.hint_lease_limit
+    return min(max(at.now - (since or reservation.updated_at), at.policy.hint_lease), limit)
 
 
 def _next_deadline(reservation: Reservation, now: datetime) -> datetime | None:
     """The next time at which a call or the voucher becomes late, so that it shows at once."""
     deadlines = [call.deadline_at for call in reservation.standing.awaited]
     deadlines += filter(None, [voucher_late_at(reservation)])
-    return min((time for time in deadlines if time > now), default=None)
+    return _first(time for time in deadlines if time > now)
 
 
 def _queue_of(todo: Action | Errand, standing: Standing) -> Queue:
