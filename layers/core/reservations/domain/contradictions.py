@@ -189,11 +189,12 @@ def _scheduled(facts: Facts, row: Contradiction, at: Moment) -> Contradiction:
     """
     if facts.reason is not None and row.kind is Kind.FOREIGN_REFUND and not is_unexplained(row):
         return replace(row, opened_at=row.opened_at or at.now, closed_at=at.now, check_at=None)
-    if (row.open and row.looks > 1) or row.kind is Kind.DISPUTE:
+    of_a_refund = row.kind is Kind.OTHER_SUM and row.payment is not None
+    if (row.open and row.looks > 1) or row.kind is Kind.DISPUTE or of_a_refund:
         return replace(row, check_at=at.now + at.policy.reminder)
     ladder = (row.first_at + after for after in at.policy.suspicion)
-    soon = next((time for time in ladder if time > at.now), at.now + at.policy.suspicion[-1])
-    return replace(row, check_at=soon)
+    later = at.policy.reminder if row.open else at.policy.suspicion[-1]
+    return replace(row, check_at=next((t for t in ladder if t > at.now), at.now + later))
 
 
 def _agreed(row: Contradiction, at: Moment) -> Contradiction:
