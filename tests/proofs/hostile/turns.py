@@ -56,15 +56,15 @@ def booking_hides(both: Both, reference: str) -> Changed | None:
 
 
 def booking_changes(both: Both, reference: str) -> Changed | None:
-    """Other dates, or another price."""
-    if (row := both.booking(reference)) is None:
+    """Other dates, another price or both, pending or confirmed, and perhaps others again."""
+    rows = both.supplier.of(reference, Kind.BOOKING)
+    if (row := next((row for row in rows if row.alive), None)) is None:
         return None
-    dates = {"starts_on": "2027-05-02", "ends_on": "2027-05-05"}
-    price = {"price": {"amount": "131.00", "currency": "EUR"}}
-    row.stay = {
-        **row.stay,
-        **both.random.choice((dates, price) if "price" in row.stay else (dates,)),
-    }
+    day = both.random.choice((2, 3))
+    dates = {"starts_on": f"2027-05-0{day}", "ends_on": f"2027-05-0{day + 3}"}
+    price = {"price": {"amount": both.random.choice(("131.00", "12.00")), "currency": "EUR"}}
+    changes = (dates, price, dates | price) if "price" in row.stay else (dates,)
+    row.stay = {**row.stay, **both.random.choice(changes)}
     return both.supplier, row
 
 

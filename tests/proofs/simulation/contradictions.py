@@ -56,22 +56,26 @@ def _of_the_kept_booking(
     row, instead = _listed(rows, Kind.BOOKING, subject)
     if row is None:
         yield Contradiction("booking_absent", subject, instead)
-    elif row["status"] not in ("confirmed", "cancelled"):
-        yield Contradiction("booking_changed", subject, row["status"])
-    elif instead:
-        yield Contradiction("booking_changed", subject, instead)
-    elif row["status"] == "confirmed" and (other := _other_terms(new, heard, row)):
-        yield Contradiction("booking_changed", subject, other)
+    elif row["status"] != "cancelled" or instead:
+        lower = "" if row["status"] in ("confirmed", "cancelled") else row["status"]
+        said = heard.said(new.reservation_id, Kind.BOOKING, subject)
+        parts = (lower or instead, _other_dates(new, row), _other_price(said, row))
+        if any(parts):  # each part that changes is news, whatever was answered before
+            yield Contradiction("booking_changed", subject, ", ".join(filter(None, parts)))
 
 
-def _other_terms(new: Reservation, heard: Heard, row: Members) -> str:
-    """Other dates than the traveler's, or another price than was told at first."""
-    days = {"starts_on": new.offer.starts_on, "ends_on": new.offer.ends_on}
-    if any(row.get(day, asked.isoformat()) != asked.isoformat() for day, asked in days.items()):
-        return "other dates"
-    said = heard.said(new.reservation_id, Kind.BOOKING, row["booking_id"])
-    first = next((told["price"] for told in said if "price" in told), row.get("price"))
-    return "other price" if row.get("price", first) != first else ""
+def _other_dates(new: Reservation, row: Members) -> str:
+    """Other dates than the traveler's."""
+    asked = (new.offer.starts_on.isoformat(), new.offer.ends_on.isoformat())
+    told = (row.get("starts_on", asked[0]), row.get("ends_on", asked[1]))
+    return "" if told == asked else f"other dates {told[0]}/{told[1]}"
+
+
+def _other_price(said: list[Members], row: Members) -> str:
+    """Another price than was told at first, if only for a pending booking."""
+    price: Members = row.get("price") or {}
+    first = next((told["price"] for told in said if "price" in told), price)
+    return f"{price['amount']} {price['currency']}" if price not in ({}, first) else ""
 
 
 def _of_the_kept_payment(

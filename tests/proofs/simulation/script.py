@@ -7,7 +7,7 @@ for, `our_refund` our first refund. Each event has its time `at`, and is one of 
     {provider: supplier, row: ours, remove: true}             `set` with a status brings it back
     {provider: payments, set: {make: refund, id: re_1, amount: '50.00', status: succeeded}}
     {provider: supplier, answers: html_200, until: 7d}        ways of answering, see `stage`
-    {traveler: cancel}, {person: rebooked bk_2}               a decision and its evidence
+    {traveler: cancel}, {person: rebooked bk_2}               a decision and its evidence, or `ours`
 
 `webhook: false` leaves its webhook out, `webhook: 72h` delays it. An event within the first second
 is the first answer. `must` is judged at its time `by`, or at the end: ten days after the trip and
@@ -99,6 +99,11 @@ class Rows:
             if members:
                 self._set(row, members)
         return rows
+
+    @property
+    def our_booking(self) -> str:
+        """The id of the booking that we asked for."""
+        return self._named("supplier", "ours")[0].id
 
     def _named(self, provider: str, name: str) -> list[Row]:
         if name == "all":

@@ -152,6 +152,8 @@ class Stage:
             return
         if decision in ("gone", "rebooked", "cancelled"):
             self._party.let_go = True
+        if evidence == "ours" and self._rows is not None:
+            evidence = self._rows.our_booking
         self.world.attested.add(evidence)
         self.judge.decided(self._stored, decision)
         for target in (None, *self._subjects()):

@@ -393,7 +393,8 @@ class Watch:
         same = sha256(content).hexdigest() == documents[-1].sha256
         if not same and known not in self._world.attested:
             fail("voucher", "the store has another")
-        names = {(known and self._booking(known).locator) or known}
+        row = self._world.providers.supplier.find(known, Kind.BOOKING)
+        names = {(row and row.locator) or known}  # a person may mistype an id that never was
         if known in self._world.attested:  # an operator knows only the supplier's id
             names.add(str(known))
         right = {f"{new.code} {party.customer.full_name} {name}" for name in names}

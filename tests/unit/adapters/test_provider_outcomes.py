@@ -408,30 +408,33 @@ AS_ASKED = {
     "ends_on": BOOK.offer.ends_on.isoformat(),
 }
 A_PRICE = {"amount": "342.50", "currency": "EUR"}
+OTHER_END, NO_PRICE = "other dates 2027-05-01/2030-01-01", "unreadable price"
 
 
 @pytest.mark.parametrize(
-    ("told", "as_asked", "price", "alarm"),
+    ("told", "terms", "price", "alarm"),
     [
-        ({}, True, None, None),
-        (AS_ASKED, True, None, None),
-        ({"starts_on": None, "ends_on": None, "price": None}, True, None, None),
-        ({**AS_ASKED, "price": A_PRICE}, True, PRICE, None),
-        ({"price": {"amount": "900", "currency": "JPY"}}, True, Money(900, "JPY"), None),
-        ({**AS_ASKED, "starts_on": "2030-01-01"}, False, None, None),
-        ({"ends_on": "2030-01-01", "price": A_PRICE}, False, PRICE, None),
+        ({}, None, None, None),
+        (AS_ASKED, None, None, None),
+        ({"starts_on": None, "ends_on": None, "price": None}, None, None, None),
+        ({**AS_ASKED, "price": A_PRICE}, None, PRICE, None),
+        ({"price": {"amount": "900", "currency": "JPY"}}, None, Money(900, "JPY"), None),
+        ({**AS_ASKED, "starts_on": "2027-04-30"}, "other dates 2027-04-30/2027-05-04", None, None),
+        ({"ends_on": "2030-01-01", "price": A_PRICE}, OTHER_END, PRICE, None),
         # Unreadable terms are not what we asked for, and an alarm rings.
-        ({**AS_ASKED, "starts_on": "01/05/2027"}, False, None, "contract"),
-        ({**AS_ASKED, "ends_on": 20270501}, False, None, "contract"),
-        ({**AS_ASKED, "price": {"amount": "342.5", "currency": "EUR"}}, False, None, "contract"),
-        ({**AS_ASKED, "price": {"amount": "342.50", "currency": "EURO"}}, False, None, "contract"),
-        ({**AS_ASKED, "price": "342.50 EUR"}, False, None, "contract"),
-        ({**AS_ASKED, "price": {}}, False, None, "contract"),
+        ({**AS_ASKED, "starts_on": "01/05/2027"}, "unreadable dates", None, "contract"),
+        ({"ends_on": 20270501, "price": A_PRICE}, "unreadable dates", PRICE, "contract"),
+        ({"price": {"amount": "342.5", "currency": "EUR"}}, NO_PRICE, None, "contract"),
+        ({"price": {"amount": "342.50", "currency": "EURO"}}, NO_PRICE, None, "contract"),
+        ({**AS_ASKED, "price": "342.50 EUR"}, NO_PRICE, None, "contract"),
+        ({**AS_ASKED, "price": {}}, NO_PRICE, None, "contract"),
+        ({"ends_on": "2030-01-01", "price": {}}, f"{OTHER_END}, {NO_PRICE}", None, "contract"),
+        ({"ends_on": "", "price": {}}, f"unreadable dates, {NO_PRICE}", None, "contract"),
     ],
     ids=str,
 )
 def test_the_terms_of_a_booking_are_compared_with_ours(
-    told: dict[str, Any], as_asked: bool, price: Money | None, alarm: str | None
+    told: dict[str, Any], terms: str | None, price: Money | None, alarm: str | None
 ) -> None:
     booking = a_booking(**told)
     api = HttpSupplierApi(provider(lambda _: httpx.Response(201, json=booking)))
@@ -441,7 +444,7 @@ def test_the_terms_of_a_booking_are_compared_with_ours(
     answer, inquiry = api.perform(BOOK), listed.perform(ASK_FOR_BOOKING)
 
     expected = Seen(
-        provider_id="bkg_1", status=Status.SUCCEEDED, money=price, locator="LOC1", as_asked=as_asked
+        provider_id="bkg_1", status=Status.SUCCEEDED, money=price, locator="LOC1", other_terms=terms
     )
     assert (answer.outcome, answer.alarm) == (expected, alarm)
     assert (rows(inquiry), inquiry.alarm) == ((expected,), alarm)

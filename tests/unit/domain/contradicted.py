@@ -50,6 +50,7 @@ PART = Money(10_000, PRICE.currency)
 OPENED_BY = NOON + 16 * MINUTE  # every contradiction is believed by then
 LOOKED_AT = [NOON, NOON + 5 * MINUTE, NOON + 15 * MINUTE]
 NEW_ID = "bkg_9"
+CHANGES = (Status.PENDING, "other dates 2027-05-02/2027-05-05")  # of a booking
 SECOND_CHARGE: dict[str, Any] = {"provider_id": "pay_2", "key": "seen:charge:pay_2"}
 SECOND_BOOKING: dict[str, Any] = {"provider_id": "bkg_2", "key": "seen:book:bkg_2"}
 
@@ -223,8 +224,8 @@ def words(facts: Facts, kind: Kind) -> Iterator[Word]:
                 if booking is standing.kept_booking or (
                     standing.closed and (booking.live or ended)
                 ):
-                    seen = ABSENT if kind is Kind.BOOKING_ABSENT else Status.PENDING
-                    yield _word(kind, booking.provider_id, seen)
+                    for seen in (ABSENT,) if kind is Kind.BOOKING_ABSENT else CHANGES:
+                        yield _word(kind, booking.provider_id, seen)
         case Kind.BOOKING_ALIVE:
             for booking in standing.ended_bookings:
                 yield _word(kind, booking.provider_id, Status.SUCCEEDED)
@@ -368,15 +369,30 @@ def _decided(point: Point) -> Iterator[Point]:
     for decision in ANSWERS:
         if Review(row.kind) not in ANSWERS[decision]:
             continue
-        evidence = NEW_ID if decision is Decision.REBOOKED else "T-1"
-        name = f"{row.kind}:{row.subject}"
-        try:
-            decided = resolve(
-                point.facts, decision, evidence, Moment(OPENED_BY, STANDARD), target=name
-            )
-        except DecisionRefusedError:
-            continue
-        yield Point(decided, point.base, decision)
+        rebooked = decision is Decision.REBOOKED
+        others = {call.provider_id for call in point.base.of(Operation.BOOK)} - {None, row.subject}
+        for evidence in (NEW_ID, *filter(None, others)) if rebooked else ("T-1",):
+            decided = _resolved(point.facts, decision, evidence, f"{row.kind}:{row.subject}")
+            if decided is not None:
+                yield Point(decided, point.base, decision)
+            if decided is not None and evidence == NEW_ID:
+                corrected = _corrected(decided, row.subject)
+                yield Point(corrected, point.base, decision)
+
+
+def _corrected(facts: Facts, subject: str) -> Facts:
+    """The facts once the new id was not found, and a person takes the old one back."""
+    absent = a_contradiction(subject=NEW_ID, at=OPENED_BY)
+    facts = replace(facts, contradictions=(*facts.contradictions, absent))
+    back = _resolved(facts, Decision.REBOOKED, subject, f"{absent.kind}:{NEW_ID}")
+    return back or facts
+
+
+def _resolved(facts: Facts, decision: Decision, evidence: str, target: str) -> Facts | None:
+    try:
+        return resolve(facts, decision, evidence, Moment(OPENED_BY, STANDARD), target=target)
+    except DecisionRefusedError:
+        return None
 
 
 def with_another(kind: Kind, subject: str, point: Point) -> Facts:
@@ -401,6 +417,8 @@ def providers_of(point: Point) -> ChangingProviders:
         _remove(providers, row.subject)
         return providers
     match row.kind:
+        case Kind.BOOKING_CHANGED if row.seen in CHANGES[1:]:
+            providers.set_booking(row.subject, other_terms=row.seen)
         case Kind.BOOKING_CHANGED | Kind.BOOKING_ALIVE:
             providers.set_booking(row.subject, status=Status(row.seen))
         case Kind.PAYMENT_ABSENT | Kind.PAYMENT_CHANGED:

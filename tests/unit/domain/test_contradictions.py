@@ -3,17 +3,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from reservations.domain.actions import Action, Inquire, Sent, Verb, Wait
-from reservations.domain.decisions import DecisionRefusedError
+from reservations.domain.actions import Action, Inquire, Send, Sent, Verb, Wait
+from reservations.domain.decisions import DecisionRefusedError, resolve
 from reservations.domain.facts import (
+    Call,
     Decision,
     Dispute,
     DisputeStatus,
     Facts,
     Kind,
+    Listing,
     NoAnswer,
     NotSent,
     Operation,
@@ -40,6 +43,7 @@ from tests.worlds.builders import (
     PRICE,
     SECOND,
     a_booking,
+    a_cancellation,
     a_charge,
     a_contradiction,
     some_facts,
@@ -49,6 +53,8 @@ DAY = timedelta(days=1)
 CENT, PART, REST = Money(1, "EUR"), Money(6000, "EUR"), Money(PRICE.minor - 6000, "EUR")
 OTHER_SUM = Money(PRICE.minor - 100, "EUR")
 SECOND_REFUND = "refund:pay_1:2"
+BK_2: dict[str, Any] = {"provider_id": "bk_2", "key": "seen:book:bk_2"}
+DATES, MORE_DATES = "other dates 2027-05-02/2027-05-05", "other dates 2027-06-02/2027-06-05"
 UNDOING = {Verb.CHARGE, Verb.BOOK, Verb.REFUND, Verb.CANCEL_BOOKING}
 
 Change = Callable[[ChangingProviders], None]
@@ -118,11 +124,23 @@ def booking_rejected(providers: ChangingProviders) -> None:
 
 
 def other_dates(providers: ChangingProviders) -> None:
-    providers.set_booking("bk_1", as_asked=False)
+    providers.set_booking("bk_1", other_terms=DATES)
 
 
 def other_price(providers: ChangingProviders) -> None:
     providers.set_booking("bk_1", money=OTHER_SUM)
+
+
+def further_dates(providers: ChangingProviders) -> None:
+    providers.set_booking("bk_1", other_terms=MORE_DATES)
+
+
+def third_price(providers: ChangingProviders) -> None:
+    providers.set_booking("bk_1", money=CENT)
+
+
+def dates_in_capitals(providers: ChangingProviders) -> None:
+    providers.set_booking("BK_1", other_terms=DATES)
 
 
 def booking_in_capitals(providers: ChangingProviders) -> None:
@@ -785,6 +803,230 @@ def test_the_old_booking_that_lives_beside_its_new_id_is_in_front_of_a_person() 
 
     assert story.reviews == {Review.BOOKING_ALIVE}
     assert (story.status, story.verbs) == (PublicStatus.CONFIRMADA, [])
+
+
+def mistyped() -> Story:
+    """A story whose absent booking was filed under a mistyped id, which is absent too."""
+    story = believed(booking_absent)
+    story.decide(Decision.REBOOKED, "bk_9")
+    story.run(20 * MINUTE)
+    assert story.reviews == {Review.BOOKING_ABSENT}
+    return story
+
+
+def kept_id(story: Story) -> str | None:
+    kept = story.reservation.standing.kept_booking
+    return kept.provider_id if kept else None
+
+
+def test_a_mistyped_new_id_is_corrected_to_the_old_one_that_is_listed_again() -> None:
+    story = mistyped()
+    story.providers.bookings = [Seen(provider_id="bk_1", status=Status.SUCCEEDED)]
+    story.run(2 * DAY)
+    assert story.reviews == {Review.BOOKING_ABSENT, Review.BOOKING_ALIVE}
+
+    story.decide(Decision.REBOOKED, "bk_1")
+    much_later(story)
+
+    assert (story.status, story.reviews, story.verbs) == (PublicStatus.CONFIRMADA, frozenset(), [])
+    assert kept_id(story) == "bk_1"
+    assert is_at_rest(story)
+
+
+def test_a_corrected_id_that_is_not_listed_is_in_front_of_a_person_until_it_is() -> None:
+    story = mistyped()
+
+    story.decide(Decision.REBOOKED, "bk_1")
+    story.run(20 * MINUTE)
+
+    assert story.reviews == {Review.BOOKING_ABSENT}
+    assert (story.last.subject, story.last.number) == ("bk_1", 2)
+    story.providers.bookings = [Seen(provider_id="bk_1", status=Status.SUCCEEDED)]
+    much_later(story)
+    assert (story.status, story.reviews, story.verbs) == (PublicStatus.CONFIRMADA, frozenset(), [])
+
+
+def test_a_mistyped_new_id_is_corrected_to_a_third_one_and_the_last_decision_wins() -> None:
+    story = mistyped()
+    story.providers.bookings = [Seen(provider_id="bk_5", status=Status.SUCCEEDED)]
+
+    story.decide(Decision.REBOOKED, "bk_5", target="booking_absent:bk_9")
+    much_later(story)
+
+    assert (story.status, story.reviews, story.verbs) == (PublicStatus.CONFIRMADA, frozenset(), [])
+    assert kept_id(story) == "bk_5"
+
+
+def test_a_corrected_booking_is_the_one_that_a_cancellation_cancels_before_any_refund() -> None:
+    story = mistyped()
+    story.decide(Decision.REBOOKED, "bk_1")
+    story.providers.bookings = [Seen(provider_id="bk_1", status=Status.SUCCEEDED)]
+    story.run(HOUR)
+    story.forget()
+
+    story.cancel()
+    story.run(HOUR)
+
+    assert [(send.verb, send.target) for send in story.sends] == [
+        (Verb.CANCEL_BOOKING, "bk_1"),
+        (Verb.REFUND, "pay_1"),
+    ]
+
+
+@pytest.mark.parametrize("typed", ["bk_2", "BK_2"])
+def test_a_trip_is_not_moved_to_a_booking_that_we_have_cancelled(typed: str) -> None:
+    story = confirmed()
+    story.providers.bookings += [Seen(provider_id="bk_2", status=Status.SUCCEEDED)]
+    story.webhook()
+    story.providers.bookings = story.providers.bookings[1:]
+    story.webhook()
+    story.run(20 * MINUTE)
+
+    with pytest.raises(DecisionRefusedError, match="give the new id, or use `gone`"):
+        story.decide(Decision.REBOOKED, typed)
+    much_later(story)
+
+    assert story.status is PublicStatus.CONFIRMADA
+    assert story.verbs == [Verb.CANCEL_BOOKING]
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ((a_booking(Status.PENDING, **BK_2),), "has bk_2 as pending"),
+        ((a_booking(Status.DECLINED, **BK_2),), "has bk_2 as declined"),
+        ((a_booking(**BK_2), a_cancellation(Status.DECLINED, of="bk_2")), "being cancelled"),
+    ],
+    ids=["pending", "declined", "cancelling"],
+)
+def test_a_trip_is_moved_only_to_a_booking_that_it_can_stand_on(
+    other: tuple[Call, ...], reason: str
+) -> None:
+    absent = a_contradiction(subject="bk_1")
+    calls = (a_charge(), a_booking(provider_id="bk_1"), *other)
+    facts = some_facts(*calls, confirmed_at=NOON, contradictions=(absent,))
+
+    with pytest.raises(DecisionRefusedError, match=reason):
+        resolve(facts, Decision.REBOOKED, "bk_2", Moment(NOON + HOUR, STANDARD))
+
+
+# --- further words about a booking after a decision
+
+
+NEXT_WORDS: dict[str, tuple[Change, Change, str]] = {
+    "further dates": (other_dates, further_dates, MORE_DATES),
+    "a price beside the dates": (other_dates, other_price, f"{DATES}, {OTHER_SUM}"),
+    "dates beside the price": (other_price, other_dates, f"{DATES}, {OTHER_SUM}"),
+    "another price": (other_price, third_price, str(CENT)),
+    "dates under another id": (booking_in_capitals, dates_in_capitals, f"BK_1, {DATES}"),
+    "dates of a pending booking": (booking_pending, other_dates, f"pending, {DATES}"),
+}
+
+
+@pytest.mark.parametrize("case", NEXT_WORDS.values(), ids=NEXT_WORDS)
+def test_a_decision_about_some_terms_does_not_answer_others(
+    case: tuple[Change, Change, str],
+) -> None:
+    first, then, word = case
+    story = believed(first)
+    story.decide(Decision.STANDS)
+    much_later(story)
+    assert not story.reviews
+
+    then(story.providers)
+    story.webhook()
+    story.run(6 * MINUTE)
+
+    assert story.reviews == {Review.BOOKING_CHANGED}
+    assert (story.last.number, story.last.seen) == (2, word)
+
+
+def stored_by_an_older_release(story: Story) -> None:
+    """Give the last row the text that an older release stored, without dates."""
+    row = replace(story.last, seen="other dates")
+    facts = story.facts.put_contradiction(row)
+    story.reservation = replace(story.reservation, facts=facts)
+
+
+@pytest.mark.parametrize("terms", [DATES, "unreadable dates", "unreadable price"])
+def test_a_decision_about_dates_that_an_older_release_stored_is_not_asked_again(terms: str) -> None:
+    story = believed(other_dates)
+    story.decide(Decision.STANDS)
+    stored_by_an_older_release(story)
+    story.providers.set_booking("bk_1", other_terms=terms, money=OTHER_SUM)
+    story.forget()
+
+    much_later(story)
+
+    assert (story.reviews, story.verbs) == (frozenset(), [])
+    assert not [event for event in story.events if event.startswith("contradiction")]
+    further_dates(story.providers)
+    story.webhook()
+    story.run(6 * MINUTE)
+    assert story.reviews == {Review.BOOKING_CHANGED}
+
+
+def test_an_open_row_of_an_older_release_takes_the_new_word_and_ends_as_ever() -> None:
+    story = believed(other_dates)
+    stored_by_an_older_release(story)
+
+    story.webhook()
+
+    assert (story.last.number, story.last.seen, story.last.open) == (1, DATES, True)
+    story.providers.set_booking("bk_1", other_terms=None)
+    story.webhook()
+    assert not story.reviews
+
+
+@pytest.mark.parametrize("told_by", ["listing", "answer"])
+def test_a_price_that_changes_between_pending_and_confirmed_is_heard(told_by: str) -> None:
+    pending = a_booking(Status.PENDING, provider_id="bk_1", money=PRICE, attempts=2)
+    facts = some_facts(a_charge(), pending)
+    seen = Seen(provider_id="bk_1", status=Status.SUCCEEDED, money=OTHER_SUM)
+    send = Send(operation=Operation.BOOK, key=BOOK_KEY)
+    asked, outcome = (send, seen) if told_by == "answer" else (Inquire(pending), Listing.of([seen]))
+    sent = Sent(action=asked, at=NOON + MINUTE, attempt=2)
+
+    facts = record(facts, sent, outcome, Moment(NOON + MINUTE + SECOND, STANDARD))
+
+    [row] = facts.contradictions
+    assert (row.kind, row.seen, row.money) == (Kind.BOOKING_CHANGED, str(OTHER_SUM), OTHER_SUM)
+    assert facts.row(BOOK_KEY).status is Status.SUCCEEDED
+
+
+# --- the answer to a booking request is about one booking
+
+
+def booked_late(facts: Facts, status: Status) -> Facts:
+    """Record the late answer to a booking request: a second booking, on other dates."""
+    send = Send(operation=Operation.BOOK, key=BOOK_KEY)
+    seen = Seen(provider_id="bk_2", status=status, other_terms=DATES)
+    sent = Sent(action=send, at=NOON + MINUTE, attempt=2)
+    return record(facts, sent, seen, Moment(NOON + MINUTE + SECOND, STANDARD))
+
+
+def test_an_answer_about_one_booking_does_not_miss_another() -> None:
+    ours = a_booking(provider_id="bk_1", key="seen:book:bk_1")
+    unknown = a_booking(Status.STARTED, attempts=2)
+    facts = some_facts(a_charge(), ours, unknown, confirmed_at=NOON)
+
+    told = booked_late(facts, Status.SUCCEEDED)
+
+    assert told.contradictions == ()
+
+
+def test_an_answer_about_one_booking_does_not_end_a_doubt_about_another() -> None:
+    cancelled = a_booking(Status.CANCELLED, provider_id="bk_1", key="seen:book:bk_1")
+    alive = a_contradiction(Kind.BOOKING_ALIVE, "bk_1", seen="succeeded")
+    unknown = a_booking(Status.STARTED, attempts=2)
+    facts = some_facts(
+        a_charge(), cancelled, unknown, reason=Reason.CUSTOMER_CANCELLED, contradictions=(alive,)
+    )
+
+    told = booked_late(facts, Status.DECLINED)
+
+    assert told.contradictions == (alive,)
+    assert not Standing(told).may_refund(told.row(CHARGE_KEY))
 
 
 def test_no_rival_is_cancelled_while_the_kept_booking_is_contradicted() -> None:

@@ -126,7 +126,6 @@ def test_two_sums_in_question_are_accepted_one_at_a_time_by_name() -> None:
     assert possible(facts, Moment(LATER, STANDARD))[Decision.PAID] == (
         "money_mismatch",
         "other_sum:pay_1",
-        "pay_1",
     )
     first = decide(facts, Decision.PAID, target="money_mismatch")
     both = decide(first, Decision.PAID)
@@ -134,6 +133,23 @@ def test_two_sums_in_question_are_accepted_one_at_a_time_by_name() -> None:
     assert first.accepted_minor == 34000
     assert Standing(first).reviews(LATER) == {Review.OTHER_SUM}
     assert not Standing(both).reviews(LATER)
+
+
+def test_a_target_that_names_several_contradictions_is_refused_with_their_names() -> None:
+    rows = (
+        a_contradiction(Kind.DISPUTE, "pay_1", seen="open", money=PRICE),
+        a_contradiction(Kind.FOREIGN_REFUND, "ref_x", payment="pay_1", money=Money(2000, "EUR")),
+    )
+    facts = some_facts(a_charge(), a_booking(), confirmed_at=NOON, contradictions=rows)
+
+    for target in (None, "pay_1"):
+        with pytest.raises(DecisionRefusedError, match="dispute:pay_1, foreign_refund:ref_x"):
+            decide(facts, Decision.HONOURED, target=target)
+
+    taken = possible(facts, Moment(LATER, STANDARD))[Decision.HONOURED]
+    assert taken == ("dispute:pay_1", "foreign_refund:ref_x")
+    [dispute, refund] = decide(facts, Decision.HONOURED, target="ref_x").contradictions
+    assert (dispute.decision, refund.decision) == (None, Decision.HONOURED)
 
 
 def test_a_payment_in_another_currency_is_never_accepted() -> None:

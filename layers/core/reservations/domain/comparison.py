@@ -117,18 +117,36 @@ def compare_bookings(facts: Facts, listing: Listing, asked_at: datetime) -> Comp
 
 
 def _compare_booking(found: Comparison, row: Call, seen: Seen | None, twin: Seen | None) -> None:
-    about, change = _id(row), _change_of(row, seen, twin)
+    about, told = _id(row), seen or twin
     found.judge(about, Kind.BOOKING_ABSENT)
-    if seen is None and twin is None:
+    if told is None:
         found.observe(Kind.BOOKING_ABSENT, about, ABSENT)
         return
     found.judge(about, Kind.BOOKING_CHANGED)
-    if change is not None:
-        found.observe(Kind.BOOKING_CHANGED, about, change)
-    elif seen is not None and not seen.as_asked:
-        found.observe(Kind.BOOKING_CHANGED, about, "other dates")
-    elif seen is not None and row.money and seen.money and seen.money != row.money:
-        found.observe(Kind.BOOKING_CHANGED, about, str(seen.money), money=seen.money)
+    _observe_change(found, row, told, _change_of(row, seen, twin))
+
+
+def compare_answer(facts: Facts, seen: Seen, asked_at: datetime) -> Comparison:
+    """Compare the answer to a booking request with its own booking. No other booking is judged."""
+    found, standing = Comparison(asked_at), Standing(facts)
+    for row in standing.live_bookings:
+        stands = standing.closed or row is standing.kept_booking
+        if row.provider_id == seen.provider_id and row.status is Status.SUCCEEDED and stands:
+            _observe_change(found, row, seen, None)
+    return found
+
+
+def _observe_change(found: Comparison, row: Call, told: Seen, change: str | None) -> None:
+    """Observe all differences as one text: after a decision about one of them, another one is news."""
+    money = told.money if _has_other_price(row, told) else None
+    price = None if money is None else str(money)
+    word = ", ".join(filter(None, (change, told.other_terms, price)))
+    if word:
+        found.observe(Kind.BOOKING_CHANGED, _id(row), word, money=money)
+
+
+def _has_other_price(row: Call, told: Seen) -> bool:
+    return row.money is not None and told.money is not None and told.money != row.money
 
 
 # --- payments
@@ -286,7 +304,7 @@ def observe_other_sum(found: Comparison, refund: Call, seen: Seen) -> None:
 
 
 def _judgeable(rows: Iterable[Call], listing: Listing, asked_at: datetime) -> Iterator[Call]:
-    """The rows whose end was known before the question, and those listed in another case or on other dates.
+    """The rows whose end was known before the question, and those listed in another case or on other terms.
 
     What an operator attested is not listed.
     """
@@ -295,9 +313,14 @@ def _judgeable(rows: Iterable[Call], listing: Listing, asked_at: datetime) -> It
         if not known or row.closed_at is None:
             continue
         told, twin = _told(listing, row), _twin(listing, row)
-        at_once = twin is not None if told is None else not told.as_asked
+        at_once = twin is not None if told is None else _tells_other_terms(row, told)
         if row.closed_at <= asked_at or at_once:
             yield row
+
+
+def _tells_other_terms(row: Call, told: Seen) -> bool:
+    of_booking = row.operation is Operation.BOOK
+    return told.other_terms is not None or (of_booking and _has_other_price(row, told))
 
 
 def _id(row: Call) -> str:

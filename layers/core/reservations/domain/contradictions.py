@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from reservations.domain.account import is_rejected, is_unexplained
 from reservations.domain.comparison import ABSENT, Comparison, Observation
 from reservations.domain.facts import (
+    OTHER_DATES,
+    UNREADABLE,
     Call,
     Contradiction,
     Decision,
@@ -64,13 +66,26 @@ def time_over(kind: Kind, policy: Policy) -> timedelta:
 def note(facts: Facts, found: Comparison, at: Moment) -> Facts:
     """Keep what an answer contradicts. What it judges and does not contradict is over."""
     for observation in found.observed:
-        facts = _observe(facts, observation, found.asked_at, at)
+        facts = _observe(_in_new_words(facts, observation), observation, found.asked_at, at)
     for row in facts.contradictions:
         agreed = row.matter in found.judged and not found.contradicts(*row.matter)
         watched = row.looks > 0 and (row.lasts or row.over_at is None)
         elsewhere = found.payment not in (None, row.payment)
         if agreed and watched and not elsewhere and row.last_at <= found.asked_at:
             facts = facts.put_contradiction(_agreed(row, at))
+    return facts
+
+
+def _in_new_words(facts: Facts, seen: Observation) -> Facts:
+    """Complete a decided row of an older release, which stored no dates, by the first full text.
+
+    Its decision stays. Later dates or another price are new evidence.
+    """
+    for row in facts.contradictions:
+        answered = row.decision is not None and row.over_at is None and row.seen == OTHER_DATES
+        same = row.matter == (seen.kind, seen.subject)
+        if answered and same and seen.seen.startswith((OTHER_DATES, UNREADABLE)):
+            facts = facts.put_contradiction(replace(row, seen=seen.seen))
     return facts
 
 
@@ -201,6 +216,11 @@ def _agreed(row: Contradiction, at: Moment) -> Contradiction:
     """The provider agrees again. A sticky one stays open until a decision."""
     if row.sticky and row.lasts:
         return replace(row, over_at=row.over_at or at.now, check_at=at.now + at.policy.reminder)
+    return replace(row, over_at=at.now, closed_at=row.closed_at or at.now, check_at=None)
+
+
+def end(row: Contradiction, at: Moment) -> Contradiction:
+    """End a contradiction whose subject a person has cleared: the same word is news again."""
     return replace(row, over_at=at.now, closed_at=row.closed_at or at.now, check_at=None)
 
 

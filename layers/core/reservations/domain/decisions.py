@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from reservations.domain import contradictions
 from reservations.domain.actions import Inquire, Sent, Settled
 from reservations.domain.contradictions import decide
 from reservations.domain.facts import (
     ATTESTED_BY_EVIDENCE,
+    OF_BOOKINGS,
     Call,
     Contradiction,
     Decision,
@@ -209,17 +211,20 @@ def _contradiction_in_question(
         and Review(row.kind) in ANSWERS[decision]
         and _may_answer(standing, row, decision)
     ]
-    in_question = [f"{row.kind}:{row.subject}" for row in rows]
-    in_question += [SUM] if _accepts_sum(standing, decision) else []
-    if target is None and len(in_question) > 1:
-        several = ", ".join(in_question)
+    by_name = {f"{row.kind}:{row.subject}": row for row in rows}
+    if target in by_name:
+        return by_name[target]
+    named = [
+        name
+        for name, row in by_name.items()
+        if target in (None, row.kind, row.subject, row.payment)
+    ]
+    if _accepts_sum(standing, decision) and target in (None, _kept_id(standing)):
+        named.append(SUM)
+    if len(named) > 1:
+        several = ", ".join(named)
         raise DecisionRefusedError(f"several are in question: say which, by --target: {several}")
-
-    def is_named(row: Contradiction) -> bool:
-        names = (row.kind, row.subject, row.payment, f"{row.kind}:{row.subject}")
-        return target is None or target in names
-
-    return next(filter(is_named, rows), None)
+    return next((by_name[name] for name in named if name in by_name), None)
 
 
 def _kept_id(standing: Standing) -> str | None:
@@ -284,12 +289,19 @@ def _settle_account(
 
 
 def _rebooked(facts: Facts, row: Contradiction, evidence: str, at: Moment) -> Facts:
-    """File the booking under its new id. A listing tells its locator."""
+    """File the booking under its new id. A listing tells its locator.
+
+    The doubts about that id are over: their decisions were about another booking.
+    """
     if evidence == row.subject:
         raise DecisionRefusedError("this is its old id: use `stands` if nothing changed")
-    known = any(call.provider_id == evidence for call in facts.of(Operation.BOOK))
-    if known:
-        return facts
+    for doubt in facts.contradictions:
+        about_it = doubt.subject == evidence and doubt.kind in OF_BOOKINGS
+        if about_it and (doubt.lasts or doubt.over_at is None):
+            facts = facts.put_contradiction(contradictions.end(doubt, at))
+    known = _booking_to_move_to(Standing(facts), row, evidence)
+    if known is not None:
+        return facts.put(replace(known, check_at=at.now))
     call = Call(
         operation=Operation.BOOK,
         key=f"seen:{Operation.BOOK}:{evidence}",
@@ -300,6 +312,27 @@ def _rebooked(facts: Facts, row: Contradiction, evidence: str, at: Moment) -> Fa
     seen = Seen(provider_id=evidence, status=Status.SUCCEEDED)
     facts = record(facts.put(call), _asked(call, at.now), seen, at)
     return facts.put(replace(facts.row(call.key), check_at=at.now))
+
+
+def _booking_to_move_to(standing: Standing, row: Contradiction, evidence: str) -> Call | None:
+    """The booking with that id, if we know it. One that the trip cannot stand on is refused."""
+    for booking in standing.bookings:
+        about = booking.provider_id or ""
+        if about.casefold() != evidence.casefold() or about == row.subject:
+            continue
+        if standing.is_undone(booking):
+            raise DecisionRefusedError(
+                f"{about} is cancelled, or is being cancelled: book again at the supplier and give"
+                " the new id, or use `gone` to refund the trip"
+            )
+        if about == evidence and booking.status is not Status.SUCCEEDED and not standing.closed:
+            raise DecisionRefusedError(
+                f"the supplier has {about} as {booking.status}: wait until it is confirmed, or use"
+                " `gone` to refund the trip"
+            )
+        if about == evidence:
+            return booking
+    return None
 
 
 def _held_charge(standing: Standing, target: str | None) -> Call:

@@ -177,10 +177,22 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contradiction:
-    """One time that a provider did not fit the ledger: suspected at first, open once believed.
+    """One time that a provider did not fit the ledger.
 
     `subject` is the provider's id of the payment, booking or refund in question, `seen` the provider's
-    word about it. It is over once the provider agrees again, and closed then or by a decision.
+    word about it. `opened_at` is the time at which it was believed, `over_at` the time at which the
+    provider agreed again. Each state is read from four members:
+
+    | State                               | opened_at | over_at | closed_at | decision |
+    |-------------------------------------|-----------|---------|-----------|----------|
+    | suspected                           | `None`    | `None`  | `None`    | `None`   |
+    | passed: it was never believed       | `None`    | set     | set       | `None`   |
+    | open                                | set       | `None`  | `None`    | `None`   |
+    | open, sticky: the provider agrees   | set       | set     | `None`    | `None`   |
+    | ended by the provider               | set       | set     | set       | `None`   |
+    | counted: others refunded, no review | set       | `None`  | set       | `None`   |
+    | decided: the same word opens none   | any       | `None`  | set       | set      |
+    | decided, and the provider agrees    | any       | set     | set       | set      |
     """
 
     kind: Kind
@@ -304,13 +316,17 @@ class Dispute:
     money: Money
 
 
+OTHER_DATES, UNREADABLE = "other dates", "unreadable"
+"""The heads of `Seen.other_terms`. An older release stored the first one alone, for both."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
     """A payment, a booking or a refund as its provider reports it.
 
     `money` of a booking is its price, if the supplier tells it. `refunded_minor` is the part of a
-    payment that was returned, in minor units. `as_asked` is `False` for a booking with other dates
-    than we asked for, or with unreadable dates or price.
+    payment that was returned, in minor units. `other_terms` names the dates of a booking that we did
+    not ask for, and unreadable dates or an unreadable price. `None` is a booking as we asked for it.
     """
 
     provider_id: str
@@ -319,7 +335,7 @@ class Seen:
     locator: str | None = None
     refunded_minor: int | None = None
     dispute: Dispute | None = None
-    as_asked: bool = True
+    other_terms: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,8 +184,8 @@ class _Answer:
         ):
             cancelled = Seen(provider_id=call.target, status=Status.CANCELLED)
             facts = self.file(facts, Operation.BOOK, None, cancelled)
-        if call.operation is Operation.BOOK and not seen.as_asked:
-            found = comparison.compare_bookings(facts, Listing.of([seen]), self.at.now)
+        if call.operation is Operation.BOOK:
+            found = comparison.compare_answer(facts, seen, self.at.now)
             return contradictions.note(facts, found, self.at)
         return facts
 
@@ -336,15 +336,19 @@ class _Answer:
         )
 
     def learn(self, call: Call, seen: Seen) -> Call:
-        """Take the provider's status, unless the known one ranks as high or higher."""
+        """Take the provider's status, unless the known one ranks as high or higher.
+
+        The first price of a booking stays: another one contradicts it.
+        """
         if rank_of(seen.status) <= rank_of(call.status):
             return self.looked(_completed(call, seen))
         closed_at = None if seen.status in OPEN else self.at.now
+        first, last = call.money or seen.money, seen.money or call.money
         changed = replace(
             call,
             status=seen.status,
             provider_id=seen.provider_id,
-            money=seen.money or call.money,
+            money=first if call.operation is Operation.BOOK else last,
             locator=seen.locator or call.locator,
             closed_at=closed_at,
             quiet_from=closed_at,

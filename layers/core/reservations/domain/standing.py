@@ -281,21 +281,33 @@ class Standing:
         )
 
     @cached_property
-    def _replaced(self) -> dict[str, str | None]:
-        """The new ids of bookings, by the old ones, as a person saw them."""
-        return self._decided(Decision.REBOOKED)
+    def _replaced(self) -> dict[str, str]:
+        """The new ids of bookings, by the old ones, as a person saw them. The last decision wins.
+
+        An id that a later decision names lives again: a person has corrected a mistyped one.
+        """
+        decided = [
+            (row.closed_at, row.subject, row.evidence)
+            for row in self.facts.contradictions
+            if row.decision is Decision.REBOOKED and row.closed_at and row.evidence
+        ]
+        replaced: dict[str, str] = {}
+        for _, old, new in sorted(decided, key=lambda each: each[0]):
+            replaced.pop(old, None)
+            replaced.pop(new, None)
+            replaced[old] = new
+        return replaced
 
     @cached_property
-    def _gone(self) -> dict[str, str | None]:
-        return self._decided(Decision.GONE)
+    def _gone(self) -> frozenset[str]:
+        return frozenset(
+            row.subject for row in self.facts.contradictions if row.decision is Decision.GONE
+        )
 
-    def _decided(self, decision: Decision) -> dict[str, str | None]:
-        """The evidence of a decision, by the subject."""
-        return {
-            row.subject: row.evidence
-            for row in self.facts.contradictions
-            if row.decision is decision
-        }
+    def is_undone(self, booking: Call) -> bool:
+        """`True` if a booking is cancelled, called gone or, while the trip stands, being cancelled."""
+        cancelling = booking.provider_id in self._cancelling and not self.closed
+        return booking.status is Status.CANCELLED or booking.provider_id in self._gone or cancelling
 
     @cached_property
     def may_be_booked(self) -> bool:
@@ -317,9 +329,10 @@ class Standing:
             and booking.provider_id not in self._cancelling
             and booking.provider_id not in self._gone
         ]
-        for booking in ours:
-            if booking.provider_id in self._replaced.values():
-                return booking
+        for new_id in reversed(self._replaced.values()):
+            for booking in ours:
+                if booking.provider_id == new_id:
+                    return booking
         kept, confirmed_at = min(ours, key=_closed_at, default=None), self.facts.confirmed_at
         if kept is None or confirmed_at is None or _closed_at(kept) <= confirmed_at:
             return kept

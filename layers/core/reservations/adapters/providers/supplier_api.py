@@ -18,7 +18,7 @@ from reservations.adapters.providers.provider_http import (
 from reservations.application.ports import Reply, SupplierApi, SupplierRequest
 from reservations.domain.actions import Inquire, Send
 from reservations.domain.errors import InvalidMoneyError
-from reservations.domain.facts import NotSent, Operation, Seen, Status
+from reservations.domain.facts import OTHER_DATES, UNREADABLE, NotSent, Operation, Seen, Status
 from reservations.domain.money import Money
 from reservations.domain.reservation import Offer
 
@@ -55,20 +55,32 @@ class _Booking(ProviderAnswer):
         self._check_reference(request)
         # A hotel needs something to find the guest by: without a locator, the booking's own id.
         locator = self.locator or (self.booking_id if self.status == "confirmed" else None)
-        alarm: Alarm | None = None
-        try:
-            as_asked, price = self._dates_are_of(request.offer), self._price()
-        except (TypeError, ValueError, InvalidMoneyError):
-            # Terms that nobody can read are not the terms that we asked for.
-            as_asked, price, alarm = False, None, Alarm.CONTRACT
+        terms, price, alarm = self._terms(request.offer)
         seen = Seen(
             provider_id=self.booking_id,
             status=_STATUS[self.status],
             money=price,
             locator=locator,
-            as_asked=as_asked,
+            other_terms=terms,
         )
         return seen, alarm
+
+    def _terms(self, offer: Offer) -> tuple[str | None, Money | None, Alarm | None]:
+        """The terms that we did not ask for, and the price. Unreadable ones are not what we asked for."""
+        terms: list[str | None] = []
+        price: Money | None = None
+        alarm: Alarm | None = None
+        try:
+            terms.append(self._other_dates(offer))
+        except (TypeError, ValueError):
+            terms.append(f"{UNREADABLE} dates")
+            alarm = Alarm.CONTRACT
+        try:
+            price = self._price()
+        except (ValueError, InvalidMoneyError):
+            terms.append(f"{UNREADABLE} price")
+            alarm = Alarm.CONTRACT
+        return ", ".join(filter(None, terms)) or None, price, alarm
 
     def cancellation_seen(self, request: SupplierRequest) -> Seen:
         self._check_reference(request)
@@ -76,14 +88,16 @@ class _Booking(ProviderAnswer):
             raise UnusableAnswerError(Alarm.CONTRACT)
         return Seen(provider_id=self.booking_id, status=_CANCELLATION_STATUS[self.status])
 
-    def _dates_are_of(self, offer: Offer) -> bool:
+    def _other_dates(self, offer: Offer) -> str | None:
         """
         Raises:
             TypeError: a date is no string.
             ValueError: a date is no ISO date.
         """
         told = ((self.starts_on, offer.starts_on), (self.ends_on, offer.ends_on))
-        return all(date.fromisoformat(day) == asked for day, asked in told if day is not None)
+        days = [asked if day is None else date.fromisoformat(day) for day, asked in told]
+        as_asked = days == [offer.starts_on, offer.ends_on]
+        return None if as_asked else f"{OTHER_DATES} {days[0]}/{days[1]}"
 
     def _price(self) -> Money | None:
         """
