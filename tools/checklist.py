@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -131,7 +132,7 @@ def main() -> int:
     for number, (title, lines) in enumerate(parts(), start=1):
         note(f"{number}. {title}", style="bold")
         for line in lines:
-            note(f"   {line}")
+            note(textwrap.fill(line, 80, initial_indent="   ", subsequent_indent="     "))
     return 0
 
 

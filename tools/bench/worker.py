@@ -118,7 +118,7 @@ class Whole(Contestant):
         if row == "steps":
             for _ in range(number):
                 journeys.run(1, papers=True)
-            return dict(journeys.samples)
+            return {name: each for name, each in journeys.samples.items() if each}
         samples = super().run(row, number=number, seconds=seconds)
         self._product.queue.clear()
         return samples

@@ -42,7 +42,7 @@ def findings(name: str, clients: Clients, folder: Path = ROOT) -> Iterator[Findi
         file = Path(error.filename).name
         yield Problem(
             f"{file} is missing.",
-            f"touch {file}; docs/despliegue-aws.md, section 2, lists its lines",
+            f"touch {file}\n# docs/despliegue-aws.md, section 2, lists its lines.",
         )
         return
     try:
@@ -61,14 +61,18 @@ def _guarded(
     try:
         yield from check(stage)
     except ClientError as error:
-        operation = error.operation_name
-        code = error.response["Error"]["Code"]
+        operation, told = error.operation_name, error.response["Error"]
+        refused = any(word in told["Code"] for word in ("Denied", "Unauthorized", "NotAuthorized"))
         yield Problem(
-            f"Preflight could not look at {what}: {operation} answered {code}.",
-            f"Allow {operation} to these credentials: aws sts get-caller-identity shows whose they are",
+            f"Preflight could not look at {what}: {operation} answered {told['Code']}.",
+            f"aws sts get-caller-identity\n# Allow {operation} to these credentials."
+            if refused
+            else f"make preflight STAGE={stage.name}\n# AWS says: {told.get('Message', '')}",
         )
     except (BotoCoreError, SettingsError) as error:
-        yield Problem(f"Preflight could not look at {what}: {error}.", "make preflight again")
+        yield Problem(
+            f"Preflight could not look at {what}: {error}.", f"make preflight STAGE={stage.name}"
+        )
 
 
 def main(name: str) -> int:
@@ -85,7 +89,7 @@ def main(name: str) -> int:
     for finding in findings(name, clients):
         if isinstance(finding, Problem):
             problems += 1
-            complain(StackError(finding.text, remedy=finding.fix))
+            complain(StackError(finding.text, remedy=finding.fix.replace("\n", "\n  ")))
         else:
             note(f"· {finding.text}")
     if problems:

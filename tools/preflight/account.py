@@ -49,7 +49,7 @@ def check_concurrency(stage: Stage) -> Iterator[Finding]:
         return
     fix = _MORE_PLACES + f" --region {stage.region}"
     if needed:
-        fix += f"; a stage without travelers: {stage.edit('Size: small')}"
+        fix += f"\n# Or, for a stage without travelers: {stage.edit('Size: small')}"
     yield Problem(
         f"Lambda has {unreserved + own} concurrent executions free. Size {stage.value('Size')}"
         f" reserves {needed}, and {least - needed} must stay free.",
@@ -64,9 +64,10 @@ def check_log_role(stage: Stage) -> Iterator[Finding]:
     if not stage.clients("apigateway").get_account().get("cloudwatchRoleArn"):
         yield Problem(
             f"API Gateway has no role for CloudWatch Logs in {stage.region}, and AccessLog is true.",
+            "# ROLE_ARN is a role that API Gateway may assume, with the managed policy"
+            " AmazonAPIGatewayPushToCloudWatchLogs.\n"
             "aws apigateway update-account --patch-operations"
-            f" op=replace,path=/cloudwatchRoleArn,value=ROLE_ARN --region {stage.region}"
-            " (a role with the managed policy AmazonAPIGatewayPushToCloudWatchLogs)",
+            f" op=replace,path=/cloudwatchRoleArn,value=ROLE_ARN --region {stage.region}",
         )
 
 
@@ -87,14 +88,14 @@ def check_settings(stage: Stage) -> Iterator[Finding]:
     for name in sorted(stage.settings):
         kind = "SecureString" if name in secret_settings() else "String"
         put = (
-            f"aws ssm put-parameter --region {stage.region} --type {kind} --name {prefix}{name}"
-            " --value file:///dev/stdin"
+            f'printf %s "$VALUE" | aws ssm put-parameter --region {stage.region} --type {kind}'
+            f" --name {prefix}{name} --value file:///dev/stdin"
         )
         if (stored := found.get(prefix + name)) is None:
             yield Problem(f"The parameter {prefix}{name} is missing.", put)
         elif kind == "SecureString" != stored:
             delete = f"aws ssm delete-parameter --region {stage.region} --name {prefix}{name}"
-            yield Problem(f"The parameter {prefix}{name} is a {stored}.", f"{delete}; {put}")
+            yield Problem(f"The parameter {prefix}{name} is a {stored}.", f"{delete}\n{put}")
     yield from _stale_address(stage, f"{prefix}database-url")
 
 
@@ -127,7 +128,9 @@ def check_mail(stage: Stage) -> Iterator[Finding]:
     details = f"--region {stage.region} --mail-type TRANSACTIONAL --website-url URL"
     request = f"aws sesv2 put-account-details --production-access-enabled {details}"
     if not account.get("SendingEnabled"):
-        yield Problem("SES has stopped this account's sending.", "Answer the case in AWS Support.")
+        yield Problem(
+            "SES has stopped this account's sending.", "# Answer the case in AWS Support."
+        )
     if not account.get("ProductionAccessEnabled"):
         text = "SES is in its sandbox: mails reach verified addresses only."
         yield Problem(text, request) if stage.name == "prod" else Notice(text)
@@ -158,7 +161,7 @@ def _identity(stage: Stage, sender: str) -> Iterator[Finding]:
         yield Problem(
             f"SES has not verified {domain}.",
             f"aws sesv2 create-email-identity --region {stage.region} --email-identity {domain}"
-            " (then publish its three CNAME records)",
+            "\n# Then publish the three CNAME records of the answer.",
         )
 
 
@@ -187,8 +190,8 @@ def check_alarms(stage: Stage) -> Iterator[Finding]:
     if found:
         yield Problem(
             "Nobody has confirmed a subscription to the alarms.",
-            f"Open the mail to {found[0]['Endpoint']} and confirm. To send it again: aws sns subscribe"
-            f" --region {stage.region} --topic-arn {topic} --protocol {found[0]['Protocol']}"
+            f"# Open the mail to {found[0]['Endpoint']} and confirm. To send it again:\n"
+            f"aws sns subscribe --region {stage.region} --topic-arn {topic} --protocol {found[0]['Protocol']}"
             f" --notification-endpoint {found[0]['Endpoint']}",
         )
     elif not email:

@@ -58,7 +58,7 @@ def _direct(
 def _unknown(stage: Stage, resource: str, listing: str) -> Problem:
     return Problem(
         f"DatabaseResourceId {resource} does not exist in {stage.region}.",
-        f"aws rds describe-{listing} --region {stage.region}; then correct {stage.file.name}",
+        f"aws rds describe-{listing} --region {stage.region}\n# Then correct {stage.file.name}.",
     )
 
 
@@ -81,6 +81,7 @@ def _proxy(stage: Stage, resource: str) -> Iterator[Finding]:
     if any(each.get("IAMAuth") != "REQUIRED" for each in proxy.get("Auth", [])):
         yield Problem(
             f"The proxy {name} does not require IAM tokens.",
+            "# SECRET is the ARN of the secret with the database's password.\n"
             f"{modify} --auth AuthScheme=SECRETS,SecretArn=SECRET,IAMAuth=REQUIRED",
         )
     if proxy.get("IdleClientTimeout", 1800) > _IDLE_SECONDS:

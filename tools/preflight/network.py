@@ -32,13 +32,13 @@ def check_network(stage: Stage) -> Iterator[Finding]:
     if found is None:
         yield Problem(
             f"A subnet of {', '.join(subnets)} does not exist in {stage.region}.",
-            f"aws ec2 describe-subnets --region {stage.region}; then correct SubnetIds in {stage.file.name}",
+            f"aws ec2 describe-subnets --region {stage.region}\n# Then correct SubnetIds in {stage.file.name}.",
         )
         return
     if len({each["AvailabilityZone"] for each in found}) < 2:
         yield Problem(
             "SubnetIds is in one zone: its loss would stop the service.",
-            f"Add a subnet of another zone to SubnetIds in {stage.file.name}",
+            f"# Add a subnet of another zone to SubnetIds in {stage.file.name}.",
         )
     yield from _groups(stage, groups)
     vpc = found[0]["VpcId"]
@@ -71,7 +71,7 @@ def _groups(stage: Stage, groups: list[str]) -> Iterator[Finding]:
     if not groups or found is None:
         yield Problem(
             f"SecurityGroupIds names no existing group: {', '.join(groups) or 'empty'}.",
-            f"aws ec2 describe-security-groups --region {stage.region}; then correct {stage.file.name}",
+            f"aws ec2 describe-security-groups --region {stage.region}\n# Then correct {stage.file.name}.",
         )
         return
     rules = [rule for group in found for rule in group["IpPermissionsEgress"]]
@@ -130,7 +130,7 @@ def _routes(
         if service not in reached:
             yield Problem(
                 f"The route table {name} has no route to {service}.",
-                f"the route above, or aws ec2 create-vpc-endpoint --region {stage.region}"
+                f"# The route above, or: aws ec2 create-vpc-endpoint --region {stage.region}"
                 f" --service-name com.amazonaws.{stage.region}.{service} --vpc-id VPC",
             )
 
@@ -148,6 +148,7 @@ def _policies(stage: Stage, endpoints: list[dict[str, Any]]) -> Iterator[Finding
         if statements and not any("'*'" in f"'{a}'" or _ANSWERS in a for a in allowed):
             yield Problem(
                 f"The policy of {each['VpcEndpointId']} keeps the migration's answer from CloudFormation.",
-                f"Allow s3:PutObject on arn:aws:s3:::{_ANSWERS}*/* there: aws ec2 modify-vpc-endpoint"
-                f" --region {stage.region} --vpc-endpoint-id {each['VpcEndpointId']} --policy-document FILE",
+                f"# Allow s3:PutObject on arn:aws:s3:::{_ANSWERS}*/* there:\n"
+                f"aws ec2 modify-vpc-endpoint --region {stage.region}"
+                f" --vpc-endpoint-id {each['VpcEndpointId']} --policy-document FILE",
             )

@@ -24,7 +24,10 @@ _SETTING = re.compile(r"parameter/reservations/\$\{Stage\}/([a-z-]+)")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A reason why the deployment would fail or serve nobody, and the command or edit that removes it."""
+    """A reason why the deployment would fail or serve nobody, and the commands that remove it.
+
+    Each line of `fix` can be pasted into a shell: prose is a comment.
+    """
 
     text: str
     fix: str

@@ -30,6 +30,10 @@ def a_criterion(**changes: Any) -> Criterion:
     return Criterion(**values | changes)
 
 
+def a_pending() -> Criterion:
+    return a_criterion(check=None, evidence="pending")
+
+
 def a_result(**changes: Any) -> Result:
     values: dict[str, Any] = {
         "passed": True,
@@ -41,45 +45,63 @@ def a_result(**changes: Any) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("criterion", "result", "line"),
+    ("criterion", "result", "lines"),
     [
-        (a_criterion(), a_result(), "✓ G5-tiempos               passed at abc1234, 3 h ago"),
+        (a_criterion(), a_result(), ["✓ G5-tiempos               passed at abc1234, 3 h ago"]),
         (
             a_criterion(),
             a_result(passed=False),
-            "✗ G5-tiempos               FAILED at abc1234, 3 h ago",
+            ["✗ G5-tiempos               FAILED at abc1234, 3 h ago"],
         ),
-        (a_criterion(), None, "✓ G5-tiempos               never run here"),
+        (a_criterion(), None, ["✓ G5-tiempos               never run here"]),
         (
             a_criterion(check=None, evidence="pending"),
             None,
-            "· G5-tiempos               judged by a person; waits since 2026-11-24 for operación",
+            [
+                "· G5-tiempos               judged by a person",
+                "                           waits since 2026-11-24 for operación",
+            ],
         ),
     ],
 )
 def test_the_board_shows_the_last_result_and_whom_a_criterion_waits_for(
-    criterion: Criterion, result: Result | None, line: str
+    criterion: Criterion, result: Result | None, lines: list[str]
 ) -> None:
     known = {"make check": result} if result else {}
 
-    assert list(gates.board(iter([criterion]), known, NOW)) == [line]
+    assert list(gates.board([criterion], known, NOW)) == lines
+
+
+def test_the_board_of_all_gates_fits_eighty_columns() -> None:
+    rows = list(gates.criteria())
+    known = {row.check: a_result(commit="0a457338-dirty") for row in rows if row.check}
+
+    lines = [*gates.board(rows, known, NOW), *gates.summary(rows, known)]
+
+    assert max(map(len, lines)) <= 80
+    assert len(lines) > len(rows)
+
+
+def test_the_summary_counts_each_check_once() -> None:
+    rows = [a_criterion(), a_criterion(id="G5-otro"), a_criterion(check="make up"), a_pending()]
+
+    assert list(gates.summary(rows, {"make check": a_result(passed=False)})) == [
+        "4 criteria: 1 wait, the others are approved (✓).",
+        "2 checks here: 0 passed, 1 failed, 1 never ran.",
+    ]
+
+
+def a_row(name: str) -> dict[str, Any]:
+    """A criterion as its file has it."""
+    day = date(2026, 11, 24)
+    return {"id": name, "text": "…", "evidence": "pending", "role": "datos", "date": day}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Two gates, whose checks pass, fail and repeat."""
     for number, checks in ((1, ["true", None]), (2, ["false", "true"])):
-        rows = [
-            {
-                "id": f"G{number}-c{at}",
-                "text": "…",
-                "check": check,
-                "evidence": "pending",
-                "role": "datos",
-                "date": date(2026, 11, 24),
-            }
-            for at, check in enumerate(checks)
-        ]
+        rows = [a_row(f"G{number}-c{at}") | {"check": each} for at, each in enumerate(checks)]
         (tmp_path / f"gate-{number}.yaml").write_text(yaml.safe_dump({"criteria": rows}))
     return tmp_path
 
@@ -98,11 +120,20 @@ def test_a_run_keeps_each_result_with_its_commit(
 ) -> None:
     kept = folder / "state" / "gates.json"
 
-    assert gates.run(wanted, kept, folder) is passed
+    assert gates.run(wanted, kept, folder, folder / "logs") is passed
 
     found = gates.results(kept)
     assert {check: each.passed for check, each in found.items()} == ran
     assert all(each.commit for each in found.values())
+
+
+def test_a_failed_check_leaves_its_output(folder: Path) -> None:
+    rows = [{**a_row("G3-c0"), "check": "sh -c 'echo why; exit 1'"}]
+    (folder / "gate-3.yaml").write_text(yaml.safe_dump({"criteria": rows}))
+
+    assert not gates.run("G3", folder / "gates.json", folder, folder / "logs")
+
+    assert (folder / "logs" / "G3-c0.log").read_text() == "why\n"
 
 
 # --- pull requests --------------------------------------------------------------------------------

@@ -352,6 +352,7 @@ def after_the_first(then: Callable[[Shop], None]) -> Callable[[Shop], None]:
     return change
 
 
+COMMANDS = ("aws ", "echo ", "make ", "printf ", "touch ", "# ")
 UNRESERVED = ("lambda", "GetAccountSettings", "AccountLimit", "UnreservedConcurrentExecutions")
 ROUTES = ("ec2", "DescribeRouteTables", "RouteTables", 0, "Routes")
 PROXY = ("rds", "DescribeDBProxies", "DBProxies", 0)
@@ -396,7 +397,7 @@ MISSING: dict[str, tuple[Callable[[Shop], None], str, str]] = {
     "the base address, from the second deployment on": (
         after_the_first(setting("public-base-url", None)),
         "/reservations/prod/public-base-url is missing",
-        "aws ssm put-parameter",
+        "| aws ssm put-parameter",
     ),
     "room for the database's address": (
         setting("database-url", "SecureString"),
@@ -598,6 +599,27 @@ def test_a_missing_thing_is_one_problem_with_its_command(
 
     assert text in problem.text
     assert fix in problem.fix
+
+
+@pytest.mark.parametrize("remove", [each[0] for each in MISSING.values()], ids=MISSING)
+def test_each_line_of_a_fix_is_a_command_or_a_comment(
+    shop: Shop, remove: Callable[[Shop], None]
+) -> None:
+    remove(shop)
+
+    lines = [line for problem in shop.problems() for line in problem.fix.splitlines()]
+
+    assert lines
+    assert all(line.startswith(COMMANDS) for line in lines)
+
+
+def test_an_answer_that_is_no_refusal_asks_for_no_right(shop: Shop) -> None:
+    refused("rds", "DescribeDBProxies", "ThrottlingException")(shop)
+
+    [problem] = shop.problems()
+
+    assert "answered ThrottlingException" in problem.text
+    assert "Allow" not in problem.fix
 
 
 def test_without_a_way_out_each_service_needs_an_endpoint(shop: Shop) -> None:
