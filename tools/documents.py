@@ -22,7 +22,7 @@ from reservations import config
 from reservations.adapters.mysql.idempotency import KEPT as KEYS_KEPT
 from reservations.adapters.mysql.tables import METADATA
 from reservations.application import clean_up
-from reservations.domain.contradictions import LOOKS, time_over
+from reservations.domain.contradictions import believed_after
 from reservations.domain.decisions import ANSWERS
 from reservations.domain.facts import Decision, Kind, Reason
 from reservations.domain.history import INTERNAL
@@ -234,7 +234,7 @@ def contradictions() -> str:
 
 
 def _believed(kind: Kind) -> str:
-    looks, time = LOOKS[kind], time_over(kind, STANDARD)
+    looks, time = believed_after(kind, STANDARD)
     return "1 consulta" if looks == 1 else f"{looks} consultas en {spoken(time)}"
 
 

@@ -102,7 +102,7 @@ class Answers:
             answered[subject.id] = subject.status
         for an_id, word in answered.items():
             self._world.decided[before.reservation_id, str(row.kind), an_id.casefold()] = word
-        self._do_by_hand(party, row, decision)
+        self._do_by_hand(party, before, row, decision)
         return True
 
     def _evidence(self, before: Reservation, row: Contradiction, decision: Decision) -> str | None:
@@ -144,9 +144,15 @@ class Answers:
             return self._world.providers.supplier.find(row.subject, Kind.BOOKING)
         return self._world.providers.payments.find(row.payment or row.subject, Kind.PAYMENT)
 
-    def _do_by_hand(self, party: Party, row: Contradiction, decision: Decision) -> None:
-        """Refund by transfer what is left, or note that the loss is accepted."""
-        if decision is Decision.HONOURED:
+    def _do_by_hand(
+        self, party: Party, before: Reservation, row: Contradiction, decision: Decision
+    ) -> None:
+        """Refund by transfer what is left, or note that the loss is accepted.
+
+        A sum that changes after all was returned is accepted with its loss.
+        """
+        closed = before.facts.reason is not None
+        if decision is Decision.HONOURED or (decision is Decision.PAID and closed):
             party.loss_accepted = True
         if decision is Decision.RETURNED:
             self._world.providers.transfer(self._row(row))

@@ -30,9 +30,9 @@ from reservations.domain.facts import (
     Reason,
     Status,
 )
+from reservations.domain.far_looks import take_far_look
 from reservations.domain.fulfilment import IssueVoucher, SendMail, begin_send, fulfil, record_send
 from reservations.domain.learning import begin, cancel, record, wake
-from reservations.domain.looks import take_far_look
 from reservations.domain.money import Money
 from reservations.domain.plan import plan, settle
 from reservations.domain.policy import STANDARD, Moment

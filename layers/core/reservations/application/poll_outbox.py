@@ -9,8 +9,8 @@ from reservations.application.cases import Cases
 from reservations.application.ports import DueLook, MessagePublisher, UnitOfWork
 from reservations.domain.change import Change
 from reservations.domain.errors import DefectError, UnavailableError
+from reservations.domain.far_looks import take_far_look
 from reservations.domain.identifiers import uuid7
-from reservations.domain.looks import take_far_look
 from reservations.domain.messages import Hint, Queue, hints_for
 from reservations.domain.plan import Settlement, hint_lease, settle
 from reservations.domain.policy import Moment, Policy

@@ -79,13 +79,13 @@ class Account:
         What others returned counts only once the reservation is closed: before, it stands.
         """
         if self.closed:
-            return self.due
+            return self.to_refund
         returned = [refund.money or self.taken for refund in self._good_refunds]
         returned += [row.money for row in self._settled if row.money is not None]
         return self.taken.minor - self._sum(returned)
 
     @cached_property
-    def due(self) -> int:
+    def to_refund(self) -> int:
         """Amount to refund of a charge that the reservation does not stand on, in minor units."""
         returned = [refund.money or self.taken for refund in self._good_refunds]
         returned += [*self._foreign_refunds, *self._returned_by_decision]
@@ -196,7 +196,7 @@ class Account:
     @property
     def _answered(self) -> list[Contradiction]:
         """What a person returned, and the last amount they answered for: each word tells the whole."""
-        told = [row for row in self._about_refunded_amount if row.looks > 0 and row.decision]
+        told = [row for row in self._about_refunded_amount if row.decision and not row.by_person]
         last = [
             row
             for row in told[-1:]
@@ -209,14 +209,14 @@ class Account:
     def _settled(self) -> list[Contradiction]:
         """What a person said was returned, beside any word of a provider."""
         rows = self._about_refunded_amount
-        return [row for row in rows if row.decision is Decision.RETURNED and row.looks == 0]
+        return [row for row in rows if row.decision is Decision.RETURNED and row.by_person]
 
     def _without_accepted_loss(self, left: int) -> int:
         """Leave out what was returned beyond what was taken, if a person lets the traveler keep it."""
         accepted = [
             row.money
             for row in self._about_refunded_amount
-            if row.decision is Decision.HONOURED and row.looks == 0 and row.money is not None
+            if row.decision is Decision.HONOURED and row.by_person and row.money is not None
         ]
         return left if left >= 0 else min(0, left + self._sum(accepted))
 
@@ -281,9 +281,9 @@ class Account:
         A refund that did not arrive goes again as it was. A second one leaves only when the first
         failed later, or when others left too little for it. There is no third.
         """
-        if self.due <= 0:
+        if self.to_refund <= 0:
             return None
-        left = Money(self.due, self.taken.currency)
+        left = Money(self.to_refund, self.taken.currency)
         for refund in self.sent:
             if refund.status is Status.NOT_FOUND and not self._is_too_large(refund):
                 return Refund(refund.key, refund.money or left)
@@ -302,7 +302,7 @@ class Account:
     def _is_too_large(self, refund: Call) -> bool:
         """`True` for a refund that never arrived, and no longer fits."""
         asked = refund.money or self.taken
-        return refund.status is Status.NOT_FOUND and asked.minor > self.due
+        return refund.status is Status.NOT_FOUND and asked.minor > self.to_refund
 
     def _is_rejected_later(self, refund: Call) -> bool:
         """`True` if both looks at a refund, and the payment's refunded amount, show its failure."""

@@ -2,10 +2,9 @@
 
 A contradiction lowers no ledger row. It freezes what would be undone, calls a person, and is watched
 until the provider agrees again or the person decides. One look is not enough to believe most of them,
-as listings lag: `Policy` has the looks and the time between the first and the last.
+as listings lag: `believed_after` has the looks and the time between the first and the last.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -24,19 +23,6 @@ from reservations.domain.facts import (
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.standing import Standing
 
-LOOKS: Mapping[Kind, int] = {
-    Kind.BOOKING_ABSENT: 3,
-    Kind.BOOKING_CHANGED: 2,
-    Kind.BOOKING_ALIVE: 2,
-    Kind.PAYMENT_ABSENT: 3,
-    Kind.PAYMENT_CHANGED: 2,
-    Kind.FOREIGN_REFUND: 2,
-    Kind.REFUND_FAILED: 2,
-    Kind.DISPUTE: 1,
-    Kind.OTHER_SUM: 1,
-}
-"""Looks after which a contradiction is believed."""
-
 _UNHEALTHY = frozenset(
     {
         Kind.BOOKING_ABSENT,
@@ -47,17 +33,17 @@ _UNHEALTHY = frozenset(
 )
 
 
-def time_over(kind: Kind, policy: Policy) -> timedelta:
-    """The time from the first look to the one that is believed."""
+def believed_after(kind: Kind, policy: Policy) -> tuple[int, timedelta]:
+    """The looks that make a contradiction believed, and the time from the first to the last of them."""
     match kind:
         case Kind.DISPUTE | Kind.OTHER_SUM:
-            return timedelta(0)
+            return 1, timedelta(0)
         case Kind.BOOKING_ABSENT | Kind.PAYMENT_ABSENT:
-            return policy.absence_believed
+            return 3, policy.absence_believed
         case Kind.FOREIGN_REFUND | Kind.REFUND_FAILED:
-            return policy.refund_believed
+            return 2, policy.refund_believed
         case _:
-            return policy.change_believed
+            return 2, policy.change_believed
 
 
 # --- the life of a contradiction
@@ -69,7 +55,7 @@ def note(facts: Facts, found: Comparison, at: Moment) -> Facts:
         facts = _observe(_in_new_words(facts, observation), observation, found.asked_at, at)
     for row in facts.contradictions:
         agreed = row.matter in found.judged and not found.contradicts(*row.matter)
-        watched = row.looks > 0 and (row.lasts or row.over_at is None)
+        watched = not row.by_person and (row.lasts or row.over_at is None)
         elsewhere = found.payment not in (None, row.payment)
         if agreed and watched and not elsewhere and row.last_at <= found.asked_at:
             facts = facts.put_contradiction(_agreed(row, at))
@@ -183,9 +169,8 @@ def _again(
 
 def _opened(facts: Facts, row: Contradiction, at: Moment) -> Contradiction:
     """Believe a contradiction after enough looks. The third within a week stays until a decision."""
-    believed = row.looks >= LOOKS[row.kind] and row.last_at - row.first_at >= time_over(
-        row.kind, at.policy
-    )
+    looks, time = believed_after(row.kind, at.policy)
+    believed = row.looks >= looks and row.last_at - row.first_at >= time
     if row.opened_at is not None or not believed:
         return row
     since = at.now - at.policy.sticky_within

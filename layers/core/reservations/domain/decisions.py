@@ -281,7 +281,7 @@ def _settle_account(
         number=before.number + 1 if before else 1,
         payment=about,
         money=Money(abs(left), standing.account_of(charge).taken.currency),
-        looks=0,  # no answer of a provider ends it
+        looks=0,  # by a person: no answer of a provider ends it
         first_at=at.now,
         last_at=at.now,
     )
@@ -358,7 +358,7 @@ def _refund_again(standing: Standing, charge: Call, at: Moment) -> Facts:
         operation=Operation.REFUND,
         key=account.refund_key(len(account.sent) + 1),
         status=Status.NOT_FOUND,
-        money=Money(account.due, account.taken.currency),
+        money=Money(account.to_refund, account.taken.currency),
         target=charge.provider_id,
         attempts=0,
         started_at=at.now,

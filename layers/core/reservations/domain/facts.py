@@ -222,6 +222,11 @@ class Contradiction:
         return self.opened_at is not None and self.closed_at is None
 
     @property
+    def by_person(self) -> bool:
+        """`True` for what a person wrote down without a provider's word."""
+        return self.looks == 0
+
+    @property
     def passed(self) -> bool:
         """`True` for a suspicion that came to nothing."""
         return self.opened_at is None and self.decision is None and self.closed_at is not None

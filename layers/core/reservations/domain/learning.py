@@ -463,7 +463,7 @@ def wake(facts: Facts, provider: Provider, now: datetime) -> Facts:
     return facts
 
 
-def look(facts: Facts, provider: Provider, now: datetime) -> Facts:
+def make_due(facts: Facts, provider: Provider, now: datetime) -> Facts:
     """Inquire now about what a provider has given, long after: a far look."""
     for call in facts.calls:
         known = call.operation in _LOOKED_AFTER and not call.open and call.provider_id is not None

@@ -27,8 +27,8 @@ from reservations.domain.actions import (
     provider_of,
 )
 from reservations.domain.facts import Facts, Operation, Status
+from reservations.domain.far_looks import next_far_look
 from reservations.domain.fulfilment import Errand, IssueVoucher, SendMail, fulfil, voucher_late_at
-from reservations.domain.looks import next_far_look
 from reservations.domain.messages import Queue
 from reservations.domain.policy import Moment
 from reservations.domain.reservation import Reservation

@@ -441,7 +441,7 @@ class Standing:
             charge
             for charge in self.held_charges
             if charge is not spared
-            and self.account_of(charge).due > 0
+            and self.account_of(charge).to_refund > 0
             and charge.provider_id not in refused
             and not self.account_of(charge).stands_lost
             and not self._is_being_refunded(charge)

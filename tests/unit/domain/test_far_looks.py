@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from reservations.domain.facts import Operation, Reason, Status
-from reservations.domain.looks import next_far_look, take_far_look
+from reservations.domain.far_looks import next_far_look, take_far_look
 from reservations.domain.plan import settle
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import Reservation

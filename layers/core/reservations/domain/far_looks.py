@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, time
 
 from reservations.domain.facts import Operation, Provider
-from reservations.domain.learning import look
+from reservations.domain.learning import make_due
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Reservation
 
@@ -29,7 +29,7 @@ def take_far_look(reservation: Reservation, at: Moment) -> Reservation:
         return reservation
     for when, provider in _far_looks(reservation, at.policy):
         if planned <= when <= at.now:
-            facts = look(facts, provider, at.now)
+            facts = make_due(facts, provider, at.now)
     return replace(reservation, facts=facts, next_look_at=None)
 
 
