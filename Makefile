@@ -154,7 +154,7 @@ check-template:
 ##@ AWS
 
 .PHONY: gates
-gates: bootstrap ## Show the board of the gates; RUN=all, RUN=G5 or RUN=G5-no-500 runs their checks first
+gates: bootstrap $(if $(RUN),node-tools) ## Show the board of the gates; RUN=all, RUN=G5 or RUN=G5-no-500 runs their checks first
 	@PYTHONPATH=layers/core $(tools)/python -m tools.gates $(RUN)
 
 .PHONY: checklist

@@ -376,6 +376,11 @@ def sequence() -> str:
     return "\n".join(lines) + "\n"
 
 
+def steps() -> str:
+    head = ["Paso", "CPU ms", "Viajes", "Segundos por reserva", "Sitios para RNF-03"]
+    return table(head, throughput.seconds_rows())
+
+
 def rates() -> str:
     """Reservations that each size can carry, and its first bottleneck."""
     head = ["`Size`", "Primer cuello", "Reservas/s", "Al día", "Con proveedor de 0,3 s"]
@@ -678,6 +683,7 @@ BLOCKS = (
     Block(DOCS / "05-tolerancia-fallos.md", "contradicciones", contradictions),
     Block(DOCS / "runbooks" / "incidentes.md", "decisiones", decisions),
     Block(DOCS / "08-performance.md", "entornos", environments),
+    Block(DOCS / "08-performance.md", "segundos", steps),
     Block(DOCS / "08-performance.md", "caudal", rates),
     Block(DOCS / "08-performance.md", "coste", costs),
     Block(DOCS / "08-performance.md", "precios", prices),

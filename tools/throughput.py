@@ -1,40 +1,69 @@
-"""Throughput and monthly cost of each size, by Little's law and by list prices. Nothing here is a measurement.
+"""Throughput and monthly cost of each size, by Little's law and by list prices. Nothing here was measured on AWS.
 
 Places of a queue divided by the seconds that a reservation keeps them is its rate. The slowest part is the bottleneck.
+Our own seconds follow from `MEASURED`, and those of others are `Assumed`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from local.template import SIZES, template
 
 MONTH_S = 30 * 24 * 60 * 60
 GB = 0.5  # memory of a function
+REQUIRED = 50  # reservations a second, RNF-03
 SMALLEST_ACCOUNT = 10  # places of a new account, shared by all functions
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step of ours: its CPU and its round trips to the database."""
+
+    cpu_ms: float
+    trips: int
+
+
+# `make bench ARGS=steps`, medians of five rounds: 2026-12-01, x86_64, 2 CPU at a load of 18 to 20, Python 3.11.7, MySQL
+# 9.7.4, commit da298194. Providers are on loopback; SQS, S3 and SES are in memory.
+MEASURED: Mapping[str, Step] = {
+    "create": Step(4.42, 3),
+    "payment": Step(7.40, 5),
+    "supplier": Step(7.59, 5),
+    "voucher": Step(65.91, 5),
+    "mail": Step(12.31, 6),
+}
+VCPU = 512 / 1769  # of a processor: AWS gives a whole one at 1,769 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assumed:
-    """Seconds that an environment is taken. Ours and the providers' are assumptions, told in docs/08."""
+    """Seconds that an environment waits for others. All are assumptions, told in docs/08."""
 
     payments: float = 0.3
     supplier: float = 2.0
-    ours: float = 0.2  # both transactions of a step
-    voucher: float = 0.4
-    mail: float = 0.5
-    request: float = 0.1
+    trip: float = 0.001  # to a database of the same zone
+    store: float = 0.1  # S3 takes a voucher
+    mail: float = 0.3  # SES takes a mail
 
 
-# By queue: calls of an ordinary reservation, and the seconds of each (docs/08, section on connections).
+def ours(step: str, assumed: Assumed) -> float:
+    """Seconds of a step without its calls to others: measured CPU on a Lambda's share of a processor, and trips."""
+    measured = MEASURED[step]
+    return measured.cpu_ms / 1000 / VCPU + measured.trips * assumed.trip
+
+
 def seconds(assumed: Assumed) -> dict[str, float]:
-    """Seconds of places that an ordinary reservation takes behind each queue."""
-    looks = {"PaymentLookQueue": (2, assumed.payments), "SupplierLookQueue": (3, assumed.supplier)}
+    """Seconds of places that an ordinary reservation takes behind each queue (docs/08 counts its calls)."""
+    payment = assumed.payments + ours("payment", assumed)
+    supplier = assumed.supplier + ours("supplier", assumed)
     return {
-        "PaymentQueue": assumed.payments + assumed.ours,
-        "SupplierQueue": assumed.supplier + assumed.ours,
-        "VoucherQueue": assumed.voucher + assumed.ours,
-        "NotificationQueue": assumed.mail + assumed.ours,
-        **{queue: calls * (each + assumed.ours) for queue, (calls, each) in looks.items()},
+        "PaymentQueue": payment,
+        "SupplierQueue": supplier,
+        "VoucherQueue": assumed.store + ours("voucher", assumed),
+        "NotificationQueue": assumed.mail + ours("mail", assumed),
+        "PaymentLookQueue": 2 * payment,
+        "SupplierLookQueue": 3 * supplier,
     }
 
 
@@ -105,7 +134,8 @@ def monthly(size: str, assumed: Assumed = Assumed()) -> dict[str, float]:
     """Dollars a month of each part, for `A_MONTH` reservations. Parts without a looked-up price are left out."""
     reservations = A_MONTH[size]
     invocations = reservations * (_CALLS + _WEBHOOKS + _HINTS + _LOOKS)
-    busy = reservations * ((_CALLS + _WEBHOOKS) * assumed.request + sum(seconds(assumed).values()))
+    calls = (_CALLS + _WEBHOOKS) * ours("create", assumed)  # the dearest of them
+    busy = reservations * (calls + sum(seconds(assumed).values()))
     dollars = {name: price.dollars for name, price in PRICES.items()}
     return {
         "puerta": reservations * (_CALLS + _WEBHOOKS) * dollars["gateway"],
@@ -120,6 +150,23 @@ def monthly(size: str, assumed: Assumed = Assumed()) -> dict[str, float]:
 
 def _number(value: float, digits: int) -> str:
     return f"{value:.{digits}f}".replace(".", ",")
+
+
+def seconds_rows() -> Iterator[Sequence[str]]:
+    """A row per step: measured CPU and trips, the seconds that follow, and the places that RNF-03 needs."""
+    labels = {
+        "create": ("crear", None),
+        "payment": ("pago", "PaymentQueue"),
+        "supplier": ("proveedor", "SupplierQueue"),
+        "voucher": ("bono", "VoucherQueue"),
+        "mail": ("correo", "NotificationQueue"),
+    }
+    for step, (label, queue) in labels.items():
+        whole = seconds(Assumed())[queue] if queue else ours(step, Assumed())
+        measured = MEASURED[step]
+        places = ceil(REQUIRED * whole)
+        numbers = [(measured.cpu_ms, 1), (measured.trips, 0), (whole, 3), (places, 0)]
+        yield [label, *(_number(*each) for each in numbers)]
 
 
 def throughput_rows() -> Iterator[Sequence[str]]:

@@ -49,6 +49,13 @@ def test_each_alarm_is_in_the_table_of_failures() -> None:
     assert set(ALARM.findall(table)) == set(alarms())
 
 
+def test_each_alarm_says_once_with_which_traffic_it_works() -> None:
+    text = STAGE_5.read_text(encoding="utf-8")
+    section = text.split("### Tráfico con que funciona cada alarma")[1].split("\n### ")[0]
+
+    assert sorted(ALARM.findall(section)) == sorted(alarms())
+
+
 def test_the_invariants_of_the_code_are_those_of_the_document() -> None:
     section = STAGE_5.read_text(encoding="utf-8").split("Invariantes\n")[1].split("\n## ")[0]
 

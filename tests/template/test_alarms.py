@@ -135,6 +135,19 @@ CASES: Mapping[str, Case] = {
     "VouchersWaitingAlarm": (steady(600), steady(599), 0),
     "MailsHeldAlarm": (steady(1), steady(0), 10),
 }
+# The least that rings, as docs/05 tells it: failures in so many minutes, each alone in its minute.
+LEAST: Mapping[str, tuple[dict[str, Minute], int, int]] = {
+    "GatewayErrorAlarm": (requests(1, of=1), 3, 1),
+    "HttpVersionAlarm": (calls(1, of=1), 2, 1),
+    "QueueVersionAlarm": (calls(1, of=1), 2, 1),
+    "ClockVersionAlarm": (calls(1, of=1), 2, 1),
+    "FastBurnMinutes": (requests(1, of=1), 3, 1),
+    "SlowBurnHalfHour": (requests(1, of=1), 3, 1),
+    "ThrottleAlarm": (steady(1), 3, 1),
+    "QuotesRefusedAlarm": (steady(1, 1, 1), 3, 5),
+    "ProviderUnreachableAlarm": (steady(1), 3, 5),
+    "MailsHeldAlarm": (steady(1, 1, 1, 1, 1), 3, 5),
+}
 GROWING = {"MoreReviewsAlarm"}  # compares a period with the one before
 
 
@@ -183,6 +196,21 @@ def test_an_alarm_is_silent_below_its_threshold(name: str, case: Case) -> None:
     _, calm, _ = case
 
     assert not played(ALARMS[name], [calm] * length(ALARMS[name]))
+
+
+@pytest.mark.parametrize(("name", "least"), LEAST.items(), ids=LEAST)
+def test_an_alarm_works_with_the_least_traffic_that_the_document_tells(
+    name: str, least: tuple[dict[str, Minute], int, int]
+) -> None:
+    bad, times, every = least
+    minutes = length(ALARMS[name])
+
+    def with_bad(times: int) -> list[dict[str, Minute]]:
+        ends = {minutes - 1 - every * at for at in range(times)}
+        return [bad if minute in ends else {} for minute in range(minutes)]
+
+    assert played(ALARMS[name], with_bad(times))
+    assert not played(ALARMS[name], with_bad(times - 1))
 
 
 @pytest.mark.parametrize(("name", "case"), CASES.items(), ids=CASES)

@@ -9,9 +9,7 @@ from local.template import SIZES, in_size, template
 from tests.template.resources import ROOT, functions
 from tools import throughput
 from tools.preflight.account import FREE
-from tools.throughput import Assumed, bottleneck, monthly, rates, seconds
-
-WANTED_A_SECOND = 50  # RNF-03
+from tools.throughput import MEASURED, REQUIRED, Assumed, bottleneck, monthly, ours, rates, seconds
 
 
 def test_each_queue_of_a_step_is_counted() -> None:
@@ -22,12 +20,25 @@ def test_each_queue_of_a_step_is_counted() -> None:
 def test_the_large_size_carries_what_is_required_of_each_step() -> None:
     """Late looks may wait: LooksBehindAlarm rings after four hours."""
     steps = {queue: rate for queue, rate in rates("large").items() if "Look" not in queue}
-    assert min(steps.values()) >= WANTED_A_SECOND
+    assert min(steps.values()) >= REQUIRED
 
 
 def test_the_middle_size_is_bound_by_the_supplier() -> None:
     assert bottleneck("middle")[0] in {"SupplierQueue", "SupplierLookQueue"}
-    assert bottleneck("middle")[1] < WANTED_A_SECOND
+    assert bottleneck("middle")[1] < REQUIRED
+
+
+def test_our_own_part_of_a_step_is_small_beside_its_calls_to_others() -> None:
+    """Only the voucher is drawn by our own processor."""
+    own = {step: ours(step, Assumed()) for step in MEASURED}
+
+    assert max(own, key=own.__getitem__) == "voucher"
+    for step, queue in (("payment", "PaymentQueue"), ("mail", "NotificationQueue")):
+        assert own[step] < seconds(Assumed())[queue] / 2
+
+
+def test_less_of_a_processor_takes_longer() -> None:
+    assert ours("voucher", Assumed()) > MEASURED["voucher"].cpu_ms / 1000
 
 
 def test_a_slower_supplier_carries_fewer_reservations() -> None:
