@@ -98,7 +98,7 @@ class Answers:
         if row.kind == "foreign_refund" and subject is not None:
             told = self._world.providers.payments.members(subject)
             answered[subject.id] = told["refunded_amount"]
-        if row.kind == "booking_alive" and subject is not None:
+        if row.kind == "booking_alive" and subject is not None and subject.alive:
             answered[subject.id] = subject.status
         for an_id, word in answered.items():
             self._world.decided[before.reservation_id, str(row.kind), an_id.casefold()] = word

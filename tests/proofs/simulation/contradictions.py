@@ -146,12 +146,12 @@ def _of_our_refunds(
         once = [hundredths(row["amount"]) for row in said if row["status"] == "succeeded"]
         now = listed.get(refund.provider_id or "", {}).get("status", "absent")
         taken_back = once and now in ("rejected", "absent")
-        # A later one of the same sum replaces it, even if a person returned the rest in another way.
+        # A later one of the same sum replaces it. If that one is taken back too, it is the one to tell.
         replaced = any(
             row["status"] == "succeeded" and hundredths(row["amount"]) >= max(once)
             for later in new.standing.refunds
             if once and later.target == refund.target and later.started_at > refund.started_at
-            if (row := listed.get(later.provider_id or ""))
+            for row in heard.said(new.reservation_id, Kind.REFUND, later.provider_id)
         )
         if Kind.REFUND in rows and taken_back and refund.target in left and not replaced:
             yield Contradiction("refund_failed", str(refund.provider_id), now)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import NoReturn, Protocol
 
-from reservations.domain.facts import Call, Operation, Reason, Status
+from reservations.domain.facts import Call, Decision, Operation, Reason, Status
 from reservations.domain.messages import Hint
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD, Moment
@@ -526,8 +526,8 @@ def _refunded(new: Reservation) -> set[str | None]:
 
 
 def _decided(new: Reservation) -> set[str | None]:
-    """The payments that a person has decided about."""
-    rows = (row for row in new.facts.contradictions if row.decision is not None)
+    """The payments that a person has decided about, but not those that just go on."""
+    rows = (row for row in new.facts.contradictions if row.decision not in (None, Decision.STANDS))
     return {row.payment or row.subject for row in rows}
 
 

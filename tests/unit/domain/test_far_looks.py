@@ -135,7 +135,7 @@ def test_the_times_of_far_looks_do_not_move() -> None:
     assert settled(reservation, NOON + 30 * DAY).next_look_at == reservation.next_look_at
 
 
-def test_a_cancelled_trip_is_looked_at_for_its_money_only() -> None:
+def test_a_cancelled_trip_is_looked_at_once_for_its_money_and_its_booking() -> None:
     facts = some_facts(
         a_charge(),
         a_booking(Status.CANCELLED),
@@ -151,7 +151,7 @@ def test_a_cancelled_trip_is_looked_at_for_its_money_only() -> None:
     assert STARTS_AT - DAY <= now < STARTS_AT
     planned = replace(reservation, next_look_at=now)
     taken = take_far_look(planned, Moment(now, STANDARD))
-    assert looked_at(planned, taken, now) == {Operation.CHARGE}
+    assert looked_at(planned, taken, now) == {Operation.CHARGE, Operation.BOOK}
 
 
 def test_a_reservation_without_a_payment_has_no_far_look() -> None:

@@ -34,13 +34,15 @@ def take_far_look(reservation: Reservation, at: Moment) -> Reservation:
 
 
 def _far_looks(reservation: Reservation, policy: Policy) -> Iterator[tuple[datetime, Provider]]:
-    """Each far look: at a booking that stands, and at any payment, as one refused may turn up late."""
+    """Each far look: at what stands, and once at what does not, as a refused one may turn up late."""
     starts_at = datetime.combine(reservation.offer.starts_on, time(), UTC)
     starts_at += _share(reservation) * policy.looks_spread
     standing = reservation.standing
     if standing.kept_booking is not None:
         for before in policy.supplier_looks:
             yield starts_at - before, Provider.SUPPLIER
+    elif any(call.provider_id for call in reservation.facts.of(Operation.BOOK)):
+        yield starts_at - min(policy.supplier_looks), Provider.SUPPLIER
     if any(call.provider_id for call in reservation.facts.of(Operation.CHARGE)):
         for before in policy.payment_looks:
             yield starts_at - before, Provider.PAYMENTS
