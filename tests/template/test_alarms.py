@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from reservations.application.clean_up import PAGES, READ
 from reservations.application.oversee import AUDIT_EVERY, SLICE
 from tests.template.resources import (
     functions,
@@ -248,12 +249,14 @@ def test_the_alarm_of_an_audit_leaves_time_for_one_that_began_a_day_later() -> N
     assert ALARMS["AuditAlarm"]["Threshold"] == ALARMS["RetentionAlarm"]["Threshold"]
 
 
-def test_slices_of_a_day_audit_three_million_reservations() -> None:
+@pytest.mark.parametrize(("task", "slice_"), [("audit", SLICE), ("retention", PAGES * READ)])
+def test_slices_of_a_day_go_through_three_million_reservations(task: str, slice_: int) -> None:
     [event] = [
         each["Properties"]
         for each in functions()["clean_up"]["Events"].values()
-        if '"audit"' in each["Properties"]["Input"]
+        if f'"{task}"' in each["Properties"]["Input"]
     ]
-    [minutes] = re.findall(r"^rate\((\d+) minutes\)$", event["Schedule"])
+    [(number, unit)] = re.findall(r"^rate\((\d+) (minute|hour)s?\)$", event["Schedule"])
+    every = timedelta(**{f"{unit}s": int(number)})
 
-    assert SLICE * AUDIT_EVERY / timedelta(minutes=int(minutes)) > 3_000_000
+    assert slice_ * AUDIT_EVERY / every > 3_000_000

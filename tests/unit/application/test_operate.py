@@ -432,6 +432,17 @@ def test_retention_stops_when_its_time_is_up() -> None:
     assert cleaned == Cleaned(hints=cleaning.BATCH)
 
 
+def test_a_run_of_retention_reads_a_limited_number_of_pages() -> None:
+    due = Due()
+    due.pages = [a_page() for _ in range(cleaning.PAGES + 1)]
+
+    clean(World(), due)
+    assert len(due.pages) == 1
+
+    clean(World(), due)
+    assert due.pages == []
+
+
 def test_retention_erases_the_personal_data_and_removes_the_documents() -> None:
     world = World(past())
     world.store.put("vouchers/a.pdf", b"%PDF")

@@ -20,6 +20,7 @@ from reservations.domain.errors import DocumentStoreUnavailableError
 
 BATCH = 500  # rows a statement
 READ = 2000  # reservations read at once, few of which have anything to delete
+PAGES = 200  # in a run
 RETENTION = "retention"  # the job with a checkpoint
 # After they were published. Dead hints stay until a person has checked them.
 HINTS_KEPT = timedelta(days=14)
@@ -53,7 +54,7 @@ def clean_up(
     cases: Cases,
     store: DocumentStore,
 ) -> Cleaned:
-    """Delete until nothing expired is left, or until `finished`. The next run deletes the rest.
+    """Delete until nothing expired is left in `PAGES`, or until `finished`. The next run goes on from there.
 
     Each kind has a batch in turn, so that no backlog holds up another kind.
 
@@ -64,6 +65,7 @@ def clean_up(
     cases = replace(cases, actor=ACTOR)
     counts: Counter[str] = Counter()
     failed: list[DocumentStoreUnavailableError] = []
+    further = iter(range(1, PAGES))
     due: dict[str, Callable[[], int]] = {
         "hints": lambda: retention.delete_published_hints(older_than=HINTS_KEPT, limit=BATCH),
         "webhooks": lambda: retention.delete_webhooks(older_than=WEBHOOKS_KEPT, limit=BATCH),
@@ -81,7 +83,7 @@ def clean_up(
         return deleted > 0
 
     def go_on() -> bool:
-        """Delete the documents and travelers of the next page. Return `False` at the end."""
+        """Delete the documents and travelers of the next page. Return `False` after the last one of this run."""
         place = checkpoints.get(RETENTION)
         page = retention.expired(
             after=place.reservation_id,
@@ -103,7 +105,8 @@ def clean_up(
                 store.delete(key)  # a reader may have stored it again and crashed
         except DocumentStoreUnavailableError as error:  # the next pass finds its documents again
             failed.append(error)
-        return checkpoints.move(place, _after(place, page)) and page.last is not None
+        moved = checkpoints.move(place, _after(place, page))
+        return moved and page.last is not None and next(further, None) is not None
 
     jobs: list[Callable[[], bool]] = [*(partial(delete, kind) for kind in due), go_on]
     while jobs:
