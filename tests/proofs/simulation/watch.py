@@ -526,8 +526,9 @@ def _refunded(new: Reservation) -> set[str | None]:
 
 
 def _decided(new: Reservation) -> set[str | None]:
-    """The payments that a person has decided about, but not those that just go on."""
-    rows = (row for row in new.facts.contradictions if row.decision not in (None, Decision.STANDS))
+    """The payments that a person has written off. After any other decision the saga goes on."""
+    over = (Decision.HONOURED, Decision.RETURNED)
+    rows = (row for row in new.facts.contradictions if row.decision in over)
     return {row.payment or row.subject for row in rows}
 
 
