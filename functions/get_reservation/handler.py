@@ -53,6 +53,7 @@ def get_voucher(app: APIGatewayRestResolver, services: Services, code: str) -> R
         renderer=services.voucher_renderer,
         **services.letterhead(),
         head=http.is_head(app.current_event),
+        inline=http.wants_inline(app.current_event),
     )
     return answers.voucher_link(
         url, expires_at=expires_at, as_json=http.wants_json(app.current_event)

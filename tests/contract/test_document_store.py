@@ -151,6 +151,17 @@ def test_s3_serves_a_link_as_a_pdf_download_for_its_lifetime(s3: S3Client) -> No
     assert query["X-Amz-Algorithm"] == ["AWS4-HMAC-SHA256"]
 
 
+def test_s3_shows_a_link_that_was_asked_for_inline(s3: S3Client) -> None:
+    store = S3DocumentStore(s3, bucket=BUCKET)
+    store.put(KEY, PDF)
+
+    answer = requests.get(
+        store.link(KEY, filename="bono.pdf", lifetime=MINUTE, inline=True), timeout=5
+    )
+
+    assert answer.headers["Content-Disposition"] == "inline; filename*=UTF-8''bono.pdf"
+
+
 def test_a_link_is_signed_for_the_method_of_its_request(s3: S3Client) -> None:
     store = S3DocumentStore(s3, bucket=BUCKET)
 

@@ -264,6 +264,14 @@ def test_a_browser_gets_the_link_to_the_voucher_in_the_body(confirmed: Trip) -> 
     assert fetched(answer.json()["url"]).startswith(b"%PDF-")
 
 
+def test_a_voucher_that_is_asked_for_inline_is_shown(confirmed: Trip) -> None:
+    link = confirmed.get("/voucher?disposition=inline").headers["Location"]
+
+    answer = httpx.get(link, timeout=10)
+    assert answer.headers["content-disposition"].startswith("inline; ")
+    assert answer.content.startswith(b"%PDF-")
+
+
 @pytest.mark.embedded
 def test_head_leads_to_a_link_that_takes_head(confirmed: Trip) -> None:
     redirect = confirmed.api.head(
@@ -282,8 +290,10 @@ def test_a_link_that_was_tampered_with_opens_nothing(early_link: str) -> None:
     assert signature is not None
     forged = early_link.replace(signature[1], signature[1][:-4] + secrets.token_hex(2))
     longer = re.sub(r"Expires=\d+", "Expires=999999999", early_link)
+    shown = early_link.replace("attachment", "inline")
+    assert early_link not in (forged, longer, shown)
 
-    for link in (forged, longer):
+    for link in (forged, longer, shown):
         answer = httpx.get(link, timeout=10)
         assert answer.status_code == httpx.codes.FORBIDDEN
         assert b"%PDF" not in answer.content

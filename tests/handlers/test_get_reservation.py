@@ -118,6 +118,27 @@ def test_a_program_gets_the_voucher_s_link_in_the_body(around: Surroundings) -> 
     assert a_voucher().s3_key in json.loads(answer["body"])["url"]
 
 
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        (None, False),
+        ({"disposition": "inline"}, True),
+        ({"disposition": "attachment"}, False),
+        ({"disposition": ""}, False),
+        ({"disposition": "inline; filename=x"}, False),
+    ],
+)
+def test_a_voucher_is_shown_only_on_request(
+    around: Surroundings, query: dict[str, str] | None, shown: bool
+) -> None:
+    around.keep(CONFIRMED)
+    event = an_event("get_reservation.voucher") | {"queryStringParameters": query}
+
+    location = header(get_event(around, event), "Location") or ""
+
+    assert location.endswith("&inline") is shown
+
+
 def test_there_is_no_voucher_before_the_confirmation(around: Surroundings) -> None:
     around.keep(a_reservation(a_charge()))
     assert get(around, "voucher")["statusCode"] == 404

@@ -97,9 +97,18 @@ class InMemoryDocumentStore(DocumentStore):
         self._answer()
         self.documents.pop(key, None)
 
-    def link(self, key: str, *, filename: str, lifetime: timedelta, head: bool = False) -> str:
+    def link(
+        self,
+        key: str,
+        *,
+        filename: str,
+        lifetime: timedelta,
+        head: bool = False,
+        inline: bool = False,
+    ) -> str:
         seconds = int(lifetime.total_seconds())
-        query = f"filename={filename}&lifetime={seconds}" + ("&method=HEAD" if head else "")
+        query = f"filename={filename}&lifetime={seconds}"
+        query += ("&method=HEAD" if head else "") + ("&inline" if inline else "")
         return f"https://documents.example/{key}?{query}"
 
     def _answer(self) -> None:

@@ -640,8 +640,16 @@ class DocumentStore(Protocol):
             DocumentStoreUnavailableError: not deleted, or not known to be.
         """
 
-    def link(self, key: str, *, filename: str, lifetime: timedelta, head: bool = False) -> str:
-        """A URL that serves the object for `lifetime`, as a download named `filename`.
+    def link(
+        self,
+        key: str,
+        *,
+        filename: str,
+        lifetime: timedelta,
+        head: bool = False,
+        inline: bool = False,
+    ) -> str:
+        """A URL that serves the object for `lifetime`, named `filename`: to show if `inline`, else to download.
 
         It takes one method: HEAD if `head`, else GET.
         """

@@ -93,8 +93,9 @@ def link_to_voucher(
     support_contact: str,
     issuer: str | None = None,
     head: bool = False,
+    inline: bool = False,
 ) -> str:
-    """Make a link that serves the voucher for `LINK_LIFETIME`, to HEAD or to GET. Render a lost voucher again.
+    """Make a link that serves the voucher for `LINK_LIFETIME`, as `DocumentStore.link`. Render a lost voucher again.
 
     Raises:
         ReservationNotFoundError: see `find_owned`, or there is no valid voucher.
@@ -113,7 +114,9 @@ def link_to_voucher(
         stored_voucher(document.s3_key, content, store=store, renderer=renderer)
         _withdraw_if_removed(code, reader=reader, uow=uow, keys=keys, store=store)
     filename = renderer.filename(reservation.code, customer.language)
-    return store.link(document.s3_key, filename=filename, lifetime=LINK_LIFETIME, head=head)
+    return store.link(
+        document.s3_key, filename=filename, lifetime=LINK_LIFETIME, head=head, inline=inline
+    )
 
 
 def _valid_voucher(reservation: Reservation) -> Document:

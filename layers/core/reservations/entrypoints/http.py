@@ -270,6 +270,11 @@ def wants_json(event: APIGatewayProxyEvent) -> bool:
     )
 
 
+def wants_inline(event: APIGatewayProxyEvent) -> bool:
+    """True if the caller asks to show a document. Any other `disposition` downloads it."""
+    return bool(event.query_string_parameters.get("disposition") == "inline")
+
+
 def language(event: APIGatewayProxyEvent) -> Language:
     """Spanish, unless the caller prefers English or refuses Spanish (RFC 9110, section 12.5.4).
 

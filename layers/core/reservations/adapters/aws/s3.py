@@ -71,10 +71,19 @@ class S3DocumentStore(DocumentStore):
         except (BotoCoreError, ClientError) as error:
             raise DocumentStoreUnavailableError("not known to be deleted") from error
 
-    def link(self, key: str, *, filename: str, lifetime: timedelta, head: bool = False) -> str:
+    def link(
+        self,
+        key: str,
+        *,
+        filename: str,
+        lifetime: timedelta,
+        head: bool = False,
+        inline: bool = False,
+    ) -> str:
         """Sign a link without a request to S3. It works if the object exists when it is followed."""
         # RFC 6266 §4.3: the encoded form, in which no name can end the parameter.
-        disposition = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
+        kind = "inline" if inline else "attachment"
+        disposition = f"{kind}; filename*=UTF-8''{quote(filename, safe='')}"
         try:
             return self._s3.generate_presigned_url(
                 "head_object" if head else "get_object",
