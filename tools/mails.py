@@ -10,8 +10,8 @@ from pathlib import Path
 from uuid import UUID
 
 from local.paths import ROOT, STATE
-from reservations.adapters.papers.mail_content import compose
-from reservations.application.ports import Mail
+from reservations.adapters.papers.mail_content import compose, compose_notice
+from reservations.application.ports import Mail, Notice
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind, Offer
 from reservations.domain.words import ClosedReason
@@ -75,10 +75,21 @@ SAMPLES = {
 }
 
 
+_ADDRESS_CHANGED = Notice(
+    to=_CONFIRMED.to,
+    language=Language.SPANISH,
+    code=_CONFIRMED.code,
+    support_contact=_CONFIRMED.support_contact,
+    issuer=_CONFIRMED.issuer,
+)
+
+
 def composed() -> Iterator[tuple[str, EmailMessage]]:
     for language in Language:
         for name, mail in SAMPLES.items():
             yield f"{name}.{language}", compose(replace(mail, language=language), sender=SENDER)
+        notice = replace(_ADDRESS_CHANGED, language=language)
+        yield f"address_changed.{language}", compose_notice(notice, sender=SENDER)
 
 
 def part(message: EmailMessage, kind: str) -> str:

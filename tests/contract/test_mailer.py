@@ -4,6 +4,7 @@ import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from email import message_from_string
+from email.message import Message
 
 import boto3
 import pytest
@@ -116,10 +117,14 @@ def test_a_notice_names_the_reservation_and_no_person(ses: SESClient, language: 
     [sent] = ses_backends[DEFAULT_ACCOUNT_ID]["eu-west-1"].sent_messages
     assert isinstance(sent, RawMessage)
     assert set(sent.destinations) == {"old@example.com"}
-    body = message_from_string(sent.raw_data).get_payload(decode=True)
-    assert isinstance(body, bytes)
-    assert "6MWUT-4A5HT-4" in body.decode()
-    assert "+34 910 000 000" in body.decode()
+    parts = message_from_string(sent.raw_data).get_payload()
+    assert len(parts) == 2
+    for part in parts:
+        assert isinstance(part, Message)
+        body = part.get_payload(decode=True)
+        assert isinstance(body, bytes)
+        assert "6MWUT-4A5HT-4" in body.decode()
+        assert "+34 910 000 000" in body.decode()
 
 
 @pytest.mark.parametrize("address", ["", "ana", "a@example.com, b@example.com"])

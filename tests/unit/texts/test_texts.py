@@ -23,7 +23,6 @@ PLACEHOLDERS = {
     **{f"mails.{name}.subject": {"{code}"} for name in (*MailKind, *ClosedReason)},
     "mails.shared.event": {"{code}"},
     "address_changed.subject": {"{code}"},
-    "address_changed.body": {"{code}", "{contact}"},
     "mails.shared.greeting": {"{guest}"},
     "mails.shared.refund_on_its_way": {"{amount}"},
     "mails.shared.refund_done": {"{amount}"},

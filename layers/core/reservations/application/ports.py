@@ -765,6 +765,7 @@ class Notice:
     language: Language
     code: str
     support_contact: str
+    issuer: str | None = None
 
 
 class Notifier(Protocol):

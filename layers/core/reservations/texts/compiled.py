@@ -751,10 +751,14 @@ DATES = {
 ADDRESS_CHANGED = {
     'es': {
         'subject': 'El correo de la reserva {code} ha cambiado',
-        'body': 'A petición del titular, los correos de la reserva {code} van desde ahora a otra dirección. Los enlaces de correos anteriores ya no la abren.\n\nSi no lo has pedido tú, avísanos: {contact}.',
+        'headline': 'El correo de tu reserva ha cambiado',
+        'now': 'A petición del titular, los correos de esta reserva van desde ahora a otra dirección. Los enlaces de correos anteriores ya no la abren.',
+        'next': 'Si no lo has pedido tú, avísanos cuanto antes.',
     },
     'en': {
         'subject': 'The mail address of reservation {code} was changed',
-        'body': 'As its holder asked, mails about reservation {code} go to another address from now on. Links in earlier mails no longer open it.\n\nIf you did not ask for this, tell us: {contact}.',
+        'headline': 'The mail address of your reservation was changed',
+        'now': 'As its holder asked, mails about this reservation go to another address from now on. Links in earlier mails no longer open it.',
+        'next': 'If you did not ask for this, tell us as soon as you can.',
     },
 }

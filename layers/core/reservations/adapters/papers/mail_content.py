@@ -87,14 +87,8 @@ def compose(mail: Mail, *, sender: str) -> EmailMessage:
         UnmailableAddressError: `mail.to` is no single ASCII address.
     """
     words, letter = _WORDS[mail.language], _letter(mail)
-    message = EmailMessage(policy=SMTP)
-    message["From"] = Address(display_name=mail.issuer or "", addr_spec=sender)
-    message["To"] = recipient(mail.to)
-    message["Subject"] = letter.subject.format(code=display(mail.code))
-    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office answers, please
-    message.set_content(_as_text(mail, words, letter), cte="quoted-printable")
-    page = mail_html.render(_page(mail, words, letter))
-    message.add_alternative(page, subtype="html", cte="quoted-printable")
+    subject = letter.subject.format(code=display(mail.code))
+    message = _message(_page(mail, words, letter), sender=sender, to=mail.to, subject=subject)
     if mail.voucher_pdf is not None:
         filename = voucher_filename(mail.code, mail.language)
         message.add_attachment(
@@ -136,15 +130,35 @@ def compose_notice(notice: Notice, *, sender: str) -> EmailMessage:
     Raises:
         UnmailableAddressError: see `compose`.
     """
-    words = ADDRESS_CHANGED[notice.language.value]
+    words, letter = _WORDS[notice.language], _Letter(**ADDRESS_CHANGED[notice.language])
     code = display(notice.code)
+    page = mail_html.Page(
+        language=notice.language.value,
+        issuer=notice.issuer,
+        headline=letter.headline,
+        greeting=words.greeting_without_name,
+        guest="",
+        paragraphs=[letter.now, letter.next],
+        details=[(words.code, code)],
+        button=None,
+        help=words.help.format(contact=notice.support_contact),
+        automatic=words.automatic,
+    )
+    subject = letter.subject.format(code=code)
+    message = _message(page, sender=sender, to=notice.to, subject=subject)
+    message["Content-Language"] = page.language
+    return message
+
+
+def _message(page: mail_html.Page, *, sender: str, to: str, subject: str) -> EmailMessage:
+    """Compose the headers of every mail, and the page as text and as HTML."""
     message = EmailMessage(policy=SMTP)
-    message["From"] = sender
-    message["To"] = recipient(notice.to)
-    message["Subject"] = words["subject"].format(code=code)
-    message["Auto-Submitted"] = "auto-generated"
-    body = words["body"].format(code=code, contact=notice.support_contact)
-    message.set_content(body, cte="quoted-printable")
+    message["From"] = Address(display_name=page.issuer or "", addr_spec=sender)
+    message["To"] = recipient(to)
+    message["Subject"] = subject
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office answers, please
+    message.set_content(_as_text(page), cte="quoted-printable")
+    message.add_alternative(mail_html.render(page), subtype="html", cte="quoted-printable")
     return message
 
 
@@ -228,19 +242,18 @@ def _button(mail: Mail, words: _Words) -> tuple[str, str] | None:
     return (label, mail.manage_url) if mail.manage_url else None
 
 
-def _as_text(mail: Mail, words: _Words, letter: _Letter) -> str:
-    details = "\n".join(f"{label}: {value}" for label, value in _details(mail, words))
-    button = _button(mail, words)
+def _as_text(page: mail_html.Page) -> str:
+    details = "\n".join(f"{label}: {value}" for label, value in page.details)
     return "\n\n".join(
         [
-            *([mail.issuer] if mail.issuer else []),
-            letter.headline + ".",
-            _greeting(mail, words).format(guest=_on_one_line(mail.guest)),
-            *_paragraphs(mail, words, letter),
-            *(["{}:\n{}".format(*button)] if button else []),
+            *([page.issuer] if page.issuer else []),
+            page.headline + ".",
+            page.greeting.format(guest=page.guest),
+            *page.paragraphs,
+            *(["{}:\n{}".format(*page.button)] if page.button else []),
             details,
-            words.help.format(contact=mail.support_contact),
-            f"{words.automatic}\n",
+            page.help,
+            f"{page.automatic}\n",
         ]
     )
 
