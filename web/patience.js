@@ -3,6 +3,7 @@
 import { NoAnswerError, ProblemError } from './api.js';
 
 const REPEATS = 5;
+const LONGEST = 60; // seconds that a traveler waits at a button
 
 /**
  * Return the seconds after which the same request may be sent again, or `undefined` if it would be in vain.
@@ -33,7 +34,7 @@ export function pause(seconds) {
 }
 
 /**
- * Send until an answer comes, some times at most. The sender must use one idempotency key.
+ * Send until an answer comes, some times at most. The sender must use one idempotency key. A long wait is an error.
  * @template Answer
  * @param {() => Promise<Answer>} send
  * @param {() => void} [onTrouble]
@@ -45,7 +46,7 @@ export async function insist(send, onTrouble) {
       return await send();
     } catch (error) {
       const seconds = secondsToWait(error, failures);
-      if (seconds === undefined || failures === REPEATS) throw error;
+      if (seconds === undefined || seconds > LONGEST || failures === REPEATS) throw error;
       onTrouble?.();
       await pause(seconds);
     }

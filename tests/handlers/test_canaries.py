@@ -832,7 +832,7 @@ REFUSED = {
     "an old webhook": refused("webhook_stale", stale_webhook(), function="receive_webhook"),
 }
 # The gateway answers the first one itself, and the sweep over all doors causes the others.
-NOT_REFUSED = {"rate_limited", "service_unavailable", "gateway_timeout"}
+NOT_REFUSED = {"rate_limited", "quota_exceeded", "service_unavailable", "gateway_timeout"}
 
 
 def test_every_refusal_of_the_catalogue_is_tried() -> None:

@@ -74,6 +74,7 @@ _CATALOGUE = (
     Problem(code="not_found", status=HTTPStatus.NOT_FOUND),
     Problem(code="method_not_allowed", status=HTTPStatus.METHOD_NOT_ALLOWED),
     Problem(code="rate_limited", status=HTTPStatus.TOO_MANY_REQUESTS, retry_after_s=5),
+    Problem(code="quota_exceeded", status=HTTPStatus.TOO_MANY_REQUESTS, retry_after_s=3600),
     Problem(code="not_cancellable", status=HTTPStatus.CONFLICT),
     Problem(code="service_unavailable", status=HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=5),
     Problem(code="busy_try_again", status=HTTPStatus.SERVICE_UNAVAILABLE, retry_after_s=1),

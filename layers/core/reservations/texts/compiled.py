@@ -313,6 +313,10 @@ PROBLEMS = {
             'title': 'Demasiadas peticiones',
             'detail': 'Demasiado rápido. Espera unos segundos y repite la petición con la misma Idempotency-Key.',
         },
+        'quota_exceeded': {
+            'title': 'Cuota del día agotada',
+            'detail': 'Has gastado tu cuota del día. Repite dentro de una hora con la misma Idempotency-Key, o pide una cuota mayor.',
+        },
         'not_cancellable': {
             'title': 'No se puede cancelar',
             'detail': 'La reserva ya terminó o su servicio ya empezó. Si necesitas ayuda, llama al contacto de tu reserva.',
@@ -390,6 +394,10 @@ PROBLEMS = {
         'rate_limited': {
             'title': 'Too many requests',
             'detail': 'Too fast. Wait a few seconds and repeat the request with the same Idempotency-Key.',
+        },
+        'quota_exceeded': {
+            'title': 'Daily quota used up',
+            'detail': 'Your quota of the day is used up. Repeat in an hour with the same Idempotency-Key, or ask us for a larger one.',
         },
         'not_cancellable': {
             'title': 'It cannot be cancelled',
