@@ -153,6 +153,23 @@ def test_every_text_stays_in_its_place_on_one_page(change: dict[str, Any]) -> No
     assert [text.index(word) for word in sections] == sorted(map(text.index, sections))
 
 
+@pytest.mark.parametrize("letter", ["Ж", "旅"])
+@pytest.mark.parametrize("language", Language)
+def test_a_long_issuer_does_not_run_into_the_title(language: Language, letter: str) -> None:
+    starts: list[float] = []
+
+    def note(text: str, _user: object, matrix: list[float], _font: object, _size: float) -> None:
+        if letter in text:
+            starts.append(matrix[4])
+
+    voucher = replace(A_VOUCHER, language=language, issuer=" ".join([letter * 29] * 2))
+    the_page(voucher).extract_text(visitor_text=note)
+
+    title_ends = 275  # points: the wider title, in Spanish
+    assert starts
+    assert min(starts) > title_ends
+
+
 def test_a_long_locator_is_never_cut() -> None:
     locator = "HOTELBEDS-1-9283746-XYZ-2027-AB-0123456789-0123456789"
 

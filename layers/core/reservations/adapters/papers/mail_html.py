@@ -33,6 +33,7 @@ _PAGE = """\
 <title>{headline}</title>
 <style>
 @media (max-width:480px){{.pad{{padding-left:18px!important;padding-right:18px!important}}\
+.button{{display:block!important}}\
 .row,.row th,.row td{{display:block!important;width:auto!important}}\
 .row th{{border-bottom:0!important;padding-bottom:0!important}}}}
 @media (prefers-color-scheme:dark){{.page{{background:#0f1a1d!important}}.card{{background:#17252a!important}}\
@@ -67,7 +68,7 @@ _ISSUER = '<p style="margin:0 0 6px;font-size:14px;color:#cfe6ea">{}</p>'
 _PARAGRAPH = '<p style="margin:0 0 14px">{}</p>'
 _BUTTON = """\
 <p style="margin:20px 0"><a class="button" href="{url}" style="display:inline-block;padding:13px 22px;\
-background:#0b4f5c;color:#ffffff;font-weight:bold;text-decoration:none">{label}</a></p>"""
+background:#0b4f5c;color:#ffffff;font-weight:bold;text-align:center;text-decoration:none">{label}</a></p>"""
 _DETAIL = """\
 <tr class="row"><th scope="row" width="38%" align="left" style="padding:9px 8px 9px 0;\
 border-bottom:1px solid #c9d8db;color:#5b6b73;{font};font-size:14px;font-weight:normal;vertical-align:top">{label}</th>
@@ -107,4 +108,5 @@ def _button(label: str, url: str) -> str:
 def _linked(found: re.Match[str]) -> str:
     text = found[0]
     target = f"mailto:{text}" if found["mail"] else "tel:" + re.sub(r"[^+0-9]", "", text)
-    return f'<a href="{target}">{text}</a>'
+    style = "color:#0b4f5c" if found["mail"] else "color:#0b4f5c;white-space:nowrap"
+    return f'<a href="{target}" style="{style}">{text}</a>'

@@ -62,6 +62,7 @@ class _Words:
 
 
 _QR = 21.0
+_TITLE = 84.0  # its width, with some space
 
 
 def matrix_of(code: str) -> tuple[tuple[int, ...], ...]:
@@ -158,7 +159,16 @@ def _draw_header(sheet: Sheet, voucher: Voucher, words: _Words) -> None:
     sheet.write(words.title, x=LEFT, y=10, size=24, bold=True, color=WHITE)
     sheet.write(words.subtitle, x=LEFT, y=23, size=11, color=WHITE)
     if voucher.issuer:
-        sheet.write(voucher.issuer, x=LEFT, y=11.5, size=11, color=WHITE, align="R")
+        sheet.write(
+            voucher.issuer,
+            x=LEFT + _TITLE,
+            y=11.5,
+            width=WIDTH - _TITLE,
+            size=11,
+            color=WHITE,
+            align="R",
+            max_lines=2,
+        )
     issued = words.issued.format(day=written_date(voucher.issued_on, voucher.language))
     sheet.write(issued, x=LEFT, y=23.5, size=9, color=WHITE, align="R")
 
