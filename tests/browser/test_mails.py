@@ -53,7 +53,7 @@ def test_a_mail_fits_and_is_accessible(page: Any, name: str, mail: EmailMessage)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
             page.screenshot(path=PICTURES / f"{name}.{size}.{scheme}.png", full_page=True)
-            found = page.evaluate(RUN)
+            found = page.evaluate(RUN) if size == "phone" else []  # a width changes no color
             if (overflow := page.evaluate("document.documentElement.scrollWidth")) > width:
                 found.append(["overflow", overflow])
             if found:
