@@ -222,7 +222,7 @@ fuzz: security-tools ## Test the running stack against the contract with schemat
 
 .PHONY: conformance
 conformance: security-tools ## Test other teams' APIs: PAYMENTS_URL=, SUPPLIER_URL= or both, keys in the environment (ARGS="--help")
-	@PYTHONPATH=. $(tools)/python -m tools.conformance --payments-url "$(PAYMENTS_URL)" --supplier-url "$(SUPPLIER_URL)" $(ARGS)
+	@PYTHONPATH=. exec $(tools)/python -m tools.conformance --payments-url "$(PAYMENTS_URL)" --supplier-url "$(SUPPLIER_URL)" $(ARGS)
 
 .PHONY: sbom
 sbom: security-tools ## Write the CycloneDX bill of materials of the deployed layers under .local/

@@ -35,7 +35,7 @@ _EPILOG = """payments is programmed by the token:
   tok_refund_timeout   makes a refund and never answers
   tok_refund_late_failure  makes a refund, then fails it and announces that by a webhook
 supplier is programmed by how the offer begins:
-  HTL-  confirms
+  HTL-  confirms; HTL-KIT-001 only at its price, 4.35 EUR
   REJ-  rejects, as it does any offer not listed here
   PEN-  pending, then confirms and announces it by a webhook
   TMO-  confirms and never answers

@@ -34,6 +34,7 @@ OFFERS: Mapping[str, Behavior] = {
     "CXL-": Behavior(becomes=CANCELLED),
     "NOC-": Behavior(cancellable=False),
 }
+_PRICES = {"HTL-KIT-001": ("4.35", "EUR")}  # any other offer is sold at any price
 _UNKNOWN_OFFER = Behavior(status=DECLINED)
 _PREFIX = 4
 _WORDS = {SUCCEEDED: "confirmed", DECLINED: "rejected"}
@@ -93,7 +94,7 @@ class Supplier(Provider):
         body = request.parse(Booking)
         if body.ends_on < body.starts_on:
             raise RefusedError(422, "validation_failed", "ends_on: before starts_on")
-        behavior = _behavior(body.offer_id)
+        behavior = _behavior(body.offer_id) if _is_its_price(body) else _UNKNOWN_OFFER
         # The guest's name is not kept: nothing here needs it.
         made = self.make(
             self._bookings,
@@ -137,6 +138,11 @@ class Supplier(Provider):
                 if not booking.removed
             ]
         }
+
+
+def _is_its_price(body: Booking) -> bool:
+    own = _PRICES.get(body.offer_id)
+    return own is None or body.price is None or own == (body.price.amount, body.price.currency)
 
 
 def _behavior(offer_id: str) -> Behavior:

@@ -17,7 +17,7 @@ from tools.conformance.inputs import Inputs
 from tools.conformance.orders import Orders
 from tools.conformance.verdicts import BrokenError, Promise, Row, Verdict, judge
 
-_HOLDS, _BROKEN, _USAGE, _NO_PROVIDER, _INTERRUPTED = 0, 1, 2, 3, 130
+_HOLDS, _BROKEN, _USAGE, _NO_PROVIDER, _NOT_UNDONE, _INTERRUPTED = 0, 1, 2, 3, 4, 130
 _SIDES: dict[str, tuple[type[Orders], tuple[Promise, ...]]] = {
     "payments": (payments.Charges, payments.PROMISES),
     "supplier": (supplier.Bookings, supplier.PROMISES),
@@ -37,10 +37,11 @@ Give it a sandbox: it charges, refunds, books and cancels for real. It undoes ev
 everything that it could not undo.
 
 exit codes:
-  {_HOLDS}    no promise is broken; some may be not observable, which is never a pass
+  {_HOLDS}    no promise is broken, all is undone; some may be not observable, which is never a pass
   {_BROKEN}    at least one promise is broken
   {_USAGE}    wrong arguments, or a key is missing
   {_NO_PROVIDER}    a provider cannot be reached, refuses our key or the test inputs, or is another service
+  {_NOT_UNDONE}    no promise is broken, but something that was made is not undone
   {_INTERRUPTED}  interrupted by Ctrl-C or SIGTERM; everything made by then is undone"""
 
 
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, url in urls.items():
         if url and _INTERRUPTED not in codes:
             codes.append(_tested(name, url, given, inputs))
-    return max(codes, key=[_HOLDS, _BROKEN, _NO_PROVIDER, _INTERRUPTED].index)
+    return max(codes, key=[_HOLDS, _NOT_UNDONE, _BROKEN, _NO_PROVIDER, _INTERRUPTED].index)
 
 
 def promises_of(name: str, *, fuzz_seconds: int, fuzz_examples: int) -> list[Promise]:
@@ -93,8 +94,9 @@ def examine(orders: Orders, promises: Sequence[Promise]) -> Examination:
             left = orders.undo()
     except KeyboardInterrupt:
         left, code = [orders.all_of_run("interrupted")], _INTERRUPTED
-    broken = any(row.verdict is Verdict.BROKEN for row in tested)
-    return Examination(tested, left, code or (_BROKEN if broken else _HOLDS))
+    if code is None and any(row.verdict is Verdict.BROKEN for row in tested):
+        code = _BROKEN
+    return Examination(tested, left, code or (_NOT_UNDONE if left else _HOLDS))
 
 
 def _tested(name: str, url: str, given: argparse.Namespace, inputs: Inputs) -> int:
@@ -144,14 +146,21 @@ def _greet(orders: Orders) -> None:
 def _try_inputs(orders: Orders) -> None:
     """
     Raises:
-        UnreachableError: the sandbox refuses the test inputs, so that no row could be made.
+        UnreachableError: the sandbox refuses the test inputs, so that nothing could be tested.
     """
+    reference = orders.new_reference()
     try:
-        answer = orders.post(orders.new_reference(), orders.new_key())
+        answer = orders.post(reference, orders.new_key())
     except BrokenError as error:
         raise UnreachableError(f"{orders.api.url} does not answer: {error}") from None
     if 400 <= answer.status < 500:
         raise UnreachableError(f"the test input is refused, {answer.said}: give {orders.options}")
+    try:
+        made = orders.wait_for(orders.shown(answer, reference), lambda status: status != "pending")
+    except BrokenError:
+        return  # the promises name it
+    if made["status"] != orders.taken:
+        raise UnreachableError(f"the test input is {made['status']}: give {orders.options}")
 
 
 def _is_ours(answer: Answer) -> bool:

@@ -35,19 +35,21 @@ def trusted_roots() -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """An answer. `body` is `None` if it was no JSON."""
+    """An answer. `body` is `None` if it was no JSON, and `no_json` names what it was instead."""
 
     request: str
     status: int
     headers: Mapping[str, str]
     body: Any
+    no_json: str = ""
 
     @property
     def said(self) -> str:
         """Return the status in a sentence, with the code of an error."""
         error = self.body.get("error") if isinstance(self.body, dict) else None
         code = error.get("code") if isinstance(error, dict) else None
-        return f"{self.request} is answered {self.status}" + (f" {code}" if code else "")
+        more = self.no_json and f"with {self.no_json}, no JSON"
+        return " ".join(filter(None, (f"{self.request} is answered {self.status}", code, more)))
 
     @property
     def ok(self) -> bool:
@@ -68,7 +70,7 @@ class Answer:
             raise BrokenError(self.said)
         body = self.body if isinstance(self.body, dict) else {}
         if missing := [name for name in members if name not in body]:
-            raise BrokenError(f"{self.request} is answered {self.status} without {missing[0]}")
+            raise BrokenError(self.said if self.no_json else f"{self.said} without {missing[0]}")
         return body
 
     def refused(self, *statuses: int) -> None:
@@ -178,11 +180,17 @@ class Api:
             raise UnreachableError(str(error)) from None
         except httpx.HTTPError as error:
             raise BrokenError(f"{name} gets no answer ({type(error).__name__})") from None
-        body = None
-        with contextlib.suppress(ValueError):
+        body, no_json = None, ""
+        try:
             body = response.json()
+        except ValueError:
+            no_json = response.headers.get("content-type", "").partition(";")[0] or "no type"
         answer = Answer(
-            request=name, status=response.status_code, headers=response.headers, body=body
+            request=name,
+            status=response.status_code,
+            headers=response.headers,
+            body=body,
+            no_json=no_json,
         )
         self._compare(request.method, path, answer)
         return answer

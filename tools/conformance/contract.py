@@ -29,8 +29,9 @@ class Contract:
         for name, header in declared.get("headers", {}).items():
             if self._follow(header).get("required") and name not in headers:
                 return f"{status} without {name}"
-        if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-            return f"{status} is not application/json"
+        kind = headers.get("content-type", "").partition(";")[0].strip()
+        if kind != "application/json":
+            return f"{status} is {kind or 'of no type'}, not application/json"
         schema = declared["content"]["application/json"]["schema"]
         within = {"components": self._document["components"], **schema}
         validator = Draft202012Validator(within, format_checker=Draft202012Validator.FORMAT_CHECKER)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from local.paths import ROOT, STATE, VENVS
-from tools.conformance.orders import Orders
+from tools.conformance.orders import Orders, has_texts
 from tools.conformance.verdicts import NotObservableError, Promise, require
 
 _HERE = Path(__file__).parent
@@ -34,8 +34,10 @@ def fuzz(orders: Orders, *, seconds: int, examples: int) -> str:
         try:
             code = _run(orders, output, report, made, seconds=seconds, examples=examples)
         finally:
-            lines = made.read_text("utf-8").splitlines()
-            orders.references |= dict.fromkeys(map(json.loads, lines), None)
+            for reference, row in map(json.loads, made.read_text("utf-8").splitlines()):
+                orders.references[reference] = None
+                if has_texts(row, orders.members):
+                    orders.remember(row)
     if code not in (0, 1) or not report.exists():
         raise NotObservableError(f"schemathesis ended with {code}: {output.relative_to(ROOT)}")
     return _verdict(json.loads(report.read_text("utf-8")), code, output)

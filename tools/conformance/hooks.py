@@ -1,4 +1,4 @@
-"""Hooks of schemathesis: keys of this run only, and a file of the references under which something was made."""
+"""Hooks of schemathesis: keys of this run only, and a file of the references used, with their answers."""
 
 import json
 import os
@@ -31,4 +31,11 @@ def after_call(context: Any, case: Any, response: Any) -> None:
     reference = case.body.get("reference") if isinstance(case.body, dict) else None
     if isinstance(reference, str) and response.status_code < 300:
         with _MADE.open("a", encoding="utf-8") as made:
-            made.write(json.dumps(reference) + "\n")
+            made.write(json.dumps([reference, _content(response)]) + "\n")
+
+
+def _content(response: Any) -> Any:
+    try:
+        return json.loads(response.content)
+    except ValueError:
+        return None

@@ -48,13 +48,17 @@ class Orders(ABC):
     refused: ClassVar[str]  # the status of a refusal
     stays: ClassVar[Mapping[str, tuple[str, ...]]]  # final statuses, with those that may follow
     members: ClassVar[tuple[str, ...]]  # texts that each row has
+    terms: ClassVar[tuple[str, ...]]  # members that never change
 
     def __init__(self, api: Api, inputs: Inputs) -> None:
         self.api = api
         self.inputs = inputs
         self.began = time.monotonic()
         self.references: dict[str, int | None] = {}  # with the number of rows that it may have
+        self.asked: dict[str, Row] = {}  # the first request under each reference
         self.answered: dict[str, Row] = {}  # rows by id; before the end those that answers gave
+        self.first_terms: dict[str, Row] = {}  # as first shown, by id in lower case
+        self.changes: list[str] = []  # of terms
         self.watched: dict[str, Watched] = {}
         self.first: First | None = None
         self._run = uuid.uuid4().hex[:12]
@@ -83,12 +87,19 @@ class Orders(ABC):
         """Ask for everything that can be asked about one id."""
 
     @abstractmethod
+    def alter(self, row: Row) -> None:
+        """Refund a part of a payment, or cancel a booking."""
+
+    @abstractmethod
     def undo_one(self, row: Row) -> str | None:
         """Undo one row; return what is left of it."""
 
-    def new_reference(self, *, at_most: int | None = 1) -> str:
-        """Return a reference of this run, in both cases. `at_most` rows may exist under it."""
-        reference = f"Kit-{self._run}-{len(self.references)}"
+    def new_reference(self, *, at_most: int | None = 1, after: str = "") -> str:
+        """Return a reference of this run, in both cases. `at_most` rows may exist under it.
+
+        It begins as the one that it comes `after`.
+        """
+        reference = f"{after or f'Kit-{self._run}'}-{len(self.references)}"
         self.references[reference] = at_most
         return reference
 
@@ -100,20 +111,46 @@ class Orders(ABC):
     ) -> Answer:
         """Send one charge or booking, and remember its row."""
         body = self.body(reference, **changes)
+        self.asked.setdefault(reference, body)
         answer = self.api.ask("POST", self.path, key=key, body=body, attempts=attempts)
         if answer.ok and has_texts(answer.body, self.members):
-            self.answered.setdefault(answer.body[self.id_name], answer.body)
+            self.remember(answer.body)
         return answer
+
+    def remember(self, row: Row) -> None:
+        """Keep a row that an answer showed, to be undone."""
+        self.answered.setdefault(row[self.id_name], row)
+        self.note(row)
+
+    def note(self, row: Row) -> None:
+        """Compare the terms of a row with those that were shown first."""
+        first = self.first_terms.setdefault(row[self.id_name].lower(), {})
+        for name in self.terms:
+            value = row.get(name)
+            if value is not None and first.setdefault(name, value) != value:
+                self.changes.append(f"{name} was {_shown(first[name])}, is {_shown(value)}")
 
     def make(self, reference: str | None = None, key: str | None = None, **changes: Any) -> Row:
         """Make one charge or booking.
 
         Raises:
-            BrokenError: the answer shows none.
+            BrokenError: the answer shows none of this reference.
         """
-        answer = self.post(reference or self.new_reference(), key or self.new_key(), **changes)
-        row = answer.row(*self.members)
+        reference = reference or self.new_reference()
+        answer = self.post(reference, key or self.new_key(), **changes)
+        row = self.shown(answer, reference)
         self.watch(row)
+        return row
+
+    def shown(self, answer: Answer, reference: str) -> Row:
+        """Return the row of an answer. Nothing is done to a row of another reference.
+
+        Raises:
+            BrokenError: the answer shows none of this reference.
+        """
+        row = answer.row(*self.members)
+        foreign = f"{answer.request} is answered with another reference"
+        require(row["reference"] == reference, f"{foreign}: {row['reference']}, not {reference}")
         return row
 
     def make_taken(self) -> Row:
@@ -130,7 +167,7 @@ class Orders(ABC):
 
     def wait_for(self, made: Row, wanted: Callable[[str], bool]) -> Row:
         """Return the row as soon as its status is `wanted`, or as it is when patience ends."""
-        row, looks = made, self._looks()
+        row, looks = made, self.looks()
         while not wanted(row["status"]) and next(looks, None) is not None:
             found = [r for r in self.look(made["reference"]) if self.same(r, made)]
             row = found[0] if found else row
@@ -150,14 +187,17 @@ class Orders(ABC):
         answer = self.api.ask("GET", self.path, query={"reference": reference})
         if answer.status == 404:
             return []
-        return rows_of(answer, self.path.strip("/"), self.members)
+        rows = rows_of(answer, self.path.strip("/"), self.members)
+        for row in rows:
+            self.note(row)
+        return rows
 
     def listed(
         self, reference: str, *, at_least: int = 1, within_s: float | None = None
     ) -> list[Row]:
         """List, again while there are too few and patience lasts, at most `within_s`."""
         rows: list[Row] = []
-        for _ in self._looks(within_s):
+        for _ in self.looks(within_s):
             rows = self.look(reference)
             if len(rows) >= at_least:
                 break
@@ -167,7 +207,7 @@ class Orders(ABC):
         """
         Raises:
             BrokenError: two ids in answers, or two rows.
-            NotObservableError: no row is listed.
+            NotObservableError: no row is listed, or it is a refusal, which could not act twice.
         """
         rows = self.listed(reference)
         if len(rows) > 1:
@@ -176,6 +216,8 @@ class Orders(ABC):
         require(len(ids) == 1, f"the answers show {len(ids)} {self.noun}s")
         if not rows:
             raise NotObservableError("no listing shows it")
+        if rows[0]["status"] == self.refused:
+            raise NotObservableError(f"the {self.noun} is {self.refused}: {self.options}")
 
     def require_nothing(self, reference: str) -> None:
         """
@@ -205,8 +247,7 @@ class Orders(ABC):
         try:
             for reference in self.references:
                 with _noting(left, f"all under {reference}"):
-                    listed = {row[self.id_name]: row for row in self.look(reference)}
-                    self.answered.update(listed)
+                    self._update(self.look(reference))
             for row_id, row in self.answered.items():
                 with _noting(left, f"{self.noun} {row_id}"):
                     ours = row["reference"] in self.references
@@ -216,12 +257,22 @@ class Orders(ABC):
             left.append(self.all_of_run(str(error)))
         return left
 
+    def _update(self, listed: list[Row]) -> None:
+        """Take the listed state of each row. An id listed in another case is no row of its own."""
+        ids = {row[self.id_name] for row in listed}
+        answered = {row_id.lower(): row_id for row_id in self.answered if row_id not in ids}
+        for row in listed:
+            row_id: str = row[self.id_name]
+            if row_id not in self.answered:
+                row_id = answered.get(row_id.lower(), row_id)
+            self.answered[row_id] = row | {self.id_name: row_id}
+
     def all_of_run(self, problem: str) -> str:
         """Return the line for a run of which anything may be left."""
         first, *others = self.references
         return f"all under {first} and the next {len(others)}: {problem}"
 
-    def _looks(self, within_s: float | None = None) -> Iterator[int]:
+    def looks(self, within_s: float | None = None) -> Iterator[int]:
         """Count listings until patience ends, with a pause before each."""
         patience_s = self.api.patience_s if within_s is None else min(within_s, self.api.patience_s)
         until, number = time.monotonic() + patience_s, 0
@@ -245,6 +296,10 @@ def rows_of(answer: Answer, name: str, members: tuple[str, ...]) -> list[Row]:
 
 def has_texts(row: Any, members: tuple[str, ...]) -> bool:
     return isinstance(row, dict) and all(isinstance(row.get(name), str) for name in members)
+
+
+def _shown(value: Any) -> str:
+    return " ".join(map(str, value.values())) if isinstance(value, dict) else str(value)
 
 
 @contextmanager

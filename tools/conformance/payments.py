@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 
 from tools.conformance.api import Answer, Row
-from tools.conformance.orders import Orders, rows_of
+from tools.conformance.orders import Orders, has_texts, rows_of
 from tools.conformance.verdicts import BrokenError, NotObservableError, Promise, require
 
 
@@ -20,6 +20,7 @@ class Charges(Orders):
     refused = "declined"
     stays: ClassVar = {word: (word,) for word in ("succeeded", "declined", "voided")}
     members = ("payment_id", "status", "reference", "amount", "currency", "refunded_amount")
+    terms = ("amount", "currency")
 
     def body(self, reference: str, **changes: Any) -> Row:
         given = self.inputs
@@ -48,17 +49,37 @@ class Charges(Orders):
         return str(Decimal(count).scaleb(_exponent(self.inputs.amount)))
 
     def void(self, payment_id: str) -> Answer:
-        return self.api.ask("POST", f"{self._one(payment_id)}/void")
+        answer = self.api.ask("POST", f"{self._one(payment_id)}/void")
+        if answer.ok and has_texts(answer.body, self.members):
+            self.note(answer.body)
+        return answer
 
     def refund(self, payment_id: str, amount: str, *, key: str | None = None) -> Answer:
         path, key = f"{self._one(payment_id)}/refunds", key or self.new_key()
         return self.api.ask("POST", path, key=key, body={"amount": amount})
 
+    def all_refunds(self, payment_id: str) -> list[Row]:
+        answer = self.api.ask("GET", f"{self._one(payment_id)}/refunds")
+        return rows_of(answer, "refunds", ("refund_id", "status", "amount", "currency"))
+
     def refunds(self, payment_id: str) -> list[Row]:
         """List the refunds that stand: all but the rejected ones."""
-        answer = self.api.ask("GET", f"{self._one(payment_id)}/refunds")
-        rows = rows_of(answer, "refunds", ("refund_id", "status", "amount", "currency"))
-        return [row for row in rows if row["status"] != "rejected"]
+        return [row for row in self.all_refunds(payment_id) if row["status"] != "rejected"]
+
+    def settled_refunds(self, payment_id: str) -> list[Row]:
+        """List all refunds, once all are settled.
+
+        Raises:
+            NotObservableError: one was pending when patience ended.
+        """
+        for _ in self.looks():
+            rows = self.all_refunds(payment_id)
+            if all(row["status"] != "pending" for row in rows):
+                return rows
+        raise NotObservableError("a refund stays pending")
+
+    def alter(self, row: Row) -> None:
+        self.refund(row["payment_id"], self.units(1)).row("refund_id")
 
     def undo_one(self, row: Row) -> str | None:
         payment_id, status = row["payment_id"], row["status"]
@@ -66,20 +87,22 @@ class Charges(Orders):
             status = self.void(payment_id).row("status")["status"]
         if status != "succeeded":
             return f"still {status}" if status == "pending" else None
-        left = self._unrefunded(row)
-        if left <= 0:
-            return _excess(row, left)
-        answer = self.refund(payment_id, str(left))
-        if answer.status == 422 and (whole := left.quantize(Decimal(row["amount"]), ROUND_DOWN)):
-            # Random requests may have refunded fractions of the smallest unit.
-            answer = self.refund(payment_id, str(whole))
-        refund = answer.row("status")
-        if refund["status"] != "succeeded":
-            return f"refund {refund['status']}"
-        return _excess(row, self._unrefunded(row))
+        taken, refunded = self._taken(row), total(self.refunds(payment_id))
+        for left in _possible_rests(row, taken, refunded):
+            answer = self.refund(payment_id, str(left))
+            if answer.status != 422:
+                break
+        if taken > refunded and answer.row("status")["status"] == "rejected":
+            return "refund rejected"
+        refunds = self.refunds(payment_id)
+        if any(refund["status"] == "pending" for refund in refunds):
+            return "refund pending"
+        return _difference(row, taken - total(refunds))
 
-    def _unrefunded(self, row: Row) -> Decimal:
-        return decimal(row["amount"]) - total(self.refunds(row["payment_id"]))
+    def _taken(self, row: Row) -> Decimal:
+        """Return the sum asked for, or a larger one that was shown."""
+        sums = [row, self.first_terms.get(row["payment_id"].lower(), row)]
+        return max(decimal(one["amount"]) for one in [*sums, self.asked.get(row["reference"], row)])
 
     def _one(self, payment_id: str) -> str:
         return f"{self.path}/{quote(payment_id, safe='')}"
@@ -100,8 +123,20 @@ def decimal(amount: str) -> Decimal:
         raise BrokenError("an amount is not a decimal") from None
 
 
-def _excess(row: Row, left: Decimal) -> str | None:
-    return f"{-left} {row['currency']} too much is refunded" if left < 0 else None
+def _possible_rests(row: Row, taken: Decimal, refunded: Decimal) -> list[Decimal]:
+    """Return the sums that may be left to refund, the largest first. A provider may list too few refunds."""
+    left = taken - refunded
+    # Random requests may have refunded fractions of the smallest unit.
+    whole = left.quantize(decimal(row["amount"]), ROUND_DOWN)
+    shown = decimal(row["amount"])
+    told = decimal(row["refunded_amount"])
+    rests = {left, whole, taken - told, shown - refunded, shown - told}
+    return sorted((rest for rest in rests if 0 < rest <= left), reverse=True)
+
+
+def _difference(row: Row, left: Decimal) -> str | None:
+    said = "too much is refunded" if left < 0 else "not listed as refunded"
+    return f"{abs(left)} {row['currency']} {said}" if left else None
 
 
 def _exponent(amount: str) -> int:
@@ -136,7 +171,10 @@ def refund_limit(charges: Charges) -> str:
     charges.refund(payment_id, charges.another["amount"]).refused(422)
     require(not charges.refunds(payment_id), "it was refused, and a refund made")
     answers = charges.at_once(lambda _: charges.refund(payment_id, amount))
-    made = sum(answer.ok for answer in answers)
+    accepted = [answer for answer in answers if answer.ok]
+    if accepted and all(answer.row("status")["status"] == "rejected" for answer in accepted):
+        raise NotObservableError("a refund of the whole is rejected")
+    made = len(accepted)
     require(made == 1, f"{made} refunds of the whole at once")
     charges.refund(payment_id, charges.units(1)).refused(422)
     refunded = total(charges.refunds(payment_id))
@@ -149,7 +187,7 @@ def refund_sum(charges: Charges) -> str:
     payment_id = payment["payment_id"]
     asked = [charges.units(1), charges.units(2)]
     made = [charges.refund(payment_id, amount).row("refund_id", "currency") for amount in asked]
-    listed = {row["refund_id"]: row for row in charges.refunds(payment_id)}
+    listed = {row["refund_id"]: row for row in charges.settled_refunds(payment_id)}
     require(set(listed) == {row["refund_id"] for row in made}, "answers and listing differ")
     for amount, row in zip(asked, made, strict=True):
         shown = listed[row["refund_id"]]
@@ -159,7 +197,10 @@ def refund_sum(charges: Charges) -> str:
 
 
 def _agrees(charges: Charges, payment: Row) -> str:
-    succeeded = [r for r in charges.refunds(payment["payment_id"]) if r["status"] == "succeeded"]
+    refunds = charges.settled_refunds(payment["payment_id"])
+    succeeded = [refund for refund in refunds if refund["status"] == "succeeded"]
+    if not succeeded:
+        raise NotObservableError("no refund succeeds")
     listed = [row for row in charges.listed(payment["reference"]) if charges.same(row, payment)]
     if not listed:
         raise NotObservableError("no listing shows the payment")
@@ -167,6 +208,21 @@ def _agrees(charges: Charges, payment: Row) -> str:
     expected = total(succeeded)
     require(shown == expected, f"refunded_amount is {shown}, the refunds are {expected}")
     return f"{len(succeeded)} refunds, refunded_amount {shown}"
+
+
+def all_refunds_listed(charges: Charges) -> str:
+    payment_id, given = charges.make_taken()["payment_id"], charges.inputs
+    units = int(Decimal(given.amount) / Decimal(charges.units(1)))
+    count = min(given.many, units - 1)
+    asked = [charges.refund(payment_id, charges.units(1)) for _ in range(count)]
+    made = {answer.row("refund_id")["refund_id"] for answer in asked}
+    for _ in charges.looks():
+        listed = {row["refund_id"] for row in charges.all_refunds(payment_id)}
+        if made <= listed:
+            break
+    require(made <= listed, f"{len(made & listed)} of {len(made)} are listed")
+    require(len(made) == count, f"{count} keys made {len(made)} refunds")
+    return f"{count} in one page"
 
 
 def refund_key(charges: Charges) -> str:
@@ -194,10 +250,11 @@ def void_of_taken(charges: Charges) -> str:
 
 def void_of_pending(charges: Charges) -> str:
     token = charges.inputs.pending_token
-    answer = charges.post(charges.new_reference(), charges.new_key(), token=token)
+    reference = charges.new_reference()
+    answer = charges.post(reference, charges.new_key(), token=token)
     if answer.status in (400, 422):
         raise NotObservableError(f"{answer.said}: --pending-token")
-    made = answer.row(*charges.members)
+    made = charges.shown(answer, reference)
     if made["status"] != "pending":
         raise NotObservableError(f"this token is {made['status']}, not pending")
     for _ in range(2):
@@ -240,6 +297,12 @@ PROMISES = (
         "refunded_amount is the sum of the refunds listed.",
         "We miss a refund by hand, or refund again.",
         refund_sum,
+    ),
+    Promise(
+        "all_refunds_listed",
+        "All refunds of a payment are listed, in one page.",
+        "A refund stays unseen, and we refund again.",
+        all_refunds_listed,
     ),
     Promise(
         "refund_key",

@@ -41,13 +41,29 @@ def empty_listing(orders: Orders) -> str:
     return "200 and an empty list"
 
 
+def only_ours(orders: Orders) -> str:
+    reference = orders.new_reference()
+    for one in (reference, orders.new_reference(after=reference)):
+        orders.make(one)
+    rows = orders.listed(reference)
+    if not rows:
+        raise NotObservableError("no listing shows it")
+    others = sum(row["reference"] != reference for row in rows)
+    if others:
+        orders.references[reference] = None  # known now: no news at the end
+    require(not others, f"{others} of {len(rows)} rows have another reference")
+    for part in (reference.rpartition("-")[0], reference.partition("-")[2]):
+        require(not orders.look(part), "a part of a reference lists rows")
+    return "only rows of the reference asked for"
+
+
 def id_stays(orders: Orders) -> str:
     reference, key = orders.new_reference(), orders.new_key()
     rows = [orders.make(reference, key), orders.make(reference, key)]
     listed = [*orders.listed(reference), *orders.look(reference)]
     if not listed:
         raise NotObservableError("no listing shows it")
-    different = {row[orders.id_name].lower() for row in [*rows, *listed]}
+    different = {row[orders.id_name] for row in [*rows, *listed]}
     require(len(different) == 1, f"answer and listing say {' and '.join(sorted(different))}")
     return "the same in answer, repetition and listing"
 
@@ -63,7 +79,12 @@ def exact_case(orders: Orders) -> str:
         require(row[orders.id_name] == made[orders.id_name], "the case of the id changes")
     others = orders.look(reference.swapcase())
     require(not others, "a reference in the other case is taken for the same")
-    return "ids and references keep their case"
+    key, elsewhere = orders.new_key(), orders.new_reference()
+    first = orders.make(key=key)
+    answer = orders.post(elsewhere, key.swapcase())
+    apart = answer.ok and answer.row(orders.id_name)[orders.id_name] != first[orders.id_name]
+    require(apart, f"a key in the other case is taken for the same: {answer.said}")
+    return "ids, references and keys keep their case"
 
 
 def extra_members(orders: Orders) -> str:
@@ -118,6 +139,16 @@ def final_stays(orders: Orders) -> str:
     return f"{len(orders.watched)} {orders.noun}s, up to {seconds:.0f} s later"
 
 
+def terms_stay(orders: Orders) -> str:
+    made = orders.make_taken()
+    orders.alter(made)
+    orders.look(made["reference"])
+    count = f"{len(orders.first_terms)} {orders.noun}s"
+    changed = "; ".join(dict.fromkeys(orders.changes))
+    require(not changed, f"{changed} ({len(orders.changes)}×)")
+    return f"{count}, also after a refund or a cancellation"
+
+
 def as_declared(orders: Orders) -> str:
     deviations = orders.api.deviations
     worst = "; ".join(f"{name} ({count}×)" for name, count in deviations.most_common(3))
@@ -145,6 +176,12 @@ PROMISES = (
         soon_listed,
     ),
     Promise(
+        "only_ours",
+        "Answers and listings show only rows of the reference asked for.",
+        "We take another trip's {noun} for ours, and undo it.",
+        only_ours,
+    ),
+    Promise(
         "empty_listing",
         "An unused reference is an empty list, not 404.",
         "A {noun} that never arrived stays unknown: alarm, no retry.",
@@ -158,7 +195,7 @@ PROMISES = (
     ),
     Promise(
         "exact_case",
-        "Ids and references keep their exact case.",
+        "Ids, references and keys are compared exactly.",
         "One {noun} looks like two: we undo the only one.",
         exact_case,
     ),
@@ -183,6 +220,12 @@ ENDING = (
         "A final status stays, and its row is listed for ever.",
         "We say CONFIRMADA about a {noun} that is gone.",
         final_stays,
+    ),
+    Promise(
+        "terms_stay",
+        "Sum, currency, price and dates never change.",
+        "A trip is frozen until a person decides.",
+        terms_stay,
     ),
     Promise(
         "as_declared",

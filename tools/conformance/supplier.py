@@ -1,11 +1,12 @@
 """Promises of the supplier's API."""
 
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 from tools.conformance.api import Answer, Row
-from tools.conformance.orders import Orders
+from tools.conformance.orders import Orders, has_texts
 from tools.conformance.verdicts import NotObservableError, Promise, require
 
 
@@ -23,6 +24,7 @@ class Bookings(Orders):
         "cancelled": ("cancelled",),
     }
     members = ("booking_id", "status", "reference")
+    terms = ("starts_on", "ends_on", "price")
 
     def body(self, reference: str, **changes: Any) -> Row:
         given = self.inputs
@@ -48,7 +50,13 @@ class Bookings(Orders):
 
     def cancel(self, booking_id: str, *, key: str | None = None) -> Answer:
         path = f"{self.path}/{quote(booking_id, safe='')}/cancel"
-        return self.api.ask("POST", path, key=key or self.new_key())
+        answer = self.api.ask("POST", path, key=key or self.new_key())
+        if answer.ok and has_texts(answer.body, self.members):
+            self.note(answer.body)
+        return answer
+
+    def alter(self, row: Row) -> None:
+        self.cancel(row["booking_id"]).row("status")
 
     def undo_one(self, row: Row) -> str | None:
         if row["status"] not in ("confirmed", "pending"):
@@ -104,17 +112,28 @@ def locator_stays(bookings: Bookings) -> str:
 
 
 def as_asked(bookings: Bookings) -> str:
-    booking = bookings.make()
+    booking = bookings.make_taken()
     asked = {"starts_on": bookings.inputs.starts_on, "ends_on": bookings.inputs.ends_on}
     shown = [row for row in (booking, *bookings.listed(booking["reference"])) if asked.keys() & row]
     if not shown:
         raise NotObservableError("no answer shows dates")
-    prices = [row["price"] for row in shown if row.get("price")]
-    require(all(price == prices[0] for price in prices), "the price changes")
     for row in shown:
-        told = {name: row[name] for name in asked if name in row}
+        told = {name: row[name] for name in asked if row.get(name) is not None}
         require(told.items() <= asked.items(), "the booking has other dates than were asked for")
     return "the dates are those asked for"
+
+
+def own_price(bookings: Bookings) -> str:
+    bookings.make_taken()
+    given = bookings.inputs
+    unit = Decimal(1).scaleb(-len(given.amount.partition(".")[2]))
+    other = {"amount": str(Decimal(given.amount) + unit), "currency": given.currency}
+    row = bookings.wait_for(bookings.make(price=other), _is_final)
+    said = f"at {other['amount']} {other['currency']} it is {row['status']}"
+    if row["status"] == "pending":
+        raise NotObservableError(said)
+    require(row["status"] == "rejected", f"{said}; its price is {given.amount}")
+    return said
 
 
 PROMISES = (
@@ -138,8 +157,14 @@ PROMISES = (
     ),
     Promise(
         "as_asked",
-        "Dates that are shown are those asked for; a price stays.",
+        "Dates that are shown are those asked for.",
         "The traveler arrives on another day.",
         as_asked,
+    ),
+    Promise(
+        "own_price",
+        "A booking at another price than the offer's is rejected.",
+        "A stale price is sold, and we pay the difference.",
+        own_price,
     ),
 )

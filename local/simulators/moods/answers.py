@@ -138,3 +138,57 @@ def other_dates(asked: Asked, act: Act) -> Answer:
     """Show a booking of other dates than were asked for."""
     shifted = {"starts_on": "2001-01-01", "ends_on": "2001-01-02"}
     return changed(act(asked), lambda row: row | shifted if "booking_id" in row else row)
+
+
+def changes_prices(asked: Asked, act: Act) -> Answer:
+    """Show a price, and another one once the booking is cancelled."""
+
+    def priced(row: Row) -> Row:
+        amount = "0.00" if row["status"] == "cancelled" else "4.35"
+        return row | {"price": {"amount": amount, "currency": "EUR"}}
+
+    return changed(act(asked), lambda row: priced(row) if "booking_id" in row else row)
+
+
+def confirms_any_price(asked: Asked, act: Act) -> Answer:
+    body = asked.content()
+    if not asked.orders or not isinstance(body, dict) or "price" not in body:
+        return act(asked)
+    return act(replace(asked, body=json.dumps(body | {"price": None}).encode()))
+
+
+def misnames_rows(asked: Asked, act: Act) -> Answer:
+    """Answer an order with a foreign reference. The listing is right."""
+    answer = act(asked)
+    if asked.orders and answer.status == 201:
+        return replace(answer, body=answer.body | {"reference": "somebody-else"})
+    return answer
+
+
+def nets_amounts(asked: Asked, act: Act) -> Answer:
+    """Show the amount of a payment without its refunded part."""
+
+    def net(row: Row) -> Row:
+        if "refunded_amount" in row:
+            row["amount"] = str(Decimal(row["amount"]) - Decimal(row["refunded_amount"]))
+        return row
+
+    return changed(act(asked), net)
+
+
+class SellsOut:
+    """Refuse every order after the first."""
+
+    def __init__(self) -> None:
+        self._first = ""
+
+    def __call__(self, asked: Asked, act: Act) -> Answer:
+        body = asked.content()
+        if not asked.orders or not asked.key or not isinstance(body, dict):
+            return act(asked)
+        self._first = self._first or asked.key
+        if asked.key == self._first:
+            return act(asked)
+        refused = {"token": "tok_declined", "offer_id": "REJ-SOLD-OUT"}
+        swapped = {name: refused.get(name, value) for name, value in body.items()}
+        return act(replace(asked, body=json.dumps(swapped).encode()))

@@ -15,6 +15,11 @@ def forgets_keys(asked: Asked, act: Act) -> Answer:
     return act(asked.under(new_key()) if asked.key else asked)
 
 
+def lowers_keys(asked: Asked, act: Act) -> Answer:
+    """Compare keys in lower case."""
+    return act(asked.under(asked.key.lower()) if asked.key else asked)
+
+
 class Races:
     """Two requests with one key at once both act; one after the other they do not."""
 

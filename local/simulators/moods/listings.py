@@ -50,6 +50,25 @@ class IgnoresReference:
         return replace(answer, body={name: list(every.values())})
 
 
+class MatchesPrefixes:
+    """List what was made under this mood and whose reference begins as the one asked for."""
+
+    def __init__(self) -> None:
+        self._references: dict[str, None] = {}
+
+    def __call__(self, asked: Asked, act: Act) -> Answer:
+        answer = act(asked)
+        if asked.orders and answer.status == 201:
+            self._references[answer.body["reference"]] = None
+        if not asked.lists or answer.status != 200:
+            return answer
+        name, body = asked.path.strip("/"), dict(answer.body)
+        for reference in self._references:
+            if reference.startswith(asked.reference) and reference != asked.reference:
+                body[name] = [*body[name], *act(about(asked, reference)).body[name]]
+        return replace(answer, body=body)
+
+
 def empty_is_404(asked: Asked, act: Act) -> Answer:
     answer = act(asked)
     if asked.lists and not any(answer.body.values()):

@@ -48,7 +48,7 @@ BOTH: Mapping[str, tuple[str, ...]] = {
     "acts_and_denies": ("postponed_did_nothing", "failure_not_kept"),
     "acts_and_fails": ("failure_not_kept",),
     "acts_on_other_body": ("same_key_other_body",),
-    "changes_case": ("exact_case",),
+    "changes_case": ("exact_case", "id_stays"),
     "changes_ids": ("id_stays", "final_stays"),
     "changes_its_word": ("final_stays",),
     "chokes_on_extras": ("extra_members",),
@@ -62,11 +62,18 @@ BOTH: Mapping[str, tuple[str, ...]] = {
     ),
     "forgets_unanswered": ("same_key_after_silence",),
     "hides_rows": ("all_listed",),
+    "lowers_keys": ("exact_case",),
+    "matches_prefixes": ("only_ours",),
+    "misnames_rows": (
+        *("only_ours", "soon_listed", "id_stays", "exact_case", "refused_in_2xx", "terms_stay"),
+        *("same_key_in_turn", "same_key_after_silence", "same_key_other_body", "key_kept_a_day"),
+    ),
+    "sells_out": (),
     "html_200": ("unknown_id", "as_declared"),
     "ignores_case": ("exact_case",),
     "ignores_reference": (
         *("credentials", "key_required", "json_required", "key_kept_a_day"),
-        *("all_listed", "empty_listing", "id_stays", "exact_case", "extra_members"),
+        *("all_listed", "only_ours", "empty_listing", "id_stays", "exact_case", "extra_members"),
         *("same_key_in_turn", "same_key_at_once", "same_key_after_silence", "same_key_other_body"),
         *("failure_not_kept", "postponed_did_nothing", "refused_in_2xx", "final_stays"),
     ),
@@ -84,8 +91,14 @@ OWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "acts_on_other_body": ("refund_key",),
         "error_in_200": ("refund_limit", "refund_key", "void_of_pending"),
         "forgets_keys": ("refund_key",),
+        "hides_rows": ("all_refunds_listed",),
         "ignores_reference": ("decimals",),
         "miscounts_refunds": ("refund_sum",),
+        "misnames_rows": (
+            *("refund_limit", "refund_sum", "all_refunds_listed", "refund_key"),
+            *("void_of_taken", "void_of_pending"),
+        ),
+        "nets_amounts": ("terms_stay",),
         "over_refunds": ("refund_limit",),
         "races": ("refund_key",),
         "refunds_twice": ("refund_limit", "refund_sum", "refund_key"),
@@ -95,9 +108,15 @@ OWN: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
     "supplier": {
         "cancels_in_words": ("final_stays",),
+        "changes_prices": ("terms_stay",),
+        "confirms_any_price": ("own_price",),
+        "declines_by_4xx": ("own_price",),
         "changes_locators": ("locator_stays",),
         "cancels_with_new_locator": ("locator_stays",),
         "ignores_reference": ("locator_stays",),
+        "misnames_rows": (
+            *("cancel_repeated", "cancel_key", "locator_stays", "as_asked", "own_price"),
+        ),
         "needs_no_key": ("cancel_key",),
         "other_dates": ("as_asked",),
         "revives": ("cancel_repeated",),
@@ -262,8 +281,78 @@ def test_everything_that_cannot_be_undone_is_named(
     with sandbox_of(provider) as sandbox:
         found = examined(sandbox, only=["same_key_in_turn"], inputs=inputs)
 
-    assert found.code == 0
+    assert found.code == 4
     assert {line.partition(": ")[2] for line in found.left} == {remains}
+
+
+def test_a_payment_is_undone_by_the_sum_that_was_asked_for() -> None:
+    with sandbox_of("payments") as sandbox:
+        sandbox.set_mood("nets_amounts")
+        found = examined(sandbox, only=["refund_sum"])
+
+        assert (found.code, found.left) == (0, [])
+        assert sandbox.is_undone()
+
+
+def test_a_payment_smaller_than_asked_for_is_named() -> None:
+    with sandbox_of("payments") as sandbox:
+        sandbox.set_mood("rounds_amounts")
+        found = examined(sandbox, only=["same_key_in_turn"])
+
+    assert {line.partition(": ")[2] for line in found.left} == {"0.35 EUR not listed as refunded"}
+
+
+def test_a_refund_listing_that_is_cut_does_not_keep_money() -> None:
+    with sandbox_of("payments") as sandbox:
+        sandbox.set_mood("hides_rows")
+        found = examined(sandbox, only=["all_refunds_listed"], patience_s=0)
+
+        assert found.left
+        assert sandbox.is_undone()
+
+
+def test_refunds_that_stay_pending_are_not_observable() -> None:
+    with sandbox_of("payments") as sandbox:
+        pending = Inputs(token="tok_refund_pending")
+        found = examined(sandbox, only=["refund_sum"], patience_s=0, inputs=pending)
+
+    assert rows_with(found, Verdict.NOT_OBSERVABLE) == {"refund_sum"}
+
+
+def test_an_offer_that_is_sold_out_shows_nothing_about_keys(sandbox: Sandbox) -> None:
+    sandbox.set_mood("sells_out")
+    found = examined(sandbox)
+
+    unseen = rows_with(found, Verdict.NOT_OBSERVABLE)
+    acting_once = {"in_turn", "at_once", "after_silence", "other_body"}
+    assert {f"same_key_{name}" for name in acting_once} <= unseen
+    assert unseen >= ({"own_price", "as_asked"} if sandbox.provider == "supplier" else set())
+
+
+def test_an_id_listed_in_another_case_is_counted_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with sandbox_of("payments") as sandbox:
+        sandbox.set_mood("changes_case")
+        main(["--payments-url", sandbox.url, "--only", "same_key_in_turn", "--patience", "0"])
+
+    assert "2 payments made" in capsys.readouterr().out
+
+
+def test_a_page_of_html_is_named() -> None:
+    with sandbox_of("supplier") as sandbox:
+        sandbox.set_mood("html_200")
+        found = examined(sandbox, only=["unknown_id", "as_declared"])
+
+    assert [row.verdict for row in found.rows] == [Verdict.BROKEN] * 2
+    assert all("text/html" in row.seen for row in found.rows)
+
+
+def test_a_foreign_reference_in_an_answer_is_named(sandbox: Sandbox) -> None:
+    sandbox.set_mood("misnames_rows")
+    found = examined(sandbox, only=["only_ours", "soon_listed"], patience_s=0)
+
+    assert all("another reference: somebody-else" in row.seen for row in found.rows)
 
 
 def test_a_refund_above_the_payment_is_named() -> None:
@@ -337,6 +426,22 @@ def test_a_terminated_run_is_undone_and_tests_no_other_provider() -> None:
         assert "interrupted" in printed
         assert sandbox.is_undone()
         assert other.books()["bookings"] == []
+
+
+def test_a_terminated_make_ends_and_undoes_the_kit() -> None:
+    with sandbox_of("supplier") as sandbox:
+        command = ["make", "-o", "security-tools", "conformance", f"SUPPLIER_URL={sandbox.url}"]
+        command += ["ARGS=--fuzz-seconds 0 --rest 600"]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as run:
+            assert run.stdout
+            "".join(iter_until(run.stdout, "own_price"))
+            run.terminate()
+            printed = run.stdout.read()
+
+        assert "all undone" in printed
+        assert sandbox.is_undone()
 
 
 def iter_until(lines: Iterable[str], word: str) -> Iterator[str]:
@@ -415,6 +520,27 @@ def test_a_refused_test_input_is_a_sentence_and_no_table(
     assert TABLE not in printed.out
     assert "is answered 422 validation_failed" in printed.err
     assert options in printed.err
+
+
+@pytest.mark.parametrize(
+    ("provider", "unusable", "sentence"),
+    [
+        ("payments", ["--token", "tok_declined"], "is declined: give --token"),
+        ("payments", ["--token", "tok_undecided"], "is pending: give --token"),
+        ("supplier", ["--offer", "REJ-KIT-001"], "is rejected: give --offer"),
+        ("supplier", ["--amount", "9.99"], "is rejected: give --offer, --amount"),
+    ],
+)
+def test_a_test_input_that_never_succeeds_is_a_sentence_and_no_table(
+    provider: str, unusable: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sandbox_of(provider) as sandbox:
+        code = main([f"--{provider}-url", sandbox.url, "--patience", "0", *unusable])
+
+    printed = capsys.readouterr()
+    assert code == 3
+    assert TABLE not in printed.out
+    assert sentence in printed.err
 
 
 def test_a_pending_token_that_is_unknown_breaks_nothing() -> None:
