@@ -431,7 +431,7 @@ def test_a_terminated_run_is_undone_and_tests_no_other_provider() -> None:
 def test_a_terminated_make_ends_and_undoes_the_kit() -> None:
     with sandbox_of("supplier") as sandbox:
         command = ["make", "-o", "security-tools", "conformance", f"SUPPLIER_URL={sandbox.url}"]
-        command += ["ARGS=--fuzz-seconds 0 --rest 600"]
+        command += ["ARGS=--fuzz-seconds 0 --rest 30"]
         with subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as run:
@@ -440,6 +440,7 @@ def test_a_terminated_make_ends_and_undoes_the_kit() -> None:
             run.terminate()
             printed = run.stdout.read()
 
+        assert "interrupted" in printed
         assert "all undone" in printed
         assert sandbox.is_undone()
 
