@@ -17,9 +17,8 @@ from ops.desk import (
 )
 from reservations.application import operate
 from reservations.application.cases import find_reservation
-from reservations.application.ports import MailAccepted, MailOutcome, Notice
 from reservations.domain.codes import display
-from reservations.domain.reservation import Customer, MailKind, Reservation
+from reservations.domain.reservation import MailKind
 
 
 @click.group
@@ -58,7 +57,7 @@ def customer() -> None:
 @acts
 @pass_desk
 def set_email(desk: Desk, code: str, evidence: str, yes: bool, actor: str) -> None:
-    """Change the mail address to the one on standard input, and tell the old one.
+    """Change the mail address to the one on standard input. The old one gets a notice.
 
     Earlier links stop working. Send a mail with the new one by `ops mail resend`.
     """
@@ -68,17 +67,26 @@ def set_email(desk: Desk, code: str, evidence: str, yes: bool, actor: str) -> No
         before = uow.reservations.customer(reservation.reservation_id)
     old, new = masked(before.email), masked(address)
     make_sure(yes, f"Change the address of {display(reservation.code)} from {old} to {new}?")
-    changed, customer = operate.change_address(
+    changed = operate.change_address(
         code,
         address,
         evidence=evidence,
         cases=desk.services.cases(actor=actor),
         keys=desk.services.key_ring(),
     )
-    outcome = _tell_old_address(desk, changed, customer)
-    told = "told" if isinstance(outcome, MailAccepted) else "NOT told: tell it by other means"
-    rows = {"code": display(changed.code), "from": old, "to": new, "old address": told}
-    desk.say({"changed": rows | {"next": f"bin/ops mail resend {display(changed.code)}"}})
+    shown = display(changed.code)
+    desk.say(
+        {
+            "changed": {
+                "code": shown,
+                "from": old,
+                "to": new,
+                "notice to the old address": "due",
+                "follow it": f"bin/ops watch {shown}",
+                "next": f"bin/ops mail resend {shown}",
+            }
+        }
+    )
 
 
 def _checked(address: str) -> str:
@@ -88,16 +96,6 @@ def _checked(address: str) -> str:
         return stored_email(address)
     except PydanticCustomError as error:
         raise OpsError("No mail can be sent to that address. Nothing was changed.") from error
-
-
-def _tell_old_address(desk: Desk, changed: Reservation, customer: Customer) -> MailOutcome:
-    notice = Notice(
-        to=customer.email,
-        language=customer.language,
-        code=changed.code,
-        support_contact=desk.services.support_contact(),
-    )
-    return desk.notifier().notify(notice)
 
 
 def masked(address: str) -> str:

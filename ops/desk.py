@@ -165,10 +165,6 @@ class Desk:
     def document_store(self) -> ports.DocumentStore:
         return self._services_with(DOCUMENT_BUCKET=self.resources["DocumentBucket"]).document_store
 
-    def notifier(self) -> ports.Notifier:
-        unused = "none"  # a notice publishes no events
-        return self._services_with(MAIL_CONFIGURATION_SET=unused).notifier
-
     def publisher(self) -> ports.MessagePublisher:
         urls = {f"{queue.upper()}_QUEUE_URL": self._url(queue, "Queue") for queue in Queue}
         return self._services_with(**urls).publisher

@@ -200,6 +200,7 @@ def with_attempts(page: Page) -> Page:
 def _try(attempt: Row) -> str:
     outcome = OUTCOMES.get(attempt["outcome"], attempt["outcome"])
     status = f" {attempt['http_status']}" if attempt["http_status"] else ""
+    status += f" {attempt['code']}" if attempt["code"] else ""
     return f"{shown(attempt['sent_at'])} {attempt['verb']}{status} {outcome} {attempt['ms']} ms"
 
 
@@ -263,5 +264,6 @@ def _attempt(attempt: Attempt) -> Row:
         "verb": attempt.verb,
         "outcome": attempt.outcome,
         "http_status": attempt.http_status,
+        "code": attempt.code,
         "ms": attempt.elapsed_ms,
     }

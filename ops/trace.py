@@ -110,6 +110,7 @@ def _of_attempts(reservation: Reservation, attempts: Iterable[Attempt]) -> Itera
         call = reservation.facts.find(attempt.call_key)
         outcome = OUTCOMES.get(attempt.outcome, attempt.outcome)
         status = f" {attempt.http_status}" if attempt.http_status else ""
+        status += f" {attempt.code}" if attempt.code else ""
         yield Mark(
             at=attempt.sent_at,
             lane=PROVIDER_OF[call.operation].value if call else "provider",

@@ -37,7 +37,6 @@ from reservations.application.ports import (
     MailRefused,
     MailUnknown,
     Notice,
-    Notifier,
 )
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind
@@ -128,7 +127,7 @@ def test_a_notice_names_the_reservation_and_no_person(ses: SESClient, language: 
 
 
 @pytest.mark.parametrize("address", ["", "ana", "a@example.com, b@example.com"])
-def test_a_notice_to_no_address_is_refused(mailer: Notifier, address: str) -> None:
+def test_a_notice_to_no_address_is_refused(mailer: Mailer, address: str) -> None:
     notice = Notice(to=address, language=Language.SPANISH, code=A_MAIL.code, support_contact="x")
 
     assert mailer.notify(notice) == MailRefused()

@@ -36,7 +36,7 @@ from reservations.domain.facts import (
     Reason,
     Status,
 )
-from reservations.domain.fulfilment import ask_for_link
+from reservations.domain.fulfilment import ask_for
 from reservations.domain.history import HistoryEntry
 from reservations.domain.identifiers import uuid7
 from reservations.domain.messages import Hint, Queue
@@ -259,7 +259,15 @@ def test_a_customer_has_another_address_and_nothing_else_changes(uow: UnitOfWork
     store(uow, a_reservation())
 
     with uow:
-        uow.reservations.change_address(RESERVATION_ID, "other@example.com")
+        uow.reservations.change_address(
+            RESERVATION_ID, "other@example.com", former=a_customer().email
+        )
+        uow.commit()
+
+    with uow:
+        changed = a_customer(email="other@example.com", former_email=a_customer().email)
+        assert uow.reservations.customer(RESERVATION_ID) == changed
+        uow.reservations.change_address(RESERVATION_ID, "other@example.com", former=None)
         uow.commit()
 
     with uow:
@@ -560,6 +568,14 @@ def test_a_mail_that_was_sent_stays_sent(uow: UnitOfWork) -> None:
 
     with pytest.raises(KnowledgeLostError):
         save(uow, sends=(a_send(status=MailStatus.UNKNOWN),))
+
+
+def test_a_mail_that_was_sent_can_be_asked_for_again(uow: UnitOfWork) -> None:
+    store(uow, a_reservation(sends=(a_send(MailKind.ADDRESS_CHANGED, ses_id="0102"),)))
+
+    save(uow, sends=(ask_for(MailKind.ADDRESS_CHANGED, LATER),))
+
+    assert stored(uow).sends == (ask_for(MailKind.ADDRESS_CHANGED, LATER),)
 
 
 def test_one_more_copy_of_a_sent_mail_is_due(uow: UnitOfWork) -> None:
@@ -1070,7 +1086,7 @@ def test_a_mail_that_is_asked_for_is_due_at_once(
         uow.commit()
 
     asked = stored(uow)
-    assert asked.send_of(MailKind.LINK) == ask_for_link(LATER)
+    assert asked.send_of(MailKind.LINK) == ask_for(MailKind.LINK, LATER)
     assert asked.next_check_at == min(due or LATER, LATER)
 
 

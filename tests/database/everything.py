@@ -245,6 +245,6 @@ def _clean(service: _Service) -> None:
     place = checkpoints.get(RETENTION)
     checkpoints.move(place, replace(place, reservation_id=RESERVATION_ID))
     with service.unit_of_work() as uow:
-        uow.reservations.change_address(RESERVATION_ID, "otra@example.com")
+        uow.reservations.change_address(RESERVATION_ID, "otra@example.com", former=None)
         uow.reservations.erase_customer(RESERVATION_ID)
         uow.commit()

@@ -578,9 +578,10 @@ def test_the_evidence_of_a_reservation_is_listed_in_its_order(stored: Stored) ->
             call_key=charge.key,
             verb=verb,
             sent_at=stored.now,
-            outcome="Seen",
-            http_status=200,
+            outcome="NoAnswer",
+            http_status=422,
             elapsed_ms=7,
+            code="refund_too_large",
         )
         for verb in (Verb.CHARGE, Verb.INQUIRE)
     ]

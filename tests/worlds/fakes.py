@@ -30,7 +30,6 @@ from reservations.application.ports import (
     MailRefused,
     MessagePublisher,
     Notice,
-    Notifier,
     Opened,
     Outbox,
     OutboxMessage,
@@ -59,7 +58,7 @@ from reservations.domain.errors import (
     VoucherNotDrawnError,
 )
 from reservations.domain.facts import RANK, Call, Contradiction, Facts, Outcome, Provider, Status
-from reservations.domain.fulfilment import ask_for_link
+from reservations.domain.fulfilment import ask_for
 from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.quotas import WINDOW, first_place
@@ -67,6 +66,7 @@ from reservations.domain.reservation import (
     ERASED,
     Customer,
     Language,
+    MailKind,
     MailSend,
     MailStatus,
     Reservation,
@@ -116,7 +116,7 @@ class InMemoryDocumentStore(DocumentStore):
             raise DocumentStoreUnavailableError
 
 
-class RecordingMailer(Mailer, Notifier):
+class RecordingMailer(Mailer):
     """Accepts every mail that can be composed, unless `outcome` is set."""
 
     def __init__(self, outcome: MailOutcome | None = None) -> None:
@@ -398,7 +398,9 @@ class InMemoryLookups(Lookups):
 
     def ask(self, reservation_id: UUID, *, now: datetime) -> None:
         if reservation_id in self._unit.rows:
-            asked = self._unit.reservations.lock(reservation_id).put_send(ask_for_link(now))
+            asked = self._unit.reservations.lock(reservation_id).put_send(
+                ask_for(MailKind.LINK, now)
+            )
             due = min(asked.next_check_at or now, now)
             self._unit.rows[reservation_id] = replace(asked, next_check_at=due)
 
@@ -445,9 +447,10 @@ class InMemoryReservations(Reservations):
             raise ReservationNotFoundError
         return self._unit.customers[reservation_id]
 
-    def change_address(self, reservation_id: UUID, email: str) -> None:
+    def change_address(self, reservation_id: UUID, email: str, *, former: str | None) -> None:
         customer = self._unit.customers[reservation_id]
-        self._unit.customers[reservation_id] = replace(customer, email=email)
+        changed = replace(customer, email=email, former_email=former)
+        self._unit.customers[reservation_id] = changed
 
     def erase_customer(self, reservation_id: UUID) -> bool:
         erased = self._unit.customers[reservation_id] != ERASED
@@ -508,7 +511,9 @@ def _refuse_to_forget(before: Reservation, after: Reservation) -> None:
 
 def _stays_sent(send: MailSend, after: Reservation) -> bool:
     now = after.send_of(send.kind)
-    return send.status is not MailStatus.SENT or (now is not None and now.status is send.status)
+    if send.status is not MailStatus.SENT:
+        return True
+    return now is not None and (now.status is send.status or now.attempts == 0)
 
 
 def _grew(old: Call, new: Call | None) -> bool:

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from jwt import PyJWK
     from mypy_boto3_ssm import SSMClient
 
-    from reservations.adapters.aws.ses import SesMailer
     from reservations.adapters.mysql.address import Address, Connect
     from reservations.adapters.mysql.engine import Database
     from reservations.adapters.mysql.idempotency import MySqlIdempotencyStore
@@ -347,13 +346,6 @@ class Services:
 
     @cached_property
     def mailer(self) -> ports.Mailer:
-        return self._new_mailer()
-
-    @cached_property
-    def notifier(self) -> ports.Notifier:
-        return self._new_mailer()
-
-    def _new_mailer(self) -> "SesMailer":
         from reservations.adapters.aws.ses import SES_CONFIG, SesMailer
 
         sender = self._settings(config.MailSettings).mail_sender

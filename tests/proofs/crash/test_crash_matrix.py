@@ -25,7 +25,7 @@ WITHOUT_STORY = {  # no deployed function executes these
     "sql INSERT history reservation": "`ops dlq` records the operator who moved a message",
     "sql UPDATE outbox SET status, refusals, available_at": "`ops outbox revive`",
     f"sql (SELECT{7 * ' reservation'} finding": "`ops list --stuck`",
-    "sql UPDATE customer SET email": "`ops customer set-email`",
+    "sql UPDATE customer SET email, former_email": "`ops customer set-email`, and its notice",
     "sql SELECT reservation contradiction": "`ops` counts the contradictions",
     "sql INSERT finding": "`clean_up`, once an invariant is broken",
 }

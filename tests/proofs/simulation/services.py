@@ -16,6 +16,7 @@ from reservations.application.ports import (
     MailRefused,
     MailUnknown,
     MessagePublisher,
+    Notice,
     Published,
 )
 from reservations.domain.errors import DocumentStoreUnavailableError
@@ -164,6 +165,9 @@ class SimulatedMailer(Mailer):
         world.say(f"mail: {mail.kind} {type(outcome).__name__}")
         world.boundary("after send")
         return outcome
+
+    def notify(self, notice: Notice) -> MailOutcome:
+        raise NotImplementedError("no operator changes an address here")
 
     def _outcome(self, mail: Mail) -> MailOutcome:
         world, about = self._outside, (mail.to, mail.kind)

@@ -202,6 +202,42 @@ def test_an_unreadable_retry_after_is_ignored(status: int, outcome: Outcome, val
     assert (reply.outcome, reply.alarm) == (outcome, None)
 
 
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ('{"error": {"code": "refund_too_large", "message": "no"}}', "refund_too_large"),
+        ('{"error": {"code": "Ana Garcia, 612"}}', None),
+        ('{"error": {"code": "' + "x" * 49 + '"}}', None),
+        ('{"error": "refund_too_large"}', None),
+        ("<html>", None),
+    ],
+)
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(422, NoAnswer()), (429, NotSent()), (500, NoAnswer())]
+)
+def test_the_providers_word_for_a_refusal_is_evidence_and_decides_nothing(
+    status: int, outcome: Outcome, body: str, code: str | None
+) -> None:
+    reply = charge(lambda _: httpx.Response(status, text=body))
+
+    assert (reply.outcome, reply.code) == (outcome, code)
+
+
+class BrokenStream(httpx.SyncByteStream):
+    def __iter__(self) -> Iterator[bytes]:
+        yield b'{"error": {"code": "'
+        raise httpx.ReadError("the connection is gone")
+
+
+def test_a_refusal_whose_body_breaks_off_is_still_a_refusal() -> None:
+    def broken(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(429, stream=BrokenStream())
+
+    reply = charge(broken)
+
+    assert (reply.outcome, reply.http_status, reply.code) == (NotSent(), 429, None)
+
+
 @settings(deadline=None)
 @given(value=st.text('0123456789:,;+-()" GMTJanMo٣', max_size=40) | st.text(max_size=40))
 def test_no_retry_after_raises_an_error(value: str) -> None:

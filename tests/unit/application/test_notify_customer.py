@@ -18,7 +18,7 @@ from reservations.application.notify_customer import (
     Vouchers,
     notify_customer,
 )
-from reservations.application.operate import check_now
+from reservations.application.operate import change_address, check_now, erase
 from reservations.application.ports import (
     Mail,
     MailAccepted,
@@ -26,10 +26,12 @@ from reservations.application.ports import (
     MailOutcome,
     MailRefused,
     MailUnknown,
+    Notice,
 )
 from reservations.application.vouchers import voucher_of
 from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display, new_code
+from reservations.domain.decisions import DecisionRefusedError
 from reservations.domain.errors import DocumentStoreUnavailableError, ReservationNotFoundError
 from reservations.domain.facts import Facts, Reason, Status
 from reservations.domain.fulfilment import SendMail, ask_again, fulfil, needs_place
@@ -122,6 +124,10 @@ class DyingMailer(RecordingMailer):
 
     def send(self, mail: Mail) -> MailOutcome:
         super().send(mail)
+        raise CrashError
+
+    def notify(self, notice: Notice) -> MailOutcome:
+        super().notify(notice)
         raise CrashError
 
 
@@ -709,3 +715,96 @@ def test_an_operator_may_send_a_mail_that_rests_unsent(mailbox: Mailbox) -> None
     again = ask_again(mailbox.stored(0), Moment(NOON + 48 * HOUR, STANDARD))
 
     assert fulfil(again, NOON + 48 * HOUR) == SendMail(MailKind.REJECTED)
+
+
+# --- the notice to a former address
+
+
+def readdressed() -> World:
+    """A world whose traveler has another address, at rest but for the notice."""
+    world = confirmed()
+    world.notify()
+    change_address(CODE, "new@example.com", evidence="TICKET-5", cases=world.cases(), keys=KEYS)
+    return world
+
+
+def former(world: World) -> str | None:
+    return world.database.customers[RESERVATION_ID].former_email
+
+
+def notice(world: World) -> MailStatus:
+    send = world.stored.send_of(MailKind.ADDRESS_CHANGED)
+    assert send is not None
+    return send.status
+
+
+def test_a_changed_address_hints_to_the_mail_step_in_its_transaction() -> None:
+    assert readdressed().take_hints()[-1:] == [Queue.NOTIFICATION]
+
+
+def test_a_notice_goes_to_the_former_address_which_is_then_forgotten() -> None:
+    world, mailer = readdressed(), RecordingMailer()
+    assert former(world) == a_customer().email
+
+    notified = world.notify(mailer)
+
+    assert notified == Notified(kind=MailKind.ADDRESS_CHANGED, status=MailStatus.SENT)
+    assert [told.to for told in mailer.notices] == [a_customer().email]
+    assert mailer.mails == []
+    assert former(world) is None
+    assert world.events[-1] == "mail.sent.address_changed"
+    assert world.stored.next_check_at is None
+
+
+def test_a_crash_in_a_notice_costs_one_repeat() -> None:
+    world, dying, mailer = readdressed(), DyingMailer(), RecordingMailer()
+    with pytest.raises(CrashError):
+        world.notify(dying)
+
+    world.wait_until_due()
+    world.notify(mailer)
+
+    assert len(mailer.notices) == 1
+    assert (notice(world), former(world)) == (MailStatus.SENT, None)
+
+
+def test_a_notice_that_surely_did_not_leave_keeps_its_address() -> None:
+    world, mailer = readdressed(), RecordingMailer(MailNotSent())
+    world.notify(mailer)
+    assert former(world) == a_customer().email
+
+    mailer.outcome = None
+    world.wait_until_due()
+    world.notify(mailer)
+
+    assert (notice(world), former(world)) == (MailStatus.SENT, None)
+
+
+def test_a_refused_notice_is_history_and_no_matter_for_the_traveler() -> None:
+    world = readdressed()
+
+    world.notify(RecordingMailer(MailRefused()))
+
+    assert world.events[-1] == "mail.refused.address_changed"
+    assert former(world) is None
+    assert not view(world.stored, Moment(world.now, STANDARD)).requires_support
+
+
+def test_each_former_address_gets_a_notice() -> None:
+    world, mailer = readdressed(), RecordingMailer()
+    world.notify(mailer)
+
+    change_address(CODE, "third@example.com", evidence="TICKET-6", cases=world.cases(), keys=KEYS)
+    world.notify(mailer)
+
+    assert [told.to for told in mailer.notices] == [a_customer().email, "new@example.com"]
+    assert world.events.count("mail.sent.address_changed") == 2
+
+
+def test_nothing_is_erased_while_a_notice_is_due() -> None:
+    world = readdressed()
+
+    with pytest.raises(DecisionRefusedError):
+        erase(CODE, cases=world.cases(), store=world.store)
+
+    assert former(world) == a_customer().email

@@ -12,7 +12,7 @@ from reservations.domain.fulfilment import (
     IssueVoucher,
     SendMail,
     ask_again,
-    ask_for_link,
+    ask_for,
     begin_send,
     fulfil,
     let_mail_go,
@@ -22,7 +22,7 @@ from reservations.domain.fulfilment import (
 )
 from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD, Moment
-from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
+from reservations.domain.reservation import ASKED_FOR, MailKind, MailSend, MailStatus, Reservation
 from reservations.domain.words import PublicStatus
 from tests.worlds.builders import (
     MINUTE,
@@ -103,13 +103,20 @@ def test_a_mail_on_the_way_needs_a_place_even_if_paid(
     bare = replace(reviewed, sends=())
 
     assert needs_place(bare, kind, NOON)
-    assert needs_place(replace(bare, sends=(ask_for_link(NOON),)), MailKind.LINK, NOON)
+    assert needs_place(replace(bare, sends=(ask_for(MailKind.LINK, NOON),)), MailKind.LINK, NOON)
 
 
 def test_a_link_that_was_asked_for_waits_for_nothing_else() -> None:
-    owes_voucher = a_reservation(a_charge(), a_booking(), sends=(ask_for_link(NOON),))
+    owes_voucher = a_reservation(a_charge(), a_booking(), sends=(ask_for(MailKind.LINK, NOON),))
 
     assert fulfil(owes_voucher, NOON) == SendMail(MailKind.LINK)
+
+
+def test_a_notice_to_an_unpaid_travelers_former_address_needs_no_place() -> None:
+    unpaid = a_reservation(sends=(ask_for(MailKind.ADDRESS_CHANGED, NOON),))
+
+    assert fulfil(unpaid, NOON) == SendMail(MailKind.ADDRESS_CHANGED)
+    assert not needs_place(unpaid, MailKind.ADDRESS_CHANGED, NOON)
 
 
 def test_nothing_else_waits_for_a_held_link() -> None:
@@ -258,7 +265,7 @@ def test_a_mail_that_is_not_to_be_repeated_rests(status: MailStatus) -> None:
 
 
 def test_every_kind_of_mail_has_a_rule_and_every_final_status_has_a_mail() -> None:
-    assert {rule.kind for rule in MAIL_RULES} | {MailKind.LINK} == set(MailKind)
+    assert {rule.kind for rule in MAIL_RULES} | set(ASKED_FOR) == set(MailKind)
     mailed = {rule.status for rule in MAIL_RULES if rule.status}
     assert mailed == set(PublicStatus) - {PublicStatus.EN_CANCELACION}
 

@@ -9,22 +9,14 @@ from click.testing import CliRunner, Result
 from ops.__main__ import ops
 from ops.customers import masked
 from ops.desk import Desk
-from reservations.application.ports import MailRefused
 from reservations.domain.fulfilment import SendMail, begin_send, fulfil, record_send, send_again
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import ERASED, MailKind, MailStatus
 from tests.unit.ops.test_ops import SHOWN, Watched, confirmed, keep
 from tests.worlds.builders import HOUR, NOON, RESERVATION_ID, a_send, a_voucher
-from tests.worlds.fakes import InMemoryDatabase, RecordingMailer
+from tests.worlds.fakes import InMemoryDatabase
 
 NEW = "ana.lopez@example.com"
-
-
-class Office(Desk):
-    """Mails by the services' own recorder."""
-
-    def notifier(self) -> RecordingMailer:
-        return self.services.mailer  # type: ignore[return-value]  # of FakeServices
 
 
 @pytest.fixture
@@ -39,7 +31,7 @@ def database(services: Watched) -> InMemoryDatabase:
 
 
 def run(services: Watched, *arguments: str, typed: str = "") -> Result:
-    desk = Office(services, stack="none")
+    desk = Desk(services, stack="none")
     return CliRunner().invoke(ops, ["--stage", "x", *arguments], obj=desk, input=typed)
 
 
@@ -97,7 +89,7 @@ def test_a_copy_is_repeated_only_if_it_surely_did_not_leave(status: MailStatus, 
 # --- another address
 
 
-def test_a_new_address_kills_old_links_and_tells_the_old_address(
+def test_a_new_address_kills_old_links_and_makes_the_notice_due(
     services: Watched, database: InMemoryDatabase
 ) -> None:
     old = database.customers[RESERVATION_ID].email
@@ -108,19 +100,27 @@ def test_a_new_address_kills_old_links_and_tells_the_old_address(
     assert database.customers[RESERVATION_ID].email == NEW
     assert database.reservations[RESERVATION_ID].token_version == 1
     assert ("operator.address_changed", "TICKET-5") in events(database)
-    assert [notice.to for notice in services.mailer.notices] == [old]
+    assert database.customers[RESERVATION_ID].former_email == old
+    kept = database.reservations[RESERVATION_ID]
+    assert fulfil(kept, database.now) == SendMail(MailKind.ADDRESS_CHANGED)
+    assert kept.next_check_at is not None
     assert old not in said.output
     assert NEW not in said.output
     assert masked(NEW) in said.stdout
 
 
-def test_an_old_address_that_takes_no_mail_is_reported(
+def test_a_second_change_waits_for_the_notice_of_the_first(
     services: Watched, database: InMemoryDatabase
 ) -> None:
-    services.mailer.outcome = MailRefused()
+    old = database.customers[RESERVATION_ID].email
+    set_email(services)
 
-    assert "NOT told" in set_email(services).stdout
-    assert database.customers[RESERVATION_ID].email == NEW
+    said = set_email(services, "third@example.com")
+
+    assert said.exit_code == 2
+    customer = database.customers[RESERVATION_ID]
+    assert (customer.email, customer.former_email) == (NEW, old)
+    assert database.reservations[RESERVATION_ID].token_version == 1
 
 
 @pytest.mark.parametrize("wrong", ["ana.lopez", "", "a@b@c"])
@@ -131,7 +131,6 @@ def test_what_is_no_address_changes_nothing(
 
     assert set_email(services, wrong).exit_code == 2
     assert database.customers[RESERVATION_ID] == before
-    assert services.mailer.notices == []
 
 
 @pytest.mark.parametrize("erased", [True, False])

@@ -17,6 +17,7 @@ from reservations.application.ports import (
     MailOutcome,
     MailRefused,
     MailUnknown,
+    Notice,
     Quota,
     Voucher,
     VoucherRenderer,
@@ -31,6 +32,7 @@ from reservations.domain.fulfilment import (
     give_up,
     held_until,
     hold,
+    is_told,
     needs_place,
     put_off,
     record_send,
@@ -126,7 +128,7 @@ def notify_customer(
     if owed is None:
         return None
     kind, seen, customer = owed
-    if customer == ERASED or (kind is MailKind.LINK and page.link_to(seen) is None):
+    if _has_no_use(kind, seen, customer, page=page):
         _write_down(give_up, reservation_id, kind, cases=cases)
         return Notified(kind=kind, status=MailStatus.REFUSED)
     try:
@@ -148,15 +150,20 @@ def notify_customer(
     reservation, at = begun
     if reservation.is_held(kind):
         return Notified(kind=kind, status=MailStatus.HELD)
-    mail = mail_of(
-        reservation, customer, kind, at=at, support_contact=support_contact, issuer=issuer
-    )
-    outcome = mailer.send(replace(mail, manage_url=page.link_to(reservation), voucher_pdf=pdf))
+    if kind is MailKind.ADDRESS_CHANGED:
+        outcome = mailer.notify(_notice_of(reservation, customer, support_contact=support_contact))
+    else:
+        mail = mail_of(
+            reservation, customer, kind, at=at, support_contact=support_contact, issuer=issuer
+        )
+        outcome = mailer.send(replace(mail, manage_url=page.link_to(reservation), voucher_pdf=pdf))
 
     status = STATUS_OF[type(outcome)]
     ses_id = outcome.message_id if isinstance(outcome, MailAccepted) else None
     with cases.open(reservation_id) as case:
         case.put(record_send(case.reservation, kind, status, case.at, ses_id=ses_id))
+        if kind is MailKind.ADDRESS_CHANGED and is_told(case.reservation, case.at):
+            cases.uow.reservations.change_address(reservation_id, customer.email, former=None)
     return Notified(kind=kind, status=status)
 
 
@@ -167,6 +174,25 @@ def _look(reservation_id: UUID, *, cases: Cases) -> tuple[MailKind, Reservation,
             return None
         case.leave()
         return owed.kind, case.reservation, case.customer
+
+
+def _has_no_use(
+    kind: MailKind, reservation: Reservation, customer: Customer, *, page: ManagePage
+) -> bool:
+    """Return `True` for a mail without an address, and for a link without a page."""
+    if customer == ERASED or (kind is MailKind.ADDRESS_CHANGED and customer.former_email is None):
+        return True
+    return kind is MailKind.LINK and page.link_to(reservation) is None
+
+
+def _notice_of(reservation: Reservation, customer: Customer, *, support_contact: str) -> Notice:
+    assert customer.former_email is not None  # see `_has_no_use`
+    return Notice(
+        to=customer.former_email,
+        language=customer.language,
+        code=reservation.code,
+        support_contact=support_contact,
+    )
 
 
 def _write_down(

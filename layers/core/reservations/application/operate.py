@@ -26,7 +26,13 @@ from reservations.domain.decisions import (
     resolve,
 )
 from reservations.domain.facts import PROVIDER_OF, Decision, Provider
-from reservations.domain.fulfilment import ask_again, send_again, sendable_again
+from reservations.domain.fulfilment import (
+    ask_again,
+    ask_for,
+    is_told,
+    send_again,
+    sendable_again,
+)
 from reservations.domain.history import HistoryEntry
 from reservations.domain.reservation import ERASED, Customer, MailKind, Reservation
 
@@ -174,23 +180,29 @@ def _refuse_erased(case: Case, *, cases: Cases) -> Customer:
 
 def change_address(
     code: str, email: str, *, evidence: str, cases: Cases, keys: KeyRing
-) -> tuple[Reservation, Customer]:
+) -> Reservation:
     """Change a customer's mail address, and revoke the links that the old one received.
 
-    Return the reservation, and the customer as it was before.
+    The notice to the old address is due in the same transaction.
 
     Raises:
-        DecisionRefusedError: it has this address already, or the personal data are erased.
+        DecisionRefusedError: it has this address already, the address before was not told yet, or
+            the personal data are erased.
         ReservationNotFoundError: see `Cases.find`.
     """
     with cases.find(code) as case:
         customer = _refuse_erased(case, cases=cases)
         if customer.email == email:
             raise DecisionRefusedError("it has this address already")
-        cases.uow.reservations.change_address(case.reservation.reservation_id, email)
+        if not is_told(case.reservation, case.at):
+            raise DecisionRefusedError("the notice to the address before it has not left yet")
+        cases.uow.reservations.change_address(
+            case.reservation.reservation_id, email, former=customer.email
+        )
         case.note(history.ADDRESS_CHANGED, evidence)
-        case.put(with_new_token(case.reservation, keys=keys))
-    return case.reservation, customer
+        notice = ask_for(MailKind.ADDRESS_CHANGED, case.at.now)
+        case.put(with_new_token(case.reservation, keys=keys).put_send(notice))
+    return case.reservation
 
 
 def erase(code: str, *, cases: Cases, store: DocumentStore) -> bool:

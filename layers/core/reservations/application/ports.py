@@ -22,7 +22,10 @@ from reservations.domain.words import ClosedReason, PublicStatus, State
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """Evidence of one request to a provider; `elapsed_ms` is its whole duration in milliseconds."""
+    """Evidence of one request to a provider; `elapsed_ms` is its whole duration in milliseconds.
+
+    `code` is the word by which the provider refused it.
+    """
 
     call_key: str
     verb: Verb
@@ -30,6 +33,7 @@ class Attempt:
     outcome: str
     http_status: int | None
     elapsed_ms: int
+    code: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +66,8 @@ class Reservations(Protocol):
             ReservationNotFoundError: there is no such reservation.
         """
 
-    def change_address(self, reservation_id: UUID, email: str) -> None:
-        """Stage another mail address of a customer who is not erased."""
+    def change_address(self, reservation_id: UUID, email: str, *, former: str | None) -> None:
+        """Stage the mail address of a customer who is not erased, and the one before if it is kept."""
 
     def erase_customer(self, reservation_id: UUID) -> bool:
         """Delete the personal data. Return `False` if they were deleted before."""
@@ -293,12 +297,16 @@ class SupplierRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """The outcome of a request, with its evidence. `alarm` names a defect for a person."""
+    """The outcome of a request, with its evidence. `alarm` names a defect for a person.
+
+    `code` is the provider's word for a refusal. No decision depends on it.
+    """
 
     outcome: Outcome
     http_status: int | None
     elapsed_ms: int
     alarm: str | None = None
+    code: str | None = None
 
 
 class PaymentsApi(Protocol):
@@ -768,11 +776,9 @@ class Notice:
     issuer: str | None = None
 
 
-class Notifier(Protocol):
-    def notify(self, notice: Notice) -> MailOutcome:
-        """Send a notice. No answer and no silence of the mail service raises."""
-
-
 class Mailer(Protocol):
-    def send(self, mail: Mail) -> MailOutcome:
-        """Send one mail. No answer and no silence of the mail service raises."""
+    """No answer and no silence of the mail service raises."""
+
+    def send(self, mail: Mail) -> MailOutcome: ...
+
+    def notify(self, notice: Notice) -> MailOutcome: ...

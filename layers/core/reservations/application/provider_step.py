@@ -75,4 +75,5 @@ def _evidence(sent: Sent, reply: Reply) -> Attempt:
         outcome=type(reply.outcome).__name__,
         http_status=reply.http_status,
         elapsed_ms=reply.elapsed_ms,
+        code=reply.code,
     )

@@ -11,7 +11,13 @@ from datetime import datetime, timedelta
 from reservations.domain.actions import Settled, Wait
 from reservations.domain.facts import Status
 from reservations.domain.policy import Moment
-from reservations.domain.reservation import MailKind, MailSend, MailStatus, Reservation
+from reservations.domain.reservation import (
+    ASKED_FOR,
+    MailKind,
+    MailSend,
+    MailStatus,
+    Reservation,
+)
 from reservations.domain.words import PublicStatus, State
 
 
@@ -75,24 +81,21 @@ def fulfil(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
     """The one thing to hand over now, or the time to try again. The voucher goes before its mail.
 
     No voucher is issued while two bookings are live: the saga cancels one of them first. A
-    confirmation let go without its voucher is sent first. A link that was asked for waits for nothing
+    confirmation let go without its voucher is sent first. A mail of `ASKED_FOR` waits for nothing
     else, and nothing else waits for it.
     """
     standing = reservation.standing
     if standing.facts.frozen:
         return Settled()
-    link = _wish(reservation, MailKind.LINK, now) if _is_asked_for(reservation) else None
-    if isinstance(link, SendMail):
-        return link
-    errand = _errand(reservation, now)
+    asked = [
+        _wish(reservation, kind, now) for kind in ASKED_FOR if reservation.send_of(kind) is not None
+    ]
+    due = (wish for wish in asked if isinstance(wish, SendMail))
+    errand = next(due, None) or _errand(reservation, now)
     if not isinstance(errand, Wait | Settled):
         return errand
-    waits = [wait for wait in (link, errand) if isinstance(wait, Wait)]
+    waits = [wait for wait in (*asked, errand) if isinstance(wait, Wait)]
     return min(waits, key=lambda wait: wait.until, default=Settled())
-
-
-def _is_asked_for(reservation: Reservation) -> bool:
-    return reservation.send_of(MailKind.LINK) is not None
 
 
 def _errand(reservation: Reservation, now: datetime) -> Errand | Wait | Settled:
@@ -215,14 +218,23 @@ def begin_send(reservation: Reservation, kind: MailKind, at: Moment) -> Reservat
     return reservation.put_send(send)
 
 
-def ask_for_link(at: datetime) -> MailSend:
-    """The entry that makes the mail with the link due, whatever became of an earlier one."""
-    return MailSend(
-        kind=MailKind.LINK, status=MailStatus.NOT_SENT, attempts=0, sent_at=at, check_at=at
-    )
+def ask_for(kind: MailKind, at: datetime) -> MailSend:
+    """The entry that makes a mail of `ASKED_FOR` due, whatever became of an earlier one."""
+    return MailSend(kind=kind, status=MailStatus.NOT_SENT, attempts=0, sent_at=at, check_at=at)
+
+
+def is_told(reservation: Reservation, at: Moment) -> bool:
+    """Return `True` unless a notice to a former address is due or under way."""
+    send = reservation.send_of(MailKind.ADDRESS_CHANGED)
+    if send is None:
+        return True
+    under_way = send.status is MailStatus.STARTED and at.now < send.sent_at + at.policy.mail_repeat
+    return send.check_at is None and not under_way
 
 
 def _is_limited(reservation: Reservation, kind: MailKind) -> bool:
+    if kind is MailKind.ADDRESS_CHANGED:  # a person has seen the evidence
+        return False
     return kind in _ALWAYS_LIMITED or not reservation.standing.was_paid
 
 

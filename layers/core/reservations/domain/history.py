@@ -71,7 +71,18 @@ CONTRADICTIONS: Mapping[Kind, str] = {kind: f"contradiction.{kind}" for kind in 
 OVER: Mapping[Kind, str] = {kind: f"contradiction.{kind}.over" for kind in Kind}
 DISPUTE_LOST = "contradiction.dispute.lost"
 
-# Shown to operators, not to travelers: our messages, and the bank's dispute with us.
+# A send is logged when it ends, not while it is in progress.
+_TOLD_SENDS = (MailStatus.SENT, MailStatus.REFUSED, MailStatus.UNKNOWN)
+MAILS: Mapping[tuple[MailKind, MailStatus], str] = {
+    (kind, status): f"mail.{status}.{kind}" for kind in MailKind for status in _TOLD_SENDS
+}
+
+FEEDBACK: Mapping[tuple[MailKind, MailFeedback], str] = {
+    (kind, feedback): f"mail.{feedback}.{kind}" for kind in MailKind for feedback in MailFeedback
+}
+
+# Shown to operators, not to travelers: our messages, the bank's dispute with us,
+# and the notice to an address that is not theirs now.
 INTERNAL = frozenset(
     {
         MAIL_ASKED,
@@ -82,18 +93,10 @@ INTERNAL = frozenset(
         CONTRADICTIONS[Kind.DISPUTE],
         OVER[Kind.DISPUTE],
         DISPUTE_LOST,
+        *(MAILS[MailKind.ADDRESS_CHANGED, status] for status in _TOLD_SENDS),
+        *(FEEDBACK[MailKind.ADDRESS_CHANGED, feedback] for feedback in MailFeedback),
     }
 )
-
-# A send is logged when it ends, not while it is in progress.
-_TOLD_SENDS = (MailStatus.SENT, MailStatus.REFUSED, MailStatus.UNKNOWN)
-MAILS: Mapping[tuple[MailKind, MailStatus], str] = {
-    (kind, status): f"mail.{status}.{kind}" for kind in MailKind for status in _TOLD_SENDS
-}
-
-FEEDBACK: Mapping[tuple[MailKind, MailFeedback], str] = {
-    (kind, feedback): f"mail.{feedback}.{kind}" for kind in MailKind for feedback in MailFeedback
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

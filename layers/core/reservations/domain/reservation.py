@@ -21,7 +21,7 @@ class DocumentType(StrEnum):
 
 
 class MailKind(StrEnum):
-    """A kind of mail: due once per reservation, but `LINK` each time it is asked for.
+    """A kind of mail: due once per reservation, but those of `ASKED_FOR` each time.
 
     A send without an answer is repeated once.
     """
@@ -36,6 +36,11 @@ class MailKind(StrEnum):
     IN_PROGRESS = "in_progress"  # it lasts longer than a traveler waits at the screen
     UNDER_REVIEW = "under_review"
     LINK = "link"  # the way back to the reservation
+    ADDRESS_CHANGED = "address_changed"  # to the address before
+
+
+ASKED_FOR = (MailKind.ADDRESS_CHANGED, MailKind.LINK)
+"""Mails that a person asks for. They wait for no other mail, nor any mail for them."""
 
 
 class MailStatus(StrEnum):
@@ -75,6 +80,7 @@ class Customer:
     phone: str | None = field(default=None, repr=False)
     payment_token: str | None = field(default=None, repr=False)
     language: Language = Language.SPANISH
+    former_email: str | None = field(default=None, repr=False)  # until its notice is sent
 
 
 ERASED = Customer(full_name="", email="")  # a customer whose data were deleted

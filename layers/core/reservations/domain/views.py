@@ -9,7 +9,13 @@ from reservations.domain.facts import Call, Status
 from reservations.domain.fulfilment import is_fulfilled, voucher_late_at
 from reservations.domain.money import Money
 from reservations.domain.policy import Moment, Policy
-from reservations.domain.reservation import DocumentType, MailStatus, Reservation
+from reservations.domain.reservation import (
+    DocumentType,
+    MailKind,
+    MailSend,
+    MailStatus,
+    Reservation,
+)
 from reservations.domain.standing import Standing
 from reservations.domain.stored_words import is_known
 from reservations.domain.words import RESTING, ClosedReason, PublicStatus, State
@@ -110,8 +116,14 @@ def needs_support(reservation: Reservation, now: datetime) -> bool:
     late_at = voucher_late_at(reservation)
     if late_at is not None and late_at <= now:
         return True
-    untold = any(send.status is MailStatus.REFUSED or send.in_doubt for send in reservation.sends)
+    untold = any(_is_missed(send) for send in reservation.sends)
     return untold or reservation.standing.needs_support(now)
+
+
+def _is_missed(send: MailSend) -> bool:
+    """Return `True` for a mail that the traveler may not have. Another address is not theirs now."""
+    failed = send.status is MailStatus.REFUSED or send.in_doubt
+    return failed and send.kind is not MailKind.ADDRESS_CHANGED
 
 
 def _available(reservation: Reservation) -> Iterator[DocumentType]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from reservations.domain.history import INTERNAL
 from reservations.domain.reservation import Language, MailKind
 
 FOLDER = Path(__file__).parent
@@ -31,8 +32,9 @@ def catalogue(language: Language) -> Section:
 
 def _spelled_out(section: Section) -> Iterator[tuple[str, Any]]:
     for key, text in section.items():
+        event = key.removesuffix("*")
         kinds = list(MailKind) if key.endswith("*") else [""]
-        yield from ((key.removesuffix("*") + kind, text) for kind in kinds)
+        yield from ((event + kind, text) for kind in kinds if event + kind not in INTERNAL)
 
 
 def differences(spanish: Section, english: Section, path: str = "") -> Iterator[str]:

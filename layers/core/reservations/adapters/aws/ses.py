@@ -30,7 +30,6 @@ from reservations.application.ports import (
     MailRefused,
     MailUnknown,
     Notice,
-    Notifier,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ _BEFORE_ANY_REQUEST = (
 )
 
 
-class SesMailer(Mailer, Notifier):
+class SesMailer(Mailer):
     """Sends from one verified address. The configuration set publishes bounces and complaints."""
 
     def __init__(self, ses: "SESClient", *, sender: str, configuration_set: str) -> None:

@@ -6,7 +6,8 @@ from uuid import UUID
 from reservations.adapters.mysql import mapping, statements
 from reservations.adapters.mysql.engine import NOW, Database
 from reservations.application.ports import Addressee, Lookups
-from reservations.domain.fulfilment import ask_for_link
+from reservations.domain.fulfilment import ask_for
+from reservations.domain.reservation import MailKind
 
 
 class MySqlLookups(Lookups):
@@ -23,7 +24,7 @@ class MySqlLookups(Lookups):
         )
 
     def ask(self, reservation_id: UUID, *, now: datetime) -> None:
-        send = mapping.send_values(reservation_id, ask_for_link(now))
+        send = mapping.send_values(reservation_id, ask_for(MailKind.LINK, now))
         self._database.later(
             statements.WAKE(id=reservation_id, at=now), statements.ASK_FOR_MAIL(**send)
         )

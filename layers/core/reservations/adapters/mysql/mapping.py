@@ -287,6 +287,7 @@ def customer_from(row: Row) -> Customer:
         phone=row.phone,
         payment_token=row.payment_token,
         language=Language(row.language) if row.language in set(Language) else Language.SPANISH,
+        former_email=row.former_email,
     )
 
 
@@ -298,6 +299,7 @@ def customer_values(reservation_id: UUID, customer: Customer) -> Values:
         "phone": customer.phone,
         "payment_token": customer.payment_token,
         "language": customer.language,
+        "former_email": customer.former_email,
     }
 
 

@@ -39,7 +39,7 @@ def _stuck() -> Statement:
 _STUCK = _stuck()
 
 _ATTEMPTS = Statement(
-    "SELECT c.call_key, a.verb, a.sent_at, a.outcome, a.http_status, a.elapsed_ms"
+    "SELECT c.call_key, a.verb, a.sent_at, a.outcome, a.http_status, a.elapsed_ms, a.code"
     " FROM provider_attempt a JOIN provider_call c ON c.id = a.call_id"
     " WHERE c.reservation_id = %(id)s ORDER BY a.id"
 )
@@ -105,6 +105,7 @@ class MySqlOversight(Reads, Oversight):
                 outcome=row.outcome,
                 http_status=row.http_status,
                 elapsed_ms=row.elapsed_ms,
+                code=row.code,
             )
             for row in self._rows(_ATTEMPTS, id=reservation_id)
         ]

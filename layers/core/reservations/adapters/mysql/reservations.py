@@ -162,8 +162,9 @@ class MySqlReservations(Reservations):
             self._database.later(statements.FORGET_TOKEN(id=after.reservation_id))
         self._add_history(change)
 
-    def change_address(self, reservation_id: UUID, email: str) -> None:
-        self._database.later(statements.CHANGE_ADDRESS(id=reservation_id, email=email))
+    def change_address(self, reservation_id: UUID, email: str, *, former: str | None) -> None:
+        values = {"email": email, "former": former}
+        self._database.later(statements.CHANGE_ADDRESS(id=reservation_id, **values))
 
     def erase_customer(self, reservation_id: UUID) -> bool:
         return self._database.change(statements.ERASE(id=reservation_id)) > 0

@@ -33,7 +33,9 @@ _CHANGING: Final = _named(
     "next_check_at next_look_at contradictions lease_token version updated_at"
 )
 _RESERVATION: Final = (*_FIXED, *_CHANGING, "state")
-_CUSTOMER: Final = _named("reservation_id full_name email phone payment_token language")
+_CUSTOMER: Final = _named(
+    "reservation_id full_name email phone payment_token language former_email"
+)
 _CALL_CHANGING: Final = _named(
     "status provider_id locator money_minor currency attempts looks sent_at closed_at "
     "quiet_from missing_since void_asked check_at deadline_at doubted refunded_minor "
@@ -129,7 +131,7 @@ ADD_HISTORY: Final = Statement(_insert("history", _named("reservation_id event a
 ADD_ATTEMPT: Final = Statement(
     _insert(
         "provider_attempt",
-        _named("verb sent_at outcome http_status elapsed_ms"),
+        _named("verb sent_at outcome http_status elapsed_ms code"),
         call_id="(SELECT id FROM provider_call WHERE reservation_id = %(id)s AND call_key = %(key)s)",
     ),
     promise="an attempt belongs to a call",
@@ -179,16 +181,16 @@ DOCUMENT_CHANGED: Final = _is_written(
 )
 CHANGE_SEND: Final = Statement(
     f"UPDATE mail_send SET {_set(_SEND_CHANGING)} WHERE {_same(_SEND_KEY)}"
-    " AND (status <> 'sent' OR %(status)s = 'sent')"
+    " AND (status <> 'sent' OR %(status)s = 'sent' OR %(attempts)s = 0)"
 )
 SEND_CHANGED: Final = _is_written(
-    "mail_send", _SEND_KEY, _SEND_CHANGING, promise="a mail that was sent stays sent"
+    "mail_send", _SEND_KEY, _SEND_CHANGING, promise="a mail stays sent until it is asked for again"
 )
 FORGET_TOKEN: Final = Statement(
     "UPDATE customer SET payment_token = NULL WHERE reservation_id = %(id)s"
 )
 CHANGE_ADDRESS: Final = Statement(
-    "UPDATE customer SET email = %(email)s WHERE reservation_id = %(id)s"
+    "UPDATE customer SET email = %(email)s, former_email = %(former)s WHERE reservation_id = %(id)s"
 )
 ERASE: Final = Statement("DELETE FROM customer WHERE reservation_id = %(id)s")
 HISTORY: Final = _select("history", ("event", "at", "actor", "note"), _OF_ONE)

@@ -192,7 +192,7 @@ class CustomerRow(SQLModel, table=True):
         CheckConstraint(_one_of("language", Language), name="ck_customer_language"),
         _options(
             "el titular",
-            personal="nombre, correo, teléfono, idioma, y el vale mientras haga falta",
+            personal="nombre, correo, teléfono, idioma, y el vale y el correo anterior mientras hagan falta",
             kept="{PERSONAL_DATA_KEPT.days} días tras el viaje, o hasta `ops erase`",
         ),
     )
@@ -208,6 +208,7 @@ class CustomerRow(SQLModel, table=True):
         default=None,
         sa_column=Column(_text(320), Computed("LOWER(email)", persisted=False), nullable=True),
     )
+    former_email: str | None = _optional(_text(320))
 
 
 class ProviderCallRow(SQLModel, table=True):
@@ -326,6 +327,7 @@ class ProviderAttemptRow(SQLModel, table=True):
     outcome: str = _required(_ascii(32))
     http_status: int | None = _optional(Integer)
     elapsed_ms: int = _required(Integer)
+    code: str | None = _optional(_ascii(48))
 
 
 class HistoryRow(SQLModel, table=True):

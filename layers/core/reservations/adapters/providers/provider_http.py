@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -41,6 +42,14 @@ class ProviderAnswer(BaseModel):
     """An answer of the contract. Types are exact, and unknown members are allowed."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class _Error(ProviderAnswer):
+    code: Annotated[str, Field(pattern=r"^[a-z][a-z_]{0,47}$")]  # prose is no code
+
+
+class _Failure(ProviderAnswer):
+    error: _Error
 
 
 Reading = tuple[Outcome, Alarm | None]
@@ -126,29 +135,27 @@ class ProviderHttp:
             method, self._base_url + path, params=query, json=body, headers=self._headers(key)
         )
         began = time.monotonic()
-        outcome, status, alarm = self._exchange(request, read)
-        elapsed_ms = round((time.monotonic() - began) * 1000)
-        return Reply(outcome=outcome, http_status=status, elapsed_ms=elapsed_ms, alarm=alarm)
+        reply = self._exchange(request, read)
+        return replace(reply, elapsed_ms=round((time.monotonic() - began) * 1000))
 
     def _headers(self, key: str | None) -> dict[str, str]:
         headers = {"Idempotency-Key": key, "traceparent": self._traceparent()}
         return {name: value for name, value in headers.items() if value}
 
-    def _exchange(
-        self, request: httpx.Request, read: Callable[[bytes], Reading]
-    ) -> tuple[Outcome, int | None, Alarm | None]:
-        status = None
+    def _exchange(self, request: httpx.Request, read: Callable[[bytes], Reading]) -> Reply:
+        status = code = None
         with _Deadline(self._limit_seconds) as deadline:
             request.extensions["trace"] = deadline.trace
             try:
                 with closing(self._send(request)) as response:
                     status = response.status_code
                     outcome, alarm = self._judge(response, read)
+                    code = None if response.is_success else _code_in(response)
             except (*_CONNECT_ERRORS, httpx.PoolTimeout):
                 outcome, alarm = NotSent(), None
             except httpx.HTTPError:
                 outcome, alarm = NoAnswer(), None
-        return outcome, status, alarm
+        return Reply(outcome=outcome, http_status=status, elapsed_ms=0, alarm=alarm, code=code)
 
     @retry(
         retry=retry_if_exception_type(_CONNECT_ERRORS),
@@ -226,6 +233,14 @@ def _body(response: httpx.Response) -> bytes:
         if len(body) > _BODY_LIMIT:
             raise UnusableAnswerError(Alarm.CONTRACT)
     return bytes(body)
+
+
+def _code_in(response: httpx.Response) -> str | None:
+    """Read the provider's word for a refusal. Only evidence: without it, the outcome is the same."""
+    try:
+        return _Failure.model_validate_json(_body(response)).error.code
+    except (httpx.HTTPError, UnusableAnswerError, ValidationError):
+        return None
 
 
 class _Deadline:
