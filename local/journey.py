@@ -125,10 +125,18 @@ def _followed(api: httpx.Client, code: str) -> dict[str, Any]:
     return reading
 
 
+def _link(api: httpx.Client, url: str) -> str:
+    for _ in _until("The link to the voucher did not come"):
+        answer = api.get(url, headers={"accept": "application/json"})
+        if answer.status_code == httpx.codes.OK:  # a 503 means "try again"
+            break
+    return str(_object(answer)["url"])
+
+
 def _voucher(api: httpx.Client, reservation: dict[str, Any], folder: Path) -> Path:
     # Without our Authorization header, as S3 refuses it beside a presigned URL.
     url = reservation["documents"][0]["url"]
-    link = _object(api.get(url, headers={"accept": "application/json"}))["url"]
+    link = _link(api, url)
     pdf = httpx.get(link, timeout=30).raise_for_status()
     return _kept(folder / "voucher.pdf", pdf.content)
 

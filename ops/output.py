@@ -24,7 +24,7 @@ OUTCOMES = {
     "Seen": "answered",
     "Listing": "listed",
     "NotSent": "not sent",
-    "NoAnswer": "no answer",
+    "NoAnswer": "unknown",
 }
 
 

@@ -1,7 +1,7 @@
 """One reservation on one time axis, as text and as SVG."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from html import escape
 from pathlib import Path
@@ -20,10 +20,11 @@ from reservations.domain.history import HistoryEntry
 from reservations.domain.reservation import Reservation
 
 _LONGEST_GAP = timedelta(seconds=10)  # of the axis: a longer pause is drawn as this one
-_AXIS = 24  # columns of text
+_AXIS = 16  # columns of text
 _COLUMNS = 80
+_ALIKE = 4  # requests in a row, from which those in the middle are one bar
 _GOOD, _BAD, _OPEN, _PLAIN, _WAIT = "#1a7f37", "#cf222e", "#9a6700", "#57606a", "#8c959f"
-_COLOURS = {"answered": _GOOD, "listed": _GOOD, "not sent": _OPEN, "no answer": _BAD}
+_COLOURS = {"answered": _GOOD, "listed": _GOOD, "not sent": _OPEN, "unknown": _BAD}
 _BAD_WORDS = ("refused", "rejected", "declined", "failed", "unknown", "bounced", "contradiction")
 
 
@@ -36,6 +37,7 @@ class Mark:
     label: str
     colour: str = _PLAIN
     lasted: timedelta = timedelta(0)
+    answer: str = ""  # to a request: equal ones in a row are joined
 
     @property
     def end(self) -> datetime:
@@ -89,10 +91,36 @@ def trace_of(
     status = reservation.standing.public_status
     return Trace(
         title=f"{display(reservation.code)}  {status}",
-        marks=sorted(marks, key=lambda mark: mark.at),
+        marks=list(_shortened(sorted(marks, key=lambda mark: mark.at))),
         now=now,
         next_check_at=reservation.next_check_at,
     )
+
+
+def _shortened(marks: Iterable[Mark]) -> Iterator[Mark]:
+    """Join requests that got one answer in a row, as in an outage, and the hints between them."""
+    run: list[Mark] = []  # from its first request on
+    for mark in marks:
+        if mark.lane != "hint" and run and mark.answer != run[0].answer:
+            yield from _joined(run)
+            run = []
+        if run or mark.answer:
+            run.append(mark)
+        else:
+            yield mark
+    yield from _joined(run)
+
+
+def _joined(run: Sequence[Mark]) -> Iterator[Mark]:
+    requests = [mark for mark in run if mark.answer]
+    if len(requests) < _ALIKE:
+        yield from run
+        return
+    first, second, *between, last = requests
+    end = max(mark.end for mark in (second, *between))
+    yield first
+    yield replace(second, label=f"{len(requests) - 2} more alike", lasted=end - second.at)
+    yield from run[run.index(last) :]
 
 
 def _of_history(history: Iterable[HistoryEntry]) -> Iterator[Mark]:
@@ -115,6 +143,7 @@ def _of_attempts(reservation: Reservation, attempts: Iterable[Attempt]) -> Itera
             at=attempt.sent_at,
             lane=PROVIDER_OF[call.operation].value if call else "provider",
             label=f"{attempt.verb}{status} {outcome}, {attempt.elapsed_ms} ms",
+            answer=f"{attempt.verb}{status} {outcome}",
             colour=_COLOURS.get(outcome, _OPEN),
             lasted=timedelta(milliseconds=attempt.elapsed_ms),
         )

@@ -513,7 +513,7 @@ def test_a_refused_decision_shows_the_reviews(desk: Desk, database: InMemoryData
     result = run(desk, "review", "resolve", SHOWN, "--reason", "paid", "--evidence", "TICKET-5")
 
     assert result.exit_code == 2
-    assert "in review: nothing" in result.stderr
+    assert "not in review" in result.stderr
 
 
 def test_every_outage_comes_with_advice(

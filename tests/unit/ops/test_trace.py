@@ -25,8 +25,9 @@ def an_attempt(key: str, at: int, outcome: str, ms: int = 2000) -> Attempt:
         verb=Verb.CHARGE,
         sent_at=NOON + at * SECOND,
         outcome=outcome,
-        http_status=201 if outcome == "Seen" else None,
+        http_status=201 if outcome == "Seen" else 500,
         elapsed_ms=ms,
+        code=None if outcome == "Seen" else "internal_error",
     )
 
 
@@ -109,3 +110,32 @@ def test_the_word_of_a_provider_is_text_in_the_drawing(trace: Trace, text: str) 
     root = ElementTree.fromstring(drawn)  # noqa: S314  # our own text
     assert text in [each.text for each in root.iter(f"{SVG}text")]
     assert not re.search("<script", drawn)
+
+
+def test_a_refused_request_has_the_providers_word(trace: Trace) -> None:
+    labels = [mark.label for mark in trace.marks if mark.lane == "payments"]
+
+    assert labels[0] == "charge 500 internal_error unknown, 2000 ms"
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "labels"),
+    [
+        (4 * ["NoAnswer"], ["charge", "2 more alike", "charge"]),
+        (3 * ["NoAnswer"], 3 * ["charge"]),
+        ([*2 * ["NoAnswer"], "Seen", *2 * ["NoAnswer"]], 5 * ["charge"]),
+    ],
+)
+def test_equal_answers_in_a_row_are_one_bar(outcomes: list[str], labels: list[str]) -> None:
+    charge = a_charge(Status.UNKNOWN)
+    drawn = trace_of(
+        a_reservation(charge),
+        history=[HistoryEntry(event="reservation.accepted", at=NOON, actor="system")],
+        attempts=[an_attempt(charge.key, 10 * n, each) for n, each in enumerate(outcomes)],
+        lines=[a_hint(10 * n, 100, 100) for n in range(1, len(outcomes) - 1)],
+        now=NOON + 60 * SECOND,
+    )
+
+    requests = [mark.label for mark in drawn.marks if mark.lane == "payments"]
+
+    assert [label.partition(" ")[0] if "ms" in label else label for label in requests] == labels

@@ -142,8 +142,10 @@ def resolve(
     standing = Standing(facts)
     open_reviews = standing.reviews(at.now)
     if not open_reviews & ANSWERS[decision]:
-        found = ", ".join(sorted(open_reviews)) or "nothing"
-        raise DecisionRefusedError(f"in review: {found}; `{decision}` does not answer it")
+        if not open_reviews:
+            raise DecisionRefusedError("it is not in review, or not any more")
+        found = ", ".join(sorted(open_reviews))
+        raise DecisionRefusedError(f"`{decision}` does not answer its review: {found}")
     row = _contradiction_in_question(standing, decision, target)
     if row is not None:
         return _decide(standing, row, decision, evidence, at)
