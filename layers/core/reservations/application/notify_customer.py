@@ -151,7 +151,8 @@ def notify_customer(
     if reservation.is_held(kind):
         return Notified(kind=kind, status=MailStatus.HELD)
     if kind is MailKind.ADDRESS_CHANGED:
-        outcome = mailer.notify(_notice_of(reservation, customer, support_contact=support_contact))
+        notice = _notice_of(reservation, customer, support_contact=support_contact, issuer=issuer)
+        outcome = mailer.notify(notice)
     else:
         mail = mail_of(
             reservation, customer, kind, at=at, support_contact=support_contact, issuer=issuer
@@ -185,13 +186,16 @@ def _has_no_use(
     return kind is MailKind.LINK and page.link_to(reservation) is None
 
 
-def _notice_of(reservation: Reservation, customer: Customer, *, support_contact: str) -> Notice:
+def _notice_of(
+    reservation: Reservation, customer: Customer, *, support_contact: str, issuer: str | None
+) -> Notice:
     assert customer.former_email is not None  # see `_has_no_use`
     return Notice(
         to=customer.former_email,
         language=customer.language,
         code=reservation.code,
         support_contact=support_contact,
+        issuer=issuer,
     )
 
 
