@@ -84,6 +84,10 @@ class Values(click.Choice[_Value]):
 class OpsError(click.ClickException):
     exit_code = _FAILED
 
+    def format_message(self) -> str:
+        lines = f"Error: {self.message}".splitlines()
+        return "\n".join(map(output.wrapped, lines)).removeprefix("Error: ")
+
 
 class Operations(click.Group):
     """Reports each failure with its cause and the next step."""

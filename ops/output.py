@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain
@@ -36,6 +37,14 @@ def emit(page: Page, *, as_json: bool) -> None:
     columns = shutil.get_terminal_size((_WIDTH, 0)).columns if sys.stdout.isatty() else _WIDTH
     for line in chain.from_iterable(_part(name, part, columns) for name, part in page.items()):
         click.echo(line)
+
+
+def wrapped(text: str) -> str:
+    """A sentence on lines of the terminal's width. No word is broken: it may be an id."""
+    columns = shutil.get_terminal_size((_WIDTH, 0)).columns if sys.stderr.isatty() else 0
+    if not columns:
+        return text  # a file or another program
+    return "\n".join(textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False))
 
 
 def emit_line(row: Row, *, as_json: bool) -> None:
