@@ -10,7 +10,8 @@ from reservations.adapters.providers.payments_api import HttpPaymentsApi
 from reservations.adapters.providers.provider_http import ProviderHttp
 from reservations.adapters.providers.supplier_api import HttpSupplierApi
 from tests.worlds.contracts import Contract
-from tests.worlds.providers import Receiver, Recorder, Simulator
+from tests.worlds.providers import Receiver, Simulator
+from tests.worlds.wire import Recorder
 
 _TRACEPARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 _READ_SECONDS = 2.0
@@ -54,7 +55,7 @@ def supplier_contract() -> Contract:
 def payments_api(
     payments_simulator: Simulator, payments_contract: Contract
 ) -> Iterator[HttpPaymentsApi]:
-    recorder = Recorder()
+    recorder = Recorder(payments_simulator.url)
     yield HttpPaymentsApi(_http(payments_simulator, recorder))
     for request, response in recorder.exchanges:
         payments_contract.check(request, response)
@@ -64,7 +65,7 @@ def payments_api(
 def supplier_api(
     supplier_simulator: Simulator, supplier_contract: Contract
 ) -> Iterator[HttpSupplierApi]:
-    recorder = Recorder()
+    recorder = Recorder(supplier_simulator.url)
     yield HttpSupplierApi(_http(supplier_simulator, recorder))
     for request, response in recorder.exchanges:
         supplier_contract.check(request, response)
@@ -92,5 +93,5 @@ def _http(simulator: Simulator, recorder: Recorder) -> ProviderHttp:
         read_seconds=_READ_SECONDS,
         now=lambda: datetime.now(UTC),
         traceparent=lambda: _TRACEPARENT,
-        transport=recorder,
+        wire=recorder,
     )

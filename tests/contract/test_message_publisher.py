@@ -1,10 +1,12 @@
 """Promises of every publisher, and the meaning of SQS's partial answers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from threading import Event
+from socket import create_server, socket
+from threading import Event, Thread
 from uuid import UUID
 
 import boto3
@@ -14,11 +16,13 @@ from moto import mock_aws
 from mypy_boto3_sqs import SQSClient
 
 from reservations.adapters.aws.hint_codec import decode_hint
-from reservations.adapters.aws.prompt_publisher import PromptPublisher
+from reservations.adapters.aws.prompt_publisher import PromptPublisher, SignedSqs, TimedLookup
 from reservations.adapters.aws.sqs import SQS_CONFIG, SqsDeadLetters, SqsMessagePublisher
+from reservations.adapters.exchange import Deadline
 from reservations.application.ports import MessagePublisher, Published
 from reservations.domain.errors import QueueUnavailableError
 from reservations.domain.messages import Hint, Queue
+from tests.proofs.crash.cloud import Cloud
 from tests.worlds.fakes import RecordingPublisher
 
 A_HINT = Hint(
@@ -32,6 +36,9 @@ A_HINT = Hint(
 
 
 PATIENCE = timedelta(minutes=1)  # never used up
+A_SESSION = boto3.Session(
+    aws_access_key_id="test", aws_secret_access_key="test", region_name="eu-west-1"
+)
 NO_ANSWER = Published(accepted=frozenset(), refused=frozenset())
 
 
@@ -67,27 +74,33 @@ def a_client() -> SQSClient:
     )
 
 
-def _recording() -> Side:
+def _recording(_: ExitStack) -> Side:
     fake = RecordingPublisher()
     return Side(fake, arrived=lambda: fake.hints, lose=fake.unreachable.add)
 
 
-def _prompt() -> Side:
-    sqs = _sqs()
-    return replace(sqs, publisher=PromptPublisher(sqs.publisher, within=PATIENCE))
-
-
-def _sqs() -> Side:
+def _sqs(stack: ExitStack) -> Side:
+    stack.enter_context(mock_aws())
     client = a_client()
     urls = {queue: client.create_queue(QueueName=queue.value)["QueueUrl"] for queue in Queue}
+    return _side(SqsMessagePublisher(client, queue_urls=urls), client, urls)
 
+
+def _prompt(stack: ExitStack) -> Side:
+    cloud = stack.enter_context(Cloud())
+    urls = {queue: cloud.queue(queue.value) for queue in Queue}
+    sqs = stack.enter_context(closing(SignedSqs(A_SESSION, endpoint=cloud.url, connect_seconds=1)))
+    return _side(PromptPublisher(sqs, queue_urls=urls, within=PATIENCE), cloud.sqs, urls)
+
+
+def _side(publisher: MessagePublisher, client: SQSClient, urls: dict[Queue, str]) -> Side:
     def arrived() -> list[Hint]:
         return [hint for queue, url in urls.items() for hint in _drain(client, queue, url)]
 
     def lose(queue: Queue) -> None:
         client.delete_queue(QueueUrl=urls[queue])
 
-    return Side(SqsMessagePublisher(client, queue_urls=urls), arrived=arrived, lose=lose)
+    return Side(publisher, arrived=arrived, lose=lose)
 
 
 def _drain(client: SQSClient, queue: Queue, url: str) -> Iterator[Hint]:
@@ -99,8 +112,8 @@ def _drain(client: SQSClient, queue: Queue, url: str) -> Iterator[Hint]:
 
 @pytest.fixture(params=[_recording, _sqs, _prompt])
 def side(request: pytest.FixtureRequest) -> Iterator[Side]:
-    with mock_aws():
-        yield request.param()
+    with ExitStack() as stack:
+        yield request.param(stack)
 
 
 @pytest.mark.parametrize("count", [0, 1, 10, 11, 25])
@@ -168,39 +181,92 @@ def test_a_failing_batch_does_not_undo_the_batch_before_it() -> None:
     assert published == Published(accepted=ids(sent[:10]), refused=frozenset())
 
 
-class StuckPublisher(RecordingPublisher):
-    """Sends nothing before `goes_on`, as a queue that never answers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.goes_on = Event()
-
-    def publish(self, hints: Sequence[Hint]) -> Published:
-        self.goes_on.wait()
-        return super().publish(hints)
+Serve = Callable[[socket], object]
 
 
-class FailingPublisher(MessagePublisher):
-    def publish(self, hints: Sequence[Hint]) -> Published:
-        raise OSError("no such host")
+@contextmanager
+def serving(*answers: Serve) -> Iterator[str]:
+    """A raw server that reads one request of each connection and passes it to the next of `answers`."""
+    with create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    answer(connection)
+
+        thread = Thread(target=serve, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join(timeout=20)
+
+
+def saying(status: int, content: str) -> Serve:
+    """Answer one request, then close the connection, which was to be kept."""
+    answer = f"HTTP/1.1 {status} Said\r\nContent-Length: {len(content)}\r\n\r\n{content}"
+    return lambda connection: connection.sendall(answer.encode())
+
+
+TAKEN = saying(200, '{"Successful": [{"Id": "0"}]}')
+
+
+def publish(url: str, *sent: Hint, within: timedelta = PATIENCE) -> list[Published]:
+    """Publish each hint in a call of its own, by one publisher."""
+    with closing(SignedSqs(A_SESSION, endpoint=url, connect_seconds=1)) as sqs:
+        publisher = PromptPublisher(sqs, queue_urls=dict.fromkeys(Queue, url), within=within)
+        return [publisher.publish([hint]) for hint in sent]
 
 
 def test_a_caller_does_not_wait_for_a_queue_that_never_answers() -> None:
-    stuck = StuckPublisher()
-    prompt = PromptPublisher(stuck, within=timedelta(milliseconds=10))
-    first, second, third = hints(3)
+    goes_on = Event()
 
-    assert prompt.publish([first]) == NO_ANSWER
-    assert prompt.publish([second]) == NO_ANSWER
+    with serving(lambda _: goes_on.wait()) as url:
+        published = publish(url, *hints(1), within=timedelta(milliseconds=10))
+        goes_on.set()
 
-    stuck.goes_on.set()
-    while prompt.publish([third]) == NO_ANSWER:
-        pass  # until the late one has ended
-    assert [hint for hint in stuck.hints if hint != third] == [first]
+    assert published == [NO_ANSWER]
 
 
-def test_a_failure_of_the_sender_is_no_failure_of_the_caller() -> None:
-    assert PromptPublisher(FailingPublisher(), within=PATIENCE).publish(hints(1)) == NO_ANSWER
+def test_a_caller_does_not_wait_for_a_lookup_that_never_ends() -> None:
+    goes_on, brief = Event(), timedelta(milliseconds=10).total_seconds()
+
+    def stuck(*_: object) -> list[object]:
+        goes_on.wait()
+        return []
+
+    timed = TimedLookup(stuck)
+    for _ in range(2):  # the second finds the first one under way
+        with pytest.raises(TimeoutError):
+            timed("queue.example", 443, Deadline(brief))
+
+    goes_on.set()
+    timed.wait()
+    assert timed("queue.example", 443, Deadline(60)) == []
+
+
+@pytest.mark.parametrize(
+    "answer", [saying(503, "{}"), saying(403, "{}"), saying(200, "{}"), lambda _: None]
+)
+def test_an_answer_that_accepts_nothing_leaves_the_hints_pending(answer: Serve) -> None:
+    with serving(answer) as url:
+        assert publish(url, *hints(1)) == [NO_ANSWER]
+
+
+def test_no_server_leaves_the_hints_pending() -> None:
+    with serving() as url:
+        pass
+
+    assert publish(url, *hints(1)) == [NO_ANSWER]
+
+
+def test_a_connection_that_the_server_has_closed_is_replaced() -> None:
+    sent = hints(2)
+
+    with serving(TAKEN, TAKEN) as url:
+        published = publish(url, *sent)
+
+    assert [each.accepted for each in published] == [{hint.message_id} for hint in sent]
 
 
 def test_the_recording_publisher_refuses_chosen_hints() -> None:

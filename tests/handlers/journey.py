@@ -32,6 +32,7 @@ from tests.worlds.books import Books
 from tests.worlds.builders import PRICE, a_customer, an_offer
 from tests.worlds.invocation import a_context, an_event
 from tests.worlds.services import handler_of
+from tests.worlds.wire import OverHttpx
 
 READ_LIMIT = timedelta(seconds=10)
 _FUNCTION_OF = {
@@ -97,7 +98,7 @@ class ProviderNextDoor(httpx.BaseTransport):
             read_seconds=read_limit.total_seconds(),
             now=lambda: datetime.now(UTC),  # the functions compute `not_after` by the real clock
             traceparent=lambda: None,
-            transport=self,
+            wire=OverHttpx(self),
         )
 
 

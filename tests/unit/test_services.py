@@ -150,7 +150,7 @@ def test_a_provider_client_is_replaced_only_when_its_key_changes(
     services.values[f"/reservations/test/{key}"] = "renewed"
     assert api_of(services)._http is first
     services.moment += RENEWED_AFTER
-    assert api_of(services)._http._client.headers["Authorization"] == "Bearer renewed"
+    assert api_of(services)._http._headers["Authorization"] == "Bearer renewed"
 
 
 def test_a_setting_is_read_once(services: Stored) -> None:

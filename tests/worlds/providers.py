@@ -15,8 +15,6 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from reservations.adapters.providers.provider_http import direct_transport
-
 ROOT = Path(__file__).resolve().parents[2]
 T = TypeVar("T")
 
@@ -184,19 +182,3 @@ class Receiver:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-
-
-class Recorder(httpx.BaseTransport):
-    """The transport of our clients. It keeps requests and answers."""
-
-    def __init__(self) -> None:
-        self.exchanges: list[tuple[httpx.Request, httpx.Response]] = []
-        self._transport = direct_transport()
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        response = self._transport.handle_request(request)
-        content = response.read()
-        response.close()
-        seen = httpx.Response(response.status_code, headers=response.headers, content=content)
-        self.exchanges.append((request, seen))
-        return seen

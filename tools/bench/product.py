@@ -13,17 +13,18 @@ from importlib import import_module
 from io import BytesIO
 from typing import Any
 
-from botocore.config import Config
 from botocore.exceptions import ClientError
 from pymysql.connections import Connection
 
 from local.events import event
+from reservations.adapters.aws.prompt_publisher import PromptPublisher
 from reservations.adapters.aws.s3 import S3DocumentStore
 from reservations.adapters.aws.ses import SesMailer
 from reservations.adapters.aws.sqs import SqsMessagePublisher
 from reservations.adapters.mysql.address import Connect
 from reservations.application.poll_outbox import Polled, poll_outbox
 from reservations.application.ports import MessagePublisher
+from reservations.config import HINT_SEND_LIMIT
 from reservations.domain.messages import Queue
 from reservations.services import Services
 from tests.worlds.signing import signed_headers
@@ -170,10 +171,15 @@ class Product(Services):
     def _connector(self, **limits: int) -> Connect:
         return self.tally.counting(super()._connector(**limits))
 
-    def _new_publisher(self, _: Config) -> MessagePublisher:
+    @cached_property
+    def publisher(self) -> MessagePublisher:
         sqs: Any = MemorySqs(self.put)
-        urls = {queue: f"http://127.0.0.1/queues/{queue.value}" for queue in Queue}
-        return SqsMessagePublisher(sqs, queue_urls=urls)
+        return SqsMessagePublisher(sqs, queue_urls=self._queue_urls())
+
+    @cached_property
+    def prompt_publisher(self) -> MessagePublisher:
+        sqs: Any = MemorySqs(self.put)
+        return PromptPublisher(sqs, queue_urls=self._queue_urls(), within=HINT_SEND_LIMIT)
 
     @cached_property
     def document_store(self) -> S3DocumentStore:

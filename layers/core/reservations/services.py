@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -271,27 +272,27 @@ class Services:
 
     @cached_property
     def publisher(self) -> ports.MessagePublisher:
-        from reservations.adapters.aws.sqs import SQS_CONFIG
+        from reservations.adapters.aws.sqs import SQS_CONFIG, SqsMessagePublisher
 
-        return self._new_publisher(SQS_CONFIG)
+        sqs = boto3.client("sqs", config=SQS_CONFIG)
+        return SqsMessagePublisher(sqs, queue_urls=self._queue_urls())
 
     @cached_property
     def prompt_publisher(self) -> ports.MessagePublisher:
         """For a caller that waits: it gives up soon."""
-        from reservations.adapters.aws.prompt_publisher import PromptPublisher
-        from reservations.adapters.aws.sqs import SQS_PROMPT_CONFIG
+        from reservations.adapters.aws.prompt_publisher import PromptPublisher, SignedSqs
 
-        publisher = self._new_publisher(SQS_PROMPT_CONFIG)
-        return PromptPublisher(publisher, within=config.HINT_SEND_LIMIT)
-
-    def _new_publisher(self, limits: Config) -> ports.MessagePublisher:
-        from reservations.adapters.aws.sqs import SqsMessagePublisher
-
-        urls = self._variables(config.QueueSettings)
-        return SqsMessagePublisher(
-            boto3.client("sqs", config=limits),
-            queue_urls={queue: getattr(urls, f"{queue}_queue_url") for queue in Queue},
+        within, urls = config.HINT_SEND_LIMIT, self._queue_urls()
+        sqs = SignedSqs(
+            boto3.Session(),
+            endpoint=self.environment.get("AWS_ENDPOINT_URL") or _origin(urls[Queue.PAYMENT]),
+            connect_seconds=within.total_seconds(),
         )
+        return PromptPublisher(sqs, queue_urls=urls, within=within)
+
+    def _queue_urls(self) -> Mapping[Queue, str]:
+        urls = self._variables(config.QueueSettings)
+        return {queue: getattr(urls, f"{queue}_queue_url") for queue in Queue}
 
     @cached_property
     def dead_letters(self) -> "DeadLetterSink":
@@ -355,3 +356,7 @@ class Services:
             sender=sender,
             configuration_set=feedback.mail_configuration_set,
         )
+
+
+def _origin(url: str) -> str:
+    return "{0.scheme}://{0.netloc}".format(urlsplit(url))

@@ -18,6 +18,7 @@ import httpx
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
+from reservations.adapters.exchange import HttpWire, Request
 from reservations.adapters.mysql.engine import Database, Query
 
 _IDS = re.compile(r"(?<=/)(pay|ref|bkg)_[^/]+")
@@ -83,7 +84,7 @@ def warm(crossings: list[str]) -> list[str]:
 
 
 class _Depth(threading.local):
-    """Calls under way in a thread: hints leave from one of their own."""
+    """Calls under way in a thread."""
 
     now = 0
 
@@ -171,6 +172,7 @@ def watch(tracer: Tracer) -> None:
     wrapped(Connection, "rollback", lambda *_: "sql ROLLBACK")
     for name in ("execute", "executemany"):
         wrapped(Cursor, name, lambda statement, *_: f"sql {summary_of(statement)}")
+    wrapped(HttpWire, "send", lambda request, _: exchange_line(request))
     wrapped(httpx.HTTPTransport, "handle_request", lambda request: f"http {request_line(request)}")
 
     connected = Database._connected
@@ -207,6 +209,13 @@ def summary_of(statement: str) -> str:
 
 def request_line(request: httpx.Request) -> str:
     return f"{request.method} {_IDS.sub('{id}', request.url.path)}"
+
+
+def exchange_line(request: Request) -> str:
+    if operation := request.headers.get("X-Amz-Target"):
+        return operation.removeprefix("Amazon").replace("SQS.", "sqs ")
+    path, _, _ = request.target.partition("?")
+    return f"http {request.method} {_IDS.sub('{id}', path)}"
 
 
 def encode(message: dict[str, Any]) -> bytes:

@@ -21,6 +21,7 @@ from tests.proofs.hostile.rows import Row, decimal
 from tests.proofs.hostile.service import API_KEY, Service
 from tests.proofs.hostile.supplier import SupplierService
 from tests.proofs.hostile.wire import Surroundings, Switchboard, Wire
+from tests.worlds.wire import OverHttpx
 
 
 @dataclass(slots=True, kw_only=True)
@@ -109,7 +110,7 @@ class _Clients:
             read_seconds=limits.read,
             now=lambda: self.clock(),
             traceparent=lambda: None,
-            transport=self.boards[provider],
+            wire=OverHttpx(self.boards[provider]),
         )
 
 

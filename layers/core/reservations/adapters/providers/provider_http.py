@@ -1,28 +1,35 @@
 """HTTP to a provider. Each request ends as surely not sent, answered, or unknown."""
 
+import json
 import math
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
+from urllib.parse import urlencode, urlsplit
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tenacity import retry, retry_if_exception_type, stop_after_attempt
 
+from reservations.adapters.exchange import (
+    LOST,
+    Answer,
+    Deadline,
+    HttpWire,
+    NotReachedError,
+    Request,
+    Wire,
+)
 from reservations.application.ports import Reply
 from reservations.config import CONNECT_ATTEMPTS
 from reservations.domain.errors import InvalidMoneyError
 from reservations.domain.facts import Listing, NoAnswer, NotSent, Outcome, Seen
 
 _BODY_LIMIT = 1024 * 1024  # bytes
-_CONNECT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout)
 _RETRY_AFTER_DIGITS = 9
 
 # Safe in a path, in a header and in our columns.
@@ -90,28 +97,19 @@ class ProviderHttp:
         read_seconds: float,
         now: Callable[[], datetime],
         traceparent: Callable[[], str | None],
-        transport: httpx.BaseTransport | None = None,
+        wire: Wire | None = None,
     ) -> None:
-        if httpx.URL(base_url).scheme not in ("http", "https"):
-            raise ValueError("a provider's address begins with http:// or https://")
-        self._base_url = base_url.rstrip("/")
+        self._wire = wire or HttpWire(base_url, connect_seconds=connect_seconds)
+        self._path = urlsplit(base_url).path.rstrip("/")
         self._limit_seconds = CONNECT_ATTEMPTS * connect_seconds + read_seconds
         self._now = now
         self._traceparent = traceparent
-        self._client = httpx.Client(
-            headers={
-                "Authorization": f"Bearer {api_key}",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "Connection": "close",
-                "User-Agent": "reservations-api",
-            },
-            timeout=httpx.Timeout(read_seconds, connect=connect_seconds),
-            follow_redirects=False,
-            trust_env=False,
-            event_hooks={"response": [_forget_location]},
-            transport=transport or direct_transport(),
-        )
+        self._headers = {
+            "Authorization": f"Bearer {api_key}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "reservations-api",
+        }
 
     def ask(
         self,
@@ -131,47 +129,48 @@ class ProviderHttp:
         """
         if self._now() + timedelta(seconds=self._limit_seconds) > not_after:
             return Reply(outcome=NotSent(), http_status=None, elapsed_ms=0)
-        request = self._client.build_request(
-            method, self._base_url + path, params=query, json=body, headers=self._headers(key)
+        headers = {"Idempotency-Key": key, "traceparent": self._traceparent()}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        request = Request(
+            method=method,
+            target=f"{self._path}{path}" + (f"?{urlencode(query)}" if query else ""),
+            headers=self._headers | {name: value for name, value in headers.items() if value},
+            body=None if body is None else _json(body),
         )
         began = time.monotonic()
         reply = self._exchange(request, read)
         return replace(reply, elapsed_ms=round((time.monotonic() - began) * 1000))
 
-    def _headers(self, key: str | None) -> dict[str, str]:
-        headers = {"Idempotency-Key": key, "traceparent": self._traceparent()}
-        return {name: value for name, value in headers.items() if value}
-
-    def _exchange(self, request: httpx.Request, read: Callable[[bytes], Reading]) -> Reply:
+    def _exchange(self, request: Request, read: Callable[[bytes], Reading]) -> Reply:
         status = code = None
-        with _Deadline(self._limit_seconds) as deadline:
-            request.extensions["trace"] = deadline.trace
-            try:
-                with closing(self._send(request)) as response:
-                    status = response.status_code
-                    outcome, alarm = self._judge(response, read)
-                    code = None if response.is_success else _code_in(response)
-            except (*_CONNECT_ERRORS, httpx.PoolTimeout):
-                outcome, alarm = NotSent(), None
-            except httpx.HTTPError:
-                outcome, alarm = NoAnswer(), None
+        deadline = Deadline(self._limit_seconds)
+        try:
+            with closing(self._send(request, deadline)) as answer:
+                status = answer.status
+                outcome, alarm = self._judge(answer, read)
+                code = None if 200 <= status < 300 else _code_in(answer)
+        except NotReachedError:
+            outcome, alarm = NotSent(), None
+        except LOST:
+            outcome, alarm = NoAnswer(), None
         return Reply(outcome=outcome, http_status=status, elapsed_ms=0, alarm=alarm, code=code)
 
     @retry(
-        retry=retry_if_exception_type(_CONNECT_ERRORS),
+        retry=retry_if_exception_type(NotReachedError),
         stop=stop_after_attempt(CONNECT_ATTEMPTS),
         reraise=True,
     )
-    def _send(self, request: httpx.Request) -> httpx.Response:
-        return self._client.send(request, stream=True)
+    def _send(self, request: Request, deadline: Deadline) -> Answer:
+        return self._wire.send(request, deadline)
 
-    def _judge(self, response: httpx.Response, read: Callable[[bytes], Reading]) -> Reading:
-        retry_after_s = self._retry_after_s(response.headers.get("Retry-After", ""))
-        failure = failure_of(response.status_code, retry_after_s)
+    def _judge(self, answer: Answer, read: Callable[[bytes], Reading]) -> Reading:
+        retry_after_s = self._retry_after_s(answer.header("Retry-After"))
+        failure = failure_of(answer.status, retry_after_s)
         if failure is not None:
             return failure
         try:
-            return read(_body(response))
+            return read(_body(answer))
         except UnusableAnswerError as error:
             return NoAnswer(), error.alarm
         except (ValidationError, InvalidMoneyError):
@@ -215,60 +214,20 @@ def failure_of(
     return unknown, None
 
 
-def direct_transport() -> httpx.HTTPTransport:
-    """No proxy, no kept connection."""
-    limits = httpx.Limits(max_keepalive_connections=0)
-    return httpx.HTTPTransport(trust_env=False, limits=limits)
+def _json(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _forget_location(response: httpx.Response) -> None:
-    """Hide a redirect's target from httpx, which would parse it unasked and raise for a malformed URL."""
-    response.headers.pop("Location", None)
+def _body(answer: Answer) -> bytes:
+    body = answer.read(_BODY_LIMIT + 1)
+    if len(body) > _BODY_LIMIT:
+        raise UnusableAnswerError(Alarm.CONTRACT)
+    return body
 
 
-def _body(response: httpx.Response) -> bytes:
-    body = bytearray()
-    for chunk in response.iter_bytes():
-        body += chunk
-        if len(body) > _BODY_LIMIT:
-            raise UnusableAnswerError(Alarm.CONTRACT)
-    return bytes(body)
-
-
-def _code_in(response: httpx.Response) -> str | None:
+def _code_in(answer: Answer) -> str | None:
     """Read the provider's word for a refusal. Only evidence: without it, the outcome is the same."""
     try:
-        return _Failure.model_validate_json(_body(response)).error.code
-    except (httpx.HTTPError, UnusableAnswerError, ValidationError):
+        return _Failure.model_validate_json(_body(answer)).error.code
+    except (*LOST, UnusableAnswerError, ValidationError):
         return None
-
-
-class _Deadline:
-    """Cuts an exchange that lasts too long: httpx limits each wait, not their sum."""
-
-    def __init__(self, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, self._cut)
-        self._timer.daemon = True
-        self._connection: socket.socket | None = None
-        self._over = False
-
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-
-    def trace(self, event: str, facts: Mapping[str, Any]) -> None:
-        """Learn from httpcore's trace events which socket to cut."""
-        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            self._connection = facts["return_value"].get_extra_info("socket")
-            if self._over:
-                self._cut()
-
-    def _cut(self) -> None:
-        self._over = True
-        if self._connection is not None:
-            with suppress(OSError):
-                # The plain method: that of SSLSocket would drop the session while it is being read.
-                socket.socket.shutdown(self._connection, socket.SHUT_RDWR)
