@@ -1,10 +1,11 @@
 """The promises after a load: nothing lost, nothing doubled, no 500, books that balance, invariants that hold."""
 
+import json
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from local.paths import ROOT
@@ -13,6 +14,8 @@ from tests.e2e.ledgers import EMULATOR_FAULT, ProvidersBooks
 from tools.bench.product import Json
 from tools.stress.target import Target
 from tools.stress.watch import RESTING, Database
+
+Findings = Mapping[str, Sequence[Mapping[str, str]]]
 
 PATIENCE_SECONDS = 300.0  # for accepted reservations to come to rest
 _COMMAND_SECONDS = 240
@@ -65,7 +68,7 @@ def judge(target: Target, run: str, since: object, answers: Sequence[Json]) -> P
     found.unfinished = database.unfinished(since)
     _judge_books(found, target, rows)
     if target.name.startswith("pila"):
-        found.complaints += _invariants()
+        count_broken(found, _invariants(), unanswered=_unanswered_mails(database))
     database.close()
     return found
 
@@ -97,16 +100,43 @@ def _judge_books(found: Promises, target: Target, rows: dict[str, list[Json]]) -
                 found.doubled += any("was charged" in each for each in complaints)
 
 
-def _invariants() -> Iterator[str]:
+def _invariants() -> Findings:
     audit = subprocess.run(
-        [sys.executable, "-m", "local.ops", "invariants"],
+        [sys.executable, "-m", "local.ops", "invariants", "--json"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=_COMMAND_SECONDS,
     )
-    if audit.returncode:
-        yield f"ops invariants: {(audit.stdout + audit.stderr)[-1500:]}"
+    if not audit.stdout:
+        return {"no answer": [{"code": "-", "detail": audit.stderr[-1500:]}]}
+    findings: Findings = json.loads(audit.stdout)
+    return findings
+
+
+def count_broken(found: Promises, findings: Findings, *, unanswered: Collection[str]) -> None:
+    """Complain of broken invariants. A mail that the emulator left without an answer is its own fault.
+
+    The product gives such a mail up in doubt: a third copy may be one too many. It shows the
+    reservation to a person, which is what the invariant is for.
+    """
+    for name, rows in findings.items():
+        for row in rows:
+            if name == "confirmed_without_papers" and row["code"].replace("-", "") in unanswered:
+                found.emulator_faults += 1
+            else:
+                found.complaints.append(f"ops invariants: {name} {row['code']}: {row['detail']}")
+
+
+def _unanswered_mails(database: Database) -> set[str]:
+    """Codes of reservations with a voucher, whose mail was given up as none of its sends had an answer."""
+    rows = database.rows(
+        "SELECT r.code FROM reservation r JOIN mail_send m ON m.reservation_id = r.id"
+        " JOIN document d ON d.reservation_id = r.id WHERE m.kind = 'confirmed'"
+        " AND m.status IN ('started', 'unknown') AND m.check_at IS NULL",
+        (),
+    )
+    return {row["code"] for row in rows}
 
 
 def statuses(answers: Sequence[Json]) -> dict[str, int]:

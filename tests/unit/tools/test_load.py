@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.e2e.ledgers import EMULATOR_FAULT
 from tools.bench.report import Spread, ratio
-from tools.stress.check import Promises, count_failures
+from tools.stress.check import Promises, count_broken, count_failures
 from tools.stress.plan import CREATE, READ, arrivals
 
 
@@ -42,6 +42,26 @@ def test_a_fault_of_the_emulator_is_no_500_of_ours() -> None:
     count_failures(promises, answers)
 
     assert (promises.http_500, promises.emulator_faults, promises.unanswered) == (1, 2, 1)
+
+
+def test_a_mail_that_the_emulator_never_answered_is_no_broken_promise_of_ours() -> None:
+    findings = {
+        "confirmed_without_papers": [
+            {"code": "7KQ2M-XD4RT-S", "detail": "confirmed"},
+            {"code": "22222-22222-2", "detail": "confirmed"},
+        ],
+        "overdue": [{"code": "7KQ2M-XD4RT-S", "detail": "due"}],
+        "money_left": [],
+    }
+    promises = Promises()
+
+    count_broken(promises, findings, unanswered={"7KQ2MXD4RTS"})
+
+    assert promises.emulator_faults == 1
+    assert promises.complaints == [
+        "ops invariants: confirmed_without_papers 22222-22222-2: confirmed",
+        "ops invariants: overdue 7KQ2M-XD4RT-S: due",
+    ]
 
 
 def test_a_ratio_is_the_median_of_those_of_the_rounds() -> None:
