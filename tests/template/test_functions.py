@@ -661,6 +661,29 @@ def test_code_built_for_one_runtime_is_deployed_to_no_other() -> None:
     assert assertion["Assert"] == {"Fn::Equals": [{"Ref": "PythonRuntime"}, runtime]}
 
 
+def test_snapshots_are_refused_for_a_runtime_that_has_none() -> None:
+    """CloudFormation judges the rules before it makes anything."""
+    rule = template()["Rules"]["SnapshotsNeedTheirRuntime"]
+    assert rule["RuleCondition"] == {"Fn::Equals": [{"Ref": "SnapStart"}, "true"]}
+    [assertion] = rule["Assertions"]
+    refused = {"Fn::Equals": [{"Ref": "PythonRuntime"}, "python3.11"]}
+    assert assertion["Assert"] == {"Fn::Not": [refused]}
+
+
+def test_exactly_the_functions_behind_the_gateway_start_from_snapshots() -> None:
+    asked = {folder for folder, own in functions().items() if "SnapStart" in own}
+    called = {
+        folder
+        for folder, own in functions().items()
+        if any(event["Type"] == "Api" for event in own.get("Events", {}).values())
+    }
+    assert asked == called
+    for folder in asked:
+        given = functions()[folder]["SnapStart"]["ApplyOn"]
+        assert given == {"Fn::If": ["WithSnapStart", "PublishedVersions", "None"]}
+        assert functions()[folder]["VersionDeletionPolicy"] == "Delete"  # each one is paid for
+
+
 @pytest.mark.parametrize("layer", ["dependencies", "pdf"])
 def test_the_layers_are_built_for_the_runtime_that_is_deployed(layer: str) -> None:
     runtime = template()["Parameters"]["PythonRuntime"]["Default"]
