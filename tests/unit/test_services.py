@@ -235,7 +235,7 @@ def test_functions_are_imported_without_settings_or_unused_libraries(
     """A cold start pays for its imports, so drivers, providers and fpdf load on first use."""
     late = (
         *("fpdf", "alembic", "tomllib", "reservations.adapters.providers.provider_http"),
-        *("email_validator", "phonenumbers", *driver),
+        *("email_validator", "phonenumbers", "jwt", *driver),
     )
     assert loaded(late, by=[f"functions.{name}.handler" for name in sorted(functions)]) == []
 

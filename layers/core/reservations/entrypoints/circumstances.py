@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import Protocol
-
-from jwt import PyJWK
+from typing import TYPE_CHECKING, Protocol
 
 from reservations import config
 from reservations.domain.clients import ClientModes
 from reservations.domain.policy import Policy
 from reservations.entrypoints import quotes
 from reservations.entrypoints.first_use import FirstUse
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
 
 SETTINGS = (config.ClientSettings, config.QuoteSettings)
 
@@ -22,7 +23,7 @@ class Services(Protocol):
     def now(self) -> datetime: ...
     def durations(self) -> Policy: ...
     def client_modes(self, client_id: str) -> ClientModes: ...
-    def quote_keys(self) -> Mapping[str, PyJWK]: ...
+    def quote_keys(self) -> "Mapping[str, PyJWK]": ...
 
 
 def first_use_by(client_id: str, services: Services) -> FirstUse:

@@ -6,9 +6,8 @@ A quote is no secret and no credential: it may be used again until it expires. I
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from jwt import PyJWK, PyJWS, PyJWTError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
@@ -18,13 +17,14 @@ from reservations.entrypoints.faults import fault
 from reservations.entrypoints.observability import count
 from reservations.strict_json import without_duplicates
 
+if TYPE_CHECKING:
+    from jwt import PyJWK
+
 TYPE = "reservation-quote+jwt"
 LIFETIME = timedelta(minutes=30)  # at most
 LEEWAY = timedelta(seconds=60)  # between two clocks
 
-_JWS = PyJWS()
-
-Keys = Mapping[str, PyJWK]  # by key id, each with its only algorithm
+Keys = Mapping[str, "PyJWK"]  # by key id, each with its only algorithm
 
 _Seconds = Annotated[int, Field(ge=0, lt=2**53)]  # since 1970, exact as a float
 
@@ -67,10 +67,13 @@ def check(quote: str, body: Mapping[str, Any], *, keys: Keys, audience: str, now
 
 
 def _verified(quote: str, *, keys: Keys) -> _Claims:
+    from jwt import PyJWS, PyJWTError
+
+    signatures = PyJWS()
     try:
-        header = _Header.model_validate(_JWS.get_unverified_header(quote))
+        header = _Header.model_validate(signatures.get_unverified_header(quote))
         key = keys[header.kid]
-        payload = _JWS.decode(quote, key=key, algorithms=[key.algorithm_name])
+        payload = signatures.decode(quote, key=key, algorithms=[key.algorithm_name])
         return _Claims.model_validate(json.loads(payload, object_pairs_hook=without_duplicates))
     except (PyJWTError, ValidationError, KeyError, ValueError, RecursionError):
         # The cause would hold the input.
