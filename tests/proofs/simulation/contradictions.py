@@ -143,14 +143,14 @@ def _of_our_refunds(
     listed = {row["refund_id"]: row for row in rows.get(Kind.REFUND, [])}
     for refund in new.standing.refunds:
         said = heard.said(new.reservation_id, Kind.REFUND, refund.provider_id)
-        once = [hundredths(row["amount"]) for row in said if row["status"] == "succeeded"]
+        once = any(row["status"] == "succeeded" for row in said)
         now = listed.get(refund.provider_id or "", {}).get("status", "absent")
         taken_back = once and now in ("rejected", "absent")
-        # A later one of the same sum replaces it. If that one is taken back too, it is the one to tell.
+        # A later one replaces it, of what was left then. If it is taken back too, it is the one to tell.
         replaced = any(
-            row["status"] == "succeeded" and hundredths(row["amount"]) >= max(once)
+            row["status"] == "succeeded"
             for later in new.standing.refunds
-            if once and later.target == refund.target and later.started_at > refund.started_at
+            if later.target == refund.target and later.started_at > refund.started_at
             for row in heard.said(new.reservation_id, Kind.REFUND, later.provider_id)
         )
         if Kind.REFUND in rows and taken_back and refund.target in left and not replaced:
