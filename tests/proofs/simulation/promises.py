@@ -144,14 +144,17 @@ class Promises:
         return cancelled_at + CALL_LIMIT < answers.listed[key].at
 
     def _check_opened(self, new: Reservation, kind: str, subject: str, seen: str) -> None:
-        """Check that an absence was listed three times over a quarter of an hour."""
+        """Check that an absence was listed three times over a quarter of an hour.
+
+        A payment that is listed as voided is as good as absent.
+        """
         if kind not in ABSENCES or seen != "absent" or new.facts.reason is not None:
             return
         key = str(new.reservation_id), ABSENCES[kind]
         times = [
             told.at
             for told in self._world.answers.listings.get(key, [])
-            if all(row[ID[told.kind]] != subject for row in told.rows)
+            if all(row[ID[told.kind]] != subject or row["status"] == "voided" for row in told.rows)
         ]
         if not times:
             return  # its listings were no usable ones: the last usable one showed it
