@@ -344,8 +344,8 @@ set-up:
 	@test -x $(tools)/python || { echo "Nothing was set up here yet. Start with: make run"; exit 1; }
 
 # Requirements files with hashes instead of uv.lock, which records the host names of registries. LocalStack's is of
-# a fixed day: later releases of its dependencies break it, though its metadata allows them. 4.13.1 runs on Python
-# 3.11 to 3.13, 4.14 on 3.13 only.
+# a fixed day: later releases of its dependencies break it, though its metadata allows them. 4.13.1 serves Python 3.11,
+# and 2026.3.0, the last open release, every newer one.
 compile = $(uv) pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url --python-version 3.11
 
 ##@ Packages
@@ -367,3 +367,4 @@ lock: node-tools ## Make every lock again from pyproject.toml
 		$(npm) update --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts --prefix "$$(dirname "$$lock")"; done
 	echo uv | $(compile) - -o local/locks/bootstrap.lock
 	echo 'localstack-core[runtime]==4.13.1' | $(compile) --exclude-newer 2026-03-05 - -o local/locks/localstack.lock
+	printf 'localstack-core[runtime]==2026.3.0\nservice-identity\n' | $(compile:3.11=3.12) --exclude-newer 2026-03-25 - -o local/locks/localstack-2026.lock

@@ -119,7 +119,9 @@ if [ "$python" != "$(find_python 3.11 3.12 3.13)" ]; then # neither Lambda nor L
     fail "Functions run on Python 3.11 to 3.13, and none of these was found." "Install python3.13 beside $python."
 fi
 environment "$PWD/.venv" local/locks/dev.lock "$python"
-environment "$state/venvs/localstack" local/locks/localstack.lock "$python"
+localstack=localstack-2026 # the last open release; it needs Python 3.12 (ADR-008)
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 12))' || localstack=localstack
+environment "$state/venvs/localstack" "local/locks/$localstack.lock" "$python"
 environment "$state/venvs/lambda" local/locks/lambda.lock "$python"
 environment "$state/venvs/sam" local/locks/sam.lock "$python"
 if [ -n "${1:-}" ]; then environment "$state/venvs/$1" "local/locks/$1.lock" "$python"; fi # security, mutation, browser, load, node

@@ -107,15 +107,18 @@ def web_origin() -> str:
 
 
 def settings_fingerprint(settings: dict[str, Parameter]) -> str:
-    """Return the fingerprint of LocalStack's settings and launcher: a change requires a new LocalStack."""
+    """Return the fingerprint of LocalStack's settings, launcher and packages: a change requires a new LocalStack."""
     digest = hashlib.sha256(repr(sorted(settings.items())).encode())
-    _add_files(digest, [ROOT / "local" / "localstack"])
+    _add_files(
+        digest, [ROOT / "local" / "localstack", *(ROOT / "local" / "locks").glob("localstack*")]
+    )
     return digest.hexdigest()
 
 
 def sources_fingerprint() -> str:
-    """Return the fingerprint of the deployed sources: template, functions and layers."""
-    return _fingerprint("template.yaml", "samconfig.toml", "functions", "layers")
+    """Return the fingerprint of the deployed sources and of the Python that their bytecode is for."""
+    sources = _fingerprint("template.yaml", "samconfig.toml", "functions", "layers")
+    return f"{runtime()} {sources}"
 
 
 def servers_fingerprint() -> str:

@@ -51,7 +51,8 @@ def _configure(state: Path, address: str) -> None:
             # Each service takes up to a second to load, so all load while SAM builds.
             "EAGER_SERVICE_LOADING": "1",
             "SERVICES": ",".join(_SERVICES),
-            "LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT": "20",
+            # AWS gives 10 s. A cold start takes a second of CPU, but minutes of waiting on a saturated machine.
+            "LAMBDA_RUNTIME_ENVIRONMENT_TIMEOUT": "120",
             # AWS polls without a break. By default LocalStack polls a queue every second, every 10 s
             # while it is idle, and every 60 s after an error.
             "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.01",

@@ -77,6 +77,13 @@ def test_changed_settings_need_a_new_localstack() -> None:
     assert fingerprint(settings) != fingerprint(moved)
 
 
+def test_a_build_for_another_python_is_made_again(tmp_path: Path) -> None:
+    sources = deployment.sources_fingerprint()
+    (tmp_path / deployment.STAMP).write_text(sources.replace(deployment.runtime(), "python3.10"))
+
+    assert not deployment.is_built(sources, tmp_path)
+
+
 def test_an_unknown_engine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_ENGINE", "oracle")
 
