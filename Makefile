@@ -45,6 +45,11 @@ up: bootstrap ## Start (or heal) the stack without making a reservation
 test: node-tools browser-tools ## Run every test on the stack; ARGS go to pytest (make test ARGS="-k voucher")
 	@exec $(stack) test $(ARGS)
 
+.PHONY: test-second
+test-second: bootstrap ## Test on a second emulator, ministack: limits, roles, the migration of the stack (ADR-032)
+	@sh local/bootstrap.sh ministack
+	@exec $(tools)/python -m local.second $(ARGS)
+
 .PHONY: node-tools
 node-tools: ## Install Node and the npm packages of the tests, under .local/
 	@sh local/bootstrap.sh node
@@ -368,3 +373,4 @@ lock: node-tools ## Make every lock again from pyproject.toml
 	echo uv | $(compile) - -o local/locks/bootstrap.lock
 	echo 'localstack-core[runtime]==4.13.1' | $(compile) --exclude-newer 2026-03-05 - -o local/locks/localstack.lock
 	printf 'localstack-core[runtime]==2026.3.0\nservice-identity\n' | $(compile:3.11=3.12) --exclude-newer 2026-03-25 - -o local/locks/localstack-2026.lock
+	printf 'ministack==1.5.33\naws-sam-translator\nboto3\n' | $(compile) --universal - -o local/locks/ministack.lock

@@ -124,7 +124,7 @@ localstack=localstack-2026 # the last open release; it needs Python 3.12 (ADR-00
 environment "$state/venvs/localstack" "local/locks/$localstack.lock" "$python"
 environment "$state/venvs/lambda" local/locks/lambda.lock "$python"
 environment "$state/venvs/sam" local/locks/sam.lock "$python"
-if [ -n "${1:-}" ]; then environment "$state/venvs/$1" "local/locks/$1.lock" "$python"; fi # security, mutation, browser, load, node
+if [ -n "${1:-}" ]; then environment "$state/venvs/$1" "local/locks/$1.lock" "$python"; fi # security, mutation, browser, load, node, ministack
 if [ "${1:-}" = node ]; then
   environment "$state/venvs/clients" local/locks/clients.lock "$python"
   for lock in tests/*/package-lock.json; do node_packages "$lock"; done

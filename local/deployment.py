@@ -154,7 +154,8 @@ def client(service: str, endpoint: str) -> Any:
         region_name=REGION,
         aws_access_key_id="test",
         aws_secret_access_key="test",
-        config=Config(connect_timeout=5, read_timeout=60, retries={"total_max_attempts": 2}),
+        # A saturated machine takes minutes for a second's work. A repeated CreateStack would be refused.
+        config=Config(connect_timeout=5, read_timeout=300, retries={"total_max_attempts": 2}),
     )
 
 
@@ -213,15 +214,22 @@ def deploy(
     api_url = f"{address}/_aws/execute-api/{_API_ID}/live"
     put_parameters(endpoint, settings | {"public-base-url": Parameter(api_url)})
     verify_sender(endpoint)
-    _create_stack(endpoint, known, template, origin)
+    create_stack(endpoint, known, template, origin)
     resources = resources_of(endpoint)
     _publish_mail_events(endpoint, resources)
     _migrate(endpoint, resources)
-    _publish_what_waits(endpoint, resources)
+    publish_what_waits(endpoint, resources)
     return api_url
 
 
-def _create_stack(endpoint: str, known: Secrets, template: dict[str, Any], origin: str) -> None:
+def create_stack(
+    endpoint: str, known: Secrets, template: dict[str, Any], origin: str, **parameters: str
+) -> None:
+    """Create the stack of a template, with further values of its parameters, and wait for it.
+
+    Raises:
+        StackError: a resource could not be created.
+    """
     cloudformation = client("cloudformation", endpoint)
     values = {
         "PythonRuntime": runtime(),
@@ -232,6 +240,7 @@ def _create_stack(endpoint: str, known: Secrets, template: dict[str, Any], origi
         "PartnerQuote": "observe",
         "UnpaidMailsPerClient": "10000",
         "AllowedOrigin": origin,
+        **parameters,
     }
     cloudformation.create_stack(
         StackName=STACK,
@@ -248,7 +257,7 @@ def _create_stack(endpoint: str, known: Secrets, template: dict[str, Any], origi
     except WaiterError as error:
         raise StackError(
             "\n    ".join(["CloudFormation could not create:", *_failures(cloudformation)]),
-            remedy=f"Fix template.yaml and run the command again; see also {LOGS}/localstack.log.",
+            remedy=f"Fix template.yaml and run the command again; see also the emulator's log in {LOGS}.",
         ) from error
 
 
@@ -286,12 +295,16 @@ def hot_template() -> dict[str, Any]:
     would cost a third of the start.
     """
     template = built_template()
-    for resource in template["Resources"].values():
-        property_of_code = _CODE.get(resource["Type"])
-        if property_of_code:
-            folder = BUILD / resource["Properties"][property_of_code]
-            resource["Properties"][property_of_code] = {"Bucket": "hot-reload", "Key": str(folder)}
+    for properties, name in code_in(template):
+        properties[name] = {"Bucket": "hot-reload", "Key": str(BUILD / properties[name])}
     return template
+
+
+def code_in(template: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the properties of each function and layer, and the name of the one that has its code."""
+    for resource in template["Resources"].values():
+        if name := _CODE.get(resource["Type"]):
+            yield resource["Properties"], name
 
 
 def _failures(cloudformation: Any) -> list[str]:
@@ -326,7 +339,7 @@ def change_saga_policy(endpoint: str, policy: str) -> None:
         aws.get_waiter("function_updated_v2").wait(
             FunctionName=name, WaiterConfig={"Delay": 0.2, "MaxAttempts": 150}
         )
-    _publish_what_waits(endpoint, resources)
+    publish_what_waits(endpoint, resources)
 
 
 def verify_sender(endpoint: str) -> None:
@@ -454,7 +467,7 @@ def _migrate(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
         )
 
 
-def _publish_what_waits(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
+def publish_what_waits(endpoint: str, resources: dict[str, tuple[str, str]]) -> None:
     """Run the poller once: its rule alone would leave it idle for up to a minute."""
     if "PollOutboxFunction" in resources:
         client("lambda", endpoint).invoke(

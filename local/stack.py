@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 if __name__ == "__main__":
@@ -108,8 +109,8 @@ def _blueprint() -> _Blueprint:
         origin=deployment.web_origin(),
         localstack=_localstack(ports["localstack"]),
         servers=[
-            _simulator("payments", ports["payments"], secrets.payments_api_key),
-            _simulator("supplier", ports["supplier"], secrets.supplier_api_key),
+            simulator("payments", ports["payments"], secrets.payments_api_key),
+            simulator("supplier", ports["supplier"], secrets.supplier_api_key),
             _offers(ports["offers"], secrets.quote_signing_key),
             _page(ports["web"]),
         ],
@@ -122,29 +123,32 @@ def _localstack(port: int) -> Service:
     return Service(
         name="localstack",
         command=[str(part) for part in (*launcher, _LOCALSTACK_STATE, port, python)],
-        healthy=lambda: _answers(port, "/_localstack/health"),
+        healthy=lambda: answers(port, "/_localstack/health"),
         # It talks to itself only, under several names.
         environment={"PYTHONPATH": str(ROOT), "NO_PROXY": "*", "no_proxy": "*"},
         start_seconds=180,  # 3 s on an idle machine; a saturated one must not fail for that
     )
 
 
-def _simulator(name: str, port: int, api_key: str) -> Service:
-    ledger = _LEDGERS / f"{name}.sqlite"
+def simulator(
+    provider: str, port: int, api_key: str, *, ledgers: Path = _LEDGERS, prefix: str = ""
+) -> Service:
+    """Return the service that simulates a provider; a second one beside it has a prefix."""
+    ledger = ledgers / f"{provider}.sqlite"
     command = [
         sys.executable,
         "-m",
         "local.simulators",
-        name,
+        provider,
         "--port",
         port,
         "--late-seconds",
         _LATE,
     ]
     return Service(
-        name=name,
+        name=f"{prefix}{provider}",
         command=[str(part) for part in (*command, "--state", ledger)],
-        healthy=lambda: _answers(port, "/_sim/health"),
+        healthy=lambda: answers(port, "/_sim/health"),
         environment={"PYTHONPATH": str(ROOT), "SIMULATOR_API_KEY": api_key},
     )
 
@@ -154,7 +158,7 @@ def _offers(port: int, signing_key: str) -> Service:
     return Service(
         name="offers",
         command=command,
-        healthy=lambda: _answers(port, "/_sim/health"),
+        healthy=lambda: answers(port, "/_sim/health"),
         environment={"PYTHONPATH": str(ROOT), "QUOTE_SIGNING_KEY": signing_key},
     )
 
@@ -163,12 +167,12 @@ def _page(port: int) -> Service:
     return Service(
         name="web",
         command=[sys.executable, "-m", "local.web", "--port", str(port)],
-        healthy=lambda: _answers(port, "/"),
+        healthy=lambda: answers(port, "/"),
         environment={"PYTHONPATH": str(ROOT)},
     )
 
 
-def _answers(port: int, path: str) -> bool:
+def answers(port: int, path: str) -> bool:
     """Ask without httpx, which would read all trusted roots at every attempt."""
     with contextlib.closing(HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
         try:
