@@ -278,6 +278,8 @@ def built_template(folder: Path = BUILD) -> dict[str, Any]:
     template: dict[str, Any] = yaml.safe_load((folder / "template.yaml").read_text())
     for name in _GRADUAL:
         del template["Globals"]["Function"][name]
+    for resource in template["Resources"].values():
+        resource.get("Properties", {}).pop("VersionDeletionPolicy", None)
     template["Globals"]["Function"]["Environment"]["Variables"] |= BUCKET_ADDRESSING
     template["Resources"]["Api"]["Properties"] |= _FIXED_ID
     template["Resources"] = {
@@ -309,12 +311,14 @@ def code_in(template: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
 
 def _failures(cloudformation: Any) -> list[str]:
     pages = cloudformation.get_paginator("describe_stack_events").paginate(StackName=STACK)
-    return [
+    [stack] = cloudformation.describe_stacks(StackName=STACK)["Stacks"]
+    failed = [
         f"{event['LogicalResourceId']}: {event['ResourceStatusReason']}"
         for page in pages
         for event in page["StackEvents"]
         if event["ResourceStatus"].endswith("FAILED") and event.get("ResourceStatusReason")
     ]
+    return failed or [stack.get("StackStatusReason", "the transform of the template failed")]
 
 
 def put_parameters(endpoint: str, settings: dict[str, Parameter], *, stage: str = STAGE) -> None:
