@@ -55,12 +55,12 @@ def _of(name: str, module: str, old: str, new: str, *more: tuple[str, str]) -> M
 _ALL = (
     # --- the plan
     _of("the money rule stops at closing", _PLAN,
-        "if charge is spared or not standing.may_refund(charge):",
-        "if charge is spared or standing.closed or not standing.may_refund(charge):"),
-    _of("refunds before the booking is cancelled", _PLAN,
-        "costs = standing.closed and standing.may_be_booked", "costs = False"),
+        "if charge is standing.spared_charge or not",
+        "if charge is standing.spared_charge or standing.closed or not"),
+    _of("refunds before the booking is cancelled", _STANDING,
+        "self.covering_charge if self.closed and self.may_be_booked else", "None if self.closed else"),
     _of("refunds also what is kept", _PLAN,
-        "if charge is spared or not standing.may_refund(charge):",
+        "if charge is standing.spared_charge or not standing.may_refund(charge):",
         "if not standing.may_refund(charge):"),
     _of("the refund's key counts the refunded amount", _ACCOUNT,
         'key = f"refund:{self.charge.provider_id}"',

@@ -377,7 +377,8 @@ def test_a_call_can_be_attested_from_its_deadline_on() -> None:
 def test_an_undoing_that_never_arrives_can_be_attested_from_its_deadline_on(
     undoing: Call, decision: Decision
 ) -> None:
-    facts = some_facts(a_charge(), a_booking(), undoing, reason=Reason.CUSTOMER_CANCELLED)
+    booking = a_booking(Status.CANCELLED) if decision is Decision.REFUNDED else a_booking()
+    facts = some_facts(a_charge(), booking, undoing, reason=Reason.CUSTOMER_CANCELLED)
 
     attested = decide(facts, decision).row(undoing.key)
 
@@ -455,3 +456,16 @@ def test_the_day_after_the_trip_nothing_needs_the_data() -> None:
     ends_today = replace(TRIP, ends_on=NOON.date())
 
     refuse_to_erase(confirmed(offer=ends_today), NOON + timedelta(days=1))
+
+
+def test_a_refund_that_waits_for_a_booking_to_be_cancelled_is_no_matter_of_its_own() -> None:
+    refused = a_cancellation(Status.DECLINED)
+    never_arrived = a_refund(Status.NOT_FOUND, check_at=LATER + HOUR)
+    facts = some_facts(
+        a_charge(), never_arrived, a_booking(), refused, reason=Reason.CUSTOMER_CANCELLED
+    )
+
+    assert Standing(facts).reviews(LATER) == {Review.CANCEL_REFUSED}
+
+    cancelled = decide(facts, Decision.CANCELLED)
+    assert Review.DEADLINE in Standing(cancelled).reviews(LATER)

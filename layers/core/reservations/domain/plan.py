@@ -228,11 +228,9 @@ def _service_rule(standing: Standing, at: Moment) -> Iterator[Action]:
 
 
 def _money_rule(standing: Standing, at: Moment) -> Iterator[Action]:
-    """Refund all charges but one: the kept one or, once closed, the cover of a possible booking."""
-    costs = standing.closed and standing.may_be_booked
-    spared = standing.covering_charge if costs else standing.kept_charge
+    """Refund all charges but the spared one."""
     for charge in standing.held_charges:
-        if charge is spared or not standing.may_refund(charge):
+        if charge is standing.spared_charge or not standing.may_refund(charge):
             continue
         refund = standing.account_of(charge).next_refund
         if refund is not None and _may_send(standing.facts, refund.key, at):

@@ -195,6 +195,11 @@ class Standing:
 
         return min(self.held_charges, key=rank, default=None)
 
+    @property
+    def spared_charge(self) -> Call | None:
+        """The charge that is not refunded now: the kept one or, once closed, the cover of a possible booking."""
+        return self.covering_charge if self.closed and self.may_be_booked else self.kept_charge
+
     @cached_property
     def _refunding(self) -> frozenset[str | None]:
         """The payments whose refund was begun."""
@@ -359,14 +364,16 @@ class Standing:
         """The calls that need a person once their deadline is over.
 
         A charge or a booking that never arrives ends with the hold or the window. A refund or a
-        cancellation is sent for ever, while there is something to give back.
+        cancellation is sent for ever, while there is something to give back. The money of a booking
+        that may live is not sent back meanwhile.
         """
         due_back = {call.provider_id for call in (*self.held_charges, *self.live_bookings)} - {None}
+        spared = self.spared_charge.provider_id if self.spared_charge else None
         return tuple(
             call
             for call in self.facts.calls
-            if (call.target in due_back and (call.open or self._is_sent_for_ever(call)))
-            or (call.open and call.operation is not Operation.REFUND)
+            if (call.open and (call.target in due_back or call.operation is not Operation.REFUND))
+            or (call.target in due_back - {spared} and self._is_sent_for_ever(call))
         )
 
     def _is_sent_for_ever(self, call: Call) -> bool:
