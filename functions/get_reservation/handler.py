@@ -45,19 +45,17 @@ def get_timeline(app: APIGatewayRestResolver, services: Services, code: str) -> 
 
 
 def get_voucher(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:
-    expires_at = services.now() + LINK_LIFETIME
+    event, expires_at = app.current_event, services.now() + LINK_LIFETIME
     url = link_to_voucher(
         http.path_text(code),
         **_access(app, services),
         store=services.brief_document_store,
         renderer=services.voucher_renderer,
         **services.letterhead(),
-        head=http.is_head(app.current_event),
-        inline=http.wants_inline(app.current_event),
+        head=http.is_head(event),
+        inline=http.wants_inline(event),
     )
-    return answers.voucher_link(
-        url, expires_at=expires_at, as_json=http.wants_json(app.current_event)
-    )
+    return answers.voucher_link(url, expires_at=expires_at, as_json=http.wants_json(event))
 
 
 class _Access(TypedDict):

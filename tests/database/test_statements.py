@@ -57,6 +57,7 @@ VALUES: dict[str, Any] = {
     "hour": RESERVATION_ID,
     "day": RESERVATION_ID,
     "queue": Queue.PAYMENT,
+    "former": "𝒳" * 320,
 }
 
 

@@ -34,6 +34,7 @@ from sqlalchemy import Connection, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 from local.events import TODAY
+from reservations.adapters.exchange import HttpWire
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.tables import METADATA
 from reservations.domain.access_token import KeyRing
@@ -65,6 +66,7 @@ from tests.worlds.invocation import Context, LogBook, an_event
 from tests.worlds.quotes import JWK_SET
 from tests.worlds.services import handler_of
 from tests.worlds.signing import signed_headers
+from tests.worlds.wire import OverHttpx
 
 pytestmark = [pytest.mark.mysql, pytest.mark.timeout(600)]
 
@@ -235,7 +237,7 @@ class Doors:
             known = f"{operation} {parameters}"
             return self.through("aws", lambda: call(client, operation, parameters), known)
 
-        def asked(_: Any, request: httpx.Request) -> httpx.Response:
+        def asked(request: httpx.Request) -> httpx.Response:
             known = f"{request.url} {request.headers.raw} {request.read().decode()}"
             self.heard.append(known)
             return cast(
@@ -246,7 +248,8 @@ class Doors:
         monkeypatch.setattr(Cursor, "execute", executed)
         monkeypatch.setattr(pymysql.Connection, "commit", committed)
         monkeypatch.setattr(BaseClient, "_make_api_call", called)
-        monkeypatch.setattr(httpx.HTTPTransport, "handle_request", asked)
+        others = OverHttpx(httpx.MockTransport(asked))
+        monkeypatch.setattr(HttpWire, "send", lambda _, *request: others.send(*request))
 
 
 PAID_FOR = {"reference": str(RESERVATION_ID), "amount": "342.50"}

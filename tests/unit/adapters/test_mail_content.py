@@ -45,6 +45,7 @@ EVERY_KIND = [
     replace(A_MAIL, kind=kind, language=language, closed_reason=reason)
     for language in Language
     for kind in MailKind
+    if kind is not MailKind.ADDRESS_CHANGED  # a notice: see `compose_notice`
     for reason in CLOSED.get(kind, (None,))
 ]
 
