@@ -294,6 +294,13 @@ class Account:
                 return Refund(self.refund_key(2), left)
         return None
 
+    def has_turned_up(self, since: datetime) -> bool:
+        """`True` for a refund of unknown origin that was first seen after `since`.
+
+        It may be a part of one of ours that got no answer: the rest may be listed later.
+        """
+        return any(row.first_at > since for row in self._foreign_rows)
+
     def refund_key(self, number: int) -> str:
         """The idempotency key of the first, the second... refund."""
         key = f"refund:{self.charge.provider_id}"

@@ -232,8 +232,11 @@ def _money_rule(standing: Standing, at: Moment) -> Iterator[Action]:
     for charge in standing.held_charges:
         if charge is standing.spared_charge or not standing.may_refund(charge):
             continue
-        refund = standing.account_of(charge).next_refund
-        if refund is not None and _may_send(standing.facts, refund.key, at):
+        account = standing.account_of(charge)
+        refund, sure_at = account.next_refund, at.now - at.policy.refund_believed
+        if refund is None or (account.sent and account.has_turned_up(sure_at)):
+            continue
+        if _may_send(standing.facts, refund.key, at):
             yield Send(
                 operation=Operation.REFUND,
                 key=refund.key,
