@@ -188,7 +188,7 @@ def test_an_unknown_member_is_refused_without_repeating_its_name(
     assert error["code"] == "unknown_member"
     assert error["pointer"] == where.removesuffix("/{}")
     assert "card_number" not in answer.text
-    assert "4111" not in answer.text
+    assert "41111111" not in answer.text  # four digits may be of an id
     assert backstage.stored("partner") == before
 
 

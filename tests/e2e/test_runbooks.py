@@ -68,7 +68,10 @@ def names(
     [booking] = backstage.bookings(contradicted)
     backstage.set_row("supplier", "booking", booking["booking_id"], set={"ends_on": "2099-12-31"})
     eventually(lambda: contradicted.read()["requires_support"], of="a contradiction that is open")
+    [over] = backstage.bookings(past)
     hand.change_trip(past, "starts_on = '2026-01-01', ends_on = '2026-01-02'")
+    dates = {"starts_on": "2026-01-01", "ends_on": "2026-01-02"}
+    backstage.set_row("supplier", "booking", over["booking_id"], set=dates)
     return {
         "DESDE": "1m",  # no longer, as all that was sent since then is asked about
         "API_URL": steady_stack["api_url"],

@@ -215,10 +215,10 @@ _ALL = (
         "refunded_minor=charge.refunded_minor if refunded is None else refunded,",
         "refunded_minor=0,"),
     _of("own refund failed: a third one leaves", _ACCOUNT,
-        "        return None\n\n    def refund_key(",
+        "        return None\n\n    def has_turned_up(",
         "        if self._is_rejected_later(self.sent[-1]):\n"
         "            return Refund(self.refund_key(len(self.sent) + 1), left)\n"
-        "        return None\n\n    def refund_key("),
+        "        return None\n\n    def has_turned_up("),
     _of("payment voided: it is not missed", _COMPARISON,
         "        found.observe(Kind.PAYMENT_ABSENT, about, change)\n", "        pass\n"),
     _of("payment absent: it is not missed", _COMPARISON,

@@ -458,6 +458,18 @@ def test_the_day_after_the_trip_nothing_needs_the_data() -> None:
     refuse_to_erase(confirmed(offer=ends_today), NOON + timedelta(days=1))
 
 
+def test_a_transfer_answers_all_refused_refunds_of_a_payment() -> None:
+    again = a_refund(Status.DECLINED, key="refund:pay_1:2", provider_id="ref_2")
+    facts = some_facts(
+        a_charge(), a_refund(Status.DECLINED), again, reason=Reason.CUSTOMER_CANCELLED
+    )
+    assert Standing(facts).reviews(LATER) == {Review.REFUND_REFUSED}
+
+    returned = Standing(decide(facts, Decision.REFUNDED, "SEPA-77"))
+
+    assert (returned.state, returned.reviews(LATER)) == (State.REFUNDED, frozenset())
+
+
 def test_a_refund_that_waits_for_a_booking_to_be_cancelled_is_no_matter_of_its_own() -> None:
     refused = a_cancellation(Status.DECLINED)
     never_arrived = a_refund(Status.NOT_FOUND, check_at=LATER + HOUR)

@@ -387,6 +387,8 @@ def _the_one_in_question(
 ) -> Call:
     asked = [c for c in standing.facts.of(operation) if _in_question(standing, c, now)]
     calls = [call for call in asked if target in (None, _named(call))]
+    if operation is Operation.REFUND and len({call.target for call in calls}) == 1:
+        calls = calls[-1:]  # the last refund of a payment stands for those that were refused before
     match calls:
         case [call]:
             return call
