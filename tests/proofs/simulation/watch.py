@@ -395,7 +395,9 @@ class Watch:
             fail("voucher", "the store has another")
         row = self._world.providers.supplier.find(known, Kind.BOOKING)
         names = {(row and row.locator) or known}  # a person may mistype an id that never was
-        if known in self._world.attested:  # an operator knows only the supplier's id
+        said = self._world.answers.said(new.reservation_id, Kind.BOOKING, known)
+        late = any(row["status"] == "confirmed" and not row.get("locator") for row in said)
+        if known in self._world.attested or late:  # an operator knows only the supplier's id
             names.add(str(known))
         right = {f"{new.code} {party.customer.full_name} {name}" for name in names}
         if content.decode() not in right:
@@ -527,8 +529,12 @@ def _refunded(new: Reservation) -> set[str | None]:
 
 def _decided(new: Reservation) -> set[str | None]:
     """The payments that a person has written off. After any other decision the saga goes on."""
-    over = (Decision.HONOURED, Decision.RETURNED)
-    rows = (row for row in new.facts.contradictions if row.decision in over)
+    rows = (
+        row
+        for row in new.facts.contradictions
+        if row.decision is Decision.RETURNED
+        or (row.decision is Decision.HONOURED and row.over_at is None)
+    )
     return {row.payment or row.subject for row in rows}
 
 
