@@ -10,6 +10,7 @@ from reservations.application.ports import UnitOfWork
 from reservations.application.read_reservation import (
     LINK_LIFETIME,
     Reader,
+    glance_at,
     link_to_voucher,
     read_reservation,
     read_timeline,
@@ -29,13 +30,20 @@ def make_handler(services: Services) -> observability.Handler:
 
 
 def get_reservation(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:
+    path_code, access, now = http.path_text(code), _access(app, services), services.now()
+    if_none_match = http.header(app.current_event, "If-None-Match")
+    if if_none_match:
+        glance = glance_at(path_code, **access)
+        same = answers.unchanged(glance, now=now, if_none_match=if_none_match)
+        if same is not None:
+            return same
     return answers.shown(
-        read_reservation(http.path_text(code), **_access(app, services)),
-        now=services.now(),
+        read_reservation(path_code, **access),
+        now=now,
         policy=services.durations(),
         base_url=services.public_base_url(),
         support_contact=services.support_contact(),
-        if_none_match=http.header(app.current_event, "If-None-Match"),
+        if_none_match=if_none_match,
     )
 
 

@@ -58,9 +58,10 @@ from tests.worlds.builders import (
     a_reservation,
     a_send,
     a_voucher,
+    some_facts,
 )
 from tests.worlds.databases import ENGINES, SchemaOf, connections_to
-from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork
+from tests.worlds.fakes import InMemoryDatabase, InMemoryUnitOfWork, glance_of
 
 AnotherUnit = Callable[[], UnitOfWork]
 NO_LEASE = timedelta(0)
@@ -239,6 +240,33 @@ def test_a_reservation_is_found_by_its_code_only_when_it_is_exactly_that(uow: Un
         assert uow.reservations.find(a_reservation().code) == a_reservation()
         assert uow.reservations.find(a_reservation().code.lower()) is None
         assert uow.reservations.find(another_reservation().code) is None
+
+
+@pytest.mark.parametrize(
+    "reservation",
+    [
+        a_reservation(),
+        a_reservation(a_charge(), sends=(a_send(), a_send(MailKind.LINK, MailStatus.NOT_SENT))),
+        a_reservation(a_charge(Status.PENDING, deadline_at=NOON)),
+        a_reservation(
+            facts=some_facts(a_charge(), a_booking(), confirmed_at=NOON),
+            documents=(a_voucher(),),
+            sends=(a_send(),),
+        ),
+        a_reservation(a_charge(), documents=(a_voucher(issued_at=NOON + HOUR),), sends=(a_send(),)),
+    ],
+    ids=["new", "mailing", "in review", "served", "a newer voucher"],
+)
+def test_a_glance_sees_the_row_its_mails_and_its_calls(
+    uow: UnitOfWork, reservation: Reservation
+) -> None:
+    store(uow, reservation)
+
+    with uow:
+        found = uow.reservations.find(reservation.code)
+        assert found is not None
+        assert uow.reservations.glance(reservation.code) == glance_of(found, NOON)
+        assert uow.reservations.glance(another_reservation().code) is None
 
 
 def test_an_unknown_reservation_cannot_be_locked(uow: UnitOfWork) -> None:

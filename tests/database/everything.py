@@ -107,7 +107,7 @@ def _serve(service: _Service) -> None:
         Seen(provider_id="pay_1", status=Status.SUCCEEDED, money=PRICE)
     )
     service.run("process_payment.due")
-    for event in ("shown", "timeline"):
+    for event in ("shown", "unchanged", "timeline"):
         service.run(f"get_reservation.{event}")
     service.run("look_up_reservation.sent")
     service.run("receive_webhook.payment_succeeded")

@@ -105,6 +105,9 @@ def test_a_reservation_is_read_in_one(services: Counted) -> None:
     [tag] = services.answer["multiValueHeaders"]["ETag"]
     assert services.run("get_reservation.shown", If_None_Match=tag) == 1
     assert services.answer["statusCode"] == 304
+    assert "FROM contradiction" not in services.trips[0]
+    assert services.run("get_reservation.shown", If_None_Match='W/"9"') == 2
+    assert services.answer["statusCode"] == 200
 
 
 def test_a_provider_s_step_takes_two_before_the_call_and_two_after_and_one_to_mark_the_hint(

@@ -71,6 +71,7 @@ from reservations.domain.reservation import (
     MailStatus,
     Reservation,
 )
+from reservations.domain.views import Glance
 from tests.worlds.builders import NOON
 
 RequestT = TypeVar("RequestT")
@@ -405,6 +406,32 @@ class InMemoryLookups(Lookups):
             self._unit.rows[reservation_id] = replace(asked, next_check_at=due)
 
 
+def glance_of(reservation: Reservation, now: datetime) -> Glance:
+    """The members of a row that was last written at `now`."""
+    facts, sends = reservation.facts, reservation.sends
+    voucher, told = reservation.voucher, reservation.send_of(MailKind.CONFIRMED)
+    succeeded = all(call.status is Status.SUCCEEDED for call in facts.calls)
+    return Glance(
+        reservation_id=reservation.reservation_id,
+        client_id=reservation.client_id,
+        token_kid=reservation.token_kid,
+        token_version=reservation.token_version,
+        starts_on=reservation.offer.starts_on,
+        created_at=reservation.facts.created_at,
+        state=reservation.standing.state,
+        reviewed=bool(reservation.standing.reviews(now)),
+        mailing=any(send.status is not MailStatus.SENT or send.check_at for send in sends),
+        served=not facts.contradictions
+        and succeeded
+        and voucher is not None
+        and told is not None
+        and voucher.issued_at <= told.sent_at,
+        next_check_at=reservation.next_check_at,
+        version=reservation.version,
+        updated_at=reservation.updated_at,
+    )
+
+
 class InMemoryReservations(Reservations):
     def __init__(self, unit: InMemoryUnitOfWork) -> None:
         self.locked: set[UUID] = set()
@@ -431,6 +458,10 @@ class InMemoryReservations(Reservations):
 
     def find(self, code: str) -> Reservation | None:
         return next((r for r in self._unit.rows.values() if r.code == code), None)
+
+    def glance(self, code: str) -> Glance | None:
+        found = self.find(code)
+        return glance_of(found, self._unit.now()) if found else None
 
     def save(self, change: Change) -> None:
         before, reservation_id = change.before, change.after.reservation_id

@@ -12,7 +12,7 @@ from reservations.domain.money import Money
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import Customer, MailKind, MailSend, MailStatus, Reservation
 from reservations.domain.standing import Standing
-from reservations.domain.views import view
+from reservations.domain.views import at_rest, view
 from reservations.domain.words import Review, State
 from tests.proofs.hostile.rows import Kind, Row
 from tests.proofs.simulation.heard import Heard
@@ -20,7 +20,7 @@ from tests.proofs.simulation.promises import Promises
 from tests.proofs.simulation.providers import Party, Providers, money_of
 from tests.proofs.simulation.rules import ViolationError
 from tests.proofs.simulation.services import Queues, SimulatedMailer, SimulatedStore
-from tests.worlds.fakes import InMemoryDatabase
+from tests.worlds.fakes import InMemoryDatabase, glance_of
 
 MAY_BECOME = {
     "EN PROCESO": {"CONFIRMADA", "RECHAZADA", "EXPIRADA", "EN CANCELACION", "CANCELADA"},
@@ -99,6 +99,8 @@ class Watch:
         _check_version(old, new, saved_at)
         nothing_new = (old.facts, old.documents, old.sends) == (new.facts, new.documents, new.sends)
         _check_rest(new, saved_at, lease=_longest_lease(new, saved_at) if nothing_new else LEASE)
+        for now in (saved_at, self._world.now, saved_at + timedelta(days=1)):
+            _check_glance(new, now, written_at=saved_at)
         _check_token(new, self._world.database.customers[new.reservation_id])
         for call in _begun(old, new):
             self._check_begun(party, call, new)
@@ -466,6 +468,13 @@ def _check_rest(new: Reservation, now: datetime, *, lease: timedelta = LEASE) ->
     latest = max(now + lease, min(_timers(new), default=now + A_WEEK))
     if not now < new.next_check_at <= latest:
         fail("silence", f"wakes at {new.next_check_at}, not between {now} and {latest}")
+
+
+def _check_glance(new: Reservation, now: datetime, *, written_at: datetime) -> None:
+    """Check that the row alone gives the answer of the whole reservation, or `None`."""
+    told = glance_of(new, written_at).at_rest(now)
+    if told not in (None, at_rest(new, now)):
+        fail("poll", f"the row says {told} at {now} in {new.standing.state}")
 
 
 def _longest_lease(new: Reservation, now: datetime) -> timedelta:

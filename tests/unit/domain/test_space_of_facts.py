@@ -17,7 +17,7 @@ from reservations.domain.plan import plan, settle
 from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.standing import Standing
 from reservations.domain.verdict import conclude, verdict
-from reservations.domain.views import StepStatus, view
+from reservations.domain.views import StepStatus, at_rest, view
 from reservations.domain.words import FINAL, PublicStatus, State
 from tests.worlds.builders import (
     NOON,
@@ -30,6 +30,7 @@ from tests.worlds.builders import (
     a_refund,
     a_reservation,
 )
+from tests.worlds.fakes import glance_of
 
 SIDE_STATUSES = [
     Status.STARTED,
@@ -123,6 +124,19 @@ def test_every_point_acts_or_waits_for_the_future_or_rests(reason: Reason | None
                 assert facts.find(todo.key) or todo.key.endswith(
                     (str(facts.reservation_id), "pay_1", "pay_2", "bkg_1", "bkg_2")
                 )
+
+
+@pytest.mark.parametrize("reason", [None, *Reason])
+def test_the_row_alone_decides_as_the_whole_reservation_does(reason: Reason | None) -> None:
+    told = set()
+    for facts, now in product(points(reason), (MOMENTS[0], MOMENTS[3])):
+        settlement = settle(a_reservation(facts=facts), Moment(now, STANDARD))
+        stored = replace(settlement.reservation, next_check_at=settlement.next_check_at)
+        answer = glance_of(stored, now).at_rest(now)
+        assert answer in (None, at_rest(stored, now)), (facts, now)
+        told.add(answer)
+
+    assert len(told) > 1
 
 
 MOVERS = {Provider.PAYMENTS: "process_payment", Provider.SUPPLIER: "confirm_supplier"}

@@ -9,11 +9,11 @@ import pytest
 from aws_lambda_powertools.event_handler import Response
 
 from reservations.domain.access_token import KeyRing
-from reservations.domain.facts import Reason
+from reservations.domain.facts import Reason, Status
 from reservations.domain.history import ACCEPTED, HistoryEntry
 from reservations.domain.history import CONFIRMED as CONFIRMED_EVENT
 from reservations.domain.policy import STANDARD
-from reservations.domain.reservation import Language, Reservation
+from reservations.domain.reservation import Language, MailKind, MailStatus, Reservation
 from reservations.entrypoints import answers
 from tests.worlds.builders import (
     HOUR,
@@ -29,6 +29,7 @@ from tests.worlds.builders import (
     a_voucher,
     an_offer,
 )
+from tests.worlds.fakes import glance_of
 
 BASE_URL = "https://api.reservations.example/live"
 KEYS = KeyRing(current="k2", keys={"k1": bytes(32), "k2": b"2" * 32})
@@ -48,6 +49,11 @@ def shown(
         support_contact=SUPPORT,
         if_none_match=if_none_match,
     )
+
+
+def unchanged(reservation: Reservation, *, age: timedelta, tag: str = "*") -> Response[str] | None:
+    glance = glance_of(reservation, NOON)
+    return answers.unchanged(glance, now=NOON + age, if_none_match=tag)
 
 
 def body_of(response: Response[str]) -> Any:
@@ -114,6 +120,45 @@ def test_a_reader_with_another_version_gets_the_body(if_none_match: str | None) 
 
     assert response.status_code == 200
     assert body_of(response)["version"] == 3
+
+
+@pytest.mark.parametrize("age", [SECOND, MINUTE, HOUR, 24 * HOUR])
+@pytest.mark.parametrize(
+    "reservation",
+    [
+        a_reservation(),
+        replace(CONFIRMED, sends=(a_send(),)),
+        a_reservation(reason=Reason.EXPIRED, sends=(a_send(MailKind.EXPIRED),), next_check_at=None),
+    ],
+    ids=["in process", "served", "settled"],
+)
+def test_the_row_alone_gives_the_answer_of_the_whole(
+    reservation: Reservation, age: timedelta
+) -> None:
+    of_the_row, whole = (
+        unchanged(reservation, age=age),
+        shown(reservation, age=age, if_none_match="*"),
+    )
+
+    assert of_the_row is not None
+    assert (of_the_row.status_code, of_the_row.headers) == (304, whole.headers)
+
+
+@pytest.mark.parametrize(
+    ("reservation", "age", "tag"),
+    [
+        (a_reservation(), SECOND, 'W/"2"'),
+        (a_reservation(a_charge(Status.PENDING, deadline_at=NOON)), SECOND, "*"),
+        (a_reservation(sends=(a_send(status=MailStatus.NOT_SENT),)), SECOND, "*"),
+        (CONFIRMED, SECOND, "*"),
+        (CONFIRMED, timedelta(days=61), "*"),
+    ],
+    ids=["another version", "in review", "a mail under way", "not settled", "the trip began"],
+)
+def test_the_whole_is_read_where_the_row_does_not_decide(
+    reservation: Reservation, age: timedelta, tag: str
+) -> None:
+    assert unchanged(reservation, age=age, tag=tag) is None
 
 
 def test_links_lead_to_the_reservation_and_its_voucher() -> None:

@@ -15,6 +15,7 @@ from reservations.domain.history import HistoryEntry
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.money import Money
 from reservations.domain.reservation import Customer, Language, MailKind, Offer, Reservation
+from reservations.domain.views import Glance
 from reservations.domain.words import ClosedReason, PublicStatus, State
 
 # --- the database -----------------------------------------------------------------------------------------------------
@@ -58,6 +59,9 @@ class Reservations(Protocol):
 
     def find(self, code: str) -> Reservation | None:
         """Read by canonical code, without a lock."""
+
+    def glance(self, code: str) -> Glance | None:
+        """Read by canonical code the members that decide most polls, in one statement."""
 
     def customer(self, reservation_id: UUID) -> Customer:
         """Read the personal data, or `ERASED`. Only the step that needs them reads them.

@@ -1,7 +1,9 @@
 """The queries of a reservation's owner."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TypeVar
 
 from reservations.application.ports import DocumentStore, UnitOfWork, VoucherRenderer
 from reservations.application.vouchers import stored_voucher, voucher_of
@@ -14,9 +16,12 @@ from reservations.domain.errors import (
 )
 from reservations.domain.history import INTERNAL, HistoryEntry
 from reservations.domain.reservation import Document, Reservation
+from reservations.domain.views import Glance
 from reservations.domain.words import State
 
 LINK_LIFETIME = timedelta(seconds=60)
+
+Found = TypeVar("Found", Reservation, Glance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,26 +42,34 @@ def find_owned(code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing) -> 
     Raises:
         ReservationNotFoundError: in any of the four cases.
     """
-    reservation = _find(code, uow=uow)
-    if reservation is None:
+    return _owned(code, uow.reservations.find, reader=reader, keys=keys)
+
+
+def _owned(
+    code: str, find: Callable[[str], Found | None], *, reader: Reader, keys: KeyRing
+) -> Found:
+    try:
+        found = find(canonical(code))
+    except InvalidReservationCodeError:
+        found = None
+    if found is None:
         keys.verify_nothing(reader.access_token)
         raise ReservationNotFoundError
     owned = keys.verify(
-        reader.access_token,
-        reservation.token_kid,
-        reservation.reservation_id,
-        reservation.token_version,
+        reader.access_token, found.token_kid, found.reservation_id, found.token_version
     )
-    if not owned or reservation.client_id != reader.client_id:
+    if not owned or found.client_id != reader.client_id:
         raise ReservationNotFoundError
-    return reservation
+    return found
 
 
-def _find(code: str, *, uow: UnitOfWork) -> Reservation | None:
-    try:
-        return uow.reservations.find(canonical(code))
-    except InvalidReservationCodeError:
-        return None
+def glance_at(code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing) -> Glance:
+    """
+    Raises:
+        ReservationNotFoundError: see `find_owned`.
+    """
+    with uow:
+        return _owned(code, uow.reservations.glance, reader=reader, keys=keys)
 
 
 def read_reservation(code: str, *, reader: Reader, uow: UnitOfWork, keys: KeyRing) -> Reservation:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from uuid import UUID
 
 from reservations.domain.facts import Call, Status
 from reservations.domain.fulfilment import is_fulfilled, voucher_late_at
@@ -64,6 +65,40 @@ class View:
     requires_support: bool
     supplier_locator: str | None  # of a confirmed trip
     closed_reason: ClosedReason | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """The members of a stored reservation that decide most polls of a reader."""
+
+    reservation_id: UUID
+    client_id: str
+    token_kid: str
+    token_version: int
+    starts_on: date
+    created_at: datetime
+    state: State
+    reviewed: bool  # some review was open at the last change of the row
+    mailing: bool  # some mail is not sent, or due again
+    served: bool  # all calls succeeded, no contradiction, and the mail has its voucher
+    next_check_at: datetime | None
+    version: int
+    updated_at: datetime
+
+    def at_rest(self, now: datetime) -> bool | None:
+        """Return `at_rest` of the whole reservation, or `None` if these members do not decide it."""
+        if now - self.updated_at >= POLLED_FOR:
+            return True
+        if self.reviewed or not is_known(self.state):
+            return None
+        if self.state not in RESTING:
+            return None if self.mailing else False
+        served = self.state is State.SUPPLIER_CONFIRMED and self.served and not self.mailing
+        return True if served or self.next_check_at is None else None
+
+    def may_lose_cancel_link(self, now: datetime) -> bool:
+        """Return `True` if the day of the start began after the last change."""
+        return self.updated_at < _start_of(self.starts_on) <= now
 
 
 PROGRESS: Mapping[State, Progress] = {
@@ -150,7 +185,7 @@ def at_rest(reservation: Reservation, now: datetime) -> bool:
 
 def cancellable_until(reservation: Reservation, now: datetime) -> datetime | None:
     """Return the first instant of the day of the start (UTC), or `None` if the traveler cannot cancel now."""
-    start = datetime.combine(reservation.offer.starts_on, time.min, tzinfo=UTC)
+    start = _start_of(reservation.offer.starts_on)
     cancellable = reservation.standing.public_status in _CANCELLABLE and now < start
     return start if cancellable else None
 
@@ -158,6 +193,10 @@ def cancellable_until(reservation: Reservation, now: datetime) -> datetime | Non
 def is_cancellable(reservation: Reservation, now: datetime) -> bool:
     """Return `True` while the traveler may cancel: before the day of the start (UTC)."""
     return cancellable_until(reservation, now) is not None
+
+
+def _start_of(day: date) -> datetime:
+    return datetime.combine(day, time.min, tzinfo=UTC)
 
 
 def reads_differently(before: Reservation, after: Reservation, at: Moment) -> bool:

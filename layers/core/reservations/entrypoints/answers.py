@@ -17,7 +17,14 @@ from reservations.domain.codes import display
 from reservations.domain.history import HistoryEntry
 from reservations.domain.policy import Moment, Policy
 from reservations.domain.reservation import Language, Reservation
-from reservations.domain.views import View, at_rest, cancellable_until, is_cancellable, view
+from reservations.domain.views import (
+    Glance,
+    View,
+    at_rest,
+    cancellable_until,
+    is_cancellable,
+    view,
+)
 from reservations.domain.words import PublicStatus
 from reservations.entrypoints import http
 from reservations.entrypoints.problems import CATALOGUE
@@ -44,7 +51,7 @@ def stored_answer(
     now = reservation.updated_at
     return {
         "status": int(HTTPStatus.ACCEPTED),
-        "retry_after_s": poll_after_s(reservation, now=now),
+        "retry_after_s": poll_after_s(reservation.facts.created_at, now=now),
         "reservation_id": str(reservation.reservation_id),
         "token_kid": reservation.token_kid,
         "cancellable": is_cancellable(reservation, now),
@@ -86,7 +93,9 @@ def stored_cancellation(
     done = seen.status is PublicStatus.CANCELADA
     return {
         "status": int(HTTPStatus.OK if done else HTTPStatus.ACCEPTED),
-        "retry_after_s": None if at_rest(reservation, now) else poll_after_s(reservation, now=now),
+        "retry_after_s": None
+        if at_rest(reservation, now)
+        else poll_after_s(reservation.facts.created_at, now=now),
         "cancellable": is_cancellable(reservation, now),
         "body": _body(reservation, seen, now=now, support_contact=support_contact),
     }
@@ -111,7 +120,7 @@ def cancelled(stored: Mapping[str, Any], *, base_url: str, replayed: bool) -> Re
         content = http.to_json(stored["problem"])
         return Response(status, http.PROBLEM_JSON, content, headers=stored["headers"] | mark)
     body = _stored_body(stored, base_url=base_url)
-    headers = {"ETag": etag(body["version"]), "Cache-Control": "private, no-cache", **mark}
+    headers = _headers(body["version"]) | mark
     if status is HTTPStatus.ACCEPTED:
         headers["Location"] = body["_links"]["self"]
     if stored["retry_after_s"] is not None:
@@ -139,19 +148,39 @@ def shown(
     if_none_match: str | None,
 ) -> Response[str]:
     """The current reservation; 304 when the caller has this version already (RFC 9110, section 13.1.2)."""
-    headers = {"ETag": etag(reservation.version), "Cache-Control": "private, no-cache"}
+    headers = _headers(reservation.version)
     if not at_rest(reservation, now):
-        headers["Retry-After"] = str(poll_after_s(reservation, now=now))
+        headers["Retry-After"] = str(poll_after_s(reservation.facts.created_at, now=now))
     cancellable = is_cancellable(reservation, now)
     # The day of the start takes the link away, and leaves the version.
     same = cancellable == is_cancellable(reservation, reservation.updated_at)
     if same and _matches(if_none_match, reservation.version):
-        return Response(HTTPStatus.NOT_MODIFIED, headers=headers | {"Vary": http.VARY})
+        return _not_modified(headers)
     # As of the last change: effects of time alone raise the version at the next check.
     seen = view(reservation, Moment(reservation.updated_at, policy))
     body = _body(reservation, seen, now=now, support_contact=support_contact)
     body = _with_links(body, base_url=base_url, cancellable=cancellable)
     return http.json_response(HTTPStatus.OK, body, headers=headers)
+
+
+def unchanged(glance: Glance, *, now: datetime, if_none_match: str) -> Response[str] | None:
+    """Answer 304 as `shown` does. `None` if the whole reservation has to be read for an answer."""
+    rests = glance.at_rest(now)
+    current = _matches(if_none_match, glance.version) and not glance.may_lose_cancel_link(now)
+    if rests is None or not current:
+        return None
+    headers = _headers(glance.version)
+    if not rests:
+        headers["Retry-After"] = str(poll_after_s(glance.created_at, now=now))
+    return _not_modified(headers)
+
+
+def _headers(version: int) -> dict[str, str]:
+    return {"ETag": etag(version), "Cache-Control": "private, no-cache"}
+
+
+def _not_modified(headers: dict[str, str]) -> Response[str]:
+    return Response(HTTPStatus.NOT_MODIFIED, headers=headers | {"Vary": http.VARY})
 
 
 def timeline(
@@ -194,8 +223,8 @@ def etag(version: int) -> str:
     return f'W/"{version}"'
 
 
-def poll_after_s(reservation: Reservation, *, now: datetime) -> int:
-    age = now - reservation.facts.created_at
+def poll_after_s(created_at: datetime, *, now: datetime) -> int:
+    age = now - created_at
     return next((seconds for limit, seconds in _POLL_EVERY_S if age < limit), _POLL_AT_LAST_S)
 
 

@@ -32,6 +32,7 @@ from reservations.domain.reservation import (
     Reservation,
 )
 from reservations.domain.stored_words import UnknownWord, is_known, read_word
+from reservations.domain.views import Glance
 from reservations.domain.words import Review, State
 
 Values = dict[str, Any]
@@ -77,6 +78,24 @@ def reservation_from(
         sends=tuple(sends),
         next_check_at=row.next_check_at,
         next_look_at=row.next_look_at,
+        version=row.version,
+        updated_at=row.updated_at,
+    )
+
+
+def glance_from(row: Row) -> Glance:
+    return Glance(
+        reservation_id=identifier(row.id),
+        client_id=row.client_id,
+        token_kid=row.token_kid,
+        token_version=row.token_version,
+        starts_on=row.starts_on,
+        created_at=row.created_at,
+        state=read_word(State, row.state),
+        reviewed=bool(row.review),
+        mailing=bool(row.mailing),
+        served=bool(row.served),
+        next_check_at=row.next_check_at,
         version=row.version,
         updated_at=row.updated_at,
     )

@@ -20,6 +20,7 @@ from reservations.domain.errors import (
 from reservations.domain.facts import Call, Facts, Status, rank_of
 from reservations.domain.history import HistoryEntry
 from reservations.domain.reservation import ERASED, Customer, Reservation
+from reservations.domain.views import Glance
 
 _READINGS = 5
 # A currency that this release has never known, or a row that no release wrote.
@@ -70,6 +71,10 @@ class MySqlReservations(Reservations):
             if before == after:
                 return _reservation(before[0], children) if before else None
         raise DatabaseBusyError(f"changed during each of {_READINGS} readings")
+
+    def glance(self, code: str) -> Glance | None:
+        [rows] = self._database.look(statements.GLANCE(code=code))
+        return mapping.glance_from(rows[0]) if rows else None
 
     def customer(self, reservation_id: UUID) -> Customer:
         reservation, customer = self._database.look(

@@ -101,6 +101,19 @@ LOCK: Final = _select("reservation", _RESERVATION, "id = %(id)s FOR UPDATE")
 HELD: Final = _select("reservation", _RESERVATION, "id = %(id)s LOCK IN SHARE MODE")
 SOME: Final = _select("reservation", _RESERVATION, "id IN %(ids)s ORDER BY id")
 BY_CODE: Final = _select("reservation", _RESERVATION, "code = %(code)s")
+# While nothing changes, a reader's poll reads no more than this.
+GLANCE: Final = Statement(
+    "SELECT id, client_id, token_kid, token_version, starts_on, created_at, state, review,"
+    " next_check_at, version, updated_at,"
+    " EXISTS (SELECT 1 FROM mail_send WHERE reservation_id = reservation.id"
+    " AND (status <> 'sent' OR check_at IS NOT NULL)) AS mailing,"
+    " contradictions = 0 AND NOT EXISTS (SELECT 1 FROM provider_call"
+    " WHERE reservation_id = reservation.id AND status <> 'succeeded')"
+    " AND EXISTS (SELECT 1 FROM mail_send JOIN document USING (reservation_id)"
+    " WHERE reservation_id = reservation.id AND kind = 'confirmed' AND type = 'voucher'"
+    " AND issued_at <= mail_send.sent_at) AS served"
+    " FROM reservation WHERE code = %(code)s"
+)
 CUSTOMER: Final = _select("customer", _CUSTOMER, "reservation_id = %(id)s")
 EXISTS: Final = _select("reservation", ("id",), "id = %(id)s")
 
