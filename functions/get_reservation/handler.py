@@ -1,22 +1,19 @@
 """GET /v1/reservations/{code}, its timeline and voucher, GET /v1/health, and the 404 of every other route."""
 
 import os
-from typing import TypedDict
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
 from reservations import config
-from reservations.application.ports import UnitOfWork
 from reservations.application.read_reservation import (
     LINK_LIFETIME,
-    Reader,
     glance_at,
     link_to_voucher,
     read_reservation,
     read_timeline,
 )
-from reservations.domain.access_token import KeyRing
 from reservations.entrypoints import answers, http, observability
+from reservations.entrypoints.access import access_of
 from reservations.services import Services
 
 
@@ -30,8 +27,8 @@ def make_handler(services: Services) -> observability.Handler:
 
 
 def get_reservation(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:
-    path_code, access, now = http.path_text(code), _access(app, services), services.now()
-    if_none_match = http.header(app.current_event, "If-None-Match")
+    event, path_code, now = app.current_event, http.path_text(code), services.now()
+    access, if_none_match = access_of(event, services), http.header(event, "If-None-Match")
     if if_none_match:
         glance = glance_at(path_code, **access)
         same = answers.unchanged(glance, now=now, if_none_match=if_none_match)
@@ -48,7 +45,9 @@ def get_reservation(app: APIGatewayRestResolver, services: Services, code: str) 
 
 
 def get_timeline(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:
-    reservation, history = read_timeline(http.path_text(code), **_access(app, services))
+    reservation, history = read_timeline(
+        http.path_text(code), **access_of(app.current_event, services)
+    )
     return answers.timeline(reservation, history, language=http.language(app.current_event))
 
 
@@ -56,7 +55,7 @@ def get_voucher(app: APIGatewayRestResolver, services: Services, code: str) -> R
     event, expires_at = app.current_event, services.now() + LINK_LIFETIME
     url = link_to_voucher(
         http.path_text(code),
-        **_access(app, services),
+        **access_of(app.current_event, services),
         store=services.brief_document_store,
         renderer=services.voucher_renderer,
         **services.letterhead(),
@@ -64,20 +63,6 @@ def get_voucher(app: APIGatewayRestResolver, services: Services, code: str) -> R
         inline=http.wants_inline(event),
     )
     return answers.voucher_link(url, expires_at=expires_at, as_json=http.wants_json(event))
-
-
-class _Access(TypedDict):
-    reader: Reader
-    uow: UnitOfWork
-    keys: KeyRing
-
-
-def _access(app: APIGatewayRestResolver, services: Services) -> _Access:
-    return {
-        "reader": http.reader(app.current_event, services.api_settings().api_clients),
-        "uow": services.unit_of_work(),
-        "keys": services.key_ring(),
-    }
 
 
 lambda_handler = make_handler(Services(os.environ))
