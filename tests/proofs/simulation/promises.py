@@ -51,10 +51,15 @@ class Promises:
     # --- the contradictions of a reservation
 
     def heard(self, new: Reservation) -> list[Contradiction]:
-        """The contradictions in the last listings that we stored."""
-        listed = self._world.answers.listed
-        keys = {kind: (str(new.reservation_id), kind) for kind in Kind}
-        rows = {kind: listed[key].rows for kind, key in keys.items() if key in listed}
+        """The contradictions in the last listings that we stored, but not in those older than what we know."""
+        kept = {Kind.PAYMENT: new.standing.kept_charge, Kind.BOOKING: new.standing.kept_booking}
+        rows = {}
+        for kind in Kind:
+            listed = self._world.answers.listed.get((str(new.reservation_id), kind))
+            row = kept.get(kind)
+            known_at = row.closed_at if row is not None else None
+            if listed is not None and (known_at is None or known_at <= listed.at):
+                rows[kind] = listed.rows
         return list(found(new, self._world.answers, rows))
 
     def standing(self, new: Reservation) -> list[Contradiction]:
