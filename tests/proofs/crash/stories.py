@@ -112,6 +112,16 @@ class Traveler:
         )
         return self._ask("get_reservation", event)
 
+    def poll_unchanged(self) -> None:
+        """Read with the entity tag of the last answer."""
+        [tag] = self.read()["multiValueHeaders"]["ETag"]
+        headers = self._authorized({"If-None-Match": tag})
+        event = api_event("GET", f"/v1/reservations/{self.code}", headers=headers)
+        answer = self._ask("get_reservation", event)
+        promise(
+            answer["statusCode"] == 304, f"an unchanged poll was answered {answer['statusCode']}"
+        )
+
     def look_up(self) -> None:
         body = json.dumps({"reservation_code": self.code, "email": self.email})
         headers = {"Content-Type": "application/json"}
@@ -237,6 +247,7 @@ def _asked_again(traveler: Traveler) -> None:
     traveler.hear_of_a_bounce()
     for part in ("", "/timeline", "/voucher"):
         traveler.read(part)
+    traveler.poll_unchanged()
     traveler.reserve()
     traveler.world.redrive()
     traveler.rest()
