@@ -55,7 +55,7 @@ def get_voucher(app: APIGatewayRestResolver, services: Services, code: str) -> R
     event, expires_at = app.current_event, services.now() + LINK_LIFETIME
     url = link_to_voucher(
         http.path_text(code),
-        **access_of(app.current_event, services),
+        **access_of(event, services),
         store=services.brief_document_store,
         renderer=services.voucher_renderer,
         **services.letterhead(),

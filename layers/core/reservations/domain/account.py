@@ -176,8 +176,8 @@ class Account:
     @property
     def _returned_by_decision(self) -> list[Money]:
         """What a lost dispute took back, and what a person said was returned or is lost."""
-        lost = [self._lost_dispute] if self._lost_dispute else []
-        return [row.money for row in (*lost, *self._answered) if row.money is not None]
+        rows = [row for row in (self._lost_dispute, *self._answered) if row is not None]
+        return [row.money for row in rows if row.money is not None]
 
     @property
     def _lost_dispute(self) -> Contradiction | None:
@@ -195,7 +195,7 @@ class Account:
 
     @property
     def _answered(self) -> list[Contradiction]:
-        """What a person returned, and the last amount they answered for: each word tells the whole."""
+        """The sums that a person returned, and the last amount they decided: each amount is a total."""
         told = [row for row in self._about_refunded_amount if row.decision and not row.by_person]
         last = [
             row

@@ -306,7 +306,7 @@ def observe_other_sum(found: Comparison, refund: Call, seen: Seen) -> None:
 def _judgeable(rows: Iterable[Call], listing: Listing, asked_at: datetime) -> Iterator[Call]:
     """The rows whose end was known before the question, and those listed in another case or on other terms.
 
-    What an operator attested is not listed.
+    A row that an operator attested is not listed.
     """
     for row in rows:
         known = row.provider_id is not None and not _id(row).startswith(ATTESTED_BY_EVIDENCE)

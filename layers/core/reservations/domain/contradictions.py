@@ -201,7 +201,7 @@ def _agreed(row: Contradiction, at: Moment) -> Contradiction:
     """The provider agrees again. A sticky one stays open until a decision."""
     if row.sticky and row.lasts:
         return replace(row, over_at=row.over_at or at.now, check_at=at.now + at.policy.reminder)
-    return replace(row, over_at=at.now, closed_at=row.closed_at or at.now, check_at=None)
+    return end(row, at)
 
 
 def end(row: Contradiction, at: Moment) -> Contradiction:
@@ -226,7 +226,7 @@ def _watched(row: Contradiction, at: Moment) -> Contradiction:
 
 
 def ask_about(facts: Facts, call: Call, look_at: datetime, at: Moment) -> Facts:
-    """Note that an inquiry about a call leaves. What was due is due again at `look_at`, as the call is."""
+    """Note that an inquiry about a call leaves. Its due looks are due again at `look_at`."""
     for row in facts.contradictions:
         if row.due(at.now) and row.about == (call.operation, call.provider_id):
             facts = facts.put_contradiction(replace(row, check_at=look_at))
@@ -239,7 +239,7 @@ def is_asked_about(row: Contradiction, call: Call, at: Moment) -> bool:
 
 
 def look_later(facts: Facts, kinds: frozenset[Kind], call: Call, at: Moment) -> Facts:
-    """Put off what was asked about: the provider did not answer, or told nothing about it."""
+    """Put off the looks of an inquiry without an answer about them."""
     for row in facts.contradictions:
         if row.kind in kinds and is_asked_about(row, call, at):
             later = _scheduled(facts, row, at) if row.lasts else _watched(row, at)

@@ -489,7 +489,7 @@ class Standing:
 
 
 def _is_unsure_sum(row: Contradiction, *, closed: bool) -> bool:
-    """Return `True` for another sum, but not for one that two looks told once the trip is closed."""
+    """Return `True` for another sum. Two looks make it sure once the reservation is closed."""
     return row.kind is Kind.OTHER_SUM and not (closed and row.looks > 1)
 
 
