@@ -14,7 +14,7 @@ from sqlalchemy.pool import NullPool
 from local.deployment import client
 from tests.e2e.ledgers import LIVE_BOOKING
 from tests.e2e.travel import Json, Trip, eventually
-from tests.worlds.books import Books
+from tests.worlds.books import PRICE, Books
 
 Provider = Literal["payments", "supplier"]
 
@@ -76,6 +76,25 @@ class Backstage:
             f"{self._stack[f'{provider}_url']}/_sim/rows",
             json={"kind": kind, "id": row_id, **change},
         ).raise_for_status()
+
+    def take_late(self, trip: Trip) -> None:
+        """Let the request of a lost charge arrive at last, under its own key, and be announced."""
+        [lost] = self.calls(trip, "charge")
+        answer = self._http.post(
+            f"{self._stack['payments_url']}/payments",
+            json={
+                "reference": self.reference(trip),
+                "amount": str(PRICE),
+                "currency": "EUR",
+                "token": "tok_ok",
+            },
+            headers={
+                "Authorization": f"Bearer {self._stack['provider_keys']['payments']}",
+                "Idempotency-Key": lost["call_key"],
+            },
+        )
+        payment_id = answer.raise_for_status().json()["payment_id"]
+        self.set_row("payments", "payment", payment_id, set={"status": "succeeded"})
 
     def _all(self, provider: Provider) -> dict[str, list[Json]]:
         url = f"{self._stack[f'{provider}_url']}/_sim/ledger"

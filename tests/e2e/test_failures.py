@@ -69,7 +69,7 @@ STORIES = {
     "cancelled when confirmed": Story(cancelled_when=("mail", "sent")),
     "cancelled, then paid": Story(token="tok_late", cancelled_when=("charge", ARRIVED)),
     "cancelled, then booked": Story(offer="LAT-MAD-001", cancelled_when=("book", ARRIVED)),
-    "expired, then paid": Story(token="tok_late", long_ago=True),
+    "expired, then paid": Story(token="tok_lost", long_ago=True),
     "pending too long": Story(token="tok_undecided", held_too_long=True),
     "never charged": Story(token="tok_lost", long_ago=True),
     "payment listed late": Story(token="tok_late"),
@@ -306,6 +306,8 @@ def test_a_payment_that_turns_up_after_the_end_is_refunded_and_the_status_stays(
 ) -> None:
     trip = begun(name).trip
     reads(trip, word)
+    if word == "EXPIRADA":  # listed late, a slow machine hears of it before the end
+        backstage.take_late(trip)
 
     reading = seen_when(trip, lambda seen: seen["refund"] == given_back(), of="its money back")
 
