@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -46,6 +46,7 @@ from tests.worlds.builders import (
     a_cancellation,
     a_charge,
     a_contradiction,
+    a_refund,
     some_facts,
 )
 
@@ -1348,6 +1349,31 @@ def test_a_refund_refused_as_too_large_goes_again_for_the_rest_after_a_person() 
 
     assert [(send.key, send.money) for send in story.sends] == [(SECOND_REFUND, REST)]
     assert (story.status, story.reviews) == (PublicStatus.CANCELADA, frozenset())
+
+
+def refund_beside_a_part_seen_at(first_at: datetime) -> tuple[str, Money | None] | None:
+    """The refund due at NOON + 1 h: ours got no answer and is not listed, a part is."""
+    part = a_contradiction(
+        Kind.FOREIGN_REFUND, "re_9", at=first_at, payment="pay_1", money=PART, seen="succeeded"
+    )
+    facts = some_facts(
+        a_charge(refunded_minor=PART.minor),
+        a_refund(Status.NOT_FOUND),
+        reason=Reason.CUSTOMER_CANCELLED,
+        contradictions=(part,),
+    )
+    action = plan(Standing(facts), Moment(NOON + HOUR, STANDARD))
+    return (action.key, action.money) if isinstance(action, Send) else None
+
+
+def test_no_second_refund_leaves_beside_a_part_that_has_just_turned_up() -> None:
+    nine_minutes_ago = NOON + 51 * MINUTE
+    assert refund_beside_a_part_seen_at(nine_minutes_ago) is None
+
+
+def test_the_rest_leaves_once_the_part_has_stood_for_ten_minutes() -> None:
+    ten_minutes_ago = NOON + 50 * MINUTE
+    assert refund_beside_a_part_seen_at(ten_minutes_ago) == (SECOND_REFUND, REST)
 
 
 def test_more_returned_than_taken_is_in_front_of_a_person() -> None:
