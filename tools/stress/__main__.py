@@ -69,6 +69,12 @@ FULL = Lengths(step=30, steady=600, scenario=120, hints=20_000, storm=300)
 SHORT = Lengths(step=15, steady=180, scenario=30, hints=1_000, storm=60)
 
 
+def percentiles(values: Sequence[float]) -> tuple[float, float, float]:
+    """p50, p95 and p99 of at least two values."""
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    return cuts[49], cuts[94], cuts[98]
+
+
 @dataclass(slots=True, kw_only=True)
 class Outcome:
     """One load with its figures."""
@@ -80,6 +86,7 @@ class Outcome:
     watched: Watched
     promises: check.Promises
     rest_s: float | None
+    confirmed: list[float] = field(default_factory=list)  # seconds to CONFIRMADA
     spans: list[tuple[str, float, float]] = field(default_factory=list)
     facts: dict[str, float] = field(default_factory=dict)
 
@@ -90,8 +97,18 @@ class Outcome:
         ]
         if len(found) < 2:
             return None
-        cuts = statistics.quantiles(found, n=100, method="inclusive")
-        return cuts[49], cuts[94], cuts[98]
+        return percentiles(found)
+
+    @property
+    def to_confirmed(self) -> tuple[float, float, float] | None:
+        """p50, p95 and p99 from acceptance to CONFIRMADA, in seconds (RNF-05)."""
+        return percentiles(self.confirmed) if len(self.confirmed) > 1 else None
+
+    @property
+    def outbox_age(self) -> float:
+        """p95 of the seconds that the oldest due hint waited, one sample a second (RNF-04)."""
+        ages = [age for _, age in self.watched.series["outbox_age"]]
+        return percentiles(ages)[1] if len(ages) > 1 else 0.0
 
     @property
     def late(self) -> int:
@@ -140,6 +157,7 @@ def run(
         _until_published(database)
     rows = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
     promises = check.judge(one, name, since, rows)
+    confirmed = database.confirmations(since)
     database.close()
     outcome = Outcome(
         scenario=scenario,
@@ -149,6 +167,7 @@ def run(
         watched=watched,
         promises=promises,
         rest_s=rest_s,
+        confirmed=confirmed,
         spans=list(spans),
     )
     print(f"  {_line(outcome)}", flush=True)

@@ -48,7 +48,15 @@ def _target(knee: float, steps: "list[Outcome]", rest: "list[Outcome]") -> str:
     parts = [
         f"**{name[0].upper()}{name[1:]}.** Rodilla: {knee:g} creaciones y otras tantas consultas por segundo.",
         _table(
-            ["Escenario", "crear p50 / p95 / p99 ms", "consultar p50 / p95 / p99 ms", "tarde", "reposo s"],
+            [
+                "Escenario",
+                "crear p50 / p95 / p99 ms",
+                "consultar p50 / p95 / p99 ms",
+                "a CONFIRMADA p50 / p95 / p99 s",
+                "outbox p95 s",
+                "tarde",
+                "reposo s",
+            ],
             [_latencies(each) for each in (*steps, *rest)],
         ),
         _table(
@@ -89,8 +97,10 @@ def _latencies(each: "Outcome") -> list[str]:
     for kind in ("create", "read"):
         found = each.latencies(kind)
         cells.append(" / ".join(f"{value * 1e3:.0f}" for value in found) if found else "–")
+    confirmed = each.to_confirmed
+    cells.append(" / ".join(f"{value:.1f}" for value in confirmed) if confirmed else "–")
     rested = "no" if each.rest_s is None else f"{each.rest_s:.1f}"
-    return [each.scenario, *cells, str(each.late), rested]
+    return [each.scenario, *cells, f"{each.outbox_age:.1f}", str(each.late), rested]
 
 
 def _promises(each: "Outcome") -> list[str]:

@@ -101,6 +101,15 @@ class Database:
         )
         return int(row["number"]), float(row["age"] or 0)
 
+    def confirmations(self, since: Any) -> list[float]:
+        """Seconds from acceptance to CONFIRMADA of each reservation made since then."""
+        rows = self.rows(
+            "SELECT TIMESTAMPDIFF(MICROSECOND, created_at, confirmed_at) / 1e6 AS seconds"
+            " FROM reservation WHERE created_at >= %s AND confirmed_at IS NOT NULL",
+            (since,),
+        )
+        return [float(row["seconds"]) for row in rows]
+
     def locks(self) -> dict[str, int]:
         """Lock waits and deadlocks so far (performance_schema is off)."""
         waits = self.rows("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_%%'")
