@@ -13,12 +13,15 @@ from ops.desk import SOURCES, Desk, pass_desk, reads, typed
 from ops.logs import of_reservation, reservations_in, since_option
 from reservations.application import attention
 from reservations.application.cases import find_reservation
-from reservations.application.ports import Overview
+from reservations.application.ports import Overview, Silence, UntakenMails
 from reservations.domain.codes import canonical, display
 from reservations.domain.errors import InvalidReservationCodeError, ReservationNotFoundError
+from reservations.domain.facts import PROVIDER_OF, Operation
 from reservations.domain.policy import Moment
 
 AT_MOST = 20
+_READ = 5000  # open calls and mails that the overview reads
+_MAILS_OF = timedelta(days=7)
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _AGES = {"hour": "< 1 h", "day": "1–24 h", "older": "older, not settled"}
 
@@ -82,6 +85,9 @@ def parts(desk: Desk) -> Iterator[tuple[str, Any]]:
             for each in search.doubts()
         ],
     )
+    yield "calls without an answer", [_silence(each) for each in oversight.silences(limit=_READ)]
+    mails = oversight.untaken_mails(since=oversight.now() - _MAILS_OF, limit=_READ)
+    yield "mails not taken", [_untaken(each) for each in mails]
     yield "stuck", [output.overview(each) for each in oversight.stuck(limit=AT_MOST)]
     waiting, letters = desk.waiting(), desk.dead_letters()
     hints = {(lag.queue, lag.status): lag for lag in oversight.outbox()}
@@ -108,6 +114,27 @@ def _counted(counts: list[Any]) -> list[dict[str, Any]]:
         {"status": status, **{name: number.get((status, age), 0) for age, name in _AGES.items()}}
         for status in statuses
     ]
+
+
+def _silence(silence: Silence) -> dict[str, Any]:
+    known = silence.operation in set(Operation)
+    return {
+        "provider": PROVIDER_OF[Operation(silence.operation)] if known else None,
+        "operation": silence.operation,
+        "open calls": silence.calls,
+        "no answer since": silence.since,
+        "last request": silence.last_at,
+    }
+
+
+def _untaken(mails: UntakenMails) -> dict[str, Any]:
+    return {
+        "status": mails.status,
+        "mails": mails.mails,
+        "first": mails.first_at,
+        "last": mails.last_at,
+        "code": display(mails.code),
+    }
 
 
 def _matter(matter: attention.Matter) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application import operate
 from reservations.application.cases import Cases
 from reservations.application.oversee import INVARIANTS, check_invariants
-from reservations.application.ports import Attempt, Expired, Finding, Waits
+from reservations.application.ports import Attempt, Expired, Finding, UntakenMails, Waits
 from reservations.domain.actions import Verb
 from reservations.domain.codes import new_code
 from reservations.domain.facts import (
@@ -717,6 +717,62 @@ def test_a_mail_that_was_just_tried_is_no_wait(stored: Stored) -> None:
     stored.confirmed(sends=(fresh,), resting=False)
 
     assert MySqlOversight(stored.database).waits().mails == 0
+
+
+def unanswered(stored: Stored, *outcomes: str, status: Status = Status.UNKNOWN) -> None:
+    """Store a charge with its requests, a minute apart, the last one now."""
+    charge = stored.charge(status=status)
+    reservation = stored.keep(charge, resting=False)
+    with MySqlUnitOfWork(stored.database) as uow:
+        for age, outcome in zip(reversed(range(len(outcomes))), outcomes, strict=True):
+            attempt = Attempt(
+                call_key=charge.key,
+                verb=Verb.CHARGE,
+                sent_at=stored.now - age * MINUTE,
+                outcome=outcome,
+                http_status=None,
+                elapsed_ms=1,
+            )
+            uow.reservations.add_attempt(reservation.reservation_id, attempt)
+        uow.commit()
+
+
+def test_a_silence_begins_after_the_last_answer_and_ends_with_the_next(stored: Stored) -> None:
+    unanswered(stored, "NoAnswer", "Listing", "NotSent", "NoAnswer", "NotSent")
+    unanswered(stored, "NoAnswer")
+    unanswered(stored, "NoAnswer", "Seen")
+    unanswered(stored, "NoAnswer", "NoAnswer", status=Status.SUCCEEDED)
+
+    [silence] = MySqlOversight(stored.database).silences(limit=9)
+
+    assert (silence.operation, silence.calls) == (Operation.CHARGE, 2)
+    assert (silence.since, silence.last_at) == (stored.now - 2 * MINUTE, stored.now)
+
+
+def test_mails_that_were_not_taken_are_counted_by_status(stored: Stored) -> None:
+    def send(status: MailStatus, age: timedelta, attempts: int = 1) -> Reservation:
+        mail = a_send(status=status, sent_at=stored.now - age, attempts=attempts)
+        return stored.confirmed(sends=(mail,))
+
+    send(MailStatus.REFUSED, 8 * DAY)
+    send(MailStatus.REFUSED, 2 * HOUR)
+    newest = send(MailStatus.REFUSED, MINUTE)
+    failing = send(MailStatus.NOT_SENT, MINUTE)
+    send(MailStatus.NOT_SENT, MINUTE, attempts=0)
+    send(MailStatus.SENT, MINUTE)
+    oversight = MySqlOversight(stored.database)
+
+    not_sent, refused = oversight.untaken_mails(since=stored.now - 7 * DAY, limit=9)
+
+    assert (not_sent.status, not_sent.mails, not_sent.code) == ("not_sent", 1, failing.code)
+    assert refused == UntakenMails(
+        status="refused",
+        mails=2,
+        first_at=stored.now - 2 * HOUR,
+        last_at=stored.now - MINUTE,
+        code=newest.code,
+    )
+    assert oversight.untaken_mails(since=stored.now - 7 * DAY, limit=2) == []
 
 
 def test_the_longest_waits_for_a_voucher_and_for_a_person_are_measured(stored: Stored) -> None:

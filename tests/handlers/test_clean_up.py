@@ -24,6 +24,8 @@ from reservations.application.ports import (
     Projected,
     QueueLag,
     Retention,
+    Silence,
+    UntakenMails,
     Waits,
 )
 from reservations.domain.errors import DatabaseUnavailableError
@@ -78,6 +80,12 @@ class Watch(Oversight):
 
     def waits(self) -> Waits:
         return Waits(mails=2, voucher_s=7.5, contradiction_s=90.0)
+
+    def silences(self, *, limit: int) -> list[Silence]:
+        raise AssertionError("not asked for on a schedule")
+
+    def untaken_mails(self, *, since: datetime, limit: int) -> list[UntakenMails]:
+        raise AssertionError("not asked for on a schedule")
 
     def now(self) -> datetime:
         return NOON

@@ -1,6 +1,7 @@
 """The overview, the search of logs and the form of the output."""
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,14 @@ from ops.__main__ import ops
 from ops.aws import role_of_caller
 from ops.desk import Desk
 from ops.logs import FileLogs, InsightsLogs, Logs, of_reservation, reservations_in, told
-from reservations.application.ports import Count, Doubt, Overview, Source
+from reservations.application.ports import (
+    Count,
+    Doubt,
+    Overview,
+    Silence,
+    Source,
+    UntakenMails,
+)
 from reservations.domain.errors import SettingsError
 from reservations.domain.facts import Reason, Status
 from reservations.domain.messages import Queue
@@ -88,6 +96,16 @@ class Found(Looking):
     def counts(self) -> list[Count]:
         return [Count(status=PublicStatus.EN_PROCESO, age="hour", reservations=7)]
 
+    def silences(self, *, limit: int) -> list[Silence]:
+        return [
+            Silence(operation="charge", calls=4, since=NOON, last_at=NOON + timedelta(hours=1)),
+            Silence(operation="of another release", calls=1, since=NOON, last_at=NOON),
+        ]
+
+    def untaken_mails(self, *, since: datetime, limit: int) -> list[UntakenMails]:
+        newest = NOON + timedelta(minutes=2)
+        return [UntakenMails(status="refused", mails=6, first_at=NOON, last_at=newest, code=CODE)]
+
     def doubts(self) -> list[Doubt]:
         return [Doubt(kind="booking_absent", opened=1, suspected=2)]
 
@@ -134,6 +152,15 @@ def test_without_a_command_the_overview_shows_what_needs_a_person(
         f"bin/ops cancel {SHOWN}",
     ):
         assert part in shown
+
+
+def test_an_outage_and_refused_mails_are_in_the_overview(services: Services) -> None:
+    shown = run(services).stdout
+
+    assert re.search(rf"payments +charge +4 +{NOON:%Y-%m-%d 12:00}Z +{NOON:%Y-%m-%d 13:00}Z", shown)
+    assert re.search(rf"refused +6 +{NOON:%Y-%m-%d 12:00}Z +{NOON:%Y-%m-%d 12:02}Z +{SHOWN}", shown)
+    assert "of another release" in shown
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_each_command_of_the_overview_is_taken(

@@ -377,6 +377,33 @@ class Waits:
     contradiction_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """Open calls of one operation whose last requests got no usable answer.
+
+    `since` is the first of these requests, `last_at` the newest.
+    """
+
+    operation: str  # a release beside this one may have one more
+    calls: int
+    since: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UntakenMails:
+    """Mails of one status that the mail service did not take, by their last try.
+
+    `code` is the reservation of the newest of them.
+    """
+
+    status: str
+    mails: int
+    first_at: datetime
+    last_at: datetime
+    code: str
+
+
 class Oversight(Protocol):
     """Reads across reservations; each method is a transaction of its own."""
 
@@ -416,6 +443,12 @@ class Oversight(Protocol):
 
     def waits(self) -> Waits:
         """Counts and ages of the work that travelers and operators wait for."""
+
+    def silences(self, *, limit: int) -> list[Silence]:
+        """The silence of each operation, among the oldest open calls up to `limit`."""
+
+    def untaken_mails(self, *, since: datetime, limit: int) -> list[UntakenMails]:
+        """Mails refused, in doubt or not sent, tried `since`, among the newest up to `limit`."""
 
     def now(self) -> datetime:
         """The database's clock."""

@@ -6,7 +6,15 @@ from uuid import UUID
 from reservations.adapters.mysql.engine import Statement
 from reservations.adapters.mysql.mapping import identifier
 from reservations.adapters.mysql.search import LOWEST_ID, OVERVIEW, Reads
-from reservations.application.ports import Attempt, Oversight, Overview, QueueLag, Waits
+from reservations.application.ports import (
+    Attempt,
+    Oversight,
+    Overview,
+    QueueLag,
+    Silence,
+    UntakenMails,
+    Waits,
+)
 from reservations.domain.actions import Verb
 from reservations.domain.stored_words import read_word
 from reservations.domain.words import RESTING, State
@@ -84,6 +92,32 @@ _WAITS = Statement(
            (SELECT {_AGE.format("x.opened_at")} FROM contradiction x
              WHERE x.closed_at IS NULL) AS contradiction_s"""
 )
+# A fixed join order: from the open calls to their requests, each by an index.
+_SILENCES = Statement(
+    """
+    SELECT operation, COUNT(*) AS calls, MIN(since) AS since, MAX(last_at) AS last_at FROM
+      (SELECT c.operation, MIN(a.sent_at) AS since, MAX(a.sent_at) AS last_at FROM
+         (SELECT id, operation FROM provider_call WHERE closed_at IS NULL
+           ORDER BY reservation_id LIMIT %(limit)s) c
+         STRAIGHT_JOIN provider_attempt a ON a.call_id = c.id
+         WHERE a.id > COALESCE((SELECT MAX(b.id) FROM provider_attempt b WHERE b.call_id = c.id
+                                   AND b.outcome IN ('Seen', 'Listing')), 0)
+         GROUP BY c.id, c.operation) silent
+     GROUP BY operation ORDER BY operation"""
+)
+_UNTAKEN = Statement(
+    """
+    SELECT n.status, n.mails, n.first_at, n.last_at, r.code FROM
+      (SELECT status, COUNT(*) AS mails, MIN(sent_at) AS first_at, MAX(sent_at) AS last_at,
+              MAX(id) AS newest FROM
+         (SELECT id, status, attempts, sent_at FROM mail_send ORDER BY id DESC LIMIT %(limit)s) m
+        WHERE sent_at >= %(since)s
+          AND (status IN ('refused', 'unknown') OR status = 'not_sent' AND attempts > 0)
+        GROUP BY status) n
+      STRAIGHT_JOIN mail_send s ON s.id = n.newest
+      STRAIGHT_JOIN reservation r ON r.id = s.reservation_id
+     ORDER BY n.status"""
+)
 
 
 class MySqlOversight(Reads, Oversight):
@@ -142,6 +176,24 @@ class MySqlOversight(Reads, Oversight):
             voucher_s=float(row.voucher_s),
             contradiction_s=float(row.contradiction_s),
         )
+
+    def silences(self, *, limit: int) -> list[Silence]:
+        return [
+            Silence(operation=row.operation, calls=row.calls, since=row.since, last_at=row.last_at)
+            for row in self._rows(_SILENCES, limit=limit)
+        ]
+
+    def untaken_mails(self, *, since: datetime, limit: int) -> list[UntakenMails]:
+        return [
+            UntakenMails(
+                status=row.status,
+                mails=row.mails,
+                first_at=row.first_at,
+                last_at=row.last_at,
+                code=row.code,
+            )
+            for row in self._rows(_UNTAKEN, since=since, limit=limit)
+        ]
 
     def oldest_due_s(self) -> float:
         [row] = self._rows(_OLDEST_DUE)
