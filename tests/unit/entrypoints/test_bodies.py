@@ -94,11 +94,15 @@ def with_trip(starts_on: str, ends_on: str) -> dict[str, Any]:
 
 
 def parse(body: Any) -> ReservationBody:
-    document = parse_json(json.dumps(body).encode())
-    read = parse_reservation(document, context=FIRST_USE)
-    judged = judge_first_use(document, context=FIRST_USE)
-    assert judged == read
+    plain = read(body)
+    judged = judge_first_use(parse_json(json.dumps(body).encode()), context=FIRST_USE)
+    converted = {"customer": {"email", "phone"}}
+    assert judged.model_dump(exclude=converted) == plain.model_dump(exclude=converted)
     return judged
+
+
+def read(body: Any) -> ReservationBody:
+    return parse_reservation(parse_json(json.dumps(body).encode()), context=FIRST_USE)
 
 
 def refusal(body: Any) -> ProblemError:
@@ -579,11 +583,11 @@ def test_any_value_of_a_member_is_read_or_refused(path: tuple[str, ...], value: 
 
 
 def test_spelling_does_not_change_the_fingerprint() -> None:
-    plain = parse(A_BODY)
+    plain = read(A_BODY)
     respelt = with_member(("customer", "full_name"), "  Ana Pe\u0301rez ")
     shuffled = dict(reversed(respelt.items()))
 
-    assert parse(shuffled).fingerprint() == plain.fingerprint()
+    assert read(shuffled).fingerprint() == plain.fingerprint()
 
 
 def claim_of(body: Any, language: Language = Language.SPANISH) -> ChargeClaim:
@@ -641,7 +645,7 @@ def test_a_tab_in_another_language_makes_the_same_claim() -> None:
 
 def test_the_longest_decomposed_text_has_the_fingerprint_of_its_nfc() -> None:
     def fingerprint(name: str) -> dict[str, Any]:
-        return parse(with_member(("customer", "full_name"), name)).fingerprint()
+        return read(with_member(("customer", "full_name"), name)).fingerprint()
 
     assert fingerprint(FOUR_IN_ONE * 120) == fingerprint("\u1f82" * 120)
 
@@ -663,7 +667,7 @@ def test_the_longest_decomposed_text_has_the_fingerprint_of_its_nfc() -> None:
     ],
 )
 def test_every_value_is_part_of_the_fingerprint(path: tuple[str, ...], value: object) -> None:
-    assert parse(with_member(path, value)).fingerprint() != parse(A_BODY).fingerprint()
+    assert read(with_member(path, value)).fingerprint() != read(A_BODY).fingerprint()
 
 
 @pytest.mark.parametrize(

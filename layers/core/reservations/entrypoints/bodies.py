@@ -29,7 +29,7 @@ from reservations.domain.errors import InvalidMoneyError, InvalidReservationCode
 from reservations.domain.money import IN_USE, MINOR_DIGITS, Money
 from reservations.domain.reservation import Customer, Language, Offer
 from reservations.entrypoints.card_numbers import passes_luhn
-from reservations.entrypoints.contact import stored_email, stored_phone, typed_email, typed_phone
+from reservations.entrypoints.contact import stored_email, typed_email, typed_phone
 from reservations.entrypoints.faults import fault, faults_of
 from reservations.entrypoints.first_use import FirstUse, first_use
 from reservations.entrypoints.problems import ProblemError
@@ -201,7 +201,10 @@ class ReservationBody(_Body):
         return value
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return the values as read, equal for requests that differ only in spelling or in their quote."""
+        """Return the values as typed, equal for requests that differ only in spelling or in their quote.
+
+        The body is one of `parse_reservation`.
+        """
         values = self.model_dump(mode="json", exclude={"price", "quote"})
         for part, member in (("customer", "full_name"), ("offer", "description")):
             values[part][member] = unicodedata.normalize("NFC", values[part][member])
@@ -209,7 +212,7 @@ class ReservationBody(_Body):
         return values | {"price": [price.minor, price.currency]}
 
     def to_command(self, *, client_id: str, language: Language) -> CreateReservation:
-        """Return the command with the values in the form that is stored. The body has passed `judge_first_use`."""
+        """Return the command of a body from `judge_first_use`, which has the values in their stored form."""
         return CreateReservation(
             client_id=client_id,
             quoted=self.quote is not None,
@@ -217,8 +220,8 @@ class ReservationBody(_Body):
             price=Money.parse(self.price.amount, self.price.currency),
             customer=Customer(
                 full_name=self.customer.full_name,
-                email=stored_email(self.customer.email),
-                phone=self.customer.phone and stored_phone(self.customer.phone),
+                email=self.customer.email,
+                phone=self.customer.phone,
                 payment_token=self.payment_token,
                 language=language,
             ),

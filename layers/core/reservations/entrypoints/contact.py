@@ -32,24 +32,25 @@ _PHONE = re.compile(
 
 
 def typed_email(value: str, info: ValidationInfo) -> str:
+    """Read an address as typed; on the first use, in the form that is stored."""
     value = value.strip(" ")
     if not (_EMAIL.fullmatch(value) or _INTERNATIONAL_EMAIL.fullmatch(value)):
         raise fault("malformed_email")
-    if first_use(info):
-        stored_email(value)
-        # Digits beside letters are part of an alias.
-        if holds_card_number(_WORD_WITH_LETTER.sub("|", value.partition("@")[0])):
-            raise fault("card_number")
-    return value
+    if not first_use(info):
+        return value
+    stored = stored_email(value)
+    # Digits beside letters are part of an alias.
+    if holds_card_number(_WORD_WITH_LETTER.sub("|", value.partition("@")[0])):
+        raise fault("card_number")
+    return stored
 
 
 def typed_phone(value: str, info: ValidationInfo) -> str:
+    """Read a number as typed; on the first use, in the form that is stored."""
     value = value.strip(" ")
     if not _PHONE.fullmatch(value):
         raise fault("malformed_phone")
-    if first_use(info):
-        stored_phone(value)
-    return value
+    return stored_phone(value) if first_use(info) else value
 
 
 def stored_email(typed: str) -> str:
