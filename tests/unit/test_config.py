@@ -193,7 +193,7 @@ def test_a_local_simulator_needs_no_certificate(
 
 @pytest.mark.parametrize(("name", "policy"), [("standard", STANDARD), ("short", SHORT)])
 def test_a_profile_gives_its_durations(name: str, policy: object) -> None:
-    assert profile(profile=name).durations() == policy
+    assert profile(profile=name).durations == policy
     assert profile(profile=name).limits() == {
         provider: row.limits[name] for provider, row in PROVIDERS.items()
     }
@@ -202,7 +202,7 @@ def test_a_profile_gives_its_durations(name: str, policy: object) -> None:
 def test_a_duration_may_differ_from_its_profile_in_seconds() -> None:
     changed = profile(profile="short", policy={"hold": 45, "ladder": [1, 3]})
 
-    durations = changed.durations()
+    durations = changed.durations
     assert durations.hold == timedelta(seconds=45)
     assert durations.ladder == (timedelta(seconds=1), timedelta(seconds=3))
     assert durations.grace == SHORT.grace

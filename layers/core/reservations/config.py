@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeVar
 
 from pydantic import (
@@ -227,12 +228,13 @@ class SagaProfile(Settings):
             and self.timeouts.keys() <= set(TIMEOUTS)
         ):
             raise ValueError("unknown duration")
-        if max(each.longest for each in self.limits().values()) > self.durations().call_limit:
+        if max(each.longest for each in self.limits().values()) > self.durations.call_limit:
             raise ValueError("a call may take longer than call_limit")
-        if self.durations().hint_grace <= HINT_SEND_LIMIT:
+        if self.durations.hint_grace <= HINT_SEND_LIMIT:
             raise ValueError("the poller may publish what is being sent")
         return self
 
+    @cached_property
     def durations(self) -> Policy:
         known = {
             name: getattr(PROFILES[self.profile], name) for name in Policy.__dataclass_fields__

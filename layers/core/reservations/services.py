@@ -65,7 +65,7 @@ class Services:
 
     def durations(self) -> Policy:
         """The configured policy without jitter."""
-        return self._settings(config.SagaSettings).saga_policy.durations()
+        return self._settings(config.SagaSettings).saga_policy.durations
 
     def policy(self) -> Policy:
         """The policy for one piece of work. Its ladder is stretched at random, to spread simultaneous failures."""
@@ -109,7 +109,11 @@ class Services:
         return self._settings(config.ContactSettings).support_contact
 
     def allowed_origin(self) -> str:
-        return self._variables(config.BrowserSettings).allowed_origin
+        return self._browser.allowed_origin
+
+    @cached_property
+    def _browser(self) -> config.BrowserSettings:
+        return self._variables(config.BrowserSettings)
 
     def read_parameters(self, names: Collection[str], *, brief: bool = False) -> Mapping[str, str]:
         """Read SSM parameters; `brief` for a caller that can do without an answer."""

@@ -71,7 +71,7 @@ SAGA_POLICY: Mapping[str, object] = {
     "hint_lease_limit": 4,
     "mail_repeat": 3,
 }
-DURATIONS = SagaProfile.model_validate({**SAGA, "policy": SAGA_POLICY}).durations()
+DURATIONS = SagaProfile.model_validate({**SAGA, "policy": SAGA_POLICY}).durations
 
 MAIL_EVENTS = "mail-events"
 CONSUMERS: dict[str, str] = {
