@@ -1,7 +1,7 @@
 """Rows to reservations and back. A row has the driver's types: bytes for an id, an integer for a truth value."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
@@ -125,7 +125,7 @@ def fixed_values(reservation: Reservation) -> Values:
         "code": reservation.code,
         "client_id": reservation.client_id,
         "quoted": reservation.quoted,
-        **asdict(reservation.offer),
+        **{column: getattr(reservation.offer, column) for column in _OFFER},
         "price_minor": facts.price.minor,
         "currency": facts.price.currency,
         "created_at": facts.created_at,

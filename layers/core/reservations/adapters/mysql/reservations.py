@@ -180,8 +180,15 @@ class MySqlReservations(Reservations):
         self._database.later(statements.ADD_ATTEMPT(id=reservation_id, key=key, **values))
 
     def add_history(self, reservation_id: UUID, entry: HistoryEntry) -> None:
-        values = {"reservation_id": reservation_id, **asdict(entry)}
-        self._database.later(statements.ADD_HISTORY(**values))
+        self._database.later(
+            statements.ADD_HISTORY(
+                reservation_id=reservation_id,
+                event=entry.event,
+                at=entry.at,
+                actor=entry.actor,
+                note=entry.note,
+            )
+        )
 
     def _add_history(self, change: Change) -> None:
         for entry in change.history:
