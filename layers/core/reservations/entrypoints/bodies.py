@@ -93,8 +93,11 @@ class _Body(BaseModel):
         """Drop all unknown members but one: each costs an error, and their faults are equal."""
         if not isinstance(value, dict):
             return value
-        unknown = next((name for name in value if name not in cls.model_fields), None)
-        return {name: value[name] for name in (*cls.model_fields, unknown) if name in value}
+        unknown = value.keys() - cls.model_fields.keys()
+        if len(unknown) < 2:
+            return value
+        unknown.pop()
+        return {name: value[name] for name in value if name not in unknown}
 
 
 class CustomerBody(_Body):
