@@ -6,16 +6,17 @@ a secret. Its polling needs rights and clients that a single call does not.
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx
 from aws_lambda_powertools.utilities.data_classes import CloudFormationCustomResourceEvent
 
+from reservations.adapters.exchange import LOST, Deadline, HttpWire, NotReachedError, Request
 from reservations.entrypoints.observability import logger
 
-_TIMEOUT = httpx.Timeout(10, connect=3)  # seconds
+_CONNECT_SECONDS, _SECONDS = 3, 10  # Lambda retries a failed asynchronous invocation
 _THIS_MACHINE = {"localhost", "127.0.0.1", "::1"}
-_RETRIES = 2  # of the connection only; Lambda retries a failed asynchronous invocation
 
 Made = dict[str, Any]
 
@@ -35,30 +36,35 @@ def make(event: dict[str, Any], action: Callable[[], Made]) -> Made:
     if "ResponseURL" not in event:
         return action()
     request = CloudFormationCustomResourceEvent(event)
-    _refuse_plain(request.response_url)
+    wire = _wire_to(request.response_url)
     made: Made = {}
     try:
         if request.request_type != "Delete":
             made = action()
     except Exception as error:  # without an answer the stack would wait until its timeout
         logger.exception("resource not made")
-        _tell(request, {"Status": "FAILED", "Reason": f"{type(error).__name__}: see the logs"})
+        _tell(
+            wire, request, {"Status": "FAILED", "Reason": f"{type(error).__name__}: see the logs"}
+        )
         return {}
-    _tell(request, {"Status": "SUCCESS", "Data": made})
+    _tell(wire, request, {"Status": "SUCCESS", "Data": made})
     return made
 
 
-def _refuse_plain(address: str) -> None:
+def _wire_to(address: str) -> HttpWire:
     """Refuse an address without https: CloudFormation signs only https addresses of S3."""
     try:
-        url = httpx.URL(address)
-    except httpx.InvalidURL:
+        wire, url = HttpWire(address, connect_seconds=_CONNECT_SECONDS), urlsplit(address)
+    except ValueError:
         raise StackNotNotifiedError("not an address") from None
-    if url.scheme != "https" and url.host not in _THIS_MACHINE:
+    if url.scheme != "https" and url.hostname not in _THIS_MACHINE:
         raise StackNotNotifiedError("not https")
+    return wire
 
 
-def _tell(request: CloudFormationCustomResourceEvent, verdict: dict[str, Any]) -> None:
+def _tell(
+    wire: HttpWire, request: CloudFormationCustomResourceEvent, verdict: dict[str, Any]
+) -> None:
     """Put the answer at the signed URL (AWS CloudFormation, "Custom resource response objects")."""
     answer = {
         "PhysicalResourceId": _physical_id(request),
@@ -67,16 +73,20 @@ def _tell(request: CloudFormationCustomResourceEvent, verdict: dict[str, Any]) -
         "LogicalResourceId": request.logical_resource_id,
         **verdict,
     }
-    transport = httpx.HTTPTransport(retries=_RETRIES)
+    url = urlsplit(request.response_url)
+    put = Request(
+        method="PUT",
+        target=f"{url.path}?{url.query}",
+        headers={"Content-Type": ""},  # the URL is signed for an empty one
+        body=json.dumps(answer).encode(),
+    )
     try:
-        with httpx.Client(timeout=_TIMEOUT, transport=transport, trust_env=False) as client:
-            client.put(
-                request.response_url,
-                content=json.dumps(answer),
-                headers={"Content-Type": ""},  # the URL is signed for an empty one
-            ).raise_for_status()
-    except httpx.HTTPError as error:
+        with closing(wire.send(put, Deadline(_SECONDS))) as received:
+            status = received.status
+    except (NotReachedError, *LOST) as error:
         raise StackNotNotifiedError(type(error).__name__) from None
+    if not 200 <= status < 300:
+        raise StackNotNotifiedError(f"status {status}")
 
 
 def _physical_id(request: CloudFormationCustomResourceEvent) -> str:

@@ -79,9 +79,6 @@ def _harmless_text(error: BaseException) -> str:
     return str(number) if isinstance(number, int) else ""
 
 
-# At INFO httpx logs every address, also the signed one that takes the answer to a stack.
-logging.getLogger("httpx").setLevel(logging.WARNING)
-
 # The template names the service of each stage in POWERTOOLS_SERVICE_NAME, for logs and metrics.
 logger = Logger(
     logger_formatter=ReticentFormatter(use_rfc3339=True, serialize_stacktrace=False),
