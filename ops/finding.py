@@ -3,14 +3,16 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
 import click
 
 from ops import output
-from ops.desk import SOURCES, Desk, pass_desk, reads, typed
+from ops.desk import AT_MOST, SOURCES, Desk, pass_desk, reads, typed
 from ops.logs import of_reservation, reservations_in, since_option
+from ops.queues import dead_hints, letters_of
 from reservations.application import attention
 from reservations.application.cases import find_reservation
 from reservations.application.ports import Overview, Silence, UntakenMails
@@ -19,8 +21,8 @@ from reservations.domain.errors import InvalidReservationCodeError, ReservationN
 from reservations.domain.facts import PROVIDER_OF, Operation
 from reservations.domain.policy import Moment
 
-AT_MOST = 20
 _READ = 5000  # open calls and mails that the overview reads
+_PEEKED = 5  # dead letters of each queue that the overview names
 _MAILS_OF = timedelta(days=7)
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _AGES = {"hour": "< 1 h", "day": "1–24 h", "older": "older, not settled"}
@@ -91,18 +93,22 @@ def parts(desk: Desk) -> Iterator[tuple[str, Any]]:
     yield "stuck", [output.overview(each) for each in oversight.stuck(limit=AT_MOST)]
     waiting, letters = desk.waiting(), desk.dead_letters()
     hints = {(lag.queue, lag.status): lag for lag in oversight.outbox()}
+    dead = {queue: letters.count(queue) for queue in SOURCES if queue in waiting}
     queues = [
         {
             "queue": queue,
             "outbox": getattr(hints.get((queue, "pending")), "hints", 0),
             "dead_hints": getattr(hints.get((queue, "dead")), "hints", 0),
             "in_queue": messages,
-            "dead_letters": letters.count(queue) if queue in SOURCES else 0,
+            "dead_letters": dead.get(queue, 0),
         }
         for queue, messages in waiting.items()
     ]
     # Empty queues would only hide the others.
     yield "queues", [row for row in queues if desk.as_json or any(list(row.values())[1:])]
+    yield "dead hints", dead_hints(desk)
+    peeked = [letters.peek(queue, limit=min(n, _PEEKED)) for queue, n in dead.items() if n]
+    yield "dead letters", letters_of(desk, list(chain.from_iterable(peeked)))
     yield "oldest due, seconds", round(oversight.oldest_due_s(), 1)
     yield "alarms", [{"alarm": name} for name in desk.alarms()]
 

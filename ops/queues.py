@@ -1,10 +1,13 @@
 """Commands for unpublished hints and for dead-lettered messages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
 
 import click
 
 from ops.desk import (
+    AT_MOST,
     SOURCES,
     Desk,
     acts,
@@ -19,7 +22,8 @@ from ops.desk import (
 )
 from reservations.application import operate
 from reservations.application.poll_outbox import poll_outbox
-from reservations.application.ports import Source
+from reservations.application.ports import DeadLetter, Source
+from reservations.domain.codes import display
 from reservations.domain.messages import Queue
 
 
@@ -41,8 +45,54 @@ def lag(desk: Desk) -> None:
                 for e in oversight.outbox()
             ],
             "oldest_due_reservation_s": oversight.oldest_due_s(),
+            "dead hints": dead_hints(desk),
         }
     )
+
+
+def dead_hints(desk: Desk) -> list[dict[str, Any]]:
+    """The first hints that were refused for good, with the codes of their reservations."""
+    hints = desk.services.oversight().dead_hints(limit=AT_MOST)
+    about = _reservations(desk, [hint.reservation_id for hint in hints])
+    return [
+        {
+            "queue": hint.queue,
+            **about[hint.reservation_id],
+            "type": hint.type,
+            "stored_at": hint.occurred_at,
+        }
+        for hint in hints
+    ]
+
+
+def letters_of(desk: Desk, letters: Sequence[DeadLetter]) -> list[dict[str, Any]]:
+    """Dead letters with their reasons and the codes of their reservations."""
+    about = _reservations(desk, [letter.reservation_id for letter in letters])
+    return [
+        {
+            "queue": letter.queue,
+            **about[letter.reservation_id],
+            "reason": letter.reason or "not handled in any attempt",
+            "type": letter.type,
+            "sent_at": letter.sent_at,
+        }
+        for letter in letters
+    ]
+
+
+def _reservations(
+    desk: Desk, ids: Sequence[UUID | None]
+) -> dict[UUID | None, dict[str, UUID | str | None]]:
+    """The code of each reservation. People read its id only where it has no code."""
+    codes = desk.services.search().codes({each for each in ids if each is not None})
+    named = {each: each and codes.get(each) for each in ids}
+    return {
+        each: {
+            "code": code and display(code),
+            "reservation_id": each if desk.as_json or not code else None,
+        }
+        for each, code in named.items()
+    }
 
 
 @outbox.command
@@ -80,7 +130,7 @@ def dlq() -> None:
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
-    default=20,
+    default=AT_MOST,
     show_default=True,
     help="Messages of each queue to show.",
 )
@@ -93,17 +143,9 @@ def list_dead_letters(desk: Desk, queue: Source | None, limit: int) -> None:
     desk.say(
         {
             "queues": [{"queue": each, "messages": letters.count(each)} for each in queues],
-            "messages": [
-                {
-                    "queue": letter.queue,
-                    "reason": letter.reason or "not handled in any attempt",
-                    "reservation_id": letter.reservation_id,
-                    "type": letter.type,
-                    "sent_at": letter.sent_at,
-                }
-                for each in queues
-                for letter in letters.peek(each, limit=limit)
-            ],
+            "messages": letters_of(
+                desk, [letter for each in queues for letter in letters.peek(each, limit=limit)]
+            ),
         }
     )
 

@@ -218,6 +218,7 @@ def _look(service: _Service) -> None:
     search.counts()
     search.doubts()
     oversight = service.oversight()
+    search.codes([RESERVATION_ID])
     oversight.silences(limit=5000)
     oversight.untaken_mails(since=NOON, limit=5000)
     retention = MySqlRetention(service._database)

@@ -138,6 +138,8 @@ def _tidy(url: str) -> None:
             "DELETE FROM idempotency WHERE client_id <> 'web' OR response NOT LIKE 'xxx%%'"
         )
         cursor.execute("DELETE FROM webhook WHERE webhook_id NOT LIKE 'evt!_%%' ESCAPE '!'")
+        # Hints that a run stored for cloned reservations. Those of `fill` are of another type.
+        cursor.execute("DELETE FROM outbox WHERE status = 'pending' AND type <> 'check.due'")
         cursor.execute("DELETE FROM checkpoint")
         cursor.execute("DELETE FROM finding")
         if ids:

@@ -13,6 +13,7 @@ from reservations.adapters.mysql.audit import MySqlAudit
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.oversight import MySqlOversight
 from reservations.adapters.mysql.retention import MySqlRetention
+from reservations.adapters.mysql.search import MySqlSearch
 from reservations.adapters.mysql.unit_of_work import MySqlUnitOfWork
 from reservations.application import operate
 from reservations.application.cases import Cases
@@ -684,6 +685,28 @@ def test_the_lag_is_that_of_the_oldest_and_published_hints_have_none(stored: Sto
     assert (pending.status, pending.hints, pending.queue) == ("pending", 2, Queue.PAYMENT)
     assert 3600 <= dead.oldest_s < 4200
     assert 60 <= pending.oldest_s < 600
+
+
+def test_dead_hints_are_listed_with_their_reservations_the_oldest_first(stored: Stored) -> None:
+    put_hints(stored, "pending", age=DAY)
+    put_hints(stored, "dead", age=MINUTE)
+    put_hints(stored, "dead", age=HOUR)
+    reservation = stored.keep(resting=False)
+    stored.change(
+        "UPDATE outbox SET reservation_id = :id WHERE status = 'dead'"
+        " ORDER BY available_at LIMIT 1",
+        id=reservation.reservation_id,
+    )
+    oversight, search = MySqlOversight(stored.database), MySqlSearch(stored.database)
+
+    first, second = oversight.dead_hints(limit=9)
+
+    assert (first.queue, first.type) == (Queue.PAYMENT, "payment.due")
+    ids = {first.reservation_id, second.reservation_id}
+    assert search.codes(ids) == {reservation.reservation_id: reservation.code}
+    assert first.reservation_id == reservation.reservation_id
+    assert search.codes([]) == {}
+    assert oversight.dead_hints(limit=1) == [first]
 
 
 def test_what_is_settled_or_taken_makes_nobody_wait(stored: Stored) -> None:

@@ -16,6 +16,7 @@ from reservations.application.ports import (
     Audit,
     Checkpoint,
     Checkpoints,
+    DeadHint,
     Expired,
     Finding,
     HistoryLine,
@@ -74,6 +75,9 @@ class Watch(Oversight):
             QueueLag(queue=Queue.PAYMENT, status="pending", hints=2, oldest_s=3.5),
             QueueLag(queue=Queue.SUPPLIER, status="dead", hints=1, oldest_s=99.0),
         ]
+
+    def dead_hints(self, *, limit: int) -> list[DeadHint]:
+        raise AssertionError("not asked for on a schedule")
 
     def oldest_due_s(self) -> float:
         return 41.5

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from ops.desk import Desk
 from ops.logs import FileLogs, InsightsLogs, Logs, of_reservation, reservations_in, told
 from reservations.application.ports import (
     Count,
+    DeadHint,
     Doubt,
     Overview,
     Silence,
@@ -47,6 +48,7 @@ LONGEST_ID = "pay_" + 60 * "9"
 NOW = datetime.now(UTC)
 REQUEST = "8f14e45f-ceea-4c67-a1d2-0a1b2c3d4e5f"
 TRACE = "4bf9" * 8
+UNKNOWN_ID = UUID(int=7)
 
 
 def an_overview(**changes: Any) -> Overview:
@@ -86,6 +88,15 @@ class Found(Looking):
 
     def by_id(self, reservation_id: UUID) -> list[Overview]:
         return [an_overview()]
+
+    def codes(self, ids: Collection[UUID]) -> dict[UUID, str]:
+        return {each: CODE for each in ids if each == RESERVATION_ID}
+
+    def dead_hints(self, *, limit: int) -> list[DeadHint]:
+        return [
+            DeadHint(queue="payment", type="payment.due", reservation_id=about, occurred_at=NOON)
+            for about in (RESERVATION_ID, UNKNOWN_ID)
+        ]
 
     def outbox(self) -> list[Any]:
         return []
@@ -161,6 +172,24 @@ def test_an_outage_and_refused_mails_are_in_the_overview(services: Services) -> 
     assert re.search(rf"refused +6 +{NOON:%Y-%m-%d 12:00}Z +{NOON:%Y-%m-%d 12:02}Z +{SHOWN}", shown)
     assert "of another release" in shown
     assert max(map(len, shown.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("command", [(), ("outbox", "lag"), ("dlq", "list")], ids=" ".join)
+def test_dead_hints_and_letters_name_their_reservation(
+    services: Services, command: tuple[str, ...]
+) -> None:
+    shown, page = run(services, *command), json.loads(run(services, *command, "--json").stdout)
+
+    dead = [*page.get("dead hints", ()), *page.get("dead letters", page.get("messages", ()))]
+    assert {(row["code"], row["reservation_id"]) for row in dead} <= {
+        (SHOWN, str(RESERVATION_ID)),
+        (None, str(UNKNOWN_ID)),  # of another database
+        (None, None),  # unreadable
+    }
+    assert SHOWN in shown.stdout
+    assert str(RESERVATION_ID) not in shown.stdout
+    assert (str(UNKNOWN_ID) in shown.stdout) == ("dead hints" in page)
+    assert max(map(len, shown.stdout.splitlines())) <= 80
 
 
 def test_each_command_of_the_overview_is_taken(

@@ -350,6 +350,16 @@ class QueueLag:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeadHint:
+    """A stored hint that its queue refused for good."""
+
+    queue: str  # a release beside this one may have one more
+    type: str
+    reservation_id: UUID
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """A row that breaks an invariant; `code` is the reservation's, `detail` has no personal data."""
 
@@ -438,6 +448,9 @@ class Oversight(Protocol):
 
     def outbox(self) -> list[QueueLag]: ...
 
+    def dead_hints(self, *, limit: int) -> list[DeadHint]:
+        """The hints that were refused for good, the oldest first."""
+
     def oldest_due_s(self) -> float:
         """The seconds since the longest overdue reservation was due."""
 
@@ -476,6 +489,9 @@ class Search(Protocol):
     """Finds reservations, the newest first. Each method is a transaction of its own."""
 
     def by_id(self, reservation_id: UUID) -> list[Overview]: ...
+
+    def codes(self, ids: Collection[UUID]) -> dict[UUID, str]:
+        """The codes of those that exist."""
 
     def by_provider(self, name: str, *, limit: int) -> list[Overview]:
         """Reservations with this locator, or with this id of a payment, refund or booking."""

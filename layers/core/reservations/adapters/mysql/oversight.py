@@ -8,6 +8,7 @@ from reservations.adapters.mysql.mapping import identifier
 from reservations.adapters.mysql.search import LOWEST_ID, OVERVIEW, Reads
 from reservations.application.ports import (
     Attempt,
+    DeadHint,
     Oversight,
     Overview,
     QueueLag,
@@ -69,6 +70,10 @@ _OUTBOX = Statement(
     "SELECT queue, status, COUNT(*) AS hints, GREATEST(0, COALESCE("
     "TIMESTAMPDIFF(MICROSECOND, MIN(available_at), UTC_TIMESTAMP(6)), 0)) / 1000000 AS oldest_s"
     " FROM outbox WHERE status IN ('pending', 'dead') GROUP BY queue, status ORDER BY queue, status"
+)
+_DEAD_HINTS = Statement(
+    "SELECT queue, type, reservation_id, occurred_at FROM outbox WHERE status = 'dead'"
+    " ORDER BY available_at, id LIMIT %(limit)s"
 )
 _OLDEST_DUE = Statement(
     "SELECT GREATEST(0, COALESCE("
@@ -167,6 +172,17 @@ class MySqlOversight(Reads, Oversight):
                 oldest_s=float(row.oldest_s),
             )
             for row in self._rows(_OUTBOX)
+        ]
+
+    def dead_hints(self, *, limit: int) -> list[DeadHint]:
+        return [
+            DeadHint(
+                queue=row.queue,
+                type=row.type,
+                reservation_id=identifier(row.reservation_id),
+                occurred_at=row.occurred_at,
+            )
+            for row in self._rows(_DEAD_HINTS, limit=limit)
         ]
 
     def waits(self) -> Waits:

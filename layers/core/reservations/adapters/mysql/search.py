@@ -1,12 +1,13 @@
 """Searches of operators. Each uses an index, so that none grows with the table."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
 from reservations.adapters.mysql.engine import Database, Row, Rows, Statement
+from reservations.adapters.mysql.mapping import identifier
 from reservations.application.ports import Count, Doubt, Overview, Search
 from reservations.domain.facts import Operation, Reason
 from reservations.domain.identifiers import uuid7
@@ -33,6 +34,7 @@ OVERVIEW: Final = (
 )
 _NEWEST: Final = "ORDER BY id DESC LIMIT %(limit)s"
 _BY_ID: Final = Statement(f"{OVERVIEW} WHERE id = %(id)s")
+_CODES: Final = Statement("SELECT id, code FROM reservation WHERE id IN %(ids)s")
 # Two indexes, so two parts: an OR would read the whole ledger.
 _BY_PROVIDER: Final = Statement(
     f"{OVERVIEW} JOIN (SELECT reservation_id FROM provider_call WHERE locator IN %(names)s UNION"
@@ -117,6 +119,10 @@ class Reads:
 class MySqlSearch(Reads, Search):
     def by_id(self, reservation_id: UUID) -> list[Overview]:
         return self._overviews(_BY_ID, id=reservation_id)
+
+    def codes(self, ids: Collection[UUID]) -> dict[UUID, str]:
+        rows = self._rows(_CODES, ids=sorted(ids)) if ids else []
+        return {identifier(row.id): row.code for row in rows}
 
     def by_provider(self, name: str, *, limit: int) -> list[Overview]:
         # Locators are read out on the phone, and most are upper-case.
