@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import chain, groupby
 from typing import Any
 
 import click
@@ -198,7 +198,7 @@ def with_attempts(page: Page) -> Page:
         | {
             "calls": [
                 {key: value for key, value in call.items() if key != "key"}
-                | {"tries": [_try(each) for each in attempts if each["call"] == call["key"]]}
+                | {"tries": _tries([each for each in attempts if each["call"] == call["key"]])}
                 for call in calls
             ]
         }
@@ -206,11 +206,25 @@ def with_attempts(page: Page) -> Page:
     )
 
 
-def _try(attempt: Row) -> str:
+def _tries(attempts: Sequence[Row]) -> list[str]:
+    """A line for each request, and one for those that got one answer in a row."""
+    return [_alike(answer, list(run)) for answer, run in groupby(attempts, key=_answer)]
+
+
+def _answer(attempt: Row) -> str:
     outcome = OUTCOMES.get(attempt["outcome"], attempt["outcome"])
     status = f" {attempt['http_status']}" if attempt["http_status"] else ""
     status += f" {attempt['code']}" if attempt["code"] else ""
-    return f"{shown(attempt['sent_at'])} {attempt['verb']}{status} {outcome} {attempt['ms']} ms"
+    return f"{attempt['verb']}{status} {outcome}"
+
+
+def _alike(answer: str, run: Sequence[Row]) -> str:
+    first, last = shown(run[0]["sent_at"]), shown(run[-1]["sent_at"])
+    if len(run) == 1:
+        return f"{first} {answer} {run[0]['ms']} ms"
+    date, _, clock = last.partition(" ")
+    until = clock if first.startswith(f"{date} ") else last  # one date is said once
+    return f"{first} to {until}, {len(run)} times: {answer}"
 
 
 def history(entries: Sequence[HistoryEntry]) -> list[Row]:

@@ -15,7 +15,8 @@ from moto import mock_aws
 from ops.__main__ import ops
 from ops.desk import ADVICE, SOURCES, Desk
 from reservations.application.oversee import INVARIANTS
-from reservations.application.ports import DeadLetter, DeadLetters, Source
+from reservations.application.ports import Attempt, DeadLetter, DeadLetters, Source
+from reservations.domain.actions import Verb
 from reservations.domain.errors import UnavailableError
 from reservations.domain.facts import Contradiction, Decision, Kind, Reason, Status
 from reservations.domain.messages import Queue
@@ -26,6 +27,7 @@ from tests.handlers.test_clean_up import BROKEN, Due, Found, Watch
 from tests.template.resources import resources, stacks
 from tests.unit.entrypoints.test_problems import leaves
 from tests.worlds.builders import (
+    MINUTE,
     NOON,
     RESERVATION_ID,
     a_booking,
@@ -49,10 +51,14 @@ PERSONAL = (CUSTOMER.full_name, CUSTOMER.email, CUSTOMER.phone, CUSTOMER.payment
 
 
 class Looking(Watch):
-    """Has no attempts."""
+    """Has the attempts of a test."""
 
-    def attempts(self, reservation_id: object) -> list[Any]:
-        return []
+    def __init__(self) -> None:
+        super().__init__()
+        self.tried: list[Attempt] = []
+
+    def attempts(self, reservation_id: object) -> list[Attempt]:
+        return self.tried
 
 
 class Letters(DeadLetters):
@@ -236,6 +242,40 @@ def test_a_reservation_is_shown_with_its_ledger(desk: Desk, database: InMemoryDa
     assert shown["reservation"]["personal_data"] == "kept"
     assert [call["status"] for call in shown["calls"]] == ["succeeded", "succeeded"]
     assert shown["calls"][0]["money"] == "342.50 EUR"
+
+
+def an_attempt(minute: int, outcome: str, http_status: int | None = None) -> Attempt:
+    return Attempt(
+        call_key=a_charge().key,
+        verb=Verb.CHARGE,
+        sent_at=NOON + minute * MINUTE,
+        outcome=outcome,
+        http_status=http_status,
+        elapsed_ms=1000 + minute,
+    )
+
+
+def test_requests_with_one_answer_in_a_row_are_one_line(
+    desk: Desk, services: Watched, database: InMemoryDatabase
+) -> None:
+    keep(database, confirmed())
+    services.watch.tried = [
+        *(an_attempt(minute, "NotSent", 503) for minute in range(9)),
+        an_attempt(9, "NoAnswer"),
+        an_attempt(24 * 60, "NotSent", 503),
+        an_attempt(48 * 60, "NotSent", 503),
+        an_attempt(48 * 60 + 1, "Seen", 201),
+    ]
+
+    shown = [line.strip() for line in run(desk, "show", SHOWN).stdout.splitlines()]
+
+    assert [line for line in shown if line.startswith("2027-") and "charge" in line] == [
+        "2027-03-01 12:00Z to 12:08Z, 9 times: charge 503 not sent",
+        "2027-03-01 12:09Z charge unknown 1009 ms",
+        "2027-03-02 12:00Z to 2027-03-03 12:00Z, 2 times: charge 503 not sent",
+        "2027-03-03 12:01Z charge 201 answered 3881 ms",
+    ]
+    assert len(page(desk, "show", SHOWN)["attempts"]) == len(services.watch.tried)
 
 
 @pytest.mark.parametrize("locator", ["AB[/x]", "AB[x1]", "[bold]AB", "AB:bomb:", "\\[AB]"])
