@@ -9,6 +9,7 @@ from local.paths import FUNCTION_LOGS, LOGS, STACK_FILE
 from local.processes import StackError
 from local.progress import complain, note
 from ops.logs import read_line, told
+from ops.output import columns_of
 
 _PAUSE_SECONDS = 0.3
 _LAST_LINES = 5
@@ -36,7 +37,7 @@ def shown(path: Path, text: list[str]) -> Iterator[str]:
         if path.parent != FUNCTION_LOGS:
             yield f"{path.stem}: {line}"
         elif log := read_line(line):
-            yield told(log)
+            yield told(log, columns_of(sys.stdout))
         elif not line.startswith(("{", "START ", "END ", "REPORT ")):
             yield f"{path.stem.split('-')[1]}: {line}"
 

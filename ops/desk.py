@@ -86,8 +86,9 @@ class OpsError(click.ClickException):
     exit_code = _FAILED
 
     def format_message(self) -> str:
+        columns = output.columns_of(sys.stderr)
         lines = f"Error: {self.message}".splitlines()
-        return "\n".join(map(output.wrapped, lines)).removeprefix("Error: ")
+        return "\n".join(output.wrapped(x, columns) for x in lines).removeprefix("Error: ")
 
 
 class Operations(click.Group):

@@ -1,6 +1,7 @@
 """Lines of the functions' logs, from the files of this machine or from CloudWatch."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from ops.desk import Desk, code, pass_desk, reads, span
-from ops.output import shown
+from ops.output import columns_of, shown, wrapped
 from reservations.application.cases import find_reservation
 from reservations.domain.codes import display
 from reservations.domain.errors import SettingsError
@@ -25,6 +26,7 @@ _GROUPS_AT_MOST = 50  # of a query, by the same limits
 _QUERY_SECONDS = 60
 _POLL_SECONDS = 0.5
 _FOLLOW_SECONDS = 1.0
+_INDENT = "    "
 # Members of a line that say where it was written. The others say something about the work.
 _WHERE = frozenset(
     (
@@ -126,16 +128,19 @@ def reservations_in(lines: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(str(x["reservation_id"]) for x in lines if "reservation_id" in x))
 
 
-def told(line: Line) -> str:
-    """One line for people: time, function, level if it is no information, message and facts."""
-    facts = " ".join(f"{key}={value}" for key, value in line.items() if key not in _WHERE)
+def told(line: Line, columns: int | None = None) -> str:
+    """A line for people: time, function, level if it is no information, message and facts.
+
+    With `columns` it is broken between words, and goes on behind an indent.
+    """
+    facts = " ".join(f"{key}={shown(value)}" for key, value in line.items() if key not in _WHERE)
     level = "" if line["level"] == "INFO" else f"{line['level']} "
     name = str(line.get("function_name", "")).rpartition("Functio")[0].partition("-")[2]
-    error = f"\n{line['exception']}" if line.get("exception") else ""
     at = shown(at_of(line).astimezone(UTC))
-    return (
-        f"{at} {name or line.get('function_name', '')}  {level}{line['message']}  {facts}".rstrip()
-        + error
+    head = f"{at} {name or line.get('function_name', '')}  {level}{shown(line['message'])}  {facts}"
+    error = str(line.get("exception") or "").splitlines()
+    return "\n".join(
+        wrapped(text, columns, indent=_INDENT) for text in (head.rstrip(), *map(shown, error))
     )
 
 
@@ -164,7 +169,7 @@ def logs(desk: Desk, code: str, since: timedelta, follow: bool) -> None:
     while True:
         for line in lines:
             if line not in printed:
-                click.echo(told(line))
+                click.echo(told(line, columns_of(sys.stdout)))
         printed = lines
         if not follow:
             return

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain, groupby
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -34,17 +34,28 @@ def emit(page: Page, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(page, default=_plain))  # ASCII, without terminal control characters
         return
-    columns = shutil.get_terminal_size((_WIDTH, 0)).columns if sys.stdout.isatty() else _WIDTH
+    columns = columns_of(sys.stdout) or _WIDTH
     for line in chain.from_iterable(_part(name, part, columns) for name, part in page.items()):
         click.echo(line)
 
 
-def wrapped(text: str) -> str:
-    """A sentence on lines of the terminal's width. No word is broken: it may be an id."""
-    columns = shutil.get_terminal_size((_WIDTH, 0)).columns if sys.stderr.isatty() else 0
-    if not columns:
-        return text  # a file or another program
-    return "\n".join(textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False))
+def columns_of(stream: TextIO) -> int | None:
+    """The width of a terminal. `None` for a file or another program."""
+    return shutil.get_terminal_size((_WIDTH, 0)).columns if stream.isatty() else None
+
+
+def wrapped(text: str, columns: int | None, *, indent: str = "") -> str:
+    """Break a text into lines of this width. No word is broken: it may be an id."""
+    if columns is None:
+        return text
+    lines = textwrap.wrap(
+        text,
+        columns,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)
 
 
 def emit_line(row: Row, *, as_json: bool) -> None:

@@ -1,6 +1,8 @@
 """The overview, the search of logs and the form of the output."""
 
+import io
 import json
+import os
 import re
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,6 +19,7 @@ from ops.__main__ import ops
 from ops.aws import role_of_caller
 from ops.desk import Desk
 from ops.logs import FileLogs, InsightsLogs, Logs, of_reservation, reservations_in, told
+from ops.output import columns_of
 from reservations.application.ports import (
     Count,
     DeadHint,
@@ -299,6 +302,42 @@ def test_a_log_line_is_told_with_its_function_and_its_facts(logs: Logs) -> None:
     [line] = logs.having([str(RESERVATION_ID)], since=NOW - timedelta(hours=1))
 
     assert "ProcessPayment  paid  verb=charge" in told(line)
+
+
+def a_long_line() -> dict[str, Any]:
+    facts = {f"fact_{n}": f"value-{n}" for n in range(12)}
+    exception = "Traceback:\n  File x\nOSError: \x1b[2Jcleared"
+    return {
+        "message": "provider answer needs a person",
+        "timestamp": NOW.isoformat(),
+        "level": "ERROR",
+        "function_name": "reservations-ProcessPaymentFunction-1",
+        "provider_id": LONGEST_ID,
+        **facts,
+        "exception": exception,
+    }
+
+
+def test_a_log_line_is_broken_between_its_words_at_the_width_of_the_terminal() -> None:
+    line = a_long_line()
+
+    whole, broken = told(line), told(line, 80)
+
+    assert max(map(len, broken.splitlines())) <= 80
+    assert broken.split() == whole.split()
+    first, *others = whole.splitlines()
+    assert "fact_0=value-0" in first
+    assert "fact_11=value-11" in first
+    assert others == ["Traceback:", "  File x", "OSError: \ufffd[2Jcleared"]
+
+
+def test_only_a_terminal_has_a_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "66")
+    master, slave = os.openpty()
+
+    with os.fdopen(slave, "w") as terminal, os.fdopen(master):
+        assert columns_of(terminal) == 66
+    assert columns_of(io.StringIO()) is None
 
 
 # --- the caller
