@@ -270,7 +270,7 @@ def acts(command: _Command) -> _Command:
 
 
 code = click.argument("code")
-sure = click.option("--yes", is_flag=True, help="Do not ask; without a terminal, no command asks.")
+sure = click.option("--yes", is_flag=True, help="Do not ask. Without a terminal it is needed.")
 queue_option = click.option("--queue", type=Values(Queue), help="Only this queue.")
 source_option = click.option("--queue", type=Values(SOURCES), help="Only this queue.")
 rate_option = click.option(
@@ -292,6 +292,9 @@ def typed(prompt: str) -> str:
 
 
 def make_sure(yes: bool, question: str) -> None:
-    """Ask for confirmation at a terminal. A script has decided already."""
-    if not yes and sys.stdin.isatty():
-        click.confirm(question, abort=True)
+    """Ask for confirmation at a terminal. Without one, refuse: a script says `--yes`."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise OpsError(f"{question} Nobody can answer without a terminal: repeat it with --yes.")
+    click.confirm(question, abort=True)

@@ -132,7 +132,7 @@ def test_an_operator_cancels_for_a_customer(
 ) -> None:
     trip = papers_sent(trips["to cancel"], backstage)
 
-    operator.page("cancel", trip.code, "--as", "atencion")
+    operator.page("cancel", trip.code, "--yes", "--as", "atencion")
 
     eventually(lambda: trip.read()["status"] == "CANCELADA", of=f"the end of {trip.code}")
     assert backstage.money_kept(trip) == 0
@@ -173,7 +173,7 @@ def test_erasing_removes_personal_data_and_keeps_the_payment(
 ) -> None:
     trip = papers_sent(trips["to erase"], backstage)
     reference = UUID(backstage.reference(trip)).bytes
-    assert operator.ops("erase", trip.code).status == 2  # the trip is in the future
+    assert operator.ops("erase", trip.code, "--yes").status == 2  # the trip is in the future
     hand.change_trip(trip, "starts_on = '2026-01-01', ends_on = '2026-01-02'")
     [document] = backstage.rows(
         "SELECT s3_key FROM document WHERE reservation_id = :id", id=reference
@@ -181,7 +181,8 @@ def test_erasing_removes_personal_data_and_keeps_the_payment(
     assert document["s3_key"] in backstage.object_keys()
 
     eventually(
-        lambda: operator.ops("erase", trip.code).status == 0, of="a moment between inquiries"
+        lambda: operator.ops("erase", trip.code, "--yes").status == 0,
+        of="a moment between inquiries",
     )
 
     assert backstage.rows("SELECT 1 FROM customer WHERE reservation_id = :id", id=reference) == []
@@ -261,9 +262,9 @@ def test_a_moved_dead_letter_is_in_its_reservation_s_history_with_its_operator(
         type="voucher.due",
         occurred_at=datetime.now(UTC),
     )
-    for command in ("redrive", "drop"):
+    for command in (["redrive"], ["drop", "--yes"]):
         sqs.send_message(QueueUrl=url, MessageBody=encode_hint(hint))
-        operator.page("dlq", command, "--queue", "voucher", "--rate", "50", "--as", "guardia")
+        operator.page("dlq", *command, "--queue", "voucher", "--rate", "50", "--as", "guardia")
 
     moved = [
         (line["event"], line["actor"])
@@ -285,7 +286,8 @@ def test_a_poisoned_message_is_listed_redriven_and_dropped(
     [url] = [
         u for u in sqs.list_queues()["QueueUrls"] if "VoucherQueue" in u and "DeadLetter" not in u
     ]
-    operator.page("dlq", "drop", "--queue", "voucher", "--rate", "100")  # of an earlier run
+    # Those of an earlier run.
+    operator.page("dlq", "drop", "--yes", "--queue", "voucher", "--rate", "100")
     sqs.send_message(QueueUrl=url, MessageBody="not a hint")
 
     def dead() -> list[Json]:
@@ -298,7 +300,7 @@ def test_a_poisoned_message_is_listed_redriven_and_dropped(
     assert [row["messages"] for row in would["would redrive"]] == [1]
     operator.page("dlq", "redrive", "--queue", "voucher", "--rate", "50")
     eventually(dead, of="the poison to come back")
-    dropped = operator.page("dlq", "drop", "--queue", "voucher", "--rate", "50")
+    dropped = operator.page("dlq", "drop", "--yes", "--queue", "voucher", "--rate", "50")
 
     assert [row["messages"] for row in dropped["dropped"]] == [1]
     assert dead() == []

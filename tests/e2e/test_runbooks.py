@@ -22,6 +22,7 @@ RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 VARIABLE = re.compile(r"\$([A-Z_]+)")
 OPS = re.compile(r'make ops ARGS="([^"]+)"')
+ASK = ("cancel ", "erase ", "dlq drop ")  # a person answers at the terminal, where none is here
 
 
 def commands(path: Path) -> list[str]:
@@ -35,7 +36,8 @@ def carried_out(command: str, names: dict[str, str], operator: Operator) -> Said
     if ops is None:
         without_curl = command.startswith("curl ") and shutil.which("curl") is None
         return asked_for(command, names) if without_curl else shell(command, names)
-    return operator.ops(*shlex.split(VARIABLE.sub(lambda found: names[found[1]], ops[1])))
+    words = shlex.split(VARIABLE.sub(lambda found: names[found[1]], ops[1]))
+    return operator.ops(*words, *(["--yes"] if ops[1].startswith(ASK) else []))
 
 
 def asked_for(command: str, names: dict[str, str]) -> Said:

@@ -14,6 +14,7 @@ from ops.console.commands import ALLOWED, allowed
 from ops.console.guard import COOKIE, Guard
 from ops.console.pages import Console, make_app
 from ops.logs import FileLogs
+from reservations.domain.facts import Reason
 from reservations.domain.money import Money
 from tests.unit.ops.test_finding import Deployment, Services
 from tests.unit.ops.test_ops import CUSTOMER, SHOWN, confirmed, keep
@@ -249,6 +250,18 @@ def test_an_act_is_asked_before_it_is_done(browser: FlaskClient, services: Servi
     assert services.database.reservations[RESERVATION_ID].facts.accepted_minor == 99900
     [line] = [e for e in services.database.history[RESERVATION_ID] if e.event == "review.resolved"]
     assert (line.actor, line.note) == ("operator:guardia", "paid TICKET-5")
+
+
+def test_a_cancellation_that_the_page_asked_about_is_done(
+    browser: FlaskClient, services: Services
+) -> None:
+    keep(services.database, a_reservation(a_charge()))
+
+    done = post(browser, "/act", command=f"cancel {SHOWN}")
+
+    assert "Done" in done.text
+    reason = services.database.reservations[RESERVATION_ID].facts.reason
+    assert reason is Reason.CUSTOMER_CANCELLED
 
 
 def test_a_refused_act_says_why(browser: FlaskClient, services: Services) -> None:

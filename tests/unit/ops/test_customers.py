@@ -35,9 +35,11 @@ def run(services: Watched, *arguments: str, typed: str = "") -> Result:
     return CliRunner().invoke(ops, ["--stage", "x", *arguments], obj=desk, input=typed)
 
 
+SET_EMAIL = ("customer", "set-email", SHOWN, "--evidence", "TICKET-5")
+
+
 def set_email(services: Watched, typed: str = NEW) -> Result:
-    command = ("customer", "set-email", SHOWN, "--evidence", "TICKET-5")
-    return run(services, *command, typed=f"{typed}\n")
+    return run(services, *SET_EMAIL, "--yes", typed=f"{typed}\n")
 
 
 def events(database: InMemoryDatabase) -> list[tuple[str, str | None]]:
@@ -107,6 +109,19 @@ def test_a_new_address_kills_old_links_and_makes_the_notice_due(
     assert old not in said.output
     assert NEW not in said.output
     assert masked(NEW) in said.stdout
+
+
+def test_an_address_from_a_pipe_is_changed_by_an_explicit_yes_only(
+    services: Watched, database: InMemoryDatabase
+) -> None:
+    old = database.customers[RESERVATION_ID]
+
+    said = run(services, *SET_EMAIL, typed=f"{NEW}\n")
+
+    assert said.exit_code == 2
+    assert "--yes" in said.stderr
+    assert NEW not in said.output
+    assert database.customers[RESERVATION_ID] == old
 
 
 def test_a_second_change_waits_for_the_notice_of_the_first(

@@ -356,10 +356,32 @@ def test_a_command_is_recorded_under_its_role(desk: Desk, database: InMemoryData
     assert actors == ["operator:night-shift", "operator:on-call"]
 
 
-def test_a_script_cancels_without_confirmation(desk: Desk, database: InMemoryDatabase) -> None:
+def test_a_script_cancels_by_an_explicit_yes(desk: Desk, database: InMemoryDatabase) -> None:
     keep(database, a_reservation(a_charge()))
 
-    assert page(desk, "cancel", SHOWN)["cancelled"]["status"] in ("EN CANCELACION", "CANCELADA")
+    cancelled = page(desk, "cancel", SHOWN, "--yes")["cancelled"]
+
+    assert cancelled["status"] in ("EN CANCELACION", "CANCELADA")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("cancel", SHOWN), ("erase", SHOWN), ("dlq", "drop")],
+    ids=lambda command: command[0],
+)
+def test_without_a_terminal_and_without_a_yes_nothing_is_done(
+    desk: Desk, database: InMemoryDatabase, letters: Letters, command: tuple[str, ...]
+) -> None:
+    keep(database, a_reservation(a_charge()))
+    before = database.reservations[RESERVATION_ID]
+
+    refused = run(desk, *command)
+
+    assert refused.exit_code == 2
+    assert "--yes" in refused.stderr
+    assert database.reservations[RESERVATION_ID] == before
+    assert database.customers[RESERVATION_ID] == CUSTOMER
+    assert letters.count(Queue.PAYMENT) == 2
 
 
 def test_a_review_is_resolved_by_evidence(desk: Desk, database: InMemoryDatabase) -> None:
@@ -470,11 +492,13 @@ def test_the_word_of_a_provider_cannot_command_the_terminal(
     assert f"BK{unprintable}1" not in run(desk, "show", SHOWN).stdout
 
 
-@pytest.mark.parametrize(("command", "done"), [("redrive", "redriven"), ("drop", "dropped")])
+@pytest.mark.parametrize(
+    ("command", "done"), [(("redrive",), "redriven"), (("drop", "--yes"), "dropped")]
+)
 def test_a_moved_message_is_recorded_in_the_history_of_its_reservation(
-    desk: Desk, letters: Letters, telling: Telling, command: str, done: str
+    desk: Desk, letters: Letters, telling: Telling, command: tuple[str, ...], done: str
 ) -> None:
-    moved = page(desk, "dlq", command, "--queue", "payment", "--as", "guardia")
+    moved = page(desk, "dlq", *command, "--queue", "payment", "--as", "guardia")
 
     assert moved[done] == [{"queue": "payment", "messages": 2, "by": "operator:guardia"}]
     assert telling.recorded == [(RESERVATION_ID, f"operator.message_{done}", "operator:guardia")]
