@@ -1,7 +1,7 @@
 """Answers about a reservation. Stored answers hold no token and no address: each replay renders both."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import date, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +16,7 @@ from reservations.domain.access_token import KeyRing
 from reservations.domain.codes import display
 from reservations.domain.history import HistoryEntry
 from reservations.domain.policy import Moment, Policy
-from reservations.domain.reservation import Language, Reservation
+from reservations.domain.reservation import Language, Offer, Reservation
 from reservations.domain.views import (
     Glance,
     View,
@@ -40,6 +40,8 @@ _POLL_EVERY_S = (
     (timedelta(minutes=10), 15),
 )
 _POLL_AT_LAST_S = 60
+
+_OFFER = [field.name for field in fields(Offer)]
 
 _NO_STORE = {"Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 
@@ -247,7 +249,7 @@ def _body(
             "payment": seen.progress.payment.value,
             "supplier": seen.progress.supplier.value,
         },
-        "offer": {name: _plain(value) for name, value in asdict(reservation.offer).items()},
+        "offer": {name: _plain(getattr(reservation.offer, name)) for name in _OFFER},
         "price": {"amount": price.amount, "currency": price.currency},
         "refund": refund
         and {

@@ -18,6 +18,8 @@ def plain_text(text: str) -> str:
 
     The marks of a script stay on its own letters: they spell its words.
     """
+    if text.isascii():
+        return text
     plain = ""
     for char in _UNSEEN.sub("", unicodedata.normalize("NFKC", text)):
         category = unicodedata.category(char)

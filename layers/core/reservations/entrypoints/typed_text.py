@@ -40,6 +40,8 @@ def compose(text: str) -> str:
     Such a pair differs where names are registered, as U+FA19 and U+795E do. The text has the length of its NFC, and
     the same NFC.
     """
+    if unicodedata.is_normalized("NFC", text):  # such a text has no character to keep apart
+        return text
     pieces, start = [], 0
     for at, char in enumerate(text):
         if _is_singleton(char) and unicodedata.category(text[at + 1 : at + 2] or " ")[0] != "M":
@@ -63,7 +65,7 @@ def _is_singleton(char: str) -> bool:
 
 def printable(value: str, info: ValidationInfo) -> str:
     value = value.strip()
-    if any(unicodedata.category(c) in _FORBIDDEN_CATEGORIES or c in _BIDI_CONTROLS for c in value):
+    if not value.isprintable() and any(map(_is_control, value)):
         raise fault("control_character")
     blank = BLANK if first_use(info) else set()
     if all(unicodedata.category(c)[0] in "CMZ" or c in blank for c in value):
@@ -71,6 +73,10 @@ def printable(value: str, info: ValidationInfo) -> str:
     if first_use(info) and _REPLACEMENT in value:
         raise fault("lost_character")
     return value
+
+
+def _is_control(char: str) -> bool:
+    return unicodedata.category(char) in _FORBIDDEN_CATEGORIES or char in _BIDI_CONTROLS
 
 
 def harmless(value: str, info: ValidationInfo) -> str:
