@@ -6,6 +6,7 @@ One round takes a reservation through all functions, each in a new process: ever
 import json
 import os
 import subprocess
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -72,8 +73,9 @@ def _rest(reference: str, code: str, token: str) -> Mapping[str, Json]:
         "clean_up.invariants",
     )
     events = {name: about(event(name), reference) for name in names}
+    key = {"Idempotency-Key": str(uuid.uuid4())}  # of the cancellation; a reading has none
     for name in ("get_reservation.shown", "cancel_reservation.accepted"):
-        events[name] = at_code(events[name], code, token)
+        events[name] = at_code(events[name], code, token, **key)
     webhook = "receive_webhook.payment_succeeded"
     events[webhook] = a_webhook(events[webhook], reference)
     return {name.partition(".")[0]: sent for name, sent in events.items()}
