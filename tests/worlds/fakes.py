@@ -9,11 +9,8 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from uuid import UUID, uuid4
 
-from reservations.adapters.papers.mail_content import (
-    UnmailableAddressError,
-    compose,
-    compose_notice,
-)
+from reservations.adapters.papers.mail_content import compose, compose_notice
+from reservations.adapters.papers.recipient import UnmailableAddressError
 from reservations.adapters.papers.wording import voucher_filename
 from reservations.application.ports import (
     Addressee,

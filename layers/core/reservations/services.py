@@ -288,7 +288,7 @@ class Services:
 
         within, urls = config.HINT_SEND_LIMIT, self._queue_urls()
         sqs = SignedSqs(
-            boto3.Session(),
+            _session(),
             endpoint=self.environment.get("AWS_ENDPOINT_URL") or _origin(urls[Queue.PAYMENT]),
             connect_seconds=within.total_seconds(),
         )
@@ -360,6 +360,14 @@ class Services:
             sender=sender,
             configuration_set=feedback.mail_configuration_set,
         )
+
+
+def _session() -> boto3.Session:
+    """Return the session of `boto3.client`: another would load the SDK's data again."""
+    if boto3.DEFAULT_SESSION is None:
+        boto3.setup_default_session()
+    assert boto3.DEFAULT_SESSION is not None
+    return boto3.DEFAULT_SESSION
 
 
 def _origin(url: str) -> str:

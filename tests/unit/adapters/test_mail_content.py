@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from icalendar import Calendar
 
-from reservations.adapters.papers.mail_content import UnmailableAddressError, compose
+from reservations.adapters.papers.mail_content import compose
+from reservations.adapters.papers.recipient import UnmailableAddressError
 from reservations.application.ports import Mail
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind

@@ -61,7 +61,7 @@ def stored_email(typed: str) -> str:
     """
     from email_validator import EmailNotValidError, validate_email
 
-    from reservations.adapters.papers.mail_content import UnmailableAddressError, recipient
+    from reservations.adapters.papers.recipient import UnmailableAddressError, recipient
 
     try:
         # `test_environment` takes the domains that are reserved for tests.

@@ -16,11 +16,8 @@ from botocore.exceptions import (
 from botocore.parsers import ResponseParserError
 
 from reservations.adapters.aws.ses_events import KIND_TAG, RESERVATION_TAG
-from reservations.adapters.papers.mail_content import (
-    UnmailableAddressError,
-    compose,
-    compose_notice,
-)
+from reservations.adapters.papers.mail_content import compose, compose_notice
+from reservations.adapters.papers.recipient import UnmailableAddressError
 from reservations.application.ports import (
     Mail,
     MailAccepted,

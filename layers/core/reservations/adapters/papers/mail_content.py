@@ -1,12 +1,12 @@
 """The content of each mail, as text and as HTML, with voucher and calendar file if there are any."""
 
 from dataclasses import dataclass
-from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 
 from reservations.adapters.papers import calendar_file, mail_html
+from reservations.adapters.papers.recipient import recipient
 from reservations.adapters.papers.wording import (
     cancellable_text,
     voucher_filename,
@@ -17,13 +17,6 @@ from reservations.application.ports import Mail, Notice
 from reservations.domain.codes import display
 from reservations.domain.reservation import Language, MailKind
 from reservations.texts.compiled import ADDRESS_CHANGED, MAILS
-
-
-class UnmailableAddressError(ValueError):
-    """The recipient's address cannot be written in a mail. SES takes ASCII addresses only."""
-
-    def __init__(self) -> None:
-        super().__init__("the address cannot be written in a mail header")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,25 +153,6 @@ def _message(page: mail_html.Page, *, sender: str, to: str, subject: str) -> Ema
     message.set_content(_as_text(page), cte="quoted-printable")
     message.add_alternative(mail_html.render(page), subtype="html", cte="quoted-printable")
     return message
-
-
-def recipient(text: str) -> Address:
-    """Read the address of a recipient.
-
-    Raises:
-        UnmailableAddressError: it is no single ASCII address.
-    """
-    try:
-        address = Address(addr_spec=text)
-    except (
-        ValueError,
-        IndexError,
-        MessageError,
-    ):  # all three escape the parser of the standard library
-        raise UnmailableAddressError from None
-    if not text.isascii() or not address.domain:
-        raise UnmailableAddressError
-    return address
 
 
 def _letter(mail: Mail) -> _Letter:
