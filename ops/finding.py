@@ -21,7 +21,7 @@ from reservations.domain.errors import InvalidReservationCodeError, ReservationN
 from reservations.domain.facts import PROVIDER_OF, Operation
 from reservations.domain.policy import Moment
 
-_READ = 5000  # open calls and mails that the overview reads
+_READ = 5000  # reservations under way, and mails, that the overview reads
 _PEEKED = 5  # dead letters of each queue that the overview names
 _MAILS_OF = timedelta(days=7)
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
@@ -127,7 +127,7 @@ def _silence(silence: Silence) -> dict[str, Any]:
     return {
         "provider": PROVIDER_OF[Operation(silence.operation)] if known else None,
         "operation": silence.operation,
-        "open calls": silence.calls,
+        "calls": silence.calls,
         "no answer since": silence.since,
         "last request": silence.last_at,
     }

@@ -742,10 +742,10 @@ def test_a_mail_that_was_just_tried_is_no_wait(stored: Stored) -> None:
     assert MySqlOversight(stored.database).waits().mails == 0
 
 
-def unanswered(stored: Stored, *outcomes: str, status: Status = Status.UNKNOWN) -> None:
+def unanswered(stored: Stored, *outcomes: str, resting: bool = False, **changes: Any) -> None:
     """Store a charge with its requests, a minute apart, the last one now."""
-    charge = stored.charge(status=status)
-    reservation = stored.keep(charge, resting=False)
+    charge = stored.charge(**{"status": Status.UNKNOWN, "check_at": stored.now} | changes)
+    reservation = stored.keep(charge, resting=resting)
     with MySqlUnitOfWork(stored.database) as uow:
         for age, outcome in zip(reversed(range(len(outcomes))), outcomes, strict=True):
             attempt = Attempt(
@@ -762,8 +762,11 @@ def unanswered(stored: Stored, *outcomes: str, status: Status = Status.UNKNOWN) 
 
 def test_a_silence_begins_after_the_last_answer_and_ends_with_the_next(stored: Stored) -> None:
     unanswered(stored, "NoAnswer", "Listing", "NotSent", "NoAnswer", "NotSent")
-    unanswered(stored, "NoAnswer")
+    unanswered(stored, "NotSent", status=Status.NOT_FOUND)
     unanswered(stored, "NoAnswer", "Seen")
+    unanswered(stored, "NotSent", "Listing", status=Status.NOT_FOUND)
+    unanswered(stored, "NotSent", status=Status.NOT_FOUND, check_at=None)
+    unanswered(stored, "NotSent", "NotSent", status=Status.NOT_FOUND, resting=True)
     unanswered(stored, "NoAnswer", "NoAnswer", status=Status.SUCCEEDED)
 
     [silence] = MySqlOversight(stored.database).silences(limit=9)

@@ -389,7 +389,7 @@ class Waits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """Open calls of one operation whose last requests got no usable answer.
+    """Calls of one operation under way whose last requests got no usable answer.
 
     `since` is the first of these requests, `last_at` the newest.
     """
@@ -458,7 +458,7 @@ class Oversight(Protocol):
         """Counts and ages of the work that travelers and operators wait for."""
 
     def silences(self, *, limit: int) -> list[Silence]:
-        """The silence of each operation, among the oldest open calls up to `limit`."""
+        """The silence of each operation, in the reservations due first, up to `limit` of them."""
 
     def untaken_mails(self, *, since: datetime, limit: int) -> list[UntakenMails]:
         """Mails refused, in doubt or not sent, tried `since`, among the newest up to `limit`."""

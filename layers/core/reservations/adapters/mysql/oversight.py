@@ -97,15 +97,18 @@ _WAITS = Statement(
            (SELECT {_AGE.format("x.opened_at")} FROM contradiction x
              WHERE x.closed_at IS NULL) AS contradiction_s"""
 )
-# A fixed join order: from the open calls to their requests, each by an index.
+# A fixed join order: from what is due first to its calls and their requests, each by an index.
+# A call that was surely not sent is `not_found` and closed, until it is sent again.
 _SILENCES = Statement(
     """
     SELECT operation, COUNT(*) AS calls, MIN(since) AS since, MAX(last_at) AS last_at FROM
       (SELECT c.operation, MIN(a.sent_at) AS since, MAX(a.sent_at) AS last_at FROM
-         (SELECT id, operation FROM provider_call WHERE closed_at IS NULL
-           ORDER BY reservation_id LIMIT %(limit)s) c
+         (SELECT id FROM reservation WHERE next_check_at IS NOT NULL
+           ORDER BY next_check_at LIMIT %(limit)s) r
+         STRAIGHT_JOIN provider_call c ON c.reservation_id = r.id
          STRAIGHT_JOIN provider_attempt a ON a.call_id = c.id
-         WHERE a.id > COALESCE((SELECT MAX(b.id) FROM provider_attempt b WHERE b.call_id = c.id
+         WHERE (c.closed_at IS NULL OR c.status = 'not_found' AND c.check_at IS NOT NULL)
+           AND a.id > COALESCE((SELECT MAX(b.id) FROM provider_attempt b WHERE b.call_id = c.id
                                    AND b.outcome IN ('Seen', 'Listing')), 0)
          GROUP BY c.id, c.operation) silent
      GROUP BY operation ORDER BY operation"""
