@@ -1,11 +1,12 @@
 """Shared parts of the commands: the deployment, the options and the failures."""
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,6 +37,8 @@ from reservations.domain.reservation import Reservation
 from reservations.services import Services
 
 if TYPE_CHECKING:
+    from mypy_boto3_cloudwatch.type_defs import MetricAlarmTypeDef
+
     from ops.logs import Logs
 
 Tunnel = tuple[str, int]
@@ -116,6 +119,15 @@ def explained() -> Iterator[None]:
         raise OpsError(f"AWS was not reached: {error}\n{ADVICE[SettingsError]}") from error
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """An alarm that rings. A `silent` one had no data: the job that reports them did not run."""
+
+    name: str
+    since: datetime
+    silent: bool
+
+
 @dataclass
 class Desk:
     """The deployment that a command works on, and the form of its answer.
@@ -147,13 +159,22 @@ class Desk:
         groups = sorted(n for n in self.resources.values() if n.startswith("/aws/lambda/"))
         return InsightsLogs(boto3.client("logs", config=BRIEF), groups=groups)
 
-    def alarms(self) -> list[str]:
-        """The alarms of the stack that ring."""
+    def alarms(self) -> list[Alarm]:
+        """The alarms of the stack that ring, by name."""
         names = {name: key for key, name in self.resources.items() if key.endswith("Alarm")}
         cloudwatch = boto3.client("cloudwatch", config=BRIEF)
         pages = cloudwatch.get_paginator("describe_alarms").paginate(StateValue="ALARM")
-        ringing = [alarm["AlarmName"] for page in pages for alarm in page["MetricAlarms"]]
-        return sorted(names[name] for name in ringing if name in names)
+        ringing = [
+            Alarm(
+                name=names[alarm["AlarmName"]],
+                since=alarm["StateUpdatedTimestamp"].astimezone(UTC),
+                silent=_points(alarm) == [],
+            )
+            for page in pages
+            for alarm in page["MetricAlarms"]
+            if alarm["AlarmName"] in names
+        ]
+        return sorted(ringing, key=lambda alarm: alarm.name)
 
     def waiting(self) -> dict[ports.Source, int]:
         """The messages in each queue of a step."""
@@ -201,6 +222,14 @@ class Desk:
 
     def _url(self, queue: ports.Source, kind: str) -> str:
         return self.resources[f"{queue.title().translate(_WITHOUT_DASHES)}{kind}"]
+
+
+def _points(alarm: "MetricAlarmTypeDef") -> list[float] | None:
+    """The points that CloudWatch judged. `None` where it does not say."""
+    points: list[float] | None = json.loads(alarm.get("StateReasonData") or "{}").get(
+        "recentDatapoints"
+    )
+    return points
 
 
 pass_desk = click.make_pass_decorator(Desk)

@@ -10,7 +10,7 @@ from uuid import UUID
 import click
 
 from ops import output
-from ops.desk import AT_MOST, SOURCES, Desk, pass_desk, reads, typed
+from ops.desk import AT_MOST, SOURCES, Alarm, Desk, pass_desk, reads, typed
 from ops.logs import of_reservation, reservations_in, since_option
 from ops.queues import dead_hints, letters_of
 from reservations.application import attention
@@ -23,6 +23,8 @@ from reservations.domain.policy import Moment
 
 _READ = 5000  # reservations under way, and mails, that the overview reads
 _PEEKED = 5  # dead letters of each queue that the overview names
+_SILENT_JOB = "the job that must report did not run, or fails"
+_NO_METRICS = "the local stack records no metrics, so these alarms ring always"
 _MAILS_OF = timedelta(days=7)
 _UUID = re.compile(r"[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}", re.IGNORECASE)
 _AGES = {"hour": "< 1 h", "day": "1–24 h", "older": "older, not settled"}
@@ -110,7 +112,10 @@ def parts(desk: Desk) -> Iterator[tuple[str, Any]]:
     peeked = [letters.peek(queue, limit=min(n, _PEEKED)) for queue, n in dead.items() if n]
     yield "dead letters", letters_of(desk, list(chain.from_iterable(peeked)))
     yield "oldest due, seconds", round(oversight.oldest_due_s(), 1)
-    yield "alarms", [{"alarm": name} for name in desk.alarms()]
+    ringing = desk.alarms()
+    yield "alarms", [_ringing(each) for each in ringing]
+    if any(each.silent for each in ringing):
+        yield "no data", _SILENT_JOB if desk.on_aws else _NO_METRICS
 
 
 def _counted(counts: list[Any]) -> list[dict[str, Any]]:
@@ -141,6 +146,11 @@ def _untaken(mails: UntakenMails) -> dict[str, Any]:
         "last": mails.last_at,
         "code": display(mails.code),
     }
+
+
+def _ringing(alarm: Alarm) -> dict[str, Any]:
+    because = "no data" if alarm.silent else None
+    return {"alarm": alarm.name, "since": alarm.since, "because": because}
 
 
 def _matter(matter: attention.Matter) -> dict[str, Any]:

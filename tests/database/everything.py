@@ -10,7 +10,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from ops.__main__ import ops
-from ops.desk import Desk
+from ops.desk import Alarm, Desk
 from reservations.adapters.mysql.address import connector
 from reservations.adapters.mysql.audit import MySqlAudit
 from reservations.adapters.mysql.engine import Database, Query, Statement
@@ -184,7 +184,7 @@ def _change(service: _Service) -> None:
 
 
 class _Desk(Desk):
-    def alarms(self) -> list[str]:
+    def alarms(self) -> list[Alarm]:
         return []
 
 

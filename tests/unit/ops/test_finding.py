@@ -17,7 +17,7 @@ from moto import mock_aws
 
 from ops.__main__ import ops
 from ops.aws import role_of_caller
-from ops.desk import Desk
+from ops.desk import Alarm, Desk
 from ops.logs import FileLogs, InsightsLogs, Logs, of_reservation, reservations_in, told
 from ops.output import columns_of
 from reservations.application.ports import (
@@ -73,8 +73,11 @@ class Deployment(Desk):
     def waiting(self) -> dict[Source, int]:
         return {Queue.PAYMENT: 3, Queue.SUPPLIER: 0}
 
-    def alarms(self) -> list[str]:
-        return ["ReviewAlarm"]
+    def alarms(self) -> list[Alarm]:
+        return [
+            Alarm(name="AuditAlarm", since=NOON, silent=True),
+            Alarm(name="ReviewAlarm", since=NOON, silent=False),
+        ]
 
     def dead_letters(self) -> Letters:
         return Letters()
@@ -338,6 +341,51 @@ def test_only_a_terminal_has_a_width(monkeypatch: pytest.MonkeyPatch) -> None:
     with os.fdopen(slave, "w") as terminal, os.fdopen(master):
         assert columns_of(terminal) == 66
     assert columns_of(io.StringIO()) is None
+
+
+# --- alarms
+
+
+@pytest.mark.parametrize(("points", "silent"), [("[]", True), ("[7.0]", False), (None, False)])
+def test_an_alarm_without_data_differs_from_one_over_its_threshold(
+    monkeypatch: pytest.MonkeyPatch, points: str | None, silent: bool
+) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    with mock_aws():
+        cloudwatch = boto3.client("cloudwatch")
+        for name in ("stack-audit", "of another stack"):
+            cloudwatch.put_metric_alarm(
+                AlarmName=name,
+                ComparisonOperator="GreaterThanThreshold",
+                EvaluationPeriods=1,
+                MetricName="AuditAge",
+                Namespace="Reservations",
+                Period=60,
+                Statistic="Maximum",
+                Threshold=1,
+            )
+            data = {"StateReasonData": f'{{"recentDatapoints": {points}}}'} if points else {}
+            cloudwatch.set_alarm_state(
+                AlarmName=name, StateValue="ALARM", StateReason="judged", **data
+            )
+        desk = Desk(Watched(), stack="any")
+        desk.resources = {"AuditAlarm": "stack-audit", "Bucket": "b"}
+        [ringing] = desk.alarms()
+
+    assert (ringing.name, ringing.silent) == ("AuditAlarm", silent)
+
+
+@pytest.mark.parametrize("on_aws", [True, False])
+def test_an_alarm_without_data_is_explained(services: Services, on_aws: bool) -> None:
+    desk = Deployment(services, stack="none", on_aws=on_aws)
+
+    shown = CliRunner().invoke(ops, ["--stage", "test"], obj=desk).stdout
+
+    assert re.search(r"AuditAlarm +2027-03-01 12:00Z +no data", shown)
+    assert re.search(r"ReviewAlarm +2027-03-01 12:00Z +–$", shown, re.MULTILINE)
+    assert ("the local stack records no metrics" in shown) is not on_aws
+    assert ("the job that must report did not run" in shown) is on_aws
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 # --- the caller

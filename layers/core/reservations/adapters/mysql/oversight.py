@@ -97,7 +97,7 @@ _WAITS = Statement(
            (SELECT {_AGE.format("x.opened_at")} FROM contradiction x
              WHERE x.closed_at IS NULL) AS contradiction_s"""
 )
-# A fixed join order: from what is due first to its calls and their requests, each by an index.
+# A fixed join order by indexes: reservations due first, their calls, the requests of these.
 # A call that was surely not sent is `not_found` and closed, until it is sent again.
 _SILENCES = Statement(
     """
