@@ -154,7 +154,7 @@ def run(
             timer.join()
         one.heal()
         rest_s = check.rest(database, since)
-        _until_published(database)
+        _until_quiet(one, database)
     rows = [json.loads(line) for line in answers.read_text(encoding="utf-8").splitlines()]
     promises = check.judge(one, name, since, rows)
     confirmed = database.confirmations(since)
@@ -191,6 +191,14 @@ def _locust(plan: Any, answers: Any) -> None:
             stderr=log,
             timeout=_LOCUST_SECONDS,
         )
+
+
+def _until_quiet(one: Target, database: Database) -> None:
+    """Wait until outbox and queues are empty, so that no scenario pays for the one before."""
+    _until_published(database)
+    deadline = time.monotonic() + check.PATIENCE_SECONDS
+    while one.depth() and time.monotonic() < deadline:
+        time.sleep(5)
 
 
 def _until_published(database: Database) -> None:

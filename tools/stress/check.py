@@ -17,7 +17,7 @@ from tools.stress.watch import RESTING, Database
 
 Findings = Mapping[str, Sequence[Mapping[str, str]]]
 
-PATIENCE_SECONDS = 300.0  # for accepted reservations to come to rest
+PATIENCE_SECONDS = 900.0  # for accepted reservations to come to rest, and queues to empty
 _COMMAND_SECONDS = 240
 _NO_GATEWAY = "deployed API Gateway API"
 
