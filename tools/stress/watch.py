@@ -23,7 +23,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 RESTING = tuple(sorted(state.value for state in {*FINAL, State.SUPPLIER_CONFIRMED}))
 _KINDS = {
     "lambda_child": "funciones",
-    "tools.stress.front": "funciones",
+    "multiprocessing.spawn": "funciones",  # those of tools.stress.front
     "localstack": "LocalStack",
     "local.simulators": "simuladores",
     "mysqld": "MySQL",
