@@ -159,10 +159,12 @@ class Sheet:
             size -= 0.5
             self._pdf.set_font_size(size)
         if len(lines) > max_lines:
-            composed = self._shortened(lines[:max_lines], width)
-        self._pdf.set_xy(x, y)
-        self._pdf.multi_cell(width, _line_height(size), composed, align=align)
-        return y + min(len(lines), max_lines) * _line_height(size)
+            lines = self._lines(self._shortened(lines[:max_lines], width), width)
+        for line in lines:
+            self._pdf.set_xy(x, y)
+            self._pdf.cell(width, _line_height(size), line, align=align)
+            y += _line_height(size)
+        return y
 
     def _typeset(
         self, text: str, *, x: float, y: float, width: float, size: float, max_lines: int
@@ -190,6 +192,9 @@ class Sheet:
         return Typesetter(self._fonts)
 
     def _lines(self, text: str, width: float) -> list[str]:
+        # `multi_cell` measures the line again at each character.
+        if self._pdf.get_string_width(text) <= width:
+            return [text]
         lines = self._pdf.multi_cell(
             width, 1, text, align="L", dry_run=True, output=MethodReturnValue.LINES
         )
