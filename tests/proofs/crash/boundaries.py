@@ -14,7 +14,6 @@ from functools import wraps
 from typing import Any
 
 import boto3
-import httpx
 from pymysql.connections import Connection
 from pymysql.cursors import Cursor
 
@@ -173,7 +172,6 @@ def watch(tracer: Tracer) -> None:
     for name in ("execute", "executemany"):
         wrapped(Cursor, name, lambda statement, *_: f"sql {summary_of(statement)}")
     wrapped(HttpWire, "send", lambda request, _: exchange_line(request))
-    wrapped(httpx.HTTPTransport, "handle_request", lambda request: f"http {request_line(request)}")
 
     connected = Database._connected
     Database._connected = lambda self: tracer.opening(connected, self)  # type: ignore[method-assign]
@@ -205,10 +203,6 @@ def summary_of(statement: str) -> str:
     words = [verb, "TABLE" if verb in ("CREATE", "DROP", "ALTER") else "", " ".join(tables)]
     words += [f"SET {', '.join(columns)}" if 0 < len(columns) <= _FEW else ""]
     return " ".join(word for word in (*words, lock[0] if lock else "") if word)
-
-
-def request_line(request: httpx.Request) -> str:
-    return f"{request.method} {_IDS.sub('{id}', request.url.path)}"
 
 
 def exchange_line(request: Request) -> str:

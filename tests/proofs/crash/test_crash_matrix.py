@@ -27,6 +27,7 @@ WITHOUT_STORY = {  # no deployed function executes these
     f"sql (SELECT{7 * ' reservation'} finding": "`ops list --stuck`",
     "sql UPDATE customer SET email, former_email": "`ops customer set-email`, and its notice",
     "sql SELECT reservation contradiction": "`ops` counts the contradictions",
+    "sql SELECT reservation provider_attempt": "`ops` looks for providers without an answer",
     "sql INSERT finding": "`clean_up`, once an invariant is broken",
 }
 
