@@ -38,6 +38,16 @@ _API_ID = "reservations"
 _FIXED_ID = {"Tags": {"_custom_id_": _API_ID}, "PropagateTags": True}
 _CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 _GRADUAL = ("AutoPublishAlias", "DeploymentPreference")
+_LOGS_BEHIND_THE_API = [
+    f"{name}Logs"
+    for name in (
+        "CreateReservation",
+        "GetReservation",
+        "CancelReservation",
+        "LookUpReservation",
+        "ReceiveWebhook",
+    )
+]
 _OF_VERSIONS = re.compile(r"Function\.Version|^RehearseReleaseLogs ")
 _SAM_SECONDS = 300
 ORIGIN = re.compile(r"(https?://[^/\s]+|\*)")  # the template's pattern: LocalStack ignores it
@@ -273,7 +283,8 @@ def built_template(folder: Path = BUILD) -> dict[str, Any]:
     """Return the template of `sam build` without versions and aliases of functions.
 
     They would double each function, and nothing on one machine shifts calls between versions.
-    Buckets are addressed by path. The API has a fixed id.
+    Buckets are addressed by path. The API has a fixed id, so that a webhook of an earlier run may
+    reach it at once: it opens once each function has its log group, or the emulator would make it.
     """
     template: dict[str, Any] = yaml.safe_load((folder / "template.yaml").read_text())
     for name in _GRADUAL:
@@ -282,6 +293,7 @@ def built_template(folder: Path = BUILD) -> dict[str, Any]:
         resource.get("Properties", {}).pop("VersionDeletionPolicy", None)
     template["Globals"]["Function"]["Environment"]["Variables"] |= BUCKET_ADDRESSING
     template["Resources"]["Api"]["Properties"] |= _FIXED_ID
+    template["Resources"]["Api"]["DependsOn"] = _LOGS_BEHIND_THE_API
     template["Resources"] = {
         name: resource
         for name, resource in template["Resources"].items()
