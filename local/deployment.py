@@ -283,8 +283,8 @@ def built_template(folder: Path = BUILD) -> dict[str, Any]:
     """Return the template of `sam build` without versions and aliases of functions.
 
     They would double each function, and nothing on one machine shifts calls between versions.
-    Buckets are addressed by path. The API has a fixed id, so that a webhook of an earlier run may
-    reach it at once: it opens once each function has its log group, or the emulator would make it.
+    Buckets are addressed by path. The API has a fixed id, so a webhook of an earlier run
+    reaches it at once. It opens once each function has its log group: the emulator would make one.
     """
     template: dict[str, Any] = yaml.safe_load((folder / "template.yaml").read_text())
     for name in _GRADUAL:

@@ -22,7 +22,7 @@ RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 BLOCK = re.compile(r"^```console\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 VARIABLE = re.compile(r"\$([A-Z_]+)")
 OPS = re.compile(r'make ops ARGS="([^"]+)"')
-ASK = ("cancel ", "erase ", "dlq drop ")  # a person answers at the terminal, where none is here
+ASK = ("cancel ", "erase ", "dlq drop ")  # at a terminal, a person answers
 
 
 def commands(path: Path) -> list[str]:
