@@ -38,16 +38,6 @@ _API_ID = "reservations"
 _FIXED_ID = {"Tags": {"_custom_id_": _API_ID}, "PropagateTags": True}
 _CODE = {"AWS::Serverless::Function": "CodeUri", "AWS::Serverless::LayerVersion": "ContentUri"}
 _GRADUAL = ("AutoPublishAlias", "DeploymentPreference")
-_LOGS_BEHIND_THE_API = [
-    f"{name}Logs"
-    for name in (
-        "CreateReservation",
-        "GetReservation",
-        "CancelReservation",
-        "LookUpReservation",
-        "ReceiveWebhook",
-    )
-]
 _OF_VERSIONS = re.compile(r"Function\.Version|^RehearseReleaseLogs ")
 _SAM_SECONDS = 300
 ORIGIN = re.compile(r"(https?://[^/\s]+|\*)")  # the template's pattern: LocalStack ignores it
@@ -293,7 +283,14 @@ def built_template(folder: Path = BUILD) -> dict[str, Any]:
         resource.get("Properties", {}).pop("VersionDeletionPolicy", None)
     template["Globals"]["Function"]["Environment"]["Variables"] |= BUCKET_ADDRESSING
     template["Resources"]["Api"]["Properties"] |= _FIXED_ID
-    template["Resources"]["Api"]["DependsOn"] = _LOGS_BEHIND_THE_API
+    template["Resources"]["Api"]["DependsOn"] = [
+        f"{name.removesuffix('Function')}Logs"
+        for name, resource in template["Resources"].items()
+        if any(
+            each["Type"] == "Api"
+            for each in resource.get("Properties", {}).get("Events", {}).values()
+        )
+    ]
     template["Resources"] = {
         name: resource
         for name, resource in template["Resources"].items()
