@@ -45,15 +45,20 @@ def changed(
         patch(before)
 
 
-def is_refused_in_our_words(answer: httpx.Response) -> bool:
+def is_refused_in_our_words(answer: httpx.Response, code: str = "rate_limited") -> bool:
     if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
         return False
     problem = answer.json()
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert int(answer.headers["Retry-After"]) > 0
-    assert problem["code"] == "rate_limited"
+    assert problem["code"] == code
     assert "Idempotency-Key" in problem["detail"]
     return True
+
+
+def method(key: str) -> str:
+    """Path and verb of a limit, whether its slashes are escaped (`~1`) or not."""
+    return key.replace("~1", "/").lstrip("/")
 
 
 def read(api: httpx.Client) -> httpx.Response:
@@ -67,12 +72,12 @@ def test_the_deployed_limits_are_those_of_the_template(gateway: Any, ids: dict[s
     [api] = resources("AWS::Serverless::Api").values()
 
     limits = {
-        key.lstrip("/"): (entry["throttlingRateLimit"], entry["throttlingBurstLimit"])
+        method(key): (entry["throttlingRateLimit"], entry["throttlingBurstLimit"])
         for key, entry in deployed.items()
     }
 
     assert limits == {
-        f"{each['ResourcePath']}/{each['HttpMethod']}".lstrip("/"): (
+        method(f"{each['ResourcePath']}/{each['HttpMethod']}"): (
             each["ThrottlingRateLimit"],
             each["ThrottlingBurstLimit"],
         )
@@ -115,7 +120,7 @@ def test_a_client_beyond_its_quota_is_refused(
 
     read(api)
     with changed(update, {"/quota/limit": "1"}, before):
-        assert is_refused_in_our_words(read(api))
+        assert is_refused_in_our_words(read(api), "quota_exceeded")
 
     assert not is_refused_in_our_words(read(api))
 
@@ -129,7 +134,7 @@ def test_a_method_beyond_its_limit_is_refused_and_another_is_not(
         for key, entry in gateway.get_stage(restApiId=ids["api"], stageName="live")[
             "methodSettings"
         ].items()
-        if key.replace("~1", "/").endswith("/v1/health/GET")
+        if method(key) == "v1/health/GET"
     ]
     now = {f"{path}/rateLimit": "0.00001", f"{path}/burstLimit": "1"}
     before = {
