@@ -224,6 +224,7 @@ class Tale:
     """A story and its required end.
 
     `mails` is the number the traveler gets; `hurried` ones are left out if a person is faster.
+    `delayed` ones are added if a blow to the cancellation lets the saga confirm first.
     `policy` overrides durations (seconds).
     """
 
@@ -234,6 +235,7 @@ class Tale:
     ends: Word
     mails: int
     hurried: int = 0
+    delayed: int = 0
     policy: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -490,7 +492,13 @@ TALES = (
     ),
     Tale(name="keys used long ago", live=_keys_used_long_ago, ends="CANCELADA", mails=2),
     Tale(name="looked up", live=_looked_up, ends="CONFIRMADA", mails=2),
-    Tale(name="cancelled at once", live=_cancelled_at_once, ends="CANCELADA", mails=1),
+    Tale(
+        name="cancelled at once",
+        live=_cancelled_at_once,
+        ends="CANCELADA",
+        mails=1,
+        delayed=1,
+    ),
     Tale(name="in two tabs", live=_in_two_tabs, ends="CONFIRMADA", mails=1),
     Tale(name="voucher lost", live=_voucher_lost, ends="CONFIRMADA", mails=1),
     Tale(name="booked again", live=_booked_again, ends="CONFIRMADA", mails=3, hurried=1),
@@ -601,9 +609,11 @@ def _check_mails(traveler: Traveler, tale: Tale) -> int:
     SES has no idempotency key. A traveler whose lookup got no answer asks for another link.
     """
     mails = len(traveler.world.mails_to(traveler.email))
-    cut = traveler.world.story.struck_in in {"notify_customer", "look_up_reservation"}
+    struck = traveler.world.story.struck_in
+    copies = int(struck in {"notify_customer", "look_up_reservation"})
+    copies += tale.delayed if struck == "cancel_reservation" else 0
     least = tale.mails - tale.hurried
-    promise(least <= mails <= tale.mails + cut, f"{mails} mails instead of {tale.mails}")
+    promise(least <= mails <= tale.mails + copies, f"{mails} mails instead of {tale.mails}")
     return mails
 
 
