@@ -403,7 +403,7 @@ def prices() -> str:
 
 def odds() -> str:
     """The odds that a release that fails is taken back within ten minutes, by requests a minute."""
-    head = ["Por minuto", "Falla siempre: viajeros", "Se corta 1 de 10", "Contesta 503 1 de 10"]
+    head = ("Por minuto a la función", "Falla 1 de 10: se retira")
     return table(head, release_odds.rows())
 
 

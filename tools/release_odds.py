@@ -1,6 +1,7 @@
 """Odds that a release that fails is taken back, from the numbers of the template.
 
-Calls arrive at random (Poisson) at one function. The arithmetic is exact: no run is drawn.
+Calls arrive at random (Poisson) at one function. The arithmetic is exact: no run is drawn. An alarm on crashes and one
+on defects (errors that our code answers with 503, or gives back to its queue) count by the same numbers.
 """
 
 import re
@@ -46,21 +47,15 @@ def shares() -> list[float]:
     return [share for share in steps for _ in range(int(minutes))]
 
 
-def taken_back(rate: float, failing: float, *, of_version: bool) -> float:
-    """The odds that `alarm` rings while the deployment lasts, within ten minutes.
+def taken_back(rate: float, failing: float) -> float:
+    """The odds that an alarm on the new version of a function rings within ten minutes.
 
-    `of_version`: the calls that crash or run out of time, of those to the new version. Otherwise the answers 503, of
-    all.
+    `rate`: requests a minute to this function, old version and new. `failing`: the share of the new version's calls.
     """
-    watching = alarm("HttpVersionAlarm" if of_version else "GatewayErrorAlarm")
-    seen = shares()[: WITHIN - DELAY]
+    watching = alarm("HttpVersionAlarm")
     minutes = [
-        _counts(
-            rate * share * failing,
-            rate * share * (1 - failing) if of_version else rate * (1 - share * failing),
-            watching.threshold,
-        )
-        for share in seen
+        _counts(rate * share * failing, rate * share * (1 - failing), watching.threshold)
+        for share in shares()[: WITHIN - DELAY]
     ]
     assert len(minutes) <= watching.window
     return _at_least(watching.needed, minutes)
@@ -71,19 +66,17 @@ def rings(watching: Alarm, failed_minutes: int) -> bool:
     return failed_minutes >= watching.needed
 
 
-def lowest_rate(odds: float, *, of_version: bool) -> int:
+def lowest_rate(odds: float) -> int:
     """The least requests a minute at which a version that fails one call of ten is taken back with these odds."""
-    below = takewhile(
-        lambda rate: taken_back(rate, SHARE_FAILING, of_version=of_version) < odds, range(1, 1000)
-    )
+    below = takewhile(lambda rate: taken_back(rate, SHARE_FAILING) < odds, range(1, 1000))
     return len(list(below)) + 1
 
 
 def rows() -> Iterator[Sequence[str]]:
     """A row per rate, for docs/despliegue-aws.md."""
     for rate in RATES:
-        odds = [taken_back(rate, SHARE_FAILING, of_version=each) for each in (True, False)]
-        yield [str(rate), "0", *(f"{100 * each:.1f} %".replace(".", ",") for each in odds)]
+        odds = f"{100 * taken_back(rate, SHARE_FAILING):.1f} %"
+        yield [str(rate), odds.replace(".", ",")]
 
 
 def _counts(failed: float, well: float, threshold: float) -> float:

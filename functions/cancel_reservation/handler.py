@@ -12,7 +12,7 @@ from reservations.application.cancel_reservation import cancel_reservation
 from reservations.application.cases import Cases
 from reservations.application.read_reservation import read_reservation
 from reservations.domain.errors import NotCancellableError
-from reservations.entrypoints import answers, http, idempotency, observability
+from reservations.entrypoints import answers, dry_cancellation, http, idempotency, observability
 from reservations.services import Services
 
 OPERATION = "POST /v1/reservations/{code}/cancel"
@@ -21,7 +21,8 @@ OPERATION = "POST /v1/reservations/{code}/cancel"
 def make_handler(services: Services) -> observability.Handler:
     app = http.resolver(services, *answers.SETTINGS, config.ClientSettings)
     app.post("/v1/reservations/<code>/cancel")(lambda code: post_cancellation(app, services, code))
-    return http.function(app, services)
+    rehearse = partial(dry_cancellation.cancel_nothing, app, services)
+    return http.function(app, services, rehearse=rehearse)
 
 
 def post_cancellation(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:

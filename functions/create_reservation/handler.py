@@ -2,7 +2,6 @@
 
 import os
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
@@ -33,8 +32,9 @@ OPERATION = "POST /v1/reservations"
 def make_handler(services: Services) -> observability.Handler:
     app = http.resolver(services, *SETTINGS)
     app.post("/v1/reservations")(lambda: post_reservation(app, services))
-    rehearse = partial(dry_creation.create_nothing, services, *SETTINGS)
-    return http.function(app, services, rehearse=rehearse)
+    return http.function(
+        app, services, rehearse=lambda _: dry_creation.create_nothing(services, *SETTINGS)
+    )
 
 
 def post_reservation(app: APIGatewayRestResolver, services: Services) -> Response[str]:

@@ -1,6 +1,7 @@
 """GET /v1/reservations/{code}, its timeline and voucher, GET /v1/health, and the 404 of every other route."""
 
 import os
+from functools import partial
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 
@@ -12,7 +13,7 @@ from reservations.application.read_reservation import (
     read_reservation,
     read_timeline,
 )
-from reservations.entrypoints import answers, http, observability
+from reservations.entrypoints import answers, dry_requests, http, observability
 from reservations.entrypoints.access import access_of
 from reservations.services import Services
 
@@ -23,7 +24,7 @@ def make_handler(services: Services) -> observability.Handler:
     app.get("/v1/reservations/<code>/timeline")(lambda code: get_timeline(app, services, code))
     app.get("/v1/reservations/<code>/voucher")(lambda code: get_voucher(app, services, code))
     app.get("/v1/health")(lambda: answers.health(services.unit_of_work()))
-    return http.function(app, services)
+    return http.function(app, services, rehearse=partial(dry_requests.read_nothing, app, services))
 
 
 def get_reservation(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:

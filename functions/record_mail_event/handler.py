@@ -7,6 +7,8 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reservations.application.record_mail_event import MailEvent, record_mail_event
+from reservations.domain.identifiers import uuid7
+from reservations.domain.reservation import MailFeedback, MailKind
 from reservations.entrypoints import observability, queue, rehearsal
 from reservations.services import Services
 
@@ -16,7 +18,7 @@ def make_handler(services: Services) -> observability.Handler:
     def handle(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         services.prepare()
         if rehearsal.is_asked(event):
-            return rehearsal.reach_database(services)
+            return rehearsal.find_nothing(lambda: on_event(services, a_bounce(services)))
         return queue.consume_mail_events(event, context, partial(on_event, services), services)
 
     return handle
@@ -29,6 +31,15 @@ def on_event(services: Services, event: MailEvent) -> None:
             metric=observability.metric_of("Mail", event.feedback),
             kind=event.kind,
         )
+
+
+def a_bounce(services: Services) -> MailEvent:
+    """A bounce of a mail about a reservation that does not exist."""
+    return MailEvent(
+        reservation_id=uuid7(services.now()),
+        kind=MailKind.CONFIRMED,
+        feedback=MailFeedback.BOUNCED,
+    )
 
 
 lambda_handler = make_handler(Services(os.environ))

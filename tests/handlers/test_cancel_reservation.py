@@ -402,7 +402,7 @@ def test_a_defect_is_a_503_and_cancels_nothing(
 
     assert (answer["statusCode"], problem(answer)) == (503, "service_unavailable")
     assert header(answer, "Retry-After") == "5"
-    assert logs.metrics == {"UnhandledError"}
+    assert logs.metrics == {"UnhandledError", "Defect"}
     assert count(database, "idempotency") == 0
     assert stored(database).facts.reason is None
     assert post(services)["statusCode"] == 202  # under the same key

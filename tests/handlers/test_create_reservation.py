@@ -453,7 +453,7 @@ def test_a_defect_is_a_503_and_stores_nothing(
     assert fails(post(services, "accepted"))
 
     assert rows(database) == NOTHING
-    assert logs.metrics == {"UnhandledError"}
+    assert logs.metrics == {"UnhandledError", "Defect"}
     [line] = logs.saying("request failed unexpectedly")
     assert "RuntimeError" in line["exception"]
 
@@ -466,7 +466,7 @@ def test_a_broken_internal_rule_is_counted_as_a_defect(
 
     assert fails(post(services, "accepted"))
 
-    assert logs.metrics == {"UnhandledError"}
+    assert logs.metrics == {"UnhandledError", "Defect"}
     [line] = logs.saying("request failed")
     assert line["code"] == defect.code
 

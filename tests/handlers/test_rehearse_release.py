@@ -18,7 +18,7 @@ from reservations.services import Services
 from tests.handlers.conftest import Surroundings
 from tests.worlds.aws_account import AwsAccount, RefusalError
 from tests.worlds.invocation import a_context, an_event
-from tests.worlds.services import FakeServices, handler_of
+from tests.worlds.services import FakeServices, handler_of, raising
 
 ARNS = {name: f"arn:aws:lambda:eu-west-1:123456789012:function:{name}:7" for name in TRIALS}
 
@@ -55,7 +55,13 @@ class Account:
                 "FunctionError": "Unhandled",
                 "Payload": _body({"errorType": "Runtime.ExitError"}),
             }
-        answer = handler_of(name, self.services)(json.loads(request["body"]), a_context())
+        try:
+            answer = handler_of(name, self.services)(json.loads(request["body"]), a_context())
+        except Exception as error:  # as the runtime does
+            return {
+                "FunctionError": "Unhandled",
+                "Payload": _body({"errorType": type(error).__name__}),
+            }
         return {"StatusCode": 200, "Payload": _body(answer)}
 
     def _concluded(self, request: Any) -> dict[str, str]:
@@ -87,6 +93,8 @@ def test_a_sound_release_passes_and_leaves_no_trace(account: Account) -> None:
 
     assert account.services.database.reservations == {}
     assert account.services.database.outbox == {}
+    assert account.services.database.webhooks == {}
+    assert account.services.database.unpaid_mails == {}
     assert account.services.dead_letters.dead_lettered == []
 
 
@@ -95,6 +103,40 @@ def test_a_version_that_always_fails_stops_the_release(account: Account, name: s
     account.broken[name] = 99
 
     assert rehearsed(account) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "use_case"),
+    [
+        ("get_reservation", "glance_at"),
+        ("get_reservation", "read_reservation"),
+        ("get_reservation", "read_timeline"),
+        ("get_reservation", "link_to_voucher"),
+        ("cancel_reservation", "read_reservation"),
+        ("look_up_reservation", "look_up_reservation"),
+        ("receive_webhook", "receive_webhook"),
+        ("process_payment", "process_payment"),
+        ("confirm_supplier", "confirm_supplier"),
+        ("issue_voucher", "issue_voucher"),
+        ("notify_customer", "notify_customer"),
+        ("record_mail_event", "record_mail_event"),
+    ],
+)
+def test_a_version_whose_code_always_fails_stops_the_release(
+    account: Account, monkeypatch: pytest.MonkeyPatch, name: str, use_case: str
+) -> None:
+    monkeypatch.setattr(f"functions.{name}.handler.{use_case}", raising(RuntimeError("a defect")))
+
+    assert rehearsed(account) == name
+
+
+def test_a_cancellation_is_rehearsed_beyond_its_request(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_case = "reservations.entrypoints.dry_cancellation.cancel_reservation"
+    monkeypatch.setattr(use_case, raising(RuntimeError("a defect")))
+
+    assert rehearsed(account) == "cancel_reservation"
 
 
 @pytest.mark.parametrize("name", TRIALS)

@@ -47,7 +47,7 @@ def test_the_metrics_of_one_stage_trigger_no_alarm_of_another() -> None:
     assert variables["POWERTOOLS_SERVICE_NAME"] == own
     dimensions = [each["Dimensions"] for each in of_ours()]
     assert dimensions
-    assert all(each == [{"Name": "service", "Value": own}] for each in dimensions)
+    assert all({"Name": "service", "Value": own} in each for each in dimensions)
 
 
 def test_an_alarm_of_one_function_or_of_the_gateway_watches_only_that() -> None:
@@ -92,7 +92,7 @@ def requests(failed: int, of: int) -> dict[str, Minute]:
 
 def calls(failed: int, of: int) -> dict[str, Minute]:
     """One minute of the first function of an alarm on versions; the others are idle."""
-    return {"Errors": [float(failed)], "Calls": [float(of)]}
+    return {"Failures": [float(failed)], "Calls": [float(of)]}
 
 
 # By alarm: a minute that, repeated, must ring; one that must not; and a burst of `quiet` minutes at most that must not.
@@ -106,6 +106,8 @@ CASES: Mapping[str, Case] = {
     "HttpVersionAlarm": (calls(1, of=3), calls(4, of=100), 1),
     "QueueVersionAlarm": (calls(1, of=3), calls(4, of=100), 1),
     "ClockVersionAlarm": (calls(1, of=1), calls(0, of=1), 1),
+    "HttpDefectAlarm": (calls(1, of=3), calls(4, of=100), 1),
+    "QueueDefectAlarm": (calls(1, of=3), calls(4, of=100), 1),
     "FastBurnHour": (requests(1, of=60), requests(1, of=100), 2),
     "FastBurnMinutes": (requests(1, of=60), requests(1, of=100), 2),
     "SlowBurnHours": (requests(1, of=160), requests(1, of=200), 2),
@@ -142,6 +144,8 @@ LEAST: Mapping[str, tuple[dict[str, Minute], int, int]] = {
     "HttpVersionAlarm": (calls(1, of=1), 2, 1),
     "QueueVersionAlarm": (calls(1, of=1), 2, 1),
     "ClockVersionAlarm": (calls(1, of=1), 2, 1),
+    "HttpDefectAlarm": (calls(1, of=1), 2, 1),
+    "QueueDefectAlarm": (calls(1, of=1), 2, 1),
     "FastBurnMinutes": (requests(1, of=1), 3, 1),
     "SlowBurnHalfHour": (requests(1, of=1), 3, 1),
     "ThrottleAlarm": (steady(1), 3, 1),
@@ -156,16 +160,17 @@ def series_of(alarm: dict[str, Any], minutes: list[dict[str, Minute]]) -> Series
     """These minutes by metric of the alarm; a metric that a minute does not name is missing in it."""
     stats = [each["Id"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
     names = stats or [alarm["MetricName"]]
-    first = names[0].removesuffix("Errors")
+    first = re.sub(r"(Errors|Defects)$", "", names[0])
 
     def of(metric: str, minute: dict[str, Minute]) -> Minute:
         if "" in minute and metric == names[0]:
             return minute[""]
         if metric in minute:
             return minute[metric]
-        if metric.endswith(("Errors", "Calls")):  # the first function of an alarm on versions
-            kind = "Errors" if metric.endswith("Errors") else "Calls"
-            return minute.get(kind, NOTHING) if metric.removesuffix(kind) == first else NOTHING
+        of_version = re.fullmatch(r"(.+)(Errors|Defects|Calls)", metric)
+        if of_version:  # the first function of an alarm on versions
+            kind = "Calls" if of_version[2] == "Calls" else "Failures"
+            return minute.get(kind, NOTHING) if of_version[1] == first else NOTHING
         return NOTHING
 
     return {name: [of(name, minute) for minute in minutes] for name in names}

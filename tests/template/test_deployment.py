@@ -25,6 +25,7 @@ from tools.documents import permissions
 MIGRATION = "MigrateDatabaseFunction"
 REHEARSAL = "RehearseReleaseFunction"
 VERSION_ALARMS = ("HttpVersionAlarm", "QueueVersionAlarm", "ClockVersionAlarm")
+DEFECT_ALARMS = ("HttpDefectAlarm", "QueueDefectAlarm")
 METRICS_OF_AN_ALARM = 10  # CloudWatch's limit for one expression
 ALARMS_OF_A_GROUP = 10  # CodeDeploy's limit for one deployment group
 
@@ -135,7 +136,7 @@ def test_every_function_but_the_migration_is_deployed_gradually_and_rolled_back_
         assert "DEPLOYMENT_STOP_ON_ALARM" in properties["AutoRollbackConfiguration"]["Events"]
         told = {name_of(alarm["Name"]) for alarm in properties["AlarmConfiguration"]["Alarms"]}
         assert told <= resources("AWS::CloudWatch::Alarm").keys()
-        assert {"GatewayErrorAlarm", *VERSION_ALARMS} <= told
+        assert {"GatewayErrorAlarm", *VERSION_ALARMS, *DEFECT_ALARMS} <= told
         assert len(told) <= ALARMS_OF_A_GROUP
     assert not [name for name, each in at_once.items() if "CodeDeploy" in each["Type"]]
 
@@ -181,19 +182,36 @@ def test_the_expanded_template_has_no_circular_dependency(
 def test_the_crashes_of_each_new_version_are_counted_among_its_own_calls(
     expanded: list[dict[str, dict[str, Any]]],
 ) -> None:
-    alarms = of_type(expanded[0], "AWS::CloudWatch::Alarm")
+    counted = counted_by(VERSION_ALARMS, expanded[0])
+    assert counted.keys() == resources("AWS::Serverless::Function").keys() - {MIGRATION, REHEARSAL}
+    assert all(names == {"Errors", "Invocations"} for names in counted.values())
+
+
+def test_the_defects_of_each_new_version_are_counted_among_its_own_calls(
+    expanded: list[dict[str, dict[str, Any]]],
+) -> None:
+    """The clock's functions let their errors through: they are crashes."""
+    counted = counted_by(DEFECT_ALARMS, expanded[0])
+    assert counted.keys() == counted_by(VERSION_ALARMS[:2], expanded[0]).keys()
+    assert all(names == {"Defect", "Invocations"} for names in counted.values())
+
+
+def counted_by(names: tuple[str, ...], expansion: dict[str, dict[str, Any]]) -> dict[str, set[str]]:
+    """The metrics that these alarms read, by function. Each is of the last version only."""
+    alarms = of_type(expansion, "AWS::CloudWatch::Alarm")
     counted: dict[str, set[str]] = {}
-    for name in VERSION_ALARMS:
+    for name in names:
         _, *stats = alarms[name]["Properties"]["Metrics"]
         assert len(stats) <= METRICS_OF_AN_ALARM
         for metric in (each["MetricStat"]["Metric"] for each in stats):
-            function, alias, version = (each["Value"] for each in metric["Dimensions"])
-            folder = name_of(function)
-            assert alias == {"Fn::Sub": f"${{{folder}}}:live"}
-            assert name_of(version) == published(expanded[0])[folder]
+            of = {each["Name"]: each["Value"] for each in metric["Dimensions"]}
+            ours = metric["Namespace"] == "Reservations"
+            folder = name_of(of["function" if ours else "FunctionName"])
+            version = of["version" if ours else "ExecutedVersion"]
+            assert name_of(version) == published(expansion)[folder]
+            assert ours or of["Resource"] == {"Fn::Sub": f"${{{folder}}}:live"}
             counted.setdefault(folder, set()).add(metric["MetricName"])
-    assert counted.keys() == resources("AWS::Serverless::Function").keys() - {MIGRATION, REHEARSAL}
-    assert all(names == {"Errors", "Invocations"} for names in counted.values())
+    return counted
 
 
 def test_sam_leaves_each_alarm_as_the_template_has_it(

@@ -236,4 +236,4 @@ def test_the_counts_of_a_batch_are_flushed_with_it(services: FakeServices, logs:
 
     function(records(encode_hint(hint), "poison"), a_context())
 
-    assert logs.metrics == {"HintFailed", "HintSetAside"}
+    assert logs.metrics == {"HintFailed", "Defect", "HintSetAside"}

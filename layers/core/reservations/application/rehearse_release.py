@@ -1,6 +1,6 @@
 """Rehearse the versions of a release, before a traveler meets them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,19 @@ class Trial:
 
 
 def rehearse_release(
-    trials: Mapping[str, Trial], *, versions: ReleasedVersions, pause: Callable[[float], None]
+    trials: Mapping[str, Sequence[Trial]],
+    *,
+    versions: ReleasedVersions,
+    pause: Callable[[float], None],
 ) -> str | None:
     """Invoke each function's new version directly. Return the first function that fails, else `None`."""
-    return next(
-        (name for name, trial in trials.items() if not _passes(name, trial, versions, pause)), None
+    failed = (
+        name
+        for name, of_function in trials.items()
+        for trial in of_function
+        if not _passes(name, trial, versions, pause)
     )
+    return next(failed, None)
 
 
 def _passes(

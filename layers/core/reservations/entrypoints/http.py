@@ -21,7 +21,7 @@ from reservations.domain.codes import display
 from reservations.domain.errors import DefectError, PaymentInProgressError, ReservationsError
 from reservations.domain.reservation import Language
 from reservations.entrypoints import observability, rehearsal
-from reservations.entrypoints.observability import Handler, count, logger
+from reservations.entrypoints.observability import Handler, count, count_defect, logger
 from reservations.entrypoints.problems import (
     CATALOGUE,
     FieldError,
@@ -109,14 +109,14 @@ def resolver(services: Services, *settings: type[config.Settings]) -> APIGateway
             return problem_response(problem, app.current_event, other=error.reservation_code)
         logger.exception("request failed", extra={"code": error.code})
         if isinstance(error, DefectError):
-            count("UnhandledError")
+            count_defect("UnhandledError")
         else:
             count("RequestUnavailable")
         return failed(problem)
 
     def unexpected(_: Exception) -> Response[str]:
         logger.exception("request failed unexpectedly")
-        count("UnhandledError")
+        count_defect("UnhandledError")
         return failed(CATALOGUE["service_unavailable"])
 
     app.use(middlewares=[prepared])
@@ -136,7 +136,7 @@ def function(
     app: APIGatewayRestResolver,
     services: Services,
     *,
-    rehearse: Callable[[], dict[str, Any]] | None = None,
+    rehearse: Callable[[LambdaContext], dict[str, Any]],
 ) -> Handler:
     """A function that answers requests. HEAD is answered as GET, without a body (RFC 9110, section 9.3.2).
 
@@ -147,8 +147,8 @@ def function(
 
     @observability.function
     def resolve(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        if rehearse and rehearsal.is_asked(event):
-            return rehearse()
+        if rehearsal.is_asked(event):
+            return rehearse(context)
         as_head = event["httpMethod"] == "HEAD" and METHOD_OF.get(event["resource"]) == "GET"
         answer = app.resolve(event | {"httpMethod": "GET"} if as_head else event, context)
         if event["httpMethod"] == "HEAD":

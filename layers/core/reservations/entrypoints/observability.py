@@ -1,6 +1,7 @@
 """Logs and metrics by allow-list: constant messages, facts as keys, never a body, a header, a name or a token."""
 
 import logging
+import os
 import traceback
 from collections.abc import Callable
 from enum import Enum
@@ -97,6 +98,18 @@ def begin_trace(traceparent: str | None) -> None:
 def count(outcome: str) -> None:
     """Add one to an outcome metric; the names are listed in docs/06-qa-testing.md."""
     metrics.add_metric(name=outcome, unit=MetricUnit.Count, value=1)
+
+
+def count_defect(outcome: str) -> None:
+    """Add one to an outcome metric, and to the defects of this version: they take a release back."""
+    count(outcome)
+    measure(
+        metric="Defect",
+        value=1,
+        unit=MetricUnit.Count,
+        function=os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "local"),
+        version=os.environ.get("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+    )
 
 
 def metric_of(family: str, outcome: Enum) -> str:

@@ -18,12 +18,12 @@ from reservations.adapters.aws.ses_events import decode_mail_event
 from reservations.application.ports import UnitOfWork
 from reservations.application.provider_step import StepTaken
 from reservations.application.record_mail_event import MailEvent
-from reservations.domain.errors import ReservationNotFoundError
+from reservations.domain.errors import ReservationNotFoundError, UnavailableError
 from reservations.domain.facts import Provider
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import Policy
 from reservations.entrypoints import observability, rehearsal
-from reservations.entrypoints.observability import Handler, begin_trace, count, logger
+from reservations.entrypoints.observability import Handler, begin_trace, count, count_defect, logger
 
 # Time to record an answer and return before the function's timeout.
 _CLOSING = timedelta(seconds=2)
@@ -160,9 +160,13 @@ def _each(
         begin_trace(None)
         try:
             _read_or_bury(record, read, services)
-        except Exception:
+        except (UnavailableError, NoTimeLeftError):
             logger.exception(line)
             count(metric)
+            raise
+        except Exception:
+            logger.exception(line)
+            count_defect(metric)
             raise
 
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
