@@ -37,8 +37,6 @@ from reservations.domain.reservation import Reservation
 from reservations.services import Services
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch.type_defs import MetricAlarmTypeDef
-
     from ops.logs import Logs
 
 Tunnel = tuple[str, int]
@@ -163,15 +161,18 @@ class Desk:
         """The alarms of the stack that ring, by name."""
         names = {name: key for key, name in self.resources.items() if key.endswith("Alarm")}
         cloudwatch = boto3.client("cloudwatch", config=BRIEF)
-        pages = cloudwatch.get_paginator("describe_alarms").paginate(StateValue="ALARM")
+        # Without `AlarmTypes` CloudWatch leaves out the composites, as the burn rates are.
+        pages = cloudwatch.get_paginator("describe_alarms").paginate(
+            StateValue="ALARM", AlarmTypes=["MetricAlarm", "CompositeAlarm"]
+        )
         ringing = [
             Alarm(
                 name=names[alarm["AlarmName"]],
                 since=alarm["StateUpdatedTimestamp"].astimezone(UTC),
-                silent=_points(alarm) == [],
+                silent=_points(alarm.get("StateReasonData")) == [],
             )
             for page in pages
-            for alarm in page["MetricAlarms"]
+            for alarm in (*page.get("MetricAlarms", ()), *page.get("CompositeAlarms", ()))
             if alarm["AlarmName"] in names
         ]
         return sorted(ringing, key=lambda alarm: alarm.name)
@@ -224,11 +225,9 @@ class Desk:
         return self.resources[f"{queue.title().translate(_WITHOUT_DASHES)}{kind}"]
 
 
-def _points(alarm: "MetricAlarmTypeDef") -> list[float] | None:
-    """The points that CloudWatch judged. `None` where it does not say."""
-    points: list[float] | None = json.loads(alarm.get("StateReasonData") or "{}").get(
-        "recentDatapoints"
-    )
+def _points(reason: str | None) -> list[float] | None:
+    """The points that CloudWatch judged. `None` where it does not say, as of a composite."""
+    points: list[float] | None = json.loads(reason or "{}").get("recentDatapoints")
     return points
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import click
+from pydantic_core import PydanticCustomError
 
 from ops import output
 from ops.desk import AT_MOST, SOURCES, Alarm, Desk, pass_desk, reads, typed
@@ -45,7 +46,7 @@ def find(desk: Desk, clue: str | None, address: bool, since: timedelta) -> None:
     if address == (clue is not None):
         raise click.UsageError("Give a clue, or --address and the address on standard input.")
     if address:
-        found = desk.services.search().by_address(typed("Address: "), limit=AT_MOST)
+        found = by_address(desk, typed("Address: "))
     else:
         assert clue is not None
         found = by_clue(desk, clue.strip(), since=since)
@@ -68,6 +69,17 @@ def by_clue(desk: Desk, clue: str, *, since: timedelta) -> list[Overview]:
         return found
     lines = of_reservation(desk.logs(), [clue], since=datetime.now(UTC) - since)
     return [each for name in reservations_in(lines) for each in search.by_id(UUID(name))]
+
+
+def by_address(desk: Desk, typed: str) -> list[Overview]:
+    """The reservations of a mail address, looked for in the form that is stored."""
+    from reservations.entrypoints.contact import stored_email
+
+    try:
+        address = stored_email(typed)
+    except PydanticCustomError:  # an older release may have stored it
+        address = typed
+    return desk.services.search().by_address(address, limit=AT_MOST)
 
 
 def overview(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from ops import finding, looking, output, trace
 from ops.console import commands
 from ops.console.guard import MAIL_CSP, Guard
-from ops.desk import AT_MOST, Desk, OpsError, explained
+from ops.desk import Desk, OpsError, explained
 from reservations.application.cases import find_reservation
 from reservations.domain.codes import canonical, display
 from reservations.domain.errors import InvalidReservationCodeError
@@ -73,7 +73,7 @@ def make_app(console: Console, guard: Guard) -> Flask:
         """An address is in no link, so that no history of the browser keeps it."""
         address = request.form.get("address", "").strip()
         with explained():
-            return _found(desk.services.search().by_address(address, limit=AT_MOST), "")
+            return _found(finding.by_address(desk, address), "")
 
     @app.get("/reservation/<code>")
     def reservation(code: str) -> str:

@@ -88,12 +88,21 @@ def test_a_reservation_is_found_by_each_clue(
     assert said.stdout.count("CONFIRMADA") == 1
 
 
-def test_an_address_is_read_from_standard_input_in_any_case(
-    database: Database, stored: Stored, find: Callable[..., Result]
+@pytest.mark.parametrize(
+    ("address", "typed"),
+    [
+        (ADDRESS, "ana.lopez@EXAMPLE.com\n"),
+        ("ana@xn--bcher-kva.example", "Ana@Bücher.example\n"),
+        ("ana@localhost", "ana@localhost\n"),  # which no release takes any more
+    ],
+    ids=["case", "international domain", "stored by older rules"],
+)
+def test_an_address_is_read_from_standard_input_as_it_is_typed(
+    database: Database, stored: Stored, find: Callable[..., Result], address: str, typed: str
 ) -> None:
-    one = with_address(database, stored.confirmed(), ADDRESS)
+    one = with_address(database, stored.confirmed(), address)
 
-    said = find("--address", typed="ana.lopez@EXAMPLE.com\n")
+    said = find("--address", typed=typed)
 
     assert display(one.code) in said.stdout
     assert "@" not in said.stdout

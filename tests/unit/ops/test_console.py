@@ -225,6 +225,12 @@ def test_a_clue_leads_to_its_reservation(browser: FlaskClient, services: Service
     assert answer.location == f"/reservation/{SHOWN}"
 
 
+def test_an_address_is_found_in_the_form_that_is_stored(browser: FlaskClient) -> None:
+    answer = post(browser, "/find", address="ana@bücher.example")
+
+    assert answer.location == f"/reservation/{SHOWN}"
+
+
 def test_a_wrong_code_says_what_to_do(browser: FlaskClient) -> None:
     answer = get(browser, "/reservation/ABC")
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -94,6 +95,9 @@ class Found(Looking):
 
     def by_id(self, reservation_id: UUID) -> list[Overview]:
         return [an_overview()]
+
+    def by_address(self, address: str, *, limit: int) -> list[Overview]:
+        return [an_overview()] if address == "ana@xn--bcher-kva.example" else []
 
     def codes(self, ids: Collection[UUID]) -> dict[UUID, str]:
         return {each: CODE for each in ids if each == RESERVATION_ID}
@@ -373,6 +377,34 @@ def test_an_alarm_without_data_differs_from_one_over_its_threshold(
         [ringing] = desk.alarms()
 
     assert (ringing.name, ringing.silent) == ("AuditAlarm", silent)
+
+
+def test_an_alarm_composed_of_others_is_in_the_overview(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+
+    def answer(**_: Any) -> tuple[Any, dict[str, Any]]:
+        """As CloudWatch does: composites for those who ask for them."""
+        ringing = {
+            "AlarmName": "stack-burn",
+            "StateUpdatedTimestamp": NOON,
+            "StateReasonData": '{"triggeringAlarms": []}',
+        }
+        composites = [ringing] if "CompositeAlarm" in asked.get("AlarmTypes", ()) else []
+        return SimpleNamespace(status_code=200), {"MetricAlarms": [], "CompositeAlarms": composites}
+
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    session = boto3.Session("id", "key")
+    call = "cloudwatch.DescribeAlarms"
+    events: Any = session.events  # whose stubs know no answer
+    events.register(f"provide-client-params.{call}", lambda params, **_: asked.update(params))
+    events.register(f"before-call.{call}", answer)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", session)
+    desk = Desk(Watched(), stack="any")
+    desk.resources = {"FastBurnAlarm": "stack-burn"}
+
+    [ringing] = desk.alarms()
+
+    assert (ringing.name, ringing.silent) == ("FastBurnAlarm", False)
 
 
 @pytest.mark.parametrize("on_aws", [True, False])
