@@ -51,6 +51,7 @@ _EVIDENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/#-]{2,99}")
 _ROLE = re.compile(r"[a-z][a-z0-9._-]{0,39}")
 _WITHOUT_DASHES = str.maketrans("", "", "-_")  # as in logical ids of the template
 AT_MOST = 20  # rows of a list without a limit of its own
+MOST = 1000  # rows of any list
 _FAILED = 2  # exit status; 1 says that an invariant is broken
 
 # A late look is dead-lettered beside the hints of its provider, and comes back through their queue.

@@ -11,8 +11,8 @@ import click
 from pydantic_core import PydanticCustomError
 
 from ops import output
-from ops.desk import AT_MOST, SOURCES, Alarm, Desk, pass_desk, reads, typed
-from ops.logs import of_reservation, reservations_in, since_option
+from ops.desk import AT_MOST, MOST, SOURCES, Alarm, Desk, pass_desk, reads, typed
+from ops.logs import codes_in, of_reservation, reservations_in, since_option
 from ops.queues import dead_hints, letters_of
 from reservations.application import attention
 from reservations.application.cases import find_reservation
@@ -23,6 +23,7 @@ from reservations.domain.facts import PROVIDER_OF, Operation
 from reservations.domain.policy import Moment
 
 _READ = 5000  # reservations under way, and mails, that the overview reads
+_ALL = f"--limit {MOST}"
 _PEEKED = 5  # dead letters of each queue that the overview names
 _SILENT_JOB = "the job that must report did not run, or fails"
 _NO_METRICS = "the local stack records no metrics, so these alarms ring always"
@@ -58,17 +59,25 @@ def find(desk: Desk, clue: str | None, address: bool, since: timedelta) -> None:
 def by_clue(desk: Desk, clue: str, *, since: timedelta) -> list[Overview]:
     """The reservations that a clue leads to; see `find`."""
     search = desk.services.search()
-    try:
-        with desk.services.unit_of_work() as uow:
-            return search.by_id(find_reservation(canonical(clue), uow=uow).reservation_id)
-    except (InvalidReservationCodeError, ReservationNotFoundError):
-        pass
+    if by_code := _by_code(desk, clue):
+        return by_code
     by_id = search.by_id(UUID(clue)) if _UUID.fullmatch(clue) else []
     found = by_id or search.by_provider(clue, limit=AT_MOST)
     if found or not _UUID.fullmatch(clue):
         return found
     lines = of_reservation(desk.logs(), [clue], since=datetime.now(UTC) - since)
-    return [each for name in reservations_in(lines) for each in search.by_id(UUID(name))]
+    named = [search.by_id(UUID(name)) for name in reservations_in(lines)]
+    named += [_by_code(desk, code) for code in codes_in(lines)]
+    return list({each.code: each for each in chain.from_iterable(named)}.values())
+
+
+def _by_code(desk: Desk, code: str) -> list[Overview]:
+    try:
+        with desk.services.unit_of_work() as uow:
+            identifier = find_reservation(canonical(code), uow=uow).reservation_id
+    except (InvalidReservationCodeError, ReservationNotFoundError):
+        return []
+    return desk.services.search().by_id(identifier)
 
 
 def by_address(desk: Desk, typed: str) -> list[Overview]:
@@ -94,6 +103,9 @@ def parts(desk: Desk) -> Iterator[tuple[str, Any]]:
     with desk.services.unit_of_work() as uow:
         matters = attention.reviews(oversight, uow=uow, policy=desk.services.durations())
     yield "reviews", [_matter(each) for each in matters]
+    if (waiting := oversight.waiting_for_a_person(limit=_READ)) > len(matters):
+        least = "at least " if waiting == _READ else ""
+        yield "more reviews", f"{least}{waiting - len(matters)}: bin/ops list --review {_ALL}"
     yield (
         "contradictions",
         [
@@ -104,10 +116,13 @@ def parts(desk: Desk) -> Iterator[tuple[str, Any]]:
     yield "calls without an answer", [_silence(each) for each in oversight.silences(limit=_READ)]
     mails = oversight.untaken_mails(since=oversight.now() - _MAILS_OF, limit=_READ)
     yield "mails not taken", [_untaken(each) for each in mails]
-    yield "stuck", [output.overview(each) for each in oversight.stuck(limit=AT_MOST)]
-    waiting, letters = desk.waiting(), desk.dead_letters()
+    stuck = oversight.stuck(limit=AT_MOST + 1)
+    yield "stuck", [output.overview(each) for each in stuck[:AT_MOST]]
+    if len(stuck) > AT_MOST:
+        yield "more stuck", f"bin/ops list --stuck {_ALL}"
+    queued, letters = desk.waiting(), desk.dead_letters()
     hints = {(lag.queue, lag.status): lag for lag in oversight.outbox()}
-    dead = {queue: letters.count(queue) for queue in SOURCES if queue in waiting}
+    dead = {queue: letters.count(queue) for queue in SOURCES if queue in queued}
     queues = [
         {
             "queue": queue,
@@ -116,7 +131,7 @@ def parts(desk: Desk) -> Iterator[tuple[str, Any]]:
             "in_queue": messages,
             "dead_letters": dead.get(queue, 0),
         }
-        for queue, messages in waiting.items()
+        for queue, messages in queued.items()
     ]
     # Empty queues would only hide the others.
     yield "queues", [row for row in queues if desk.as_json or any(list(row.values())[1:])]

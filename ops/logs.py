@@ -128,6 +128,11 @@ def reservations_in(lines: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(str(x["reservation_id"]) for x in lines if "reservation_id" in x))
 
 
+def codes_in(lines: Sequence[Line]) -> list[str]:
+    """The codes that these lines name: those in the paths of requests."""
+    return list(dict.fromkeys(x["reservation_code"] for x in lines if "reservation_code" in x))
+
+
 def told(line: Line, columns: int | None = None) -> str:
     """A line for people: time, function, level if it is no information, message and facts.
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ops import output
-from ops.desk import Desk, Values, code, pass_desk, reads, span
+from ops.desk import MOST, Desk, Values, code, pass_desk, reads, span
 from reservations.application.cases import find_reservation
 from reservations.application.oversee import INVARIANTS, RECENT, check_invariants
 from reservations.domain.codes import display
@@ -94,7 +94,7 @@ def _state_of(reservation: Reservation, now: datetime) -> output.Row:
 )
 @click.option("--state", type=Values(State), help="In this internal state.")
 @click.option("--since", default="7d", show_default=True, callback=span, help="For --status.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
+@click.option("--limit", type=click.IntRange(1, MOST), default=50, show_default=True)
 @reads
 @pass_desk
 def list_reservations(
@@ -112,14 +112,18 @@ def list_reservations(
     if status is not None:
         public = PublicStatus(status.replace("-", " "))
         first = oversight.now() - since
-        found = desk.services.search().by_status(public, since=first, limit=limit)
+        found = desk.services.search().by_status(public, since=first, limit=limit + 1)
     elif state is not None:
-        found = oversight.in_state(state, limit=limit)
+        found = oversight.in_state(state, limit=limit + 1)
+    elif choice == "stuck":
+        found = oversight.stuck(limit=limit + 1)
     else:
-        found = (
-            oversight.stuck(limit=limit) if choice == "stuck" else oversight.in_review(limit=limit)
-        )
-    desk.say({choice or status or str(state): [output.overview(each) for each in found]})
+        found = oversight.in_review(limit=limit + 1)
+    rows = [output.overview(each) for each in found[:limit]]
+    page: dict[str, Any] = {choice or status or str(state): rows}
+    if len(found) > limit:
+        page["more"] = f"only the first {limit} are listed; --limit {MOST} is the most"
+    desk.say(page)
 
 
 @click.command

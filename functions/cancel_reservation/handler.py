@@ -45,7 +45,11 @@ def post_cancellation(app: APIGatewayRestResolver, services: Services, code: str
     )
     if not replayed and not answers.is_refusal(stored):
         cases.send_hints()
-        observability.report("cancellation accepted", metric="CancellationAccepted")
+        observability.report(
+            "cancellation accepted",
+            metric="CancellationAccepted",
+            reservation_id=str(owned.reservation_id),
+        )
     return answers.cancelled(stored, base_url=services.public_base_url(), replayed=replayed)
 
 

@@ -22,7 +22,7 @@ from reservations.entrypoints.bodies import (
     parse_json,
     parse_reservation,
 )
-from reservations.entrypoints.observability import count, report
+from reservations.entrypoints.observability import count, logger, report
 from reservations.services import Services
 
 SETTINGS = (*answers.SETTINGS, *circumstances.SETTINGS)
@@ -64,10 +64,12 @@ def post_reservation(app: APIGatewayRestResolver, services: Services) -> Respons
         make_store=services.idempotency_store,
         app=app,
     )
-    if not replayed:
+    about = {"reservation_id": stored["reservation_id"]}
+    if replayed:
+        logger.info("reservation replayed", extra=about)
+    else:
         cases.send_hints()
-        accepted = stored["reservation_id"]
-        report("reservation accepted", metric="ReservationAccepted", reservation_id=accepted)
+        report("reservation accepted", metric="ReservationAccepted", **about)
         if context.modes.quote is QuoteMode.OBSERVE and body.quote is None:
             count("QuoteMissing")
     return answers.created(

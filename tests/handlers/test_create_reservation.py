@@ -39,6 +39,7 @@ from tests.worlds.sql import run
 TABLES = ("idempotency", "reservation", "customer", "history", "outbox")
 NOTHING = dict.fromkeys(TABLES, 0)
 ONE_OF_EACH = dict.fromkeys(TABLES, 1)
+REQUEST_ID = an_event("create_reservation.accepted")["requestContext"]["requestId"]
 STARTS_ON = TODAY + timedelta(days=150)  # as in events/
 
 
@@ -187,6 +188,19 @@ def test_a_repeat_is_replayed_after_its_quote_expired_and_with_a_fresh_or_no_quo
     assert {answer["body"] for answer in repeats} == {first["body"]}
     assert {header(answer, "Idempotency-Replayed") for answer in repeats} == {"true"}
     assert rows(database) == ONE_OF_EACH
+
+
+def test_an_accepted_and_a_replayed_request_are_logged_with_the_reservation(
+    services: OnDatabase, database: Database, logs: LogBook
+) -> None:
+    post(services, "accepted")
+    post(services, "accepted")
+
+    reservation_id = str(UUID(bytes=only_value(database, "SELECT id FROM reservation")))
+    for message in ("reservation accepted", "reservation replayed"):
+        [line] = logs.saying(message)
+        assert line["reservation_id"] == reservation_id
+        assert line["request_id"] == REQUEST_ID
 
 
 def test_the_stored_client_is_the_one_of_the_api_key(

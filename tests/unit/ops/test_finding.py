@@ -87,11 +87,13 @@ class Deployment(Desk):
 class Found(Looking):
     """One reservation in review, and one that is stuck."""
 
+    number_stuck = 1
+
     def in_review(self, *, limit: int) -> list[Overview]:
         return [an_overview()]
 
     def stuck(self, *, limit: int) -> list[Overview]:
-        return [an_overview(review="")]
+        return [an_overview(review="")] * min(limit, self.number_stuck)
 
     def by_id(self, reservation_id: UUID) -> list[Overview]:
         return [an_overview()]
@@ -134,7 +136,7 @@ class Found(Looking):
 class Services(Watched):
     def __init__(self) -> None:
         super().__init__()
-        self.watch = Found()
+        self.watch: Found = Found()
 
     def search(self) -> Found:  # type: ignore[override]  # a part of it is asked
         return Found()
@@ -173,6 +175,27 @@ def test_without_a_command_the_overview_shows_what_needs_a_person(
         f"bin/ops cancel {SHOWN}",
     ):
         assert part in shown
+
+
+def test_the_overview_says_that_more_need_a_person(services: Services) -> None:
+    services.watch.waiting = services.watch.number_stuck = 21
+
+    shown, none = run(services).stdout, run(Services()).stdout
+
+    assert "21: bin/ops list --review --limit 1000" in shown
+    assert "bin/ops list --stuck --limit 1000" in shown
+    assert shown.count(SHOWN) - none.count(SHOWN) == 20 - 1
+    assert "--limit" not in none
+
+
+@pytest.mark.parametrize(("limit", "more"), [(1, True), (2, False)])
+def test_a_list_says_that_it_is_not_complete(services: Services, limit: int, more: bool) -> None:
+    services.watch.number_stuck = 2
+
+    page = json.loads(run(services, "list", "--stuck", "--limit", str(limit), "--json").stdout)
+
+    assert len(page["stuck"]) == limit
+    assert ("more" in page) is more
 
 
 def test_an_outage_and_refused_mails_are_in_the_overview(services: Services) -> None:

@@ -4,6 +4,7 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -17,8 +18,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from reservations import config
 from reservations.application.read_reservation import Reader
-from reservations.domain.codes import display
-from reservations.domain.errors import DefectError, PaymentInProgressError, ReservationsError
+from reservations.domain.codes import canonical, display
+from reservations.domain.errors import (
+    DefectError,
+    InvalidReservationCodeError,
+    PaymentInProgressError,
+    ReservationsError,
+)
 from reservations.domain.reservation import Language
 from reservations.entrypoints import observability, rehearsal
 from reservations.entrypoints.observability import Handler, count, count_defect, logger
@@ -151,6 +157,8 @@ def function(
             return rehearse(context)
         as_head = event["httpMethod"] == "HEAD" and METHOD_OF.get(event["resource"]) == "GET"
         answer = app.resolve(event | {"httpMethod": "GET"} if as_head else event, context)
+        if answer["statusCode"] >= HTTPStatus.BAD_REQUEST:
+            _log_error(answer["statusCode"], event)
         if event["httpMethod"] == "HEAD":
             answer |= {"body": "", "isBase64Encoded": False}
         answer["multiValueHeaders"] |= {
@@ -161,6 +169,15 @@ def function(
         return answer
 
     return resolve
+
+
+def _log_error(status: int, event: Mapping[str, Any]) -> None:
+    """Log an error's request, which its caller knows by the id, and the reservation that its path names."""
+    facts: dict[str, str | int] = {"http_status": status}
+    segment = (event.get("pathParameters") or {}).get("code", "")
+    with suppress(InvalidReservationCodeError):  # any text: it is not logged
+        facts["reservation_code"] = display(canonical(path_text(segment)))
+    logger.info("error answered", extra=facts)
 
 
 def client_id(event: APIGatewayProxyEvent, clients: Mapping[str, str]) -> str:
