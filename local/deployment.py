@@ -115,9 +115,9 @@ def settings_fingerprint(settings: dict[str, Parameter]) -> str:
     return digest.hexdigest()
 
 
-def sources_fingerprint() -> str:
+def sources_fingerprint(root: Path = ROOT) -> str:
     """Return the fingerprint of the deployed sources and of the Python that their bytecode is for."""
-    sources = _fingerprint("template.yaml", "samconfig.toml", "functions", "layers")
+    sources = _fingerprint("template.yaml", "samconfig.toml", "functions", "layers", root=root)
     return f"{runtime()} {sources}"
 
 
@@ -126,16 +126,16 @@ def servers_fingerprint() -> str:
     return _fingerprint("local/simulators", "local/web.py")
 
 
-def _fingerprint(*names: str) -> str:
+def _fingerprint(*names: str, root: Path = ROOT) -> str:
     digest = hashlib.sha256()
-    _add_files(digest, [ROOT / name for name in names])
+    _add_files(digest, [root / name for name in names], root)
     return digest.hexdigest()
 
 
-def _add_files(digest: Any, places: list[Path]) -> None:
+def _add_files(digest: Any, places: list[Path], root: Path = ROOT) -> None:
     for path in sorted(path for place in places for path in _files(place)):
         content = path.read_bytes()
-        digest.update(f"{path.relative_to(ROOT)} {len(content)}\n".encode() + content)
+        digest.update(f"{path.relative_to(root)} {len(content)}\n".encode() + content)
 
 
 def _files(place: Path) -> Iterator[Path]:

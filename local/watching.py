@@ -7,8 +7,8 @@ address, with its mails and its state.
 
 import shutil
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,10 +79,12 @@ def carry_over(place: Place, before: Seen, after: Seen) -> list[str]:
             shutil.copy(path, copy)
         else:
             copy.unlink(missing_ok=True)
-    if texts:
-        _compile_texts(place)
-    if names:
-        (place.root / MARK).touch()
+    try:
+        if texts:
+            _compile_texts(place)
+    finally:
+        if names:
+            (place.root / MARK).touch()
     return names
 
 
@@ -108,50 +110,82 @@ def _compile_texts(place: Place) -> None:
         raise StackError(compiled.stderr.strip(), remedy="The stack keeps the texts of before.")
 
 
-def _build_files() -> Seen:
-    return {path: path.stat().st_mtime_ns for glob in _REBUILD for path in ROOT.glob(glob)}
+def _build_files(root: Path) -> Seen:
+    return {path: path.stat().st_mtime_ns for glob in _REBUILD for path in root.glob(glob)}
 
 
-def edits(watched: list[Place], seen: dict[Place, Seen]) -> Iterator[tuple[Place, Seen]]:
-    """Yield each place that has changed, as it is now."""
-    for place in watched:
-        now = look(place)
-        if now != seen[place]:
-            yield place, now
+class Watch:
+    """Carries edits over, and signs the build for the next `make up` while it has all of them.
+
+    A change that only a build brings, or texts that do not compile, end the signing: `make up` then builds
+    again. `deployed` and `stamp` are the two files that say which sources the stack runs.
+
+    Raises:
+        StackError: the stack does not run these sources.
+    """
+
+    def __init__(self, watched: list[Place], *, deployed: Path, stamp: Path, root: Path) -> None:
+        self._deployed, self._stamp, self._root = deployed, stamp, root
+        self._seen = {place: look(place) for place in watched}
+        self._built_from = self._build_files = _build_files(root)
+        self._uncompiled: set[Place] = set()
+        self._signed = True
+        if read_json(deployed).get("sources") != deployment.sources_fingerprint(root):
+            raise StackError(
+                "The stack does not run these sources.", remedy="Run make watch again."
+            )
+
+    def step(self) -> None:
+        """Carry over what was edited since the last step."""
+        for place, before in self._seen.items():
+            now = look(place)
+            if now != before:
+                self._signed = False
+                self._carry_over(place, now)
+        if (current := _build_files(self._root)) != self._build_files:
+            note("The template or the packages changed: run make watch again, which builds them")
+            self._build_files = current
+        if not self._signed:
+            self._sign()
+
+    def _carry_over(self, place: Place, now: Seen) -> None:
+        before, self._seen[place] = self._seen[place], now
+        at = f"{time.strftime('%H:%M:%S')} {place.sources.relative_to(self._root)}"
+        try:
+            names = carry_over(place, before, now)
+        except StackError as error:
+            self._uncompiled.add(place)
+            complain(error)
+            return
+        if any(name.endswith(".toml") for name in names):
+            self._uncompiled.discard(place)
+        done(f"{at}: {', '.join(names)}")
+
+    def _sign(self) -> None:
+        """Note the sources that the stack runs now, unless some of them are in no copy."""
+        known = read_json(self._deployed)
+        if self._uncompiled or self._build_files != self._built_from or not known:
+            return
+        sources = deployment.sources_fingerprint(self._root)
+        # An edit that came after its look is in the fingerprint and in no copy.
+        if all(look(place) == seen for place, seen in self._seen.items()):
+            self._stamp.write_text(sources)
+            write_json(self._deployed, {**known, "sources": sources})
+            self._signed = True
 
 
 def watch() -> None:
-    """Copy edits until Ctrl-C."""
-    watched = places()
-    seen = {place: look(place) for place in watched}
-    build_files = _build_files()
+    """Copy edits until Ctrl-C.
+
+    Raises:
+        StackError: the stack does not run these sources.
+    """
+    stamp = deployment.BUILD / deployment.STAMP
+    watched = Watch(places(), deployed=deployment.DEPLOYED, stamp=stamp, root=ROOT)
     done("Watching functions/ and layers/: an edit is live at the next call. Ctrl-C ends it.")
     while True:
-        for place, now in edits(watched, seen):
-            try:
-                names = carry_over(place, seen[place], now)
-                done(
-                    f"{time.strftime('%H:%M:%S')} {place.sources.relative_to(ROOT)}: {', '.join(names)}"
-                )
-            except StackError as error:
-                complain(error)
-            seen[place] = now
-            _sign(build_files)
-        if (current := _build_files()) != build_files:
-            note("The template or the packages changed: run make up")
-            build_files = current
+        watched.step()
         time.sleep(_PAUSE_SECONDS)
-
-
-def _sign(build_files: Seen) -> None:
-    """Let the next `make up` know that the build has these sources already."""
-    if _build_files() != build_files:
-        return
-    sources = deployment.sources_fingerprint()
-    deployed = read_json(deployment.DEPLOYED)
-    if deployed:
-        (deployment.BUILD / deployment.STAMP).write_text(sources)
-        write_json(deployment.DEPLOYED, {**deployed, "sources": sources})
 
 
 if __name__ == "__main__":
@@ -159,3 +193,6 @@ if __name__ == "__main__":
         watch()
     except KeyboardInterrupt:
         note("\nNo longer watching. The stack runs on with the last edit.")
+    except StackError as error:
+        complain(error)
+        sys.exit(1)
