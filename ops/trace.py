@@ -15,7 +15,7 @@ from ops.output import OUTCOMES, shown
 from reservations.application.cases import find_reservation
 from reservations.application.ports import Attempt
 from reservations.domain.codes import display
-from reservations.domain.facts import PROVIDER_OF
+from reservations.domain.facts import PROVIDER_OF, Status
 from reservations.domain.history import HistoryEntry
 from reservations.domain.reservation import Reservation
 
@@ -24,8 +24,15 @@ _AXIS = 16  # columns of text
 _COLUMNS = 80
 _ALIKE = 4  # requests in a row, from which those in the middle are one bar
 _GOOD, _BAD, _OPEN, _PLAIN, _WAIT = "#1a7f37", "#cf222e", "#9a6700", "#57606a", "#8c959f"
-_COLOURS = {"answered": _GOOD, "listed": _GOOD, "not sent": _OPEN, "unknown": _BAD}
-_BAD_WORDS = ("refused", "rejected", "declined", "failed", "unknown", "bounced", "contradiction")
+_COLOUR_WITHOUT_ANSWER = {"NotSent": _BAD, "NoAnswer": _OPEN}
+_COLOUR_OF = {
+    Status.SUCCEEDED: _GOOD,
+    Status.DECLINED: _BAD,
+    Status.VOIDED: _BAD,
+    Status.CANCELLED: _PLAIN,
+}
+_BAD_WORDS = ("refused", "rejected", "declined", "failed", "bounced")
+_OPEN_WORDS = ("unknown", "contradiction")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +89,7 @@ def trace_of(
     reservation: Reservation,
     *,
     history: Iterable[HistoryEntry],
-    attempts: Iterable[Attempt],
+    attempts: Sequence[Attempt],
     lines: Iterable[Line],
     now: datetime,
 ) -> Trace:
@@ -125,26 +132,40 @@ def _joined(run: Sequence[Mark]) -> Iterator[Mark]:
 
 def _of_history(history: Iterable[HistoryEntry]) -> Iterator[Mark]:
     for entry in history:
-        bad = any(word in entry.event for word in _BAD_WORDS)
         lane = "mail" if entry.event.startswith("mail.") else "history"
         actor = "" if entry.actor == "system" else f" by {entry.actor}"
-        yield Mark(
-            at=entry.at, lane=lane, label=entry.event + actor, colour=_BAD if bad else _PLAIN
-        )
+        yield Mark(at=entry.at, lane=lane, label=entry.event + actor, colour=_colour(entry.event))
 
 
-def _of_attempts(reservation: Reservation, attempts: Iterable[Attempt]) -> Iterator[Mark]:
+def _colour(event: str) -> str:
+    subject, _, rest = event.partition(".")
+    # A mail about a failure may have been sent well.
+    told = rest.partition(".")[0] if subject == "mail" else event
+    if told.endswith(".over"):
+        return _PLAIN
+    if any(word in told for word in _BAD_WORDS):
+        return _BAD
+    return _OPEN if any(word in told for word in _OPEN_WORDS) else _PLAIN
+
+
+def _of_attempts(reservation: Reservation, attempts: Sequence[Attempt]) -> Iterator[Mark]:
+    """The last answer about a call has the status of the call. Evidence keeps no status of the others."""
+    last = {each.call_key: each for each in attempts if each.outcome not in _COLOUR_WITHOUT_ANSWER}
     for attempt in attempts:
         call = reservation.facts.find(attempt.call_key)
         outcome = OUTCOMES.get(attempt.outcome, attempt.outcome)
         status = f" {attempt.http_status}" if attempt.http_status else ""
         status += f" {attempt.code}" if attempt.code else ""
+        answer = f"{attempt.verb}{status} {outcome}"
+        colour = _COLOUR_WITHOUT_ANSWER.get(attempt.outcome, _PLAIN)
+        if call and attempt is last.get(attempt.call_key):
+            answer, colour = f"{answer}: {call.status}", _COLOUR_OF.get(call.status, _OPEN)
         yield Mark(
             at=attempt.sent_at,
             lane=PROVIDER_OF[call.operation].value if call else "provider",
-            label=f"{attempt.verb}{status} {outcome}, {attempt.elapsed_ms} ms",
-            answer=f"{attempt.verb}{status} {outcome}",
-            colour=_COLOURS.get(outcome, _OPEN),
+            label=f"{answer}, {attempt.elapsed_ms} ms",
+            answer=answer,
+            colour=colour,
             lasted=timedelta(milliseconds=attempt.elapsed_ms),
         )
 
@@ -196,7 +217,10 @@ _ROW, _LEFT, _WIDTH, _LABELS = 22, 210, 560, 420
 
 
 def as_svg(trace: Trace) -> str:
-    """The same axis as a drawing. Colours are outcomes: green answered, red failed, amber in doubt."""
+    """The same axis as a drawing. Its labels say what its colours do.
+
+    Green succeeded, red was refused or failed, amber is in doubt, and grey is none of these.
+    """
     height = _ROW * (len(trace.marks) + 3)
     width = _LEFT + _WIDTH + _LABELS
     rows = "".join(_row(trace, number, mark) for number, mark in enumerate(trace.marks, start=2))

@@ -10,9 +10,10 @@ import pytest
 from ops.trace import Trace, as_svg, as_text, trace_of
 from reservations.application.ports import Attempt
 from reservations.domain.actions import Verb
-from reservations.domain.facts import Status
-from reservations.domain.history import HistoryEntry
+from reservations.domain.facts import Kind, Status
+from reservations.domain.history import CONTRADICTIONS, FEEDBACK, MAILS, OVER, HistoryEntry
 from reservations.domain.identifiers import uuid7
+from reservations.domain.reservation import MailFeedback, MailKind, MailStatus
 from tests.worlds.builders import NOON, a_booking, a_charge, a_customer, a_reservation
 
 SECOND = timedelta(seconds=1)
@@ -75,12 +76,81 @@ def test_marks_are_in_the_order_of_time_with_each_hint_once(trace: Trace) -> Non
     assert "0.5+0.4 s" in trace.marks[1].label
 
 
-def test_a_bar_is_as_long_as_its_request_and_its_colour_is_the_outcome(trace: Trace) -> None:
+def test_a_bar_is_as_long_as_its_request(trace: Trace) -> None:
     _, hint, silent, _, answered = bars(trace)
 
     assert silent[1] == pytest.approx(answered[1], rel=0.01)
     assert silent[1] > 2 * hint[1]
-    assert silent[2] != answered[2]
+
+
+GREEN, RED, AMBER, GREY = "#1a7f37", "#cf222e", "#9a6700", "#57606a"
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome", "word", "colour"),
+    [
+        (Status.SUCCEEDED, "Seen", "answered: succeeded", GREEN),
+        (Status.SUCCEEDED, "Listing", "listed: succeeded", GREEN),
+        (Status.DECLINED, "Seen", "answered: declined", RED),
+        (Status.VOIDED, "Seen", "answered: voided", RED),
+        (Status.PENDING, "Seen", "answered: pending", AMBER),
+        (Status.NOT_FOUND, "NotSent", "not sent", RED),
+        (Status.UNKNOWN, "NoAnswer", "unknown", AMBER),
+    ],
+)
+def test_the_colour_and_the_words_of_a_request_are_its_outcome(
+    status: Status, outcome: str, word: str, colour: str
+) -> None:
+    charge = a_charge(status)
+
+    drawn = trace_of(
+        a_reservation(charge),
+        history=[],
+        attempts=[an_attempt(charge.key, 1, outcome)],
+        lines=[],
+        now=NOON,
+    )
+
+    [(_, _, drawn_colour)] = bars(drawn)
+    assert drawn_colour == colour
+    assert word in as_svg(drawn)
+
+
+def test_only_the_last_answer_about_a_call_has_its_end() -> None:
+    charge = a_charge(Status.SUCCEEDED)
+
+    drawn = trace_of(
+        a_reservation(charge),
+        history=[],
+        attempts=[an_attempt(charge.key, at, "Seen") for at in (1, 20)],
+        lines=[],
+        now=NOON,
+    )
+
+    assert [colour for _, _, colour in bars(drawn)] == [GREY, GREEN]
+
+
+@pytest.mark.parametrize(
+    ("event", "lane", "colour"),
+    [
+        (MAILS[MailKind.REFUND_FAILED, MailStatus.SENT], "mail", GREY),
+        (MAILS[MailKind.CONFIRMED, MailStatus.REFUSED], "mail", RED),
+        (MAILS[MailKind.CONFIRMED, MailStatus.UNKNOWN], "mail", AMBER),
+        (FEEDBACK[MailKind.CONFIRMED, MailFeedback.BOUNCED], "mail", RED),
+        (CONTRADICTIONS[Kind.BOOKING_ABSENT], "history", AMBER),
+        (OVER[Kind.REFUND_FAILED], "history", GREY),
+        ("reservation.accepted", "history", GREY),
+    ],
+)
+def test_a_mail_has_a_lane_of_its_own_and_an_event_its_colour(
+    event: str, lane: str, colour: str
+) -> None:
+    entry = HistoryEntry(event=event, at=NOON, actor="system")
+
+    drawn = trace_of(a_reservation(), history=[entry], attempts=[], lines=[], now=NOON)
+
+    [mark] = drawn.marks
+    assert (mark.lane, mark.label, mark.colour) == (lane, event, colour)
 
 
 def test_a_pause_of_two_hours_is_shortened(trace: Trace) -> None:
