@@ -133,6 +133,8 @@ growth: bootstrap ## Time each slice at 10 k to 3 M reservations, which are kept
 plans: bootstrap ## Write docs/planes.md: the plan of each statement on 100,000 reservations, on both engines
 	@PYTHONPATH=.:layers/core:layers/pdf $(tools)/python -m tests.database.plans
 
+##@ Checks
+
 .PHONY: check
 check: bootstrap ## Check format, lint, types, import contracts, template and secrets, as CI does
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going check-types check-code check-files check-template secrets
@@ -156,8 +158,6 @@ check-template:
 	AWS_DEFAULT_REGION=eu-west-1 $(sam) validate --lint
 	$(tools)/cfn-lint --non-zero-exit-code informational template.yaml
 
-##@ AWS
-
 .PHONY: gates
 gates: bootstrap $(if $(RUN),node-tools) ## Show the board of the gates; RUN=all, RUN=G5 or RUN=G5-no-500 runs their checks first
 	@PYTHONPATH=layers/core $(tools)/python -m tools.gates $(RUN)
@@ -171,6 +171,8 @@ BASE ?= main
 .PHONY: check-pr
 check-pr: bootstrap ## Check that a range is small and brings docs, tests and changelog: make check-pr BASE=main
 	@$(tools)/python -m tools.check_pr "$(BASE)"
+
+##@ AWS
 
 .PHONY: build-aws
 build-aws: bootstrap ## Build functions and layers for Lambda; needs Python 3.13, whose bytecode they carry
@@ -252,7 +254,7 @@ compose-test: bootstrap ## Run the end-to-end tests on the stack of docker-compo
 
 .PHONY: compose-ops
 compose-ops: bootstrap ## Inspect and repair its reservations (ARGS as for make ops)
-	@$(containers) ops $(ARGS)
+	@$(containers) ops $(ARGS) || test $$? = 2
 
 .PHONY: compose-logs
 compose-logs: bootstrap ## Show the logs of its containers
@@ -262,11 +264,11 @@ compose-logs: bootstrap ## Show the logs of its containers
 compose-down: bootstrap ## Remove its containers and their data
 	@$(containers) down
 
+##@ Functions
+
 .PHONY: invoke
 invoke: bootstrap ## Run one function on a case of events/: make invoke EVENT=process_payment.due (on the stack without Docker)
 	@PYTHONPATH=layers/core $(containers) invoke "$(EVENT)"
-
-##@ Functions
 
 .PHONY: events
 events: bootstrap ## Write the cases of events/ as files to .local/events/, for sam local invoke -e
@@ -309,8 +311,9 @@ status: set-up ## Show the running parts of the stack
 
 .PHONY: logs
 logs: set-up ## Follow the logs of every process and function; FUNCTION=process_payment or CODE=XXXXX-XXXXX-X for one
-	@if [ -n "$(CODE)" ]; then exec bin/ops logs "$(CODE)" --follow; fi; \
-		PYTHONPATH=layers/core exec $(tools)/python -m local.follow $(FUNCTION)
+	@if [ -n "$(CODE)" ] && [ -n "$(FUNCTION)" ]; then echo "✗ Give FUNCTION= or CODE=, not both."; \
+		elif [ -n "$(CODE)" ]; then bin/ops logs "$(CODE)" --follow || test $$? = 2; \
+		else PYTHONPATH=layers/core exec $(tools)/python -m local.follow $(FUNCTION); fi
 
 .PHONY: console
 console: set-up ## Serve a console for one operator on 127.0.0.1: overview, search, time axes, mails, moods
@@ -318,7 +321,7 @@ console: set-up ## Serve a console for one operator on 127.0.0.1: overview, sear
 
 .PHONY: trace
 trace: set-up ## Draw one reservation on a time axis: make trace CODE=XXXXX-XXXXX-X; ARGS="--svg trace.svg" for a drawing
-	@bin/ops trace "$(CODE)" $(ARGS)
+	@bin/ops trace "$(CODE)" $(ARGS) || test $$? = 2
 
 .PHONY: watch
 watch: up ## Make each edit in functions/ and layers/ live at the next call, without a restart

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from local.paths import FUNCTION_LOGS, LOGS, STACK_FILE
-from local.processes import StackError
+from local.processes import StackError, identity
 from local.progress import complain, note
 from ops.logs import read_line, told
 from ops.output import columns_of
@@ -42,13 +42,19 @@ def shown(path: Path, text: list[str]) -> Iterator[str]:
             yield f"{path.stem.split('-')[1]}: {line}"
 
 
+def _is_up() -> bool:
+    """Whether the stack runs. Its description outlives a kill and a reboot."""
+    return STACK_FILE.exists() and identity("localstack") is not None
+
+
 def follow(function: str) -> None:
     """Print new lines until Ctrl-C.
 
     Raises:
         StackError: there is no log of that function.
     """
-    if not STACK_FILE.exists():
+    was_up = _is_up()
+    if not was_up:
         note("The stack is down: these logs are of its last run. Start it with: make up")
     if not sources(function):
         raise StackError(
@@ -62,7 +68,9 @@ def follow(function: str) -> None:
             text, positions[path] = lines(path, positions.get(path, 0))
             for line in list(shown(path, text))[-_LAST_LINES if first else None :]:
                 print(line, flush=True)
-        if not STACK_FILE.exists():
+        if not _is_up():
+            if was_up:
+                note("The stack went down.")
             return
         time.sleep(_PAUSE_SECONDS)
 

@@ -36,7 +36,8 @@ def prepare(arguments: list[str]) -> None:
     if "--stage" in arguments or os.environ.get("OPS_STAGE", here) != here:
         return
     if "aws_endpoint_url" not in stack:
-        sys.exit("✗ The stack is not up.\n  Start it with: make up")
+        print("✗ The stack is not up.\n  Start it with: make up", file=sys.stderr)
+        sys.exit(2)  # as a refusal of `ops`
     os.environ.update(environment(stack))
 
 

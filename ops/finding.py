@@ -11,7 +11,7 @@ import click
 from pydantic_core import PydanticCustomError
 
 from ops import output
-from ops.desk import AT_MOST, MOST, SOURCES, Alarm, Desk, pass_desk, reads, typed
+from ops.desk import AT_MOST, MOST, SOURCES, Alarm, Desk, OpsError, pass_desk, reads, typed
 from ops.logs import codes_in, of_reservation, reservations_in, since_option
 from ops.queues import dead_hints, letters_of
 from reservations.application import attention
@@ -53,7 +53,7 @@ def find(desk: Desk, clue: str | None, address: bool, since: timedelta) -> None:
         found = by_clue(desk, clue.strip(), since=since)
     desk.say({"found": [output.overview(each) for each in found]})
     if not found:
-        raise click.ClickException("Nothing was found in this stage.")
+        raise OpsError("Nothing was found in this stage.")
 
 
 def by_clue(desk: Desk, clue: str, *, since: timedelta) -> list[Overview]:

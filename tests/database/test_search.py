@@ -116,7 +116,7 @@ def test_an_erased_address_finds_nothing(
         uow.reservations.erase_customer(one.reservation_id)
         uow.commit()
 
-    assert find("--address", typed=ADDRESS).exit_code == 1
+    assert find("--address", typed=ADDRESS).exit_code == 2
 
 
 @pytest.mark.parametrize("arguments", [(), ("--address", "x")])

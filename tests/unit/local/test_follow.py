@@ -1,13 +1,16 @@
 """Logs are worded for people, and the stack can be stopped after a set-up that failed."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from local.follow import lines, shown
-from local.paths import FUNCTION_LOGS, LOGS, ROOT
+from local.paths import FUNCTION_LOGS, LOGS, ROOT, STATE
 
 LINE = {
     "level": "ERROR",
@@ -45,6 +48,54 @@ def test_a_torn_line_is_read_once_it_is_complete(tmp_path: Path) -> None:
     log.write_text("one\ntwo\n")
 
     assert (text, lines(log, position)[0]) == (["one"], ["two"])
+
+
+def test_the_logs_of_a_killed_stack_are_told_as_such_and_end(tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    for name in ("__init__", "follow", "paths", "processes", "progress"):
+        shutil.copy(ROOT / "local" / f"{name}.py", tmp_path / "local")
+    logs = tmp_path / LOGS.relative_to(ROOT)
+    logs.mkdir(parents=True)
+    (logs / "mysql.log").write_text("ready\n")
+    (tmp_path / STATE.relative_to(ROOT) / "stack.json").write_text("{}")
+
+    said = subprocess.run(
+        [sys.executable, "-m", "local.follow"],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/layers/core"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert said.returncode == 0, said.stderr
+    assert "The stack is down" in said.stdout
+    assert "mysql: ready" in said.stdout
+
+
+NOT_UP = "✗ The stack is not up.\n  Start it with: make up\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "refusal"),
+    [
+        ("trace CODE=ABC", NOT_UP),
+        ("logs CODE=ABC", NOT_UP),
+        ("ops ARGS=invariants", NOT_UP),
+        ("logs CODE=ABC FUNCTION=get_reservation", "✗ Give FUNCTION= or CODE=, not both.\n"),
+    ],
+)
+def test_make_adds_nothing_to_a_refusal(tmp_path: Path, target: str, refusal: str) -> None:
+    said = subprocess.run(
+        ["make", "--no-print-directory", *target.split()],
+        cwd=ROOT,
+        env={**os.environ, "STACK_FILE": str(tmp_path / "none.json")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert said.stdout + said.stderr == refusal
 
 
 def test_the_stack_stops_without_any_package(tmp_path: Path) -> None:
