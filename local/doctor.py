@@ -3,11 +3,18 @@
 The standard library is enough, as nothing is set up yet.
 """
 
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036  # an older one may run this, and not the modules below
+    sys.exit(
+        f"✗ Python {sys.version.split()[0]}\n"
+        "    Install Python 3.11 or newer, or: make run PYTHON=/path/to/python3.11"
+    )
+
 import os
 import platform
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +50,6 @@ def findings() -> Iterator[Finding]:
 
 def _python() -> Finding:
     version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info < (3, 11):  # noqa: UP036  # an older one may run this
-        return Finding(
-            f"Python {version}",
-            "Install Python 3.11 or newer, or: make run PYTHON=/path/to/python3.11",
-        )
     try:
         import ensurepip  # noqa: F401  # Debian packs it apart
         import venv  # noqa: F401

@@ -1,5 +1,6 @@
 """Logs are worded for people, and the stack can be stopped after a set-up that failed."""
 
+import ast
 import json
 import os
 import shutil
@@ -124,3 +125,25 @@ def test_the_doctor_needs_no_package_and_names_what_is_missing(tmp_path: Path) -
 
     assert said.returncode == 1
     assert "✗ git\n    sudo apt-get install git" in said.stdout
+
+
+def test_the_doctor_names_a_python_that_is_too_old_for_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "local").mkdir()
+    for name in ("__init__", "doctor"):  # the others use what an old one lacks
+        shutil.copy(ROOT / "local" / f"{name}.py", tmp_path / "local")
+    ast.parse((ROOT / "local/doctor.py").read_text(), feature_version=(3, 7))
+    as_old = (
+        "import runpy, sys; sys.version_info = (3, 9, 18); sys.version = '3.9.18 (main)';"
+        "runpy.run_module('local.doctor', run_name='__main__')"
+    )
+
+    said = subprocess.run(
+        [sys.executable, "-S", "-c", as_old],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert said.returncode == 1
+    assert said.stderr.startswith("✗ Python 3.9.18\n    Install Python 3.11 or newer")
