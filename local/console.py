@@ -37,6 +37,11 @@ class StackBackstage:
     def moods(self) -> Mapping[str, Sequence[str]]:
         return dict.fromkeys(_SIMULATORS, (*_FAULTS, *MOODS))
 
+    def mood(self, simulator: str) -> str:
+        url = f"{self._stack[f'{simulator}_url']}/_sim/mood"
+        now = httpx.get(url, timeout=10).raise_for_status().json()
+        return str(now["mood"] or now["mode"])
+
     def set_mood(self, simulator: str, mood: str) -> None:
         """Set a fault, or a hostile mood. `ok` ends both."""
         url = f"{self._stack[f'{simulator}_url']}/_sim"

@@ -56,6 +56,8 @@ control:
        status, amount, currency. Of a booking: id, status, locator, starts_on, ends_on, price.
        A new id is exact. Null unsets an optional member. A set brings a removed row back. An unknown
        refund is made if its payment_id is set: of the whole payment, unless an amount is set too.
+  GET  /_sim/mood
+       the mood, and the mode of the faults
   POST /_sim/faults {"mode": "ok|outage|slow", "latency_ms": 0}
   POST /_sim/mood {"mood": "NAME"}   (null keeps every promise):
 {moods}

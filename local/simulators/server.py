@@ -81,6 +81,7 @@ class Desk:
             Route("GET", "/_sim/ledger", Desk._books),
             Route("GET", "/_sim/rows", Desk._rows),
             Route("POST", "/_sim/rows", Desk._change_row),
+            Route("GET", "/_sim/mood", Desk._current),
             Route("POST", "/_sim/faults", Desk._set_faults),
             Route("POST", "/_sim/mood", Desk._set_mood),
             Route("POST", "/_sim/webhook", Desk._set_webhook),
@@ -167,6 +168,13 @@ class Desk:
         self._provider.settings["mood"] = setting
         self._mood = _mood_of(setting["mood"])
         return Answer(status=200, body=setting)
+
+    def _current(self, _: Request) -> Answer:
+        settings = self._provider.settings
+        mood = settings.get("mood", {"mood": None})["mood"]
+        return Answer(
+            status=200, body={"mood": mood, "mode": settings.get("faults", {"mode": "ok"})["mode"]}
+        )
 
     def _set_webhook(self, request: Request) -> Answer:
         webhook = request.parse(WebhookTarget)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from email.message import EmailMessage
+from math import ceil
 from typing import Any, Protocol
 
 from flask import Flask, Response, abort, redirect, render_template, request, url_for
@@ -19,7 +20,7 @@ from reservations.domain.codes import canonical, display
 from reservations.domain.errors import InvalidReservationCodeError
 
 _LOGS = timedelta(hours=24)
-_WORKS = 5  # seconds after which a page that shows work under way is read again
+_WORKS = 5  # seconds after which a page that shows work under way is read again, at the least
 
 
 class Backstage(Protocol):
@@ -29,6 +30,9 @@ class Backstage(Protocol):
 
     def moods(self) -> Mapping[str, Sequence[str]]:
         """The moods of each simulator."""
+
+    def mood(self, simulator: str) -> str:
+        """Its mood now."""
 
     def set_mood(self, simulator: str, mood: str) -> None: ...
 
@@ -88,7 +92,7 @@ def make_app(console: Console, guard: Guard) -> Flask:
             page=page,
             trace=drawn,
             acts=[f"nudge {code}", f"mail resend {code}", *ways],
-            again=_WORKS if drawn.next_check_at and drawn.next_check_at <= drawn.now else None,
+            again=_seconds_until_work(drawn),
         )
 
     @app.get("/reservation/<code>/trace.svg")
@@ -118,6 +122,13 @@ def make_app(console: Console, guard: Guard) -> Flask:
     if console.backstage is not None:
         _add_backstage(app, desk, console.backstage)
     return app
+
+
+def _seconds_until_work(drawn: trace.Trace) -> int | None:
+    """The seconds after which the page of a reservation is read again. `None` if nothing is due."""
+    if drawn.next_check_at is None:
+        return None
+    return max(_WORKS, ceil((drawn.next_check_at - drawn.now).total_seconds()))
 
 
 def _found(found: Sequence[Any], clue: str) -> str | AnyResponse:
@@ -169,7 +180,9 @@ def _add_backstage(app: Flask, desk: Desk, backstage: Backstage) -> None:
 
     @app.get("/moods")
     def moods() -> str:
-        return render_template("moods.html", moods=backstage.moods())
+        moods = backstage.moods()
+        now = {simulator: backstage.mood(simulator) for simulator in moods}
+        return render_template("moods.html", moods=moods, now=now)
 
     @app.post("/moods")
     def set_mood() -> AnyResponse:

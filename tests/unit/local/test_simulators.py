@@ -121,6 +121,15 @@ def test_an_unknown_path_and_a_wrong_method_are_distinguished(simulator: Simulat
     assert simulator.post("/_sim/health").status_code == 405
 
 
+def test_control_says_which_mood_it_is_in(simulator: Simulator) -> None:
+    before = simulator.get("/_sim/mood")
+    simulator.faults("outage")
+    simulator.post("/_sim/mood", {"mood": "hides_rows"})
+
+    assert before == {"mood": None, "mode": "ok"}
+    assert simulator.get("/_sim/mood") == {"mood": "hides_rows", "mode": "outage"}
+
+
 def test_sigterm_ends_it_cleanly_and_a_fault_outlives_it(simulator: Simulator) -> None:
     simulator.faults("outage")
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,9 @@ class OneMail:
 
     def moods(self) -> Mapping[str, Sequence[str]]:
         return {"payments": ("ok", "outage")}
+
+    def mood(self, simulator: str) -> str:
+        return "outage"
 
     def set_mood(self, simulator: str, mood: str) -> None:
         self.set.append((simulator, mood))
@@ -238,6 +242,21 @@ def test_a_wrong_code_says_what_to_do(browser: FlaskClient) -> None:
     assert "Read it again" in answer.text
 
 
+@pytest.mark.parametrize(
+    ("due_in_s", "read_again"), [(90, "90"), (1, "5"), (-60, "5"), (None, None)]
+)
+def test_a_page_is_read_again_when_its_reservation_is_due(
+    browser: FlaskClient, services: Services, due_in_s: int | None, read_again: str | None
+) -> None:
+    due = None if due_in_s is None else services.database.now + timedelta(seconds=due_in_s)
+    keep(services.database, a_reservation(a_charge(), next_check_at=due))
+
+    shown = get(browser, f"/reservation/{SHOWN}").text
+
+    again = re.search(r'http-equiv="refresh" content="(\d+)"', shown)
+    assert (again and again[1]) == read_again
+
+
 # --- acts
 
 
@@ -306,6 +325,14 @@ def test_a_mood_is_set_only_where_there_is_one(browser: FlaskClient, backstage: 
     assert post(browser, "/moods", simulator="payments", mood="outage").status_code == 303
     assert post(browser, "/moods", simulator="payments", mood="lost").status_code == 404
     assert backstage.set == [("payments", "outage")]
+
+
+def test_the_mood_of_now_is_shown_and_chosen(browser: FlaskClient) -> None:
+    shown = get(browser, "/moods").text
+
+    assert "Now: <b>outage</b>" in shown
+    assert "<option selected>outage</option>" in shown
+    assert "<option>ok</option>" in shown
 
 
 def test_a_deployment_in_aws_has_neither_mails_nor_moods(services: Services) -> None:
