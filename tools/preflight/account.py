@@ -187,12 +187,14 @@ def check_alarms(stage: Stage) -> Iterator[Finding]:
     )
     if any(each["SubscriptionArn"].startswith("arn:") for each in found):
         return
-    if found:
+    # SNS deletes an unconfirmed subscription after two days, and CloudFormation does not notice.
+    if found or (email and "AlarmSubscription" in stage.deployed):
+        last = {"Endpoint": email, "Protocol": "email"} if email else found[0]
         yield Problem(
             "Nobody has confirmed a subscription to the alarms.",
-            f"# Open the mail to {found[0]['Endpoint']} and confirm. To send it again:\n"
-            f"aws sns subscribe --region {stage.region} --topic-arn {topic} --protocol {found[0]['Protocol']}"
-            f" --notification-endpoint {found[0]['Endpoint']}",
+            f"# Open the mail to {last['Endpoint']} and confirm. To send it again:\n"
+            f"aws sns subscribe --region {stage.region} --topic-arn {topic} --protocol {last['Protocol']}"
+            f" --notification-endpoint {last['Endpoint']}",
         )
     elif not email:
         yield Problem("Alarms reach nobody.", stage.edit("AlarmEmail: oncall@YOUR.DOMAIN"))

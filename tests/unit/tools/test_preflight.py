@@ -210,6 +210,7 @@ class Shop:
                     }
                     for name, physical in {
                         "AlarmTopic": TOPIC,
+                        "AlarmSubscription": TOPIC + ":confirmed",
                         "DatabaseUrl": "/reservations/prod/database-url",
                         **{name: name for name in self.functions},
                     }.items()
@@ -218,9 +219,10 @@ class Shop:
         }
         self.subscribe(TOPIC + ":confirmed")
 
-    def subscribe(self, arn: str) -> None:
+    def subscribe(self, *arns: str) -> None:
         self.answer("sns", "ListSubscriptionsByTopic")["Subscriptions"] = [
             {"SubscriptionArn": arn, "Endpoint": GIVEN["AlarmEmail"], "Protocol": "email"}
+            for arn in arns
         ]
 
     def found(self, stage: str = "prod") -> list[Any]:
@@ -429,6 +431,11 @@ MISSING: dict[str, tuple[Callable[[Shop], None], str, str]] = {
         after_the_first(lambda shop: shop.subscribe("PendingConfirmation")),
         "Nobody has confirmed",
         "aws sns subscribe",
+    ),
+    "a subscription that SNS deleted": (
+        after_the_first(lambda shop: shop.subscribe()),
+        "Nobody has confirmed",
+        "--notification-endpoint guardia@reservas.example",
     ),
     "the origin": (
         given(AllowedOrigin="https://reservations.example"),
