@@ -19,6 +19,7 @@ from tools.preflight.stage import Clients, Finding, Problem, Stage, read_stage, 
 
 CHECKS: dict[str, Callable[[Stage], Iterator[Finding]]] = {
     "the stack": account.check_stack,
+    "the parameters": account.check_parameters,
     "concurrency": account.check_concurrency,
     "the log role": account.check_log_role,
     "settings": account.check_settings,

@@ -32,6 +32,18 @@ def check_stack(stage: Stage) -> Iterator[Finding]:
     yield Problem(f"The stack {stage.stack} is {stage.status}.", fix)
 
 
+def check_parameters(stage: Stage) -> Iterator[Finding]:
+    """Parameters of the template that only the stage can know."""
+    for name in stage.unset:
+        values = template()["Parameters"][name].get("AllowedValues")
+        yield Problem(
+            f"{name} is missing in {stage.file.name}.",
+            f"# One of {', '.join(values)}:\n{stage.edit(f'{name}: {values[-1]}')}"
+            if values
+            else f"echo \"{name}: '$(openssl rand -hex 20)'\" >> {stage.file.name}",
+        )
+
+
 def check_concurrency(stage: Stage) -> Iterator[Finding]:
     """Places of the account against those that the template reserves."""
     functions = stage.clients("lambda")
@@ -128,8 +140,15 @@ def check_mail(stage: Stage) -> Iterator[Finding]:
     details = f"--region {stage.region} --mail-type TRANSACTIONAL --website-url URL"
     request = f"aws sesv2 put-account-details --production-access-enabled {details}"
     if not account.get("SendingEnabled"):
+        look = f"aws sesv2 get-account --region {stage.region} --query Details.ReviewDetails"
+        resume = (
+            f"aws sesv2 put-account-sending-attributes --region {stage.region} --sending-enabled"
+        )
         yield Problem(
-            "SES has stopped this account's sending.", "# Answer the case in AWS Support."
+            "SES has stopped this account's sending.",
+            f"{look}\n# Only AWS can resume it: answer its case in AWS Support."
+            if account.get("EnforcementStatus") == "SHUTDOWN"
+            else resume,
         )
     if not account.get("ProductionAccessEnabled"):
         text = "SES is in its sandbox: mails reach verified addresses only."

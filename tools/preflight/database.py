@@ -58,7 +58,8 @@ def _direct(
 def _unknown(stage: Stage, resource: str, listing: str) -> Problem:
     return Problem(
         f"DatabaseResourceId {resource} does not exist in {stage.region}.",
-        f"aws rds describe-{listing} --region {stage.region}\n# Then correct {stage.file.name}.",
+        f"aws rds describe-{listing} --region {stage.region}\n"
+        + stage.edit("DatabaseResourceId: RESOURCE"),
     )
 
 
@@ -125,7 +126,7 @@ def _instance(stage: Stage, instance: dict[str, Any]) -> Iterator[Finding]:
         name = group["DBParameterGroupName"]
         pages = stage.clients("rds").get_paginator("describe_db_parameters")
         found = pages.paginate(DBParameterGroupName=name)
-        yield from _settings(stage, name, found, "modify-db-parameter-group --db-parameter")
+        yield from _settings(stage, name, found, "parameter", [instance["DBInstanceIdentifier"]])
         if group.get("ParameterApplyStatus") == "pending-reboot":
             identifier = instance["DBInstanceIdentifier"]
             yield Problem(
@@ -138,12 +139,16 @@ def _cluster(stage: Stage, cluster: dict[str, Any]) -> Iterator[Finding]:
     name = cluster["DBClusterParameterGroup"]
     pages = stage.clients("rds").get_paginator("describe_db_cluster_parameters")
     found = pages.paginate(DBClusterParameterGroupName=name)
+    members = [each["DBInstanceIdentifier"] for each in cluster.get("DBClusterMembers", [])]
     yield from _settings(
-        stage, name, found, "modify-db-cluster-parameter-group --db-cluster-parameter"
+        stage, name, found, "cluster-parameter", [cluster["DBClusterIdentifier"], *members]
     )
 
 
-def _settings(stage: Stage, group: str, pages: Any, command: str) -> Iterator[Finding]:
+def _settings(
+    stage: Stage, group: str, pages: Any, kind: str, users: list[str]
+) -> Iterator[Finding]:
+    """The group's wrong values. `users` begins with the cluster or instance that has the group."""
     values = {
         each["ParameterName"]: each.get("ParameterValue", "")
         for page in pages
@@ -156,10 +161,45 @@ def _settings(stage: Stage, group: str, pages: Any, command: str) -> Iterator[Fi
             # A formula of the instance's memory is none of ours to compute.
             lambda value: not value.isdigit() or int(value) >= least,
         )
-    for name, (right, holds) in wanted.items():
-        if not holds(values.get(name, "")):
-            yield Problem(
-                f"{group} has {name}={values.get(name) or 'unset'}, and must have {right}.",
-                f"aws rds {command}-group-name {group} --region {stage.region}"
-                f" --parameters ParameterName={name},ParameterValue={right},ApplyMethod=pending-reboot",
-            )
+    wrong = {
+        name: right for name, (right, holds) in wanted.items() if not holds(values.get(name, ""))
+    }
+    change = f"aws rds modify-db-{kind}-group --region {stage.region} --db-{kind}-group-name"
+    if group.startswith("default.") and wrong:
+        yield Problem(
+            f"{users[0]} uses {group}, which AWS lets nobody change.",
+            _own_group(stage, group, kind, users, f"{change} reservations-{stage.name}", wrong),
+        )
+        return
+    for name, right in wrong.items():
+        yield Problem(
+            f"{group} has {name}={values.get(name) or 'unset'}, and must have {right}.",
+            f"{change} {group} --parameters {_parameter(name, right)}",
+        )
+
+
+def _own_group(
+    stage: Stage, group: str, kind: str, users: list[str], change: str, wrong: dict[str, str]
+) -> str:
+    """Commands that give a database a parameter group of its own; it takes effect at a restart."""
+    region, own = f"--region {stage.region}", f"reservations-{stage.name}"
+    what = "cluster" if kind == "cluster-parameter" else "instance"
+    restart = users[1:] if what == "cluster" else users
+    return "\n".join(
+        [
+            f"aws rds create-db-{kind}-group {region} --db-{kind}-group-name {own}"
+            f" --db-parameter-group-family {group.removeprefix('default.')} --description {own}",
+            f"{change} --parameters {' '.join(_parameter(*each) for each in wrong.items())}",
+            f"aws rds modify-db-{what} {region} --db-{what}-identifier {users[0]}"
+            f" --db-{kind}-group-name {own} --apply-immediately",
+            f"aws rds wait db-{what}-available {region} --db-{what}-identifier {users[0]}",
+            *(
+                f"aws rds reboot-db-instance {region} --db-instance-identifier {each}"
+                for each in restart
+            ),
+        ]
+    )
+
+
+def _parameter(name: str, value: str) -> str:
+    return f"ParameterName={name},ParameterValue={value},ApplyMethod=pending-reboot"

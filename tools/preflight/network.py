@@ -32,16 +32,20 @@ def check_network(stage: Stage) -> Iterator[Finding]:
     if found is None:
         yield Problem(
             f"A subnet of {', '.join(subnets)} does not exist in {stage.region}.",
-            f"aws ec2 describe-subnets --region {stage.region}\n# Then correct SubnetIds in {stage.file.name}.",
+            f"aws ec2 describe-subnets --region {stage.region}\n"
+            + stage.edit("SubnetIds: [SUBNET_A, SUBNET_B]"),
         )
         return
+    vpc = found[0]["VpcId"]
     if len({each["AvailabilityZone"] for each in found}) < 2:
         yield Problem(
             "SubnetIds is in one zone: its loss would stop the service.",
-            f"# Add a subnet of another zone to SubnetIds in {stage.file.name}.",
+            "# OTHER_SUBNET is of another zone, with the same routes:\n"
+            f"aws ec2 describe-subnets --region {stage.region} --filters Name=vpc-id,Values={vpc}"
+            " --query 'Subnets[].[SubnetId,AvailabilityZone]' --output text\n"
+            + stage.edit(f"SubnetIds: [{subnets[0]}, OTHER_SUBNET]"),
         )
     yield from _groups(stage, groups)
-    vpc = found[0]["VpcId"]
     tables = network.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
     endpoints = network.describe_vpc_endpoints(Filters=[{"Name": "vpc-id", "Values": [vpc]}])
     available = [each for each in endpoints["VpcEndpoints"] if each["State"].lower() == "available"]
@@ -50,8 +54,12 @@ def check_network(stage: Stage) -> Iterator[Finding]:
         table["RouteTableId"]: table
         for table in (_table(tables["RouteTables"], subnet) for subnet in subnets)
     }
-    for table in used.values():
-        yield from _routes(stage, table, available)
+    closed = [table for table in used.values() if not _has_way_out(table)]
+    for table in closed:
+        yield from _routes(stage, vpc, table, available)
+    # One endpoint serves the whole VPC; an Internet gateway's fix opens the way to all services.
+    if any(not _leads_to_internet_gateway(table) for table in closed):
+        yield from _endpoints(stage, vpc, available)
 
 
 def _named(ask: Any) -> Any:
@@ -71,7 +79,8 @@ def _groups(stage: Stage, groups: list[str]) -> Iterator[Finding]:
     if not groups or found is None:
         yield Problem(
             f"SecurityGroupIds names no existing group: {', '.join(groups) or 'empty'}.",
-            f"aws ec2 describe-security-groups --region {stage.region}\n# Then correct {stage.file.name}.",
+            f"aws ec2 describe-security-groups --region {stage.region}\n"
+            + stage.edit("SecurityGroupIds: [GROUP]"),
         )
         return
     rules = [rule for group in found for rule in group["IpPermissionsEgress"]]
@@ -98,40 +107,80 @@ def _table(tables: list[dict[str, Any]], subnet: str) -> dict[str, Any]:
     )
 
 
-def _routes(
-    stage: Stage, table: dict[str, Any], endpoints: list[dict[str, Any]]
-) -> Iterator[Finding]:
-    name = table["RouteTableId"]
-    reached = {
-        each["ServiceName"].rpartition(".")[2]
-        for each in endpoints
-        if name in each.get("RouteTableIds", []) or each.get("PrivateDnsEnabled")
-    }
-    out = [
+def _defaults(table: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
         route
         for route in table["Routes"]
         if route.get("DestinationCidrBlock") == _EVERYWHERE and route.get("State") == "active"
     ]
-    if any(route.get(way) for route in out for way in _WAYS_OUT):
-        return
+
+
+def _has_way_out(table: dict[str, Any]) -> bool:
+    return any(route.get(way) for route in _defaults(table) for way in _WAYS_OUT)
+
+
+def _leads_to_internet_gateway(table: dict[str, Any]) -> bool:
+    return any(route.get("GatewayId", "").startswith("igw-") for route in _defaults(table))
+
+
+def _routes(
+    stage: Stage, vpc: str, table: dict[str, Any], endpoints: list[dict[str, Any]]
+) -> Iterator[Finding]:
+    """The default route of a table without a way out, and its route to S3."""
+    name = table["RouteTableId"]
     add = (
         f"aws ec2 create-route --region {stage.region} --route-table-id {name}"
         f" --destination-cidr-block {_EVERYWHERE} --nat-gateway-id NAT_GATEWAY"
     )
-    if any(route.get("GatewayId", "").startswith("igw-") for route in out):
+    if _leads_to_internet_gateway(table):
         yield Problem(
             f"The route table {name} leads to an Internet gateway, and a function has no public address.",
             add.replace("create-route", "replace-route"),
         )
         return
     yield Problem(f"The route table {name} has no default route: no provider is reached.", add)
+    s3 = [each for each in endpoints if each["ServiceName"].endswith(".s3")]
+    if not any(name in each.get("RouteTableIds", []) for each in s3) and not _answering(s3):
+        gateways = [each for each in s3 if each.get("VpcEndpointType") == "Gateway"]
+        yield Problem(
+            f"The route table {name} has no route to s3.",
+            "# The default route above is enough. Otherwise:\n"
+            + (
+                f"aws ec2 modify-vpc-endpoint --region {stage.region}"
+                f" --vpc-endpoint-id {gateways[0]['VpcEndpointId']} --add-route-table-ids {name}"
+                if gateways
+                else f"{_create(stage, vpc, 's3')} --vpc-endpoint-type Gateway --route-table-ids {name}"
+            ),
+        )
+
+
+def _answering(endpoints: list[dict[str, Any]]) -> set[str]:
+    """Services whose ordinary name leads to an endpoint."""
+    return {
+        each["ServiceName"].rpartition(".")[2]
+        for each in endpoints
+        if each.get("PrivateDnsEnabled")
+    }
+
+
+def _create(stage: Stage, vpc: str, service: str) -> str:
+    return (
+        f"aws ec2 create-vpc-endpoint --region {stage.region} --vpc-id {vpc}"
+        f" --service-name com.amazonaws.{stage.region}.{service}"
+    )
+
+
+def _endpoints(stage: Stage, vpc: str, endpoints: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Services that a VPC without a way out does not reach."""
     gradual = ["codedeploy"] if stage.value("GradualDeployment") == "true" else []
-    for service in (*_SERVICES, *gradual, "s3"):
-        if service not in reached:
+    for service in (*_SERVICES, *gradual):
+        if service not in _answering(endpoints):
             yield Problem(
-                f"The route table {name} has no route to {service}.",
-                f"# The route above, or: aws ec2 create-vpc-endpoint --region {stage.region}"
-                f" --service-name com.amazonaws.{stage.region}.{service} --vpc-id VPC",
+                f"The VPC {vpc} has no route to {service}.",
+                "# A default route is enough. Otherwise, GROUP admits port 443 from"
+                f" {', '.join(stage.values('SecurityGroupIds'))}:\n"
+                f"{_create(stage, vpc, service)} --vpc-endpoint-type Interface --private-dns-enabled"
+                f" --subnet-ids {' '.join(stage.values('SubnetIds'))} --security-group-ids GROUP",
             )
 
 
@@ -150,5 +199,5 @@ def _policies(stage: Stage, endpoints: list[dict[str, Any]]) -> Iterator[Finding
                 f"The policy of {each['VpcEndpointId']} keeps the migration's answer from CloudFormation.",
                 f"# Allow s3:PutObject on arn:aws:s3:::{_ANSWERS}*/* there:\n"
                 f"aws ec2 modify-vpc-endpoint --region {stage.region}"
-                f" --vpc-endpoint-id {each['VpcEndpointId']} --policy-document FILE",
+                f" --vpc-endpoint-id {each['VpcEndpointId']} --policy-document file://POLICY.json",
             )

@@ -66,19 +66,33 @@ class Stage:
         return [str(each).strip() for each in parts if str(each).strip()]
 
     def edit(self, line: str) -> str:
-        """The fix that writes a line into the parameter file."""
-        return f"echo '{line}' >> {self.file.name}"
+        """The fix that writes a line into the parameter file. SAM refuses a file with a name twice."""
+        name = line.partition(":")[0]
+        write = f"echo '{line}' >> {self.file.name}"
+        return f"sed -i '/^{name}:/d' {self.file.name} && {write}" if name in self.given else write
 
     @cached_property
-    def status(self) -> str:
-        """The status of the stack; empty before the first deployment."""
+    def _stack(self) -> Mapping[str, Any]:
         try:
             [stack] = self.clients("cloudformation").describe_stacks(StackName=self.stack)["Stacks"]
         except ClientError as error:
             if "does not exist" in str(error):
-                return ""
+                return {}
             raise
-        return str(stack["StackStatus"])
+        return dict(stack)
+
+    @property
+    def status(self) -> str:
+        """The status of the stack; empty before the first deployment."""
+        return str(self._stack.get("StackStatus", ""))
+
+    @property
+    def unset(self) -> list[str]:
+        """Parameters of the template with no value: given, by default, or of the last deployment."""
+        kept = {each["ParameterKey"] for each in self._stack.get("Parameters", [])}
+        declared = template()["Parameters"].items()
+        known = self.given.keys() | kept
+        return [name for name, each in declared if "Default" not in each and name not in known]
 
     @cached_property
     def deployed(self) -> Mapping[str, str]:

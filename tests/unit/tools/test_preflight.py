@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,7 @@ class Shop:
                                 "DbClusterResourceId": "cluster-0123",
                                 "IAMDatabaseAuthenticationEnabled": True,
                                 "DBClusterParameterGroup": "aurora84",
+                                "DBClusterMembers": [{"DBInstanceIdentifier": "aurora-1"}],
                             }
                         ]
                     },
@@ -318,6 +320,13 @@ def given(**values: Any) -> Callable[[Shop], None]:
     return lambda shop: shop.given.update(values)
 
 
+def not_given(name: str) -> Callable[[Shop], None]:
+    def change(shop: Shop) -> None:
+        del shop.given[name]
+
+    return change
+
+
 def setting(name: str, kind: str | None) -> Callable[[Shop], None]:
     def change(shop: Shop) -> None:
         shop.settings.pop(name, None)
@@ -354,7 +363,7 @@ def after_the_first(then: Callable[[Shop], None]) -> Callable[[Shop], None]:
     return change
 
 
-COMMANDS = ("aws ", "echo ", "make ", "printf ", "touch ", "# ")
+COMMANDS = ("aws ", "echo ", "make ", "printf ", "sed ", "touch ")
 UNRESERVED = ("lambda", "GetAccountSettings", "AccountLimit", "UnreservedConcurrentExecutions")
 ROUTES = ("ec2", "DescribeRouteTables", "RouteTables", 0, "Routes")
 PROXY = ("rds", "DescribeDBProxies", "DBProxies", 0)
@@ -376,6 +385,19 @@ MISSING: dict[str, tuple[Callable[[Shop], None], str, str]] = {
         "is UPDATE_ROLLBACK_FAILED",
         "aws cloudformation continue-update-rollback",
     ),
+    **{
+        f"the parameter {name}": (
+            not_given(name),
+            f"{name} is missing in prod.parameters.yaml",
+            f"{name}: {value}",
+        )
+        for name, value in {
+            "WebQuote": "required",
+            "PartnerQuote": "required",
+            "WebApiKeyValue": "'$(openssl rand -hex 20)'",
+            "PartnerApiKeyValue": "'$(openssl rand -hex 20)'",
+        }.items()
+    },
     "concurrency": (
         changed(*UNRESERVED, to=10),
         "10 concurrent executions free. Size middle reserves 131",
@@ -409,7 +431,14 @@ MISSING: dict[str, tuple[Callable[[Shop], None], str, str]] = {
     "sending": (
         changed("sesv2", "GetAccount", "SendingEnabled", to=False),
         "SES has stopped",
-        "Support",
+        "aws sesv2 put-account-sending-attributes",
+    ),
+    "sending that AWS stopped": (
+        lambda shop: shop.answer("sesv2", "GetAccount").update(
+            {"SendingEnabled": False, "EnforcementStatus": "SHUTDOWN"}
+        ),
+        "SES has stopped",
+        "--query Details.ReviewDetails\n# Only AWS can resume it",
     ),
     "production access": (
         changed("sesv2", "GetAccount", "ProductionAccessEnabled", to=False),
@@ -450,7 +479,7 @@ MISSING: dict[str, tuple[Callable[[Shop], None], str, str]] = {
     "a second zone": (
         changed("ec2", "DescribeSubnets", "Subnets", 1, "AvailabilityZone", to=REGION + "a"),
         "in one zone",
-        "another zone",
+        "SubnetIds: [subnet-0a, OTHER_SUBNET]",
     ),
     "a security group": (
         refused("ec2", "DescribeSecurityGroups", "InvalidGroup.NotFound"),
@@ -558,6 +587,40 @@ MISSING: dict[str, tuple[Callable[[Shop], None], str, str]] = {
             "max_connections": "100",
         }.items()
     },
+    "a parameter group of the instance's own": (
+        lambda shop: (
+            parameter("transaction_isolation", "REPEATABLE-READ")(shop),
+            parameter("time_zone", "")(shop),
+            changed(
+                "rds",
+                "DescribeDBInstances",
+                "DBInstances",
+                0,
+                "DBParameterGroups",
+                0,
+                "DBParameterGroupName",
+                to="default.mysql8.4",
+            )(shop),
+        )[0],
+        "reservations-db uses default.mysql8.4",
+        "--db-parameter-group-family mysql8.4",
+    ),
+    "a parameter group of the cluster's own": (
+        lambda shop: (
+            parameter("wait_timeout", "28800")(shop),
+            given(DatabaseResourceId="cluster-0123")(shop),
+            changed(
+                "rds",
+                "DescribeDBClusters",
+                "DBClusters",
+                0,
+                "DBClusterParameterGroup",
+                to="default.aurora-mysql8.4",
+            )(shop),
+        )[0],
+        "aurora uses default.aurora-mysql8.4",
+        "reboot-db-instance --region eu-west-1 --db-instance-identifier aurora-1",
+    ),
     "IAM tokens at the cluster": (
         lambda shop: (
             given(DatabaseResourceId="cluster-0123")(shop),
@@ -609,15 +672,36 @@ def test_a_missing_thing_is_one_problem_with_its_command(
 
 
 @pytest.mark.parametrize("remove", [each[0] for each in MISSING.values()], ids=MISSING)
-def test_each_line_of_a_fix_is_a_command_or_a_comment(
+def test_each_fix_has_a_command_and_the_rest_are_comments(
     shop: Shop, remove: Callable[[Shop], None]
 ) -> None:
     remove(shop)
 
-    lines = [line for problem in shop.problems() for line in problem.fix.splitlines()]
+    for problem in shop.problems():
+        lines = [each for each in problem.fix.splitlines() if not each.startswith("# ")]
+        assert lines, problem.text
+        assert all(line.startswith(COMMANDS) for line in lines)
 
-    assert lines
-    assert all(line.startswith(COMMANDS) for line in lines)
+
+@pytest.mark.parametrize("remove", [each[0] for each in MISSING.values()], ids=MISSING)
+def test_a_fixed_parameter_file_names_each_parameter_once(
+    shop: Shop, remove: Callable[[Shop], None]
+) -> None:
+    """SAM refuses a file with a name twice; PyYAML, which reads it here, does not."""
+    remove(shop)
+    edits = [
+        line
+        for problem in shop.problems()
+        for line in problem.fix.splitlines()
+        if line.startswith(("echo ", "sed "))
+    ]
+
+    for edit in edits:
+        subprocess.run(["sh", "-c", edit], cwd=shop.folder, check=True)
+
+    lines = (shop.folder / "prod.parameters.yaml").read_text().splitlines()
+    names = [line.partition(":")[0] for line in lines if line[:1].isalpha()]
+    assert len(names) == len(set(names))
 
 
 def test_an_answer_that_is_no_refusal_asks_for_no_right(shop: Shop) -> None:
@@ -632,11 +716,48 @@ def test_an_answer_that_is_no_refusal_asks_for_no_right(shop: Shop) -> None:
 def test_without_a_way_out_each_service_needs_an_endpoint(shop: Shop) -> None:
     changed(*ROUTES, to=[])(shop)
 
-    missing = [problem.text for problem in shop.problems() if "rtb-1" in problem.text]
+    [default, s3, *services] = shop.problems()
 
-    services = ["ssm", "sqs", "email", "lambda", "codedeploy", "s3"]
-    assert [text.rpartition(" ")[2] for text in missing[1:]] == [f"{each}." for each in services]
-    assert "no provider is reached" in missing[0]
+    assert "no provider is reached" in default.text
+    assert "--vpc-endpoint-type Gateway --route-table-ids rtb-1" in s3.fix
+    for name, problem in zip(
+        ["ssm", "sqs", "email", "lambda", "codedeploy"], services, strict=True
+    ):
+        assert problem.text.endswith(f" {name}.")
+        assert f"--vpc-id vpc-1 --service-name com.amazonaws.{REGION}.{name} " in problem.fix
+        assert "--vpc-endpoint-type Interface --private-dns-enabled" in problem.fix
+        assert "--subnet-ids subnet-0a subnet-0b --security-group-ids" in problem.fix
+
+
+def test_an_endpoint_of_the_vpc_is_asked_once_for_all_its_subnets(shop: Shop) -> None:
+    changed(*ROUTES, to=[])(shop)
+    [table] = shop.answer("ec2", "DescribeRouteTables")["RouteTables"]
+    own = {**table, "RouteTableId": "rtb-2", "Associations": [{"SubnetId": "subnet-0b"}]}
+    shop.answer("ec2", "DescribeRouteTables")["RouteTables"].append(own)
+    gateway = {
+        "VpcEndpointId": "vpce-1",
+        "VpcEndpointType": "Gateway",
+        "ServiceName": f"com.amazonaws.{REGION}.s3",
+        "State": "available",
+        "RouteTableIds": ["rtb-1"],
+    }
+    changed("ec2", "DescribeVpcEndpoints", "VpcEndpoints", to=[gateway])(shop)
+
+    fixes = [problem.fix for problem in shop.problems()]
+
+    assert len([each for each in fixes if "--vpc-endpoint-type Interface" in each]) == 5
+    [s3] = [each for each in fixes if "s3" in each or "vpce-1" in each]
+    assert "--vpc-endpoint-id vpce-1 --add-route-table-ids rtb-2" in s3
+
+
+def test_a_parameter_of_the_last_deployment_is_kept(shop: Shop) -> None:
+    shop.deploy()
+    shop.given.pop("WebQuote")
+    shop.answer("cloudformation", "DescribeStacks")["Stacks"][0]["Parameters"] = [
+        {"ParameterKey": "WebQuote", "ParameterValue": "off"}
+    ]
+
+    assert shop.problems() == []
 
 
 def test_a_deployed_stage_may_keep_the_places_that_it_has(shop: Shop) -> None:
