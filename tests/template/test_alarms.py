@@ -17,7 +17,7 @@ from tests.template.resources import (
     resources,
     template,
 )
-from tests.worlds.cloudwatch import Minute, Series, period_of, rings
+from tests.worlds.cloudwatch import Minute, Series, composite_rings, period_of, rings
 
 ALARMS = resources("AWS::CloudWatch::Alarm")
 COMPOSITES = resources("AWS::CloudWatch::CompositeAlarm")
@@ -66,11 +66,7 @@ def test_every_alarm_pages_somebody_says_when_it_is_over_and_names_its_runbook()
 
 
 def test_an_alarm_that_pages_nobody_is_a_window_of_one_that_does() -> None:
-    windows = {
-        name
-        for alarm in COMPOSITES.values()
-        for name in re.findall(r"\$\{(\w+)\}", alarm["AlarmRule"]["Fn::Sub"])
-    }
+    windows = {name for composite in COMPOSITES for name in windows_of(composite)}
     assert windows == ALARMS.keys() - PAGING.keys()
 
 
@@ -184,6 +180,31 @@ def played(alarm: dict[str, Any], minutes: list[dict[str, Minute]]) -> bool:
 def length(alarm: dict[str, Any]) -> int:
     """Minutes of the alarm's whole window."""
     return period_of(alarm) * int(alarm["EvaluationPeriods"])
+
+
+def windows_of(composite: str) -> list[str]:
+    """The alarms of a composite's rule, the longest window first."""
+    names = re.findall(r"\$\{(\w+)\}", COMPOSITES[composite]["AlarmRule"]["Fn::Sub"])
+    return sorted(names, key=lambda name: -length(ALARMS[name]))
+
+
+def played_together(composite: str, minutes: list[dict[str, Minute]]) -> bool:
+    """Whether the composite rings at the end of these minutes of the gateway."""
+    rule: str = COMPOSITES[composite]["AlarmRule"]["Fn::Sub"]
+    states = {name: played(ALARMS[name], minutes) for name in windows_of(composite)}
+    return composite_rings(rule, states)
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_a_burn_rate_pages_while_both_of_its_windows_ring(name: str) -> None:
+    long, short = windows_of(name)
+    trouble, calm, _ = CASES[long]
+    whole, end = length(ALARMS[long]), length(ALARMS[short])
+
+    assert played_together(name, [trouble] * whole)
+    assert not played_together(name, [calm] * whole)
+    assert not played_together(name, [trouble] * (whole - end) + [calm] * end)  # it is over
+    assert not played_together(name, [calm] * (whole - end) + [trouble] * end)  # it has just begun
 
 
 def test_every_alarm_is_driven() -> None:

@@ -39,6 +39,15 @@ def rings(alarm: Mapping[str, Any], series: Series) -> bool:
     return sum(breaching) >= needed
 
 
+def composite_rings(rule: str, states: Mapping[str, bool]) -> bool:
+    """Whether a rule of `ALARM("${name}")` joined by AND or by OR is true in these states."""
+    for word, judge in ((" AND ", all), (" OR ", any)):
+        parts = [re.fullmatch(r'ALARM\("\$\{(\w+)\}"\)', each) for each in rule.split(word)]
+        if all(parts):
+            return judge(states[each[1]] for each in parts if each)
+    raise ValueError(f"no rule for {rule}")
+
+
 def period_of(alarm: Mapping[str, Any]) -> int:
     """Minutes of the alarm's period. All metrics of an expression share one."""
     stats = [each["MetricStat"] for each in alarm.get("Metrics", []) if "MetricStat" in each]
