@@ -377,8 +377,13 @@ def sequence() -> str:
 
 
 def steps() -> str:
-    head = ["Paso", "CPU ms", "Viajes", "Segundos por reserva", "Sitios para RNF-03"]
-    return table(head, throughput.seconds_rows())
+    return table(["Paso", "CPU ms", "Viajes", "Segundos nuestros"], throughput.seconds_rows())
+
+
+def queues() -> str:
+    """Little's law by queue: seconds of a reservation, places, rate, and places for RNF-03."""
+    head = ["Cola o función", "Segundos por reserva", "Sitios", "Reservas/s", "Sitios para RNF-03"]
+    return table(head, throughput.queue_rows())
 
 
 def rates() -> str:
@@ -395,10 +400,17 @@ def costs() -> str:
 
 def prices() -> str:
     """Each price in the total, with the page where it was looked up."""
-    return table(
-        ["Precio", "Dólares", "Página"],
-        [[name, f"{each.dollars:.10g}", each.source] for name, each in throughput.PRICES.items()],
-    )
+    rows = [
+        [name, f"{each.dollars:.10g}", each.looked_up, each.by, each.source]
+        for name, each in throughput.PRICES.items()
+    ]
+    return table(["Precio", "Dólares", "Consultado", "De quién", "Página"], rows)
+
+
+def engines() -> str:
+    """The price of a million reservations here and with durable functions, and the break-even."""
+    head = ["Proveedores", "Aquí, $", "Durable functions, $", "Veces", "Equilibrio al mes"]
+    return table(head, throughput.engine_rows())
 
 
 def odds() -> str:
@@ -684,9 +696,15 @@ BLOCKS = (
     Block(DOCS / "runbooks" / "incidentes.md", "decisiones", decisions),
     Block(DOCS / "08-performance.md", "entornos", environments),
     Block(DOCS / "08-performance.md", "segundos", steps),
+    Block(DOCS / "08-performance.md", "colas", queues),
     Block(DOCS / "08-performance.md", "caudal", rates),
     Block(DOCS / "08-performance.md", "coste", costs),
     Block(DOCS / "08-performance.md", "precios", prices),
+    Block(DOCS / "ADR" / "ADR-004-saga-en-el-repositorio.md", "motores", engines),
+    *(
+        Block(DOCS / "parametros" / f"{size}.yaml", "cuentas", partial(throughput.told, size))
+        for size in SIZES
+    ),
     Block(OPENAPI, "errores", error_examples),
     Block(OPENAPI, "hechos", event_types),
     Block(OPENAPI, "faltas", field_error_codes),
