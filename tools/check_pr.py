@@ -1,6 +1,7 @@
 """Check a pull request: `make check-pr BASE=main`. It is small, and brings its documents, tests and changelog.
 
-The rule is the founding document's, gate 9. Moves and generated files do not count as authored lines.
+The rule is the founding document's, gate 9. Moves and generated files do not count as authored lines. A criterion
+of a gate that is approved or reopened brings its date.
 """
 
 import re
@@ -9,6 +10,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from local.paths import ROOT
 from local.processes import StackError
@@ -71,13 +75,31 @@ def faults(files: list[Changed]) -> Iterator[str]:
             yield f"The range changes the product, and nothing in {name}."
 
 
+def undated(base: str, folder: Path = ROOT) -> Iterator[str]:
+    """Criteria of gates whose evidence the range changes without its date."""
+    common = ["git", "merge-base", base, "HEAD"]
+    start = subprocess.run(common, cwd=folder, capture_output=True, text=True).stdout.strip()
+    for path in sorted((folder / "docs" / "gates").glob("gate-*.yaml")):
+        show = ["git", "show", f"{start}:{path.relative_to(folder)}"]
+        run = subprocess.run(show, cwd=folder, capture_output=True, text=True)
+        before = _criteria(run.stdout) if run.returncode == 0 else {}
+        for name, row in _criteria(path.read_text(encoding="utf-8")).items():
+            old = before.get(name, row)
+            if old["evidence"] != row["evidence"] and old["date"] == row["date"]:
+                yield f"{name} is {row['evidence']} since another day than {row['date']}."
+
+
+def _criteria(text: str) -> dict[str, dict[str, Any]]:
+    return {row["id"]: row for row in yaml.safe_load(text)["criteria"]}
+
+
 def main(base: str) -> int:
     try:
         files = changed(base)
     except StackError as error:
         complain(error)
         return 1
-    found = list(faults(files))
+    found = [*faults(files), *undated(base)]
     for fault in found:
         complain(StackError(fault, remedy="Split the change, or add what is missing."))
     if not found:

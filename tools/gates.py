@@ -38,7 +38,7 @@ class Criterion:
     check: str | None
     evidence: str
     role: str
-    date: date
+    date: date  # of the last change of `evidence`
 
     @property
     def is_pending(self) -> bool:
@@ -76,13 +76,14 @@ def board(rows: Iterable[Criterion], known: Mapping[str, Result], now: datetime)
         if row.check is None:
             seen = "judged by a person"
         elif result is None:
-            seen = "never run here"
+            seen = "never run here" if row.is_pending else "approved, never run here"
         else:
             age = now - datetime.fromisoformat(result.at)
             verdict = "passed" if result.passed else "FAILED"
             seen = f"{verdict} at {result.commit}, {_age(age.total_seconds())} ago"
         failed = result is not None and not result.passed
-        mark = "✗" if failed else "·" if row.is_pending else "✓"
+        approved = "✓" if result else "?"
+        mark = "✗" if failed else "·" if row.is_pending else approved
         yield f"{mark} {row.id:<24} {seen}"
         if row.is_pending:
             yield f"{'':27}waits since {row.date} for {row.role}"
@@ -93,7 +94,7 @@ def summary(rows: Sequence[Criterion], known: Mapping[str, Result]) -> Iterator[
     checks = {row.check for row in rows if row.check}
     ran = [known[check] for check in checks if check in known]
     passed = sum(each.passed for each in ran)
-    yield f"{len(rows)} criteria: {sum(row.is_pending for row in rows)} wait, the others are approved (✓)."
+    yield f"{len(rows)} criteria: {sum(row.is_pending for row in rows)} wait, the others are approved."
     yield (
         f"{len(checks)} checks here: {passed} passed, {len(ran) - passed} failed,"
         f" {len(checks) - len(ran)} never ran."

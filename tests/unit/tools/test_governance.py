@@ -53,7 +53,7 @@ def a_result(**changes: Any) -> Result:
             a_result(passed=False),
             ["✗ G5-tiempos               FAILED at abc1234, 3 h ago"],
         ),
-        (a_criterion(), None, ["✓ G5-tiempos               never run here"]),
+        (a_criterion(), None, ["? G5-tiempos               approved, never run here"]),
         (
             a_criterion(check=None, evidence="pending"),
             None,
@@ -86,7 +86,7 @@ def test_the_summary_counts_each_check_once() -> None:
     rows = [a_criterion(), a_criterion(id="G5-otro"), a_criterion(check="make up"), a_pending()]
 
     assert list(gates.summary(rows, {"make check": a_result(passed=False)})) == [
-        "4 criteria: 1 wait, the others are approved (✓).",
+        "4 criteria: 1 wait, the others are approved.",
         "2 checks here: 0 passed, 1 failed, 1 never ran.",
     ]
 
@@ -222,6 +222,27 @@ def test_what_happened_on_the_base_meanwhile_does_not_count(repository: Reposito
     repository.git("checkout", "--quiet", "change")
 
     assert repository.faults() == []
+
+
+@pytest.mark.parametrize(("day", "faults"), [("2026-11-24", 1), ("2026-11-30", 0)])
+def test_a_criterion_that_is_reopened_says_since_when(
+    repository: Repository, day: str, faults: int
+) -> None:
+    gate = repository.folder / "docs" / "gates" / "gate-0.yaml"
+    gate.parent.mkdir(parents=True)
+    rows = [a_row("G0-a") | {"evidence": "approved"}, a_row("G0-b")]
+    repository.git("checkout", "--quiet", "main")
+    gate.write_text(yaml.safe_dump({"criteria": rows}))
+    repository.commit()
+    repository.git("checkout", "--quiet", "-b", "reopen")
+    again = a_row("G0-a") | {"date": date.fromisoformat(day)}
+    gate.write_text(yaml.safe_dump({"criteria": [again, rows[1]]}))
+    repository.commit()
+
+    found = list(check_pr.undated("main", repository.folder))
+
+    assert len(found) == faults
+    assert all("G0-a" in each for each in found)
 
 
 def test_an_unknown_base_is_an_error(repository: Repository) -> None:
