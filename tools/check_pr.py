@@ -28,6 +28,8 @@ _COMPANIONS = {
 _GENERATED = re.compile(
     r"\.lock$|requirements\.txt$|package-lock\.json$|texts/compiled\.py$|\.mmd$|\.ttf$|\.pem$"
     r"|boundaries\.txt$|openapi\.en\.yaml$|docs/referencia/|^\.secrets\.baseline$"
+    r"|docs/planes\.md$|docs/graficas/|tests/unit/adapters/mails/|tests/contract/fingerprints/"
+    r"|catches\.json$|top_level_domains\.txt$"
 )
 
 

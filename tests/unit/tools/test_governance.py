@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from local.paths import ROOT
 from local.processes import StackError
 from tools import check_pr, checklist, gates
 from tools.gates import Criterion, Result
@@ -207,10 +208,29 @@ def test_a_change_has_four_hundred_authored_lines_at_most(
     assert len(repository.faults()) == faults
 
 
-def test_moves_and_generated_files_are_not_authored(repository: Repository) -> None:
+def test_a_move_is_not_authored(repository: Repository) -> None:
     repository.git("mv", "functions/old.py", "functions/new.py")
     repository.commit()
-    repository.write(COMPLETE | {"local/locks/dev.lock": 900})
+    repository.write(COMPLETE)
+
+    assert repository.faults() == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "local/locks/dev.lock",
+        "docs/planes.md",
+        "docs/graficas/banco-crear.svg",
+        "tests/unit/adapters/mails/confirmed.es.txt",
+        "tests/contract/fingerprints/accepted.jsonl",
+        "tests/proofs/crash/boundaries.txt",
+        "tests/proofs/simulation/catches.json",
+    ],
+)
+def test_a_generated_file_is_not_authored(repository: Repository, path: str) -> None:
+    assert (ROOT / path).exists()
+    repository.write(COMPLETE | {path: 900})
 
     assert repository.faults() == []
 
