@@ -6,13 +6,12 @@ The first three parts read the repository. The others read the running stack, if
 import json
 import os
 import re
-import subprocess
 import sys
 import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import EndpointConnectionError
@@ -20,7 +19,7 @@ from botocore.exceptions import EndpointConnectionError
 from local import deployment
 from local.paths import ROOT, STATE
 from local.progress import note
-from tools import documents, gates
+from tools import coverage_floors, documents, gates
 
 BACKLOG = ROOT / "docs" / "backlog.md"
 _DAY_MS = 24 * 60 * 60 * 1000
@@ -28,7 +27,7 @@ _MOST_EVENTS = 20_000
 _SHOWN = 5
 _RETRIES = ("ProviderNoAnswer", "ProviderNotSent", "HintFailed", "MailNotSent", "MailUnknown")
 _BASE = ("ReservationAccepted", "VoucherIssued", "MailSent", "RequestUnavailable", "UnhandledError")
-_PROOFS = re.compile(r"make (coverage|simulate|crash-matrix|mutation|chaos)")
+_PROOFS = re.compile(r"make (simulate|crash-matrix|mutation|chaos)")
 
 
 def backlog(text: str) -> list[str]:
@@ -58,10 +57,22 @@ def proven() -> Iterator[str]:
     known = gates.results()
     tests = [each for check, each in known.items() if "pytest" in check]
     passed = sum(each.passed for each in tests)
-    yield f"checks with tests: {passed} of {len(tests)} passed (make gates RUN=all)"
+    ran = f"{passed} of {len(tests)} passed" if tests else "none ran here"
+    yield f"checks with tests: {ran} (make gates RUN=all)"
+    yield from covered()
     for check, result in known.items():
         if _PROOFS.match(check):
             yield f"{check}: {'passed' if result.passed else 'FAILED'} at {result.commit}"
+
+
+def covered(path: Path = coverage_floors.KEPT) -> Iterator[str]:
+    """The last measure of coverage, by layer."""
+    if not path.exists():
+        yield "coverage: never measured here (make coverage)"
+        return
+    last = json.loads(path.read_text())
+    yield f"coverage at {last['commit']}, {last['at']}:"
+    yield from (" ".join(row.split()) for row in last["rows"])
 
 
 def events() -> list[dict[str, Any]] | None:
@@ -125,10 +136,8 @@ def parts() -> Iterator[tuple[str, list[str]]]:
 
 
 def main() -> int:
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
-    note(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {commit}, load {os.getloadavg()[0]:.1f}")
+    now, commit = gates.now_and_commit()
+    note(f"{now}, {commit}, load {os.getloadavg()[0]:.1f}")
     for number, (title, lines) in enumerate(parts(), start=1):
         note(f"{number}. {title}", style="bold")
         for line in lines:

@@ -4,6 +4,7 @@
 """
 
 import fnmatch
+import json
 import sys
 import tempfile
 from collections import Counter
@@ -12,8 +13,11 @@ from typing import Any
 
 from coverage import Coverage
 
-from local.paths import read_json
+from local.paths import STATE, read_json
 from local.progress import note
+from tools.gates import now_and_commit
+
+KEPT = STATE / "coverage.json"  # the last measure, for `make checklist`
 
 # Layer, its files, least share of lines, least share of branches or `None`, as in docs/06-qa-testing.md.
 FLOORS: tuple[tuple[str, tuple[str, ...], float, float | None], ...] = (
@@ -26,7 +30,7 @@ FLOORS: tuple[tuple[str, tuple[str, ...], float, float | None], ...] = (
 def main() -> int:
     """Print the shares; return 1 if one is below its floor."""
     files = _measured()
-    high_enough = True
+    high_enough, rows = True, []
     for layer, patterns, lines, branches in FLOORS:
         count: Counter[str] = Counter()
         for name, summary in files.items():
@@ -41,10 +45,18 @@ def main() -> int:
         enough = got[0] >= lines and got[1] >= (branches or 0)
         high_enough &= enough
         floor = f"lines {lines:.0%}" + (f", branches {branches:.0%}" if branches else "")
-        note(
+        rows.append(
             f"{'✓' if enough else '✗'} {layer:<12} lines {got[0]:6.1%}   branches {got[1]:6.1%}   floor: {floor}"
         )
+        note(rows[-1])
+    keep(rows)
     return 0 if high_enough else 1
+
+
+def keep(rows: list[str], path: Path = KEPT) -> None:
+    """Keep the lines of this measure, with commit and time."""
+    at, commit = now_and_commit()
+    path.write_text(json.dumps({"at": at, "commit": commit, "rows": rows}))
 
 
 def _measured() -> dict[str, dict[str, Any]]:

@@ -139,11 +139,16 @@ def _result(check: str, log: Path) -> Result:
             if not isinstance(error, subprocess.TimeoutExpired):
                 raise
             passed = False
+    now, commit = now_and_commit()
+    return Result(passed, commit, now, round(time.monotonic() - began, 1))
+
+
+def now_and_commit() -> tuple[str, str]:
+    """The time, and the commit of the working tree."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
     ).stdout.strip()
-    now = datetime.now(UTC).isoformat(timespec="seconds")
-    return Result(passed, commit, now, round(time.monotonic() - began, 1))
+    return datetime.now(UTC).isoformat(timespec="seconds"), commit
 
 
 def _names(row: Criterion) -> tuple[str, ...]:

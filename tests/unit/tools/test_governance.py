@@ -10,7 +10,7 @@ import yaml
 
 from local.paths import ROOT
 from local.processes import StackError
-from tools import check_pr, checklist, gates
+from tools import check_pr, checklist, coverage_floors, gates
 from tools.gates import Criterion, Result
 
 NOW = datetime(2026, 11, 30, 12, tzinfo=UTC)
@@ -292,6 +292,17 @@ def test_the_last_errors_are_shown_and_all_are_counted() -> None:
 
     assert [text.rpartition(" ")[2] for text in shown] == ["m2", "m3", "m4", "m5", "m6"]
     assert total == "7 errors in the last day"
+
+
+def test_the_last_coverage_is_shown_by_layer_with_its_commit(tmp_path: Path) -> None:
+    kept = tmp_path / "coverage.json"
+    assert list(checklist.covered(kept)) == ["coverage: never measured here (make coverage)"]
+
+    coverage_floors.keep(["✓ domain       lines  99.1%   floor: lines 95%"], kept)
+
+    when, layer = checklist.covered(kept)
+    assert gates.now_and_commit()[1] in when
+    assert layer == "✓ domain lines 99.1% floor: lines 95%"
 
 
 def test_the_screen_has_each_part_of_the_founding_list(capsys: pytest.CaptureFixture[str]) -> None:
