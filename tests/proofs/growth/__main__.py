@@ -19,6 +19,7 @@ from tests.proofs.growth.server import FOLDER, make_schema, megabytes_free, migr
 SIZES = (10_000, 100_000, 300_000, 3_000_000)
 NEEDED = 4  # kilobytes of disk for a reservation, with its history
 LIMIT_MS = 15_000  # CPU of one slice
+LIMIT_MB = 256  # memory of the process that runs a slice of the audit
 
 
 def main() -> int:
@@ -111,8 +112,18 @@ def _write(
     FOLDER.mkdir(parents=True, exist_ok=True)
     (FOLDER / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     note(f"worst x {_ratio(costs[worst]):.2f} ({worst}); written to {FOLDER / 'results.json'}")
-    if slowest > LIMIT_MS:
-        sys.exit(f"✗ A slice took {slowest:,.0f} ms of CPU, more than {LIMIT_MS:,}.")
+    if faults := exceeded(slowest, max(each.peak_mb for each in audits.values())):
+        sys.exit("\n".join(f"✗ {fault}" for fault in faults))
+
+
+def exceeded(cpu_ms: float, peak_mb: float) -> list[str]:
+    """Each limit that the dearest slice breaks."""
+    found = []
+    if cpu_ms > LIMIT_MS:
+        found.append(f"A slice took {cpu_ms:,.0f} ms of CPU, more than {LIMIT_MS:,}.")
+    if peak_mb > LIMIT_MB:
+        found.append(f"A slice took {peak_mb:,.0f} MB, more than {LIMIT_MB}.")
+    return found
 
 
 if __name__ == "__main__":
