@@ -63,6 +63,15 @@ def test_every_change_is_checked_and_only_a_release_that_passed_is_published() -
         assert {"make check", "make test"} <= checked
 
 
+def test_a_pull_request_is_compared_with_its_base_on_the_whole_history() -> None:
+    job = JOBS["check.pull-request"]
+    [checkout] = [step for step in job["steps"] if "checkout" in step.get("uses", "")]
+
+    assert commands("check.pull-request") == ["make check-pr"]
+    assert checkout["with"]["fetch-depth"] == 0
+    assert job["env"]["BASE"].startswith("${{ github.event.pull_request.base.sha ")
+
+
 @every_job
 def test_a_job_calls_only_existing_targets(name: str) -> None:
     if name == PUBLISH:
