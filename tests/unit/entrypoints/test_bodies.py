@@ -152,7 +152,7 @@ def test_there_is_a_body_for_each_fault() -> None:
 
 def test_every_fault_has_a_text_and_no_text_is_idle() -> None:
     source = "".join(getsource(module) for module in (bodies, contact, quotes, typed_text, money))
-    raised = re.findall(r'raise (?:fault|InvalidMoneyError)\("(\w+)"', source)
+    raised = re.findall(r'(?:raise|yield) (?:fault|InvalidMoneyError)\("(\w+)"', source)
     assert {*raised, *CODE_OF.values()} == FAULTS[Language.SPANISH].keys()
 
 
@@ -323,6 +323,31 @@ def test_all_faults_are_reported_at_once() -> None:
         ("/payment_token", "missing"),
         ("/price/amount", "not_a_decimal"),
         ("/price/currency", "unknown_currency"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trip", "expected"),
+    [
+        (("2035-01-01", "2039-01-01"), ["stay_too_long", "too_far_ahead"]),
+        (("2020-01-01", "2029-01-01"), ["in_the_past", "stay_too_long"]),
+        (("2020-01-01", "2019-01-01"), ["in_the_past", "not_after_start"]),
+        (("2020-01-01", "2029"), ["in_the_past", "malformed_date"]),
+    ],
+)
+def test_a_start_at_fault_hides_no_fault_of_the_end(
+    trip: tuple[str, str], expected: list[str]
+) -> None:
+    assert sorted(code for _, code in faults(with_trip(*trip))) == expected
+
+
+def test_one_member_may_have_several_faults() -> None:
+    pointer, value = "/customer/full_name", "4111 1111 1111 1111 evil.com \ufffd"
+
+    assert sorted(faults(with_member(("customer", "full_name"), value))) == [
+        (pointer, "card_number"),
+        (pointer, "lost_character"),
+        (pointer, "web_address"),
     ]
 
 

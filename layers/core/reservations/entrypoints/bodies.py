@@ -3,6 +3,7 @@
 import json
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import date
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from reservations.application.create_reservation import CreateReservation
 from reservations.application.look_up_reservation import Lookup
@@ -30,7 +32,7 @@ from reservations.domain.money import IN_USE, MINOR_DIGITS, Money
 from reservations.domain.reservation import Customer, Language, Offer
 from reservations.entrypoints.card_numbers import passes_luhn
 from reservations.entrypoints.contact import stored_email, typed_email, typed_phone
-from reservations.entrypoints.faults import fault, faults_of
+from reservations.entrypoints.faults import fault, faults_of, refuse
 from reservations.entrypoints.first_use import FirstUse, first_use
 from reservations.entrypoints.problems import ProblemError
 from reservations.entrypoints.typed_text import (
@@ -121,31 +123,40 @@ class OfferBody(_Body):
         AfterValidator(printable),
         AfterValidator(harmless_unless_quoted),
     ]
-    starts_on: Annotated[date, BeforeValidator(_iso_date)]
+    # Before the start, whose validator knows both: a start at fault would hide the faults of its end.
     ends_on: Annotated[date, BeforeValidator(_iso_date)]
+    starts_on: Annotated[date, BeforeValidator(_iso_date)]
     guests: Annotated[int, BeforeValidator(_whole), Field(ge=1, le=20)]
 
     @field_validator("starts_on")
     @classmethod
-    def _within_the_horizon(cls, value: date, info: ValidationInfo) -> date:
-        if context := first_use(info):
-            if value < context.today:
-                raise fault("in_the_past", {"min": context.today.isoformat()})
-            if value > context.latest_start:
-                raise fault("too_far_ahead", {"max": context.latest_start.isoformat()})
+    def _can_be_booked(cls, value: date, info: ValidationInfo) -> date:
+        context, end = first_use(info), info.data.get("ends_on")
+        told: list[PydanticCustomError] = []
+        if context:
+            told += _faults_of_start(value, context)
+        if end:
+            told += _faults_of_end(end, value, context)
+        refuse(*told)
         return value
 
-    @field_validator("ends_on")
-    @classmethod
-    def _has_nights(cls, value: date, info: ValidationInfo) -> date:
-        start = info.data.get("starts_on")
-        if start is None:
-            return value
-        if value <= start:
-            raise fault("not_after_start")
-        if (context := first_use(info)) and value - start > context.longest_stay:
-            raise fault("stay_too_long", {"max_nights": context.longest_stay.days})
-        return value
+
+def _faults_of_start(start: date, context: FirstUse) -> Iterator[PydanticCustomError]:
+    if start < context.today:
+        yield fault("in_the_past", {"min": context.today.isoformat()})
+    if start > context.latest_start:
+        yield fault("too_far_ahead", {"max": context.latest_start.isoformat()})
+
+
+def _faults_of_end(
+    end: date, start: date, context: FirstUse | None
+) -> Iterator[PydanticCustomError]:
+    pointers = ("/offer/ends_on",)
+    if end <= start:
+        yield fault("not_after_start", pointers=pointers)
+    if context and end - start > context.longest_stay:
+        limits = {"max_nights": context.longest_stay.days}
+        yield fault("stay_too_long", limits, pointers=pointers)
 
 
 class PriceBody(_Body):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from reservations.entrypoints.problems import FieldError
 
@@ -44,6 +44,13 @@ def fault(
     return PydanticCustomError(code, code, context)
 
 
+def refuse(*faults: PydanticCustomError) -> None:
+    """Raise all faults of one member at once, if there are any."""
+    if faults:
+        details = [InitErrorDetails(type=each, input=None) for each in faults]
+        raise ValidationError.from_exception_data("", details)
+
+
 def faults_of(*errors: ValidationError) -> tuple[FieldError, ...]:
     """The first `MAX_FAULTS` different faults, without any text of the input."""
     faults = [
@@ -57,12 +64,13 @@ def faults_of(*errors: ValidationError) -> tuple[FieldError, ...]:
 
 
 def _field_errors(error: Any) -> Iterator[FieldError]:
-    if pointers := error.get("ctx", {}).get("pointers"):
-        yield from (FieldError(pointer, error["type"]) for pointer in pointers)
+    context = error.get("ctx", {})
+    if pointers := context.get("pointers"):
+        params = context["params"]
+        yield from (FieldError(pointer, error["type"], params) for pointer in pointers)
         return
     code = CODE_OF.get(error["type"], error["type"])
     path = [str(step) for step in error["loc"]]
-    context = error.get("ctx", {})
     if code == "unknown_member":
         path.pop()  # its name is the client's own text, and is not echoed
     if member := context.get("member"):

@@ -1,14 +1,15 @@
 """Texts that people type: names and descriptions."""
 
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import ValidationInfo
+from pydantic_core import PydanticCustomError
 
 from reservations.domain.legibility import BLANK
 from reservations.entrypoints.card_numbers import holds_card_number
-from reservations.entrypoints.faults import fault
+from reservations.entrypoints.faults import fault, refuse
 from reservations.entrypoints.first_use import first_use
 from reservations.entrypoints.web_addresses import holds_web_address
 
@@ -70,8 +71,6 @@ def printable(value: str, info: ValidationInfo) -> str:
     blank = BLANK if first_use(info) else set()
     if all(unicodedata.category(c)[0] in "CMZ" or c in blank for c in value):
         raise fault("too_short", {"min": 1})
-    if first_use(info) and _REPLACEMENT in value:
-        raise fault("lost_character")
     return value
 
 
@@ -80,27 +79,23 @@ def _is_control(char: str) -> bool:
 
 
 def harmless(value: str, info: ValidationInfo) -> str:
-    """Refuse a card number, and what a mail program makes a link of."""
+    """Refuse a lost letter, a card number, and what a mail program makes a link of."""
     if first_use(info):
-        _refuse_card_number(value)
-        _refuse_web_address(value)
+        refuse(*_harms(value))
     return value
 
 
 def harmless_unless_quoted(value: str, info: ValidationInfo) -> str:
     """As `harmless`, but whoever priced an offer may sign a description with an address."""
     if context := first_use(info):
-        _refuse_card_number(value)
-        if not context.quoted:
-            _refuse_web_address(value)
+        refuse(*_harms(value, links=context.quoted))
     return value
 
 
-def _refuse_card_number(value: str) -> None:
+def _harms(value: str, *, links: bool = False) -> Iterator[PydanticCustomError]:
+    if _REPLACEMENT in value:
+        yield fault("lost_character")
     if holds_card_number(value):
-        raise fault("card_number")
-
-
-def _refuse_web_address(value: str) -> None:
-    if holds_web_address(value):
-        raise fault("web_address")
+        yield fault("card_number")
+    if not links and holds_web_address(value):
+        yield fault("web_address")
