@@ -19,6 +19,8 @@ CARDS = {
     "Discover": "6011111111111117",
     "JCB": "3530111333300000",
     "UnionPay": "6200000000000005",
+    "Mir": "2200000000000053",
+    "RuPay": "6074820000000009",
     "Maestro": "6759649826438453",
 }
 
@@ -29,7 +31,8 @@ def grouped(card: str, separator: str) -> str:
 
 DASHES = "-\u058a\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\u2e3a\u301c\u3030\u30fc\ufe58\ufe63\uff0d"
 UNSEEN = "\u00ad\u034f\u200b\u2060\u3164\ufe0f\u20e3"
-SEPARATORS = ["", " ", "  ", "    ", " - ", "\u00a0", ".", *DASHES, *UNSEEN]
+DOTS = "\u00b7\u2022\u30fb\uff65"
+SEPARATORS = ["", " ", "  ", "    ", " - ", "\u00a0", ".", *DASHES, *DOTS, *UNSEEN]
 
 
 @pytest.mark.parametrize("brand", CARDS)
@@ -59,6 +62,7 @@ def test_digits_of_other_scripts_are_digits(digits: str) -> None:
         "1234567812345670",  # no brand
         "41111111111111112",  # no brand's length
         "+34 600 111 222, +34 915 556 677",
+        "+49 176 12345679",  # as long as an old Visa
         "Vuelo IB 3166, 4 noches, 2 adultos, 342,50 EUR",
         "ISBN 978-84-376-0494-7",
     ],

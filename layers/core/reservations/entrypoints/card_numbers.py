@@ -12,6 +12,8 @@ _BRANDS = re.compile(
     | 3[47]\d{13}                                                        # American Express
     | (?:30[0-5] | 3[689]\d)\d{11}                                       # Diners Club
     | (?:6011 | 64[4-9]\d | 65\d\d | 62\d\d | 35(?:2[89]|[3-8]\d))\d{12}(?:\d{3})?  # Discover, UnionPay, JCB
+    | (?:60\d\d | 8[12]\d\d | 508\d)\d{12}                                   # RuPay
+    | 220[0-4]\d{12}(?:\d{3})?                                            # Mir
     | (?:5018 | 5020 | 5038 | 5893 | 6304 | 6759 | 676[1-3])\d{12}(?:\d{3})?       # Maestro
     """,
     re.VERBOSE,
@@ -21,7 +23,8 @@ _DASHES = (
     r"\-\u058a\u05be\u1400\u1806\u2010-\u2015\u2043\u2212\u2e17\u2e1a\u2e3a\u2e3b\u2e40\u2e5d"
     r"\u301c\u3030\u30a0\u30fc\U00010ead"
 )
-_BETWEEN = rf"[\s._{_DASHES}]"
+_DOTS = r"\u00b7\u2022\u2027\u2219\u22c5\u30fb"  # at half height
+_BETWEEN = rf"[\s._{_DASHES}{_DOTS}]"
 _RUN = re.compile(rf"\d+(?:{_BETWEEN}{{1,5}}\d+)*")
 # Two dates side by side have as many digits as a card. A Thai year is 543 more.
 _DAY, _MONTH, _YEAR = r"(?:0?[1-9]|[12]\d|3[01])", r"(?:0?[1-9]|1[0-2])", r"(?:19|20|25)\d\d"
