@@ -162,6 +162,19 @@ def test_every_emoji_sequence_is_one_sign() -> None:
     assert BOX not in {glyph.text for glyphs in drawn.values() for glyph in glyphs}
 
 
+def test_all_emoji_sequences_fit_in_one_file_without_a_box() -> None:
+    sequences = list(emoji.EMOJI_DATA)
+
+    with closing(Sheet(FONTS)) as sheet:
+        for at in range(0, len(sequences), 20):
+            sheet.write("".join(sequences[at : at + 20]), x=20, y=20, max_lines=4)
+        [page] = PdfReader(io.BytesIO(sheet.output())).pages
+
+    text = page.extract_text()
+    assert [ascii(sequence) for sequence in sequences if sequence not in text] == []
+    assert BOX not in text
+
+
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES.keys())
 def test_a_name_of_each_language_has_all_its_signs(name: str) -> None:
     glyphs = glyphs_of(name)
@@ -176,15 +189,17 @@ def test_the_symbols_of_hotels_are_drawn() -> None:
 
 @pytest.mark.parametrize("codec", ["gbk", "big5", "cp932", "cp949"])
 def test_the_national_standards_of_east_asia_are_whole(codec: str) -> None:
-    letters = [
+    signs = [
         chr(point)
         for point in range(0x80, 0x30000)
-        if chr(point).isalpha() and len(chr(point).encode(codec, "ignore")) > 1
+        if unicodedata.category(chr(point)) not in ("Cc", "Co")
+        and chr(point).encode(codec, "ignore")
     ]
 
-    drawn = glyphs_of("".join(letters))
+    drawn = glyphs_of("".join(signs).replace(BOX, ""))
 
     assert BOX not in {glyph.text for glyph in drawn}
+    assert all(glyph.number for glyph in drawn)
 
 
 def test_naughty_strings_are_drawn_and_mailed() -> None:

@@ -73,6 +73,13 @@ def test_the_wave_dash_of_japanese_is_drawn() -> None:
     assert [glyph.text for glyph in run.glyphs] == ["春", "～", "夏"]
 
 
+@pytest.mark.parametrize(
+    ("text", "drawn"), [("\ufe59\ufe60", "(&"), ("\U0001d41e\u0301", "é"), ("\U0001f14f", "WC")]
+)
+def test_a_sign_that_no_face_has_is_drawn_by_its_plain_form(text: str, drawn: str) -> None:
+    assert from_the_left(text) == drawn
+
+
 def test_a_line_ends_after_a_word_or_an_ideograph_and_within_a_word_that_is_too_long() -> None:
     em = 1000
 

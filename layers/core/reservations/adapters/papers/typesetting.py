@@ -127,14 +127,22 @@ class Typesetter:
         return placed
 
     def _placed(self, cluster: str, level: int, before: Cluster | None) -> Iterator[Cluster]:
-        """Give a cluster one face, or each of its characters its own if no face has them all."""
-        face = self._face_of(cluster, before)
-        parts = [(cluster, face)] if face else [(c, self._face_of(c)) for c in visible(cluster)]
-        for text, found in parts:
+        for text, found in self._parts(cluster, before):
             kind = script(visible(text)[0]) if found else _COMMON
             if kind in _NEUTRAL and before:
                 kind = before.script
             yield Cluster(text if found else faces.BOX, found or faces.WIDE, kind, level)
+
+    def _parts(self, cluster: str, before: Cluster | None = None) -> list[tuple[str, str | None]]:
+        """Give a cluster one face, or draw its NFKC form, or give each of its characters its own face."""
+        if face := self._face_of(cluster, before):
+            return [(cluster, face)]
+        alike = visible(unicodedata.normalize("NFKC", cluster))
+        parts = [(part, self._face_of(part)) for part in _CLUSTER.findall(alike)]
+        if all(face for _, face in parts):
+            return parts
+        chars = visible(cluster)
+        return [part for c in chars for part in self._parts(c)] if chars[1:] else [(chars, None)]
 
     def _face_of(self, cluster: str, before: Cluster | None = None) -> str | None:
         candidates = list(faces.faces_of(visible(cluster)[0]))
