@@ -25,6 +25,7 @@ from reservations.domain.policy import STANDARD, Moment
 from reservations.domain.reservation import ASKED_FOR, MailKind, MailSend, MailStatus, Reservation
 from reservations.domain.words import PublicStatus
 from tests.worlds.builders import (
+    HOUR,
     MINUTE,
     NOON,
     SECOND,
@@ -61,6 +62,21 @@ def test_a_mail_is_due_after_two_minutes_in_process(calls: list[Call]) -> None:
 
     assert fulfil(reservation, NOON + 2 * MINUTE - SECOND) == Wait(NOON + 2 * MINUTE)
     assert fulfil(reservation, NOON + 2 * MINUTE) == SendMail(MailKind.IN_PROGRESS)
+
+
+def test_a_person_who_looks_into_it_is_announced_at_once_and_alone() -> None:
+    wrong_sum = a_reservation(a_charge(money=Money(1, "EUR")))
+    assert fulfil(wrong_sum, LATER) == SendMail(MailKind.UNDER_REVIEW)
+
+    told = replace(wrong_sum, sends=(a_send(MailKind.UNDER_REVIEW),), next_check_at=None)
+    assert fulfil(told, NOON + 3 * MINUTE) == Settled()
+
+
+def test_a_held_mail_about_the_wait_does_not_hold_the_one_about_a_review() -> None:
+    held = a_send(MailKind.IN_PROGRESS, MailStatus.HELD, check_at=NOON + HOUR)
+    wrong_sum = a_reservation(a_charge(money=Money(1, "EUR")), sends=(held,))
+
+    assert fulfil(wrong_sum, NOON + 3 * MINUTE) == SendMail(MailKind.UNDER_REVIEW)
 
 
 REVIEWED = {

@@ -116,7 +116,9 @@ def test_a_mail_to_repeat_keeps_a_finished_saga_awake() -> None:
 def test_a_reservation_wakes_when_a_call_becomes_late_so_that_the_review_shows(
     call: Call, wakes_after: timedelta
 ) -> None:
-    assert settled(a_reservation(call)).next_check_at == NOON + wakes_after
+    told = a_send(MailKind.UNDER_REVIEW)
+
+    assert settled(a_reservation(call, sends=(told,))).next_check_at == NOON + wakes_after
 
 
 def test_a_reservation_wakes_when_a_refund_that_never_arrived_becomes_late() -> None:

@@ -49,6 +49,7 @@ class MailRule:
     untold: bool = False  # only if a payment was found after the mail of the cancellation
     failed: bool = False  # only if a refund failed after it had succeeded
     reviewed: bool = False  # only while a person looks into it, and the traveler may know
+    untroubled: bool = False  # only while no person does: it says that nothing is amiss
 
 
 IN_PROGRESS_AFTER = timedelta(minutes=2)  # from the creation
@@ -71,7 +72,7 @@ MAIL_RULES = (
     MailRule(status=PublicStatus.RECHAZADA, kind=MailKind.REFUND_FAILED, failed=True),
     MailRule(status=PublicStatus.EXPIRADA, kind=MailKind.REFUND_FAILED, failed=True),
     MailRule(status=PublicStatus.CANCELADA, kind=MailKind.REFUND_FAILED, failed=True),
-    MailRule(status=PublicStatus.EN_PROCESO, kind=MailKind.IN_PROGRESS),
+    MailRule(status=PublicStatus.EN_PROCESO, kind=MailKind.IN_PROGRESS, untroubled=True),
     MailRule(kind=MailKind.UNDER_REVIEW, reviewed=True),
 )
 """In order: a later mail waits for an earlier one. A mail is no longer due once the status changes."""
@@ -156,6 +157,7 @@ def _owed(reservation: Reservation, now: datetime) -> Iterator[MailKind]:
         and (untold or not rule.untold)
         and (failed or not rule.failed)
         and (not rule.reviewed or _is_reviewed(reservation, now))
+        and not (rule.untroubled and reservation.standing.needs_support(now))
     )
 
 
