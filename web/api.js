@@ -31,6 +31,9 @@ export class ProblemError extends Error {
 /** No answer came. Nobody knows whether the request arrived. */
 export class NoAnswerError extends Error {}
 
+/** An answer to this key was lost or unsure, and no later one settled it: the request may have been carried out. */
+export class UnsettledError extends Error {}
+
 /** The offers service does not sell that, or not at that price. */
 export class NotSoldError extends Error {}
 

@@ -1,6 +1,6 @@
 /** The traveler's details and the payment: one form, one idempotency key per content. */
 
-import { NoAnswerError, create, quote } from './api.js';
+import { UnsettledError, create, quote } from './api.js';
 import { attemptFor } from './attempts.js';
 import { fill, named, part, picture } from './dom.js';
 import { clearFaults, emptyFields, faultsOf, markFields, sentence } from './faults.js';
@@ -48,6 +48,7 @@ async function reserve(root, form, go) {
   clearFaults(form);
   const empty = emptyFields(form);
   if (empty.length) return list(form, empty, text('problem.fields'));
+  const before = isSending(); // a request of before, whose answer is still missing
   keepSending(true);
   freeze(form, true);
   fill(form, { sending: text('sending') });
@@ -56,8 +57,12 @@ async function reserve(root, form, go) {
   const named = { ...customer, phone: customer.phone || null };
   try {
     const { created, replayed } = await insist(
-      async () => create({ customer: named, offer, price, payment_token, quote: await quote({ offer, price }) }, key),
+      async (unsettled) => {
+        const body = { customer: named, offer, price, payment_token };
+        return create({ ...body, quote: await signed({ offer, price }, unsettled) }, key);
+      },
       () => fill(form, { sending: text('sending.trouble') }),
+      before,
     );
     keepSending(false);
     freeze(form, false);
@@ -70,18 +75,32 @@ async function reserve(root, form, go) {
 }
 
 /**
- * Show why nothing was reserved. Without an answer the form stays as it was sent: the request may have arrived.
+ * Return the quote of a sale. A key that was used before needs none: the API refuses an unused key without one.
+ * @param {import('./api.js').Sale} sale @param {boolean} unsettled
+ */
+async function signed(sale, unsettled) {
+  try {
+    return await quote(sale);
+  } catch (error) {
+    if (!unsettled) throw error;
+    return undefined;
+  }
+}
+
+/**
+ * Show why nothing was reserved. An unsettled request may have reserved: the form stays as it was sent.
  * @param {HTMLFormElement} form @param {unknown} error
  */
 function refused(form, error) {
-  const unknown = error instanceof NoAnswerError;
-  keepSending(unknown);
-  freeze(form, unknown);
+  const unsettled = error instanceof UnsettledError;
+  keepSending(unsettled);
+  freeze(form, unsettled);
   fill(form, { sending: undefined });
-  if (unknown) fill(form, { pay: text('checkout.again') });
+  if (unsettled) fill(form, { pay: text('checkout.again') });
   const faults = faultsOf(form, error);
   if (faults.length) list(form, faults, text('problem.fields'));
-  else list(form, [], text('problem.title'), unknown ? text('sending.lost') : sentence(error));
+  else if (unsettled) list(form, [], text('sending.unsettled'), `${sentence(error)} ${text('sending.kept')}`);
+  else list(form, [], text('problem.title'), sentence(error));
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Friendly words for problems, at the fields that they are about. */
 
-import { NoAnswerError, NotSoldError, ProblemError } from './api.js';
+import { NoAnswerError, NotSoldError, ProblemError, UnsettledError } from './api.js';
 import { part } from './dom.js';
 import { text, textOf } from './texts.js';
 
@@ -9,9 +9,16 @@ import { text, textOf } from './texts.js';
 /** Return one sentence for the traveler. @param {unknown} error */
 export function sentence(error) {
   if (error instanceof NoAnswerError) return text('problem.silence');
+  if (error instanceof UnsettledError) return unsettled(error.cause);
   if (error instanceof NotSoldError) return text('problem.price');
   if (!(error instanceof ProblemError)) throw error;
   return textOf(`problem.${error.problem.code}`) ?? text('problem.other');
+}
+
+/** Name the obstacle, without saying that nothing was done. @param {unknown} last */
+function unsettled(last) {
+  if (last instanceof NoAnswerError) return text('problem.silence');
+  return (last instanceof ProblemError && textOf(`problem.${last.problem.code}`)) || text('problem.unsettled');
 }
 
 /**

@@ -1,9 +1,11 @@
 /** Waits between requests, and repeats of a request whose answer is missing. */
 
-import { NoAnswerError, ProblemError } from './api.js';
+import { NoAnswerError, ProblemError, UnsettledError } from './api.js';
 
 const REPEATS = 5;
 const LONGEST = 60; // seconds that a traveler waits at a button
+/** Refusals that look the key up: an earlier request with it did nothing. The others speak of themselves only. */
+const SETTLING = ['validation_failed', 'payment_in_progress', 'not_cancellable'];
 
 /**
  * Return the seconds after which the same request may be sent again, or `undefined` if it would be in vain.
@@ -34,19 +36,35 @@ export function pause(seconds) {
 }
 
 /**
+ * Return whether an earlier request may have been carried out, after one more with its key failed.
+ * @param {boolean} before @param {unknown} error
+ */
+function isUnsettled(before, error) {
+  if (error instanceof NoAnswerError) return true;
+  if (!(error instanceof ProblemError)) return before;
+  const { code, effect } = error.problem;
+  return effect !== 'none' || (before && !SETTLING.includes(code));
+}
+
+/**
  * Send until an answer comes, some times at most. The sender must use one idempotency key. A long wait is an error.
  * @template Answer
- * @param {() => Promise<Answer>} send
+ * @param {(unsettled: boolean) => Promise<Answer>} send learns whether an earlier request may have been carried out
  * @param {() => void} [onTrouble]
+ * @param {boolean} [unsettled] whether one of before this call may have been
  * @returns {Promise<Answer>}
+ * @throws {UnsettledError} `cause` is the last failure, which may be a refusal
  */
-export async function insist(send, onTrouble) {
+export async function insist(send, onTrouble, unsettled = false) {
   for (let failures = 0; ; failures += 1) {
     try {
-      return await send();
+      return await send(unsettled);
     } catch (error) {
+      unsettled = isUnsettled(unsettled, error);
       const seconds = secondsToWait(error, failures);
-      if (seconds === undefined || seconds > LONGEST || failures === REPEATS) throw error;
+      if (seconds === undefined || seconds > LONGEST || failures === REPEATS) {
+        throw unsettled ? new UnsettledError('', { cause: error }) : error;
+      }
       onTrouble?.();
       await pause(seconds);
     }

@@ -1,18 +1,47 @@
 """A traveler's way through the page: choose, pay, follow, open the voucher, cancel."""
 
 import html
+import json
 import re
+from collections.abc import Callable
 from email.message import EmailMessage
 from typing import Any
+
+import pytest
 
 from tests.browser.traveler import Traveler, Window, some_address
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import eventually
 
+Answer = Callable[[Any], object]
+
 
 def reservations_of(backstage: Backstage, email: str) -> int:
     sql = "SELECT COUNT(*) AS number FROM customer WHERE email = :email"
     return int(backstage.rows(sql, email=email)[0]["number"])
+
+
+def charges_of(backstage: Backstage, email: str) -> int:
+    sql = (
+        "SELECT COUNT(*) AS number FROM customer JOIN provider_call USING (reservation_id)"
+        " WHERE email = :email AND operation = 'charge'"
+    )
+    return int(backstage.rows(sql, email=email)[0]["number"])
+
+
+CREATION, QUOTES = "**/v1/reservations", "**/quotes"
+
+
+def lose(route: Any) -> None:
+    """Let the request arrive, and lose its answer."""
+    route.fetch()
+    route.abort()
+
+
+def problem(code: str, status: int, **members: Any) -> Answer:
+    usual = {"retryable": True, "retry_after_s": 5, "effect": "none", "errors": []}
+    body = json.dumps({"code": code, **usual, **members})
+    return lambda route: route.fulfill(status=status, body=body, content_type="application/json")
 
 
 def test_a_traveler_reserves_follows_opens_the_voucher_and_cancels(traveler: Traveler) -> None:
@@ -169,7 +198,8 @@ def test_a_network_that_is_gone_keeps_the_form_for_the_same_request(
     traveler.pay()
     for _ in range(6):
         traveler.page.clock.fast_forward(60_000)
-    traveler.sees("No hay conexión. Tus datos siguen aquí.")
+    traveler.sees("No hay conexión.")
+    traveler.sees("Tus datos siguen aquí.")
     assert traveler.page.locator("#email").is_disabled()
 
     traveler.page.context.set_offline(False)
@@ -177,6 +207,94 @@ def test_a_network_that_is_gone_keeps_the_form_for_the_same_request(
 
     traveler.accepted()
     assert reservations_of(backstage, email) == 1
+
+
+REFUSALS = {
+    "gateway_timeout": problem("gateway_timeout", 503, effect="unknown"),
+    "service_unavailable": problem("service_unavailable", 503),
+    "request_in_flight": problem("request_in_flight", 409, retry_after_s=1),
+    "rate_limited": problem("rate_limited", 429),
+    "quota_exceeded": problem("quota_exceeded", 429, retry_after_s=3600),
+    "unauthorized": problem("unauthorized", 401, retryable=False, retry_after_s=None),
+    "no problem": lambda route: route.fulfill(status=403, body="Forbidden"),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+def test_a_refusal_after_a_lost_answer_keeps_the_form_for_the_same_request(
+    traveler: Traveler, backstage: Backstage, refusal: Answer
+) -> None:
+    email = some_address()
+    traveler.choose()
+    traveler.type(email=email)
+    traveler.page.route(CREATION, refusal)
+    traveler.page.route(CREATION, lose, times=1)
+    traveler.pay()
+    traveler.gives_up()
+    assert traveler.page.locator("#phone").is_disabled()
+
+    traveler.page.reload()
+    traveler.gives_up()
+    assert traveler.page.locator("#phone").is_disabled()
+    traveler.page.unroute(CREATION, refusal)
+    traveler.page.get_by_role("button", name="Reintentar").click()
+
+    traveler.accepted()
+    traveler.reads("CONFIRMADA")
+    assert reservations_of(backstage, email) == 1
+    assert charges_of(backstage, email) == 1
+
+
+def test_a_lost_answer_is_found_without_a_new_quote(
+    traveler: Traveler, backstage: Backstage
+) -> None:
+    email = some_address()
+    traveler.choose()
+    traveler.type(email=email)
+    traveler.page.route(CREATION, lose, times=1)
+    traveler.pay()
+    traveler.sees("Seguimos intentándolo con la misma clave")
+
+    traveler.page.route(QUOTES, not_sold)
+    traveler.page.evaluate("dispatchEvent(new Event('online'))")
+
+    traveler.accepted()
+    traveler.reads("CONFIRMADA")
+    assert reservations_of(backstage, email) == 1
+    assert charges_of(backstage, email) == 1
+
+
+def test_an_attempt_that_never_arrived_is_settled_by_its_own_key(
+    traveler: Traveler, backstage: Backstage
+) -> None:
+    email = some_address()
+    traveler.choose()
+    traveler.type(email=email)
+    traveler.page.route(CREATION, lambda route: route.abort(), times=1)
+    traveler.pay()
+    traveler.sees("Seguimos intentándolo con la misma clave")
+
+    traveler.page.route(QUOTES, not_sold)
+    traveler.page.evaluate("dispatchEvent(new Event('online'))")
+
+    traveler.sees("El precio de esta oferta ha cambiado.")
+    assert traveler.page.locator("#phone").is_enabled()
+    assert reservations_of(backstage, email) == 0
+
+
+def not_sold(route: Any) -> None:
+    route.fulfill(status=422, json={"error": {"code": "not_our_price"}})
+
+
+def test_a_cancellation_without_a_sure_answer_is_not_denied(traveler: Traveler) -> None:
+    traveler.reserve()
+    traveler.reads("CONFIRMADA")
+    traveler.page.route("**/cancel", REFUSALS["gateway_timeout"])
+    traveler.part("cancel").click()
+    traveler.page.get_by_role("button", name="Sí, cancelarla").click()
+
+    traveler.gives_up("fault")
+    traveler.sees("No sabemos si se ha hecho.")
 
 
 def test_two_tabs_with_the_same_content_reserve_once(window: Window, backstage: Backstage) -> None:

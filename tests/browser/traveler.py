@@ -84,6 +84,15 @@ class Traveler:
             self.page.wait_for_timeout(50)
         raise AssertionError("it did not happen")
 
+    def gives_up(self, notice: str = "problem") -> None:
+        """Let no repeat of a request wait, until the page gives up and says so."""
+
+        def told() -> bool:
+            self.page.evaluate("dispatchEvent(new Event('online'))")
+            return bool(self.part(notice).is_visible())
+
+        self.waits_until(told)
+
     def focused(self) -> str:
         return str(self.page.evaluate("document.activeElement.textContent"))
 
