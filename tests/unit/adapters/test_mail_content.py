@@ -11,6 +11,7 @@ from icalendar import Calendar
 
 from reservations.adapters.papers.mail_content import compose
 from reservations.adapters.papers.recipient import UnmailableAddressError
+from reservations.adapters.papers.voucher_pdf import FpdfVoucherRenderer
 from reservations.application.ports import Mail
 from reservations.domain.money import Money
 from reservations.domain.reservation import Language, MailKind
@@ -205,6 +206,15 @@ def test_an_english_voucher_has_an_english_name() -> None:
     attachment, _ = compose(mail, sender=SENDER).iter_attachments()
 
     assert attachment.get_filename() == "voucher-6MWUT-4A5HT-4.pdf"
+
+
+@pytest.mark.parametrize("language", Language)
+def test_mail_and_browser_name_the_voucher_alike(language: Language) -> None:
+    mail = replace(A_MAIL, language=language, voucher_pdf=PDF)
+    attachment, _ = compose(mail, sender=SENDER).iter_attachments()
+    browser = FpdfVoucherRenderer(on_boxes=lambda: None)
+
+    assert browser.filename(mail.code, language) == attachment.get_filename()
 
 
 def test_a_confirmation_without_a_voucher_promises_no_attachment() -> None:

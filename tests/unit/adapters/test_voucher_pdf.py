@@ -4,6 +4,7 @@ import gc
 import io
 import logging
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import segno
 from fontTools.ttLib import TTFont
 from fpdf.fonts import SubsetMap
 from pypdf import PageObject, PdfReader
@@ -118,6 +120,29 @@ def test_the_page_is_a4() -> None:
     box = the_page(A_VOUCHER).mediabox
 
     assert (round(float(box.width)), round(float(box.height))) == (595, 842)
+
+
+def drawn_modules(page: PageObject) -> set[tuple[int, int]]:
+    """Return row and column of each dark module: the lowest boxes of the page."""
+    content = page.get_contents()
+    assert content is not None
+    found = re.findall(rb"(\S+) (\S+) (\S+) (\S+) re", content.get_data())
+    boxes = [tuple(map(float, box)) for box in found]
+    module = min(abs(height) for *_, height in boxes)
+    runs = [box for box in boxes if abs(abs(box[3]) - module) < module / 10]
+    left, top = min(x for x, *_ in runs), max(y for _, y, *_ in runs)
+    return {
+        (round((top - y) / module), round((x - left) / module) + number)
+        for x, y, width, _ in runs
+        for number in range(round(width / module))
+    }
+
+
+def test_the_qr_code_holds_the_code_and_nothing_else() -> None:
+    modules = segno.make_qr("6MWUT-4A5HT-4", error="m").matrix
+    dark = {(i, j) for i, row in enumerate(modules) for j, value in enumerate(row) if value}
+
+    assert drawn_modules(the_page(A_VOUCHER)) == dark
 
 
 EXTREMES: dict[str, dict[str, Any]] = {
