@@ -1,5 +1,6 @@
 """The documents agree with the code, and everything they name exists."""
 
+import json
 import re
 from pathlib import Path
 from typing import get_args
@@ -31,6 +32,20 @@ def read(*parts: str) -> str:
 
 def test_a_generated_document_is_the_one_that_code_declares() -> None:
     assert documents.outdated() == [], "run `make docs`"
+
+
+def test_the_guides_name_the_versions_of_the_generators_that_are_tested() -> None:
+    packages = json.loads((ROOT / "tests" / "clients" / "package.json").read_text())
+    pinned = packages["devDependencies"] | pinned_in("clients.lock")
+    for guide in ("guia-integracion.md", "integration-guide.md"):
+        named = re.findall(r"(?<= )([@\w/-]+?)(?:@|==)(\d+\.\d+\.\d+)", read(guide))
+        assert len(set(named)) == 6
+        assert {name: pinned[name] for name, _ in named} == dict(named)
+
+
+def pinned_in(lock: str) -> dict[str, str]:
+    text = (ROOT / "local" / "locks" / lock).read_text(encoding="utf-8")
+    return dict(re.findall(r"^([\w-]+)==(\S+)", text, re.MULTILINE))
 
 
 def test_every_metric_the_code_counts_is_explained_and_no_other() -> None:

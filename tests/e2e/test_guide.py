@@ -1,4 +1,4 @@
-"""Every block of the integration guide and every example, word for word, on the running stack."""
+"""The `js` blocks and the outages of the integration guide, and every example, word for word, on the running stack."""
 
 import json
 import re
@@ -21,6 +21,7 @@ EXAMPLES = ROOT / "docs" / "ejemplos"
 NODE = str(VENVS / "node" / "bin" / "node")
 EXPECTED = re.compile(r"^(?:.*console\.log\(.*\);)? ?// (.+)$", re.MULTILINE)
 VARIABLE = re.compile(r"\{\{([^}]+)\}\}")
+OUTAGE = re.compile(r"""^\$ curl -X POST "\$PAYMENTS(\S+)" -d '(.+)'$""", re.MULTILINE)
 
 
 def program(guide: Path) -> str:
@@ -46,6 +47,19 @@ def test_the_program_of_the_guide_prints_its_comments(tmp_path: Path) -> None:
     assert printed_by(NODE, file) == expected
     assert len(expected) >= 10
     assert english == spanish
+
+
+@pytest.mark.alone  # payments is down for a moment
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.stem)
+def test_an_outage_of_the_guide_begins_and_ends(steady_stack: dict[str, Any], guide: Path) -> None:
+    requests = OUTAGE.findall(guide.read_text("utf-8"))
+
+    answers = [
+        httpx.post(steady_stack["payments_url"] + path, content=body) for path, body in requests
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert [json.loads(body)["mode"] for _, body in requests] == ["outage", "ok"]
 
 
 @pytest.mark.usefixtures("steady_stack")
