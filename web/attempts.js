@@ -9,7 +9,7 @@
 /** @typedef {{digest: string, key: string, payment_token: string, at: number}} Attempt */
 
 const STORE = 'attempts';
-const LASTS = 24 * 60 * 60 * 1000;
+const LASTS = 30 * 24 * 60 * 60 * 1000; // as long as the API keeps a key
 
 /** @returns {Attempt[]} */
 function stored() {

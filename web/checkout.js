@@ -98,7 +98,8 @@ function refused(form, error) {
   fill(form, { sending: undefined });
   if (unsettled) fill(form, { pay: text('checkout.again') });
   const faults = faultsOf(form, error);
-  if (faults.length) list(form, faults, text('problem.fields'));
+  if (faults.some(({ href }) => href)) list(form, faults, text('problem.title'), sentence(error));
+  else if (faults.length) list(form, faults, text('problem.fields'));
   else if (unsettled) list(form, [], text('sending.unsettled'), `${sentence(error)} ${text('sending.kept')}`);
   else list(form, [], text('problem.title'), sentence(error));
 }
@@ -117,10 +118,10 @@ function list(form, faults, title, reason) {
 }
 
 /** @param {import('./faults.js').Fault} fault */
-function listed({ field, message }) {
+function listed({ field, message, href = '?' }) {
   const item = document.createElement('li');
   const link = document.createElement('a');
-  link.href = field ? `#${field.id}` : '?';
+  link.href = field ? `#${field.id}` : href;
   link.textContent = [field && labelOf(field), message].filter(Boolean).join(': ');
   link.onclick = (event) => {
     if (!field) return;

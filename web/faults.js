@@ -4,7 +4,7 @@ import { NoAnswerError, NotSoldError, ProblemError, UnsettledError } from './api
 import { part } from './dom.js';
 import { text, textOf } from './texts.js';
 
-/** @typedef {{field: HTMLElement | undefined, message: string}} Fault */
+/** @typedef {{field: HTMLElement | undefined, message: string, href?: string}} Fault `href` is for one without a field */
 
 /** Return one sentence for the traveler. @param {unknown} error */
 export function sentence(error) {
@@ -28,6 +28,8 @@ function unsettled(last) {
  */
 export function faultsOf(form, error) {
   if (!(error instanceof ProblemError)) return [];
+  const other = error.problem.reservation_code;
+  if (other) return [{ field: undefined, message: text('problem.see', { code: other }), href: `?reservation=${other}` }];
   return error.problem.errors.map(({ pointer, code, message }) => {
     const found = form.elements.namedItem(pointer);
     const field = found instanceof HTMLElement ? found : undefined;

@@ -14,6 +14,8 @@ import { clock, counted, day, moment, money, text, textOf } from './texts.js';
 /** @typedef {import('./main.js').View} View */
 
 const MAIL_AFTER = 2 * 60 * 1000;
+/** An address or a phone number, as the mails link them. */
+const CONTACT = /[A-Za-z0-9._%+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+|\+[0-9](?:[ .-]?[0-9]){6,14}/g;
 const RETRYABLE = ['RECHAZADA', 'EXPIRADA'];
 
 /** @type {View} */
@@ -151,14 +153,20 @@ function steps(article, waiting, progress) {
   }
 }
 
-/** @param {HTMLElement} article @param {string | undefined} contact a mail address or a phone number */
+/** @param {HTMLElement} article @param {string | undefined} contact any text, with addresses and phone numbers */
 function support(article, contact) {
   fill(article, { support: contact ? `${text('support')} ${text('support.contact')} ` : text('support') });
   if (!contact) return;
-  const link = document.createElement('a');
-  link.href = contact.includes('@') ? `mailto:${contact}` : `tel:${contact}`;
-  link.textContent = contact;
-  part(article, 'support').append(link);
+  const notice = part(article, 'support');
+  let end = 0;
+  for (const { 0: found, index } of contact.matchAll(CONTACT)) {
+    const link = document.createElement('a');
+    link.href = found.includes('@') ? `mailto:${found}` : `tel:${found.replace(/[^+0-9]/g, '')}`;
+    link.textContent = found;
+    notice.append(contact.slice(end, index), link);
+    end = index + found.length;
+  }
+  notice.append(contact.slice(end));
 }
 
 /** @param {import('./api.js').Schemas['Timeline']['events'][number]} event */

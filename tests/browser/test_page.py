@@ -4,6 +4,7 @@ import html
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
@@ -36,6 +37,17 @@ def lose(route: Any) -> None:
     """Let the request arrive, and lose its answer."""
     route.fetch()
     route.abort()
+
+
+def changed(**members: Any) -> Answer:
+    """Answer a reading with other members."""
+
+    def answer(route: Any) -> None:
+        read = route.fetch()
+        changes = {"json": {**read.json(), **members}} if read.status == 200 else {}
+        route.fulfill(response=read, **changes)
+
+    return answer
 
 
 def problem(code: str, status: int, **members: Any) -> Answer:
@@ -295,6 +307,55 @@ def test_a_cancellation_without_a_sure_answer_is_not_denied(traveler: Traveler) 
 
     traveler.gives_up("fault")
     traveler.sees("No sabemos si se ha hecho.")
+
+
+def test_a_form_that_waits_for_a_day_is_sent_with_its_key(
+    traveler: Traveler, backstage: Backstage
+) -> None:
+    email = some_address()
+    traveler.choose()
+    traveler.type(email=email)
+    traveler.page.route(CREATION, lambda route: route.abort())
+    traveler.page.route(CREATION, lose, times=1)
+    traveler.pay()
+    traveler.gives_up()
+    traveler.page.unroute(CREATION)
+    traveler.page.clock.set_fixed_time(datetime.now(UTC) + timedelta(days=2))
+
+    traveler.page.get_by_role("button", name="Reintentar").click()
+
+    traveler.accepted()
+    assert reservations_of(backstage, email) == 1
+
+
+def test_an_equal_payment_under_way_leads_to_its_reservation(traveler: Traveler) -> None:
+    other = traveler.reserve()
+    known = problem("payment_in_progress", 409, retryable=False, reservation_code=other)
+    traveler.page.route(CREATION, known)
+    traveler.page.go_back()
+    traveler.page.locator("#phone").fill("+34 600 111 222")
+    traveler.pay()
+    traveler.sees("Ya hay una reserva igual")
+
+    traveler.page.get_by_role("link", name=f"Ver la reserva {other}").click()
+
+    traveler.reads("CONFIRMADA")
+    assert traveler.accepted() == other
+
+
+def test_each_way_to_reach_support_is_a_link(traveler: Traveler) -> None:
+    contact = "+34 910 000 000 · ayuda@viajes.example, de 9 a 21 h"
+    troubled = changed(requires_support=True, support_contact=contact)
+    traveler.page.route("**/v1/reservations/*", troubled)
+
+    traveler.reserve()
+
+    traveler.sees(contact)
+    links = traveler.part("support").locator("a")
+    assert links.evaluate_all("links => links.map(({ href }) => href)") == [
+        "tel:+34910000000",
+        "mailto:ayuda@viajes.example",
+    ]
 
 
 def test_two_tabs_with_the_same_content_reserve_once(window: Window, backstage: Backstage) -> None:
