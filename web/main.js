@@ -15,6 +15,8 @@ import { language, speak, text } from './texts.js';
 
 /** @type {Record<string, View>} */
 const VIEWS = { offers: showOffers, checkout: showCheckout, reservation: showReservation, open: showOpen, find: showFind };
+/** @type {Record<string, import('./texts.js').Key>} */
+const TITLES = { checkout: 'checkout.title', reservation: 'open.title', open: 'open.title', find: 'find.title' };
 let leaving = new AbortController();
 
 /** @type {Go} */
@@ -34,6 +36,7 @@ async function show({ moved }) {
     /** @type {HTMLElement} */ (section).hidden = section.id !== name;
   }
   const root = /** @type {HTMLElement} */ (document.getElementById(name));
+  document.title = `${text(TITLES[name] ?? 'offers.title')} · Reservas`;
   if (moved) {
     scrollTo(0, 0);
     root.querySelector('h1')?.focus();

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.paths import STATE
-from tests.browser.traveler import Traveler, Window, some_address
+from tests.browser.traveler import Traveler, Window, changed, some_address
 
 PICTURES = STATE / "page"
 AXE = STATE / "node" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
@@ -68,12 +68,54 @@ def test_every_view_fits_and_is_accessible(window: Window, language: str) -> Non
     happy.reads("CANCELADA")
     look(happy, "9-cancelled")
 
-    token = happy.page.evaluate(
-        "JSON.parse(Object.entries(sessionStorage).find(([name]) => name.startsWith('reservation '))[1]).token"
-    )
-    look(window.open(f"#code={code}&token={token}"), "a-link")
+    link = f"#code={code}&token={token_of(traveler, code)}"
+    look(window.open(link), "a-link")
     look(window.open("?view=find"), "b-find")
+
+    find = window.open(f"?view=find&code={code}")
+    find.page.locator("#find-email").fill("ana@@example")
+    find.page.keyboard.press("Enter")
+    find.page.locator("[aria-invalid]").first.wait_for()
+    look(find, "c-find-faults")
+    find.page.locator("#find-email").fill(some_address())
+    find.page.keyboard.press("Enter")
+    find.part("sent").wait_for()
+    look(find, "d-find-sent")
+
+    for view, members in ENDINGS.items():
+        reader = window.open(link)
+        reader.page.route(READINGS, changed(**members))
+        reader.part("open").click()
+        reader.reads(members["status"])
+        reader.page.route(READINGS, lambda route: route.abort())
+        reader.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        reader.part("fault").wait_for()
+        look(reader, view)
+
+    window.context.route("**/offers", lambda route: route.abort())
+    closed = window.open()
+    closed.part("fault").wait_for()
+    look(closed, "g-no-hotels")
     assert faults == {}
+
+
+READINGS = "**/v1/reservations/*"
+CLOSED: dict[str, Any] = {"cancellable_until": None, "_links": {}}
+ENDINGS: dict[str, dict[str, Any]] = {
+    "e-expired": {**CLOSED, "status": "EXPIRADA", "closed_reason": "expired"},
+    "f-cancelling": {
+        **CLOSED,
+        "status": "EN CANCELACION",
+        "closed_reason": "cancelled_by_you",
+        "refund": {"status": "failed", "amount": "342.50", "currency": "EUR"},
+        "requires_support": True,
+        "support_contact": "+34 910 000 000 · ayuda@viajes.example, de 9 a 21 h",
+    },
+}
+
+
+def token_of(traveler: Traveler, code: str) -> str:
+    return str(traveler.page.evaluate(f"JSON.parse(sessionStorage['reservation {code}']).token"))
 
 
 def _looker(

@@ -3,18 +3,15 @@
 import html
 import json
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from typing import Any
 
 import pytest
 
-from tests.browser.traveler import Traveler, Window, some_address
+from tests.browser.traveler import Answer, Traveler, Window, changed, some_address
 from tests.e2e.backstage import Backstage
 from tests.e2e.travel import eventually
-
-Answer = Callable[[Any], object]
 
 
 def reservations_of(backstage: Backstage, email: str) -> int:
@@ -37,17 +34,6 @@ def lose(route: Any) -> None:
     """Let the request arrive, and lose its answer."""
     route.fetch()
     route.abort()
-
-
-def changed(**members: Any) -> Answer:
-    """Answer a reading with other members."""
-
-    def answer(route: Any) -> None:
-        read = route.fetch()
-        changes = {"json": {**read.json(), **members}} if read.status == 200 else {}
-        route.fulfill(response=read, **changes)
-
-    return answer
 
 
 def problem(code: str, status: int, **members: Any) -> Answer:
@@ -542,6 +528,7 @@ def test_the_page_speaks_english(traveler: Traveler) -> None:
 
     traveler.reads("CONFIRMADA")
     traveler.sees("Your booking is confirmed")
+    assert traveler.page.title() == "Your booking · Reservas"
     assert traveler.page.locator("html").get_attribute("lang") == "en"
 
 

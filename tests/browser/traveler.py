@@ -12,9 +12,22 @@ SOON = 60_000  # milliseconds: a saturated machine must not fail for that
 END = 150_000
 CODE = re.compile(r"\?reservation=([2-9A-HJKMNP-Z-]{13})")
 
+Answer = Callable[[Any], object]  # of a Playwright route
+
 
 def some_address() -> str:
     return f"ana.{uuid.uuid4().hex}@example.com"
+
+
+def changed(**members: Any) -> Answer:
+    """Answer a reading with other members."""
+
+    def answer(route: Any) -> None:
+        read = route.fetch()
+        changes = {"json": {**read.json(), **members}} if read.status == 200 else {}
+        route.fulfill(response=read, **changes)
+
+    return answer
 
 
 @dataclass(frozen=True)
