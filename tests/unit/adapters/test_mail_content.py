@@ -1,8 +1,10 @@
 """The content of the mails, and its resistance to hostile input."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from html import unescape
 from html.parser import HTMLParser
 from typing import Any
 
@@ -339,6 +341,13 @@ def test_a_mail_reads_as_its_golden_file(name: str) -> None:
 def test_the_html_reads_as_its_golden_file() -> None:
     written = (mails.GOLDEN / "confirmed.es.html").read_text(encoding="utf-8")
     assert mails.part(COMPOSED["confirmed.es"], "html") == written
+
+
+def test_the_page_of_make_mails_frames_each_mail_at_two_widths() -> None:
+    framed = re.findall(r'srcdoc="([^"]*)"', mails.page(list(COMPOSED.items())))
+
+    parts = [mails.part(message, "html") for message in COMPOSED.values()]
+    assert list(map(unescape, framed)) == [part for part in parts for _ in range(2)]
 
 
 @pytest.mark.parametrize("mail", EVERY_KIND, ids=name_of)
