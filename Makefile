@@ -73,7 +73,7 @@ coverage: bootstrap ## Measure the coverage of the tests without a stack, agains
 ##@ Long proofs
 
 .PHONY: crash-matrix
-crash-matrix: bootstrap ## Kill or stop every function at every boundary; ARGS="--only TEXT", "--sample N", "--minutes N"
+crash-matrix: bootstrap ## Kill or stop every function at every boundary, on DB_ENGINE; ARGS="--only TEXT", "--sample N", "--minutes N"
 	PYTHONPATH=layers/core:layers/pdf $(tools)/python -m tests.proofs.crash run $(ARGS)
 
 .PHONY: crash-boundaries

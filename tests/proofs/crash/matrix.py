@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from local.database import chosen_engine
 from tests.proofs.crash.boundaries import (
     COLD,
     OUTSIDE,
@@ -120,7 +121,7 @@ def worlds(number: int) -> Iterator[list[World]]:
         cloud = stack.enter_context(Cloud())
         environ = cloud.environ() | {"POWERTOOLS_LOG_LEVEL": "WARNING"}
         nursery = stack.enter_context(Nursery(environ, log=folder / "functions.log"))
-        server("mysql")  # else each thread below would start one
+        server(chosen_engine())  # else each thread below would start one
 
         def open_one(name: str) -> World:
             (folder / name).mkdir()

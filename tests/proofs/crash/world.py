@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from botocore.exceptions import ClientError
 from sqlalchemy import Engine, create_engine, text
 
+from local.database import chosen_engine
 from reservations.adapters.mysql.address import connector
 from reservations.adapters.mysql.engine import Database
 from reservations.adapters.mysql.retention import MySqlRetention
@@ -153,7 +154,7 @@ class World:
 
     def _open(self, enter: Callable[[AbstractContextManager[Any]], Any]) -> None:
         with _MIGRATING:
-            self._database_url: str = enter(migrated_schema("mysql"))
+            self._database_url: str = enter(migrated_schema(chosen_engine()))
         # One connection, checked before use.
         self._engine = create_engine(
             self._database_url, pool_size=1, pool_pre_ping=True, isolation_level="AUTOCOMMIT"
@@ -244,7 +245,7 @@ class World:
     @contextmanager
     def empty_database(self) -> Iterator[str]:
         """Point the functions at a schema without tables during the block. Yield its URL."""
-        with empty_schema("mysql") as url, self._elsewhere(database_url=url):
+        with empty_schema(chosen_engine()) as url, self._elsewhere(database_url=url):
             yield url
 
     def hurried(self, policy: Mapping[str, object]) -> AbstractContextManager[None]:
