@@ -1,11 +1,13 @@
 """Each test input of the README, as its traveler reads it. All begin together: waiting for one is waiting for all."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Any
 
 import pytest
 
+from local.paths import ROOT
 from tests.browser.traveler import END, Traveler, Window, some_address
 
 pytestmark = pytest.mark.timeout(400)
@@ -14,11 +16,12 @@ CONFIRMED = [
     *("tok_ok", "tok_pending", "tok_timeout", "tok_flaky", "tok_twice", "tok_late"),
     *("tok_wrong_reference", "PEN", "TMO", "FLK", "TWI", "LAT"),
 ]
-REFUNDED = ["tok_refund_pending", "tok_refund_timeout", "tok_refund_late_failure"]
+REFUNDED = ["tok_refund_pending", "tok_refund_timeout"]
 OTHERS = [
     *("tok_declined", "REJ", "tok_wrong_amount", "tok_wrong_currency", "tok_refund_rejected"),
-    *("NOC", "CXL", "tok_lost", "tok_undecided"),
+    *("NOC", "CXL", "tok_lost", "tok_undecided", "tok_refund_late_failure"),
 ]
+INPUT = re.compile(r"^\| (`(?:tok_\w+|[A-Z]{3}-)`(?:, `tok_\w+`)*) \|", re.MULTILINE)
 
 Tabs = dict[str, Traveler]
 
@@ -34,6 +37,7 @@ def tabs(browser: Any, stack: dict[str, Any]) -> Iterator[Tabs]:
             tab.pay()
         for tab in tabs.values():
             tab.accepted()
+        cancel(tabs["tok_refund_late_failure"])  # it ends last
         yield tabs
 
 
@@ -44,14 +48,20 @@ def filled(tab: Traveler, name: str) -> Traveler:
     return tab
 
 
-def wait(tab: Traveler, seen: Callable[[], bool]) -> None:
+def wait(tab: Traveler, seen: Callable[[], bool], patience: int = END) -> None:
     """Wait for the stack, and let the page ask again sooner than its clock says."""
-    for _ in range(END // 2_000):
+    for _ in range(patience // 2_000):
         if seen():
             return
         tab.page.wait_for_timeout(2_000)
         tab.page.clock.fast_forward(5_000)
     raise AssertionError(tab.page.locator("article").inner_text())
+
+
+def returned(tab: Traveler) -> str:
+    """Let the page read the reservation again, as after a return to its tab."""
+    tab.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    return words(tab.page.locator("article"))
 
 
 def words(article: Any) -> str:
@@ -70,6 +80,12 @@ def cancel(tab: Traveler) -> None:
     reads(tab, "CONFIRMADA")
     tab.part("cancel").click()
     tab.page.get_by_role("button", name="Sí, cancelarla").click()
+
+
+def test_every_input_of_the_readme_is_tried() -> None:
+    rows = " ".join(INPUT.findall((ROOT / "README.md").read_text("utf-8")))
+
+    assert set(re.findall(r"\w+", rows)) == {*CONFIRMED, *REFUNDED, *OTHERS, "HTL"}
 
 
 @pytest.mark.parametrize("name", CONFIRMED)
@@ -106,6 +122,16 @@ def test_a_refused_refund_is_in_the_hands_of_a_person(tabs: Tabs) -> None:
     reads(tabs["tok_refund_rejected"], "EN CANCELACION", "Una persona se ocupa de devolverte")
 
 
+def test_a_refund_that_fails_later_and_again_calls_a_person(tabs: Tabs) -> None:
+    tab = tabs["tok_refund_late_failure"]
+
+    def ended() -> bool:
+        shown = returned(tab)
+        return "Te devolvemos 342,50 €." in shown and "Una persona está revisando" in shown
+
+    wait(tab, ended, 2 * END)
+
+
 def test_a_hotel_that_cannot_cancel_calls_a_person(tabs: Tabs) -> None:
     cancel(tabs["NOC"])
     reads(tabs["NOC"], "EN CANCELACION", "Una persona está revisando tu reserva.")
@@ -119,8 +145,7 @@ def test_a_hotel_that_cancels_is_read_on_return(tabs: Tabs) -> None:
     tab = tabs["CXL"]
 
     def cancelled() -> bool:
-        tab.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-        return "El hotel la ha cancelado." in words(tab.page.locator("article"))
+        return "El hotel la ha cancelado." in returned(tab)
 
     wait(tab, cancelled)
 
