@@ -8,10 +8,12 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+import pytest
 
 from local.deployment import client, resources_of
 from tests.e2e.backstage import Backstage
-from tests.e2e.travel import Json, Trip, a_request, depart, eventually
+from tests.e2e.travel import Json, Trip, a_request, cancel, depart, eventually
+from tests.worlds.invocation import an_event
 
 VOUCHER = "IssueVoucherFunctionRole"
 STORE = "s3:PutObject"
@@ -72,14 +74,62 @@ def mails(stack: Json) -> list[Json]:
     return [message for messages in accounts.values() for message in messages]
 
 
+def mails_to(trip: Trip, stack: Json) -> int:
+    return sum(trip.email in each["To"] for each in mails(stack))
+
+
 def test_a_trip_is_confirmed_with_voucher_and_mail_by_functions_that_have_only_their_rights(
     stack: Json, api: httpx.Client, backstage: Backstage
 ) -> None:
     trip = confirmed(api)
 
     wait_for(lambda: trip.read()["documents"], of="the voucher")
-    wait_for(lambda: any(trip.email in each["To"] for each in mails(stack)), of="the mail")
+    wait_for(lambda: mails_to(trip, stack), of="the mail")
     assert backstage.money_kept(trip) == Decimal(trip.request["price"]["amount"])
+
+
+def test_a_cancelled_trip_is_refunded_by_functions_that_have_only_their_rights(
+    api: httpx.Client, backstage: Backstage
+) -> None:
+    trip = confirmed(api)
+
+    assert cancel(trip).is_success
+
+    wait_for(lambda: trip.read()["status"] == "CANCELADA", of="the cancellation")
+    assert backstage.money_kept(trip) == 0
+
+
+def test_a_bounce_reaches_the_timeline(
+    stack: Json, api: httpx.Client, backstage: Backstage
+) -> None:
+    trip = confirmed(api)
+    wait_for(lambda: mails_to(trip, stack), of="the mail")
+    [record] = an_event("record_mail_event.bounced")["Records"]
+    bounce: Json = json.loads(record["body"])
+    bounce["mail"]["tags"]["reservation_id"] = [backstage.reference(trip)]
+    topic = resources_of(stack["aws_endpoint_url"])["MailEventTopic"][1]
+
+    backstage.aws("sns").publish(TopicArn=topic, Message=json.dumps(bounce))
+
+    wait_for(
+        lambda: "mail.bounced.confirmed" in [event["type"] for event in trip.events()],
+        of="the bounce on the timeline",
+    )
+
+
+@pytest.mark.parametrize("task", ["retention", "invariants", "audit"])
+def test_each_job_of_the_clock_has_the_rights_that_it_needs(stack: Json, task: str) -> None:
+    answer = invoked("CleanUpFunction", {"task": task}, stack=stack)
+
+    assert "FunctionError" not in answer
+
+
+def invoked(function: str, event: Json, *, stack: Json) -> Json:
+    """The answer of a direct invocation."""
+    endpoint = stack["aws_endpoint_url"]
+    name = resources_of(endpoint)[function][1]
+    answer: Json = client("lambda", endpoint).invoke(FunctionName=name, Payload=json.dumps(event))
+    return answer
 
 
 def test_a_function_without_the_right_to_store_a_voucher_is_refused(
