@@ -5,6 +5,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ from reservations.adapters.aws.s3 import S3DocumentStore
 from reservations.adapters.aws.ses import SesMailer
 from reservations.adapters.aws.sqs import SqsDeadLetters, SqsMessagePublisher
 from reservations.adapters.mysql.unit_of_work import JoinedUnitOfWork, MySqlUnitOfWork
+from reservations.adapters.papers.faces import FONTS
 from reservations.adapters.papers.voucher_pdf import FpdfVoucherRenderer
 from reservations.application.read_reservation import LINK_LIFETIME
 from reservations.config import RENEWED_AFTER
 from reservations.domain.errors import SettingsError
 from reservations.domain.policy import SHORT
+from reservations.entrypoints.observability import metrics
 from reservations.services import Services
+from tests.unit.adapters.test_voucher_pdf import A_VOUCHER
 from tests.worlds.builders import NOON
 from tests.worlds.quotes import JWK_SET
 
@@ -109,6 +113,19 @@ def test_a_unit_of_work_is_new_each_time_and_needs_no_connection(services: Store
     assert isinstance(services.unit_of_work(), MySqlUnitOfWork)
     assert isinstance(services.joined_unit_of_work(), JoinedUnitOfWork)
     assert services.unit_of_work() is not services.unit_of_work()
+
+
+def test_a_voucher_with_boxes_is_counted(services: Stored, tmp_path: Path) -> None:
+    for name in ("text.ttf", "text-bold.ttf"):
+        (tmp_path / name).symlink_to(str(FONTS / name))
+    renderer: Any = services.voucher_renderer
+    renderer._fonts = tmp_path  # without the font of emoji no text with one can be drawn
+    metrics.clear_metrics()
+
+    renderer.render(replace(A_VOUCHER, guest="Ana 🌻"))
+
+    assert "VoucherWithBoxes" in metrics.metric_set
+    metrics.clear_metrics()
 
 
 def test_callers_with_little_time_have_their_own_document_store(services: Stored) -> None:

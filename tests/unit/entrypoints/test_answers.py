@@ -235,14 +235,6 @@ def test_a_creation_is_answered_with_the_token_and_the_location() -> None:
     assert KEYS.verify(body["access_token"], "k1", RESERVATION_ID)
 
 
-def test_an_answer_that_the_last_release_stored_keeps_its_link_to_cancel() -> None:
-    old = {name: value for name, value in stored().items() if name != "cancellable"}
-
-    response = answers.created(old, base_url=BASE_URL, keys=KEYS, replayed=True)
-
-    assert "cancel" in body_of(response)["_links"]
-
-
 def test_a_trip_that_begins_today_is_created_without_a_link_to_cancel() -> None:
     tonight = a_reservation(offer=an_offer(starts_on=NOON.date()))
 
@@ -251,16 +243,6 @@ def test_a_trip_that_begins_today_is_created_without_a_link_to_cancel() -> None:
     body = body_of(response)
     assert "cancel" not in body["_links"]
     assert body["cancellable_until"] is None
-
-
-def test_an_answer_stored_before_a_member_existed_is_repeated_without_it() -> None:
-    old = stored()
-    newer = {"supplier_locator", "closed_reason", "cancellable_until", "support_contact"}
-    old["body"] = {name: value for name, value in old["body"].items() if name not in newer}
-
-    response = answers.created(old, base_url=BASE_URL, keys=KEYS, replayed=True)
-
-    assert not newer & body_of(response).keys()
 
 
 def test_a_replay_differs_only_in_its_header() -> None:

@@ -22,7 +22,7 @@ from reservations.domain.codes import canonical
 from reservations.domain.errors import InvalidReservationCodeError
 from reservations.domain.facts import Provider
 from reservations.entrypoints import http, webhooks
-from reservations.entrypoints.bodies import parse_json, parse_reservation
+from reservations.entrypoints.bodies import parse_json, parse_lookup, parse_reservation
 from reservations.entrypoints.problems import ProblemError
 from tests.worlds.quotes import a_first_use
 from tests.worlds.signing import signed_headers
@@ -108,14 +108,21 @@ def filled(unit: str) -> str:
     return unit * (SIZE // len(unit.encode()))
 
 
-def create(document: Any) -> None:
+def parsed(document: Any) -> dict[str, Any]:
     raw = json.dumps(document, ensure_ascii=False).encode()
     assert len(raw) <= http.MAX_BODY_BYTES
-    context = a_first_use(NOON)
     event = APIGatewayProxyEvent(
         {"headers": {"Content-Type": "application/json"}, "body": raw.decode()}
     )
-    parse_reservation(parse_json(http.json_body(event)), context=context)
+    return parse_json(http.json_body(event))
+
+
+def create(document: Any) -> None:
+    parse_reservation(parsed(document), context=a_first_use(NOON))
+
+
+def look_up(document: Any) -> None:
+    parse_lookup(parsed(document))
 
 
 @pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
@@ -127,6 +134,15 @@ def test_a_member_of_the_body_is_bounded_before_it_is_worked_on(
     body[part] = body[part] | {member: filled(unit)} if member else filled(unit)
 
     assert work_of(lambda: create(body)) < LIMIT
+
+
+A_LOOKUP = {"reservation_code": "7KQ2M-XD4RT-S", "email": "ana@example.com"}
+
+
+@pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
+@pytest.mark.parametrize("member", A_LOOKUP)
+def test_a_member_of_a_lookup_is_bounded_before_it_is_worked_on(member: str, unit: str) -> None:
+    assert work_of(lambda: look_up(A_LOOKUP | {member: filled(unit)})) < LIMIT
 
 
 UNKNOWN = {f"u{number}": 1 for number in range(5_000)}
@@ -145,6 +161,15 @@ UNKNOWN = {f"u{number}": 1 for number in range(5_000)}
 )
 def test_a_body_of_many_members_costs_less_than_a_call_a_byte(document: Any) -> None:
     assert work_of(lambda: create(document)) < SIZE
+
+
+@pytest.mark.parametrize(
+    "document",
+    [A_LOOKUP | UNKNOWN, A_LOOKUP | {"email": [[]] * 15_000}],
+    ids=["unknown", "lists"],
+)
+def test_a_lookup_of_many_members_costs_less_than_a_call_a_byte(document: Any) -> None:
+    assert work_of(lambda: look_up(document)) < SIZE
 
 
 def event_with(**headers: str) -> APIGatewayProxyEvent:
