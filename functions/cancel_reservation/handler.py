@@ -13,6 +13,7 @@ from reservations.application.cases import Cases
 from reservations.application.read_reservation import read_reservation
 from reservations.domain.errors import NotCancellableError
 from reservations.entrypoints import answers, dry_cancellation, http, idempotency, observability
+from reservations.entrypoints.observability import report
 from reservations.services import Services
 
 OPERATION = "POST /v1/reservations/{code}/cancel"
@@ -45,11 +46,8 @@ def post_cancellation(app: APIGatewayRestResolver, services: Services, code: str
     )
     if not replayed and not answers.is_refusal(stored):
         cases.send_hints()
-        observability.report(
-            "cancellation accepted",
-            metric="CancellationAccepted",
-            reservation_id=str(owned.reservation_id),
-        )
+        cancelled = str(owned.reservation_id)
+        report("cancellation accepted", metric="CancellationAccepted", reservation_id=cancelled)
     return answers.cancelled(stored, base_url=services.public_base_url(), replayed=replayed)
 
 

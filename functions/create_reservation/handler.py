@@ -11,7 +11,6 @@ from reservations.domain.clients import DuplicateCharge, QuoteMode
 from reservations.entrypoints import (
     answers,
     circumstances,
-    dry_creation,
     http,
     idempotency,
     observability,
@@ -22,6 +21,7 @@ from reservations.entrypoints.bodies import (
     parse_json,
     parse_reservation,
 )
+from reservations.entrypoints.dry_creation import create_nothing
 from reservations.entrypoints.observability import count, logger, report
 from reservations.services import Services
 
@@ -32,9 +32,7 @@ OPERATION = "POST /v1/reservations"
 def make_handler(services: Services) -> observability.Handler:
     app = http.resolver(services, *SETTINGS)
     app.post("/v1/reservations")(lambda: post_reservation(app, services))
-    return http.function(
-        app, services, rehearse=lambda _: dry_creation.create_nothing(services, *SETTINGS)
-    )
+    return http.function(app, services, rehearse=lambda _: create_nothing(services, *SETTINGS))
 
 
 def post_reservation(app: APIGatewayRestResolver, services: Services) -> Response[str]:
