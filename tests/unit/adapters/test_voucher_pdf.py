@@ -325,19 +325,25 @@ def test_a_text_drawn_with_boxes_is_logged_by_its_symbols_without_its_letters(
     }
 
 
-def test_a_failed_drawing_keeps_no_font_in_memory(fonts_without_emoji: Path) -> None:
+def test_memory_stays_flat_over_failing_drawings(
+    caplog: pytest.LogCaptureFixture, fonts_without_emoji: Path
+) -> None:
+    # pytest would keep each line.
+    caplog.set_level(logging.CRITICAL, logger="reservations.adapters.papers.voucher_pdf")
     renderer = a_renderer(fonts_without_emoji)
-    voucher = replace(A_VOUCHER, guest="王 🌻")
 
-    def fonts() -> int:
+    def kept_after(renders: int) -> tuple[int, int]:
+        for number in range(renders):
+            renderer.render(replace(A_VOUCHER, guest=f"אבי 🌻 {number}"))
         gc.collect()
-        return sum(isinstance(thing, SubsetMap | Typesetter) for thing in gc.get_objects())
+        fonts = sum(isinstance(thing, SubsetMap | Typesetter) for thing in gc.get_objects())
+        return fonts, sys.getallocatedblocks()
 
-    before = fonts()
+    fonts_before, blocks_before = kept_after(20)
+    fonts, blocks = kept_after(30)
 
-    renderer.render(voucher)
-
-    assert fonts() == before
+    assert fonts == fonts_before
+    assert blocks - blocks_before < 30 * 10
 
 
 def test_a_name_is_drawn_as_plain_text() -> None:
