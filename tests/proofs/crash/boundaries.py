@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import wraps
+from itertools import groupby
 from typing import Any
 
 import boto3
@@ -52,7 +53,8 @@ class Blow(StrEnum):
 class Order:
     """Strike at the last of these crossings, if an invocation's crossings so far are exactly these.
 
-    Not `exact`: strike at its same occurrence, if the calls to the outside so far are the same.
+    Not `exact`: strike at its same occurrence, if the calls to the outside so far are the same. A call repeated at
+    once counts as one: hints are sent again if the kept connection was lost.
     """
 
     crossings: list[str]
@@ -66,7 +68,7 @@ class Order:
         if self.exact or not so_far or so_far[-1] != place:
             return so_far == self.crossings
         same_turn = so_far.count(place) == self.crossings.count(place)
-        return same_turn and outside(so_far) == outside(self.crossings)
+        return same_turn and _without_repeats(so_far) == _without_repeats(self.crossings)
 
 
 def is_cold(crossing: str) -> bool:
@@ -76,6 +78,10 @@ def is_cold(crossing: str) -> bool:
 def outside(crossings: list[str]) -> list[str]:
     """The crossings to other parties than our own database and settings."""
     return [crossing for crossing in crossings if crossing.startswith(OUTSIDE)]
+
+
+def _without_repeats(crossings: list[str]) -> list[str]:
+    return [crossing for crossing, _ in groupby(outside(crossings))]
 
 
 def warm(crossings: list[str]) -> list[str]:

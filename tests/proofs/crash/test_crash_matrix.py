@@ -185,3 +185,10 @@ def test_an_order_is_carried_out_at_its_place_only(
 ) -> None:
     order = Order(crossings=["sql SELECT call", "sql COMMIT"], blow=Blow.STOP, exact=exact)
     assert order.is_due(crossings) is due
+
+
+@pytest.mark.parametrize(("exact", "due"), [(True, False), (False, True)])
+def test_a_call_repeated_at_once_counts_as_one_on_the_way(*, exact: bool, due: bool) -> None:
+    crossings = ["sqs SendMessageBatch", "sqs SendMessageBatch", "s3 PutObject"]
+    order = Order(crossings=crossings, blow=Blow.STOP, exact=exact)
+    assert order.is_due(crossings[1:]) is due
