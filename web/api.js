@@ -34,6 +34,9 @@ export class NoAnswerError extends Error {}
 /** An answer to this key was lost or unsure, and no later one settled it: the request may have been carried out. */
 export class UnsettledError extends Error {}
 
+/** What a request needs first failed, so the request was not sent. `cause` is that failure. */
+export class NotSentError extends Error {}
+
 /** The offers service does not sell that, or not at that price. */
 export class NotSoldError extends Error {}
 

@@ -1,6 +1,6 @@
 /** The traveler's details and the payment: one form, one idempotency key per content. */
 
-import { UnsettledError, create, quote } from './api.js';
+import { NotSentError, UnsettledError, create, quote } from './api.js';
 import { attemptFor } from './attempts.js';
 import { fill, named, part, picture } from './dom.js';
 import { clearFaults, emptyFields, faultsOf, markFields, sentence } from './faults.js';
@@ -82,7 +82,7 @@ async function signed(sale, unsettled) {
   try {
     return await quote(sale);
   } catch (error) {
-    if (!unsettled) throw error;
+    if (!unsettled) throw new NotSentError('', { cause: error });
     return undefined;
   }
 }

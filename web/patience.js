@@ -1,6 +1,6 @@
 /** Waits between requests, and repeats of a request whose answer is missing. */
 
-import { NoAnswerError, ProblemError, UnsettledError } from './api.js';
+import { NoAnswerError, NotSentError, ProblemError, UnsettledError } from './api.js';
 
 const REPEATS = 5;
 const LONGEST = 60; // seconds that a traveler waits at a button
@@ -59,8 +59,10 @@ export async function insist(send, onTrouble, unsettled = false) {
   for (let failures = 0; ; failures += 1) {
     try {
       return await send(unsettled);
-    } catch (error) {
-      unsettled = isUnsettled(unsettled, error);
+    } catch (failure) {
+      const unsent = failure instanceof NotSentError;
+      const error = unsent ? failure.cause : failure;
+      unsettled = unsent ? unsettled : isUnsettled(unsettled, error);
       const seconds = secondsToWait(error, failures);
       if (seconds === undefined || seconds > LONGEST || failures === REPEATS) {
         throw unsettled ? new UnsettledError('', { cause: error }) : error;

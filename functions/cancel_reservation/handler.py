@@ -13,7 +13,7 @@ from reservations.application.cases import Cases
 from reservations.application.read_reservation import read_reservation
 from reservations.domain.errors import NotCancellableError
 from reservations.entrypoints import answers, dry_cancellation, http, idempotency, observability
-from reservations.entrypoints.observability import report
+from reservations.entrypoints.observability import logger, report
 from reservations.services import Services
 
 OPERATION = "POST /v1/reservations/{code}/cancel"
@@ -29,8 +29,7 @@ def make_handler(services: Services) -> observability.Handler:
 def post_cancellation(app: APIGatewayRestResolver, services: Services, code: str) -> Response[str]:
     event = app.current_event
     reader = http.reader(event, services.api_settings().api_clients)
-    modes = services.client_modes(reader.client_id)
-    key = http.idempotency_key(event, public=modes.public)
+    key = http.idempotency_key(event, public=services.client_modes(reader.client_id).public)
     # Check access before the key: a stranger must not even learn that a key was used.
     owned = read_reservation(
         http.path_text(code), reader=reader, uow=services.unit_of_work(), keys=services.key_ring()
@@ -44,10 +43,12 @@ def post_cancellation(app: APIGatewayRestResolver, services: Services, code: str
         make_store=services.idempotency_store,
         app=app,
     )
-    if not replayed and not answers.is_refusal(stored):
+    about = {"reservation_id": str(owned.reservation_id)}
+    if replayed:
+        logger.info("cancellation replayed", extra=about)
+    elif not answers.is_refusal(stored):
         cases.send_hints()
-        cancelled = str(owned.reservation_id)
-        report("cancellation accepted", metric="CancellationAccepted", reservation_id=cancelled)
+        report("cancellation accepted", metric="CancellationAccepted", **about)
     return answers.cancelled(stored, base_url=services.public_base_url(), replayed=replayed)
 
 

@@ -262,6 +262,26 @@ def test_a_lost_answer_is_found_without_a_new_quote(
     assert charges_of(backstage, email) == 1
 
 
+def test_a_sale_without_a_quote_is_not_sent(traveler: Traveler, backstage: Backstage) -> None:
+    email, sent = some_address(), []
+    traveler.choose()
+    traveler.type(email=email)
+    traveler.page.on("request", lambda each: sent.append(each.url) if each.post_data else None)
+    traveler.page.route(QUOTES, lambda route: route.abort())
+    traveler.pay()
+    traveler.sees("Seguimos intentándolo con la misma clave")
+    traveler.page.evaluate("dispatchEvent(new Event('online'))")
+    traveler.page.wait_for_timeout(300)
+
+    traveler.page.unroute(QUOTES)
+    traveler.page.evaluate("dispatchEvent(new Event('online'))")
+
+    traveler.accepted()
+    creations = [url for url in sent if url.endswith("/v1/reservations")]
+    assert len(creations) == 1
+    assert charges_of(backstage, email) == 1
+
+
 def test_an_attempt_that_never_arrived_is_settled_by_its_own_key(
     traveler: Traveler, backstage: Backstage
 ) -> None:

@@ -212,6 +212,8 @@ def test_a_repeat_is_answered_the_same_and_does_nothing(
     assert but_for_the_mark(again) == but_for_the_mark(first)
     assert stored(database).version == 2
     assert len(logs.saying("cancellation accepted")) == 1
+    [line] = logs.saying("cancellation replayed")
+    assert line["reservation_id"] == str(RESERVATION_ID)
 
 
 def test_a_repeat_after_the_reservation_changed_still_gets_the_first_answer(

@@ -178,7 +178,7 @@ def test_a_failed_voucher_is_an_error_and_the_mail_is_sent_without_it(
 
     [line] = around.logs.saying("hint not handled")
     assert "VoucherNotDrawnError" in line["exception"]
-    assert around.logs.metrics == {"HintFailed", "Defect"}
+    assert around.logs.metrics == {"HintFailed"}
 
     around.database.now += STANDARD.rung(0)
     assert run(around, "notify_customer") == []

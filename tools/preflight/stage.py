@@ -69,7 +69,9 @@ class Stage:
         """The fix that writes a line into the parameter file. SAM refuses a file with a name twice."""
         name = line.partition(":")[0]
         write = f"echo '{line}' >> {self.file.name}"
-        return f"sed -i '/^{name}:/d' {self.file.name} && {write}" if name in self.given else write
+        # An indented line, or an item of a list, belongs to the name above it.
+        remove = f"sed -i '/^{name}:/,/^[^ -]/{{/^{name}:/d;/^[ -]/d}}' {self.file.name}"
+        return f"{remove} && {write}" if name in self.given else write
 
     @cached_property
     def _stack(self) -> Mapping[str, Any]:

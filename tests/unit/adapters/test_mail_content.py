@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from icalendar import Calendar
 
+from local.paths import ROOT
+from reservations.adapters.papers import mail_html
 from reservations.adapters.papers.mail_content import compose
 from reservations.adapters.papers.recipient import UnmailableAddressError
 from reservations.adapters.papers.voucher_pdf import FpdfVoucherRenderer
@@ -410,3 +412,11 @@ def test_no_calendar_holds_the_access_token() -> None:
 def test_a_trip_that_was_never_confirmed_has_no_calendar() -> None:
     assert event_of(a_letter(MailKind.CANCELLED)) is None
     assert event_of(a_letter(MailKind.REJECTED)) is None
+
+
+def test_the_page_links_the_same_contacts_as_the_mails() -> None:
+    page = (ROOT / "web/reservation.js").read_text(encoding="utf-8")
+    [pattern] = re.findall(r"^const CONTACT = /(.+)/g;$", page, re.MULTILINE)
+
+    named = re.sub(r"\(\?P<\w+>(.*?)\)(?=\||$)", r"\1", mail_html._CONTACT.pattern)
+    assert pattern == named

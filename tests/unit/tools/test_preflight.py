@@ -704,6 +704,21 @@ def test_a_fixed_parameter_file_names_each_parameter_once(
     assert len(names) == len(set(names))
 
 
+def test_a_fix_leaves_the_other_parameters_as_they_are(shop: Shop) -> None:
+    shop.found()
+    file = shop.folder / "prod.parameters.yaml"
+    file.write_text("Size: middle\nSubnetIds:\n- subnet-a\n- subnet-b\nWebQuote: required\n")
+    stage = read_stage("prod", shop.account.client, shop.folder)
+
+    subprocess.run(["sh", "-c", stage.edit("SubnetIds: a,b")], cwd=shop.folder, check=True)
+
+    assert yaml.safe_load(file.read_text()) == {
+        "Size": "middle",
+        "WebQuote": "required",
+        "SubnetIds": "a,b",
+    }
+
+
 def test_an_answer_that_is_no_refusal_asks_for_no_right(shop: Shop) -> None:
     refused("rds", "DescribeDBProxies", "ThrottlingException")(shop)
 

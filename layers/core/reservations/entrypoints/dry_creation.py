@@ -14,7 +14,6 @@ from reservations.entrypoints import answers, circumstances, rehearsal
 from reservations.entrypoints.bodies import judge_first_use
 from reservations.entrypoints.first_use import FirstUse
 
-_CLIENT = "rehearsal"
 _MODES = ClientModes(public=False, quote=QuoteMode.OFF, duplicate_charge=DuplicateCharge.ALLOW)
 
 
@@ -61,7 +60,7 @@ def create_nothing(services: Services, *settings: type[config.Settings]) -> dict
         },
         context=context,
     )
-    command = body.to_command(client_id=_CLIENT, language=Language.SPANISH)
+    command = body.to_command(client_id=rehearsal.CLIENT, language=Language.SPANISH)
     cases = services.cases()
     with cases.uow as uow:  # never committed
         made = create_reservation(command, cases=cases, token_kid=keys.current)

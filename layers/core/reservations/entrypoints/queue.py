@@ -18,7 +18,11 @@ from reservations.adapters.aws.ses_events import decode_mail_event
 from reservations.application.ports import UnitOfWork
 from reservations.application.provider_step import StepTaken
 from reservations.application.record_mail_event import MailEvent
-from reservations.domain.errors import ReservationNotFoundError, UnavailableError
+from reservations.domain.errors import (
+    ReservationNotFoundError,
+    UnavailableError,
+    VoucherNotDrawnError,
+)
 from reservations.domain.facts import Provider
 from reservations.domain.messages import Hint, Queue
 from reservations.domain.policy import Policy
@@ -160,7 +164,7 @@ def _each(
         begin_trace(None)
         try:
             _read_or_bury(record, read, services)
-        except (UnavailableError, NoTimeLeftError):
+        except (UnavailableError, VoucherNotDrawnError, NoTimeLeftError):
             logger.exception(line)
             count(metric)
             raise
