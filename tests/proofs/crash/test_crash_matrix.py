@@ -17,7 +17,6 @@ from tests.proofs.crash.world import World
 from tests.worlds.sql import constants
 
 SAMPLE = 12
-STRUCK = 10  # at least; the other places depend on timing, and may not be met again
 CONFIRMED = TALES[0]
 WITHOUT_STORY = {  # no deployed function executes these
     "sql SELECT provider_attempt provider_call": "`ops show` reads the attempts",
@@ -70,13 +69,14 @@ def test_some_story_crosses_every_declared_statement() -> None:
 def test_a_sample_of_the_matrix_keeps_every_promise(
     opened: list[World], places: dict[Boundary, Place]
 ) -> None:
-    cases = matrix.sample(matrix.cases_of(places), SAMPLE)
-
-    results = list(matrix.run(cases, opened))
-
-    assert len(results) == SAMPLE
-    assert sum(result.outcome != matrix.NOT_MET for result in results) >= STRUCK
-    assert [f"{result.case}: {result.broken}" for result in results if result.broken] == []
+    """A place that depends on timing may not be met again: another case takes its turn."""
+    cases, struck = matrix.sample(matrix.cases_of(places), 2 * SAMPLE), 0
+    for result in matrix.run(cases, opened):
+        assert result.broken is None, result.case
+        struck += result.outcome != matrix.NOT_MET
+        if struck == SAMPLE:
+            break
+    assert struck == SAMPLE
 
 
 def charge_twice(traveler: Traveler) -> None:
