@@ -1,7 +1,7 @@
 """Odds that a release that fails is taken back, from the numbers of the template.
 
 Calls arrive at random (Poisson) at one function. The arithmetic is exact: no run is drawn. An alarm on crashes and one
-on defects (errors that our code answers with 503, or gives back to its queue) count by the same numbers.
+on defects (errors that our code answers with 503, or returns to its queue) count by the same numbers.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A rehearsal: a new version proves that it starts, reads its settings, and runs its use cases for nobody.
+"""A rehearsal: a new version proves that it starts, reads its settings, and runs its use cases.
 
 Only a direct invocation can ask for one. API Gateway, SQS and EventBridge build their events themselves, so no caller
 of theirs can send this event: a member of a body, a header or a message stays inside its own part of the event.
@@ -6,7 +6,6 @@ of theirs can send this event: a member of a body, a header or a message stays i
 
 from collections.abc import Callable
 from datetime import datetime
-from types import TracebackType
 from typing import Any, Protocol, Self, cast
 
 from reservations.application.ports import UnitOfWork
@@ -41,13 +40,8 @@ class _Uncommitted:
         self._uow.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._uow.__exit__(kind, error, trace)
+    def __exit__(self, *raised: Any) -> None:
+        self._uow.__exit__(*raised)
 
     def commit(self) -> None:
         """Send the staged statements with a read, and leave the transaction open."""
